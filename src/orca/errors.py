@@ -1,0 +1,139 @@
+"""Every failure Orca explains, as one tree.
+
+OrcaError
+├── BadInput 422             the request cannot be understood or breaks a rule
+├── NotSignedIn 401          who is asking is unknown
+├── Forbidden 403            known, but not allowed
+├── NotFound 404             unknown here; foreign things answer exactly the same
+├── Conflict 409             true somewhere else: taken names, wrong states
+├── TooMuch 413 · TooOften 429
+├── NotClaimed 503           the instance has no owner yet
+├── TaskError                why a task ended
+│   ├── TaskCancelled · DeadlineExceeded
+│   └── StepFailed           a step knows its cause and the next step
+└── ProviderError            what a provider wants to happen next
+    ├── ProviderUnavailable 503   retry
+    ├── CredentialsRejected 502   ask the user
+    └── RequestRefused 502        final
+"""
+
+from typing import Any, ClassVar
+
+
+class OrcaError(Exception):
+    """A failure that names its cause (`message`) and the next step (`hint`)."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = details
+
+
+class BadInput(OrcaError):
+    """The request cannot be understood or breaks a rule. `details["fields"]`: name -> message."""
+
+    status = 422
+    code = "bad-input"
+
+
+class NotSignedIn(OrcaError):
+    """Who is asking is unknown."""
+
+    status = 401
+    code = "not-signed-in"
+
+
+class Forbidden(OrcaError):
+    """Who is asking is known, but not allowed."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(OrcaError):
+    """Unknown here. A thing of another team answers exactly like one that does not exist."""
+
+    status = 404
+    code = "not-found"
+
+
+class Conflict(OrcaError):
+    """The request is fine, but not in this state of things."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooMuch(OrcaError):
+    """The body or upload is larger than allowed."""
+
+    status = 413
+    code = "too-much"
+
+
+class TooOften(OrcaError):
+    """A rate limit was met; `details["retry_after"]` says in how many seconds to come back."""
+
+    status = 429
+    code = "too-often"
+
+
+class NotClaimed(OrcaError):
+    """The instance has no owner yet, so nothing but the claim page answers."""
+
+    status = 503
+    code = "not-claimed"
+
+
+class TaskError(OrcaError):
+    """Why a task ended without success."""
+
+    code = "task-failed"
+
+
+class TaskCancelled(TaskError):
+    """Somebody cancelled the task, or a newer one took its place."""
+
+    code = "task-cancelled"
+
+
+class DeadlineExceeded(TaskError):
+    """A step did not finish in the time it was given."""
+
+    code = "deadline-exceeded"
+
+
+class StepFailed(TaskError):
+    """A step failed for a reason it can name. `code` narrows it for scripts and the troubleshooting page."""
+
+    code = "step-failed"
+
+
+class ProviderError(OrcaError):
+    """A provider could not do what was asked."""
+
+    status = 502
+    code = "provider-error"
+
+
+class ProviderUnavailable(ProviderError):
+    """The system behind the provider does not answer now; trying again may help."""
+
+    status = 503
+    code = "provider-unavailable"
+
+
+class CredentialsRejected(ProviderError):
+    """The system behind the provider refused the credentials; only the user can mend that."""
+
+    code = "credentials-rejected"
+
+
+class RequestRefused(ProviderError):
+    """The system behind the provider understood and said no; trying again changes nothing."""
+
+    code = "request-refused"

@@ -1,0 +1,1 @@
+"""What happened: the activity feed and the audit trail."""

@@ -1,0 +1,1 @@
+"""The overview a user sees first."""

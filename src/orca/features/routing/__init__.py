@@ -1,0 +1,1 @@
+"""Hostnames to services: routes, certificates, the proxy."""

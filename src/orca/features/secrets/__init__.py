@@ -1,0 +1,1 @@
+"""Encrypted values: written once, revealed only by permission."""

@@ -1,0 +1,1 @@
+"""Projects and the services in them: what should run."""

@@ -1,0 +1,1 @@
+"""Where code comes from: Git repositories, uploads, images, pushes."""

@@ -1,0 +1,29 @@
+"""Text that came from outside, made safe to store and show."""
+
+import re
+
+# CSI sequences other than SGR (colours), OSC/DCS/PM/APC strings, and single-character escapes.
+_SGR = r"\x1b\[[0-9;:]*m"
+_ESCAPES = re.compile(
+    rf"(?P<sgr>{_SGR})|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]P^_X].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?", re.DOTALL
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean_output(text: str, *, colours: bool = True) -> str:
+    """Program output without terminal tricks: newlines, tabs and (if wanted) SGR colours stay."""
+    text = _ESCAPES.sub(lambda match: (match["sgr"] or "") if colours else "", text)
+    return _CONTROLS.sub("", text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, with an ellipsis where something was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def redact(text: str, secrets: tuple[str, ...]) -> str:
+    """Each secret of four characters or more replaced by `•••`, longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= 4:  # noqa: PLR2004 - shorter values would mangle ordinary words
+            text = text.replace(secret, "•••")
+    return text

@@ -1,0 +1,1 @@
+"""Built-in providers; reached through entry points only."""

@@ -1,0 +1,213 @@
+"""Engines run containers. Orca says which containers should exist; an engine plans and applies the difference."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from orca.sdk.connectors import CommandResult, Connector
+from orca.sdk.plans import Change
+
+ContainerState = Literal["created", "running", "restarting", "paused", "exited", "dead", "unknown"]
+RestartPolicy = Literal["always", "unless-stopped", "on-failure", "no"]
+Progress = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume that Orca owns, at a path inside the container."""
+
+    volume: str
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container as it should be. `name` is unique on the engine and is what makes creation idempotent."""
+
+    name: str
+    image: str
+    """An image id or a reference pinned by digest; it must be on the engine already."""
+    network: str
+    labels: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    """Replaces the image's command; empty keeps it."""
+    mounts: tuple[Mount, ...] = ()
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    pids: int = 4096
+    restart: RestartPolicy = "unless-stopped"
+    stop_grace: float = 10.0
+    """Seconds between TERM and KILL."""
+    ports: tuple[int, ...] = ()
+    """TCP ports the process listens on. They are never published on the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container as it was observed."""
+
+    id: str
+    name: str
+    image_id: str
+    labels: Mapping[str, str]
+    state: ContainerState
+    address: str | None
+    """IPv4 address on its Orca network, reachable from the host and the same after a restart of either."""
+    exit_code: int | None
+    restarts: int
+    out_of_memory: bool
+    started_at: datetime | None
+    health: Literal["none", "starting", "healthy", "unhealthy"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image on the engine. `digest` is the registry's manifest digest when it came from one."""
+
+    id: str
+    tags: tuple[str, ...]
+    digest: str | None
+    size_bytes: int
+    created_at: datetime
+    labels: Mapping[str, str]
+    ports: tuple[int, ...]
+    """What the image says with EXPOSE."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLogin:
+    """Credentials for one registry host."""
+
+    registry: str
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine says of itself."""
+
+    version: str
+    api_version: str
+    data_root: str
+    cpus: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a container wrote."""
+
+    stream: Literal["stdout", "stderr"]
+    text: str
+    at: datetime | None
+
+
+class Engine(Protocol):
+    """A live engine. Every call has a deadline of its own and raises the ProviderError tree.
+
+    Observation that fails raises ProviderUnavailable; it never answers "gone".
+    """
+
+    async def info(self) -> EngineInfo:
+        """Ask the engine who it is."""
+        ...
+
+    async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
+        """All containers, stopped ones too, that carry these labels. An empty value matches any value."""
+        ...
+
+    def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
+        """Pure: what to create and start so that each desired container runs, and which of `current` to remove.
+
+        Containers are matched by name. One that is desired and running is left alone.
+        """
+        ...
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Carry out the changes in order; safe to run twice. Networks and volumes appear as needed."""
+        ...
+
+    async def stop(self, container_id: str, *, grace: float) -> None:
+        """TERM, wait `grace` seconds, KILL. A container that is gone or stopped is no error."""
+        ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container (killing it if it runs), keeping its volumes. One that is gone is no error."""
+        ...
+
+    async def run_once(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> int:
+        """Run a container to its end and give its exit code, streaming its lines to `progress`.
+
+        Survives the caller: started again with the same spec name it re-attaches to the running container, or
+        reports the code of the finished one, and never runs the command a second time. Removing it is up to
+        the caller (`remove`). On cancellation or deadline the container is killed.
+        """
+        ...
+
+    def logs(self, container_id: str, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
+        """The last `tail` lines and, if followed, what comes after, until the container ends."""
+        ...
+
+    async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
+        """Fetch an image; its digest is resolved. Raises CredentialsRejected or RequestRefused (no such image)."""
+        ...
+
+    async def find_image(self, reference: str) -> Image | None:
+        """The image by id, tag or digest, if the engine has it."""
+        ...
+
+    async def list_images(self, labels: Mapping[str, str]) -> list[Image]:
+        """Images with these labels."""
+        ...
+
+    async def remove_image(self, reference: str) -> bool:
+        """Remove an image; False when it is in use or gone."""
+        ...
+
+    async def list_volumes(self, labels: Mapping[str, str]) -> list[str]:
+        """Names of the volumes with these labels."""
+        ...
+
+    async def remove_volume(self, name: str) -> None:
+        """Destroy a volume and its data. Refuses one without Orca's label, or in use."""
+        ...
+
+    async def remove_network(self, name: str) -> None:
+        """Remove a network of Orca's that nothing uses any more; one that is gone is no error."""
+        ...
+
+
+@runtime_checkable
+class SupportsExec(Protocol):
+    """An engine that can run a command inside a running container."""
+
+    async def exec(self, container_id: str, argv: Sequence[str], *, deadline: float) -> CommandResult:
+        """Run `argv` inside; on deadline the process is killed and DeadlineExceeded raised."""
+        ...
+
+
+@runtime_checkable
+class SupportsStats(Protocol):
+    """An engine that can measure a running container."""
+
+    async def stats(self, container_id: str) -> tuple[float, int]:
+        """CPU as a share of one core (1.0 = a whole core) and memory in bytes."""
+        ...
+
+
+class EngineProvider(Protocol):
+    """Opens engines of one kind."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[BaseModel]]
+
+    def open(self, config: BaseModel, connector: Connector) -> AbstractAsyncContextManager[Engine]:
+        """Connect lazily: opening never fails because the engine is down."""
+        ...
