@@ -1,0 +1,45 @@
+"""People, their browser sessions, and the one claim of an instance."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orca.db import Base, Row
+
+
+class User(Row, Base):
+    """A person. The e-mail is stored lower-cased."""
+
+    __tablename__ = "users"
+
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    name: Mapped[str] = mapped_column(String(100), default="")
+    password_hash: Mapped[str] = mapped_column(String(255))
+    password_changed_at: Mapped[datetime]
+    is_instance_admin: Mapped[bool] = mapped_column(default=False)
+    disabled_at: Mapped[datetime | None]
+
+
+class BrowserSession(Row, Base):
+    """A signed-in browser. Only the hash of the cookie is kept."""
+
+    __tablename__ = "sessions"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ip: Mapped[str | None] = mapped_column(String(45))
+    agent: Mapped[str] = mapped_column(String(255), default="")
+
+
+class Claim(Base):
+    """The single row that says whether this instance has an owner."""
+
+    __tablename__ = "claim"
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    token_hash: Mapped[str] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(default=0)
+    claimed_at: Mapped[datetime | None]

@@ -1,0 +1,55 @@
+"""Hostnames, certificates, and where the live release of each service listens."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orca.db import Base, TeamRow, now
+
+
+class Certificate(TeamRow, Base):
+    """A certificate somebody uploaded; its key is the secret `certificate:<id>:key`."""
+
+    __tablename__ = "certificates"
+
+    name: Mapped[str] = mapped_column(String(100))
+    hostnames: Mapped[list[str]]
+    chain: Mapped[str] = mapped_column(Text)
+    issuer: Mapped[str] = mapped_column(String(255))
+    not_after: Mapped[datetime]
+
+
+class Route(TeamRow, Base):
+    """Hostname and path prefix to a port of a service. Unique over all teams: a name belongs to one."""
+
+    __tablename__ = "routes"
+    __table_args__ = (UniqueConstraint("hostname", "path_prefix"),)
+
+    service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), index=True)
+    hostname: Mapped[str] = mapped_column(String(253))
+    path_prefix: Mapped[str] = mapped_column(String(255), default="/")
+    port: Mapped[int | None]
+    """The container port; None follows the service's first public port."""
+    tls: Mapped[str] = mapped_column(String(16), default="internal")
+    certificate_id: Mapped[str | None] = mapped_column(ForeignKey("certificates.id"))
+    redirect_to: Mapped[str | None] = mapped_column(String(500))
+    options: Mapped[dict[str, Any]]
+    """`RouteOptions` of `schemas.py`."""
+    is_automatic: Mapped[bool] = mapped_column(default=False)
+    """Made from the base domain, not by a person."""
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Target(TeamRow, Base):
+    """One replica of the live release of a service, as the proxy reaches it."""
+
+    __tablename__ = "targets"
+    __table_args__ = (UniqueConstraint("service_id", "release_id", "replica"),)
+
+    service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), index=True)
+    release_id: Mapped[str] = mapped_column(String(36))
+    replica: Mapped[int]
+    address: Mapped[str] = mapped_column(String(45))
+    ports: Mapped[list[dict[str, Any]]]

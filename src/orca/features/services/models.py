@@ -1,0 +1,97 @@
+"""Projects, their environments, and the services that should run in them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orca.db import Base, TeamRow, now
+
+
+class Project(TeamRow, Base):
+    """Groups services, members and variables."""
+
+    __tablename__ = "projects"
+    __table_args__ = (UniqueConstraint("team_id", "slug"),)
+
+    name: Mapped[str] = mapped_column(String(100))
+    slug: Mapped[str] = mapped_column(String(40))
+    description: Mapped[str] = mapped_column(String(500), default="")
+
+
+class Environment(TeamRow, Base):
+    """Where a service lives; every project starts with `production`."""
+
+    __tablename__ = "environments"
+    __table_args__ = (UniqueConstraint("project_id", "slug"),)
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    slug: Mapped[str] = mapped_column(String(40))
+
+
+class Service(TeamRow, Base):
+    """One deployable thing. The JSON columns hold the models of `schemas.py`, validated before they are saved."""
+
+    __tablename__ = "services"
+    __table_args__ = (UniqueConstraint("environment_id", "slug"),)
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    slug: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(String(16))
+    source: Mapped[dict[str, Any]]
+    build: Mapped[dict[str, Any]]
+    ports: Mapped[list[dict[str, Any]]]
+    health: Mapped[dict[str, Any]]
+    resources: Mapped[dict[str, Any]]
+    command: Mapped[list[str]]
+    release_command: Mapped[list[str]]
+    replicas: Mapped[int] = mapped_column(default=1)
+    restart: Mapped[str] = mapped_column(String(16), default="unless-stopped")
+    stop_grace: Mapped[float] = mapped_column(default=10.0)
+    desired_state: Mapped[str] = mapped_column(String(16), default="running")
+    """`running` or `stopped`: what the user wants; what is, is observed."""
+    version: Mapped[int] = mapped_column(default=1)
+    """Counts edits; an edit of an older version is refused."""
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+    deleted_at: Mapped[datetime | None]
+
+
+class Variable(TeamRow, Base):
+    """An environment variable of a project or a service (exactly one of the two is set).
+
+    A secret one has no `value` here; it is the secret `variable:<id>:value`.
+    """
+
+    __tablename__ = "variables"
+    __table_args__ = (UniqueConstraint("project_id", "key"), UniqueConstraint("service_id", "key"))
+
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    service_id: Mapped[str | None] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), index=True)
+    key: Mapped[str] = mapped_column(String(128))
+    value: Mapped[str | None] = mapped_column(Text)
+    is_secret: Mapped[bool] = mapped_column(default=False)
+    is_build_time: Mapped[bool] = mapped_column(default=False)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Volume(TeamRow, Base):
+    """Data that outlives containers. On the engine it is called `orca-<id>`."""
+
+    __tablename__ = "volumes"
+    __table_args__ = (UniqueConstraint("service_id", "path"),)
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+    service_id: Mapped[str | None] = mapped_column(ForeignKey("services.id"), index=True)
+    """None once it is detached, by hand or because its service was deleted."""
+    name: Mapped[str] = mapped_column(String(63))
+    path: Mapped[str] = mapped_column(String(255))
+    detached_at: Mapped[datetime | None]
+
+    @property
+    def engine_name(self) -> str:
+        """The volume's name on the engine."""
+        return f"orca-{self.id}"

@@ -1,0 +1,69 @@
+"""Credentials for repositories and registries, uploads, and the hooks that pushes arrive at."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orca.db import Base, TeamRow
+
+
+class GitCredential(TeamRow, Base):
+    """How to reach private repositories. `kind` is `ssh` (a deploy key that Orca made) or `token`.
+
+    The private half is the secret `git_credential:<id>:private`.
+    """
+
+    __tablename__ = "git_credentials"
+
+    name: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(String(8))
+    username: Mapped[str] = mapped_column(String(100), default="")
+    public_key: Mapped[str] = mapped_column(Text, default="")
+    known_hosts: Mapped[str] = mapped_column(Text, default="")
+
+
+class RegistryCredential(TeamRow, Base):
+    """A login for one image registry; the password is the secret `registry_credential:<id>:password`."""
+
+    __tablename__ = "registry_credentials"
+
+    name: Mapped[str] = mapped_column(String(100))
+    registry: Mapped[str] = mapped_column(String(255))
+    username: Mapped[str] = mapped_column(String(255))
+
+
+class Upload(TeamRow, Base):
+    """A source tree that somebody sent with `orc deploy`; the file lies under the data directory by its id."""
+
+    __tablename__ = "uploads"
+
+    service_id: Mapped[str] = mapped_column(String(36), index=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class Hook(TeamRow, Base):
+    """Where a Git host reports pushes; its secret is `hook:<id>:secret`."""
+
+    __tablename__ = "hooks"
+
+    service_id: Mapped[str] = mapped_column(String(36), index=True)
+    provider: Mapped[str] = mapped_column(String(16))
+    branch: Mapped[str] = mapped_column(String(255), default="")
+    watch_paths: Mapped[list[str]]
+
+
+class Push(TeamRow, Base):
+    """One delivery, kept before it is answered, so that a repeated one does nothing."""
+
+    __tablename__ = "pushes"
+    __table_args__ = (UniqueConstraint("hook_id", "delivery"),)
+
+    hook_id: Mapped[str] = mapped_column(String(36), index=True)
+    delivery: Mapped[str] = mapped_column(String(128))
+    commit: Mapped[str] = mapped_column(String(64), default="")
+    decision: Mapped[str] = mapped_column(String(255))
+    payload: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime]

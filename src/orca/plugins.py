@@ -1,0 +1,38 @@
+"""Finds providers through entry points: built-in ones use the same door as everybody's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+from orca.errors import BadInput
+from orca.sdk.builders import BuilderProvider
+from orca.sdk.connectors import ConnectorProvider
+from orca.sdk.engines import EngineProvider
+from orca.sdk.proxies import ProxyProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The provider classes of each family, by name."""
+
+    engines: Mapping[str, type[EngineProvider]] = field(default_factory=dict)
+    proxies: Mapping[str, type[ProxyProvider]] = field(default_factory=dict)
+    builders: Mapping[str, type[BuilderProvider]] = field(default_factory=dict)
+    connectors: Mapping[str, type[ConnectorProvider]] = field(default_factory=dict)
+
+
+def load_plugins() -> Plugins:
+    """Load every family; a provider that cannot be imported stops the start with its name."""
+    return Plugins(*(_load(f"orca.{family}") for family in ("engines", "proxies", "builders", "connectors")))
+
+
+def choose(family: Mapping[str, Any], name: str, *, what: str) -> Any:
+    """The provider of that name; raises BadInput that lists what there is."""
+    if name not in family:
+        raise BadInput(f"there is no {what} called “{name}”", hint=f"installed: {', '.join(sorted(family)) or 'none'}")
+    return family[name]
+
+
+def _load(group: str) -> dict[str, Any]:
+    return {entry.name: entry.load() for entry in entry_points(group=group)}

@@ -1,0 +1,103 @@
+"""What a running process holds, opened once and passed in: no globals."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import Database
+from orca.kit.clock import Clock, SystemClock
+from orca.kit.crypto import SecretBox, load_key
+from orca.plugins import Plugins, choose, load_plugins
+from orca.sdk.builders import Builder
+from orca.sdk.connectors import Connector
+from orca.sdk.engines import Engine
+from orca.sdk.proxies import Proxy
+from orca.settings import Settings
+
+INSTANCE_ID_LENGTH = 8
+
+
+class TaskQueue(Protocol):
+    """Where durable tasks are put; `orca.tasks` implements it."""
+
+    async def enqueue(self, session: AsyncSession, task: str, *, target: str, payload: Mapping[str, Any]) -> str:
+        """Queue a task in the caller's transaction and give its id. Tasks of one target run one at a time."""
+        ...
+
+    async def cancel(self, session: AsyncSession, task_id: str, reason: str) -> None:
+        """Ask a task to stop, in the caller's transaction. A queued one ends at once, a running one within 15 s."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Everything a door or a task may need of its process."""
+
+    settings: Settings
+    db: Database
+    plugins: Plugins
+    connector: Connector
+    engine: Engine
+    proxy: Proxy
+    builders: Mapping[str, Builder]
+    """In the order in which detection asks them."""
+    http: httpx.AsyncClient
+    clock: Clock
+    secret_box: SecretBox
+    tasks: TaskQueue
+    instance: str
+    """Short id of this installation; labels everything it makes on an engine."""
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> AsyncIterator[Resources]:
+    """Open everything; nothing is contacted yet, so a machine whose engine is down still gets its panel."""
+    plugins = load_plugins()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    box = SecretBox(load_key(settings.data_dir / "secret.key"))
+    instance = box.sign("instance").replace("-", "").replace("_", "").lower()[:INSTANCE_ID_LENGTH]
+    async with AsyncExitStack() as stack:
+        connect = choose(plugins.connectors, "local", what="connector")()
+        connector = await stack.enter_async_context(connect.open(connect.Config()))
+        engines = choose(plugins.engines, "docker", what="engine")()
+        proxies = choose(plugins.proxies, settings.proxy.name, what="proxy")()
+        yield Resources(
+            settings=settings,
+            db=db,
+            plugins=plugins,
+            connector=connector,
+            engine=await stack.enter_async_context(
+                engines.open(_engine_config(settings, engines, instance), connector)
+            ),
+            proxy=await stack.enter_async_context(proxies.open(_proxy_config(settings, proxies, instance), connector)),
+            builders=await _open_builders(stack, plugins, connector),
+            http=await stack.enter_async_context(httpx.AsyncClient(timeout=10, trust_env=False)),
+            clock=SystemClock(),
+            secret_box=box,
+            tasks=tasks,
+            instance=instance,
+        )
+
+
+def _engine_config(settings: Settings, provider: Any, instance: str) -> Any:
+    return provider.Config(host=settings.docker.host, pool=settings.docker.pool, instance=instance)
+
+
+def _proxy_config(settings: Settings, provider: Any, instance: str) -> Any:
+    proxy = settings.proxy
+    return provider.Config(
+        data_dir=settings.data_dir / "proxy", http_port=proxy.http_port, https_port=proxy.https_port, bind=proxy.bind,
+        instance=instance, mode=proxy.mode,
+    )  # fmt: skip
+
+
+async def _open_builders(stack: AsyncExitStack, plugins: Plugins, connector: Connector) -> dict[str, Builder]:
+    providers = sorted((provider() for provider in plugins.builders.values()), key=lambda each: each.order)
+    return {
+        provider.name: await stack.enter_async_context(provider.open(provider.Config(), connector))
+        for provider in providers
+    }

@@ -1,0 +1,166 @@
+"""What a route declares about itself, and the route class that enforces it: no declaration, no start-up.
+
+Order for each request: who is asking → is it allowed → is the object theirs → endpoint → audit → commit → response.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.errors import OrcaError
+from orca.events import Fact, Origin, Via, origin, record
+
+Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
+PUBLIC = "public"
+"""No sign-in asked."""
+SIGNED_IN = "signed-in"
+"""Any user or token, whatever its role."""
+UNCLAIMED = "unclaimed"
+"""Answers before the instance has an owner, and only then matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a route must say: permission, tenant resolver, rate class, audit verb, and how it draws errors."""
+
+    permission: str
+    tenant: str | None
+    rate: Rate
+    audit: str | None
+    page: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who is asking, and what they may do in which team."""
+
+    actor: str
+    via: Via
+    team_id: str
+    permissions: frozenset[str]
+    user_id: str | None = None
+    role: str = ""
+    is_instance_admin: bool = False
+    session_id: str | None = None
+    token_id: str | None = None
+
+    def can(self, permission: str) -> bool:
+        """Whether the subject has a permission in its team."""
+        return permission in self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The team through which rows are read and written; queries take it instead of a bare id."""
+
+    team_id: str
+
+
+class Gate(Protocol):
+    """Decides who comes in; `features.access` implements it, `app` wires it."""
+
+    async def admit(self, request: Request, guard: Guard) -> Subject | None:
+        """The subject, or None on public routes. Raises NotSignedIn, Forbidden, NotFound, TooOften, NotClaimed."""
+        ...
+
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def guard(
+    permission: str, *, tenant: str | None = None, rate: Rate = "read", audit: str | None = None, page: bool = False
+) -> Callable[[Endpoint], Endpoint]:
+    """Declare a route. `tenant` names the path parameter whose owner must be the subject's team (`service_id`)."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.__guard__ = Guard(permission, tenant, rate, audit, page)  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
+def guard_of(endpoint: Callable[..., Any]) -> Guard:
+    """The declaration of an endpoint; raises RuntimeError where there is none."""
+    declared = getattr(endpoint, "__guard__", None)
+    if not isinstance(declared, Guard):
+        raise RuntimeError(f"{endpoint.__module__}.{endpoint.__qualname__} declares no guard: every route must")  # noqa: TRY004 - a mistake in code, not a type
+    return declared
+
+
+class GuardedRoute(APIRoute):
+    """A route that lets nobody past its guard, and commits once, before the response is sent."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        self.guard = guard_of(endpoint)
+        super().__init__(path, endpoint, **kwargs)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            request.state.guard = self.guard
+            token = origin.set(_origin(request, None))
+            try:
+                request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
+                origin.set(_origin(request, subject))
+                return await _commit_after(handle, request)
+            finally:
+                await _close(request)
+                origin.reset(token)
+
+        return guarded
+
+
+async def _commit_after(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    response = await handle(request)
+    session: AsyncSession | None = getattr(request.state, "write_session", None)
+    if session is not None:
+        await session.commit()
+    return response
+
+
+async def _close(request: Request) -> None:
+    session: AsyncSession | None = getattr(request.state, "write_session", None)
+    if session is not None:
+        request.state.write_session = None
+        await session.close()
+
+
+def _origin(request: Request, subject: Subject | None) -> Origin:
+    peer = getattr(request.state, "peer", None)
+    request_id = getattr(request.state, "request_id", None)
+    if subject is None:
+        return Origin("anonymous", "none", peer, request_id)
+    return Origin(subject.actor, subject.via, peer, request_id)
+
+
+class Router(APIRouter):
+    """An APIRouter whose routes are all guarded."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(route_class=GuardedRoute, **kwargs)
+
+
+async def record_denial(request: Request, error: OrcaError) -> None:
+    """Audit a refused attempt in a transaction of its own; reads that nobody tried to force are not worth a row."""
+    declared: Guard | None = getattr(request.state, "guard", None)
+    if declared is None or error.status not in {401, 403, 429} or declared.rate in {"read", "stream", "none"}:
+        return
+    subject: Subject | None = getattr(request.state, "subject", None)
+    token = origin.set(_origin(request, subject))
+    try:
+        async with request.app.state.resources.db.write() as session:
+            fact = Fact(
+                "AttemptDenied",
+                subject.team_id if subject else None,
+                payload={"route": request.scope["route"].path, "method": request.method, "code": error.code},
+                outcome="denied",
+            )
+            await record(session, fact)
+    finally:
+        origin.reset(token)
