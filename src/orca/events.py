@@ -88,8 +88,8 @@ async def record(session: AsyncSession, fact: Fact) -> Event:
     previous = await session.scalar(select(Event.hash).order_by(Event.seq.desc()).limit(1))
     by = origin.get()
     row = Event(
-        at=now(), type=fact.type, team_id=fact.team_id, actor=by.actor, via=by.via, ip=by.ip, object_type=fact.object_type,
-        object_id=fact.object_id, outcome=fact.outcome, request_id=by.request_id, payload=dict(fact.payload),
+        at=now(), type=fact.type, team_id=fact.team_id, actor=by.actor, via=by.via, ip=by.ip,
+        object_type=fact.object_type, object_id=fact.object_id, outcome=fact.outcome, request_id=by.request_id, payload=dict(fact.payload),
         previous_hash=previous or GENESIS,
     )  # fmt: skip
     row.hash = chain_hash(row)
@@ -104,8 +104,8 @@ async def record(session: AsyncSession, fact: Fact) -> Event:
 def chain_hash(row: Event) -> str:
     """SHA-256 over the previous hash and the canonical JSON of everything else."""
     body = {
-        "at": row.at.isoformat(), "type": row.type, "team": row.team_id, "actor": row.actor, "via": row.via, "ip": row.ip,
-        "object": [row.object_type, row.object_id], "outcome": row.outcome, "request": row.request_id,
+        "at": row.at.isoformat(), "type": row.type, "team": row.team_id, "actor": row.actor, "via": row.via,
+        "ip": row.ip, "object": [row.object_type, row.object_id], "outcome": row.outcome, "request": row.request_id,
         "payload": row.payload,
     }  # fmt: skip
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -30,7 +30,7 @@ class RegistryCredential(TeamRow, Base):
     __tablename__ = "registry_credentials"
 
     name: Mapped[str] = mapped_column(String(100))
-    registry: Mapped[str] = mapped_column(String(255))
+    host: Mapped[str] = mapped_column(String(255))
     username: Mapped[str] = mapped_column(String(255))
 
 
