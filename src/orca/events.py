@@ -105,8 +105,8 @@ def chain_hash(row: Event) -> str:
     """SHA-256 over the previous hash and the canonical JSON of everything else."""
     body = {
         "at": row.at.isoformat(), "type": row.type, "team": row.team_id, "actor": row.actor, "via": row.via,
-        "ip": row.ip, "object": [row.object_type, row.object_id], "outcome": row.outcome, "request": row.request_id,
-        "payload": row.payload,
+        "ip": row.ip, "object": [row.object_type, row.object_id], "outcome": row.outcome,
+        "request": row.request_id, "payload": row.payload,
     }  # fmt: skip
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256((row.previous_hash + canonical).encode()).hexdigest()

@@ -5,14 +5,15 @@ Order for each request: who is asking → is it allowed → is the object theirs
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import OrcaError
 from orca.events import Fact, Origin, Via, origin, record
+from orca.resources import Resources
 
 Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
 PUBLIC = "public"
@@ -58,6 +59,21 @@ class Scope:
     """The team through which rows are read and written; queries take it instead of a bare id."""
 
     team_id: str
+
+
+Resolver = Callable[[AsyncSession, str], Awaitable[str | None]]
+tenant_resolvers: dict[str, Resolver] = {}
+"""Path parameter -> the team that owns the object; each feature's queries register their own."""
+
+
+def tenant_resolver(parameter: str) -> Callable[[Resolver], Resolver]:
+    """Register who owns the object behind a path parameter; the function gives a team id, or None for unknown."""
+
+    def register(resolver: Resolver) -> Resolver:
+        tenant_resolvers[parameter] = resolver
+        return resolver
+
+    return register
 
 
 class Gate(Protocol):
@@ -137,6 +153,25 @@ def _origin(request: Request, subject: Subject | None) -> Origin:
     if subject is None:
         return Origin("anonymous", "none", peer, request_id)
     return Origin(subject.actor, subject.via, peer, request_id)
+
+
+def _subject(request: Request) -> Subject:
+    subject: Subject = request.state.subject
+    return subject
+
+
+def _scope(request: Request) -> Scope:
+    return Scope(_subject(request).team_id)
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+CurrentSubject = Annotated[Subject, Depends(_subject)]
+CurrentScope = Annotated[Scope, Depends(_scope)]
+CurrentResources = Annotated[Resources, Depends(_resources)]
 
 
 class Router(APIRouter):
