@@ -89,8 +89,8 @@ async def record(session: AsyncSession, fact: Fact) -> Event:
     by = origin.get()
     row = Event(
         at=now(), type=fact.type, team_id=fact.team_id, actor=by.actor, via=by.via, ip=by.ip,
-        object_type=fact.object_type, object_id=fact.object_id, outcome=fact.outcome, request_id=by.request_id, payload=dict(fact.payload),
-        previous_hash=previous or GENESIS,
+        object_type=fact.object_type, object_id=fact.object_id, outcome=fact.outcome, request_id=by.request_id,
+        payload=dict(fact.payload), previous_hash=previous or GENESIS,
     )  # fmt: skip
     row.hash = chain_hash(row)
     session.add(row)
