@@ -1,0 +1,53 @@
+"""The features that live in this house: what each brings to the application."""
+
+from fastapi import FastAPI
+
+from orca.features.access import api as access_api
+from orca.features.access.gate import AccessGate, HostAllowList
+from orca.features.audit import api as audit_api
+from orca.features.deployments import api as deployments_api
+from orca.features.deployments import tasks as deployments_tasks
+from orca.features.identity import api as identity_api
+from orca.features.identity.actions import ensure_claim
+from orca.features.routing import api as routing_api
+from orca.features.routing import tasks as routing_tasks
+from orca.features.services import api as services_api
+from orca.features.sources import api as sources_api
+from orca.resources import Resources
+from orca.settings import Settings
+from orca.web.guard import Gate
+
+API_DESCRIPTION = """Everything the pages and the `orc` command do, they do through this API.
+
+Sign in with `Authorization: Bearer <API token>`. Errors are `application/problem+json` (RFC 9457) with a stable `code`
+and, where there is one, a `hint` that says what to do next. Lists are pages: follow `next_cursor`.
+"""
+
+ROUTERS = (
+    identity_api.router,
+    access_api.router,
+    audit_api.router,
+    services_api.router,
+    sources_api.router,
+    routing_api.router,
+    deployments_api.router,
+)
+TASKS = (*deployments_tasks.TASKS,)
+DUTIES = (*routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
+OWN_IDENTIFIERS = {"session_id", "token_id", "hook_id"}
+"""Path parameters whose endpoint itself looks only among the caller's own things (or checks a signature)."""
+
+
+def make_gate(resources: Resources) -> Gate:
+    """Who decides who comes in."""
+    return AccessGate(resources)
+
+
+def install_middleware(app: FastAPI, settings: Settings) -> None:
+    """What features put around every request."""
+    app.add_middleware(HostAllowList, settings=settings)
+
+
+async def prepare(resources: Resources) -> None:
+    """What must be true before the first request."""
+    await ensure_claim(resources)

@@ -1,0 +1,119 @@
+"""`orc serve`: the panel on TCP and, for the command line of the same user, on a private unix socket."""
+
+import asyncio
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orca.app import create_app
+from orca.errors import OrcaError
+from orca.kit.logs import configure_logging
+from orca.settings import Settings
+
+log = structlog.get_logger("orca.serve")
+DRAIN_SECONDS = 5
+
+
+class FromSocket:
+    """Marks what came in through the unix socket, which only this user can open."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with the mark."""
+        if scope["type"] != "lifespan":
+            scope["orca.local"] = True
+        await self.app(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs several servers in one loop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until TERM or INT. The app's lifespan runs once, with the TCP server."""
+    app = create_app(settings)
+    panel = uvicorn.Server(_config(app, settings, lifespan="on"))
+    panel.config.load()
+    local = _Server(_config(FromSocket(app), settings, lifespan="off"))
+    listener = _listen_privately(settings.data_dir / "orc.sock")
+    running = asyncio.create_task(panel.serve())
+    try:
+        while not panel.started and not running.done():  # noqa: ASYNC110 - uvicorn has a flag, not an event
+            await asyncio.sleep(0.02)
+        if running.done():
+            return
+        log.info("panel_started", url=settings.panel_url)
+        locally = asyncio.create_task(local.serve(sockets=[listener]))
+        await running
+        local.should_exit = True
+        await locally
+    finally:
+        listener.close()
+
+
+def _config(app: ASGIApp, settings: Settings, *, lifespan: str) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, host=settings.host, port=settings.port, lifespan=lifespan, log_config=None, access_log=False,  # type: ignore[arg-type]  # uvicorn names its literals
+        server_header=False, date_header=True, proxy_headers=False, timeout_graceful_shutdown=DRAIN_SECONDS,
+        h11_max_incomplete_event_size=64 << 10,
+    )  # fmt: skip
+
+
+def _listen_privately(path: Path) -> socket.socket:
+    """A unix socket that is born with mode 0600."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(previous)
+    listener.listen(64)
+    return listener
+
+
+@contextmanager
+def only_one(data_dir: Path) -> Iterator[None]:
+    """Two processes on one SQLite database would both recover the same tasks; the second one is refused."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / "orca.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"Orca already runs on {data_dir}. Stop it first, or set ORC_DATA_DIR.") from None
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def main() -> None:
+    """Entry of `python -m orca.serve`."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
+    configure_logging(settings.log.level, settings.log.format)
+    try:
+        with only_one(settings.data_dir):
+            asyncio.run(serve(settings))
+    except OrcaError as error:
+        raise SystemExit(f"Orca cannot start: {error.message} {error.hint}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""One failure, drawn for who asked: problem+json (RFC 9457) for programs, a page for people."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from orca.errors import BadInput, NotClaimed, NotSignedIn, OrcaError
+from orca.web.guard import Guard, record_denial
+from orca.web.render import ErrorPage, render
+
+log = structlog.get_logger("orca.web")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every way a request can fail ends here."""
+    app.add_exception_handler(OrcaError, _orca_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _crash)
+
+
+async def _orca_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OrcaError)  # noqa: S101 - registered for this class only
+    await record_denial(request, error)
+    if _wants_page(request) and request.method == "GET":
+        if isinstance(error, NotClaimed):
+            return RedirectResponse("/claim", status_code=303)
+        if isinstance(error, NotSignedIn):
+            return RedirectResponse(f"/login?next={request.url.path}", status_code=303)
+    headers = {"Retry-After": str(error.details["retry_after"])} if "retry_after" in error.details else {}
+    return _draw(request, error.status, _problem(request, error.status, error.code, error.message, error), headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    fields = {".".join(str(part) for part in each["loc"][1:]) or "body": each["msg"] for each in error.errors()}
+    first = next(iter(fields.items()), ("body", "cannot be read"))
+    problem = BadInput(f"{first[0]}: {first[1]}", fields=fields)
+    return _draw(request, 422, _problem(request, 422, problem.code, problem.message, problem))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    problem = _problem(request, error.status_code, code, str(error.detail), None)
+    return _draw(request, error.status_code, problem, error.headers)
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    log.error("request_crashed", path=request.url.path, exc_info=error)
+    message = "Orca met a case it was not built for."
+    problem = _problem(request, 500, "internal", message, None)
+    problem["hint"] = f"The server log says more under request {problem['request_id']}; please report it."
+    return _draw(request, 500, problem)
+
+
+def _problem(request: Request, status: int, code: str, message: str, error: OrcaError | None) -> dict[str, Any]:
+    problem: dict[str, Any] = {
+        "type": f"/docs/errors#{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": message,
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    if error is not None:
+        problem |= {"hint": error.hint} if error.hint else {}
+        problem |= {key: value for key, value in error.details.items() if key in {"fields", "retry_after", "blockers"}}
+    return problem
+
+
+def _draw(request: Request, status: int, problem: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    if _wants_page(request):
+        page = ErrorPage(status, problem["title"], problem["detail"], problem.get("hint", ""), problem["request_id"])
+        return render(request, "layout/error.html", page, status=status, headers=headers)
+    return JSONResponse(problem, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def _wants_page(request: Request) -> bool:
+    declared: Guard | None = getattr(request.state, "guard", None)
+    if declared is not None:
+        return declared.page
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,39 @@
+"""The task loop as its own process: `orc worker`, for PostgreSQL with several workers."""
+
+import asyncio
+import signal
+
+import structlog
+
+from orca import house
+from orca.app import open_house
+from orca.kit.logs import configure_logging
+from orca.settings import Settings
+
+log = structlog.get_logger("orca.worker")
+
+
+async def work(settings: Settings) -> None:
+    """Run tasks until TERM or INT; what is unfinished then goes on elsewhere or at the next start."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_house(settings) as (resources, engine):
+        await engine.start(resources, house.DUTIES)
+        log.info("worker_started", worker=engine.executor)
+        await stop.wait()
+        await engine.stop(resources)
+
+
+def main() -> None:
+    """Entry of `python -m orca.worker`."""
+    settings = Settings()
+    configure_logging(settings.log.level, settings.log.format)
+    if settings.database.get_backend_name() == "sqlite":
+        raise SystemExit("orc worker needs PostgreSQL (DATABASE_URL); with SQLite, orc serve runs the tasks itself.")
+    asyncio.run(work(settings))
+
+
+if __name__ == "__main__":
+    main()
