@@ -4,9 +4,11 @@ OrcaError
 ├── BadInput 422             the request cannot be understood or breaks a rule
 ├── NotSignedIn 401          who is asking is unknown
 ├── Forbidden 403            known, but not allowed
+│   └── StepUpRequired       allowed after the password was entered again
 ├── NotFound 404             unknown here; foreign things answer exactly the same
 ├── Conflict 409             true somewhere else: taken names, wrong states
-├── TooMuch 413 · TooOften 429
+├── Gone 410                 was possible once, and is used up
+├── TooMuch 413 · UnsupportedMediaType 415 · MisdirectedRequest 421 · TooOften 429
 ├── NotClaimed 503           the instance has no owner yet
 ├── TaskError                why a task ended
 │   ├── TaskCancelled · DeadlineExceeded
@@ -54,6 +56,12 @@ class Forbidden(OrcaError):
     code = "forbidden"
 
 
+class StepUpRequired(Forbidden):
+    """Allowed, but only within ten minutes of entering the password."""
+
+    code = "step-up-required"
+
+
 class NotFound(OrcaError):
     """Unknown here. A thing of another team answers exactly like one that does not exist."""
 
@@ -68,11 +76,32 @@ class Conflict(OrcaError):
     code = "conflict"
 
 
+class Gone(OrcaError):
+    """Was possible once, and is used up."""
+
+    status = 410
+    code = "gone"
+
+
 class TooMuch(OrcaError):
     """The body or upload is larger than allowed."""
 
     status = 413
     code = "too-much"
+
+
+class UnsupportedMediaType(OrcaError):
+    """The body is of a type that this route does not read."""
+
+    status = 415
+    code = "unsupported-media-type"
+
+
+class MisdirectedRequest(OrcaError):
+    """The Host header names a host that this panel does not answer for."""
+
+    status = 421
+    code = "misdirected-request"
 
 
 class TooOften(OrcaError):
