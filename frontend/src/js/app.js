@@ -1,0 +1,12 @@
+// The one script of Orca's pages. Each module hooks itself to data attributes; none needs a call from a page.
+import "./trusted.js";
+import "./htmx.js";
+import "./theme.js";
+import "./copy.js";
+import "./dialog.js";
+import "./forms.js";
+import "./log.js";
+import "./menu.js";
+import "./palette.js";
+import "./time.js";
+import "./toast.js";

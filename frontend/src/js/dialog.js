@@ -1,0 +1,28 @@
+// Dialogs: `data-dialog-open="id"` opens one, `data-dialog-close` closes the one around it; a dialog that asks for a
+// name keeps its submit button off until the name is typed.
+import { byId, closest } from "./dom.js";
+
+document.addEventListener("click", (event) => {
+  const opener = closest(event, "[data-dialog-open]");
+  const dialog = byId(opener?.dataset.dialogOpen ?? "");
+  if (dialog instanceof HTMLDialogElement && !dialog.open) dialog.showModal();
+  closest(event, "[data-dialog-close]")?.closest("dialog")?.close();
+  if (event.target instanceof HTMLDialogElement && isOutside(event.target, event)) event.target.close();
+});
+
+/**
+ * @param {HTMLDialogElement} dialog
+ * @param {MouseEvent} event
+ */
+function isOutside(dialog, event) {
+  const box = dialog.getBoundingClientRect();
+  if (event.clientX === 0 && event.clientY === 0) return false;
+  return event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
+}
+
+document.addEventListener("input", (event) => {
+  const input = closest(event, "[data-confirm-name]");
+  if (!(input instanceof HTMLInputElement)) return;
+  const submit = input.form?.querySelector("[type=submit]");
+  if (submit instanceof HTMLButtonElement) submit.disabled = input.value.trim() !== input.dataset.confirmName;
+});

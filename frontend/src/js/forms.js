@@ -1,0 +1,46 @@
+// Forms: move to what went wrong, show and hide secrets, submit on change, and say when the server cannot be reached.
+import { closest } from "./dom.js";
+import { htmx } from "./htmx-global.js";
+import { toast } from "./toast.js";
+
+htmx.onLoad((root) => {
+  const summary = root instanceof Element ? root.querySelector("[data-error-summary]") : null;
+  if (summary instanceof HTMLElement) summary.focus();
+});
+
+document.addEventListener("click", (event) => {
+  const button = closest(event, "[data-reveal]");
+  const input = button && document.querySelector(button.dataset.reveal ?? "");
+  if (!button || !(input instanceof HTMLInputElement)) return;
+  const hidden = input.type === "password";
+  input.type = hidden ? "text" : "password";
+  button.setAttribute("aria-pressed", String(hidden));
+  button.querySelector("use")?.setAttribute("href", hidden ? "#i-eye-off" : "#i-eye");
+});
+
+document.addEventListener("change", (event) => {
+  const field = closest(event, "[data-submit-on-change]");
+  if (field instanceof HTMLSelectElement || field instanceof HTMLInputElement) field.form?.requestSubmit();
+});
+
+/**
+ * What a refusal says: our servers answer with problem+json; a proxy in between may not.
+ * @param {XMLHttpRequest} request
+ */
+function explain(request) {
+  try {
+    const problem = JSON.parse(request.responseText);
+    return { text: problem.detail ?? problem.title, hint: problem.hint ?? "" };
+  } catch {
+    return { text: `The server answered ${request.status} ${request.statusText}`.trim(), hint: "Reload the page and try again." };
+  }
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  const { xhr } = /** @type {CustomEvent<{ xhr: XMLHttpRequest }>} */ (event).detail;
+  if (!xhr.getResponseHeader("HX-Trigger")) toast({ ...explain(xhr), tone: "bad" });
+});
+
+document.addEventListener("htmx:sendError", () => {
+  toast({ text: "Orca cannot be reached", hint: "Check the connection; what runs on your servers goes on.", tone: "bad" });
+});

@@ -1,0 +1,242 @@
+// The log viewer: lines rendered by the server, new ones by server-sent events, batched per frame, bounded in number.
+// Events: `log` {"offset", "step", "text"} and `end` {"state"}. An offset seen before is ignored, so a stream that
+// reconnects may repeat itself.
+import { confirmCopied, copyText } from "./copy.js";
+import { make } from "./dom.js";
+import { htmx } from "./htmx-global.js";
+import { newPen, paint } from "./sgr.js";
+
+const blockSize = 100;
+
+/** @typedef {{ step: string, text: string }} Line */
+
+class LogViewer {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    this.view = /** @type {HTMLElement} */ (root.querySelector("[data-log-view]"));
+    this.search = /** @type {HTMLInputElement | null} */ (root.querySelector("[data-log-search]"));
+    this.limit = Number(root.dataset.logLimit) || 5000;
+    this.lastOffset = Number(root.dataset.logOffset ?? -1);
+    this.step = root.dataset.logStep ?? "";
+    this.pen = newPen();
+    /** @type {Line[]} */
+    this.queue = [];
+    this.dropped = 0;
+    this.frame = 0;
+    this.count = this.view.querySelectorAll(".log-line").length;
+    this.listen();
+    this.follow(root.dataset.logFollow !== "false");
+    if (root.dataset.logSrc) this.connect(root.dataset.logSrc);
+  }
+
+  listen() {
+    this.search?.addEventListener("input", () => this.filter());
+    this.button("follow")?.addEventListener("click", () => this.follow(!this.following));
+    this.button("wrap")?.addEventListener("click", (event) => this.wrap(event));
+    this.button("copy")?.addEventListener("click", (event) => this.copy(event));
+    this.view.addEventListener("wheel", (event) => event.deltaY < 0 && this.follow(false), { passive: true });
+    this.view.addEventListener("scroll", () => this.scrolled(), { passive: true });
+  }
+
+  /** @param {string} name */
+  button(name) {
+    return this.root.querySelector(`[data-log-${name}]`);
+  }
+
+  /** @param {string} address */
+  connect(address) {
+    this.source = new EventSource(address);
+    this.source.addEventListener("open", () => this.say("live", "busy"));
+    this.source.addEventListener("error", () => this.say("reconnecting", "warn"));
+    this.source.addEventListener("log", (event) => this.receive(JSON.parse(event.data)));
+    this.source.addEventListener("end", (event) => this.end(JSON.parse(event.data).state));
+  }
+
+  close() {
+    this.source?.close();
+    cancelAnimationFrame(this.frame);
+  }
+
+  /** @param {{ offset: number, step?: string, text: string }} chunk */
+  receive({ offset, step = "", text }) {
+    if (offset <= this.lastOffset) return;
+    this.lastOffset = offset;
+    for (const line of text.replace(/\r?\n$/, "").split(/\r?\n/)) this.queue.push({ step, text: line });
+    this.bound();
+    this.frame ||= requestAnimationFrame(() => this.flush());
+  }
+
+  /** A hidden tab gets no frames, so the queue is bounded like the view. */
+  bound() {
+    const extra = this.queue.length - this.limit;
+    if (extra <= 0) return;
+    this.queue.splice(0, extra);
+    this.dropped += extra;
+  }
+
+  flush() {
+    this.frame = 0;
+    this.view.querySelector("[data-log-none]")?.remove();
+    const wanted = this.search?.value.toLowerCase() ?? "";
+    for (const line of this.queue) this.append(line, wanted);
+    this.queue = [];
+    this.trim();
+    if (wanted) this.report(wanted);
+    if (this.following) this.view.scrollTop = this.view.scrollHeight;
+  }
+
+  /**
+   * @param {Line} line
+   * @param {string} wanted
+   */
+  append({ step, text }, wanted) {
+    if (step && step !== this.step) this.block().append(make("div", "log-step", step));
+    this.step = step || this.step;
+    const row = make("div", "log-line");
+    row.append(...paint(text, this.pen));
+    if (wanted) row.hidden = !row.textContent?.toLowerCase().includes(wanted);
+    this.block().append(row);
+    this.count += 1;
+  }
+
+  /** The last block with room in it. */
+  block() {
+    const last = this.view.lastElementChild;
+    if (last?.matches(".log-block") && last.childElementCount < blockSize) return last;
+    const fresh = make("div", "log-block");
+    this.view.append(fresh);
+    return fresh;
+  }
+
+  trim() {
+    for (let first = this.firstBlock(); first && this.count > this.limit; first = this.firstBlock()) {
+      if (first === this.view.lastElementChild) break;
+      const lines = first.querySelectorAll(".log-line").length;
+      first.remove();
+      this.count -= lines;
+      this.dropped += lines;
+    }
+    if (this.dropped) this.noteDropped();
+  }
+
+  firstBlock() {
+    return this.view.querySelector(".log-block");
+  }
+
+  noteDropped() {
+    let note = this.view.querySelector(".log-cut");
+    if (!note) {
+      note = make("div", "log-cut");
+      this.view.prepend(note);
+    }
+    note.textContent = `${this.dropped.toLocaleString("en")} earlier lines are in the download only`;
+  }
+
+  /** @param {boolean} on */
+  follow(on) {
+    this.following = on;
+    this.button("follow")?.setAttribute("aria-pressed", String(on));
+    if (on) this.view.scrollTop = this.view.scrollHeight;
+  }
+
+  scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.view;
+    if (!this.following && scrollHeight - scrollTop - clientHeight < 2) this.follow(true);
+  }
+
+  /** @param {Event} event */
+  wrap(event) {
+    const off = this.view.classList.toggle("log-nowrap");
+    if (event.currentTarget instanceof Element) event.currentTarget.setAttribute("aria-pressed", String(!off));
+  }
+
+  filter() {
+    const wanted = this.search?.value.toLowerCase() ?? "";
+    for (const row of this.lines()) row.hidden = wanted !== "" && !row.textContent?.toLowerCase().includes(wanted);
+    this.report(wanted);
+    if (this.following) this.view.scrollTop = this.view.scrollHeight;
+  }
+
+  lines() {
+    return /** @type {NodeListOf<HTMLElement>} */ (this.view.querySelectorAll(".log-line"));
+  }
+
+  /** @param {string} wanted */
+  report(wanted) {
+    const found = [...this.lines()].filter((row) => !row.hidden);
+    const output = this.root.querySelector("[data-log-found]");
+    if (output) output.textContent = wanted ? `${found.length} of ${this.count}` : "";
+    highlight(wanted ? found : [], wanted);
+  }
+
+  /** @param {Event} event */
+  async copy(event) {
+    const rows = [...this.lines()].filter((row) => !row.hidden);
+    await copyText(rows.map((row) => row.textContent).join("\n"));
+    if (event.currentTarget instanceof HTMLElement) confirmCopied(event.currentTarget);
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} tone
+   */
+  say(text, tone) {
+    const state = this.root.querySelector("[data-log-state]");
+    if (!state) return;
+    state.replaceChildren(make("span", "pill-dot"), text);
+    state.className = `log-state pill-plain tone-${tone}`;
+  }
+
+  /** @param {string} state */
+  end(state) {
+    this.close();
+    this.flush();
+    this.say(state, "quiet");
+    this.root.dispatchEvent(new CustomEvent("orca:log-end", { bubbles: true, detail: { state } }));
+  }
+}
+
+/**
+ * Marks what was searched for without touching the lines.
+ * @param {HTMLElement[]} rows
+ * @param {string} wanted
+ */
+function highlight(rows, wanted) {
+  if (!("highlights" in CSS)) return;
+  const ranges = rows.slice(-500).flatMap((row) => rangesIn(row, wanted));
+  CSS.highlights.set("log-match", new Highlight(...ranges));
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {string} wanted
+ */
+function rangesIn(row, wanted) {
+  const ranges = [];
+  const walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const text = node.textContent?.toLowerCase() ?? "";
+    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+      const range = document.createRange();
+      range.setStart(node, at);
+      range.setEnd(node, at + wanted.length);
+      ranges.push(range);
+    }
+  }
+  return ranges;
+}
+
+/** @type {WeakMap<Element, LogViewer>} */
+const viewers = new WeakMap();
+
+htmx.onLoad((root) => {
+  if (!(root instanceof Element)) return;
+  const found = [...root.querySelectorAll("[data-log]")];
+  if (root.matches("[data-log]")) found.push(root);
+  for (const element of found) if (!viewers.has(element)) viewers.set(element, new LogViewer(/** @type {HTMLElement} */ (element)));
+});
+
+document.addEventListener("htmx:beforeCleanupElement", (event) => {
+  if (event.target instanceof Element) viewers.get(event.target)?.close();
+});

@@ -1,0 +1,53 @@
+// Menus are popovers of the browser (light dismiss, Escape); this places them and moves the focus with the arrow keys.
+import { closest } from "./dom.js";
+
+const gap = 4;
+
+/**
+ * @param {HTMLElement} menu
+ * @param {Element} anchor
+ */
+function place(menu, anchor) {
+  const box = anchor.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = menu;
+  const below = box.bottom + gap + height <= innerHeight;
+  const left = menu.dataset.align === "start" ? box.left : box.right - width;
+  menu.style.top = `${below ? box.bottom + gap : Math.max(8, box.top - gap - height)}px`;
+  menu.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+}
+
+/** @param {Element} menu */
+function itemsOf(menu) {
+  return [...menu.querySelectorAll("a[href], button:not(:disabled)")].filter((item) => item instanceof HTMLElement);
+}
+
+document.addEventListener("toggle", (event) => {
+  const menu = event.target;
+  if (!(menu instanceof HTMLElement) || !menu.matches("[data-menu]")) return;
+  const open = /** @type {ToggleEvent} */ (event).newState === "open";
+  const anchor = document.querySelector(`[popovertarget="${menu.id}"]`);
+  anchor?.setAttribute("aria-expanded", String(open));
+  if (!open || !anchor) return;
+  place(menu, anchor);
+  itemsOf(menu)[0]?.focus();
+}, true);
+
+document.addEventListener("keydown", (event) => {
+  const menu = closest(event, "[data-menu]");
+  if (!menu) return;
+  const items = itemsOf(menu);
+  const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  items.at(next % items.length)?.focus();
+});
+
+document.addEventListener("click", (event) => {
+  const item = closest(event, "[data-menu] .menu-item");
+  if (item && !item.hasAttribute("data-stay")) closest(event, "[data-menu]")?.hidePopover();
+});
+
+addEventListener("scroll", () => {
+  for (const menu of document.querySelectorAll("[data-menu]:popover-open")) /** @type {HTMLElement} */ (menu).hidePopover();
+}, { passive: true });

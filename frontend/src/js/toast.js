@@ -1,0 +1,76 @@
+// Toasts: the server asks for one with the header HX-Trigger: {"toast": {"text", "hint"?, "tone"?}}.
+// One that arrives together with a redirect is kept and shown on the page that follows.
+import { byId, closest, icon, make } from "./dom.js";
+
+/** @typedef {{ text: string, hint?: string, tone?: string }} Toast */
+
+const icons = new Map([["good", "check-circle"], ["bad", "alert"], ["warn", "alert"], ["info", "info"]]);
+const memory = "orca.toasts";
+const limit = 4;
+/** @type {Map<HTMLElement, Toast & { at: number }>} */
+const shown = new Map();
+
+/** @param {Toast} message */
+export function toast(message) {
+  const tone = icons.has(message.tone ?? "") ? String(message.tone) : "info";
+  const card = make("div", `toast-card tone-${tone}`);
+  const close = make("button", "btn btn-ghost btn-sm btn-square");
+  close.type = "button";
+  close.setAttribute("aria-label", "Dismiss");
+  close.append(icon("x"));
+  close.addEventListener("click", () => dismiss(card));
+  card.append(icon(icons.get(tone) ?? "info"), make("p", "toast-text", message.text), close);
+  if (message.hint) card.append(make("p", "toast-hint", message.hint));
+  region(tone)?.append(card);
+  shown.set(card, { ...message, at: Date.now() });
+  for (const old of [...shown.keys()].slice(0, -limit)) dismiss(old);
+  if (tone !== "bad") fade(card, message.hint ? 9000 : 5000);
+}
+
+/**
+ * Failures interrupt a screen reader and stay until dismissed; the rest waits its turn.
+ * @param {string} tone
+ */
+function region(tone) {
+  const area = byId("toasts");
+  area?.showPopover?.();
+  return byId(tone === "bad" ? "toasts-urgent" : "toasts-polite");
+}
+
+/** @param {HTMLElement} card */
+function dismiss(card) {
+  shown.delete(card);
+  card.remove();
+}
+
+/**
+ * Time stands still while the pointer or the focus rests on the toast.
+ * @param {HTMLElement} card
+ * @param {number} delay
+ */
+function fade(card, delay) {
+  setTimeout(() => {
+    if (card.matches(":hover, :focus-within")) fade(card, 2000);
+    else dismiss(card);
+  }, delay);
+}
+
+document.addEventListener("toast", (event) => {
+  const { detail } = /** @type {CustomEvent<Toast & { value?: Toast | Toast[] }>} */ (event);
+  for (const message of [detail.value ?? detail].flat()) if (message.text) toast(message);
+});
+
+document.addEventListener("click", (event) => {
+  closest(event, "[data-toast-close]")?.closest(".toast-card")?.remove();
+});
+
+addEventListener("pagehide", () => {
+  const fresh = [...shown.values()].filter(({ at }) => Date.now() - at < 1500);
+  if (fresh.length) sessionStorage.setItem(memory, JSON.stringify(fresh));
+});
+
+addEventListener("pageshow", () => {
+  const kept = sessionStorage.getItem(memory);
+  sessionStorage.removeItem(memory);
+  for (const message of JSON.parse(kept ?? "[]")) toast(message);
+});
