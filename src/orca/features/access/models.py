@@ -1,4 +1,4 @@
-"""Teams, who belongs to them in which role, API tokens, and counters that limit guessing."""
+"""Teams, who belongs to them in which role, and API tokens."""
 
 from datetime import datetime
 
@@ -28,25 +28,17 @@ class Membership(TeamRow, Base):
 
 
 class ApiToken(TeamRow, Base):
-    """A credential for programs. What it may do is its scopes, cut down to its user's role of the moment."""
+    """A credential for programs. What it may do is its scopes, cut down to its user's role of the moment.
+
+    One that was made on the machine itself (over the private socket, or with ORC_AUTH_TOKEN) has no user.
+    """
 
     __tablename__ = "api_tokens"
 
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     secret_hash: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[str]]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-
-
-class Attempt(Base):
-    """How often something that can be guessed was tried from one place; survives a restart."""
-
-    __tablename__ = "attempts"
-
-    key: Mapped[str] = mapped_column(String(128), primary_key=True)
-    count: Mapped[int] = mapped_column(default=0)
-    window_started_at: Mapped[datetime]
-    blocked_until: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""People, their browser sessions, and the one claim of an instance."""
+"""People, their browser sessions, the one claim of an instance, and counters that limit guessing."""
 
 from datetime import datetime
 
@@ -30,6 +30,8 @@ class BrowserSession(Row, Base):
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    stepped_up_at: Mapped[datetime]
+    """When the password was last entered in this browser."""
     ip: Mapped[str | None] = mapped_column(String(45))
     agent: Mapped[str] = mapped_column(String(255), default="")
 
@@ -43,3 +45,14 @@ class Claim(Base):
     token_hash: Mapped[str] = mapped_column(String(64))
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """How often something that can be guessed was tried from one place; survives a restart."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+    window_started_at: Mapped[datetime]
+    blocked_until: Mapped[datetime | None]
