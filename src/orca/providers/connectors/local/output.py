@@ -1,0 +1,74 @@
+"""What a process writes, read with bounded memory."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from orca.sdk.connectors import OutputSink
+
+CHUNK = 1 << 16
+_LINGER = 1.0
+"""Seconds that output may still arrive after a command's end, when a detached program holds the pipe."""
+
+
+class Tail:
+    """The last `limit` bytes of a stream of any length."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take a chunk; trimmed now and then, so that each byte is moved a bounded number of times."""
+        self._kept += chunk
+        if len(self._kept) > 2 * self._limit + CHUNK:
+            del self._kept[: len(self._kept) - self._limit]
+
+    def bytes(self) -> bytes:
+        """What is kept."""
+        return bytes(self._kept[max(0, len(self._kept) - self._limit) :])
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """The reading end of a pipe, and the writing end until the process has it.
+
+    Own pipes instead of asyncio's: those cannot be closed while a detached program still holds the other end.
+    """
+
+    name: Literal["stdout", "stderr"]
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+    inlet: int
+
+    @classmethod
+    async def open(cls, name: Literal["stdout", "stderr"]) -> "Outlet":
+        """Make a pipe; not reading from it makes the writer wait once a few chunks are buffered."""
+        loop = asyncio.get_running_loop()
+        outlet, inlet = os.pipe()
+        reader = asyncio.StreamReader(limit=2 * CHUNK, loop=loop)
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), os.fdopen(outlet, "rb", buffering=0)
+        )
+        return cls(name, reader, transport, inlet)
+
+    async def pump(self, tail: Tail, sink: OutputSink | None, turn: asyncio.Lock, ended: asyncio.Event) -> None:
+        """Read to the end; the sink gets one chunk at a time and is waited for."""
+        while chunk := await self._read(ended):
+            tail.add(chunk)
+            if sink:
+                async with turn:
+                    await sink(self.name, chunk)
+
+    async def _read(self, ended: asyncio.Event) -> bytes:
+        """The next chunk; nothing at the end, or when no more came for a while after the command's end."""
+        reading = asyncio.ensure_future(self.reader.read(CHUNK))
+        ending = asyncio.ensure_future(ended.wait())
+        try:
+            await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((reading,), timeout=_LINGER)
+            return reading.result() if done else b""
+        finally:
+            reading.cancel()
+            ending.cancel()

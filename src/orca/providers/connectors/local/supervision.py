@@ -1,0 +1,162 @@
+"""Starts a command under its supervisor (leash.py) and sees both to their end, whatever happens meanwhile."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from orca.errors import ProviderUnavailable, RequestRefused
+from orca.providers.connectors.local.order import GRACE
+from orca.providers.connectors.local.output import CHUNK, Outlet, Tail
+from orca.sdk.connectors import CommandResult, OutputSink
+
+_LEASH = Path(__file__).with_name("leash.py")
+
+
+class SupervisedProcess:
+    """One command, its supervisor, and the pipes to both."""
+
+    def __init__(
+        self,
+        leash: asyncio.subprocess.Process,
+        control: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        outlets: tuple[Outlet, Outlet],
+        stdin: bytes,
+    ) -> None:
+        self._leash = leash
+        self._answers, self._control = control
+        self._outlets = outlets
+        self._stdin = stdin
+        self._group: int | None = None
+
+    async def start(self, order: bytes) -> None:
+        """Have the command started. Raises ProviderUnavailable and RequestRefused."""
+        self._control.write(order)
+        verdict, number, *rest = await self._hear()
+        if verdict == b"started":
+            self._group = int(number)
+            return
+        cause = os.strerror(int(number))
+        if rest == [b"directory"]:
+            raise RequestRefused(f"The working directory cannot be entered: {cause}.")
+        raise ProviderUnavailable(f"The program cannot be started: {cause}.", hint="Install it, or correct the PATH.")
+
+    async def follow(self, output_limit: int, sink: OutputSink | None) -> CommandResult:
+        """Feed, read and wait until the command ended and its output is read."""
+        tails = Tail(output_limit), Tail(output_limit)
+        turn, ended = asyncio.Lock(), asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for outlet, tail in zip(self._outlets, tails, strict=True):
+                    group.create_task(outlet.pump(tail, sink, turn, ended))
+                feeding = group.create_task(self._feed())
+                _, code = await self._hear()
+                ended.set()
+                feeding.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return CommandResult(int(code), tails[0].bytes(), tails[1].bytes())
+
+    async def stop(self) -> None:
+        """Let go, and wait until nothing of the group is left; takes little more than GRACE."""
+        if not self._control.is_closing():
+            self._control.write_eof()
+        try:
+            async with asyncio.timeout(2 * GRACE):
+                await self._leash.wait()
+        except TimeoutError:
+            self._kill()
+            await self._leash.wait()
+        for outlet in self._outlets:
+            outlet.transport.close()
+        self._control.close()
+        with suppress(ConnectionError):
+            await self._control.wait_closed()
+
+    def _kill(self) -> None:
+        """The last resort, for a supervisor that is gone or does not move."""
+        with suppress(ProcessLookupError):
+            if self._group and os.getsid(self._group) == self._leash.pid:
+                os.killpg(self._group, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            self._leash.kill()
+
+    async def _hear(self) -> list[bytes]:
+        with suppress(ConnectionError):
+            if answer := (await self._answers.readline()).split():
+                return answer
+        self._kill()
+        raise ProviderUnavailable(
+            "The supervisor of a command was killed, and the command with it.",
+            hint="Look for an out-of-memory kill in the system log.",
+        )
+
+    async def _feed(self) -> None:
+        if (stdin := self._leash.stdin) is None:
+            return
+        with suppress(ConnectionError):  # a command need not read what it is given
+            stdin.write(self._stdin)
+            await stdin.drain()
+            stdin.close()
+            await stdin.wait_closed()
+
+
+@asynccontextmanager
+async def supervised(order: bytes, stdin: bytes) -> AsyncIterator[SupervisedProcess]:
+    """A started command; nothing of it is left when the context ends, cancelled or not."""
+    spawning = asyncio.ensure_future(_spawn(stdin))
+    try:
+        process = await asyncio.shield(spawning)
+        await process.start(order)
+        yield process
+    finally:
+        await _see_through(asyncio.ensure_future(_stop(spawning)))
+
+
+async def _stop(spawning: "asyncio.Future[SupervisedProcess]") -> None:
+    with suppress(ProviderUnavailable):  # it never started, which was said already
+        await (await spawning).stop()
+
+
+async def _see_through(task: "asyncio.Future[None]") -> None:
+    """Wait for a task that must finish, and pass a cancellation on only then."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def _spawn(stdin: bytes) -> SupervisedProcess:
+    """A supervisor that waits for its order. Its own environment is empty, its arguments say nothing."""
+    with ExitStack() as handed_over:
+        ours, theirs = socket.socketpair()
+        handed_over.callback(theirs.close)
+        outlets = await Outlet.open("stdout"), await Outlet.open("stderr")
+        for outlet in outlets:
+            handed_over.callback(os.close, outlet.inlet)
+        try:
+            leash = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(_LEASH), str(theirs.fileno())),
+                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                stdout=outlets[0].inlet,
+                stderr=outlets[1].inlet,
+                env={},
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            for outlet in outlets:
+                outlet.transport.close()
+            raise ProviderUnavailable(f"No process can be started: {error.strerror}.") from error
+    ours.setblocking(False)
+    return SupervisedProcess(leash, await asyncio.open_connection(sock=ours, limit=CHUNK), outlets, stdin)
