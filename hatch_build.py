@@ -36,7 +36,7 @@ class FrontendBuildHook(BuildHookInterface):
             return
         self.app.display_info("Bundling the front end (once; needs the npm registry)")
         node, npm = find_node()
-        run([node, npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], root, node, NPM_DEADLINE)
+        run([node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], root, node, NPM_DEADLINE)
         run([node, SCRIPT_ENTRY], root, node, BUNDLE_DEADLINE)
         stamp.write_text(f"{digest}\n", "ascii")
 
@@ -98,7 +98,9 @@ def run(argv: list[str], root: Path, node: str, deadline: int) -> None:
     except subprocess.CalledProcessError as failure:
         sys.exit(f"Bundling Orca's front end failed at `{shown}`:\n{failure.stdout[-4000:]}\n{advice(failure.stdout)}")
     except subprocess.TimeoutExpired:
-        sys.exit(f"Bundling Orca's front end failed: `{shown}` took longer than {deadline} s. Is the npm registry slow?")
+        sys.exit(
+            f"Bundling Orca's front end failed: `{shown}` took longer than {deadline} s. Is the npm registry slow?"
+        )
 
 
 def advice(output: str) -> str:
