@@ -80,6 +80,8 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self.url = url
+        self.session_info: dict[str, Any] = {}
+        """Given to every session; event subscribers find the process's resources here."""
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
@@ -95,7 +97,7 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction of one's own: committed at the end, rolled back on error. Keep it short."""
-        async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+        async with self.open_write() as session, session.begin():
             yield session
 
     @asynccontextmanager
@@ -106,7 +108,7 @@ class Database:
 
     def open_write(self) -> AsyncSession:
         """A session whose commit is up to the caller: the route class."""
-        return AsyncSession(self._writer, expire_on_commit=False)
+        return AsyncSession(self._writer, expire_on_commit=False, info=self.session_info)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -65,7 +65,7 @@ async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> 
         connector = await stack.enter_async_context(connect.open(connect.Config()))
         engines = choose(plugins.engines, "docker", what="engine")()
         proxies = choose(plugins.proxies, settings.proxy.name, what="proxy")()
-        yield Resources(
+        resources = Resources(
             settings=settings,
             db=db,
             plugins=plugins,
@@ -81,6 +81,8 @@ async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> 
             tasks=tasks,
             instance=instance,
         )
+        db.session_info["resources"] = resources
+        yield resources
 
 
 def _engine_config(settings: Settings, provider: Any, instance: str) -> Any:

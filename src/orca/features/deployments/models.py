@@ -52,7 +52,7 @@ class Deployment(TeamRow, Base):
     service_id: Mapped[str] = mapped_column(ForeignKey("services.id"), index=True)
     number: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
-    """`deploy`, `rollback`, `restart`, `scale`, `start`, `stop` or `remove`."""
+    """`deploy`, `build`, `rollback`, `restart`, `scale`, `start`, `stop` or `remove`."""
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
     trigger: Mapped[str] = mapped_column(String(32), default="")
     """What asked for it: `page`, `api`, `cli`, `push`, `system`."""
@@ -65,6 +65,8 @@ class Deployment(TeamRow, Base):
     build_id: Mapped[str | None] = mapped_column(ForeignKey("builds.id"))
     release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"))
     previous_release_id: Mapped[str | None] = mapped_column(String(36))
+    previous_deployment_id: Mapped[str | None] = mapped_column(String(36))
+    """What was live when this began, and is put back when this fails after traffic moved."""
     code: Mapped[str] = mapped_column(String(64), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     hint: Mapped[str] = mapped_column(Text, default="")

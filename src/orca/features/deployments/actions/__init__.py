@@ -1,0 +1,1 @@
+"""Writes of deployments: one file per verb."""

@@ -1,0 +1,23 @@
+"""Stop a deployment in whatever state it is."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import Conflict
+from orca.events import Fact, origin, record
+from orca.features.deployments.models import Deployment
+from orca.features.deployments.rules import FINISHED
+from orca.resources import Resources
+
+
+async def cancel_deployment(session: AsyncSession, resources: Resources, deployment: Deployment) -> None:
+    """A queued one ends now; a running one is stopped by its task within 15 s, and what it started is removed."""
+    if deployment.state in FINISHED:
+        raise Conflict(f"this deployment has already ended: it {deployment.state}")
+    reason = f"cancelled by {origin.get().actor}"
+    if deployment.task_id is not None:
+        await resources.tasks.cancel(session, deployment.task_id, reason)
+    if deployment.state == "queued":
+        deployment.state, deployment.reason, deployment.finished_at = "cancelled", reason, now()
+    payload = {"number": deployment.number, "deployment_id": deployment.id}
+    await record(session, Fact("DeploymentCancelled", deployment.team_id, "service", deployment.service_id, payload))

@@ -1,0 +1,102 @@
+"""Keep what is live alive, and the disk from filling with what is not."""
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.events import Event, Fact, record
+from orca.features.deployments import rules
+from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.rules import KeptImage
+from orca.features.services.models import Service
+from orca.resources import Resources
+from orca.sdk.engines import Container
+
+log = structlog.get_logger("orca.deployments")
+
+KEEP_RELEASES = 3
+"""Images of the live release and of this many before it are pinned for rollback."""
+CRASHES_TO_TELL = 5
+
+
+async def keep_services_alive(resources: Resources) -> None:
+    """Start again the containers of live releases that somebody stopped or removed; tell about crash loops."""
+    containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
+    by_deployment: dict[str, int] = {}
+    for container in containers:
+        if container.state in {"running", "restarting", "created", "paused"}:
+            owner = container.labels.get("orca.deployment", "")
+            by_deployment[owner] = by_deployment.get(owner, 0) + 1
+    async with resources.db.read() as session:
+        rows = (await session.execute(
+            select(LiveRelease, Service, Release).join(Service, Service.id == LiveRelease.service_id)
+            .join(Release, Release.id == LiveRelease.release_id)
+            .where(Service.desired_state == "running", Service.deleted_at.is_(None))
+        )).all()  # fmt: skip
+        busy = set((await session.scalars(
+            select(Deployment.service_id).where(Deployment.state.in_(rules.ACTIVE))
+        )).all())  # fmt: skip
+    for live, service, release in rows:
+        wanted = int(release.config.get("replicas", 1))
+        if service.id not in busy and by_deployment.get(live.deployment_id, 0) < wanted:
+            await _revive(resources, service, wanted - by_deployment.get(live.deployment_id, 0))
+    await _tell_about_crash_loops(resources, [each for each in containers if each.restarts >= CRASHES_TO_TELL])
+
+
+async def _revive(resources: Resources, service: Service, missing: int) -> None:
+    """A restart is a deployment of the live release, so it is as safe as any other."""
+    log.warning("service_revived", service=service.slug, missing=missing)
+    async with resources.db.write() as session:
+        row = await session.get_one(Service, service.id)
+        await start_deployment(session, resources, row, Request(kind="restart", trigger="system"))
+
+
+async def _tell_about_crash_loops(resources: Resources, containers: list[Container]) -> None:
+    """Record each crash loop once per release, with what is known."""
+    for container in containers:
+        service_id, release_id = container.labels.get("orca.service", ""), container.labels.get("orca.release", "")
+        async with resources.db.write() as session:
+            service = await session.get(Service, service_id)
+            seen = select(Event.seq).where(Event.type == "ServiceCrashLooping", Event.object_id == service_id)
+            told = [
+                row.payload.get("release_id")
+                for row in await session.scalars(
+                    select(Event).where(Event.seq.in_(seen)).order_by(Event.seq.desc()).limit(5)
+                )
+            ]
+            if service is None or release_id in told:
+                continue
+            payload = {"release_id": release_id, "restarts": container.restarts, "exit_code": container.exit_code,
+                       "out_of_memory": container.out_of_memory}  # fmt: skip
+            await record(
+                session, Fact("ServiceCrashLooping", service.team_id, "service", service_id, payload, "failed")
+            )
+
+
+async def remove_old_images(resources: Resources) -> None:
+    """Remove our own images above the budget, oldest first; live and rollback releases are never touched."""
+    images = await resources.engine.list_images({"orca.instance": resources.instance, "orca.build": ""})
+    async with resources.db.read() as session:
+        pinned = await _pinned_images(session)
+    newest_first = sorted(images, key=lambda image: image.created_at, reverse=True)
+    kept = [KeptImage(image.id, image.size_bytes, image.id in pinned) for image in newest_first]
+    for image_id in rules.images_to_remove(kept, resources.settings.disk.image_budget_mb << 20):
+        if await resources.engine.remove_image(image_id):
+            log.info("image_removed", image=image_id)
+
+
+async def _pinned_images(session: AsyncSession) -> set[str]:
+    live = await session.execute(
+        select(LiveRelease.service_id, Release.number).join(Release, Release.id == LiveRelease.release_id)
+    )
+    pinned: set[str] = set()
+    for service_id, number in live.all():
+        query = select(Release.image).where(Release.service_id == service_id, Release.number <= number)
+        recent = query.order_by(Release.number.desc()).limit(KEEP_RELEASES + 1)
+        pinned.update((await session.scalars(recent)).all())
+    busy = (
+        select(Build.image).join(Deployment, Deployment.build_id == Build.id).where(Deployment.state.in_(rules.ACTIVE))
+    )
+    pinned.update((await session.scalars(busy)).all())
+    return pinned

@@ -1,0 +1,73 @@
+"""The log of a deployment: bounded, redacted, readable while it grows."""
+
+import asyncio
+import time
+
+from sqlalchemy import delete, func, select
+
+from orca.db import Database, now
+from orca.events import bell
+from orca.features.deployments.models import LogChunk
+from orca.kit.text import clean_output, redact
+
+FLUSH_SECONDS = 0.25
+FLUSH_CHARACTERS = 32_768
+KEEP_HEAD = 64 << 10
+KEEP_TAIL = 1 << 20
+_LINE_LIMIT = 8192
+
+
+class LogWriter:
+    """Collects lines and stores them in chunks. The beginning and the last MiB are kept of a longer log."""
+
+    def __init__(self, db: Database, deployment_id: str, secrets: tuple[str, ...] = ()) -> None:
+        self.step = ""
+        self._db = db
+        self._deployment_id = deployment_id
+        self._secrets = secrets
+        self._lines: list[str] = []
+        self._size = 0
+        self._offset: int | None = None
+        self._trimmed_at = 0
+        self._flushed_at = time.monotonic()
+        self._lock = asyncio.Lock()
+
+    async def write(self, line: str) -> None:
+        """Add a line (or several); secrets of the deployment are replaced, terminal tricks removed."""
+        text = redact(clean_output(line.rstrip("\n"))[:_LINE_LIMIT], self._secrets) + "\n"
+        self._lines.append(text)
+        self._size += len(text)
+        if self._size >= FLUSH_CHARACTERS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Store what was collected."""
+        async with self._lock:
+            self._flushed_at = time.monotonic()
+            if not self._lines:
+                return
+            text, self._lines, self._size = "".join(self._lines), [], 0
+            if self._offset is None:
+                self._offset = await self._find_end()
+            await self._store(text, self._offset)
+            self._offset += len(text)
+        bell.ring()
+
+    async def _find_end(self) -> int:
+        async with self._db.read() as session:
+            query = select(func.max(LogChunk.offset + func.length(LogChunk.text)))
+            return await session.scalar(query.where(LogChunk.deployment_id == self._deployment_id)) or 0
+
+    async def _store(self, text: str, offset: int) -> None:
+        async with self._db.write() as session:
+            chunk = LogChunk(deployment_id=self._deployment_id, offset=offset, step=self.step, text=text, at=now())
+            session.add(chunk)
+            if offset - self._trimmed_at > KEEP_TAIL // 4 and offset > KEEP_HEAD + KEEP_TAIL:
+                self._trimmed_at = offset
+                await session.execute(
+                    delete(LogChunk).where(
+                        LogChunk.deployment_id == self._deployment_id,
+                        LogChunk.offset >= KEEP_HEAD,
+                        LogChunk.offset < offset - KEEP_TAIL,
+                    )
+                )

@@ -1,0 +1,246 @@
+"""REST doors of deployments, releases and what runs now."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Header, Query, Response
+from fastapi import Request as HttpRequest
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+from orca.db import ReadSession, WriteSession
+from orca.features.deployments import queries
+from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.models import Deployment, Release
+from orca.features.deployments.schemas import (
+    BuildIn,
+    ContainerOut,
+    DeployIn,
+    DeploymentDetail,
+    DeploymentOut,
+    ReleaseOut,
+    RollbackIn,
+    ScaleIn,
+    StepOut,
+)
+from orca.features.services.queries import get_service
+from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+router = Router(prefix="/api/v1", tags=["deployments"])
+Trigger = Annotated[str, Header(alias="X-Orca-Trigger", pattern="^(api|cli|page)$", description="Which door asked.")]
+
+
+@router.post("/services/{service_id}/builds", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def create_build(
+    service_id: str, body: BuildIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> Deployment:
+    """Make an image without making it live. Deploy it later with its `build_id`."""
+    service = await get_service(session, scope, service_id)
+    request = Request(kind="build", commit=body.commit, upload_id=body.upload_id)
+    return await start_deployment(session, resources, service, request)
+
+
+@router.post("/services/{service_id}/deployments", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def create_deployment(
+    service_id: str,
+    body: DeployIn,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    trigger: Trigger = "api",
+) -> Deployment:
+    """Build the source and make the result live."""
+    service = await get_service(session, scope, service_id)
+    request = Request(trigger=trigger, commit=body.commit, upload_id=body.upload_id, build_id=body.build_id)
+    return await start_deployment(session, resources, service, request)
+
+
+@router.get("/services/{service_id}/deployments", response_model=Page[DeploymentOut])
+@guard("deployment.read", tenant="service_id")
+async def list_deployments(
+    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Deployment]:
+    """Newest first."""
+    await get_service(session, scope, service_id)
+    return await queries.list_deployments(session, scope, service_id, limit=limit, cursor=cursor)
+
+
+@router.get("/services/{service_id}/releases", response_model=Page[ReleaseOut])
+@guard("deployment.read", tenant="service_id")
+async def list_releases(
+    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ReleaseOut]:
+    """Newest first; the live one is marked."""
+    await get_service(session, scope, service_id)
+    live = await queries.find_live(session, service_id)
+    page = await queries.list_releases(session, scope, service_id, limit=limit, cursor=cursor)
+    items = [_release_out(row, live.release_id if live else None) for row in page.items]
+    return Page[ReleaseOut](items=items, next_cursor=page.next_cursor)
+
+
+@router.post("/services/{service_id}/rollback", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def rollback(
+    service_id: str,
+    body: RollbackIn,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    trigger: Trigger = "api",
+) -> Deployment:
+    """Make an earlier release live again; nothing is built."""
+    service = await get_service(session, scope, service_id)
+    request = Request(kind="rollback", trigger=trigger, release=body.release)
+    return await start_deployment(session, resources, service, request)
+
+
+@router.post("/services/{service_id}/scale", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def scale(
+    service_id: str,
+    body: ScaleIn,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    trigger: Trigger = "api",
+) -> Deployment:
+    """Run another number of replicas."""
+    service = await get_service(session, scope, service_id)
+    request = Request(kind="scale", trigger=trigger, replicas=body.replicas)
+    return await start_deployment(session, resources, service, request)
+
+
+@router.post("/services/{service_id}/restart", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def restart(
+    service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
+) -> Deployment:
+    """Replace the containers of the live release by fresh ones, without downtime."""
+    service = await get_service(session, scope, service_id)
+    return await start_deployment(session, resources, service, Request(kind="restart", trigger=trigger))
+
+
+@router.post("/services/{service_id}/start", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def start(
+    service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
+) -> Deployment:
+    """Start a stopped service with the release it had."""
+    service = await get_service(session, scope, service_id)
+    return await start_deployment(session, resources, service, Request(kind="start", trigger=trigger))
+
+
+@router.post("/services/{service_id}/stop", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+async def stop(
+    service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
+) -> Deployment:
+    """Take the service down; its hostnames answer a page that says so."""
+    service = await get_service(session, scope, service_id)
+    return await start_deployment(session, resources, service, Request(kind="stop", trigger=trigger))
+
+
+@router.get("/deployments/{deployment_id}", response_model=DeploymentDetail)
+@guard("deployment.read", tenant="deployment_id")
+async def get_deployment(deployment_id: str, session: ReadSession, scope: CurrentScope) -> DeploymentDetail:
+    """One deployment with its steps."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    steps = [StepOut.model_validate(step) for step in await queries.list_steps(session, deployment_id)]
+    build = await queries.find_build(session, row.build_id)
+    return DeploymentDetail(
+        **DeploymentOut.model_validate(row).model_dump(), steps=steps, commit=build.commit if build else "",
+        commit_message=build.commit_message if build else "", dockerfile=build.dockerfile if build else "",
+        image=build.image if build else "",
+    )  # fmt: skip
+
+
+@router.post("/deployments/{deployment_id}/cancel", status_code=202, response_model=DeploymentOut)
+@guard("deployment.cancel", tenant="deployment_id", rate="write", audit="DeploymentCancelled")
+async def cancel(
+    deployment_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> Deployment:
+    """Stop it: a queued one ends at once, a running one within 15 seconds."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    await cancel_deployment(session, resources, row)
+    return row
+
+
+@router.get(
+    "/deployments/{deployment_id}/log",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {}, "text/event-stream": {}}}},
+)
+@guard("deployment.read", tenant="deployment_id", rate="stream")
+async def read_log(
+    deployment_id: str,
+    request: HttpRequest,
+    resources: CurrentResources,
+    after: Annotated[int, Query(ge=0, description="Offset in characters to begin at.")] = 0,
+    follow: Annotated[bool, Query(description="Wait for more, until the deployment ends.")] = False,
+) -> Response:
+    """Plain text, or with `Accept: text/event-stream` events `log` {offset, step, text} and at last `end` {state}."""
+    if "text/event-stream" in request.headers.get("accept", ""):
+        last = request.headers.get("last-event-id", "")
+        start = int(last) if last.isdecimal() else after
+        return StreamingResponse(
+            keep_open(_log_events(resources, deployment_id, start)), media_type="text/event-stream",
+            headers=STREAM_HEADERS,
+        )  # fmt: skip
+    return StreamingResponse(_log_text(resources, deployment_id, after, follow=follow), media_type="text/plain")
+
+
+async def _log_events(resources: CurrentResources, deployment_id: str, after: int) -> AsyncIterator[str]:
+    async for chunk in queries.follow_log(resources.db, deployment_id, after=after):
+        if isinstance(chunk, str):
+            yield format_event("end", {"state": chunk})
+            return
+        end = chunk.offset + len(chunk.text)
+        data = {"offset": chunk.offset, "step": chunk.step, "text": chunk.text}
+        yield format_event("log", data, event_id=str(end))
+
+
+async def _log_text(resources: CurrentResources, deployment_id: str, after: int, *, follow: bool) -> AsyncIterator[str]:
+    if follow:
+        async for chunk in queries.follow_log(resources.db, deployment_id, after=after):
+            if not isinstance(chunk, str):
+                yield chunk.text
+        return
+    while True:
+        async with resources.db.read() as session:
+            chunks = await queries.read_log(session, deployment_id, after=after)
+        if not chunks:
+            return
+        for each in chunks:
+            if each.offset > after:
+                yield f"… {each.offset - after} characters left out …\n"
+            yield each.text
+            after = each.offset + len(each.text)
+
+
+@router.get("/services/{service_id}/containers", response_model=list[ContainerOut])
+@guard("service.read", tenant="service_id")
+async def list_containers(service_id: str, resources: CurrentResources) -> list[ContainerOut]:
+    """What runs now, as the engine sees it."""
+    containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    numbers: dict[str, int] = {}
+    async with resources.db.read() as session:
+        for release_id in {each.labels.get("orca.release", "") for each in containers}:
+            release = await queries.find_release(session, release_id)
+            if release is not None:
+                numbers[release_id] = release.number
+    return [
+        ContainerOut(
+            name=each.name, replica=int(each.labels["orca.replica"]), state=each.state, address=each.address,
+            release=numbers.get(each.labels.get("orca.release", "")), restarts=each.restarts, exit_code=each.exit_code,
+            out_of_memory=each.out_of_memory, started_at=each.started_at,
+        )
+        for each in sorted(containers, key=lambda each: each.name)
+    ]  # fmt: skip
+
+
+def _release_out(row: Release, live_id: str | None) -> ReleaseOut:
+    return ReleaseOut.model_validate(row).model_copy(update={"is_live": row.id == live_id})

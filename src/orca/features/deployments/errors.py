@@ -1,0 +1,51 @@
+"""Why a deployment ended, in codes that scripts and the troubleshooting page know."""
+
+from orca.errors import StepFailed
+
+
+class NeverHealthy(StepFailed):
+    """The release did not pass its health check within the start period."""
+
+    code = "never-healthy"
+
+
+class KeepsCrashing(StepFailed):
+    """The process of the release ends again and again."""
+
+    code = "keeps-crashing"
+
+
+class OutOfMemory(StepFailed):
+    """The process was killed because it used more memory than it may."""
+
+    code = "out-of-memory"
+
+
+class ReleaseCommandFailed(StepFailed):
+    """The release command ended with an error, so no traffic was moved."""
+
+    code = "release-command-failed"
+
+
+class NoBuilder(StepFailed):
+    """No builder knows what to do with the source."""
+
+    code = "no-builder"
+
+
+class DiskTooFull(StepFailed):
+    """The build would not fit on the disk, so it was not begun."""
+
+    code = "disk-too-full"
+
+
+class SourceMissing(StepFailed):
+    """There is nothing to deploy: no tree was sent, or it is gone."""
+
+    code = "source-missing"
+
+
+class NothingToDeploy(StepFailed):
+    """The service has no release yet."""
+
+    code = "nothing-to-deploy"

@@ -1,0 +1,119 @@
+"""Making a release live, step by step. Read `deploy` from top to bottom: it is the story."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from orca.errors import OrcaError, StepFailed
+from orca.features.deployments.actions import progress
+from orca.features.deployments.actions.log import LogWriter
+from orca.features.deployments.rules import STEP_SECONDS
+from orca.features.deployments.steps.build_image import build_image
+from orca.features.deployments.steps.check_health import check_health
+from orca.features.deployments.steps.fetch_source import fetch_source
+from orca.features.deployments.steps.retire_previous import retire_previous
+from orca.features.deployments.steps.route_traffic import restore_traffic, route_traffic
+from orca.features.deployments.steps.run_release_command import run_release_command
+from orca.features.deployments.steps.start_release import start_release
+from orca.features.deployments.steps.work import Work, load
+from orca.kit.crash import crash_point
+from orca.tasks import TaskRun
+
+log = structlog.get_logger("orca.deployments")
+
+STEPS: Mapping[str, Callable[[Work], Awaitable[str]]] = {
+    "fetch_source": fetch_source,
+    "build_image": build_image,
+    "run_release_command": run_release_command,
+    "start_release": start_release,
+    "check_health": check_health,
+    "route_traffic": route_traffic,
+    "retire_previous": retire_previous,
+}
+NOT_CANCELLABLE = {"retire_previous"}
+"""Traffic has moved by then; stopping half-way would only leave the old release lying about."""
+
+
+async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
+    """fetch_source → build_image → start_release → check_health → route_traffic → retire_previous.
+
+    Which of these a deployment has was written down when it was asked for. The old release serves until the new one
+    is healthy and routed; whatever fails before that leaves it untouched.
+    """
+    deployment_id = str(payload["deployment_id"])
+    db = run.resources.db
+    names = await run.step("plan", lambda: progress.begin(db, deployment_id), deadline=60)
+    if not names:
+        return
+    work = await _open(run, deployment_id)
+    try:
+        for name in names:
+            await _step(run, work, name)
+    except OrcaError as error:
+        problem = error
+        await run.step("undo", lambda: _undo(work, problem), deadline=600, cancellable=False)
+        raise
+    await run.step("finish", lambda: _finish(work), deadline=60, cancellable=False)
+
+
+async def _open(run: TaskRun, deployment_id: str) -> Work:
+    work = Work(run.resources, deployment_id, LogWriter(run.resources.db, deployment_id))
+    facts = await load(work)
+    return Work(run.resources, deployment_id, LogWriter(run.resources.db, deployment_id, tuple(facts.secrets.values())))
+
+
+async def _step(run: TaskRun, work: Work, name: str) -> None:
+    async def tell_and_do() -> None:
+        db = run.resources.db
+        await progress.mark_step(db, work.deployment_id, name, "running")
+        crash_point(f"{name}.begun")
+        work.log.step = name
+        try:
+            detail = await STEPS[name](work)
+        except OrcaError as error:
+            await work.log.write(f"✗ {error.message}")
+            await progress.mark_step(db, work.deployment_id, name, "failed", error.message)
+            raise
+        except Exception as error:
+            log.exception("step_crashed", step=name, deployment=work.deployment_id)
+            await progress.mark_step(db, work.deployment_id, name, "failed", type(error).__name__)
+            hint = f"The server log has the details under deployment {work.deployment_id}; please report it."
+            raise StepFailed(f"{name} met a case it was not built for ({type(error).__name__})", hint=hint) from error
+        finally:
+            await work.log.flush()
+        crash_point(f"{name}.done")
+        await progress.mark_step(db, work.deployment_id, name, "succeeded", detail)
+        crash_point(f"{name}.told")
+
+    await run.step(name, tell_and_do, deadline=STEP_SECONDS[name], cancellable=name not in NOT_CANCELLABLE)
+    crash_point(f"{name}.recorded")
+
+
+async def _undo(work: Work, error: OrcaError) -> None:
+    """Leave the world as it was: old routes, old release, no container of this deployment."""
+    work.log.step = "undo"
+    await restore_traffic(work)
+    crash_point("undo.restored")
+    engine = work.resources.engine
+    for container in await engine.inspect({"orca.deployment": work.deployment_id}):
+        with suppress(OrcaError):
+            await engine.stop(container.id, grace=2)
+        await engine.remove(container.id)
+    crash_point("undo.removed")
+    await work.log.write(f"{error.message}. {error.hint}".strip())
+    await work.log.flush()
+    await progress.fail(work.resources.db, work.deployment_id, error)
+    await _clean(work)
+
+
+async def _finish(work: Work) -> None:
+    await progress.succeed(work.resources.db, work.deployment_id)
+    await _clean(work)
+
+
+async def _clean(work: Work) -> None:
+    await asyncio.to_thread(shutil.rmtree, work.folder, ignore_errors=True)

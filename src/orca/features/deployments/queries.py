@@ -1,0 +1,116 @@
+"""Reads of deployments, releases and logs."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import Database
+from orca.errors import NotFound
+from orca.events import bell
+from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
+from orca.features.deployments.rules import FINISHED
+from orca.kit.pagination import Page, cut_page
+from orca.web.guard import Scope, tenant_resolver
+
+LOG_BATCH = 64
+POLL_SECONDS = 1.0
+
+
+async def get_deployment(session: AsyncSession, scope: Scope, deployment_id: str) -> Deployment:
+    """A deployment of the scope's team."""
+    row = await session.get(Deployment, deployment_id)
+    if row is None or row.team_id != scope.team_id:
+        raise NotFound("there is no deployment with this id")
+    return row
+
+
+@tenant_resolver("deployment_id")
+async def find_deployment_team(session: AsyncSession, deployment_id: str) -> str | None:
+    """Whose deployment it is."""
+    return await session.scalar(select(Deployment.team_id).where(Deployment.id == deployment_id))
+
+
+async def list_deployments(
+    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Deployment]:
+    """Newest first."""
+    query = select(Deployment).where(Deployment.team_id == scope.team_id, Deployment.service_id == service_id)
+    if cursor is not None:
+        query = query.where(Deployment.id < cursor)
+    rows = (await session.scalars(query.order_by(Deployment.id.desc()).limit(limit + 1))).all()
+    items, next_cursor = cut_page(list(rows), limit)
+    return Page[Deployment].model_construct(items=items, next_cursor=next_cursor)
+
+
+async def list_releases(
+    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Release]:
+    """Newest first."""
+    query = select(Release).where(Release.team_id == scope.team_id, Release.service_id == service_id)
+    if cursor is not None:
+        query = query.where(Release.id < cursor)
+    rows = (await session.scalars(query.order_by(Release.id.desc()).limit(limit + 1))).all()
+    items, next_cursor = cut_page(list(rows), limit)
+    return Page[Release].model_construct(items=items, next_cursor=next_cursor)
+
+
+async def list_steps(session: AsyncSession, deployment_id: str) -> Sequence[DeploymentStep]:
+    """In order."""
+    query = select(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
+    return (await session.scalars(query.order_by(DeploymentStep.position))).all()
+
+
+async def find_live(session: AsyncSession, service_id: str) -> LiveRelease | None:
+    """Which release of a service is live; None when none ever was."""
+    return await session.scalar(select(LiveRelease).where(LiveRelease.service_id == service_id))
+
+
+async def find_build(session: AsyncSession, build_id: str | None) -> Build | None:
+    """A build by id, where there is one."""
+    return await session.get(Build, build_id) if build_id else None
+
+
+async def find_release(session: AsyncSession, release_id: str | None) -> Release | None:
+    """A release by id, where there is one."""
+    return await session.get(Release, release_id) if release_id else None
+
+
+async def find_rollback_release(session: AsyncSession, service_id: str, number: int | None) -> Release | None:
+    """The release of that number, or the newest one older than the live one."""
+    query = select(Release).where(Release.service_id == service_id)
+    if number is not None:
+        return await session.scalar(query.where(Release.number == number))
+    live = await find_live(session, service_id)
+    current = await find_release(session, live.release_id if live else None)
+    if current is None:
+        return None
+    return await session.scalar(query.where(Release.number < current.number).order_by(Release.number.desc()).limit(1))
+
+
+async def read_log(session: AsyncSession, deployment_id: str, *, after: int = 0) -> Sequence[LogChunk]:
+    """Up to 64 chunks from an offset on."""
+    query = select(LogChunk).where(LogChunk.deployment_id == deployment_id, LogChunk.offset >= after)
+    return (await session.scalars(query.order_by(LogChunk.offset).limit(LOG_BATCH))).all()
+
+
+async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[LogChunk | str]:
+    """Chunks as they are written; at last the state in which the deployment ended."""
+    while True:
+        async with db.read() as session:
+            state = await session.scalar(select(Deployment.state).where(Deployment.id == deployment_id))
+            chunks = await read_log(session, deployment_id, after=after)
+        for chunk in chunks:
+            after = chunk.offset + len(chunk.text)
+            yield chunk
+        if not chunks:
+            if state is None or state in FINISHED:
+                yield state or "gone"
+                return
+            await bell.wait(POLL_SECONDS)
+
+
+async def find_last_build(session: AsyncSession, service_id: str) -> Build | None:
+    """The newest build of a service that made an image."""
+    query = select(Build).where(Build.service_id == service_id, Build.state == "succeeded")
+    return await session.scalar(query.order_by(Build.id.desc()).limit(1))

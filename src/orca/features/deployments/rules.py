@@ -1,0 +1,95 @@
+"""What a deployment is allowed to do, and what it consists of: pure decisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "superseded"]
+
+FINISHED: Final = frozenset({"succeeded", "failed", "cancelled", "superseded"})
+ACTIVE: Final = frozenset({"queued", "running"})
+TRANSITIONS: Final[dict[str, frozenset[str]]] = {
+    "queued": frozenset({"running", "cancelled", "superseded", "failed"}),
+    "running": frozenset({"succeeded", "failed", "cancelled"}),
+}
+
+_BUILDS = ("fetch_source", "build_image")
+_GOES_LIVE = ("start_release", "check_health", "route_traffic", "retire_previous")
+_TAKES_DOWN = ("route_traffic", "retire_previous")
+_NEW_INTENT: Final = frozenset({"deploy", "rollback", "stop", "remove"})
+_SAME_RELEASE: Final = frozenset({"restart", "scale", "start"})
+
+STEP_SECONDS: Final = {
+    "fetch_source": 900.0,
+    "build_image": 7500.0,
+    "run_release_command": 1800.0,
+    "start_release": 300.0,
+    "check_health": 4000.0,
+    "route_traffic": 120.0,
+    "retire_previous": 900.0,
+}
+"""Deadlines, in seconds; builds and health checks have tighter ones of their own inside."""
+
+
+def steps_of(kind: str, *, has_image: bool, has_release_command: bool) -> tuple[str, ...]:
+    """The steps of a deployment, in order."""
+    build = () if has_image else _BUILDS
+    if kind == "build":
+        return build
+    if kind in {"stop", "remove"}:
+        return _TAKES_DOWN
+    migrate = ("run_release_command",) if has_release_command and kind == "deploy" else ()
+    return (*build, *migrate, *_GOES_LIVE)
+
+
+def supersedes(newer: str, older: str) -> bool:
+    """Whether a newer request makes a queued older one pointless.
+
+    A restart must not swallow new code that still waits; new code makes a waiting restart pointless.
+    """
+    if older == "remove" or newer == "build":
+        return False
+    return newer in _NEW_INTENT or (newer in _SAME_RELEASE and older in _SAME_RELEASE)
+
+
+def container_name(deployment_id: str, replica: int) -> str:
+    """Unique on the engine, and the same each time a step is repeated."""
+    return f"orca-{deployment_id}-{replica}"
+
+
+def network_name(environment_id: str) -> str:
+    """Services of one environment see each other; nobody else does."""
+    return f"orca-{environment_id}"
+
+
+def image_tag(service_id: str, build_id: str) -> str:
+    """What the builder calls the image it made."""
+    return f"orca/{service_id}:{build_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptImage:
+    """An image of a service as the retention rule sees it, newest first in lists."""
+
+    image: str
+    size_bytes: int
+    is_pinned: bool
+
+
+def images_to_remove(images: Sequence[KeptImage], budget_bytes: int) -> list[str]:
+    """The oldest images that nobody pinned, until the rest fits the budget."""
+    total = sum(image.size_bytes for image in images)
+    chosen: list[str] = []
+    for image in reversed(images):
+        if total <= budget_bytes:
+            break
+        if not image.is_pinned:
+            chosen.append(image.image)
+            total -= image.size_bytes
+    return chosen
+
+
+def needed_disk_bytes(last_image_bytes: int) -> int:
+    """What a build is expected to take: twice the last image, at least 256 MiB."""
+    return max(2 * last_image_bytes, 256 << 20)

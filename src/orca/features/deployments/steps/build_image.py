@@ -1,0 +1,158 @@
+"""Make an image from the source tree, or pin the one that was named."""
+
+import asyncio
+from pathlib import Path
+
+import psutil
+
+from orca.db import now
+from orca.errors import ProviderUnavailable
+from orca.features.deployments import queries, rules
+from orca.features.deployments.errors import DiskTooFull, NoBuilder, SourceMissing
+from orca.features.deployments.models import Build, Deployment
+from orca.features.deployments.steps.fetch_source import fetch_source
+from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.services.queries import list_build_variables
+from orca.features.services.schemas import FrozenConfig, Port
+from orca.features.sources.queries import open_registry_login
+from orca.sdk.builders import Builder, BuildRequest, Detection
+from orca.sdk.engines import Image, RegistryLogin
+from orca.web.guard import Scope
+
+DEFAULT_PORT = 8080
+
+
+async def build_image(work: Work) -> str:
+    """Build or pull; the build row then names the image. Gives a one-line summary."""
+    facts = await load(work)
+    if facts.deployment.source["type"] == "image":
+        return await _pull(work, facts)
+    if not work.tree.is_dir():
+        await fetch_source(work)
+        facts = await load(work)
+    await _check_disk(work, facts)
+    builder, detection = await _choose_builder(work, facts)
+    await _note(work, facts, builder=detection.builder, summary=detection.summary, dockerfile=detection.dockerfile)
+    await work.log.write(f"{detection.summary} (builder: {detection.builder})")
+    image = await builder.build(_request(work, facts, await _build_secrets(work, facts)), work.log.write)
+    built = await work.resources.engine.find_image(image.id)
+    await _note(work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", finished_at=now())
+    await _settle_ports(work, facts, detection.port, built.ports if built else ())
+    return f"{detection.summary} · {image.size_bytes / 1e6:.0f} MB"
+
+
+def source_folder(work: Work, facts: Facts) -> Path:
+    """The folder to build in."""
+    return work.tree / str(facts.deployment.source.get("subdirectory") or "")
+
+
+async def _pull(work: Work, facts: Facts) -> str:
+    source = facts.deployment.source
+    async with work.resources.db.read() as session:
+        scope = Scope(facts.service.team_id)
+        login = await open_registry_login(session, work.resources.secret_box, scope, source.get("credential_id"))
+    image = await _pull_or_keep(work, source["image"], login)
+    await _note(
+        work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", builder="image",
+        summary=image.digest or source["image"], finished_at=now(),
+    )  # fmt: skip
+    await _settle_ports(work, facts, None, image.ports)
+    return image.digest or image.id
+
+
+async def _pull_or_keep(work: Work, reference: str, login: RegistryLogin | None) -> Image:
+    """A registry that is down does not stop what is already here and pinned by digest."""
+    try:
+        return await work.resources.engine.pull_image(reference, login, work.log.write)
+    except ProviderUnavailable:
+        image = await work.resources.engine.find_image(reference) if "@sha256:" in reference else None
+        if image is None:
+            raise
+        await work.log.write("The registry does not answer; using the image that is already here.")
+        return image
+
+
+async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
+    folder = source_folder(work, facts)
+    if not folder.is_dir():
+        subdirectory = facts.deployment.source.get("subdirectory")
+        raise SourceMissing(
+            f"the source has no folder “{subdirectory}”", hint="Correct the subdirectory of the source."
+        )
+    wanted = facts.build_options.builder
+    for name, builder in work.resources.builders.items():
+        if wanted in {"auto", name}:
+            detection = await builder.detect(folder)
+            if detection is not None:
+                return builder, detection
+    raise NoBuilder(
+        "nothing in the source says how to build it" if wanted == "auto" else f"“{wanted}” finds nothing to build",
+        hint="Add a Dockerfile, or a file a template knows: index.html, requirements.txt, pyproject.toml, package.json, go.mod.",
+    )
+
+
+def _request(work: Work, facts: Facts, secrets: dict[str, str]) -> BuildRequest:
+    options, settings = facts.build_options, work.resources.settings.build
+    build = facts.build
+    assert build is not None  # noqa: S101 - fetch_source made it
+    return BuildRequest(
+        id=build.id,
+        tree=source_folder(work, facts),
+        tag=rules.image_tag(facts.service.id, build.id),
+        labels={
+            "orca.instance": work.resources.instance, "orca.service": facts.service.id, "orca.build": build.id,
+            "orca.team": facts.service.team_id,
+        },
+        cache_key=facts.service.id,
+        dockerfile=options.dockerfile,
+        target=options.target,
+        arguments=options.arguments,
+        secrets=secrets,
+        cpus=settings.cpus,
+        memory_bytes=settings.memory_mb << 20,
+        deadline=settings.minutes * 60.0,
+        options=options.options,
+    )  # fmt: skip
+
+
+async def _build_secrets(work: Work, facts: Facts) -> dict[str, str]:
+    async with work.resources.db.read() as session:
+        return await list_build_variables(session, work.resources.secret_box, facts.service)
+
+
+async def _check_disk(work: Work, facts: Facts) -> None:
+    """Refuse what would not fit, before it fills the disk for everybody."""
+    async with work.resources.db.read() as session:
+        last = await queries.find_last_build(session, facts.service.id)
+    info = await work.resources.engine.info()
+    free = await asyncio.to_thread(_free_bytes, info.data_root, str(work.resources.settings.data_dir))
+    needed = rules.needed_disk_bytes(last.size_bytes if last else 0) + (work.resources.settings.disk.reserve_mb << 20)
+    if free < needed:
+        raise DiskTooFull(
+            f"the build needs about {needed >> 20} MiB and {free >> 20} MiB are free",
+            hint="Free some disk space, or lower ORC_DISK_RESERVE_MB or ORC_DISK_IMAGE_BUDGET_MB.",
+        )
+
+
+def _free_bytes(*folders: str) -> int:
+    return min(psutil.disk_usage(folder).free for folder in folders if Path(folder).exists())
+
+
+async def _note(work: Work, facts: Facts, **values: object) -> None:
+    async with work.resources.db.write() as session:
+        build = await session.get_one(Build, facts.deployment.build_id)
+        for name, value in values.items():
+            setattr(build, name, value)
+
+
+async def _settle_ports(work: Work, facts: Facts, detected: int | None, exposed: tuple[int, ...]) -> None:
+    """A web service that named no port gets the one its builder or its image names."""
+    config = facts.config
+    if config.ports or config.kind == "worker":
+        return
+    port = detected or (exposed[0] if exposed else DEFAULT_PORT)
+    settled: FrozenConfig = config.model_copy(update={"ports": [Port(name="http", port=port, public=True)]})
+    settled.variables.setdefault("PORT", str(port))
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        deployment.config = deployment.config | settled.model_dump(mode="json")

@@ -1,0 +1,75 @@
+"""Bring the source tree here: a Git checkout, an unpacked upload, or nothing for an image."""
+
+import asyncio
+import shutil
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.deployments.errors import SourceMissing
+from orca.features.deployments.models import Build, Deployment
+from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.services.orca_file import FILE_NAME, merge, parse_orca_file
+from orca.features.sources.steps.checkout_git import Checkout
+from orca.kit.text import shorten
+from orca.sdk.trees import Tree
+
+
+async def fetch_source(work: Work) -> str:
+    """A fresh tree each time: what an interrupted run left behind is not trusted."""
+    facts = await load(work)
+    source = facts.deployment.source
+    await _ensure_build(work)
+    if source["type"] == "image":
+        return str(source["image"])
+    await asyncio.to_thread(shutil.rmtree, work.folder, ignore_errors=True)
+    work.folder.mkdir(mode=0o700, parents=True)
+    if source["type"] == "git":
+        checkout = await _checkout(work, facts)
+        await _note_commit(work, checkout)
+        detail = f"{checkout.commit[:12]} {checkout.message.splitlines()[0] if checkout.message else ''}".strip()
+    else:
+        detail = await _unpack(work, source.get("upload_id"))
+    await _apply_orca_file(work, await load(work))
+    return detail
+
+
+async def _ensure_build(work: Work) -> None:
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        if deployment.build_id is None:
+            build = Build(team_id=deployment.team_id, service_id=deployment.service_id, state="running")
+            session.add(build)
+            await session.flush()
+            deployment.build_id = build.id
+
+
+async def _checkout(work: Work, facts: Facts) -> Checkout:
+    raise NotImplementedError
+
+
+async def _note_commit(work: Work, checkout: Checkout) -> None:
+    async with work.resources.db.write() as session:
+        build = await _build(session, work)
+        build.commit, build.commit_message = checkout.commit, shorten(checkout.message, 500)
+
+
+async def _build(session: AsyncSession, work: Work) -> Build:
+    deployment = await session.get_one(Deployment, work.deployment_id)
+    return await session.get_one(Build, deployment.build_id)
+
+
+async def _unpack(work: Work, upload_id: str | None) -> str:
+    raise SourceMissing("x")
+
+
+async def _apply_orca_file(work: Work, facts: Facts) -> None:
+    """What `orca.yaml` says wins over the stored settings, for this deployment."""
+    folder = work.tree / str(facts.deployment.source.get("subdirectory") or "")
+    text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
+    if text is None:
+        return
+    config, build = merge(facts.config, facts.build_options, parse_orca_file(text))
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        deployment.config = config.model_dump(mode="json") | {"build": build.model_dump(mode="json")}
+    await work.log.write(f"{FILE_NAME} found; it overrides the stored settings")

@@ -1,0 +1,29 @@
+"""Run the release command (migrations) once, with the new image, before any traffic moves."""
+
+from orca.features.deployments.errors import ReleaseCommandFailed
+from orca.features.deployments.rules import STEP_SECONDS
+from orca.features.deployments.steps.start_release import ensure_release
+from orca.features.deployments.steps.work import Work, container_spec, load
+
+
+async def run_release_command(work: Work) -> str:
+    """A container of its own; after a crash it is re-attached, never run a second time."""
+    await ensure_release(work)
+    facts = await load(work)
+    command = tuple(facts.config.release_command)
+    spec = container_spec(
+        facts, work.resources, 0, changes={
+            "name": f"orca-{facts.deployment.id}-release", "command": command, "restart": "no",
+            "labels": facts.labels(work.resources) | {"orca.role": "release-command"},
+        },
+    )  # fmt: skip
+    engine = work.resources.engine
+    code = await engine.run_once(spec, deadline=STEP_SECONDS["run_release_command"] - 60, progress=work.log.write)
+    for container in await engine.inspect({"orca.deployment": facts.deployment.id, "orca.role": "release-command"}):
+        await engine.remove(container.id)
+    if code != 0:
+        raise ReleaseCommandFailed(
+            f"the release command ended with exit code {code}",
+            hint="The log shows what it said. The old release still serves; mend the command and deploy again.",
+        )
+    return f"exit code {code}"

@@ -1,0 +1,51 @@
+"""Start the containers of the new release beside the old ones."""
+
+import json
+
+from sqlalchemy import func, select
+
+from orca.features.deployments.errors import NothingToDeploy
+from orca.features.deployments.models import Deployment, Release
+from orca.features.deployments.steps.work import Facts, Work, container_specs, load
+from orca.features.secrets.actions import put_secret
+
+
+async def start_release(work: Work) -> str:
+    """Plan what is missing, apply it. Containers are matched by name, so a repeated step adds nothing."""
+    await ensure_release(work)
+    facts = await load(work)
+    engine = work.resources.engine
+    current = await engine.inspect({"orca.deployment": work.deployment_id})
+    changes = engine.plan(current, container_specs(facts, work.resources))
+    for change in changes:
+        await work.log.write(change.describe())
+    await engine.apply(changes)
+    return f"{facts.config.replicas} replicas of {_short(facts)}"
+
+
+def _short(facts: Facts) -> str:
+    return f"release {facts.release.number}" if facts.release else "release"
+
+
+async def ensure_release(work: Work) -> None:
+    """Freeze the image and the configuration as a release, once."""
+    facts = await load(work)
+    if facts.release is not None:
+        return
+    if facts.build is None or not facts.build.image:
+        raise NothingToDeploy("there is no image to start", hint="Deploy the service again from its source.")
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        last = await session.scalar(select(func.max(Release.number)).where(Release.service_id == deployment.service_id))
+        release = Release(
+            team_id=deployment.team_id, service_id=deployment.service_id, number=(last or 0) + 1,
+            build_id=facts.build.id, image=facts.build.image, commit=facts.build.commit,
+            commit_message=facts.build.commit_message, config=facts.config.model_dump(mode="json"),
+        )  # fmt: skip
+        session.add(release)
+        await session.flush()
+        deployment.release_id = release.id
+        await put_secret(
+            session, work.resources.secret_box, team_id=deployment.team_id, owner=("release", release.id),
+            name="variables", value=json.dumps(dict(facts.secrets)),
+        )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Background doors: the task that deploys, the duties that keep what is live alive, and news from below."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import OrcaError, StepFailed
+from orca.events import Fact, subscribe
+from orca.features.deployments import rules
+from orca.features.deployments.actions import progress
+from orca.features.deployments.actions.keep import keep_services_alive, remove_old_images
+from orca.features.deployments.actions.start import TASK, Request, start_deployment
+from orca.features.deployments.models import Deployment, LiveRelease
+from orca.features.deployments.pipeline import deploy
+from orca.features.services.queries import find_service
+from orca.resources import Resources
+from orca.tasks import Periodic, TaskDefinition
+
+log = structlog.get_logger("orca.deployments")
+ORPHAN_GRACE = timedelta(seconds=60)
+
+
+async def settle(resources: Resources, task_id: str, reason: str) -> None:
+    """Give a deployment an end whose task can never finish."""
+    async with resources.db.read() as session:
+        deployment_id = await session.scalar(select(Deployment.id).where(Deployment.task_id == task_id))
+    if deployment_id is not None:
+        await progress.fail(resources.db, deployment_id, StepFailed(reason, hint="Deploy again."))
+
+
+async def sweep(resources: Resources) -> None:
+    """Remove containers of ours that belong to nothing that lives: leftovers of crashes and of deleted services."""
+    containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
+    async with resources.db.read() as session:
+        live = set((await session.scalars(select(LiveRelease.deployment_id))).all())
+        busy = select(Deployment.id).where(Deployment.state.in_(rules.ACTIVE))
+        recent = select(Deployment.id).where(Deployment.finished_at > now() - ORPHAN_GRACE)
+        kept = live | set((await session.scalars(busy.union(recent))).all())
+    for container in containers:
+        if container.labels["orca.deployment"] in kept or container.labels.get("orca.role") == "run":
+            continue
+        log.warning("orphan_removed", container=container.name)
+        await resources.engine.stop(container.id, grace=10)
+        await resources.engine.remove(container.id)
+
+
+async def keep_alive(resources: Resources) -> None:
+    """Sweep, then bring back what should run and does not."""
+    try:
+        await sweep(resources)
+        await keep_services_alive(resources)
+    except OrcaError as error:
+        log.warning("observation_failed", reason=error.message)
+
+
+async def _on_push(session: AsyncSession, fact: Fact) -> None:
+    resources = _resources_of(session)
+    service = await find_service(session, str(fact.object_id))
+    if service is not None and service.deleted_at is None:
+        request = Request(trigger="push", source={"commit": fact.payload["commit"], "branch": None, "tag": None})
+        await start_deployment(session, resources, service, request)
+
+
+async def _on_service_deleted(session: AsyncSession, fact: Fact) -> None:
+    service = await find_service(session, str(fact.object_id))
+    if service is not None:
+        await start_deployment(session, _resources_of(session), service, Request(kind="remove", trigger="system"))
+
+
+def _resources_of(session: AsyncSession) -> Resources:
+    resources: Resources = session.info["resources"]
+    return resources
+
+
+subscribe("PushAccepted", _on_push)
+subscribe("ServiceDeleted", _on_service_deleted)
+
+TASKS = (TaskDefinition(TASK, queue="deployments", run=deploy, settle=settle),)
+PERIODIC = (
+    Periodic("keep-alive", 30, keep_alive),
+    Periodic("old-images", 600, remove_old_images),
+)
