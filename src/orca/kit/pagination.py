@@ -14,7 +14,7 @@ Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` o
 class Page(BaseModel, Generic[T]):
     """Items, and the cursor that continues after them; no cursor on the last page."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, arbitrary_types_allowed=True)
 
     items: list[T]
     next_cursor: str | None = None
