@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from orca.errors import ProviderUnavailable, RequestRefused
+from orca.kit.cancellation import see_through
 from orca.providers.connectors.local.order import GRACE
 from orca.providers.connectors.local.output import CHUNK, Outlet, Tail
 from orca.sdk.connectors import CommandResult, OutputSink
@@ -114,25 +115,12 @@ async def supervised(order: bytes, stdin: bytes) -> AsyncIterator[SupervisedProc
         await process.start(order)
         yield process
     finally:
-        await _see_through(asyncio.ensure_future(_stop(spawning)))
+        await see_through(_stop(spawning))
 
 
 async def _stop(spawning: "asyncio.Future[SupervisedProcess]") -> None:
     with suppress(ProviderUnavailable):  # it never started, which was said already
         await (await spawning).stop()
-
-
-async def _see_through(task: "asyncio.Future[None]") -> None:
-    """Wait for a task that must finish, and pass a cancellation on only then."""
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 async def _spawn(stdin: bytes) -> SupervisedProcess:

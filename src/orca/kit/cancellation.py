@@ -1,0 +1,26 @@
+"""Work that a cancellation must not interrupt: undoing, killing, closing."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def see_through(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that must finish; a cancellation that arrives meanwhile goes on only afterwards.
+
+    The work needs a deadline of its own, for nothing else will end it.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+        except BaseException:  # noqa: BLE001 - it is raised below, from the task itself
+            break
+    if cancelled and not task.cancelled() and task.exception() is None:
+        raise asyncio.CancelledError
+    return task.result()
