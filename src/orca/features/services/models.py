@@ -3,21 +3,31 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow, now
+
+
+_LIVING = text("deleted_at IS NULL")
+
+
+def _unique_among_living(table: str, owner: str) -> Index:
+    """A slug is free again once the row that had it was deleted."""
+    name = f"uq_{table}_living_slug"
+    return Index(name, owner, "slug", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING)
 
 
 class Project(TeamRow, Base):
     """Groups services, members and variables."""
 
     __tablename__ = "projects"
-    __table_args__ = (UniqueConstraint("team_id", "slug"),)
+    __table_args__ = (_unique_among_living("projects", "team_id"),)
 
     name: Mapped[str] = mapped_column(String(100))
     slug: Mapped[str] = mapped_column(String(40))
     description: Mapped[str] = mapped_column(String(500), default="")
+    deleted_at: Mapped[datetime | None]
 
 
 class Environment(TeamRow, Base):
@@ -35,7 +45,7 @@ class Service(TeamRow, Base):
     """One deployable thing. The JSON columns hold the models of `schemas.py`, validated before they are saved."""
 
     __tablename__ = "services"
-    __table_args__ = (UniqueConstraint("environment_id", "slug"),)
+    __table_args__ = (_unique_among_living("services", "environment_id"),)
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
     environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), index=True)
@@ -90,6 +100,8 @@ class Volume(TeamRow, Base):
     name: Mapped[str] = mapped_column(String(63))
     path: Mapped[str] = mapped_column(String(255))
     detached_at: Mapped[datetime | None]
+    destroying_since: Mapped[datetime | None]
+    """Set while its destruction, which somebody confirmed, is under way; it cannot be attached any more."""
 
     @property
     def engine_name(self) -> str:
