@@ -5,12 +5,14 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import { watch } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { compile, optimize } from "@tailwindcss/node";
+import { compile } from "@tailwindcss/node";
 import { Scanner } from "@tailwindcss/oxide";
 import esbuild from "esbuild";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const dist = path.resolve(here, "../src/orca/web/static/dist");
+// The first versions with popovers and light-dark().
+const browsers = ["chrome123", "firefox125", "safari17.5"];
 const watchedFolders = [path.join(here, "src"), path.resolve(here, "../src/orca")];
 
 async function bundleScripts() {
@@ -19,7 +21,7 @@ async function bundleScripts() {
     entryPoints: ["src/js/app.js"],
     bundle: true,
     format: "iife",
-    target: ["chrome111", "firefox114", "safari16.4"],
+    target: browsers,
     minify: true,
     legalComments: "none",
     write: false,
@@ -34,7 +36,9 @@ async function bundleStyles() {
     onDependency: () => {},
   });
   const candidates = new Scanner({ sources: compiler.sources }).scan();
-  return Buffer.from(optimize(compiler.build(candidates), { minify: true }).code);
+  const { code, warnings } = await esbuild.transform(compiler.build(candidates), { loader: "css", minify: true, target: browsers });
+  for (const warning of warnings) console.warn(warning.text);
+  return Buffer.from(code);
 }
 
 function hashedName(name, content) {
