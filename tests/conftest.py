@@ -1,0 +1,274 @@
+"""Real parts for every test: databases, the application in this process, the panel as a process of its own."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from orca.kit.crypto import SecretBox, load_key
+from orca.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+OWNER = {"email": "owner@example.org", "name": "Owner", "password": "a-good-long-passphrase"}
+API_TOKEN = "tests-tests-tests-tests-tests-tests-tests"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition, *, seconds: float = 30, every: float = 0.05, what: str = "the condition"):
+    """Poll until something is truthy; the deadline is the test's failure."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(every)
+    raise AssertionError(f"{what} did not come true within {seconds:g} s")
+
+
+# ── databases ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this test run: base URL without a database name."""
+    binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    folder = tmp_path_factory.mktemp("postgres")
+    account = pwd.getpwnam("postgres")
+    for parent in (folder, *folder.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    port = free_port()
+    as_postgres = {"user": account.pw_uid, "group": account.pw_gid, "cwd": "/", "check": True, "capture_output": True}
+    subprocess.run([binaries / "initdb", "-D", folder / "data", "-A", "trust", "-U", "orc"], **as_postgres)
+    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=200"
+    log = folder / "log"
+    subprocess.run([binaries / "pg_ctl", "-D", folder / "data", "-o", options, "-l", log, "-w", "start"], **as_postgres)
+    yield f"postgresql://orc@127.0.0.1:{port}"
+    subprocess.run([binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], **as_postgres)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty database of this test."""
+    import psycopg
+
+    name = f"t{os.getpid()}_{time.monotonic_ns()}"
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield f"{postgres_server}/{name}"
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """None for SQLite in the data directory, or a PostgreSQL URL: the same test on both."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+
+
+# ── the application in this process ──────────────────────────────────────────────────────────────────────────────
+
+
+def make_settings(data_dir: Path, **overrides: object) -> Settings:
+    """Settings of a test: own data directory, own ports, loopback only, no tasks unless asked."""
+    values: dict[str, object] = {
+        "port": free_port(),
+        "worker": False,
+        "data": {"dir": data_dir},
+        "auth": {"token": API_TOKEN},
+        "log": {"level": "warning", "format": "text"},
+        "proxy": {"mode": "process", "http_port": free_port(), "https_port": free_port(), "bind": ("127.0.0.1",)},
+    }
+    return Settings(**{**values, **overrides})
+
+
+@asynccontextmanager
+async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with its lifespan; no server, no worker."""
+    from orca.app import create_app
+
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 50000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
+    """A claimed instance on SQLite (see `client`)."""
+    async with running_app(make_settings(tmp_path / "data")) as running:
+        await claim(running)
+        yield running
+
+
+async def claim(app: FastAPI) -> None:
+    """Make the first owner."""
+    token = (app.state.settings.data_dir / "claim-token").read_text().strip()
+    async with client_of(app) as client:
+        answer = await client.post("/api/v1/claim", json={**OWNER, "token": token})
+        assert answer.status_code in {200, 201}, answer.text
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the API as the instance's administrator."""
+    async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+        yield http
+
+
+@pytest.fixture
+async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the API as nobody."""
+    async with client_of(app) as http:
+        yield http
+
+
+# ── the panel as a process ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Panel:
+    """`orc serve` of this test: with worker, Docker and an embedded proxy of its own."""
+
+    data_dir: Path
+    port: int
+    http_port: int
+    https_port: int
+    env: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.data_dir / "server.log").read_text()
+
+    @property
+    def instance(self) -> str:
+        box = SecretBox(load_key(self.data_dir / "secret.key"))
+        return box.sign("instance").replace("-", "").replace("_", "").lower()[:8]
+
+    def start(self, **env: str) -> None:
+        with (self.data_dir / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "orca.serve"], env={**self.env, **env}, stdout=log, stderr=log, cwd="/"
+            )
+
+    def wait_ready(self, seconds: float = 40) -> None:
+        def ready() -> bool:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the panel ended with {self.process.returncode}:\n{self.log[-4000:]}")
+            try:
+                return httpx.get(f"{self.url}/api/health", timeout=2).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        until(ready, seconds=seconds, what="the panel is ready")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+    def client(self, **kwargs: object) -> httpx.Client:
+        """As the local user, through the private socket."""
+        transport = httpx.HTTPTransport(uds=str(self.data_dir / "orc.sock"))
+        return httpx.Client(transport=transport, base_url="http://localhost", timeout=30, **kwargs)
+
+    def site(self, hostname: str, path: str = "/", **kwargs: object) -> httpx.Response:
+        """Ask the proxy for a hostname over plain HTTP."""
+        return httpx.get(
+            f"http://127.0.0.1:{self.http_port}{path}", headers={"Host": hostname}, timeout=10, **kwargs
+        )
+
+
+def make_panel(data_dir: Path, **env: str) -> Panel:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    panel = Panel(data_dir, free_port(), free_port(), free_port())
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ORC_") and key != "DATABASE_URL"}
+    panel.env = {
+        **inherited, "ORC_DATA_DIR": str(data_dir), "ORC_PORT": str(panel.port), "ORC_LOG_FORMAT": "text",
+        "ORC_PROXY_MODE": "process", "ORC_PROXY_BIND": "127.0.0.1", "ORC_PROXY_HTTP_PORT": str(panel.http_port),
+        "ORC_PROXY_HTTPS_PORT": str(panel.https_port), "ORC_AUTH_TOKEN": API_TOKEN, **env,
+    }  # fmt: skip
+    return panel
+
+
+def remove_all_of(panel: Panel) -> None:
+    """Everything this panel made on the shared engine, by its own label; and its proxy process."""
+    docker = docker_client()
+    mine = f"label=orca.instance={panel.instance}"
+    for kind, listing in (("container", ["ps", "-aq"]), ("volume", ["volume", "ls", "-q"]), ("network", ["network", "ls", "-q"])):
+        ids = subprocess.run([docker, *listing, "--filter", mine], capture_output=True, text=True, check=True).stdout.split()
+        if ids:
+            force = ["-f"] if kind != "network" else []
+            subprocess.run([docker, kind, "rm", *force, *ids], capture_output=True, check=False)
+    images = subprocess.run([docker, "images", "-q", "--filter", mine], capture_output=True, text=True, check=True)
+    if images.stdout.split():
+        subprocess.run([docker, "rmi", "-f", *set(images.stdout.split())], capture_output=True, check=False)
+    stop_proxy(panel.data_dir / "proxy")
+
+
+def stop_proxy(folder: Path) -> None:
+    """End the embedded proxy that outlived its panel, by the process id it wrote."""
+    import psutil
+
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in argument for argument in process.info["cmdline"] or []):
+            process.kill()
+            process.wait(5)
+
+
+def docker_client() -> str:
+    for candidate in ("/usr/bin/docker", shutil.which("docker") or ""):
+        if candidate and Path(candidate).exists():
+            return candidate
+    raise AssertionError("no docker client: run scripts/test, which installs one")
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Iterator[Panel]:
+    """A running panel, not claimed; its command socket works without."""
+    made = make_panel(tmp_path / "panel")
+    made.start()
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        made.stop()
+        remove_all_of(made)
+
