@@ -46,6 +46,7 @@ def source_files(root: Path) -> Iterator[Path]:
     frontend = root / "frontend"
     yield from (frontend / name for name in ("package.json", "package-lock.json", SCRIPT_ENTRY))
     yield from sorted((frontend / "src").rglob("*.*"))
+    yield from sorted((root / "src/orca/web/static").glob("*.svg"))
     yield from sorted(path for path in (root / "src/orca").rglob("*.html") if "templates" in path.parts)
 
 

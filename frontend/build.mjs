@@ -56,7 +56,8 @@ async function build() {
   const [script, style] = await Promise.all([bundleScripts(), bundleStyles()]);
   const manifest = {};
   await mkdir(dist, { recursive: true });
-  for (const [name, content] of [["app.js", script], ["app.css", style]]) {
+  const pictures = await Promise.all(["favicon.svg", "logo.svg"].map(async (name) => [name, await readFile(path.join(dist, "..", name))]));
+  for (const [name, content] of [["app.js", script], ["app.css", style], ...pictures]) {
     manifest[name] = hashedName(name, content);
     await writeAtomically(manifest[name], content);
   }

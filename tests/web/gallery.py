@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import jinja2
+from orca.web.guard import Subject
+from orca.web.nav import ITEMS
+from orca.web.render import ErrorPage, PageFrame, _environment as environment
 
 WEB = Path(__file__).parents[2] / "src/orca/web"
 NONCE = "r4nd0mn0nce"
@@ -25,30 +26,11 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", 
 STATES = (
     "queued building deploying running healthy live failed cancelled stopped superseded degraded crash-looping unknown"
 ).split()
-NAV = [
-    ("Overview", "/", "home"),
-    ("Projects", "/projects", "layers"),
-    ("Activity", "/activity", "activity"),
-    ("Tokens", "/tokens", "key"),
-    ("Account", "/account", "user"),
-]
 
 
-def asset(name: str) -> str:
-    manifest = json.loads((WEB / "static/dist/manifest.json").read_text())
-    return f"/static/dist/{manifest[name]}" if name in manifest else f"/static/{name}"
-
-
-def environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(WEB / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-
-
-def page_context(theme: str = "auto", name: str = "Sam Rivera") -> SimpleNamespace:
-    nav = [SimpleNamespace(label=label, href=href, icon=icon, current=href == "/projects") for label, href, icon in NAV]
-    user = SimpleNamespace(name=name, email="sam@aurora.dev")
-    return SimpleNamespace(nonce=NONCE, csrf_token="csrf-4242", user=user, nav=nav, theme=theme, asset=asset)
+def frame(theme: str = "auto", path: str = "/projects/aurora", toast: str = "", actor: str = "sam@aurora.dev") -> PageFrame:
+    user = Subject(actor, "session", "team", frozenset())
+    return PageFrame(NONCE, "csrf-4242", user, ITEMS, path, theme, "0.1.0", toast)
 
 
 def sample(stream: str) -> dict[str, Any]:
@@ -97,16 +79,25 @@ def sample(stream: str) -> dict[str, Any]:
     }
 
 
-def render_gallery(theme: str = "auto", stream: str = "/log", **page: Any) -> str:
+def render_gallery(theme: str = "auto", stream: str = "/log", **page: str) -> str:
     template = environment().get_template("components/_gallery.html")
-    return template.render(page=page_context(theme, **page), sample=sample(stream))
+    return template.render(page=frame(theme, **page), sample=sample(stream))
+
+
+def render_error(theme: str = "auto") -> str:
+    error = ErrorPage(404, "Not Found", "There is no such service here.", "It may have been deleted.", "01JD-4242")
+    return environment().get_template("layout/error.html").render(page=frame(theme), **vars_of(error))
+
+
+def vars_of(error: ErrorPage) -> dict[str, Any]:
+    return {name: getattr(error, name) for name in ErrorPage.__slots__}
 
 
 def render_palette(query: str) -> str:
     items = [
-        {"label": label, "href": href, "icon": icon, "note": "Page"}
-        for label, href, icon in NAV
-        if query.lower() in label.lower()
+        {"label": item.label, "href": item.href, "icon": item.icon, "note": "Page"}
+        for item in ITEMS
+        if query.lower() in item.label.lower()
     ]
     source = '{% from "components/palette.html" import palette_results %}{{ palette_results(groups, query) }}'
     groups = [{"label": "Go to", "items": items}] if items else []

@@ -24,16 +24,19 @@ document.addEventListener("change", (event) => {
 });
 
 /**
- * What a refusal says: our servers answer with problem+json; a proxy in between may not.
+ * What a refusal says: Orca answers with problem+json or its error page; a proxy in between may say neither.
  * @param {XMLHttpRequest} request
  */
 function explain(request) {
-  try {
+  const type = request.getResponseHeader("Content-Type") ?? "";
+  if (type.includes("json")) {
     const problem = JSON.parse(request.responseText);
     return { text: problem.detail ?? problem.title, hint: problem.hint ?? "" };
-  } catch {
-    return { text: `The server answered ${request.status} ${request.statusText}`.trim(), hint: "Reload the page and try again." };
   }
+  const page = new DOMParser().parseFromString(type.includes("html") ? request.responseText : "", "text/html");
+  const said = (/** @type {string} */ part) => page.querySelector(`[data-error-${part}]`)?.textContent ?? "";
+  if (said("message")) return { text: said("message"), hint: said("hint") };
+  return { text: `The server answered ${request.status}`, hint: "Reload the page and try again." };
 }
 
 document.addEventListener("htmx:responseError", (event) => {

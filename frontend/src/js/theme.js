@@ -17,6 +17,6 @@ document.addEventListener("click", (event) => {
   const theme = closest(event, "[data-theme-set]")?.dataset.themeSet;
   if (!theme) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `orc_theme=${theme}; Path=/; Max-Age=${year}; SameSite=Lax${secure}`;
+  document.cookie = `orca_theme=${theme}; Path=/; Max-Age=${year}; SameSite=Lax${secure}`;
   apply(theme);
 });

@@ -69,7 +69,19 @@ addEventListener("pagehide", () => {
   if (fresh.length) sessionStorage.setItem(memory, JSON.stringify(fresh));
 });
 
+/** A redirect may also carry a message in its address; reading it once is enough. */
+function showFromAddress() {
+  const text = document.body.dataset.toast;
+  if (!text) return;
+  delete document.body.dataset.toast;
+  toast({ text, tone: "good" });
+  const address = new URL(location.href);
+  address.searchParams.delete("toast");
+  history.replaceState(history.state, "", address);
+}
+
 addEventListener("pageshow", () => {
+  showFromAddress();
   const kept = sessionStorage.getItem(memory);
   sessionStorage.removeItem(memory);
   for (const message of JSON.parse(kept ?? "[]")) toast(message);
