@@ -3,12 +3,14 @@
 from fastapi import FastAPI
 
 from orca.features.access import api as access_api
-from orca.features.access.gate import AccessGate, HostAllowList
+from orca.features.access.gate import AccessGate
+from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
 from orca.features.deployments import api as deployments_api
+from orca.features.deployments import running_api
 from orca.features.deployments import tasks as deployments_tasks
 from orca.features.identity import api as identity_api
-from orca.features.identity.actions import ensure_claim
+from orca.features.identity.claim import ensure_claim
 from orca.features.routing import api as routing_api
 from orca.features.routing import tasks as routing_tasks
 from orca.features.services import api as services_api
@@ -31,6 +33,7 @@ ROUTERS = (
     sources_api.router,
     routing_api.router,
     deployments_api.router,
+    running_api.router,
 )
 TASKS = (*deployments_tasks.TASKS,)
 DUTIES = (*routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)

@@ -132,6 +132,17 @@ class Allowed(Group):
     hosts: Listed = Field((), description="Further host names under which the panel answers, separated by commas.")
 
 
+class Git(Group):
+    """`ORC_GIT_*`."""
+
+    private_networks: bool = Field(
+        default=False, description="Whether repositories may be on this machine or on its private networks."
+    )
+    ca_file: Path | None = Field(
+        None, description="PEM file that signs a Git host's certificate, for private authorities."
+    )
+
+
 class Build(Group):
     """`ORC_BUILD_*`."""
 
@@ -186,6 +197,7 @@ class Settings(BaseSettings):
     acme: Acme = Acme()
     session: Session = Session()
     allowed: Allowed = Allowed()
+    git: Git = Git()
     build: Build = Build()
     disk: Disk = Disk()
 

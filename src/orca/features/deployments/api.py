@@ -14,7 +14,6 @@ from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.schemas import (
     BuildIn,
-    ContainerOut,
     DeployIn,
     DeploymentDetail,
     DeploymentOut,
@@ -219,27 +218,6 @@ async def _log_text(resources: CurrentResources, deployment_id: str, after: int,
                 yield f"… {each.offset - after} characters left out …\n"
             yield each.text
             after = each.offset + len(each.text)
-
-
-@router.get("/services/{service_id}/containers", response_model=list[ContainerOut])
-@guard("service.read", tenant="service_id")
-async def list_containers(service_id: str, resources: CurrentResources) -> list[ContainerOut]:
-    """What runs now, as the engine sees it."""
-    containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
-    numbers: dict[str, int] = {}
-    async with resources.db.read() as session:
-        for release_id in {each.labels.get("orca.release", "") for each in containers}:
-            release = await queries.find_release(session, release_id)
-            if release is not None:
-                numbers[release_id] = release.number
-    return [
-        ContainerOut(
-            name=each.name, replica=int(each.labels["orca.replica"]), state=each.state, address=each.address,
-            release=numbers.get(each.labels.get("orca.release", "")), restarts=each.restarts, exit_code=each.exit_code,
-            out_of_memory=each.out_of_memory, started_at=each.started_at,
-        )
-        for each in sorted(containers, key=lambda each: each.name)
-    ]  # fmt: skip
 
 
 def _release_out(row: Release, live_id: str | None) -> ReleaseOut:

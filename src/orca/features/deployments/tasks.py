@@ -17,6 +17,7 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.pipeline import deploy
 from orca.features.services.queries import find_service
 from orca.resources import Resources
+from orca.sdk.engines import Container
 from orca.tasks import Periodic, TaskDefinition
 
 log = structlog.get_logger("orca.deployments")
@@ -40,11 +41,18 @@ async def sweep(resources: Resources) -> None:
         recent = select(Deployment.id).where(Deployment.finished_at > now() - ORPHAN_GRACE)
         kept = live | set((await session.scalars(busy.union(recent))).all())
     for container in containers:
-        if container.labels["orca.deployment"] in kept or container.labels.get("orca.role") == "run":
+        if _is_kept(container, kept):
             continue
         log.warning("orphan_removed", container=container.name)
         await resources.engine.stop(container.id, grace=10)
         await resources.engine.remove(container.id)
+
+
+def _is_kept(container: Container, kept: set[str]) -> bool:
+    """A one-off command may run until its own deadline; everything else lives with its deployment."""
+    if container.labels.get("orca.role") == "run":
+        return container.state == "running" and float(container.labels["orca.until"]) > now().timestamp()
+    return container.labels["orca.deployment"] in kept
 
 
 async def keep_alive(resources: Resources) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,9 +10,13 @@ from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.services.orca_file import FILE_NAME, merge, parse_orca_file
+from orca.features.sources.queries import GitLogin, open_git_credential
+from orca.features.sources.rules import GitRef, RepoUrl
 from orca.features.sources.steps.checkout_git import Checkout
+from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.kit.text import shorten
 from orca.sdk.trees import Tree
+from orca.web.guard import Scope
 
 
 async def fetch_source(work: Work) -> str:
@@ -44,7 +49,29 @@ async def _ensure_build(work: Work) -> None:
 
 
 async def _checkout(work: Work, facts: Facts) -> Checkout:
-    raise NotImplementedError
+    source, settings = facts.deployment.source, work.resources.settings.git
+    async with work.resources.db.read() as session:
+        scope = Scope(facts.service.team_id)
+        login = await open_git_credential(session, work.resources.secret_box, scope, source.get("credential_id"))
+    authority = await asyncio.to_thread(settings.ca_file.read_text) if settings.ca_file else None
+    request = GitCheckout(
+        url=RepoUrl.parse(source["repository"]),
+        ref=GitRef.parse(source.get("commit") or source.get("branch") or source.get("tag") or "HEAD"),
+        into=work.tree,
+        submodules=bool(source.get("submodules")),
+        private_networks=settings.private_networks,
+        certificate_authority=authority,
+        **_login_fields(login),
+    )
+    return await checkout_git(work.resources.connector, request, work.log.write)
+
+
+def _login_fields(login: GitLogin | None) -> dict[str, Any]:
+    if login is None:
+        return {}
+    if login.kind == "ssh":
+        return {"deploy_key": login.secret, "known_hosts": login.known_hosts}
+    return {"token": login.secret} | ({"username": login.username} if login.username else {})
 
 
 async def _note_commit(work: Work, checkout: Checkout) -> None:
@@ -59,7 +86,11 @@ async def _build(session: AsyncSession, work: Work) -> Build:
 
 
 async def _unpack(work: Work, upload_id: str | None) -> str:
-    raise SourceMissing("x")
+    archive = work.resources.settings.data_dir / "uploads" / f"{upload_id}.tar"
+    if upload_id is None or not await asyncio.to_thread(archive.is_file):
+        raise SourceMissing("no source was sent yet", hint="Run `orc deploy` in the directory of the project.")
+    unpacked = await unpack_upload(archive, work.tree)
+    return f"{unpacked.files} files, {unpacked.total_bytes / 1e6:.1f} MB"
 
 
 async def _apply_orca_file(work: Work, facts: Facts) -> None:

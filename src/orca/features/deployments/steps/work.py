@@ -70,12 +70,17 @@ class Facts:
 
 async def load(work: Work) -> Facts:
     """Read the rows of a deployment and open its secrets."""
-    async with work.resources.db.read() as session:
-        deployment = await session.get_one(Deployment, work.deployment_id)
+    return await load_facts(work.resources, work.deployment_id)
+
+
+async def load_facts(resources: Resources, deployment_id: str) -> Facts:
+    """The same for a deployment that nobody works on any more."""
+    async with resources.db.read() as session:
+        deployment = await session.get_one(Deployment, deployment_id)
         service = await session.get_one(Service, deployment.service_id)
         build = await session.get(Build, deployment.build_id) if deployment.build_id else None
         release = await session.get(Release, deployment.release_id) if deployment.release_id else None
-        sealed = await open_secret(session, work.resources.secret_box, ("deployment", deployment.id), "variables")
+        sealed = await open_secret(session, resources.secret_box, ("deployment", deployment.id), "variables")
     return Facts(deployment, service, build, release, json.loads(sealed or "{}"))
 
 

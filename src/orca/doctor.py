@@ -1,0 +1,168 @@
+"""`orc doctor`: is this machine fit for Orca, and if not, how to mend it."""
+
+import asyncio
+import json
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import httpx
+import psutil
+
+from orca.db import Database
+from orca.errors import OrcaError
+from orca.resources import Resources, open_resources
+from orca.settings import Settings
+
+MINIMUM_API = (1, 41)
+CLOCK_TOLERANCE_SECONDS = 60
+LOW_DISK_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    state: Literal["ok", "warning", "problem"]
+    message: str
+    remedy: str = ""
+
+
+class _NoTasks:
+    """Diagnosis queues nothing."""
+
+    async def enqueue(self, *_args: object, **_more: object) -> str:
+        raise NotImplementedError
+
+    async def cancel(self, *_args: object) -> None:
+        raise NotImplementedError
+
+
+async def examine(resources: Resources) -> list[Finding]:
+    """All checks; one that breaks is a finding, not an end."""
+    checks: tuple[Callable[[Resources], Awaitable[Finding]], ...] = (
+        check_docker, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
+    )  # fmt: skip
+    return list(await asyncio.gather(*(check(resources) for check in checks)))
+
+
+async def check_docker(resources: Resources) -> Finding:
+    """An engine answers and speaks an API that Orca knows."""
+    try:
+        info = await resources.engine.info()
+    except OrcaError as error:
+        remedy = error.hint or "Install it with `apt-get install docker.io` and start it; scripts/up does both."
+        return Finding("docker", "problem", error.message, remedy)
+    if tuple(int(part) for part in info.api_version.split(".")) < MINIMUM_API:
+        return Finding("docker", "problem", f"Docker {info.version} is too old", "Upgrade to Docker 20.10 or newer.")
+    return Finding("docker", "ok", f"Docker {info.version}, {info.cpus} cores, {info.memory_bytes >> 20} MiB")
+
+
+async def check_ports(resources: Resources) -> Finding:
+    """The proxy's ports are free, or its own."""
+    proxy = resources.settings.proxy
+    holders = await asyncio.to_thread(_holders, {proxy.http_port, proxy.https_port})
+    foreign = {port: name for port, name in holders.items() if "caddy" not in name}
+    if foreign:
+        taken = ", ".join(f"{port} by {name}" for port, name in sorted(foreign.items()))
+        remedy = "Stop that program, or set ORC_PROXY_HTTP_PORT and ORC_PROXY_HTTPS_PORT to free ports."
+        return Finding("ports", "problem", f"taken: {taken}", remedy)
+    return Finding("ports", "ok", f"{proxy.http_port} and {proxy.https_port} are free or ours")
+
+
+def _holders(ports: set[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for each in psutil.net_connections("tcp"):
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port in ports:
+            name = psutil.Process(each.pid).name() if each.pid else "another process"
+            found[each.laddr.port] = f"{name} (process {each.pid})" if each.pid else name
+    return found
+
+
+async def check_disk(resources: Resources) -> Finding:
+    """There is room for a build."""
+    free = psutil.disk_usage(str(resources.settings.data_dir)).free
+    if free < LOW_DISK_BYTES:
+        remedy = "Free some space; builds are refused below ORC_DISK_RESERVE_MB."
+        return Finding("disk", "warning", f"{free >> 20} MiB are free", remedy)
+    return Finding("disk", "ok", f"{free >> 30} GiB are free")
+
+
+async def check_proxy(resources: Resources) -> Finding:
+    """The proxy runs and serves what Orca last gave it."""
+    try:
+        state = await resources.proxy.inspect()
+    except OrcaError as error:
+        return Finding("proxy", "warning", error.message, error.hint or "It starts with `orc serve`.")
+    if not state.running:
+        return Finding("proxy", "warning", "the proxy does not run", "It starts with `orc serve`.")
+    if state.drifted:
+        return Finding(
+            "proxy", "warning", "its configuration was changed by somebody else", "Orca repairs it within 30 s."
+        )
+    return Finding("proxy", "ok", f"{resources.settings.proxy.name} {state.version}".strip())
+
+
+async def check_clock(resources: Resources) -> Finding:
+    """The clock agrees with the certificate authority's; certificates and tokens depend on it."""
+    try:
+        answer = await resources.http.head(resources.settings.acme.directory_url, timeout=3)
+        there = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError):
+        return Finding("clock", "warning", "no time source in reach to compare with", "Make sure that NTP is on.")
+    off = abs(time.time() - there)
+    if off > CLOCK_TOLERANCE_SECONDS:
+        return Finding(
+            "clock", "problem", f"the clock is off by {off:.0f} s", "Turn NTP on: `timedatectl set-ntp true`."
+        )
+    return Finding("clock", "ok", f"within {off:.0f} s of the certificate authority")
+
+
+async def check_base_domain(resources: Resources) -> Finding:
+    """Names below the base domain lead here."""
+    domain = resources.settings.base.domain
+    name = f"orca-doctor.{domain}"
+    if domain == "localhost":
+        return Finding("base domain", "ok", "*.localhost leads to this machine in every browser")
+    try:
+        async with asyncio.timeout(5):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError):
+        remedy = f"Add the DNS record `*.{domain}` with this machine's address."
+        return Finding("base domain", "problem", f"{name} does not resolve", remedy)
+    addresses = {str(each[4][0]) for each in found}
+    own = {each.address for group in psutil.net_if_addrs().values() for each in group}
+    if not addresses & own:
+        listed = ", ".join(sorted(addresses))
+        remedy = "Fine behind NAT or a load balancer; else correct the DNS record."
+        return Finding("base domain", "warning", f"{name} leads to {listed}, which is not this machine", remedy)
+    return Finding("base domain", "ok", f"{name} leads here")
+
+
+async def run(settings: Settings) -> list[Finding]:
+    """Open what the checks need, and look."""
+    async with open_resources(settings, Database(settings.database), _NoTasks()) as resources:
+        return await examine(resources)
+
+
+def main() -> None:
+    """Entry of `python -m orca.doctor [--json]`. Exit code 1 when there is a problem."""
+    findings = asyncio.run(run(Settings()))
+    if "--json" in sys.argv[1:]:
+        sys.stdout.write(json.dumps([asdict(each) for each in findings], indent=2) + "\n")
+    else:
+        marks = {"ok": "✓", "warning": "!", "problem": "✗"}
+        for each in findings:
+            sys.stdout.write(f"{marks[each.state]} {each.name:<12} {each.message}\n")
+            if each.remedy:
+                sys.stdout.write(f"  {'':<12} → {each.remedy}\n")
+    sys.exit(1 if any(each.state == "problem" for each in findings) else 0)
+
+
+if __name__ == "__main__":
+    main()

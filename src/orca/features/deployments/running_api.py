@@ -1,0 +1,156 @@
+"""REST doors of what runs now: containers, their output, and one-off commands."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import Query
+from fastapi.responses import StreamingResponse
+
+from orca.db import now
+from orca.errors import Conflict, OrcaError
+from orca.events import Fact, record
+from orca.features.deployments import queries
+from orca.features.deployments.models import Deployment
+from orca.features.deployments.schemas import ContainerOut, RunIn
+from orca.features.deployments.steps.work import container_spec, load_facts
+from orca.features.services.queries import get_service
+from orca.kit.ids import new_id
+from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
+from orca.kit.text import clean_output
+from orca.resources import Resources
+from orca.sdk.engines import Container, ContainerSpec
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+router = Router(prefix="/api/v1", tags=["running"])
+QUEUE_LINES = 2000
+
+
+@router.get("/services/{service_id}/containers", response_model=list[ContainerOut])
+@guard("service.read", tenant="service_id")
+async def list_containers(service_id: str, resources: CurrentResources) -> list[ContainerOut]:
+    """What runs now, as the engine sees it."""
+    containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    numbers: dict[str, int] = {}
+    async with resources.db.read() as session:
+        for release_id in {each.labels.get("orca.release", "") for each in containers}:
+            release = await queries.find_release(session, release_id)
+            if release is not None:
+                numbers[release_id] = release.number
+    return [
+        ContainerOut(
+            name=each.name, replica=int(each.labels["orca.replica"]), state=each.state, address=each.address,
+            release=numbers.get(each.labels.get("orca.release", "")), restarts=each.restarts, exit_code=each.exit_code,
+            out_of_memory=each.out_of_memory, started_at=each.started_at,
+        )
+        for each in sorted(containers, key=lambda each: each.name)
+    ]  # fmt: skip
+
+
+@router.get(
+    "/services/{service_id}/logs",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+@guard("service.logs", tenant="service_id", rate="stream")
+async def read_logs(
+    service_id: str,
+    resources: CurrentResources,
+    tail: Annotated[int, Query(ge=0, le=10_000, description="Lines of each replica to begin with.")] = 200,
+    follow: Annotated[bool, Query(description="Wait for more.")] = False,
+    replica: Annotated[int | None, Query(ge=0, le=49)] = None,
+) -> StreamingResponse:
+    """What the replicas write: events `log` {replica, stream, text, at}, at last `end`."""
+    found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
+    frames = _log_frames(resources, chosen, tail=tail, follow=follow)
+    return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+@router.post(
+    "/services/{service_id}/run",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+@guard("service.run", tenant="service_id", rate="write", audit="CommandRun")
+async def run_command(
+    service_id: str, body: RunIn, scope: CurrentScope, resources: CurrentResources
+) -> StreamingResponse:
+    """Run a command once in a fresh container of the live release: events `log` {text}, at last `end` {exit_code}."""
+    async with resources.db.write() as session:
+        service = await get_service(session, scope, service_id)
+        live = await queries.find_live(session, service_id)
+        if live is None:
+            raise Conflict("this service has no release yet", hint="Deploy it first.")
+        deployment = await session.get_one(Deployment, live.deployment_id)
+        payload = {"command": body.command[0], "arguments": len(body.command) - 1}
+        await record(session, Fact("CommandRun", service.team_id, "service", service_id, payload))
+    facts = await load_facts(resources, deployment.id)
+    labels = {**facts.labels(resources), "orca.role": "run", "orca.until": str(int(now().timestamp() + body.timeout))}
+    changes = {"name": f"orca-run-{new_id()}", "command": tuple(body.command), "restart": "no", "labels": labels}
+    spec = container_spec(facts, resources, 0, changes=changes)
+    frames = _run_frames(resources, spec, body.timeout)
+    return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+async def _log_frames(
+    resources: Resources, containers: list[Container], *, tail: int, follow: bool
+) -> AsyncIterator[str]:
+    """The lines of all replicas as they come; a slow reader holds the writers back instead of filling memory."""
+    lines: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LINES)
+
+    async def pump(container: Container) -> None:
+        with suppress(OrcaError):
+            async for line in resources.engine.logs(container.id, tail=tail, follow=follow):
+                data = {"replica": int(container.labels["orca.replica"]), "stream": line.stream,
+                        "text": clean_output(line.text), "at": line.at.isoformat() if line.at else None}  # fmt: skip
+                await lines.put(format_event("log", data))
+        await lines.put(None)
+
+    pumps = [asyncio.create_task(pump(container)) for container in containers]
+    try:
+        open_pumps = len(pumps)
+        while open_pumps:
+            frame = await lines.get()
+            if frame is None:
+                open_pumps -= 1
+            else:
+                yield frame
+        yield format_event("end", {"state": "ended"})
+    finally:
+        for each in pumps:
+            each.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _run_frames(resources: Resources, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:
+    """Follow a one-off container; when the reader goes away, it is killed and removed."""
+    lines: asyncio.Queue[str] = asyncio.Queue(QUEUE_LINES)
+
+    async def tell(line: str) -> None:
+        await lines.put(format_event("log", {"text": clean_output(line)}))
+
+    running = asyncio.create_task(resources.engine.run_once(spec, deadline=seconds, progress=tell))
+    try:
+        while not (running.done() and lines.empty()):
+            waiting = asyncio.ensure_future(lines.get())
+            await asyncio.wait({waiting, running} if not running.done() else {waiting}, return_when="FIRST_COMPLETED")
+            if waiting.done():
+                yield waiting.result()
+            else:
+                waiting.cancel()
+        yield _end_of_run(running)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for container in await resources.engine.inspect({"orca.deployment": spec.labels["orca.deployment"]}):
+            if container.name == spec.name:
+                await resources.engine.remove(container.id)
+
+
+def _end_of_run(running: "asyncio.Task[int]") -> str:
+    error = running.exception()
+    if isinstance(error, OrcaError):
+        return format_event("end", {"exit_code": 125, "error": error.message, "hint": error.hint})
+    return format_event("end", {"exit_code": running.result()})
