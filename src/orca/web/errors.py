@@ -60,6 +60,12 @@ async def _crash(request: Request, error: Exception) -> Response:
     return _draw(request, 500, problem)
 
 
+def draw_problem(request: Request, error: OrcaError) -> JSONResponse:
+    """A failure as problem+json, for middleware that answers before any route is known."""
+    problem = _problem(request, error.status, error.code, error.message, error)
+    return JSONResponse(problem, error.status, media_type="application/problem+json")
+
+
 def _problem(request: Request, status: int, code: str, message: str, error: OrcaError | None) -> dict[str, Any]:
     problem: dict[str, Any] = {
         "type": f"/docs/errors#{code}",

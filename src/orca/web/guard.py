@@ -3,16 +3,18 @@
 Order for each request: who is asking → is it allowed → is the object theirs → endpoint → audit → commit → response.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import OrcaError
 from orca.events import Fact, Origin, Via, origin, record
+from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 
 Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
@@ -76,11 +78,20 @@ def tenant_resolver(parameter: str) -> Callable[[Resolver], Resolver]:
     return register
 
 
+def csrf_token_of(box: SecretBox, session_id: str) -> str:
+    """What unsafe requests of a browser session must carry, as header `X-CSRF-Token` or field `csrf_token`."""
+    return box.sign(f"csrf:{session_id}")
+
+
 class Gate(Protocol):
     """Decides who comes in; `features.access` implements it, `app` wires it."""
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
         """The subject, or None on public routes. Raises NotSignedIn, Forbidden, NotFound, TooOften, NotClaimed."""
+        ...
+
+    def watch(self, request: Request, guard: Guard, body: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The body of a stream, for as long as its subject stays admitted."""
         ...
 
 
@@ -134,6 +145,9 @@ class GuardedRoute(APIRoute):
 
 async def _commit_after(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
     response = await handle(request)
+    declared: Guard = request.state.guard
+    if declared.rate == "stream" and isinstance(response, StreamingResponse):
+        response.body_iterator = request.app.state.gate.watch(request, declared, response.body_iterator)
     session: AsyncSession | None = getattr(request.state, "write_session", None)
     if session is not None:
         await session.commit()
@@ -182,9 +196,12 @@ class Router(APIRouter):
 
 
 async def record_denial(request: Request, error: OrcaError) -> None:
-    """Audit a refused attempt in a transaction of its own; reads that nobody tried to force are not worth a row."""
+    """Audit a refused attempt in a transaction of its own; reads that nobody tried to force are not worth a row.
+
+    Neither are requests over a limit: those would let anybody fill the trail. The limit itself records that it was met.
+    """
     declared: Guard | None = getattr(request.state, "guard", None)
-    if declared is None or error.status not in {401, 403, 429} or declared.rate in {"read", "stream", "none"}:
+    if declared is None or error.status not in {401, 403} or declared.rate in {"read", "stream", "none"}:
         return
     subject: Subject | None = getattr(request.state, "subject", None)
     token = origin.set(_origin(request, subject))

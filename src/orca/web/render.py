@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from orca import __version__
-from orca.web.guard import Subject
+from orca.web.guard import Subject, csrf_token_of
 from orca.web.nav import NavItem, navigation
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def csrf_token(request: Request, subject: Subject | None) -> str:
     """The token that unsafe requests of this browser session must carry; empty without a session."""
     if subject is None or subject.session_id is None:
         return ""
-    return str(request.app.state.resources.secret_box.sign(f"csrf:{subject.session_id}"))
+    return csrf_token_of(request.app.state.resources.secret_box, subject.session_id)
 
 
 def wants_fragment(request: Request) -> bool:

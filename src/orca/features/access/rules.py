@@ -81,10 +81,9 @@ def limit_to_scopes(permissions: frozenset[str], scopes: Collection[str]) -> fro
     return permissions if EVERYTHING in scopes else permissions & frozenset(scopes)
 
 
-def scopes_beyond(scopes: Collection[str], permissions: frozenset[str], *, is_whole: bool) -> list[str]:
-    """The scopes that somebody with these permissions cannot pass on. `is_whole`: the maker is no token itself."""
-    allowed = permissions | ({EVERYTHING} if is_whole else frozenset())
-    return sorted(set(scopes) - allowed)
+def scopes_beyond(scopes: Collection[str], permissions: frozenset[str]) -> list[str]:
+    """The scopes that somebody with these permissions cannot pass on."""
+    return sorted(set(scopes) - permissions - {EVERYTHING})
 
 
 TOKEN_PREFIX = "orca_pat_"  # noqa: S105 - the public prefix that secret scanners look for

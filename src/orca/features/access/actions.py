@@ -1,0 +1,89 @@
+"""Writes: the team that every instance starts with, and API tokens."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import Forbidden
+from orca.events import Fact, record, subscribe
+from orca.features.access.models import ApiToken, Membership, Team
+from orca.features.access.queries import DEFAULT_TEAM, find_default_team, get_token
+from orca.features.access.rules import make_token, scopes_beyond
+from orca.features.access.schemas import TokenIn
+from orca.kit.crypto import digest, new_token
+from orca.kit.ids import new_id
+from orca.web.guard import Scope, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A token and the text that is shown once."""
+
+    row: ApiToken
+    text: str
+
+
+async def ensure_default_team(session: AsyncSession) -> Team:
+    """The team that every instance starts with, made when it is missing."""
+    team = await find_default_team(session)
+    if team is None:
+        team = Team(name="Default", slug=DEFAULT_TEAM)
+        session.add(team)
+        await session.flush()
+        await record(session, Fact("TeamCreated", team.id, "team", team.id, {"name": team.name}))
+    return team
+
+
+async def create_token(session: AsyncSession, subject: Subject, form: TokenIn) -> MadeToken:
+    """An API token of the subject's own; nobody passes on more than they may do themselves."""
+    if subject.token_id is not None:
+        raise Forbidden("An API token cannot make another one.", hint="Make it on the panel or on the machine itself.")
+    beyond = scopes_beyond(form.scopes, subject.permissions)
+    if beyond:
+        raise Forbidden(
+            f"You cannot give a token what you may not do yourself: {', '.join(beyond)}.",
+            hint="Choose among your own permissions; GET /api/v1/me lists them.",
+        )
+    token_id, secret = new_id(), new_token()
+    row = ApiToken(
+        id=token_id, team_id=subject.team_id, user_id=subject.user_id, name=form.name, secret_hash=digest(secret),
+        scopes=sorted(set(form.scopes)), expires_at=now() + timedelta(days=form.expires_in_days), used_at=None,
+        revoked_at=None,
+    )  # fmt: skip
+    session.add(row)
+    await session.flush()
+    payload = {"name": row.name, "scopes": row.scopes, "expires_at": row.expires_at.isoformat()}
+    await record(session, Fact("TokenCreated", subject.team_id, "token", row.id, payload))
+    return MadeToken(row, make_token(token_id, secret))
+
+
+async def revoke_token(session: AsyncSession, subject: Subject, token_id: str) -> None:
+    """End a token at once: one's own, or with `token.manage` any of the team."""
+    row = await get_token(session, Scope(subject.team_id), token_id, owner_filter(subject))
+    row.revoked_at = now()
+    await record(session, Fact("TokenRevoked", subject.team_id, "token", row.id, {"name": row.name}))
+
+
+def owner_filter(subject: Subject) -> str | None:
+    """The user whose tokens the subject may see; None for all of the team."""
+    return None if subject.can("token.manage") else subject.user_id or ""
+
+
+async def _found_team(session: AsyncSession, fact: Fact) -> None:
+    """Whoever claims the instance owns its first team, in the same transaction."""
+    team = await ensure_default_team(session)
+    session.add(Membership(team_id=team.id, user_id=str(fact.object_id), role="owner"))
+    await record(session, Fact("MemberAdded", team.id, "user", fact.object_id, {"role": "owner"}))
+
+
+async def _revoke_tokens_of(session: AsyncSession, fact: Fact) -> None:
+    """Who changes a password may fear that somebody else knows more than that."""
+    living = update(ApiToken).where(ApiToken.user_id == fact.object_id, ApiToken.revoked_at.is_(None))
+    await session.execute(living.values(revoked_at=now()))
+
+
+subscribe("InstanceClaimed", _found_team)
+subscribe("PasswordChanged", _revoke_tokens_of)

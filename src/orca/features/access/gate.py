@@ -1,0 +1,204 @@
+"""Who comes in: the order in which every request is judged, whatever its route."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from orca.errors import Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, StepUpRequired, TooOften
+from orca.events import origin
+from orca.features.access.authentication import Authenticator, Known, is_local
+from orca.features.access.buckets import Buckets, Pace
+from orca.features.access.forgery import SAFE_METHODS, check_csrf_token, check_same_origin
+from orca.features.access.media_types import check_media_type
+from orca.features.access.peers import peer_of
+from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix, spend_attempts
+from orca.features.identity.queries import is_claimed
+from orca.features.identity.rules import Limit
+from orca.resources import Resources
+from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, Guard, Subject, csrf_token_of, tenant_resolvers
+
+Chunk = TypeVar("Chunk")
+ANYONE = frozenset({PUBLIC, UNCLAIMED})
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RECHECK_SECONDS = 4.0
+
+
+_EACH = Pace(600, 10)
+_REFUSED = Pace(120, 2)
+_CLAIM = Limit(30, 60, ceiling=900)
+_WEBHOOK = Limit(60, 60)
+_REVEAL = Limit(20, 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often one may ask. Paces are counted in memory, the others in the database."""
+
+    each: Pace = _EACH
+    """All requests of one subject, or of one address when nobody is signed in."""
+    refused: Pace = _REFUSED
+    """Requests without valid credentials, per address."""
+    open_streams: int = 20
+    claim: Limit = _CLAIM
+    webhook: Limit = _WEBHOOK
+    reveal: Limit = _REVEAL
+
+
+class AccessGate:
+    """Implements `orca.web.guard.Gate`."""
+
+    def __init__(self, resources: Resources, limits: Limits | None = None) -> None:
+        self._resources = resources
+        self._authenticator = Authenticator(resources)
+        self._limits = limits or Limits()
+        self._each = Buckets(self._limits.each)
+        self._refused = Buckets(self._limits.refused)
+        self._streams: Counter[str] = Counter()
+        self._is_claimed = False
+
+    async def admit(self, request: Request, guard: Guard) -> Subject | None:
+        """See `Gate.admit`. Order: origin, claim, credentials, forgery, pace, body type, rights, stored limits."""
+        request.state.subject = None
+        request.state.peer = peer = peer_of(request, self._resources.settings)
+        origin.set(replace(origin.get(), ip=peer))
+        if request.method not in SAFE_METHODS or guard.rate == "stream":
+            check_same_origin(request, self._resources.settings)
+        await self._check_claimed(request, guard)
+        known = await self._identify(request, guard)
+        subject = request.state.subject = known.subject if known else None
+        if subject is not None and guard.permission not in ANYONE:
+            await self._check_forgery(request, subject)
+        self._check_pace(request, guard)
+        _check_route(request, guard)
+        if known is not None:
+            await self._check_rights(request, guard, known)
+        await self._check_stored_limit(request, guard)
+        return subject
+
+    async def watch(self, request: Request, guard: Guard, body: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+        """See `Gate.watch`."""
+        key = _asker(request)
+        self._streams[key] += 1
+        checked = time.monotonic()
+        try:
+            async for chunk in body:
+                if time.monotonic() - checked >= _RECHECK_SECONDS:
+                    if not await self._still_admits(request, guard):
+                        return
+                    checked = time.monotonic()
+                yield chunk
+        finally:
+            self._streams[key] -= 1
+            if not self._streams[key]:
+                del self._streams[key]
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()
+
+    async def _still_admits(self, request: Request, guard: Guard) -> bool:
+        try:
+            known = await self._authenticator.find(request, touch=False)
+            if known is not None:
+                await self._check_rights(request, guard, known)
+        except OrcaError:
+            return False
+        return known is not None or guard.permission in ANYONE
+
+    async def _check_claimed(self, request: Request, guard: Guard) -> None:
+        if self._is_claimed or guard.permission == UNCLAIMED or self._authenticator.is_open(request):
+            return
+        async with self._resources.db.read() as session:
+            self._is_claimed = await is_claimed(session)
+        if not self._is_claimed:
+            raise NotClaimed(
+                "This instance has no owner yet.", hint="Open the claim link that Orca printed when it started."
+            )
+
+    async def _identify(self, request: Request, guard: Guard) -> Known | None:
+        if guard.permission in ANYONE:
+            with suppress(NotSignedIn):
+                return await self._authenticator.find(request)
+            return None
+        peer = peer_prefix(request.state.peer)
+        self._refused.check(peer)
+        try:
+            return await self._known(request)
+        except NotSignedIn:
+            self._refused.take(peer)
+            raise
+
+    async def _known(self, request: Request) -> Known:
+        known = await self._authenticator.find(request)
+        if known is None:
+            raise NotSignedIn("Nobody is signed in.", hint="Sign in, or send `Authorization: Bearer <API token>`.")
+        return known
+
+    async def _check_forgery(self, request: Request, subject: Subject) -> None:
+        if subject.session_id is not None and request.method not in SAFE_METHODS:
+            await check_csrf_token(request, csrf_token_of(self._resources.secret_box, subject.session_id))
+
+    def _check_pace(self, request: Request, guard: Guard) -> None:
+        if guard.rate == "none" or is_local(request):
+            return
+        self._each.take(_asker(request))
+        if guard.rate == "stream" and self._streams[_asker(request)] >= self._limits.open_streams:
+            raise TooOften("Too many streams are open.", hint="Close other tabs.", retry_after=30)
+
+    async def _check_stored_limit(self, request: Request, guard: Guard) -> None:
+        """What can be guessed or costs dearly is counted in the database, so that a restart forgets nothing."""
+        stored = {
+            "login": (peer_key("login", request.state.peer), LOGIN_BY_PEER),
+            "claim": (peer_key("claim", request.state.peer), self._limits.claim),
+            "webhook": (f"webhook:{request.path_params.get('hook_id', '')}", self._limits.webhook),
+            "reveal": (f"reveal:{_asker(request)}", self._limits.reveal),
+        }
+        if guard.rate in stored and not is_local(request):
+            key, limit = stored[guard.rate]
+            await spend_attempts(self._resources.db, {key: limit})
+
+    async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
+        subject = known.subject
+        if guard.permission not in {*ANYONE, SIGNED_IN} and not subject.can(guard.permission):
+            raise Forbidden(
+                f"This needs the permission {guard.permission}.",
+                hint="Ask an owner of your team for a role that has it.",
+            )
+        if guard.rate == "reveal" and not known.is_stepped_up:
+            raise StepUpRequired("Enter your password again to see secrets.", hint="POST /api/v1/me/step-up")
+        if guard.tenant is not None:
+            await self._check_owner(guard.tenant, request.path_params[guard.tenant], subject)
+
+    async def _check_owner(self, parameter: str, identifier: str, subject: Subject) -> None:
+        """A thing of another team answers exactly like one that does not exist."""
+        async with self._resources.db.read() as session:
+            owner = await tenant_resolvers[parameter](session, identifier)
+        if owner is None or owner != subject.team_id:
+            raise _no_such(parameter)
+
+
+def _check_route(request: Request, guard: Guard) -> None:
+    """What the address and the body must look like before anything is looked up."""
+    for name, value in request.path_params.items():
+        if name.endswith("_id") and not _IDENTIFIER.fullmatch(value):
+            raise _no_such(name)
+    route = request.scope["route"]
+    if isinstance(route, APIRoute):
+        check_media_type(request, route, is_page=guard.page)
+
+
+def _no_such(parameter: str) -> NotFound:
+    return NotFound(f"there is no {parameter.removesuffix('_id')} with this id")
+
+
+def _asker(request: Request) -> str:
+    """Whose requests are counted together."""
+    subject: Subject | None = request.state.subject
+    if subject is None:
+        return f"peer:{peer_prefix(request.state.peer)}"
+    return f"{subject.via}:{subject.token_id or subject.user_id or subject.actor}"

@@ -1,0 +1,40 @@
+"""What a route reads: anything else is refused before its body is looked at."""
+
+from fastapi import params
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from orca.errors import UnsupportedMediaType
+from orca.features.access.forgery import SAFE_METHODS, media_type_of
+
+_JSON = "application/json"
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+def readable_types(route: APIRoute, *, is_page: bool) -> frozenset[str]:
+    """The media types a route declares. Raw bodies are declared by `openapi_extra={"requestBody": ...}`."""
+    extra = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+    declared = frozenset(str(name).lower() for name in extra)
+    body = route.body_field.field_info if route.body_field else None
+    if isinstance(body, params.File):
+        return declared | {"multipart/form-data"}
+    if isinstance(body, params.Form) or (body is None and is_page):
+        return declared | _FORMS
+    return declared or frozenset({_JSON})
+
+
+def check_media_type(request: Request, route: APIRoute, *, is_page: bool) -> None:
+    """Raise UnsupportedMediaType when an unsafe request has a body of a type its route does not read."""
+    if request.method in SAFE_METHODS or not _has_body(request):
+        return
+    readable, given = readable_types(route, is_page=is_page), media_type_of(request)
+    if given in readable or "*/*" in readable or (_JSON in readable and given.endswith("+json")):
+        return
+    raise UnsupportedMediaType(
+        f"This route does not read {given or 'a body without Content-Type'}.",
+        hint=f"Send {' or '.join(sorted(readable))}.",
+    )
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers

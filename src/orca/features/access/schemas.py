@@ -1,0 +1,63 @@
+"""What an API token is asked for, and what is shown of it."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from orca.features.access.rules import EVERYTHING, MAX_TOKEN_DAYS, PERMISSIONS
+from orca.kit.text import clean_output
+
+
+def _visible(value: str) -> str:
+    if clean_output(value, colours=False) != value or "\n" in value or "\t" in value:
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+def _known(value: str) -> str:
+    if value != EVERYTHING and value not in PERMISSIONS:
+        raise ValueError("there is no such permission; GET /api/v1/permissions lists them")
+    return value
+
+
+class TokenIn(BaseModel):
+    """A new API token. It always expires."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_visible)
+    ]
+    scopes: Annotated[
+        list[Annotated[str, AfterValidator(_known)]], Field(min_length=1, max_length=len(PERMISSIONS))
+    ] = Field(description="Permissions, or `*` for whatever you may do yourself.")
+    expires_in_days: int = Field(ge=1, le=MAX_TOKEN_DAYS)
+
+
+class TokenOut(BaseModel):
+    """An API token without its secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    user_email: str | None = Field(None, description="Whose token it is; none when it was made on the machine itself.")
+
+
+class CreatedToken(TokenOut):
+    """An API token just made: the only time its secret is shown."""
+
+    token: str
+
+
+class PermissionOut(BaseModel):
+    """A permission, what it lets one do, and which roles have it."""
+
+    name: str
+    description: str
+    roles: list[str]

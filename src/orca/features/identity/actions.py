@@ -1,0 +1,212 @@
+"""Sign in and out, and look after one's own password and sessions.
+
+What checks a password takes `resources` instead of a session: hashing is slow and stays outside of transactions.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from pydantic import SecretStr
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import BadInput, Forbidden, NotFound, NotSignedIn
+from orca.events import Fact, origin, record
+from orca.features.identity.attempts import (
+    LOGIN_BY_ACCOUNT,
+    LOGIN_BY_PEER,
+    account_key,
+    forget_attempts,
+    peer_key,
+    refund_attempts,
+    spend_attempts,
+)
+from orca.features.identity.models import BrowserSession, User
+from orca.features.identity.passwords import hash_password, is_outdated, is_password
+from orca.features.identity.queries import find_user_by_email, get_user
+from orca.features.identity.rules import Lifetime, password_problem
+from orca.features.identity.schemas import PasswordChange, SignIn
+from orca.kit.crypto import digest, new_token
+from orca.kit.text import clean_output, shorten
+from orca.resources import Resources
+from orca.settings import Settings
+from orca.web.guard import Subject
+
+WRONG = "The e-mail or the password is wrong."
+_AGENT_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The browser or program at the other end."""
+
+    ip: str | None
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session just opened or renewed, and the cookie value that nobody can read again."""
+
+    user: User
+    session: BrowserSession
+    token: str
+
+
+def lifetime_of(settings: Settings) -> Lifetime:
+    """How long sessions last here."""
+    return Lifetime(timedelta(minutes=settings.session.idle_minutes), timedelta(hours=settings.session.absolute_hours))
+
+
+async def sign_in(resources: Resources, form: SignIn, client: Client, *, replaces: str | None = None) -> OpenedSession:
+    """Open a session; unknown, disabled and mistaken answer alike. `replaces`: the session this browser had before."""
+    account = account_key(form.email)
+    await spend_attempts(resources.db, {account: LOGIN_BY_ACCOUNT})
+    async with resources.db.read() as session:
+        user = await find_user_by_email(session, form.email)
+    verified = user.password_hash if user else None
+    is_right = await is_password(verified, form.password.get_secret_value())
+    if user is None or verified is None or not is_right:
+        raise NotSignedIn(WRONG, hint="Check both, and whether Caps Lock is on.")
+    renewed = await hash_password(form.password.get_secret_value()) if is_outdated(verified) else verified
+    async with resources.db.write() as session:
+        user = await _get_verified(session, user.id, verified)
+        user.password_hash = renewed
+        await forget_attempts(session, account)
+        await refund_attempts(session, {peer_key("login", client.ip): LOGIN_BY_PEER})
+        await session.execute(delete(BrowserSession).where(BrowserSession.id == replaces))
+        await session.execute(
+            delete(BrowserSession).where(BrowserSession.user_id == user.id, BrowserSession.expires_at <= now())
+        )
+        return await open_browser_session(session, user, client, lifetime_of(resources.settings))
+
+
+async def open_browser_session(session: AsyncSession, user: User, client: Client, lifetime: Lifetime) -> OpenedSession:
+    """A new session for somebody whose password was just checked."""
+    token, instant = new_token(), now()
+    row = BrowserSession(
+        user_id=user.id, token_hash=digest(token), seen_at=instant, expires_at=instant + lifetime.absolute,
+        stepped_up_at=instant, ip=client.ip, agent=shorten(clean_output(client.agent, colours=False), _AGENT_LENGTH),
+    )  # fmt: skip
+    session.add(row)
+    await session.flush()
+    with acting_as(user):
+        await record(session, Fact("SignedIn", object_type="user", object_id=user.id))
+    return OpenedSession(user, row, token)
+
+
+async def sign_out(session: AsyncSession, subject: Subject) -> None:
+    """End the session this request came with, on the server."""
+    user_id, session_id = of_browser(subject)
+    await session.execute(delete(BrowserSession).where(BrowserSession.id == session_id))
+    await record(session, Fact("SignedOut", object_type="user", object_id=user_id))
+
+
+async def revoke_session(session: AsyncSession, subject: Subject, session_id: str) -> None:
+    """End one of one's own sessions."""
+    user_id, _ = of_browser(subject)
+    row = await session.get(BrowserSession, session_id)
+    if row is None or row.user_id != user_id:
+        raise NotFound("there is no session with this id")
+    await session.delete(row)
+    await record(session, Fact("SessionRevoked", object_type="session", object_id=session_id))
+
+
+async def revoke_other_sessions(session: AsyncSession, subject: Subject) -> None:
+    """End all of one's own sessions but this one."""
+    user_id, session_id = of_browser(subject)
+    await _end_others(session, user_id, session_id)
+    await record(session, Fact("SessionRevoked", object_type="user", object_id=user_id, payload={"which": "others"}))
+
+
+async def step_up(resources: Resources, subject: Subject, password: SecretStr, client: Client) -> OpenedSession:
+    """Prove again that it is oneself, for the ten minutes in which secrets may be shown."""
+    user, verified = await _check_own_password(resources, subject, password, client)
+    async with resources.db.write() as session:
+        user = await _get_verified(session, user.id, verified)
+        opened = await _renew(session, user, subject)
+        await record(session, Fact("SteppedUp", object_type="user", object_id=user.id))
+    return opened
+
+
+async def change_password(
+    resources: Resources, subject: Subject, form: PasswordChange, client: Client
+) -> OpenedSession:
+    """Replace one's own password. Every other session ends, and whoever listens to the fact ends what else there is."""
+    user, verified = await _check_own_password(resources, subject, form.current_password, client)
+    replacement = await hash_new_password(form.new_password, email=user.email, name=user.name, field="new_password")
+    async with resources.db.write() as session:
+        user = await _get_verified(session, user.id, verified)
+        user.password_hash, user.password_changed_at = replacement, now()
+        opened = await _renew(session, user, subject)
+        await _end_others(session, user.id, opened.session.id)
+        await record(session, Fact("PasswordChanged", object_type="user", object_id=user.id))
+    return opened
+
+
+async def hash_new_password(password: SecretStr, *, email: str, name: str, field: str) -> str:
+    """Hash a password that follows the policy; raises BadInput that names `field`."""
+    problem = password_problem(password.get_secret_value(), email=email, name=name)
+    if problem is not None:
+        raise BadInput(f"This password cannot be used: {problem}.", fields={field: problem})
+    return await hash_password(password.get_secret_value())
+
+
+def of_browser(subject: Subject) -> tuple[str, str]:
+    """User and session of a signed-in browser; tokens may not look after the account they belong to."""
+    if subject.user_id is None or subject.session_id is None:
+        raise Forbidden("Only a signed-in browser can do this.", hint="Sign in on the panel and do it there.")
+    return subject.user_id, subject.session_id
+
+
+@contextmanager
+def acting_as(user: User) -> Iterator[None]:
+    """Facts recorded inside name this user, who was not known when the request came in."""
+    token = origin.set(replace(origin.get(), actor=user.email, via="session"))
+    try:
+        yield
+    finally:
+        origin.reset(token)
+
+
+async def _check_own_password(
+    resources: Resources, subject: Subject, password: SecretStr, client: Client
+) -> tuple[User, str]:
+    user_id, _ = of_browser(subject)
+    async with resources.db.read() as session:
+        user = await get_user(session, user_id)
+    account = account_key(user.email)
+    await spend_attempts(resources.db, {account: LOGIN_BY_ACCOUNT})
+    if not await is_password(user.password_hash, password.get_secret_value()):
+        raise Forbidden("This is not your password.", hint="Check whether Caps Lock is on.")
+    async with resources.db.write() as session:
+        await forget_attempts(session, account)
+        await refund_attempts(session, {peer_key("login", client.ip): LOGIN_BY_PEER})
+    return user, user.password_hash
+
+
+async def _get_verified(session: AsyncSession, user_id: str, verified: str) -> User:
+    """The user again, now in the writing transaction: disabled or given another password meanwhile counts."""
+    user = await session.get(User, user_id, with_for_update=True)
+    if user is None or user.disabled_at is not None or user.password_hash != verified:
+        raise NotSignedIn(WRONG, hint="The account changed while you signed in; try again.")
+    return user
+
+
+async def _renew(session: AsyncSession, user: User, subject: Subject) -> OpenedSession:
+    """Give the session another cookie value, so that an older copy of it is worth nothing."""
+    row = await session.get(BrowserSession, subject.session_id)
+    if row is None:
+        raise NotSignedIn("This session has ended.", hint="Sign in again.")
+    token = new_token()
+    row.token_hash, row.stepped_up_at = digest(token), now()
+    return OpenedSession(user, row, token)
+
+
+async def _end_others(session: AsyncSession, user_id: str, session_id: str) -> None:
+    await session.execute(
+        delete(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.id != session_id)
+    )

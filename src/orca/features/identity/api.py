@@ -1,0 +1,149 @@
+"""Doors: signing in and out, the claim, and everything about oneself."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from orca.db import ReadSession, WriteSession, now
+from orca.features.identity.actions import (
+    Client,
+    OpenedSession,
+    change_password,
+    lifetime_of,
+    of_browser,
+    revoke_other_sessions,
+    revoke_session,
+    sign_in,
+    sign_out,
+    step_up,
+)
+from orca.features.identity.claim import claim_instance
+from orca.features.identity.cookies import clear_session_cookie, set_session_cookie
+from orca.features.identity.queries import get_user, list_browser_sessions
+from orca.features.identity.schemas import (
+    ClaimIn,
+    MeOut,
+    PasswordChange,
+    SessionOut,
+    SignedInOut,
+    SignIn,
+    StepUp,
+    UserOut,
+)
+from orca.kit.pagination import Page
+from orca.resources import Resources
+from orca.web.guard import (
+    PUBLIC,
+    SIGNED_IN,
+    UNCLAIMED,
+    CurrentResources,
+    CurrentSubject,
+    Router,
+    Subject,
+    csrf_token_of,
+    guard,
+)
+
+router = Router(prefix="/api/v1", tags=["identity"])
+
+
+def client_of(request: Request) -> Client:
+    """Who is at the other end, as far as the connection tells."""
+    return Client(request.state.peer, request.headers.get("user-agent", ""))
+
+
+CurrentClient = Annotated[Client, Depends(client_of)]
+
+
+def welcome(response: Response, resources: Resources, opened: OpenedSession) -> SignedInOut:
+    """Give the browser its cookie, and its token against forged requests."""
+    set_session_cookie(response, resources.settings, opened.token)
+    return SignedInOut(
+        user=UserOut.model_validate(opened.user), csrf_token=csrf_token_of(resources.secret_box, opened.session.id)
+    )
+
+
+@router.post("/claim", status_code=201, summary="Claim a fresh instance")
+@guard(UNCLAIMED, rate="claim", audit="InstanceClaimed")
+async def claim(form: ClaimIn, response: Response, resources: CurrentResources, client: CurrentClient) -> SignedInOut:
+    """Become the first owner. Needs the one-time token that Orca prints on its console when it starts."""
+    return welcome(response, resources, await claim_instance(resources, form, client))
+
+
+@router.post("/session", status_code=201, summary="Sign in")
+@guard(PUBLIC, rate="login", audit="SignedIn")
+async def create_session(
+    form: SignIn, request: Request, response: Response, resources: CurrentResources, client: CurrentClient
+) -> SignedInOut:
+    """Sets the session cookie."""
+    before: Subject | None = request.state.subject
+    opened = await sign_in(resources, form, client, replaces=before.session_id if before else None)
+    return welcome(response, resources, opened)
+
+
+@router.delete("/session", status_code=204, summary="Sign out")
+@guard(SIGNED_IN, rate="write", audit="SignedOut")
+async def delete_session(
+    response: Response, session: WriteSession, subject: CurrentSubject, resources: CurrentResources
+) -> None:
+    """Ends the session on the server and takes the cookie back."""
+    await sign_out(session, subject)
+    clear_session_cookie(response, resources.settings)
+
+
+@router.get("/me", summary="Who am I")
+@guard(SIGNED_IN)
+async def read_me(session: ReadSession, subject: CurrentSubject, resources: CurrentResources) -> MeOut:
+    """Who is asking, in which team, and with which permissions."""
+    user = await get_user(session, subject.user_id) if subject.user_id else None
+    return MeOut(
+        actor=subject.actor, via=subject.via, team_id=subject.team_id, role=subject.role,
+        permissions=sorted(subject.permissions), user=UserOut.model_validate(user) if user else None,
+        csrf_token=csrf_token_of(resources.secret_box, subject.session_id) if subject.session_id else None,
+    )  # fmt: skip
+
+
+@router.post("/me/password", summary="Change one's own password")
+@guard(SIGNED_IN, rate="login", audit="PasswordChanged")
+async def update_password(
+    form: PasswordChange,
+    response: Response,
+    subject: CurrentSubject,
+    resources: CurrentResources,
+    client: CurrentClient,
+) -> SignedInOut:
+    """Signs out every other browser and revokes one's API tokens."""
+    return welcome(response, resources, await change_password(resources, subject, form, client))
+
+
+@router.post("/me/step-up", summary="Enter the password again")
+@guard(SIGNED_IN, rate="login", audit="SteppedUp")
+async def create_step_up(
+    form: StepUp, response: Response, subject: CurrentSubject, resources: CurrentResources, client: CurrentClient
+) -> SignedInOut:
+    """Opens what shows secrets, for ten minutes."""
+    return welcome(response, resources, await step_up(resources, subject, form.password, client))
+
+
+@router.get("/me/sessions", summary="Where one is signed in")
+@guard(SIGNED_IN)
+async def list_sessions(session: ReadSession, subject: CurrentSubject, resources: CurrentResources) -> Page[SessionOut]:
+    """Living browser sessions, newest first; at most 200."""
+    user_id, session_id = of_browser(subject)
+    rows = await list_browser_sessions(session, user_id, lifetime_of(resources.settings), now())
+    items = [SessionOut.model_validate(row) for row in rows]
+    return Page(items=[item.model_copy(update={"is_current": item.id == session_id}) for item in items])
+
+
+@router.delete("/me/sessions", status_code=204, summary="Sign out everywhere else")
+@guard(SIGNED_IN, rate="write", audit="SessionRevoked")
+async def delete_other_sessions(session: WriteSession, subject: CurrentSubject) -> None:
+    """Ends every session of one's own but this one."""
+    await revoke_other_sessions(session, subject)
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204, summary="Sign out another browser")
+@guard(SIGNED_IN, rate="write", audit="SessionRevoked")
+async def delete_one_session(session_id: str, session: WriteSession, subject: CurrentSubject) -> None:
+    """Ends one of one's own sessions."""
+    await revoke_session(session, subject, session_id)

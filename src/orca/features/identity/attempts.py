@@ -1,0 +1,87 @@
+"""Counters against guessing that survive a restart, kept in the database."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Address, ip_address, ip_network
+from math import ceil
+from operator import itemgetter
+
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import Database, now
+from orca.errors import TooOften
+from orca.events import Fact, record
+from orca.features.identity.models import Attempt
+from orca.features.identity.rules import Limit, Tries, refund_try, spend_try
+from orca.kit.crypto import digest
+
+LOGIN_BY_ACCOUNT = Limit(5, 60, ceiling=900)
+LOGIN_BY_PEER = Limit(20, 60, ceiling=900)
+_FORGET_AFTER = timedelta(days=1)
+
+
+def account_key(email: str) -> str:
+    """Guesses at one account, known or not; the address itself is not kept."""
+    return f"login:account:{digest(email)}"
+
+
+def peer_key(what: str, ip: str | None) -> str:
+    """Attempts from one place: an IPv4 address, or the /64 that one IPv6 customer has."""
+    return f"{what}:peer:{peer_prefix(ip)}"
+
+
+def peer_prefix(ip: str | None) -> str:
+    """The network one person usually controls; `local` when there is no address."""
+    if ip is None:
+        return "local"
+    address = ip_address(ip)
+    return str(address) if isinstance(address, IPv4Address) else str(ip_network((address, 64), strict=False))
+
+
+async def spend_attempts(db: Database, limits: Mapping[str, Limit]) -> None:
+    """Count one try under each key, in a transaction of its own; raises TooOften when one is used up.
+
+    That a limit was met is recorded once, not for every further try.
+    """
+    waits = []
+    async with db.write() as session:
+        for key, limit in sorted(limits.items(), key=itemgetter(0)):
+            row = await _get_or_add(session, key)
+            tries, wait = spend_try(Tries(row.window_started_at, row.count, row.blocked_until), limit, now())
+            if tries.blocked_until not in {None, row.blocked_until}:
+                what, _, by = key.rpartition(":")[0].partition(":")
+                await record(session, Fact("AttemptsLimited", payload={"what": what, "by": by}, outcome="denied"))
+            _store(row, tries)
+            waits.append(wait)
+    longest = max((wait for wait in waits if wait is not None), default=None)
+    if longest is not None:
+        raise TooOften("Too many attempts.", hint="Wait, then try again.", retry_after=ceil(longest))
+
+
+async def refund_attempts(session: AsyncSession, limits: Mapping[str, Limit]) -> None:
+    """Give back tries that were honest after all."""
+    for key, limit in sorted(limits.items(), key=itemgetter(0)):
+        row = await _get_or_add(session, key)
+        _store(row, refund_try(Tries(row.window_started_at, row.count, row.blocked_until), limit))
+
+
+async def forget_attempts(session: AsyncSession, key: str) -> None:
+    """Start from nothing again: the account proved to be in the right hands."""
+    await session.execute(delete(Attempt).where(Attempt.key == key))
+
+
+async def _get_or_add(session: AsyncSession, key: str) -> Attempt:
+    row = await session.get(Attempt, key, with_for_update=True)
+    if row is None:
+        await session.execute(delete(Attempt).where(Attempt.window_started_at < now() - _FORGET_AFTER))
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        born = {"key": key, "count": 0, "window_started_at": now()}
+        await session.execute(insert(Attempt).values(born).on_conflict_do_nothing())
+        row = await session.get_one(Attempt, key, with_for_update=True)
+    return row
+
+
+def _store(row: Attempt, tries: Tries) -> None:
+    row.window_started_at, row.count, row.blocked_until = tries.started_at, tries.count, tries.blocked_until

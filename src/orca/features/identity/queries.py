@@ -1,0 +1,65 @@
+"""Reads about people and their browser sessions."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.errors import NotFound
+from orca.features.identity.models import BrowserSession, Claim, User
+from orca.features.identity.rules import Lifetime
+from orca.kit.crypto import digest
+
+
+async def get_user(session: AsyncSession, user_id: str) -> User:
+    """A person by id."""
+    user = await session.get(User, user_id)
+    if user is None:
+        raise NotFound("there is no user with this id")
+    return user
+
+
+async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
+    """A person who may sign in, by normalised e-mail."""
+    return await session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+
+
+async def find_browser_session(
+    session: AsyncSession, token: str, lifetime: Lifetime, instant: datetime
+) -> tuple[BrowserSession, User] | None:
+    """The living session behind a cookie, and its user; None when it ended, was revoked, or never was."""
+    row = (
+        await session.execute(
+            select(BrowserSession, User)
+            .join(User, User.id == BrowserSession.user_id)
+            .where(BrowserSession.token_hash == digest(token), User.disabled_at.is_(None))
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    found, user = row
+    if lifetime.is_over(seen_at=found.seen_at, expires_at=found.expires_at, instant=instant):
+        return None
+    return found, user
+
+
+async def list_browser_sessions(
+    session: AsyncSession, user_id: str, lifetime: Lifetime, instant: datetime
+) -> list[BrowserSession]:
+    """Where a person is signed in, newest first."""
+    rows = await session.scalars(
+        select(BrowserSession)
+        .where(
+            BrowserSession.user_id == user_id,
+            BrowserSession.expires_at > instant,
+            BrowserSession.seen_at > instant - lifetime.idle,
+        )
+        .order_by(BrowserSession.id.desc())
+        .limit(200)
+    )
+    return list(rows)
+
+
+async def is_claimed(session: AsyncSession) -> bool:
+    """Whether this instance has an owner."""
+    return await session.scalar(select(Claim.claimed_at).where(Claim.id == 1)) is not None
