@@ -40,6 +40,15 @@ class Route(TeamRow, Base):
     is_automatic: Mapped[bool] = mapped_column(default=False)
     """Made from the base domain, not by a person."""
     updated_at: Mapped[datetime] = mapped_column(default=now)
+    state: Mapped[str] = mapped_column(String(16), default="pending")
+    """`pending` until the proxy serves it, then `live`; `broken` when the proxy refused it and serves the others."""
+    problem: Mapped[str] = mapped_column(Text, default="")
+    """Why it is broken, or why it has no public certificate yet."""
+    acme_ready_at: Mapped[datetime | None]
+    """Since when a certificate may be ordered: the last preflight passed. Until then the internal CA serves it."""
+    acme_failures: Mapped[int] = mapped_column(default=0)
+    acme_check_at: Mapped[datetime | None]
+    """When the next preflight is due; kept here so that a restart does not make it impatient."""
 
 
 class Target(TeamRow, Base):
@@ -53,3 +62,4 @@ class Target(TeamRow, Base):
     replica: Mapped[int]
     address: Mapped[str] = mapped_column(String(45))
     ports: Mapped[list[dict[str, Any]]]
+    """`Port` of the release's frozen configuration, so that an edit not yet deployed moves no traffic."""

@@ -1,38 +1,264 @@
-"""What a route may be told, beyond hostname and path."""
+"""What a route may be told, beyond hostname and path; how routes and certificates come in and go out."""
 
+from datetime import datetime
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from orca.features.routing.models import Route
+from orca.features.routing.rules.hostnames import parse_hostname
+from orca.features.routing.rules.places import parse_prefix, parse_redirect, route_url
+from orca.features.services.schemas import Port, PortNumber
+from orca.kit.fields import Identifier, Name, Strict
+from orca.settings import ProxySettings
 
 TlsMode = Literal["off", "internal", "acme", "custom"]
 _CIDR_COUNT = 100
+_PEM_LIMIT = 65_536
+BCRYPT_BYTES = 72
+"""bcrypt looks at no more of a password than this."""
 
 
 def _network(value: str) -> str:
+    if "%" in value:
+        raise ValueError("a network has no zone")
     return str(ip_network(value, strict=False))
 
 
-class BasicAuth(BaseModel):
+def _fits_bcrypt(value: SecretStr) -> SecretStr:
+    secret = value.get_secret_value()
+    if not secret or len(secret.encode()) > BCRYPT_BYTES or "\x00" in secret:
+        raise ValueError(f"use 1 to {BCRYPT_BYTES} bytes without NUL")
+    return value
+
+
+Username = Annotated[str, StringConstraints(pattern=r"^[^\s:{}\x00-\x1f\x7f]{1,100}$")]
+Hostname = Annotated[
+    str, StringConstraints(min_length=1, max_length=1000), AfterValidator(parse_hostname),
+    Field(description="`app.example.org`, or `*.example.org` for one label. Any port is ignored."),
+]  # fmt: skip
+Prefix = Annotated[str, AfterValidator(parse_prefix), Field(description="Path under which the service is reached.")]
+Redirect = Annotated[
+    str, AfterValidator(parse_redirect), Field(description="Send visitors there instead; path and query are appended.")
+]
+PublicTlsMode = Annotated[
+    TlsMode, Field(description="`acme` orders a public certificate, `internal` uses Orca's own CA, `custom` yours.")
+]
+
+
+class BasicAuth(Strict):
     """A user who may see the site, and the bcrypt hash of the password (hashed before it is saved)."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    username: Annotated[str, StringConstraints(pattern=r"^[^\s:{}\x00-\x1f]{1,100}$")]
+    username: Username
     password_hash: Annotated[str, StringConstraints(pattern=r"^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$")]
 
 
-class RouteOptions(BaseModel):
+class BasicAuthIn(Strict):
+    """A user who may see the site. Without a password, the one stored under this name is kept."""
+
+    username: Username
+    password: Annotated[SecretStr, AfterValidator(_fits_bcrypt)] | None = None
+
+
+class _Options(Strict):
     """How a route treats requests."""
 
-    model_config = ConfigDict(extra="forbid")
-
     strip_prefix: bool = False
-    https_redirect: bool = True
+    https_redirect: bool | None = Field(
+        None, description="Send plain HTTP to HTTPS. Default: yes, unless the certificate is of the internal CA."
+    )
     compress: bool = True
     max_body_mb: int | None = Field(None, ge=1, le=102400)
     timeout: float | None = Field(None, gt=0, le=3600, description="Seconds to wait for the service's answer to begin.")
-    basic_auth: list[BasicAuth] = Field([], max_length=50)
     allow_ips: list[Annotated[str, AfterValidator(_network)]] = Field([], max_length=_CIDR_COUNT)
     maintenance: bool = False
     redirect_status: Literal[301, 302, 307, 308] = 308
+
+
+class RouteOptions(_Options):
+    """How a route treats requests, as it is stored."""
+
+    basic_auth: list[BasicAuth] = Field([], max_length=50)
+
+
+class RouteOptionsIn(_Options):
+    """How a route should treat requests."""
+
+    basic_auth: list[BasicAuthIn] = Field([], max_length=50)
+
+    @model_validator(mode="after")
+    def _users_differ(self) -> Self:
+        if len({user.username for user in self.basic_auth}) < len(self.basic_auth):
+            raise ValueError("each user name of basic_auth may appear once")
+        return self
+
+
+class RouteOptionsOut(_Options):
+    """How a route treats requests; of its users only the names are told."""
+
+    basic_auth: list[str] = Field([], description="User names.")
+
+
+class RouteIn(Strict):
+    """A hostname for a service."""
+
+    hostname: Hostname
+    path_prefix: Prefix = "/"
+    port: PortNumber | None = Field(None, description="Container port; default: the first public one.")
+    tls: PublicTlsMode | None = None
+    certificate_id: Identifier | None = Field(None, description="Which uploaded certificate, for `custom`.")
+    redirect_to: Redirect | None = None
+    options: RouteOptionsIn = RouteOptionsIn()
+
+
+class RoutePatch(Strict):
+    """What to change; what is left out stays. TLS belongs to the hostname: all its paths change with it."""
+
+    hostname: Hostname | None = None
+    path_prefix: Prefix | None = None
+    port: PortNumber | None = Field(None, description="Null goes back to the first public port.")
+    tls: PublicTlsMode | None = None
+    certificate_id: Identifier | None = None
+    redirect_to: Redirect | None = Field(None, description="Null makes it an ordinary route again.")
+    options: RouteOptionsIn | None = Field(None, description="Only the options that are given change.")
+
+
+class RouteOut(BaseModel):
+    """A hostname of a service, and how it is served."""
+
+    id: str
+    service_id: str
+    hostname: str
+    path_prefix: str
+    port: int | None
+    tls: TlsMode
+    certificate_id: str | None
+    redirect_to: str | None
+    options: RouteOptionsOut
+    is_automatic: bool
+    state: Literal["pending", "live", "broken"]
+    problem: str = Field(description="Why it is broken, or has no public certificate yet; else empty.")
+    url: str
+    urls: list[str] = Field(description="Every address under which it answers; the best one first.")
+    acme_ready_at: datetime | None = Field(description="When the name was found to point here; null until then.")
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, route: Route, proxy: ProxySettings) -> Self:
+        """The route as people see it."""
+        options = RouteOptions.model_validate(route.options)
+        shown = options.model_dump(exclude={"basic_auth"}) | {"basic_auth": [u.username for u in options.basic_auth]}
+        urls = urls_of(route, options, proxy)
+        columns = {name: getattr(route, name) for name in cls.model_fields if name not in {"options", "url", "urls"}}
+        return cls(**columns, options=RouteOptionsOut(**shown), url=urls[0], urls=urls)
+
+
+def urls_of(route: Route, options: RouteOptions, proxy: ProxySettings) -> list[str]:
+    """Where a route answers, HTTPS first."""
+    place = route.hostname, route.path_prefix
+    plain, secure = route_url("http", *place, proxy.http_port), route_url("https", *place, proxy.https_port)
+    if route.tls == "off":
+        return [plain]
+    return [secure] if redirects_to_https(route, options) else [secure, plain]
+
+
+def redirects_to_https(route: Route, options: RouteOptions) -> bool:
+    """Never while the internal CA stands in for a public one: its warning must not be the only thing one sees."""
+    if route.tls == "acme" and route.acme_ready_at is None:
+        return False
+    return options.https_redirect if options.https_redirect is not None else route.tls != "internal"
+
+
+class TargetIn(Strict):
+    """One replica of a release: where the proxy reaches it, and the ports its release was made with."""
+
+    replica: int
+    address: str = Field(max_length=45)
+    ports: list[Port]
+
+
+class CertificateIn(Strict):
+    """A certificate of your own. The key is stored encrypted and never shown again."""
+
+    name: Name
+    certificate: str = Field(max_length=_PEM_LIMIT, description="The chain in PEM: yours first, then its issuers.")
+    private_key: SecretStr = Field(max_length=_PEM_LIMIT, description="The key in PEM, without a passphrase.")
+
+
+class CertificateOut(BaseModel):
+    """A certificate that was uploaded."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    hostnames: list[str]
+    issuer: str
+    not_after: datetime
+    created_at: datetime
+
+
+class ManagedCertificateOut(BaseModel):
+    """A certificate that the proxy ordered and renews by itself."""
+
+    hostname: str
+    issuer: str
+    not_after: datetime
+
+
+class CertificateList(BaseModel):
+    """Uploaded certificates as a page, and with the first page those that the proxy manages for this team's names."""
+
+    items: list[CertificateOut]
+    next_cursor: str | None = None
+    managed: list[ManagedCertificateOut] | None = Field([], description="Null when the proxy does not answer.")
+
+
+class FindingOut(BaseModel):
+    """One thing that was looked at."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: Literal["dns", "reachable", "certificate"]
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+class CheckOut(BaseModel):
+    """Whether the outside world can reach a route, and what to mend when it cannot."""
+
+    ok: bool
+    findings: list[FindingOut]
+    checked_at: datetime
+
+
+class ProxyOut(BaseModel):
+    """The proxy as it was observed just now."""
+
+    state: Literal["running", "stopped", "unknown"]
+    problem: str = Field("", description="Why nothing is known of it.")
+    version: str = ""
+    drifted: bool | None = Field(None, description="Whether it serves something else than Orca told it to.")
+    http_port: int
+    https_port: int
+    addresses: list[str]
+
+
+def merge_options(stored: dict[str, Any], changes: RouteOptionsIn, hashes: dict[str, str]) -> RouteOptions:
+    """The stored options with the given ones in their place. `hashes` has the bcrypt hash of each new password.
+
+    Raises ValueError for a user who has no password, neither given nor stored.
+    """
+    merged = dict(stored) | changes.model_dump(exclude_unset=True, exclude={"basic_auth"})
+    if "basic_auth" in changes.model_fields_set:
+        known = {user["username"]: user["password_hash"] for user in stored.get("basic_auth", [])} | hashes
+        for user in changes.basic_auth:
+            if user.username not in known:
+                raise ValueError(f"give a password for the user {user.username}")
+        merged["basic_auth"] = [
+            {"username": u.username, "password_hash": known[u.username]} for u in changes.basic_auth
+        ]
+    return RouteOptions.model_validate(merged)

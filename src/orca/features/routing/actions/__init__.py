@@ -1,0 +1,36 @@
+"""Writes of routing: rows first, then the proxy, and back again when the proxy says no."""
+
+from orca.features.routing.actions.apply import apply_routes, check_drift
+from orca.features.routing.actions.certificates import add_certificate, delete_certificate, watch_expiry
+from orca.features.routing.actions.publish import publish_route, republish_route, retract_route
+from orca.features.routing.actions.reach import check_names, check_route
+from orca.features.routing.actions.routes import (
+    create_route,
+    delete_route,
+    ensure_automatic_route,
+    follow_base_domain,
+    forget_service,
+    update_route,
+)
+from orca.features.routing.actions.targets import clear_targets, set_targets
+
+__all__ = [
+    "add_certificate",
+    "apply_routes",
+    "check_drift",
+    "check_names",
+    "check_route",
+    "clear_targets",
+    "create_route",
+    "delete_certificate",
+    "delete_route",
+    "ensure_automatic_route",
+    "follow_base_domain",
+    "forget_service",
+    "publish_route",
+    "republish_route",
+    "retract_route",
+    "set_targets",
+    "update_route",
+    "watch_expiry",
+]

@@ -1,0 +1,201 @@
+"""Making the proxy serve what the database says: one apply at a time, shared by all who wait, never held up by one."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import structlog
+from sqlalchemy import select, update
+
+from orca.db import Database, now
+from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
+from orca.events import Fact, Origin, origin, record
+from orca.features.routing.actions.routes import follow_base_domain
+from orca.features.routing.models import Route
+from orca.features.routing.queries import MARKER_SUFFIX, list_stale_names, render_proxy_config
+from orca.resources import Resources
+from orca.sdk.proxies import Proxy, ProxyConfig, ProxyRoute, ProxyState
+
+log = structlog.get_logger("orca.routing")
+LOCK_SECONDS = 60.0
+_LOCK_POLL = 0.02
+_MOST_CHANGES_TOLD = 20
+
+Refusals = Mapping[str, RequestRefused]
+"""Route id -> why the proxy does not serve it."""
+
+
+async def apply_routes(resources: Resources) -> Refusals:
+    """Bring the proxy to what is committed now, starting it when it does not run; call it outside transactions.
+
+    A route that the proxy refuses is marked `broken`, told in the result, and does not stop the others. Raises
+    ProviderUnavailable when the proxy cannot run (with the process that holds its port), RequestRefused when the
+    configuration as a whole was refused.
+    """
+    return await _queues.setdefault(resources.db, _ApplyQueue()).apply(resources)
+
+
+async def check_drift(resources: Resources) -> None:
+    """Look whether the proxy serves what it should, and repair it to what Orca wants, never to defaults.
+
+    When nothing can be observed, nothing is changed.
+    """
+    async with resources.db.read() as session:
+        stale = await list_stale_names(session, resources.settings)
+    if stale:
+        async with resources.db.write() as session:
+            await follow_base_domain(session, resources.settings)
+    try:
+        state = await resources.proxy.inspect()
+        if not state.running:
+            log.warning("proxy_not_running")
+            await apply_routes(resources)
+        elif changes := await _find_drift(resources, state):
+            await apply_routes(resources)
+            await _tell_drift(resources, changes)
+    except ProviderError as error:
+        log.warning("routes_not_checked", reason=error.message, hint=error.hint)
+
+
+class _ApplyQueue:
+    """Whoever asks gets an apply that begins after the asking; those who ask while one runs share the next."""
+
+    def __init__(self) -> None:
+        self._running = asyncio.Lock()
+        self._next: asyncio.Task[Refusals] | None = None
+
+    async def apply(self, resources: Resources) -> Refusals:
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(resources))
+        return await asyncio.shield(self._next)  # one who gives up must not take it from the others
+
+    async def _run(self, resources: Resources) -> Refusals:
+        origin.set(Origin())  # it works for everybody who waits, not for the one who came first
+        async with self._running:
+            self._next = None
+            async with _machine_lock(resources.settings.data_dir / "routes.lock"):
+                return await _apply(resources)
+
+
+_queues: WeakKeyDictionary[Database, _ApplyQueue] = WeakKeyDictionary()
+"""One queue for each database, whose content is what gets applied."""
+
+
+@asynccontextmanager
+async def _machine_lock(path: Path) -> AsyncIterator[None]:
+    """Keep other processes of this machine from putting an older state over a newer one."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        await _wait_for_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _wait_for_lock(descriptor: int) -> None:
+    try:
+        async with asyncio.timeout(LOCK_SECONDS):
+            while not _try_lock(descriptor):  # noqa: ASYNC110 - another process's lock sets no event here
+                await asyncio.sleep(_LOCK_POLL)
+    except TimeoutError as error:
+        message = f"another process has been changing the proxy for {LOCK_SECONDS:g} s"
+        raise ProviderUnavailable(message, hint="Try again; if it stays so, restart Orca.") from error
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _apply(resources: Resources) -> Refusals:
+    read_at = now()
+    async with resources.db.read() as session:
+        config = await render_proxy_config(session, resources.secret_box, resources.settings)
+        pending = set((await session.scalars(select(Route.id).where(Route.state == "pending"))).all())
+    state = await _ensure_running(resources.proxy)
+    refused = await _apply_what_works(resources.proxy, config, state.config)
+    if refused or pending:
+        served = {route.id for route in config.routes} & pending - refused.keys()
+        await _note_outcome(resources, served, refused, read_at)
+    return refused
+
+
+async def _ensure_running(proxy: Proxy) -> ProxyState:
+    state = await proxy.inspect()
+    if state.running:
+        return state
+    try:
+        await proxy.start()
+    except RequestRefused as error:  # a port is taken: nobody's route is to blame, and later it may be free
+        raise ProviderUnavailable(error.message, hint=error.hint) from error
+    return await proxy.inspect()
+
+
+async def _apply_what_works(
+    proxy: Proxy, desired: ProxyConfig, current: ProxyConfig | None
+) -> dict[str, RequestRefused]:
+    """Apply; each route that is refused goes back to what it was, and is left out if that is refused as well."""
+    before = _by_route(current) if current is not None else {}
+    refused: dict[str, RequestRefused] = {}
+    while True:
+        try:
+            await proxy.apply(desired)
+        except RequestRefused as error:
+            culprit = str(error.details.get("route_id", "")).removesuffix(MARKER_SUFFIX)
+            wanted = _by_route(desired)
+            if culprit not in wanted:
+                raise
+            refused.setdefault(culprit, error)
+            wanted[culprit] = before.pop(culprit, [])
+            desired = replace(desired, routes=tuple(route for group in wanted.values() for route in group))
+        else:
+            return refused
+
+
+def _by_route(config: ProxyConfig) -> dict[str, list[ProxyRoute]]:
+    """What the proxy serves for each route of ours: the route and, for some, its marker."""
+    grouped: dict[str, list[ProxyRoute]] = {}
+    for route in config.routes:
+        grouped.setdefault(route.id.removesuffix(MARKER_SUFFIX), []).append(route)
+    return grouped
+
+
+async def _note_outcome(resources: Resources, served: set[str], refused: Refusals, read_at: datetime) -> None:
+    """Write down what is served and what is broken, except of rows that changed since they were read."""
+    async with resources.db.write() as session:
+        pending = update(Route).where(Route.id.in_(served), Route.state == "pending", Route.updated_at <= read_at)
+        await session.execute(pending.values(state="live", problem=""))
+        query = select(Route).where(Route.id.in_(refused.keys()), Route.updated_at <= read_at)
+        for route in (await session.scalars(query)).all():
+            error = refused[route.id]
+            route.state, route.problem = "broken", f"{error.message} {error.hint}".strip()
+            await record(session, refusal_of(route, error))
+
+
+def refusal_of(route: Route, error: RequestRefused) -> Fact:
+    """The event of a route that the proxy does not serve."""
+    payload = {"hostname": route.hostname, "service_id": route.service_id, "reason": error.message}
+    return Fact("RouteRefused", route.team_id, "route", route.id, payload, outcome="failed")
+
+
+async def _find_drift(resources: Resources, state: ProxyState) -> list[str]:
+    async with resources.db.read() as session:
+        desired = await render_proxy_config(session, resources.secret_box, resources.settings)
+    changes = [change.describe() for change in resources.proxy.plan(state.config, desired)]
+    return changes or (["the running configuration is not the one that was applied"] if state.drifted else [])
+
+
+async def _tell_drift(resources: Resources, changes: list[str]) -> None:
+    log.warning("proxy_repaired", changes=changes[:_MOST_CHANGES_TOLD])
+    async with resources.db.write() as session:
+        payload = {"changes": changes[:_MOST_CHANGES_TOLD], "count": len(changes)}
+        await record(session, Fact("ProxyRepaired", payload=payload))

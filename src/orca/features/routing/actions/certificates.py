@@ -1,0 +1,102 @@
+"""Certificates that people upload, and the watch over when certificates end."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import BadInput, Conflict, ProviderError
+from orca.events import Event, Fact, record
+from orca.features.routing.models import Certificate, Route
+from orca.features.routing.queries import CERTIFICATE_KEY
+from orca.features.routing.rules.certificates import WARN_BEFORE, Unusable, is_expiring, parse_certificate
+from orca.features.routing.schemas import CertificateIn
+from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.resources import Resources
+from orca.sdk.proxies import CertificateState
+from orca.web.guard import Scope
+
+log = structlog.get_logger("orca.routing")
+_TELL_EVERY = timedelta(days=1)
+_MOST_NAMED = 5
+
+
+async def add_certificate(
+    session: AsyncSession, resources: Resources, scope: Scope, given: CertificateIn
+) -> Certificate:
+    """Store a certificate and, sealed, its key. Raises BadInput that says what is wrong with which of the two."""
+    key = given.private_key.get_secret_value()
+    try:
+        parsed = parse_certificate(given.certificate, key, now())
+    except Unusable as error:
+        raise BadInput(f"{error.field}: {error}", fields={error.field: str(error)}) from error
+    row = Certificate(
+        team_id=scope.team_id, name=given.name, hostnames=list(parsed.hostnames), chain=parsed.chain,
+        issuer=parsed.issuer, not_after=parsed.not_after,
+    )  # fmt: skip
+    session.add(row)
+    await session.flush()
+    owner = ("certificate", row.id)
+    await put_secret(session, resources.secret_box, team_id=scope.team_id, owner=owner, name=CERTIFICATE_KEY, value=key)
+    await record(session, _fact("CertificateUploaded", row))
+    return row
+
+
+async def delete_certificate(session: AsyncSession, certificate: Certificate) -> None:
+    """Forget a certificate and its key. Raises Conflict while routes use it."""
+    query = select(Route.hostname).where(Route.certificate_id == certificate.id).distinct().order_by(Route.hostname)
+    users = (await session.scalars(query)).all()
+    if users:
+        names = ", ".join(users[:_MOST_NAMED]) + (" and others" if len(users) > _MOST_NAMED else "")
+        raise Conflict(f"this certificate is used by {names}", hint="Give those routes another certificate first.")
+    await record(session, _fact("CertificateDeleted", certificate))
+    await delete_secrets(session, ("certificate", certificate.id))
+    await session.delete(certificate)
+    await session.flush()
+
+
+async def watch_expiry(resources: Resources) -> None:
+    """Record `CertificateExpiring` for what ends within two weeks, once a day for each certificate."""
+    managed: Sequence[CertificateState] = ()
+    try:
+        managed = await resources.proxy.certificates()
+    except ProviderError as error:
+        log.warning("certificates_not_checked", reason=error.message)
+    async with resources.db.read() as session:
+        facts = await _expiring_uploads(session) + await _expiring_managed(session, managed)
+        told = select(Event.object_id).where(Event.type == "CertificateExpiring", Event.at > now() - _TELL_EVERY)
+        already = set((await session.scalars(told)).all())
+    for fact in facts:
+        if fact.object_id not in already:
+            async with resources.db.write() as session:
+                await record(session, fact)
+
+
+async def _expiring_uploads(session: AsyncSession) -> list[Fact]:
+    """Only of those that are served: nobody needs to renew the others."""
+    used = select(Route.certificate_id).where(Route.certificate_id.is_not(None))
+    query = select(Certificate).where(Certificate.id.in_(used), Certificate.not_after < now() + WARN_BEFORE)
+    return [_fact("CertificateExpiring", row) for row in (await session.scalars(query)).all()]
+
+
+async def _expiring_managed(session: AsyncSession, managed: Sequence[CertificateState]) -> list[Fact]:
+    """Ordered ones that were not renewed in time; the internal CA's live for hours and renew themselves."""
+    ends = {each.hostname: datetime.fromisoformat(each.not_after) for each in managed}
+    soon = [hostname for hostname, not_after in ends.items() if is_expiring(not_after, now())]
+    query = select(Route).where(Route.tls == "acme", Route.acme_ready_at.is_not(None), Route.hostname.in_(soon))
+    rows = {route.hostname: route for route in (await session.scalars(query.order_by(Route.id))).all()}
+    return [
+        Fact(
+            "CertificateExpiring", route.team_id, "route", route.id,
+            {"hostnames": [name], "not_after": ends[name].isoformat(), "service_id": route.service_id},
+        )
+        for name, route in rows.items()
+    ]  # fmt: skip
+
+
+def _fact(name: str, row: Certificate) -> Fact:
+    payload = {"name": row.name, "hostnames": row.hostnames, "not_after": row.not_after.isoformat()}
+    return Fact(name, row.team_id, "certificate", row.id, payload)

@@ -1,0 +1,125 @@
+"""Route changes that people ask for: stored, tried on the proxy, and taken back when it refuses them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import bcrypt
+import structlog
+from sqlalchemy import select
+
+from orca.db import now
+from orca.errors import BadInput, ProviderError, ProviderUnavailable, RequestRefused
+from orca.events import record
+from orca.features.routing.actions.apply import apply_routes, refusal_of
+from orca.features.routing.actions.routes import create_route, delete_route, update_route
+from orca.features.routing.models import Route
+from orca.features.routing.queries import get_route, list_siblings
+from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
+from orca.features.services.queries import get_service
+from orca.resources import Resources
+from orca.web.guard import Scope
+
+log = structlog.get_logger("orca.routing")
+_BCRYPT_ROUNDS = 10
+"""About 70 ms, once per visitor: the proxy remembers which passwords were right."""
+_EDITABLE = (
+    "hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to", "options", "is_automatic", "state",
+    "problem", "acme_ready_at", "acme_failures", "acme_check_at",
+)  # fmt: skip
+Snapshot = Mapping[str, Mapping[str, Any]]
+
+
+async def publish_route(resources: Resources, scope: Scope, service_id: str, wanted: RouteIn) -> Route:
+    """Give a service a hostname. One that the proxy refuses is not kept, and the reason raised.
+
+    While the proxy cannot run, the route is kept `pending` with the reason as its problem.
+    """
+    hashes = await hash_passwords(wanted.options)
+    async with resources.db.write() as session:
+        service = await get_service(session, scope, service_id, lock=True)
+        route = await create_route(session, resources.settings, service, wanted, hashes)
+    await _try_on_proxy(resources, route, {})
+    return await _read_again(resources, scope, route.id)
+
+
+async def republish_route(resources: Resources, scope: Scope, route_id: str, patch: RoutePatch) -> Route:
+    """Change a route; when the proxy refuses the change, what was there before stays and the reason is raised."""
+    hashes = await hash_passwords(patch.options) if patch.options is not None else {}
+    async with resources.db.write() as session:
+        route = await get_route(session, scope, route_id)
+        before = _snapshot([route, *await list_siblings(session, patch.hostname or route.hostname, besides=route.id)])
+        changed = await update_route(session, resources.settings, route, patch, hashes)
+    await _try_on_proxy(resources, route, {each.id: before[each.id] for each in changed})
+    return await _read_again(resources, scope, route.id)
+
+
+async def retract_route(resources: Resources, scope: Scope, route_id: str) -> None:
+    """Take a hostname away. It stops being served at once, or as soon as the proxy answers again."""
+    async with resources.db.write() as session:
+        await delete_route(session, await get_route(session, scope, route_id))
+    try:
+        await apply_routes(resources)
+    except ProviderUnavailable as error:
+        log.warning("route_removed_later", route=route_id, reason=error.message)
+
+
+async def hash_passwords(options: RouteOptionsIn) -> dict[str, str]:
+    """Bcrypt hashes of the passwords that were given, by user name."""
+    given = {user.username: user.password.get_secret_value() for user in options.basic_auth if user.password}
+    return {name: await asyncio.to_thread(_hash, password) for name, password in given.items()}
+
+
+def _hash(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_ROUNDS)).decode()
+
+
+async def _try_on_proxy(resources: Resources, route: Route, before: Snapshot) -> None:
+    """Apply; undo the change when it is refused. `before` is empty for a new route."""
+    try:
+        refused = await apply_routes(resources)
+    except ProviderUnavailable as error:
+        await _keep_pending(resources, route, f"{error.message} {error.hint}".strip())
+        return
+    except RequestRefused as error:
+        async with resources.db.write() as session:
+            await record(session, refusal_of(route, error))
+        await _undo(resources, route, before)
+        raise
+    blamed = next((refused[each] for each in (route.id, *before) if each in refused), None)
+    if blamed is not None:
+        await _undo(resources, route, before)
+        raise BadInput(blamed.message, hint=blamed.hint)
+
+
+async def _undo(resources: Resources, route: Route, before: Snapshot) -> None:
+    """Put back what was there, unless somebody has changed it again."""
+    async with resources.db.write() as session:
+        ours = select(Route).where(Route.id.in_(before.keys() or {route.id}), Route.updated_at == route.updated_at)
+        for row in (await session.scalars(ours)).all():
+            if not before:
+                await session.delete(row)
+                continue
+            for name, value in before[row.id].items():
+                setattr(row, name, value)
+            row.updated_at = now()
+    try:
+        await apply_routes(resources)
+    except ProviderError as error:
+        log.warning("routes_restored_later", reason=error.message)
+
+
+async def _keep_pending(resources: Resources, route: Route, problem: str) -> None:
+    async with resources.db.write() as session:
+        row = await session.get(Route, route.id)
+        if row is not None and row.state == "pending":
+            row.problem = problem
+
+
+async def _read_again(resources: Resources, scope: Scope, route_id: str) -> Route:
+    async with resources.db.read() as session:
+        return await get_route(session, scope, route_id)
+
+
+def _snapshot(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
+    return {route.id: {name: getattr(route, name) for name in _EDITABLE} for route in routes}

@@ -1,0 +1,201 @@
+"""Can the world reach a name? Asked before a certificate is ordered, so that no authority is bothered in vain."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import psutil
+import structlog
+from sqlalchemy import or_, select, update
+
+from orca.db import now
+from orca.errors import ProviderError
+from orca.features.routing.actions.apply import apply_routes
+from orca.features.routing.models import Certificate, Route
+from orca.features.routing.queries import get_route, marker_path, marker_target
+from orca.features.routing.rules.certificates import certifies, is_expiring, next_check_delay
+from orca.features.routing.rules.hostnames import is_wildcard
+from orca.features.routing.rules.places import HTTP_PORT
+from orca.features.routing.rules.reach import judge_addresses
+from orca.resources import Resources
+from orca.web.guard import Scope
+
+log = structlog.get_logger("orca.routing")
+RESOLVE_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
+_ANSWER_LIMIT = 16_384
+_AT_ONCE = 20
+Resolve = Callable[[str], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and the next step when it is not as it should be."""
+
+    name: Literal["dns", "reachable", "certificate"]
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+async def resolve_host(hostname: str) -> list[str]:
+    """The addresses of a name, as this machine sees them; none when there are none. Raises TimeoutError."""
+    if hostname == "localhost" or hostname.endswith(".localhost"):
+        return ["127.0.0.1"]  # RFC 6761; the C library does not know it without systemd
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(hostname, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        if isinstance(error, TimeoutError):
+            raise
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def check_route(
+    resources: Resources, scope: Scope, route_id: str, *, resolve: Resolve = resolve_host
+) -> list[Finding]:
+    """Look at everything between a visitor and this route; when a waiting certificate can be ordered now, order it."""
+    async with resources.db.read() as session:
+        route = await get_route(session, scope, route_id)
+    findings = await _check_name(resources, route, resolve)
+    if all(finding.ok for finding in findings) and _is_waiting(route):
+        await _note_names(resources, {route.hostname: findings})
+        await apply_routes(resources)
+        async with resources.db.read() as session:
+            route = await get_route(session, scope, route_id)
+    return [*findings, *await _check_certificate(resources, route)]
+
+
+async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) -> None:
+    """Check the names that wait for a certificate and are due, and order for those that are reachable."""
+    async with resources.db.read() as session:
+        due = select(Route).where(
+            Route.tls == "acme", Route.acme_ready_at.is_(None), Route.state == "live",
+            or_(Route.acme_check_at.is_(None), Route.acme_check_at <= now()),
+        )  # fmt: skip
+        routes = (await session.scalars(due.order_by(Route.id).limit(_AT_ONCE))).all()
+    by_name = {route.hostname: route for route in routes}
+    found = await asyncio.gather(*(_check_name(resources, route, resolve) for route in by_name.values()))
+    if not by_name:
+        return
+    await _note_names(resources, dict(zip(by_name, found, strict=True)))
+    if any(all(finding.ok for finding in findings) for findings in found):
+        await apply_routes(resources)
+
+
+async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> list[Finding]:
+    hostname = f"orca-check{route.hostname[1:]}" if is_wildcard(route.hostname) else route.hostname
+    own = _own_addresses()
+    try:
+        addresses = await resolve(hostname)
+    except TimeoutError:
+        hint = "Look whether this machine's own DNS works: `getent hosts example.org`."
+        return [Finding("dns", False, f"the DNS did not answer within {RESOLVE_SECONDS:g} s for {hostname}", hint)]
+    refusal = judge_addresses(hostname, addresses, own)
+    if refusal is not None:
+        return [Finding("dns", False, refusal.detail, refusal.hint)]
+    answers = await asyncio.gather(*(_ask(resources, route, address, own) for address in addresses))
+    failed = next((answer for answer in answers if not answer.ok), answers[0])
+    return [Finding("dns", True, f"{hostname} is {', '.join(addresses)}"), failed]
+
+
+async def _ask(resources: Resources, route: Route, address: str, own: Sequence[str]) -> Finding:
+    """Whether the address leads to this proxy. Nothing is asked but our own marker, and nothing of it is shown."""
+    # Port forwarding from 80 to the proxy's port is done outside, so it is seen at foreign addresses only.
+    port = resources.settings.proxy.http_port if address in own else HTTP_PORT
+    place = f"{address} port {port}"
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await _request(address, port, route)
+    except OSError as error:
+        reason = "does not answer" if isinstance(error, TimeoutError) else f"refuses connections ({error.strerror})"
+        hint = "Open TCP ports 80 and 443 in the firewall of this machine and of its provider, and forward them here."
+        return Finding("reachable", False, f"{place} {reason}", hint)
+    if _is_waiting(route) and marker_target(resources.secret_box, route.hostname) not in answer:
+        hint = (
+            f"Point {route.hostname} to this machine, or let what answers there pass /.well-known/acme-challenge/ on."
+        )
+        return Finding("reachable", False, f"{place} answers, but it is not this proxy", hint)
+    return Finding("reachable", True, f"{place} leads here" if _is_waiting(route) else f"{place} answers")
+
+
+async def _request(address: str, port: int, route: Route) -> str:
+    """The head of the answer for the marker; of routes without one, only that something accepts connections."""
+    reader, writer = await asyncio.open_connection(address, port, limit=_ANSWER_LIMIT)
+    try:
+        if not _is_waiting(route):
+            return ""
+        head = f"GET {marker_path(route.id)} HTTP/1.1\r\nHost: {route.hostname}\r\nUser-Agent: Orca\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode())
+        return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return ""
+    finally:
+        writer.close()
+
+
+def _is_waiting(route: Route) -> bool:
+    return route.tls == "acme" and route.acme_ready_at is None
+
+
+def _own_addresses() -> list[str]:
+    found = (entry.address for entries in psutil.net_if_addrs().values() for entry in entries)
+    return [address.partition("%")[0] for address in found]
+
+
+async def _note_names(resources: Resources, found: dict[str, list[Finding]]) -> None:
+    """Write down for each name that it is ready, or why not and when to look again."""
+    async with resources.db.write() as session:
+        for hostname, findings in found.items():
+            bad = next((finding for finding in findings if not finding.ok), None)
+            waiting = Route.hostname == hostname, Route.tls == "acme", Route.acme_ready_at.is_(None)
+            if bad is None:
+                values = {"acme_ready_at": now(), "acme_failures": 0, "acme_check_at": None, "problem": ""}
+                await session.execute(update(Route).where(*waiting).values(**values))
+                continue
+            for route in (await session.scalars(select(Route).where(*waiting))).all():
+                route.acme_failures += 1
+                route.acme_check_at = now() + next_check_delay(route.acme_failures)
+                route.problem = f"No public certificate yet: {bad.detail}. {bad.hint}"
+
+
+async def _check_certificate(resources: Resources, route: Route) -> list[Finding]:
+    match route.tls:
+        case "off":
+            return []
+        case "internal":
+            hint = "To be trusted without a warning, install the root certificate from /api/v1/proxy/ca."
+            return [Finding("certificate", True, "signed by Orca's internal CA", hint)]
+        case "custom":
+            async with resources.db.read() as session:
+                row = await session.get_one(Certificate, route.certificate_id)
+            return [_judge_expiry(row.issuer, row.not_after)]
+        case _:
+            return [await _check_ordered(resources, route)]
+
+
+async def _check_ordered(resources: Resources, route: Route) -> Finding:
+    if _is_waiting(route):
+        return Finding("certificate", False, "not ordered yet", "It is ordered as soon as the name leads here.")
+    try:
+        held = await resources.proxy.certificates()
+    except ProviderError as error:
+        return Finding("certificate", False, error.message, error.hint)
+    for each in held:
+        if certifies([each.hostname], route.hostname):
+            return _judge_expiry(each.issuer, datetime.fromisoformat(each.not_after))
+    hint = "This takes seconds, rarely minutes. The proxy's log says more if it stays so."
+    return Finding("certificate", False, "ordered, but not issued yet", hint)
+
+
+def _judge_expiry(issuer: str, not_after: datetime) -> Finding:
+    left = not_after - now()
+    detail = f"issued by {issuer}, valid until {not_after:%Y-%m-%d %H:%M} UTC"
+    if left <= timedelta(0):
+        return Finding("certificate", False, f"{detail}: it has expired", "Upload a new one, or use TLS “acme”.")
+    hint = "Renew it soon." if is_expiring(not_after, now()) else ""
+    return Finding("certificate", True, detail, hint)

@@ -1,0 +1,260 @@
+"""The rows of routes: whose a name is, which certificate it gets, and the name every public service has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import BadInput, Conflict
+from orca.events import Fact, record
+from orca.features.routing import queries
+from orca.features.routing.models import Certificate, Route, Target
+from orca.features.routing.rules.certificates import certifies, default_tls
+from orca.features.routing.rules.hostnames import (
+    automatic_hostname,
+    is_public,
+    is_reserved,
+    is_wildcard,
+    panel_hostnames,
+    parse_hostname,
+)
+from orca.features.routing.rules.places import is_loop
+from orca.features.routing.schemas import RouteIn, RouteOptions, RoutePatch, merge_options
+from orca.features.services.models import Environment, Project, Service
+from orca.resources import Resources
+from orca.settings import Settings
+
+log = structlog.get_logger("orca.routing")
+_NAMES_LOCK = 0x0ACD
+_FIRST_ENVIRONMENT = "production"
+_NEW_NAME: Mapping[str, Any] = {"acme_ready_at": None, "acme_failures": 0, "acme_check_at": None}
+
+
+async def create_route(
+    session: AsyncSession, settings: Settings, service: Service, wanted: RouteIn, hashes: Mapping[str, str]
+) -> Route:
+    """Store a route that the proxy does not know yet. `hashes`: bcrypt hash of each basic-auth user's password.
+
+    Raises Conflict (reserved, or taken by anybody) and BadInput (certificate, redirect, users).
+    """
+    route = Route(
+        team_id=service.team_id, service_id=service.id, hostname=wanted.hostname, path_prefix=wanted.path_prefix,
+        port=wanted.port, redirect_to=wanted.redirect_to, options=_options({}, wanted, hashes), acme_failures=0,
+    )  # fmt: skip
+    siblings = await _claim(session, settings, route)
+    route.tls, route.certificate_id = _tls_among(siblings, wanted)
+    await _check(session, settings, route)
+    if siblings and route.tls == "acme":
+        route.acme_ready_at = siblings[0].acme_ready_at
+    session.add(route)
+    await session.flush()
+    await record(session, _fact("RouteCreated", route))
+    return route
+
+
+async def update_route(
+    session: AsyncSession, settings: Settings, route: Route, patch: RoutePatch, hashes: Mapping[str, str]
+) -> list[Route]:
+    """Change a route; gives every row that changed: the other paths of its hostname share its TLS setting.
+
+    Raises Conflict and BadInput like `create_route`.
+    """
+    given = patch.model_fields_set
+    moves = patch.hostname is not None and patch.hostname != route.hostname
+    route.hostname = patch.hostname or route.hostname
+    route.path_prefix = patch.path_prefix or route.path_prefix
+    route.port = patch.port if "port" in given else route.port
+    route.redirect_to = patch.redirect_to if "redirect_to" in given else route.redirect_to
+    if patch.options is not None:
+        route.options = _options(route.options, patch, hashes)
+    with session.no_autoflush:
+        siblings = await _claim(session, settings, route)
+        before = route.tls, route.certificate_id
+        route.tls, route.certificate_id = _tls_after(route, siblings, patch, moves=moves)
+        await _check(session, settings, route)
+    if moves:
+        route.is_automatic = False
+    if moves or before != (route.tls, route.certificate_id):
+        _set(route, _NEW_NAME)
+    changed = [route, *_share_tls(route, siblings)]
+    instant = now()
+    for each in changed:
+        _set(each, {"state": "pending", "problem": "", "updated_at": instant})
+    await session.flush()
+    await record(session, _fact("RouteUpdated", route, changed=sorted(given)))
+    return changed
+
+
+async def delete_route(session: AsyncSession, route: Route) -> None:
+    """Give a name back."""
+    await session.delete(route)
+    await session.flush()
+    await record(session, _fact("RouteDeleted", route))
+
+
+async def ensure_automatic_route(session: AsyncSession, resources: Resources, service: Service) -> Route | None:
+    """Give a service with a public port a name under the base domain, unless it has a route already."""
+    is_public_service = any(port.get("public") for port in service.ports)
+    if not is_public_service or await queries.count_routes(session, service.id):
+        return None
+    hostname = await _free_automatic_name(session, resources.settings, service)
+    if hostname is None:
+        return None
+    route = Route(
+        team_id=service.team_id, service_id=service.id, hostname=hostname, tls=default_tls(hostname),
+        options=RouteOptions().model_dump(), is_automatic=True, acme_failures=0, path_prefix="/",
+    )  # fmt: skip
+    session.add(route)
+    await session.flush()
+    await record(session, _fact("RouteCreated", route))
+    return route
+
+
+async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
+    """Move automatic names to the base domain of today; gives how many moved."""
+    moved = 0
+    for route in await queries.list_stale_names(session, settings):
+        service = await session.get_one(Service, route.service_id)
+        hostname = await _free_automatic_name(session, settings, service)
+        if hostname is None:
+            continue
+        values = {"hostname": hostname, "tls": default_tls(hostname), "certificate_id": None, "state": "pending"}
+        _set(route, {**values, **_NEW_NAME, "problem": "", "updated_at": now()})
+        await session.flush()
+        await record(session, _fact("RouteUpdated", route, changed=["hostname"]))
+        moved += 1
+    return moved
+
+
+async def forget_service(session: AsyncSession, service_id: str) -> None:
+    """A service was deleted: its names are free again, and nothing of it is a target."""
+    await session.execute(delete(Route).where(Route.service_id == service_id))
+    await session.execute(delete(Target).where(Target.service_id == service_id))
+
+
+async def _lock_names(session: AsyncSession) -> None:
+    """One at a time decides whose a name is: no constraint knows about wildcards. SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NAMES_LOCK})
+
+
+async def _claim(session: AsyncSession, settings: Settings, route: Route) -> list[Route]:
+    """Check that the name may be this team's, and give the other routes of the hostname."""
+    panel = panel_hostnames(settings.panel_url, settings.allowed.hosts)
+    if is_reserved(route.hostname, panel, settings.base.domain):
+        raise Conflict(
+            f"{route.hostname} is reserved for Orca itself",
+            hint="Choose a name that is not the panel's, nor a wildcard over the panel or all automatic names.",
+        )
+    await _lock_names(session)
+    near = await queries.list_overlapping(session, route.hostname, besides=route.id)
+    if any(other.team_id != route.team_id for other in near):
+        raise Conflict(f"{route.hostname} is already in use on this server", hint="Choose another name.")
+    siblings = [other for other in near if other.hostname == route.hostname]
+    for other in siblings:
+        if other.path_prefix.casefold() == route.path_prefix.casefold():
+            hint = "Change that route, or choose another path prefix."
+            raise Conflict(f"{route.hostname}{route.path_prefix} already is a route of this team", hint=hint)
+    return siblings
+
+
+def _tls_among(siblings: list[Route], wanted: RouteIn) -> tuple[str, str | None]:
+    """The TLS setting of a new route: what its hostname has already, else what is asked, else what fits the name."""
+    asked = _asked_tls(wanted)
+    if not siblings:
+        return asked or (default_tls(wanted.hostname), None)
+    current = siblings[0].tls, siblings[0].certificate_id
+    if asked is not None and asked != current:
+        raise Conflict(
+            f"{wanted.hostname} is served with TLS “{current[0]}” already, and a hostname has one certificate",
+            hint="Leave `tls` out, or change it at the existing route: all paths of the name change with it.",
+        )
+    return current
+
+
+def _tls_after(route: Route, siblings: list[Route], patch: RoutePatch, *, moves: bool) -> tuple[str, str | None]:
+    asked = _asked_tls(patch)
+    if asked is not None:
+        return asked
+    if moves and siblings:
+        return siblings[0].tls, siblings[0].certificate_id
+    if moves and route.tls in {"internal", "acme"}:
+        return default_tls(route.hostname), None
+    return route.tls, route.certificate_id
+
+
+def _asked_tls(wanted: RouteIn | RoutePatch) -> tuple[str, str | None] | None:
+    if wanted.tls is None and wanted.certificate_id is not None:
+        return "custom", wanted.certificate_id
+    return (wanted.tls, wanted.certificate_id) if wanted.tls is not None else None
+
+
+def _share_tls(route: Route, siblings: list[Route]) -> list[Route]:
+    """The siblings that had another TLS setting, now with this one."""
+    differing = [other for other in siblings if (other.tls, other.certificate_id) != (route.tls, route.certificate_id)]
+    for other in differing:
+        _set(other, {"tls": route.tls, "certificate_id": route.certificate_id, **_NEW_NAME})
+    return differing
+
+
+async def _check(session: AsyncSession, settings: Settings, route: Route) -> None:
+    """What must hold for hostname, TLS and redirect together."""
+    if (route.tls == "custom") != (route.certificate_id is not None):
+        raise _bad("certificate_id", "give a certificate for TLS “custom”, and only then")
+    if route.certificate_id is not None:
+        certificate = await session.get(Certificate, route.certificate_id)
+        if certificate is None or certificate.team_id != route.team_id:
+            raise _bad("certificate_id", "there is no certificate with this id")
+        if not certifies(certificate.hostnames, route.hostname):
+            raise _bad("certificate_id", f"this certificate is not for {route.hostname}")
+    if route.tls == "acme" and is_wildcard(route.hostname):
+        raise _bad("tls", "a wildcard cannot be certified over HTTP; use “internal” or upload a certificate")
+    if route.tls == "acme" and settings.acme.ca_root is None and not is_public(route.hostname):
+        raise _bad("tls", f"no public authority certifies {route.hostname}; use “internal” or upload a certificate")
+    if route.redirect_to is not None and is_loop(route.hostname, route.path_prefix, route.redirect_to):
+        raise _bad("redirect_to", "this would redirect to itself")
+
+
+def _options(stored: dict[str, Any], wanted: RouteIn | RoutePatch, hashes: Mapping[str, str]) -> dict[str, Any]:
+    assert wanted.options is not None  # noqa: S101 - the callers looked
+    try:
+        return merge_options(stored, wanted.options, dict(hashes)).model_dump(mode="json")
+    except ValueError as error:
+        raise _bad("options.basic_auth", str(error)) from error
+
+
+async def _free_automatic_name(session: AsyncSession, settings: Settings, service: Service) -> str | None:
+    """The automatic name, with a salt when somebody has it; None (and a line in the log) when none can be made."""
+    project = await session.get_one(Project, service.project_id)
+    environment = await session.get(Environment, service.environment_id)
+    place = environment.slug if environment is not None and environment.slug != _FIRST_ENVIRONMENT else ""
+    panel = panel_hostnames(settings.panel_url, settings.allowed.hosts)
+    await _lock_names(session)
+    for salt in ("", service.id):
+        name = automatic_hostname(service.slug, place, project.slug, base_domain=settings.base.domain, salt=salt)
+        try:
+            hostname = parse_hostname(name)
+        except ValueError as error:
+            log.error("base_domain_unusable", hostname=name, reason=str(error))  # noqa: TRY400 - the cause is known
+            return None
+        taken = await queries.list_overlapping(session, hostname)
+        if not taken and not is_reserved(hostname, panel, settings.base.domain):
+            return hostname
+    return None
+
+
+def _fact(name: str, route: Route, **more: Any) -> Fact:
+    place = {"hostname": route.hostname, "path_prefix": route.path_prefix, "service_id": route.service_id}
+    return Fact(name, route.team_id, "route", route.id, place | more)
+
+
+def _set(route: Route, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(route, name, value)
+
+
+def _bad(field: str, message: str) -> BadInput:
+    return BadInput(f"{field}: {message}", fields={field: message})

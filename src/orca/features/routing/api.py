@@ -1,0 +1,156 @@
+"""REST doors of routes, certificates and the proxy."""
+
+from datetime import datetime
+
+from fastapi import Response
+from fastapi.responses import PlainTextResponse
+
+from orca.db import ReadSession, WriteSession, now
+from orca.errors import NotFound, ProviderError
+from orca.features.routing import actions, queries
+from orca.features.routing.models import Certificate
+from orca.features.routing.schemas import (
+    CertificateIn,
+    CertificateList,
+    CertificateOut,
+    CheckOut,
+    FindingOut,
+    ManagedCertificateOut,
+    ProxyOut,
+    RouteIn,
+    RouteOut,
+    RoutePatch,
+)
+from orca.features.services.queries import get_service
+from orca.kit.pagination import Cursor, Limit, Page
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+router = Router(prefix="/api/v1", tags=["routing"])
+
+
+@router.get("/services/{service_id}/routes", response_model=Page[RouteOut])
+@guard("route.read", tenant="service_id")
+async def list_routes(
+    service_id: str,
+    session: ReadSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[RouteOut]:
+    """The hostnames of a service, newest first."""
+    await get_service(session, scope, service_id)
+    page = await queries.list_routes(session, scope, service_id, limit=limit, cursor=cursor)
+    items = [RouteOut.of(row, resources.settings.proxy) for row in page.items]
+    return Page[RouteOut](items=items, next_cursor=page.next_cursor)
+
+
+@router.post("/services/{service_id}/routes", status_code=201, response_model=RouteOut)
+@guard("route.create", tenant="service_id", rate="write", audit="RouteCreated")
+async def create_route(service_id: str, body: RouteIn, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
+    """Give a service a hostname. It is served when this answers, or nothing was saved."""
+    route = await actions.publish_route(resources, scope, service_id, body)
+    return RouteOut.of(route, resources.settings.proxy)
+
+
+@router.get("/routes/{route_id}", response_model=RouteOut)
+@guard("route.read", tenant="route_id")
+async def get_route(route_id: str, session: ReadSession, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
+    """One hostname of a service."""
+    return RouteOut.of(await queries.get_route(session, scope, route_id), resources.settings.proxy)
+
+
+@router.patch("/routes/{route_id}", response_model=RouteOut)
+@guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated")
+async def update_route(route_id: str, body: RoutePatch, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
+    """Change a route. When the proxy refuses the change, everything stays as it was."""
+    route = await actions.republish_route(resources, scope, route_id, body)
+    return RouteOut.of(route, resources.settings.proxy)
+
+
+@router.delete("/routes/{route_id}", status_code=204)
+@guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted")
+async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
+    """Take a hostname from a service."""
+    await actions.retract_route(resources, scope, route_id)
+    return Response(status_code=204)
+
+
+@router.post("/routes/{route_id}/check", response_model=CheckOut)
+@guard("route.update", tenant="route_id", rate="write")
+async def check_route(route_id: str, scope: CurrentScope, resources: CurrentResources) -> CheckOut:
+    """Look at DNS, reachability and certificate of a hostname now; order the certificate that waits for it."""
+    found = [FindingOut.model_validate(each) for each in await actions.check_route(resources, scope, route_id)]
+    return CheckOut(ok=all(each.ok for each in found), findings=found, checked_at=now())
+
+
+@router.get("/certificates", response_model=CertificateList)
+@guard("certificate.read")
+async def list_certificates(
+    session: ReadSession, scope: CurrentScope, resources: CurrentResources, limit: Limit = 50, cursor: Cursor = None
+) -> CertificateList:
+    """Uploaded certificates, newest first; with the first page also those that the proxy orders and renews."""
+    page = await queries.list_certificates(session, scope, limit=limit, cursor=cursor)
+    hostnames = await queries.list_acme_hostnames(session, scope) if cursor is None else set()
+    items = [CertificateOut.model_validate(row) for row in page.items]
+    managed = await _list_managed(resources, hostnames)
+    return CertificateList(items=items, next_cursor=page.next_cursor, managed=managed)
+
+
+async def _list_managed(resources: CurrentResources, hostnames: set[str]) -> list[ManagedCertificateOut] | None:
+    if not hostnames:
+        return []
+    try:
+        held = await resources.proxy.certificates()
+    except ProviderError:
+        return None
+    return [
+        ManagedCertificateOut(
+            hostname=each.hostname, issuer=each.issuer, not_after=datetime.fromisoformat(each.not_after)
+        )
+        for each in held
+        if each.hostname in hostnames
+    ]
+
+
+@router.post("/certificates", status_code=201, response_model=CertificateOut)
+@guard("certificate.create", rate="write", audit="CertificateUploaded")
+async def create_certificate(
+    body: CertificateIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> Certificate:
+    """Upload a certificate with its key; give it to routes by its id."""
+    return await actions.add_certificate(session, resources, scope, body)
+
+
+@router.delete("/certificates/{certificate_id}", status_code=204)
+@guard("certificate.delete", tenant="certificate_id", rate="write", audit="CertificateDeleted")
+async def delete_certificate(certificate_id: str, session: WriteSession, scope: CurrentScope) -> Response:
+    """Remove an uploaded certificate that no route uses."""
+    await actions.delete_certificate(session, await queries.get_certificate(session, scope, certificate_id))
+    return Response(status_code=204)
+
+
+@router.get("/proxy", response_model=ProxyOut)
+@guard("route.read")
+async def get_proxy(resources: CurrentResources) -> ProxyOut:
+    """The proxy as it is now. What cannot be observed is `unknown`, never guessed."""
+    settings = resources.settings.proxy
+    place = {"http_port": settings.http_port, "https_port": settings.https_port, "addresses": list(settings.bind)}
+    try:
+        state = await resources.proxy.inspect()
+    except ProviderError as error:
+        return ProxyOut(state="unknown", problem=f"{error.message} {error.hint}".strip(), **place)
+    if not state.running:
+        return ProxyOut(state="stopped", **place)
+    return ProxyOut(state="running", version=state.version, drifted=state.drifted, **place)
+
+
+@router.get("/proxy/ca", response_class=PlainTextResponse)
+@guard("route.read")
+async def get_internal_ca(resources: CurrentResources) -> Response:
+    """The root certificate of Orca's internal CA in PEM, to be trusted by browsers of local names."""
+    root = await resources.proxy.internal_ca()
+    if root is None:
+        raise NotFound("the internal CA has no certificate yet", hint="It is made when the proxy starts.")
+    headers = {"Content-Disposition": 'attachment; filename="orca-internal-ca.pem"'}
+    return PlainTextResponse(root, media_type="application/x-pem-file", headers=headers)

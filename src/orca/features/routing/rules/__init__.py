@@ -1,0 +1,1 @@
+"""Decisions about names, places and certificates that need no database and no network."""

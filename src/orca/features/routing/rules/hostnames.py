@@ -1,0 +1,139 @@
+"""Hostnames as one value each: however a name is written, what is stored, compared and served is the same text."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import idna
+
+MAX_HOSTNAME = 253
+MAX_LABEL = 63
+_LONGEST_INPUT = 1000
+"""Non-ASCII names shrink when they are encoded, but not by this much."""
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PORT = re.compile(r"[0-9]{1,5}")
+_ADDRESS_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""A last label that browsers read as a part of an IPv4 address."""
+_WILDCARD = "*."
+_HYPHENS = re.compile(r"-{2,}")
+_HASH_LENGTH = 6
+_PRIVATE_DOMAINS = frozenset(
+    {
+        "corp", "example", "home", "home.arpa", "internal", "intranet", "invalid", "lan", "local", "localhost",
+        "onion", "private", "test",
+    }
+)  # fmt: skip
+
+
+def parse_hostname(text: str) -> str:
+    """The hostname in lower-case ASCII (IDNA 2008 after UTS 46), without port and trailing dot.
+
+    `*.` stands for one label in front of at least two. Raises ValueError that says what is wrong.
+    """
+    if len(text) > _LONGEST_INPUT:
+        raise ValueError("the hostname is too long")
+    name = _drop_port(text.strip(" ")).lower()
+    is_wildcard = name.startswith(_WILDCARD)
+    labels = _to_ascii(name.removeprefix(_WILDCARD)).removesuffix(".").split(".")
+    for label in labels:
+        _check_label(label)
+    if _ADDRESS_LABEL.fullmatch(labels[-1]):
+        raise ValueError("an IP address cannot be routed; use a name that resolves to it")
+    if is_wildcard and len(labels) < 2:  # noqa: PLR2004 - `*.com` would be everybody's
+        raise ValueError("a wildcard needs at least two labels after it, as in *.example.org")
+    hostname = (_WILDCARD if is_wildcard else "") + ".".join(labels)
+    if len(hostname) > MAX_HOSTNAME:
+        raise ValueError(f"the hostname is longer than {MAX_HOSTNAME} characters")
+    return hostname
+
+
+def is_wildcard(hostname: str) -> bool:
+    """Whether the hostname stands for many."""
+    return hostname.startswith(_WILDCARD)
+
+
+def covers(pattern: str, hostname: str) -> bool:
+    """Whether requests (or a certificate) for `pattern` include `hostname`; a wildcard matches exactly one label."""
+    if pattern == hostname:
+        return True
+    return is_wildcard(pattern) and not is_wildcard(hostname) and hostname.partition(".")[2] == pattern[2:]
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some request could belong to both."""
+    return covers(one, other) or covers(other, one)
+
+
+def panel_hostnames(panel_url: str, allowed_hosts: Iterable[str]) -> frozenset[str]:
+    """The names under which the panel itself answers, and which no service may have."""
+    names = {"localhost"}
+    for text in (urlsplit(panel_url).netloc, *allowed_hosts):
+        try:
+            names.add(parse_hostname(text))
+        except ValueError:
+            continue  # an IP address, which no route can claim anyway
+    return frozenset(names)
+
+
+def is_reserved(hostname: str, panel: Iterable[str], base_domain: str) -> bool:
+    """Whether a name is the instance's own: the panel's, a wildcard over it, or all automatic names at once."""
+    return hostname == _WILDCARD + base_domain or any(overlap(hostname, name) for name in panel)
+
+
+def automatic_hostname(*slugs: str, base_domain: str, salt: str = "") -> str:
+    """`<service>-<project>.<base domain>`: one label, so that one wildcard record and certificate cover all of them.
+
+    A label that would be too long, or is taken (then `salt` is given), is cut and ends with six hexadecimal digits.
+    """
+    label = _HYPHENS.sub("-", "-".join(slug for slug in slugs if slug)).strip("-")
+    room = min(MAX_LABEL, MAX_HOSTNAME - len(base_domain) - 1)
+    if salt or len(label) > room:
+        digest = hashlib.sha256(f"{label} {salt}".encode()).hexdigest()[:_HASH_LENGTH]
+        label = f"{label[: room - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
+    return f"{label}.{base_domain}"
+
+
+def is_public(hostname: str) -> bool:
+    """Whether a public certificate authority could certify the name, by the looks of it."""
+    labels = hostname.removeprefix(_WILDCARD).split(".")
+    return len(labels) > 1 and not any(".".join(labels[at:]) in _PRIVATE_DOMAINS for at in range(len(labels)))
+
+
+def _drop_port(text: str) -> str:
+    name, colon, port = text.partition(":")
+    if not colon:
+        return text
+    if not _PORT.fullmatch(port):
+        raise ValueError("use a hostname alone, without scheme, path or address")
+    return name
+
+
+def _to_ascii(name: str) -> str:
+    if name.isascii():
+        return name
+    try:
+        mapped = idna.uts46_remap(name, std3_rules=True, transitional=False)
+        return ".".join(idna.alabel(label).decode() if label else "" for label in mapped.split("."))
+    except UnicodeError as error:
+        raise ValueError("the hostname has characters that names cannot have") from error
+
+
+def _check_label(label: str) -> None:
+    if not label:
+        raise ValueError("the hostname has an empty part")
+    if len(label) > MAX_LABEL:
+        raise ValueError(f"a part of the hostname is longer than {MAX_LABEL} characters")
+    if not _LABEL.fullmatch(label):
+        raise ValueError("use letters, digits and inner hyphens, separated by dots; * only as the first part")
+    if label.startswith("xn--"):
+        _check_punycode(label)
+
+
+def _check_punycode(label: str) -> None:
+    try:
+        canonical = idna.alabel(idna.ulabel(label)).decode()
+    except UnicodeError as error:
+        raise ValueError("the hostname has an invalid xn-- part") from error
+    if canonical != label:
+        raise ValueError("the hostname has an xn-- part that stands for another name")

@@ -1,0 +1,52 @@
+"""Which addresses a name may lead to, before anything is sent there."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+_MOST_ADDRESSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Misdirected:
+    """Why a name does not lead here, and what to do about it."""
+
+    detail: str
+    hint: str
+
+
+def judge_addresses(hostname: str, addresses: Sequence[str], own: Collection[str]) -> Misdirected | None:
+    """None when every address is this machine's, or a public one that may be forwarded to it.
+
+    Anything else (a neighbour's private address, link-local, metadata) is never contacted: a name is something that
+    strangers control.
+    """
+    point_here = f"Make an A record (and AAAA, if it has IPv6) for {hostname} that points to this machine"
+    if not addresses:
+        return Misdirected(f"{hostname} has no address in the DNS", f"{point_here}{_whose(own)}.")
+    if len(addresses) > _MOST_ADDRESSES:
+        return Misdirected(f"{hostname} has more than {_MOST_ADDRESSES} addresses", f"{point_here} alone.")
+    for address in addresses:
+        if address not in own and not _is_public(address):
+            return Misdirected(f"{hostname} is {address}, which is not an address of this machine", f"{point_here}.")
+    return None
+
+
+def _is_public(address: str) -> bool:
+    parsed = ip_address(address.partition("%")[0])
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_global and not parsed.is_multicast
+
+
+def _whose(own: Collection[str]) -> str:
+    public = sorted(address for address in own if _is_address(address) and _is_public(address))
+    return f" ({', '.join(public)})" if public else ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False  # interfaces have hardware addresses too
+    return True
