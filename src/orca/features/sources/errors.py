@@ -1,0 +1,75 @@
+"""Why a source could not be fetched, in codes that scripts and the troubleshooting page know."""
+
+from orca.errors import StepFailed
+
+
+class GitHostUnknown(StepFailed):
+    """The host name of the repository has no address."""
+
+    code = "git-host-unknown"
+
+
+class GitHostUnreachable(StepFailed):
+    """The repository's host does not accept connections, or stopped answering."""
+
+    code = "git-host-unreachable"
+
+
+class GitHostForbidden(StepFailed):
+    """The repository's host has an address that this instance must not fetch from."""
+
+    code = "git-host-forbidden"
+
+
+class GitCertificateRejected(StepFailed):
+    """The host's TLS certificate is not valid."""
+
+    code = "git-certificate-rejected"
+
+
+class GitHostKeyUnknown(StepFailed):
+    """Nobody has said yet that the SSH host key is the right one. `details["host_keys"]`: known_hosts lines."""
+
+    code = "git-host-key-unknown"
+
+
+class GitHostKeyChanged(StepFailed):
+    """The SSH host shows another key than the one that was trusted."""
+
+    code = "git-host-key-changed"
+
+
+class GitLoginRefused(StepFailed):
+    """The repository needs credentials, or does not accept those it was given."""
+
+    code = "git-login-refused"
+
+
+class GitRepositoryMissing(StepFailed):
+    """The host knows no such repository, or does not show it to these credentials."""
+
+    code = "git-repository-missing"
+
+
+class GitRepositoryMoved(StepFailed):
+    """The host answers with a redirect, which is never followed."""
+
+    code = "git-repository-moved"
+
+
+class GitRefMissing(StepFailed):
+    """The repository has no such branch, tag or commit."""
+
+    code = "git-ref-missing"
+
+
+class GitFailed(StepFailed):
+    """Git failed for a reason it alone knows; its last lines are in the log."""
+
+    code = "git-failed"
+
+
+class SourceTooLarge(StepFailed):
+    """The repository is larger than this instance allows."""
+
+    code = "source-too-large"

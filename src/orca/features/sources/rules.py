@@ -1,0 +1,297 @@
+"""What may name a source: repositories, refs, images, subdirectories; and which pushes concern a service.
+
+Values are parsed into types of their own, and only those reach git or an engine. The grammars are narrower than
+git's or Docker's on purpose: what is left has no meaning to a shell, an option parser, or a URL parser.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from posixpath import normpath
+from typing import Literal, Self
+
+from orca.errors import BadInput
+
+Scheme = Literal["https", "ssh", "http"]
+
+_URL_LIMIT = 500
+_REF_LIMIT = 240
+_PATTERN_LIMIT = 50
+_CHANGES_LIMIT = 2000
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+#@=,%-]*")
+_REF_FORBIDDEN = re.compile(r"\.\.|//|@\{|/\.|\.lock(?:/|$)|\./|[./]$")
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<user>[^@/]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]+))?(?P<path>/.*)"
+)
+_SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)(?P<host>\[[0-9a-fA-F:.]+\]|[^:/@\[\]]+):(?P<path>[^/].*|/.*)")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_PATH_PART = re.compile(r"(?!-)(?:[A-Za-z0-9._~+@=,-]|%[0-9A-Fa-f]{2})+")
+_DEFAULT_PORTS: dict[str, int] = {"https": 443, "ssh": 22, "http": 80}
+
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_REGISTRY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DOCKER_HUB = "docker.io"
+
+_SKIP = re.compile(r"\[(?:skip orca|orca skip)\]", re.IGNORECASE)
+
+
+def _bad(message: str, hint: str) -> BadInput:
+    return BadInput(message, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class GitRef:
+    """A branch, a tag, or a whole commit id."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Narrower than `git check-ref-format`. BadInput for anything else."""
+        if len(text) > _REF_LIMIT or not _REF.fullmatch(text) or _REF_FORBIDDEN.search(text):
+            raise _bad(
+                f"{text[:80]!r} is not the name of a branch, a tag or a commit.",
+                "Names are made of letters, digits and . _ / + # @ = , % -, and do not begin with a dash.",
+            )
+        return cls(text)
+
+    @property
+    def is_commit(self) -> bool:
+        """Whether this is a whole commit id (40 or 64 hexadecimal digits)."""
+        return bool(_COMMIT.fullmatch(self.value))
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class RepoUrl:
+    """Where a Git repository is. Holds no credentials."""
+
+    scheme: Scheme
+    host: str
+    """Lower case; an IPv6 address without brackets."""
+    port: int
+    path: str
+    """Begins with a slash."""
+    user: str | None = None
+    """SSH only."""
+    from_home: bool = False
+    """Written as `git@host:path`, where the path begins at the SSH user's home."""
+
+    @classmethod
+    def parse(cls, text: str, *, allow_http: bool = False) -> Self:
+        """`https://…`, `ssh://…` or `git@host:path`; plain http only where the instance allows it. Else BadInput."""
+        match = _URL.fullmatch(text) if "://" in text else _SCP.fullmatch(text)
+        if match is None or len(text) > _URL_LIMIT:
+            raise _bad(
+                f"{text[:80]!r} is not the address of a Git repository.",
+                "Write https://host/owner/name.git or git@host:owner/name.git.",
+            )
+        scheme = match["scheme"] if "://" in text else "ssh"
+        if scheme == "http" and not allow_http:
+            raise _bad("Plain http would send the source and credentials in the clear.", "Use https:// or ssh://.")
+        if scheme not in {"https", "ssh", "http"}:
+            raise _bad(f"Repositories are not fetched by {scheme!r}.", "Use https:// or ssh://.")
+        path = match["path"] if match["path"].startswith("/") else "/" + match["path"]
+        port = int(match["port"]) if "://" in text and match["port"] else _DEFAULT_PORTS[scheme]
+        return cls(
+            scheme=scheme,  # type: ignore[arg-type] # one of the three, checked above
+            host=_parse_host(match["host"]),
+            port=_check_port(port),
+            path=_check_path(path),
+            user=_check_user(scheme, match["user"]),
+            from_home="://" not in text and not match["path"].startswith("/"),
+        )
+
+    def join(self, relative: str) -> Self:
+        """The repository at a path relative to this one, on the same host. BadInput if there can be none."""
+        return replace(self, path=_check_path(normpath(f"{self.path}/{relative}")))
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what credentials are bound to."""
+        return f"{self.scheme}://{self._authority}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, without `.git`."""
+        return self.path.rsplit("/", 1)[-1].removesuffix(".git")
+
+    @property
+    def _authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        user = f"{self.user}@" if self.user else ""
+        if self.from_home:
+            return f"{user}{self._authority}:{self.path[1:]}"
+        return f"{self.scheme}://{user}{self._authority}{self.path}"
+
+
+def _parse_host(text: str) -> str:
+    bare = text.strip("[]").lower()
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        pass
+    labels = bare.split(".")
+    # A last label of digits would be read by some as an IPv4 address in another spelling (decimal, octal, hex).
+    numeric = re.fullmatch(r"0x[0-9a-f]*|[0-9]+", labels[-1])
+    if text.startswith("[") or numeric or len(bare) > 253 or not all(map(_LABEL.fullmatch, labels)):  # noqa: PLR2004 - DNS
+        raise _bad(f"{text[:80]!r} is not a host name.", "International names are written in their xn-- form.")
+    return bare
+
+
+def _check_port(port: int) -> int:
+    if not 0 < port < 1 << 16:
+        raise _bad(f"{port} is not a port.", "Ports are 1 to 65535.")
+    return port
+
+
+def _check_path(path: str) -> str:
+    parts = path.removesuffix("/")[1:].split("/")
+    if any(not _PATH_PART.fullmatch(part) or part in {".", ".."} or "%00" in part for part in parts):
+        raise _bad(
+            f"{path[:80]!r} is not the path of a repository.",
+            "Leave out query, fragment and special characters; write a space as %20.",
+        )
+    return "/" + "/".join(parts)
+
+
+def _check_user(scheme: str, user: str | None) -> str | None:
+    if scheme == "ssh":
+        if not _USER.fullmatch(user or "git"):
+            raise _bad("The user name in the address is not valid.", "Write ssh://git@host/path without a password.")
+        return user or "git"
+    if user is not None:
+        raise _bad(
+            "The address holds credentials, which would end up in logs.",
+            "Leave them out of the address and store them as a token.",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image in a registry."""
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Docker's own grammar, with sha256 digests only. `nginx` means `docker.io/library/nginx:latest`."""
+        rest, at, digest = text.partition("@")
+        slash = rest.rfind("/")
+        name, colon, tag = rest, "", ""
+        if rest.rfind(":") > slash:
+            name, colon, tag = rest.rpartition(":")
+        first, _, others = name.partition("/")
+        has_registry = bool(others) and (first == "localhost" or "." in first or ":" in first)
+        registry, repository = (first, others) if has_registry else (_DOCKER_HUB, name)
+        if registry == _DOCKER_HUB and "/" not in repository:
+            repository = f"library/{repository}"
+        valid = (
+            len(text) <= _URL_LIMIT
+            and _REGISTRY.fullmatch(registry)
+            and _REPOSITORY.fullmatch(repository)
+            and (not colon or _TAG.fullmatch(tag))
+            and (not at or _DIGEST.fullmatch(digest))
+        )
+        if not valid:
+            raise _bad(f"{text[:80]!r} is not the name of an image.", "Write registry/name:tag or name@sha256:….")
+        return cls(registry, repository, tag or (None if digest else "latest"), digest or None)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+def parse_subdirectory(text: str) -> str:
+    """A relative path inside the repository in its plain form; empty for the root. BadInput if it leads out."""
+    parts = [part for part in text.strip().split("/") if part not in {"", "."}]
+    if text.startswith("/") or ".." in parts or not all(map(_is_plain, parts)) or len(text) > _REF_LIMIT:
+        raise _bad(
+            f"{text[:80]!r} is not a directory inside the repository.", "Write a relative path such as apps/web."
+        )
+    return "/".join(parts)
+
+
+def _is_plain(part: str) -> bool:
+    return not part.startswith("-") and "\\" not in part and part.isprintable()
+
+
+def parse_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Branch or watch-path patterns: `release/*`, `apps/web/**`, `!**/*.md`. BadInput for too many or odd ones."""
+    lines = tuple(line.strip() for line in patterns if line.strip())
+    if len(lines) > _PATTERN_LIMIT or not all(len(line) <= _REF_LIMIT and line.isprintable() for line in lines):
+        raise _bad("There are too many patterns, or one is too long.", f"Use at most {_PATTERN_LIMIT} short patterns.")
+    return lines
+
+
+def is_watched(changed: Sequence[str] | None, patterns: Sequence[str]) -> bool:
+    """Whether a push touches the service. Without patterns, or when the changes are not known (None), it does.
+
+    Patterns are written as in .gitignore: one without a slash matches at any depth, one that names a directory
+    matches all beneath it, and the last match decides.
+    """
+    if not patterns or changed is None or len(changed) > _CHANGES_LIMIT:
+        return True
+    return any(_decide(patterns, partial(_is_beneath, path=path)) for path in changed)
+
+
+def is_branch_wanted(branch: str, patterns: Sequence[str]) -> bool:
+    """Whether a branch is named by one of the patterns: `main`, `release/*`, `!release/old`. The last match decides.
+
+    `*` stops at a slash and `**` does not. With only exclusions, every other branch is wanted.
+    """
+    parts = branch.split("/")
+    return _decide(patterns, lambda pattern: len(parts) in _reach(pattern.split("/"), parts))
+
+
+def _decide(patterns: Sequence[str], matches: Callable[[str], bool]) -> bool:
+    wanted = all(pattern.startswith("!") for pattern in patterns)
+    for pattern in patterns:
+        if matches(pattern.removeprefix("!")):
+            wanted = not pattern.startswith("!")
+    return wanted
+
+
+def _is_beneath(pattern: str, path: str) -> bool:
+    steps = [step for step in pattern.split("/") if step]
+    if "/" not in pattern.rstrip("/"):
+        steps.insert(0, "**")
+    parts = path.split("/")
+    reached = _reach(steps, parts)
+    if pattern.endswith("/"):  # directories only
+        reached -= {len(parts)}
+    return bool(reached - {0}) if steps[-1:] != ["**"] else min(reached, default=len(parts)) < len(parts)
+
+
+def _reach(steps: Sequence[str], parts: Sequence[str]) -> set[int]:
+    """How many leading parts of a path the steps can account for. Each step costs one pass, so nothing explodes."""
+    reached = {0}
+    for step in steps:
+        if step == "**":
+            reached = set(range(min(reached), len(parts) + 1)) if reached else reached
+        else:
+            reached = {at + 1 for at in reached if at < len(parts) and fnmatchcase(parts[at], step)}
+    return reached
+
+
+def asks_to_skip(message: str) -> bool:
+    """Whether a commit message says `[skip orca]`."""
+    return bool(_SKIP.search(message))

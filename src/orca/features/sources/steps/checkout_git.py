@@ -1,0 +1,196 @@
+"""Puts one commit of a Git repository into a directory, and nothing else: no history, no `.git`, no hooks.
+
+The repository and its server are taken to be hostile. Git runs in an environment of its own (git_environment.py), is
+pinned to one address (reach_host.py), and everything a user chose stands after `--` in its arguments.
+"""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from orca.errors import BadInput, DeadlineExceeded
+from orca.features.sources.errors import GitFailed, GitRefMissing, SourceTooLarge
+from orca.features.sources.rules import GitRef
+from orca.features.sources.steps.explain_failure import explain_failure, is_repository, repository_missing
+from orca.features.sources.steps.git_request import Checkout, GitCheckout
+from orca.features.sources.steps.git_session import GitSession, open_session
+from orca.features.sources.steps.read_submodules import Submodule, read_submodules
+from orca.kit.text import clean_output
+from orca.sdk.builders import Log
+from orca.sdk.connectors import Connector
+from orca.sdk.trees import Tree
+
+__all__ = ["Checkout", "GitCheckout", "checkout_git"]
+
+_WANTED = "refs/orca/wanted"
+_MEASURE_EVERY = 0.5
+_SUBMODULE_DEPTH = 3
+_ENTRY = re.compile(rb"(?P<mode>\d+) (?:blob|commit) (?P<id>[0-9a-f]+) +(?P<size>\d+|-)\t(?P<path>.*)", re.DOTALL)
+
+
+async def checkout_git(connector: Connector, request: GitCheckout, log: Log) -> Checkout:
+    """Fetch and unpack. Raises the errors of `sources.errors`, DeadlineExceeded, ProviderUnavailable (no git).
+
+    On failure and on cancellation neither tree nor key remains.
+    """
+    try:
+        async with asyncio.timeout(request.deadline):
+            return await _checkout(connector, request, log, depth=0)
+    except TimeoutError:
+        raise DeadlineExceeded(
+            f"Fetching {request.url} took longer than {request.deadline:g} seconds.",
+            hint="Try again; if the repository is large, raise the limit or shrink the repository.",
+        ) from None
+
+
+async def _checkout(connector: Connector, request: GitCheckout, log: Log, depth: int) -> Checkout:
+    await log(f"Fetching {request.ref} of {request.url}")
+    async with _new_directory(request.into), open_session(connector, request) as git:
+        await _fetch(git, request)
+        commit = await git.text("rev-parse", "--verify", "--end-of-options", f"{_WANTED}^{{commit}}")
+        submodule_ids = await _measure(git, request, commit)
+        await git.check(f"--work-tree={request.into}", "checkout", "--quiet", "--force", "--detach", commit)
+        checkout = await _describe(git, request, commit)
+        if submodule_ids:
+            submodules = await read_submodules(git, request.url, commit, submodule_ids)
+            await _add_submodules(connector, request, submodules, log, depth)
+    await log(f"Checked out {commit[:12]}: {clean_output(checkout.message).partition(chr(10))[0]}")
+    await _mention_lfs(request.into, log)
+    return checkout
+
+
+@asynccontextmanager
+async def _new_directory(path: Path) -> AsyncIterator[None]:
+    await asyncio.to_thread(path.mkdir, mode=0o755)
+    try:
+        yield
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
+        raise
+
+
+async def _fetch(git: GitSession, request: GitCheckout) -> None:
+    """Exactly the wanted commit if the server gives it, else everything."""
+    remote = await _find_ref(git, request)
+    if await _try_fetch(git, request, "--depth=1", refspecs=(f"+{remote}:{_WANTED}",)):
+        return
+    every = ("+refs/heads/*:refs/orca/heads/*", "+refs/tags/*:refs/orca/tags/*")
+    if not await _try_fetch(git, request, refspecs=every):
+        raise await explain_failure(git, request)
+    source = remote.replace("refs/", "refs/orca/", 1)
+    if not await git.succeeds("update-ref", _WANTED, f"{source}^{{commit}}"):
+        raise _no_such_ref(request)
+
+
+async def _find_ref(git: GitSession, request: GitCheckout) -> str:
+    """The full name of a branch (first) or tag; a commit, and HEAD for the default branch, are their own names."""
+    if request.ref.is_commit or str(request.ref) == "HEAD":
+        return str(request.ref)
+    names = [f"refs/heads/{request.ref}", f"refs/tags/{request.ref}"]
+    result = await git.run("ls-remote", "--quiet", "--", str(request.url), *names)
+    if result.exit_code:
+        raise await explain_failure(git, request)
+    found = {line.partition("\t")[2] for line in result.text.splitlines()}
+    for name in names:
+        if name in found:
+            return name
+    raise _no_such_ref(request) if await is_repository(git, request) else repository_missing(request)
+
+
+def _no_such_ref(request: GitCheckout) -> GitRefMissing:
+    kind = "commit" if request.ref.is_commit else "branch or tag"
+    return GitRefMissing(
+        f"{request.url} has no {kind} {request.ref}.",
+        hint="Check the name (a commit must be given with all its digits), and that it was pushed.",
+    )
+
+
+async def _try_fetch(git: GitSession, request: GitCheckout, *options: str, refspecs: tuple[str, ...]) -> bool:
+    command = ("fetch", "--quiet", "--no-tags", "--no-auto-maintenance", *options, "--", str(request.url), *refspecs)
+    fetching = asyncio.create_task(git.run(*command))
+    try:
+        while not fetching.done():
+            await asyncio.wait({fetching}, timeout=_MEASURE_EVERY)
+            if await asyncio.to_thread(git.size_bytes) > request.limits.total_bytes:
+                raise _too_large(request)
+    finally:
+        fetching.cancel()
+        await asyncio.wait({fetching})
+    return fetching.result().exit_code == 0
+
+
+def _too_large(request: GitCheckout) -> SourceTooLarge:
+    return SourceTooLarge(
+        f"{request.url} holds more than {request.limits.total_bytes >> 20} MiB or {request.limits.entries} files.",
+        hint="Keep data and build output out of the repository, or ask an administrator for a higher limit.",
+    )
+
+
+async def _measure(git: GitSession, request: GitCheckout, commit: str) -> dict[str, str]:
+    """Refuse a tree that would not fit before a file of it is written. Gives path -> commit of its submodules."""
+    submodules: dict[str, str] = {}
+    total = entries = 0
+    rest = b""
+
+    async def count(_stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        nonlocal rest, total, entries
+        *lines, rest = (rest + data).split(b"\0")
+        for match in filter(None, map(_ENTRY.fullmatch, lines)):
+            entries += 1
+            total += int(match["size"]) if match["size"] != b"-" else 0
+            if match["mode"] == b"160000":
+                submodules[match["path"].decode(errors="replace")] = match["id"].decode()
+        if total > request.limits.total_bytes or entries > request.limits.entries:
+            raise _too_large(request)
+
+    await git.check("ls-tree", "-r", "-l", "-z", "--full-tree", commit, on_output=count)
+    return submodules
+
+
+async def _describe(git: GitSession, request: GitCheckout, commit: str) -> Checkout:
+    shown = await git.text("show", "--no-patch", "--no-show-signature", "--format=%an <%ae>%x00%B", commit)
+    author, _, message = shown.partition("\0")
+    return Checkout(commit, author, message.strip(), request.into)
+
+
+async def _add_submodules(
+    connector: Connector, request: GitCheckout, submodules: list[Submodule], log: Log, depth: int
+) -> None:
+    if not request.submodules:
+        names = ", ".join(submodule.path for submodule in submodules)
+        await log(f"Submodules are left out ({clean_output(names)}); they can be turned on in the source settings.")
+        return
+    if depth == _SUBMODULE_DEPTH:
+        raise GitFailed(f"{request.url} nests submodules too deeply.", hint=f"At most {_SUBMODULE_DEPTH} levels.")
+    for submodule in submodules:
+        folder = await asyncio.to_thread(_vacate, request.into, submodule.path)
+        same_host = submodule.url.origin == request.url.origin
+        wanted = replace(
+            request,
+            url=submodule.url,
+            ref=GitRef.parse(submodule.commit),
+            into=folder,
+            token=request.token if same_host else None,
+            deploy_key=request.deploy_key if same_host else None,
+        )
+        await _checkout(connector, wanted, log, depth + 1)
+
+
+def _vacate(tree: Path, path: str) -> Path:
+    """Where the submodule goes: git left an empty directory there, which no link may lead to."""
+    folder = tree / path
+    if Tree(tree).directory(path) != folder.parent.resolve() / folder.name:
+        raise BadInput(f"The submodule {path!r} lies behind a symbolic link.", hint="Remove the link.")
+    folder.rmdir()
+    return folder
+
+
+async def _mention_lfs(tree: Path, log: Log) -> None:
+    attributes = await asyncio.to_thread(Tree(tree).find_text, ".gitattributes")
+    if attributes and "filter=lfs" in attributes:
+        await log("This repository uses Git LFS; files kept there are left as pointers.")

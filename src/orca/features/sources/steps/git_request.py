@@ -1,0 +1,41 @@
+"""What is asked of a Git host, and what came of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orca.features.sources.rules import GitRef, RepoUrl
+from orca.sdk.archives import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class GitCheckout:
+    """What to fetch and how to be let in."""
+
+    url: RepoUrl
+    ref: GitRef
+    into: Path
+    """Must not exist yet; its parent must."""
+    username: str = "x-access-token"
+    token: str | None = field(default=None, repr=False)
+    """For https."""
+    deploy_key: str | None = field(default=None, repr=False)
+    """For ssh: a private key in OpenSSH format, without a passphrase."""
+    known_hosts: str = ""
+    """For ssh: the host keys that somebody has confirmed."""
+    certificate_authority: str | None = None
+    """For https: the PEM certificate that signs the host's own, instead of this machine's trust store."""
+    submodules: bool = False
+    private_networks: bool = False
+    """Whether the repository may be on this machine or its private networks."""
+    limits: Limits = field(default_factory=Limits)
+    deadline: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """What is in the tree now. `author` is `Name <address>`; both texts are as the committer wrote them."""
+
+    commit: str
+    author: str
+    message: str
+    tree: Path

@@ -1,0 +1,349 @@
+"""INJ-01..04 and INJ-10: what is let through has no second meaning to git, ssh, Docker or a shell."""
+
+import re
+import subprocess
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from orca.errors import BadInput
+from orca.features.sources.rules import (
+    GitRef,
+    ImageRef,
+    RepoUrl,
+    asks_to_skip,
+    is_branch_wanted,
+    is_watched,
+    parse_patterns,
+    parse_subdirectory,
+)
+
+META = [
+    ";",
+    "&",
+    "|",
+    "<",
+    ">",
+    "`",
+    "$(x)",
+    "${x}",
+    "'",
+    '"',
+    "\\",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "\t",
+    "*",
+    "?",
+    "[",
+    "~^:",
+    "ё",
+    "\uff0e",
+    "\u202e",
+]
+metacharacters = st.sampled_from(META)
+plain = st.text("abcXYZ019", min_size=0, max_size=5)
+with_meta = st.builds(lambda a, meta, b: f"{a}{meta}{b}", plain, metacharacters, plain)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["main", "release/1.2", "feature/a_b-c", "v1.0.0+build", "a", "dependabot/npm/x-1.2", "fix/#12", "a@b", "0" * 40],
+)
+def test_usual_refs_are_taken(name: str) -> None:
+    assert str(GitRef.parse(name)) == name
+    assert subprocess.run(["git", "check-ref-format", f"refs/heads/{name}"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-x",
+        "--exec=x",
+        "--upload-pack=x",
+        "a..b",
+        "a b",
+        "@{",
+        "x@{1}",
+        "@",
+        "a.lock",
+        "a.lock/b",
+        "/a",
+        "a/",
+        "a//b",
+        ".a",
+        "a/.b",
+        "a.",
+        "a./b",
+        "HEAD~1",
+        "a:b",
+        "x" * 300,
+        "a\n",
+        "\nmain",
+    ],
+)
+def test_refs_that_mean_something_else_are_refused(name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        GitRef.parse(name)
+    assert caught.value.hint
+
+
+@given(with_meta)
+def test_refs_with_metacharacters_are_refused(name: str) -> None:
+    with pytest.raises(BadInput):
+        GitRef.parse(name)
+
+
+@given(st.text(max_size=30))
+@example("a" + "\n")
+def test_whatever_is_taken_as_a_ref_is_one_to_git(name: str) -> None:
+    try:
+        GitRef.parse(name)
+    except BadInput:
+        return
+    assert subprocess.run(["git", "check-ref-format", f"refs/heads/{name}"], check=False).returncode == 0
+
+
+def test_only_whole_commit_ids_are_commits() -> None:
+    assert GitRef.parse("a" * 40).is_commit
+    assert GitRef.parse("a" * 64).is_commit
+    assert not GitRef.parse("a" * 39).is_commit
+    assert not GitRef.parse("A" * 40).is_commit
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "origin", "name"),
+    [
+        ("https://github.com/a/b.git", "https://github.com/a/b.git", "https://github.com", "b"),
+        ("https://GitHub.com:443/a/b", "https://github.com/a/b", "https://github.com", "b"),
+        ("https://git.example.org:8443/a/b/", "https://git.example.org:8443/a/b", "https://git.example.org:8443", "b"),
+        (
+            "https://dev.azure.com/org/My%20Project/_git/repo",
+            "https://dev.azure.com/org/My%20Project/_git/repo",
+            "https://dev.azure.com",
+            "repo",
+        ),
+        ("git@github.com:a/b.git", "git@github.com:a/b.git", "ssh://github.com", "b"),
+        ("ssh://git@host:2222/a/b.git", "ssh://git@host:2222/a/b.git", "ssh://host:2222", "b"),
+        ("ssh://host/~user/b", "ssh://git@host/~user/b", "ssh://host", "b"),
+        ("https://[2001:DB8::1]/a", "https://[2001:db8::1]/a", "https://[2001:db8::1]", "a"),
+    ],
+)
+def test_usual_addresses_are_taken(text: str, shown: str, origin: str, name: str) -> None:
+    url = RepoUrl.parse(text)
+    assert (str(url), url.origin, url.name) == (shown, origin, name)
+    assert RepoUrl.parse(str(url)) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "-x", "--upload-pack=touch /tmp/x", "-oProxyCommand=x@host:a", "git@-oProxyCommand=x:a/b", "ssh://-oProxyCommand=x/a",
+        "ssh://git@-x/a", "https://-x/a", "ext::sh -c touch% /tmp/x", "fd::17", "file:///etc", "/etc", "../x", "./x", "git://host/a",
+        "ftp://host/a", "http://host/a", "https://user:pass@host/a", "https://token@host/a", "https://host", "https://host/", "https://host/a?b",
+        "https://host/a#b", "https://host/../a", "https://host/a/..", "https://host/-a", "https://host//a", "https://host:0/a",
+        "https://host:70000/a", "https://host:22x/a", "https://0x7f.1/a", "https://2130706433/a", "https://017700000001/a",
+        "https://host\n/a", "https://host/a\n", "https://ho st/a", "https://xn--/../a", "ssh://a b@host/x", "ssh://-l@host/x",
+        "git@host:-a/b", "git@host:a/../b", "transport::https://host/a", "HTTPS://host/a", "https://host/%00", "https://" + "a" * 600 + "/x",
+        "https://ex\u0430mple.org/a", "https://host\\@evil/a", "https://[::1/a", "https://[1.2.3.4.5]/a",
+    ],
+)  # fmt: skip
+def test_other_addresses_are_refused(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        RepoUrl.parse(text)
+    assert caught.value.hint
+
+
+def test_plain_http_needs_to_be_allowed() -> None:
+    assert RepoUrl.parse("http://host/a", allow_http=True).port == 80
+    for text in ("ext::x", "file:///etc", "git://host/a"):
+        with pytest.raises(BadInput):
+            RepoUrl.parse(text, allow_http=True)
+
+
+@given(
+    with_meta,
+    st.sampled_from(
+        ["https://{}/a", "https://host/{}", "ssh://{}@host/a", "ssh://host/{}", "git@{}:a", "git@host:{}", "{}"]
+    ),
+)
+def test_addresses_with_metacharacters_are_refused(text: str, shape: str) -> None:
+    assume("~" not in text or "{}@" in shape)
+    with pytest.raises(BadInput):
+        RepoUrl.parse(shape.format(text))
+
+
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"(https|ssh)://[^\n]{1,40}", fullmatch=True)
+    | st.from_regex(r"\w+@[^\n]{1,40}", fullmatch=True)
+)
+def test_whatever_is_taken_as_an_address_is_plain(text: str) -> None:
+    try:
+        url = RepoUrl.parse(text)
+    except BadInput:
+        return
+    assert re.fullmatch(r"[A-Za-z0-9._~%+@=,:/\[\]-]+", str(url))
+    assert url.scheme in {"https", "ssh"}
+    assert not str(url).startswith("-")
+    assert ".." not in url.path.split("/")
+    assert RepoUrl.parse(str(url)) == url
+
+
+def test_relative_addresses_stay_on_the_host() -> None:
+    parent = RepoUrl.parse("https://host/team/app.git")
+    assert str(parent.join("../lib.git")) == "https://host/team/lib.git"
+    assert str(parent.join("../../../../other.git")) == "https://host/other.git"
+    assert str(RepoUrl.parse("git@host:team/app.git").join("../lib.git")) == "git@host:team/lib.git"
+    for text in ("../../..", "./a b", "../-x"):
+        with pytest.raises(BadInput):
+            parent.join(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("a/b:1.2", "docker.io/a/b:1.2"),
+        ("localhost:5000/a", "localhost:5000/a:latest"),
+        ("ghcr.io/Owner/x".lower(), "ghcr.io/owner/x:latest"),
+        (
+            "registry.example.org:5000/a/b/c:v1@sha256:" + "a" * 64,
+            "registry.example.org:5000/a/b/c:v1@sha256:" + "a" * 64,
+        ),
+        ("redis@sha256:" + "0" * 64, "docker.io/library/redis@sha256:" + "0" * 64),
+    ],
+)
+def test_usual_images_are_taken(text: str, shown: str) -> None:
+    assert str(ImageRef.parse(text)) == shown
+    assert str(ImageRef.parse(shown)) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-x",
+        "--privileged",
+        "A/b",
+        "a:",
+        "a@",
+        "a@sha256:1",
+        "a@md5:" + "a" * 64,
+        "a//b",
+        "/a",
+        "a/",
+        "a:b:c",
+        "a b",
+        "a:-x",
+        "a/../b",
+        "a" * 600,
+        "host:port/x",
+        "nginx\n",
+    ],
+)
+def test_other_images_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        ImageRef.parse(text)
+
+
+@given(with_meta)
+def test_images_with_metacharacters_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        ImageRef.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [("", ""), (".", ""), ("./", ""), ("apps/web", "apps/web"), ("./apps//web/", "apps/web"), ("a b/ü", "a b/ü")],
+)
+def test_subdirectories_are_made_plain(text: str, plain: str) -> None:
+    assert parse_subdirectory(text) == plain
+
+
+@pytest.mark.parametrize(
+    "text", ["/", "/etc", "..", "a/../..", "../x", "a\0b", "a\nb", "a\\b", "-x", "a/-x", "x" * 300]
+)
+def test_subdirectories_that_lead_out_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse_subdirectory(text)
+
+
+@pytest.mark.parametrize(
+    ("branch", "patterns", "wanted"),
+    [
+        ("main", ["main"], True),
+        ("main2", ["main"], False),
+        ("release/1", ["release/*"], True),
+        ("release/1/2", ["release/*"], False),
+        ("release/1/2", ["release/**"], True),
+        ("release", ["release/*"], False),
+        ("release/old", ["release/*", "!release/old"], False),
+        ("dev", ["!main"], True),
+        ("main", ["!main"], False),
+        ("v1", ["v?"], True),
+        ("v10", ["v?"], False),
+        ("anything", [], True),
+        ("Main", ["main"], False),
+    ],
+)
+def test_branch_patterns(branch: str, patterns: list[str], wanted: bool) -> None:
+    assert is_branch_wanted(branch, patterns) is wanted
+
+
+@pytest.mark.parametrize(
+    ("changed", "patterns", "watched"),
+    [
+        (["apps/web/a.ts"], ["apps/web/**"], True),
+        (["apps/web/a.ts"], ["apps/web"], True),
+        (["apps/web/a.ts"], ["apps/web/"], True),
+        (["apps/webs/a.ts"], ["apps/web"], False),
+        (["apps/api/a.ts"], ["apps/web/**"], False),
+        (["apps/web"], ["apps/web/"], False),
+        (["apps/web"], ["apps/web/**"], False),
+        (["docs/a.md", "b.md"], ["!**/*.md"], False),
+        (["docs/a.md", "b.py"], ["!**/*.md"], True),
+        (["a/b/c.md"], ["*.md"], True),
+        (["a/b/c.md"], ["/*.md"], False),
+        (["c.md"], ["/*.md"], True),
+        (["a/node/x/y"], ["node"], True),
+        (["a/b/c/d.py"], ["a/**/d.py"], True),
+        (["a/d.py"], ["a/**/d.py"], True),
+        (["apps/web/readme.md"], ["apps/web/**", "!*.md"], False),
+        ([], ["apps/**"], False),
+        (None, ["apps/**"], True),
+        (["x"], [], True),
+        (["x"] * 3000, ["apps/**"], True),
+    ],
+)
+def test_watch_paths(changed: list[str] | None, patterns: list[str], watched: bool) -> None:
+    assert is_watched(changed, patterns) is watched
+
+
+def test_patterns_cannot_be_made_to_explode() -> None:
+    pattern = "*a" * 60 + "b"
+    assert not is_watched(["a" * 200, "/".join(["a"] * 200)], [pattern, "/".join(["**", "*a*"] * 20) + "/b"])
+    with pytest.raises(BadInput):
+        parse_patterns(["x"] * 51)
+    with pytest.raises(BadInput):
+        parse_patterns(["x" * 300])
+    assert parse_patterns([" a ", "", "b"]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("message", "skips"),
+    [
+        ("fix [skip orca]", True),
+        ("fix\n\n[SKIP ORCA]\n", True),
+        ("[orca skip] x", True),
+        ("skip orca", False),
+        ("[skip ci]", False),
+        ("", False),
+    ],
+)
+def test_commit_messages_can_ask_to_skip(message: str, skips: bool) -> None:
+    assert asks_to_skip(message) is skips
