@@ -38,7 +38,7 @@ class BaseUrls(Group):
         None, description="Public URL of the panel, for links and cookies. Default: built from host and port."
     )
     domain: str = Field(
-        "localhost", description="Services get `<service>.<project>.<this domain>` as their first hostname."
+        "localhost", description="Services get `<service>-<project>.<this domain>` as their first hostname."
     )
 
 
