@@ -211,15 +211,15 @@ class Panel:
 
     def site(self, hostname: str, path: str = "/", **kwargs: object) -> httpx.Response:
         """Ask the proxy for a hostname over plain HTTP."""
-        return httpx.get(
-            f"http://127.0.0.1:{self.http_port}{path}", headers={"Host": hostname}, timeout=10, **kwargs
-        )
+        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", headers={"Host": hostname}, timeout=10, **kwargs)
 
 
 def make_panel(data_dir: Path, **env: str) -> Panel:
     data_dir.mkdir(parents=True, exist_ok=True)
     panel = Panel(data_dir, free_port(), free_port(), free_port())
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ORC_") and key != "DATABASE_URL"}
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith("ORC_") and key != "DATABASE_URL"
+    }
     panel.env = {
         **inherited, "ORC_DATA_DIR": str(data_dir), "ORC_PORT": str(panel.port), "ORC_LOG_FORMAT": "text",
         "ORC_PROXY_MODE": "process", "ORC_PROXY_BIND": "127.0.0.1", "ORC_PROXY_HTTP_PORT": str(panel.http_port),
@@ -232,8 +232,14 @@ def remove_all_of(panel: Panel) -> None:
     """Everything this panel made on the shared engine, by its own label; and its proxy process."""
     docker = docker_client()
     mine = f"label=orca.instance={panel.instance}"
-    for kind, listing in (("container", ["ps", "-aq"]), ("volume", ["volume", "ls", "-q"]), ("network", ["network", "ls", "-q"])):
-        ids = subprocess.run([docker, *listing, "--filter", mine], capture_output=True, text=True, check=True).stdout.split()
+    for kind, listing in (
+        ("container", ["ps", "-aq"]),
+        ("volume", ["volume", "ls", "-q"]),
+        ("network", ["network", "ls", "-q"]),
+    ):
+        ids = subprocess.run(
+            [docker, *listing, "--filter", mine], capture_output=True, text=True, check=True
+        ).stdout.split()
         if ids:
             force = ["-f"] if kind != "network" else []
             subprocess.run([docker, kind, "rm", *force, *ids], capture_output=True, check=False)
@@ -271,4 +277,3 @@ def panel(tmp_path: Path) -> Iterator[Panel]:
     finally:
         made.stop()
         remove_all_of(made)
-

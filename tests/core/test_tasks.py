@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.core.task_program import open_engine
 
 from orca.resources import Resources
 from orca.tasks import Task, TaskEngine, count_active
-from tests.core.task_program import open_engine
 
 PROGRAM = Path(__file__).with_name("task_program.py")
 Spawn = Callable[[float], subprocess.Popen[bytes]]

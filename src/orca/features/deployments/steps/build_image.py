@@ -87,7 +87,7 @@ async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]
                 return builder, detection
     raise NoBuilder(
         "nothing in the source says how to build it" if wanted == "auto" else f"“{wanted}” finds nothing to build",
-        hint="Add a Dockerfile, or a file a template knows: index.html, requirements.txt, pyproject.toml, package.json, go.mod.",
+        hint="Add a Dockerfile, or a file that a template knows: index.html, pyproject.toml, package.json, go.mod …",
     )
 
 

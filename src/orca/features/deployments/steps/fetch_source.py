@@ -12,7 +12,7 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.services.orca_file import FILE_NAME, merge, parse_orca_file
 from orca.features.sources.queries import GitLogin, open_git_credential
 from orca.features.sources.rules import GitRef, RepoUrl
-from orca.features.sources.steps.checkout_git import Checkout
+from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.kit.text import shorten
 from orca.sdk.trees import Tree

@@ -1,0 +1,112 @@
+"""Kill the process at every named point of a deployment; after the next start everything ends well, without a human."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.conftest import Panel, make_panel, remove_all_of, until
+from tests.sites import Site, page
+
+from orca.features.deployments.pipeline import STEPS
+
+SOURCES = Path(__file__).parents[2] / "src" / "orca" / "features" / "deployments"
+GENERIC = ("begun", "done", "told", "recorded")
+NAMED = sorted(
+    name
+    for path in SOURCES.rglob("*.py")
+    for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
+    if not name.startswith("undo.")
+)
+BUILDING = ("fetch_source", "build_image", "start_release", "check_health", "route_traffic", "retire_previous")
+POINTS = [*(f"{step}.{moment}" for step in BUILDING for moment in GENERIC), *NAMED]
+UNDO_POINTS = ["undo.restored", "undo.removed"]
+RECOVERY_SECONDS = 60
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("crash-points"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that is live on a panel that will be killed over and over."""
+    panel = make_panel(tmp_path_factory.mktemp("crash") / "panel")
+    panel.start()
+    panel.wait_ready()
+    site = Site(panel, "crash").create()
+    site.go_live(page("version 0"))
+    assert site.hostname
+    yield site
+    panel.stop()
+    remove_all_of(panel)
+
+
+def restart_with(panel: Panel, point: str) -> None:
+    panel.stop()
+    panel.start(ORC_CRASH_AT=point)
+    panel.wait_ready()
+
+
+def await_death(panel: Panel) -> None:
+    assert panel.process is not None
+    until(
+        lambda: panel.process is not None and panel.process.poll() is not None,
+        seconds=60,
+        what="the crash point is reached",
+    )
+    assert panel.process.returncode == -9
+
+
+def revive(panel: Panel) -> None:
+    panel.start()
+    panel.wait_ready()
+
+
+def leftovers(site: Site) -> list[str]:
+    work = site.panel.data_dir / "work"
+    return [path.name for path in work.iterdir()] if work.exists() else []
+
+
+def test_every_step_has_its_points() -> None:
+    assert set(BUILDING) <= set(STEPS)
+    assert NAMED, "no named crash points were found in the sources"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_deployment_survives_a_kill(live: Site, point: str) -> None:
+    text = f"after {point}"
+    restart_with(live.panel, point)
+    deployment_id = live.deploy(page(text))
+    await_death(live.panel)
+    assert "version" in site_text(live) or "after" in site_text(live), "the site went down with the panel"
+    revive(live.panel)
+    ended = live.wait(deployment_id, RECOVERY_SECONDS)
+    assert ended["state"] == "succeeded", ended
+    assert text in site_text(live)
+    containers = live.containers()
+    assert [each["name"] for each in containers] == [f"orca-{deployment_id}-0"]
+    assert containers[0]["state"] == "running"
+    assert leftovers(live) == []
+
+
+@pytest.mark.parametrize("point", UNDO_POINTS)
+def test_undoing_survives_a_kill(live: Site, point: str) -> None:
+    before = site_text(live)
+    restart_with(live.panel, point)
+    live.edit({"health": {"type": "http", "path": "/missing", "start_period": 2}})
+    deployment_id = live.deploy(page("never seen"))
+    await_death(live.panel)
+    revive(live.panel)
+    ended = live.wait(deployment_id, RECOVERY_SECONDS)
+    live.edit({"health": {"type": "auto"}})
+    assert (ended["state"], ended["code"]) == ("failed", "never-healthy"), ended
+    assert site_text(live) == before
+    assert [each["name"].startswith(f"orca-{deployment_id}") for each in live.containers()] == [False]
+    assert leftovers(live) == []
+
+
+def site_text(site: Site) -> str:
+    """Asked of the proxy, which must answer while the panel is dead."""
+    answer = httpx.get(f"http://127.0.0.1:{site.panel.http_port}/", headers={"Host": site.hostname}, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.text
