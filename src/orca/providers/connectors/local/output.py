@@ -5,29 +5,12 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from orca.kit.tail import Tail
 from orca.sdk.connectors import OutputSink
 
 CHUNK = 1 << 16
 _LINGER = 1.0
 """Seconds that output may still arrive after a command's end, when a detached program holds the pipe."""
-
-
-class Tail:
-    """The last `limit` bytes of a stream of any length."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept = bytearray()
-
-    def add(self, chunk: bytes) -> None:
-        """Take a chunk; trimmed now and then, so that each byte is moved a bounded number of times."""
-        self._kept += chunk
-        if len(self._kept) > 2 * self._limit + CHUNK:
-            del self._kept[: len(self._kept) - self._limit]
-
-    def bytes(self) -> bytes:
-        """What is kept."""
-        return bytes(self._kept[max(0, len(self._kept) - self._limit) :])
 
 
 @dataclass(frozen=True, slots=True)

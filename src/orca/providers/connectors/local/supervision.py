@@ -11,8 +11,9 @@ from pathlib import Path
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.kit.cancellation import see_through
+from orca.kit.tail import Tail
 from orca.providers.connectors.local.order import GRACE
-from orca.providers.connectors.local.output import CHUNK, Outlet, Tail
+from orca.providers.connectors.local.output import CHUNK, Outlet
 from orca.sdk.connectors import CommandResult, OutputSink
 
 _LEASH = Path(__file__).with_name("leash.py")

@@ -1,0 +1,5 @@
+"""Containers by one Docker Engine."""
+
+from orca.providers.engines.docker.engine import DockerEngine, DockerEngineProvider
+
+__all__ = ["DockerEngine", "DockerEngineProvider"]

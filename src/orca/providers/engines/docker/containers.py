@@ -1,0 +1,216 @@
+"""The life of containers: created once, started, stopped, removed, each step safe to repeat."""
+
+import asyncio
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from aiodocker.containers import DockerContainer
+
+from orca.errors import ProviderUnavailable, RequestRefused
+from orca.providers.engines.docker.connection import SLOW, DockerConnection
+from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
+from orca.providers.engines.docker.images import Images
+from orca.providers.engines.docker.labels import (
+    CONTAINER,
+    INSTANCE,
+    container_labels,
+    is_ours,
+    label_filters,
+    matches,
+)
+from orca.providers.engines.docker.networks import Networks
+from orca.providers.engines.docker.observe import find_address, read_container, read_instant
+from orca.providers.engines.docker.references import check_container_id, check_name
+from orca.providers.engines.docker.render import render_container
+from orca.providers.engines.docker.volumes import Volumes
+from orca.sdk.engines import Container, ContainerSpec
+
+T = TypeVar("T")
+
+_ATTEMPTS = 8
+_AT_ONCE = 16
+"""Inspections in flight: enough for hundreds of containers in a blink, few enough not to stall the engine."""
+
+
+class Containers:
+    """The containers of one instance."""
+
+    def __init__(
+        self, connection: DockerConnection, networks: Networks, volumes: Volumes, images: Images, instance: str
+    ) -> None:
+        self._connection = connection
+        self._networks = networks
+        self._volumes = volumes
+        self._images = images
+        self._instance = instance
+        self._has_init: bool | None = None
+
+    async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
+        """Ours with these labels, oldest first. One that goes away meanwhile is left out."""
+        filters = {"label": [f"{INSTANCE}={self._instance}", CONTAINER, *label_filters(labels)]}
+        listed = await self._connection.call(
+            "list containers", lambda docker: docker.containers.list(all=True, filters=json.dumps(filters))
+        )
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(container_id: str) -> dict[str, Any] | None:
+            async with slots:
+                return await self._find(container_id)
+
+        found = await asyncio.gather(*(look(container.id) for container in reversed(listed)))
+        ours = [read_container(facts) for facts in found if facts and self._is_ours(facts)]
+        return [container for container in ours if matches(container.labels, labels)]
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """The id of the container of this name, made if it is missing. Raises RequestRefused for somebody else's."""
+        found = await self._find_named(check_name(spec.name))
+        if found is None:
+            inherited = (await self._images.require(spec.image)).labels
+            labels = container_labels(self._instance, spec.name, spec.labels, inherited)
+            for mount in spec.mounts:
+                await self._volumes.ensure(mount.volume, spec.labels)
+            try:
+                return await self._create(spec, labels)
+            except Clash:
+                found = await self._find_named(spec.name)
+        if found is None or not self._is_ours(found) or not matches(found["Config"]["Labels"], spec.labels):
+            raise RequestRefused(
+                f"There is a container {spec.name} that is not the one to be created.",
+                hint="Remove or rename it (`docker rename`), then try again.",
+            )
+        return str(found["Id"])
+
+    async def start(self, name: str) -> None:
+        """Start ours of this name; one that runs is left alone."""
+        facts = await self._find_named(check_name(name))
+        if facts is None or not self._is_ours(facts):
+            raise RequestRefused(f"There is no container {name} of this Orca.", hint="It was removed; deploy again.")
+        container_id = facts["Id"]
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._act(f"start {name}", container_id, DockerContainer.start)
+            except Clash:
+                if facts["State"]["Status"] != "paused":
+                    raise
+                return await self._act(f"continue {name}", container_id, DockerContainer.unpause)
+            except Disallowed:
+                if not await self._yield_address(container_id):
+                    raise
+        raise ProviderUnavailable(f"No free address was found for {name}.", hint="Try again.")
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """TERM, wait, KILL."""
+        if await self.find_ours(container_id):
+            seconds = math.ceil(grace)
+            with suppress(NoSuchObject):
+                await self._connection.call(
+                    "stop a container",
+                    lambda docker: docker.containers.container(container_id).stop(t=seconds),
+                    deadline=seconds + SLOW,
+                )
+
+    async def kill(self, name: str) -> None:
+        """KILL ours of this name and see it end; one that is gone or does not run is no error."""
+        facts = await self._find_named(name)
+        if facts and self._is_ours(facts):
+            with suppress(NoSuchObject, Clash):
+                await self._act(f"kill {name}", facts["Id"], DockerContainer.kill)
+                await self.wait(facts["Id"])
+
+    async def remove(self, container_id: str) -> None:
+        """Kill and remove; volumes stay, and one that is gone is no error."""
+        if await self.find_ours(container_id) is None:
+            return
+        with suppress(NoSuchObject):
+            try:
+                await self._act("remove a container", container_id, lambda ours: ours.delete(force=True, v=False))
+            except Clash:  # it is being removed already
+                await self._act("remove a container", container_id, lambda ours: ours.wait(condition="removed"))
+
+    async def wait(self, container_id: str) -> int:
+        """The exit code of a container whose output has ended."""
+        answer = await self._act("wait for a container", container_id, DockerContainer.wait)
+        return int(answer["StatusCode"])
+
+    async def find_ours(self, container_id: str) -> dict[str, Any] | None:
+        """What the engine knows of a container; None when it is gone. Raises RequestRefused when it is not ours."""
+        facts = await self._find(check_container_id(container_id))
+        if facts and not self._is_ours(facts):
+            raise RequestRefused("This container was not created by this Orca, so it is left alone.")
+        return facts
+
+    async def _create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> str:
+        init = await self._ask_for_init()
+        async with self._networks.lock:
+            subnet = await self._networks.ensure(spec.network)
+            address = await self._networks.free_address(spec.network, subnet)
+            body = render_container(spec, labels=labels, address=address, init=init)
+            created = await self._connection.call(
+                f"create the container {spec.name}",
+                lambda docker: docker.containers.create(body, name=spec.name),
+                deadline=SLOW,
+            )
+            await self._settle_address(spec.network, created.id)
+        return str(created.id)
+
+    async def _settle_address(self, network: str, container_id: str) -> None:
+        """Another process may have chosen the same address at the same moment: the later container takes another."""
+        for _ in range(_ATTEMPTS):
+            members = await self._networks.members(network)
+            mine = members.get(container_id)
+            rivals = [rival for rival, address in members.items() if address == mine and rival != container_id]
+            if mine is None or not rivals or not await self._is_later(container_id, rivals):
+                return
+            subnet = await self._networks.ensure(network)
+            await self._networks.move(network, container_id, await self._networks.free_address(network, subnet))
+        raise ProviderUnavailable(f"No free address was found in the network {network}.", hint="Try again.")
+
+    async def _is_later(self, container_id: str, rivals: list[str]) -> bool:
+        found = [await self._find(each) for each in (container_id, *rivals)]
+        ages = [(read_instant(facts["Created"]), facts["Id"]) for facts in found if facts]
+        return bool(ages) and max(ages)[1] == container_id
+
+    async def _yield_address(self, container_id: str) -> bool:
+        """Take another address if somebody runs with this container's; False when that is not what is wrong."""
+        facts = await self._find(container_id)
+        if facts is None:
+            return False
+        network = facts["HostConfig"]["NetworkMode"]
+        async with self._networks.lock:
+            address = find_address(facts["NetworkSettings"]["Networks"], network)
+            if address is None or not await self._networks.is_taken(network, address):
+                return False
+            subnet = await self._networks.ensure(network)
+            await self._networks.move(network, container_id, await self._networks.free_address(network, subnet))
+        return True
+
+    async def _ask_for_init(self) -> bool:
+        """Whether the engine has docker-init, which reaps what an application forgets."""
+        if self._has_init is None:
+            facts = await self._connection.call("describe itself", lambda docker: docker.system.info())
+            self._has_init = facts["InitCommit"]["ID"] != "N/A"
+        return self._has_init
+
+    async def _find_named(self, name: str) -> dict[str, Any] | None:
+        """Docker also takes the beginning of an id for a name, so the name is compared."""
+        facts = await self._find(name)
+        return facts if facts and facts["Name"] == f"/{name}" else None
+
+    async def _find(self, key: str) -> dict[str, Any] | None:
+        try:
+            return await self._connection.call(
+                "inspect a container", lambda docker: docker.containers.container(key).show()
+            )
+        except NoSuchObject:
+            return None
+
+    async def _act(self, doing: str, container_id: str, action: Callable[[DockerContainer], Awaitable[T]]) -> T:
+        return await self._connection.call(
+            doing, lambda docker: action(docker.containers.container(container_id)), deadline=SLOW
+        )
+
+    def _is_ours(self, facts: Mapping[str, Any]) -> bool:
+        return is_ours(self._instance, facts["Name"].removeprefix("/"), facts["Config"]["Labels"] or {})

@@ -1,0 +1,126 @@
+"""Commands inside a running container.
+
+The Engine API can start a process in a container but not stop one, and closing the connection leaves it running.
+So it is killed from outside, by its process id on the host, through the connector to that host; the cgroup shows first
+that the id still belongs to the container. Where Orca may not do that (another user, another machine's ids), the same
+is tried from inside with the container's own `kill`. A process inside is the leader of a group, which dies with it.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
+from orca.kit.cancellation import see_through
+from orca.kit.tail import Tail
+from orca.providers.engines.docker.connection import DockerConnection, Request
+from orca.providers.engines.docker.frames import FrameDecoder
+from orca.sdk.connectors import Command, CommandResult, Connector
+
+_OUTPUT_LIMIT = 1 << 20
+_POLL = 0.05
+_PATIENCE = 2.0
+"""Seconds for a process to appear or to be gone."""
+_NAMESPACED_PID = re.compile(r"^NSpid:.*?(\d+)$", re.MULTILINE)
+
+
+class Execs:
+    """Runs commands inside containers of one engine."""
+
+    def __init__(self, connection: DockerConnection, connector: Connector) -> None:
+        self._connection = connection
+        self._connector = connector
+
+    async def run(self, container_id: str, argv: Sequence[str], deadline: float) -> CommandResult:
+        """The exit code and the last MiB of each stream."""
+        if not argv:
+            raise RequestRefused("A command needs a program.")
+        exec_id = await self._prepare(container_id, argv)
+        timer = asyncio.timeout(deadline)
+        try:
+            async with timer:
+                return await self._collect(exec_id)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            gone = await see_through(self._kill(exec_id, container_id))
+            raise DeadlineExceeded(
+                f"{argv[0]} did not finish within {deadline:g} seconds"
+                + (" and was killed." if gone else ", and could not be killed."),
+                hint="Give it more time." if gone else "It may still run; restart the container to be sure.",
+            ) from None
+        except asyncio.CancelledError:
+            await see_through(self._kill(exec_id, container_id))
+            raise
+
+    async def _prepare(self, container_id: str, argv: Sequence[str], user: str = "") -> str:
+        created = await self._connection.call(
+            "run a command in a container",
+            lambda docker: docker.containers.container(container_id).exec(list(argv), user=user),
+        )
+        return created.id
+
+    async def _collect(self, exec_id: str) -> CommandResult:
+        tails = {"stdout": Tail(_OUTPUT_LIMIT), "stderr": Tail(_OUTPUT_LIMIT)}
+        decoder = FrameDecoder()
+        request = Request("POST", f"exec/{exec_id}/start", body={"Detach": False, "Tty": False})
+        async with self._connection.stream("run a command in a container", request) as response:
+            async for chunk in response.content.iter_any():
+                for stream, data in decoder.feed(chunk):
+                    tails[stream].add(data)
+        while (facts := await self._inspect(exec_id))["Running"]:  # noqa: ASYNC110 - the engine sets no event
+            await asyncio.sleep(_POLL)
+        return CommandResult(facts["ExitCode"], tails["stdout"].bytes(), tails["stderr"].bytes())
+
+    async def _inspect(self, exec_id: str) -> dict[str, Any]:
+        return await self._connection.call(
+            "look at a command in a container", lambda docker: docker.containers.exec(exec_id).inspect()
+        )
+
+    async def _kill(self, exec_id: str, container_id: str) -> bool:
+        """Whether the process is gone for certain."""
+        try:
+            pid = await self._find_pid(exec_id)
+            if pid is None:
+                return True
+            for attempt in (self._kill_from_outside, self._kill_from_inside):
+                if await attempt(pid, container_id) and await self._is_gone(exec_id):
+                    return True
+        except (OrcaError, TimeoutError):
+            return False  # the deadline is what the caller should hear of
+        return False
+
+    async def _find_pid(self, exec_id: str) -> int | None:
+        """Its id on the host; None when it does not run. It may be just about to start."""
+        for _ in range(round(_PATIENCE / _POLL)):
+            facts = await self._inspect(exec_id)
+            if facts["Pid"]:
+                return int(facts["Pid"]) if facts["Running"] else None
+            await asyncio.sleep(_POLL)
+        return None
+
+    async def _kill_from_outside(self, pid: int, container_id: str) -> bool:
+        cgroup = await self._read_proc(pid, "cgroup")
+        if container_id not in cgroup:
+            return False
+        kill = Command(("kill", "-KILL", "--", f"-{pid}"), deadline=5)
+        return (await self._connector.run(kill)).exit_code == 0
+
+    async def _kill_from_inside(self, pid: int, container_id: str) -> bool:
+        match = _NAMESPACED_PID.search(await self._read_proc(pid, "status"))
+        if match is None or container_id not in await self._read_proc(pid, "cgroup"):
+            return False
+        exec_id = await self._prepare(container_id, ("kill", "-KILL", "--", f"-{match[1]}"), user="0")
+        async with asyncio.timeout(_PATIENCE):
+            return (await self._collect(exec_id)).exit_code == 0
+
+    async def _read_proc(self, pid: int, name: str) -> str:
+        return (await self._connector.run(Command(("cat", f"/proc/{pid}/{name}"), deadline=5))).text
+
+    async def _is_gone(self, exec_id: str) -> bool:
+        for _ in range(round(_PATIENCE / _POLL)):
+            if not (await self._inspect(exec_id))["Running"]:
+                return True
+            await asyncio.sleep(_POLL)
+        return False

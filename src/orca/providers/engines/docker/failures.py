@@ -1,0 +1,64 @@
+"""What an answer of the Engine API means for the caller: by status code, never by its text. Pure."""
+
+import errno
+
+import aiohttp
+from aiodocker import DockerError
+
+from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
+from orca.kit.text import clean_output, shorten
+
+_NO_CONNECTION = 900
+"""What aiodocker says instead of an HTTP status when there was no answer."""
+_HINTS = {
+    errno.ENOENT: "Install Docker or start it (`systemctl start docker`); `orc doctor` checks it.",
+    errno.ECONNREFUSED: "Start Docker (`systemctl start docker`); `orc doctor` checks it.",
+    errno.EACCES: "Add the user that runs Orca to the group `docker`, then log in again.",
+}
+
+
+class NoSuchObject(RequestRefused):
+    """The engine does not know the container, image, network or volume (404)."""
+
+
+class Clash(RequestRefused):
+    """Something is in the way: a name that is taken, an object in use (409)."""
+
+
+class Disallowed(RequestRefused):
+    """The engine does not do this in the present state of things (403)."""
+
+
+_REFUSALS: dict[int, type[RequestRefused]] = {403: Disallowed, 404: NoSuchObject, 409: Clash}
+
+
+def explain(doing: str, error: Exception) -> ProviderError:
+    """The failure of one call. `doing` completes `Docker could not …`."""
+    if isinstance(error, DockerError) and error.status != _NO_CONNECTION:
+        return explain_status(doing, error.status, error.message)
+    cause = error.__context__ if isinstance(error, DockerError) else error
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        hint = _HINTS.get(cause.os_error.errno or 0, "See the log of Docker; `orc doctor` checks it.")
+        return ProviderUnavailable(f"Docker could not {doing}: there is no connection to it.", hint=hint)
+    return ProviderUnavailable(
+        f"Docker could not {doing}: the connection broke.", hint="Docker may be restarting; see its log."
+    )
+
+
+def explain_status(doing: str, status: int, message: str) -> ProviderError:
+    """The failure behind an HTTP status, with what the engine says about it."""
+    said = shorten(clean_output(message, colours=False).strip(), 400)
+    text = f"Docker could not {doing}: {said or f'status {status}'}"
+    if status in _REFUSALS:
+        return _REFUSALS[status](text, status=status)
+    if 400 <= status < 500:  # noqa: PLR2004 - the range of HTTP's client errors
+        return RequestRefused(text, status=status)
+    return ProviderUnavailable(text, hint="See the log of Docker (`journalctl -u docker`).", status=status)
+
+
+def explain_silence(doing: str, seconds: float) -> ProviderError:
+    """The failure of a call that got no answer."""
+    return ProviderUnavailable(
+        f"Docker did not answer within {seconds:g} seconds when asked to {doing}.",
+        hint="Docker may hang or be overloaded; see its log, and restart it if it stays silent.",
+    )

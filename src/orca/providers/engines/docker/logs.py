@@ -1,0 +1,29 @@
+"""The lines a container writes."""
+
+from collections.abc import AsyncGenerator
+
+from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
+from orca.providers.engines.docker.frames import FrameDecoder, LineAssembler
+from orca.sdk.engines import LogLine
+
+
+async def read_logs(
+    connection: DockerConnection, container_id: str, *, tail: int | None, follow: bool
+) -> AsyncGenerator[LogLine, None]:
+    """The last `tail` lines (None: all that are kept); if followed, what comes after, until the container ends."""
+    params = {
+        "stdout": "1",
+        "stderr": "1",
+        "timestamps": "1",
+        "follow": "1" if follow else "0",
+        "tail": "all" if tail is None else str(max(0, tail)),
+    }
+    request = Request("GET", f"containers/{container_id}/logs", params=params)
+    decoder, lines = FrameDecoder(), LineAssembler()
+    async with connection.stream("read the log", request, silence=None if follow else QUICK) as response:
+        async for chunk in response.content.iter_any():
+            for frame in decoder.feed(chunk):
+                for line in lines.take(frame):
+                    yield line
+    for line in lines.rest():
+        yield line

@@ -1,0 +1,83 @@
+"""What the Engine API says, in the words of orca.sdk.engines. Pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from typing import Any, Literal, get_args
+
+from orca.providers.engines.docker.labels import visible_labels
+from orca.providers.engines.docker.references import find_digest
+from orca.sdk.engines import Container, ContainerState, Image
+
+_STATES: Mapping[str, ContainerState] = {state: state for state in get_args(ContainerState)} | {"removing": "dead"}
+_HEALTH: Mapping[str, Literal["starting", "healthy", "unhealthy"]] = {
+    "starting": "starting",
+    "healthy": "healthy",
+    "unhealthy": "unhealthy",
+}
+_ENDED = {"exited", "dead", "restarting"}
+
+
+def read_container(facts: Mapping[str, Any]) -> Container:
+    """From `GET /containers/{id}/json`."""
+    state = facts["State"]
+    status = _STATES.get(state["Status"], "unknown")
+    health = (state.get("Health") or {}).get("Status", "none")
+    started_at = read_instant(state["StartedAt"])
+    address = find_address(facts["NetworkSettings"]["Networks"], facts["HostConfig"]["NetworkMode"])
+    return Container(
+        id=facts["Id"],
+        name=facts["Name"].removeprefix("/"),
+        image_id=facts["Image"],
+        labels=visible_labels(facts["Config"]["Labels"] or {}),
+        state=status,
+        address=str(address) if address else None,
+        exit_code=state["ExitCode"] if status in _ENDED and started_at else None,
+        restarts=facts["RestartCount"],
+        out_of_memory=state["OOMKilled"],
+        started_at=started_at,
+        health=_HEALTH.get(health, "none"),
+    )
+
+
+def find_address(networks: Mapping[str, Any] | None, name: str) -> IPv4Address | None:
+    """The address in one network: the one that was asked for, which is there also while the container stands still."""
+    endpoint = (networks or {}).get(name)
+    if endpoint is None:
+        return None
+    text = (endpoint.get("IPAMConfig") or {}).get("IPv4Address") or endpoint.get("IPAddress")
+    return IPv4Address(text) if text else None
+
+
+def read_image(facts: Mapping[str, Any], reference: str | None = None) -> Image:
+    """From `GET /images/{name}/json`; `reference` says which repository's digest is meant."""
+    config = facts.get("Config") or {}
+    ports = (entry.partition("/") for entry in config.get("ExposedPorts") or {})
+    return Image(
+        id=facts["Id"],
+        tags=tuple(facts.get("RepoTags") or ()),
+        digest=find_digest(facts.get("RepoDigests") or (), reference),
+        size_bytes=facts["Size"],
+        created_at=read_instant(facts.get("Created") or "") or datetime.fromtimestamp(0, UTC),
+        labels=dict(config.get("Labels") or {}),
+        ports=tuple(sorted(int(port) for port, _, protocol in ports if protocol in {"", "tcp"})),
+    )
+
+
+def read_instant(text: str) -> datetime | None:
+    """`2026-11-21T02:57:42.966006601Z`; the year 1 is how Go says never."""
+    if not text or text.startswith("0001-"):
+        return None
+    return datetime.fromisoformat(text)
+
+
+def read_usage(sample: Mapping[str, Any]) -> tuple[int, datetime, int] | None:
+    """CPU nanoseconds so far, when that was, and bytes of memory; None when the container does not run."""
+    at = read_instant(sample["read"])
+    memory = sample.get("memory_stats") or {}
+    if at is None or "usage" not in memory:
+        return None
+    details = memory.get("stats") or {}
+    # Pages of files count as used but go at once when memory is needed (cgroup v1 and v2 name them differently).
+    reclaimable = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return sample["cpu_stats"]["cpu_usage"]["total_usage"], at, max(0, memory["usage"] - reclaimable)

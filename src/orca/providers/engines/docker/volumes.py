@@ -1,0 +1,72 @@
+"""Named volumes: made when missing, and never destroyed by anything but `remove`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiodocker.volumes import DockerVolume
+
+from orca.errors import RequestRefused
+from orca.providers.engines.docker.connection import SLOW, DockerConnection
+from orca.providers.engines.docker.failures import Clash, NoSuchObject
+from orca.providers.engines.docker.labels import INSTANCE, label_filters
+from orca.providers.engines.docker.references import check_name
+
+
+class Volumes:
+    """The volumes of one instance."""
+
+    def __init__(self, connection: DockerConnection, instance: str) -> None:
+        self._connection = connection
+        self._instance = instance
+
+    async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create the volume if it is missing, with the labels of the container that needs it first.
+
+        Raises RequestRefused for somebody else's volume: mounting it would hand over its data.
+        """
+        found = await self._find(check_name(name))
+        if found is None:
+            body = {"Name": name, "Labels": {**labels, INSTANCE: self._instance}}
+            await self._connection.call(f"create the volume {name}", lambda docker: docker.volumes.create(body))
+            found = await self._find(name)
+        if found is None or not self._is_ours(found):
+            raise RequestRefused(
+                f"The volume {name} exists and was not created by this Orca.", hint="Choose another name for it."
+            )
+
+    async def list(self, labels: Mapping[str, str]) -> list[str]:
+        """Names of our volumes with these labels."""
+        filters = {"label": [f"{INSTANCE}={self._instance}", *label_filters(labels)]}
+        answer = await self._connection.call("list volumes", lambda docker: docker.volumes.list(filters=filters))
+        return sorted(volume["Name"] for volume in answer["Volumes"] or ())
+
+    async def remove(self, name: str) -> None:
+        """Destroy a volume; one that is gone is no error."""
+        found = await self._find(check_name(name))
+        if found is None:
+            return
+        if not self._is_ours(found):
+            raise RequestRefused(f"The volume {name} was not created by this Orca, so it stays.")
+        try:
+            await self._connection.call(
+                f"remove the volume {name}",
+                lambda docker: DockerVolume(docker, name).delete(),
+                deadline=SLOW,
+            )
+        except NoSuchObject:
+            return
+        except Clash:
+            raise RequestRefused(
+                f"The volume {name} is in use.", hint="Remove the containers that mount it first."
+            ) from None
+
+    async def _find(self, name: str) -> dict[str, Any] | None:
+        try:
+            return await self._connection.call(
+                f"inspect the volume {name}", lambda docker: DockerVolume(docker, name).show()
+            )
+        except NoSuchObject:
+            return None
+
+    def _is_ours(self, volume: Mapping[str, Any]) -> bool:
+        return bool((volume.get("Labels") or {}).get(INSTANCE) == self._instance)

@@ -1,0 +1,357 @@
+"""An engine in memory, for the tests of what stands above engines.
+
+Containers sleep for ever unless their command is `true`, `false`, `echo …` or `sleep N`. What a test wants to happen
+it brings about itself: `crash`, `down`, `add_image`.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
+from orca.sdk.connectors import CommandResult, Connector
+from orca.sdk.engines import (
+    Container,
+    ContainerSpec,
+    EngineInfo,
+    Image,
+    LogLine,
+    Progress,
+    RegistryLogin,
+)
+from orca.sdk.plans import Change
+
+_NEVER = 1e9
+_KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class FakeChange:
+    """`create`, `start` or `remove` a container by name."""
+
+    verb: str
+    name: str
+    spec: ContainerSpec | None = None
+
+    def describe(self) -> str:
+        """For people."""
+        return f"{self.verb} container {self.name}"
+
+
+@dataclass(slots=True)
+class _Box:
+    """A container and what it is made of."""
+
+    spec: ContainerSpec
+    seen: Container
+    lines: list[LogLine] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    running: "asyncio.Task[None] | None" = None
+
+
+class FakeEngine:
+    """A whole engine in memory. `down` makes every call raise ProviderUnavailable."""
+
+    def __init__(self, images: Sequence[str] = ()) -> None:
+        self.down = False
+        self.pulled: list[tuple[str, RegistryLogin | None]] = []
+        self.images: dict[str, Image] = {}
+        self.registry: dict[str, Image] = {}
+        self.volumes: dict[str, dict[str, str]] = {}
+        self.networks: list[str] = []
+        self._boxes: dict[str, _Box] = {}
+        self._numbers = itertools.count(1)
+        for reference in images:
+            self.add_image(reference)
+
+    def add_image(self, reference: str, **facts: object) -> Image:
+        """Put an image on the engine, and in the registry that `pull_image` knows. `facts` replace fields of it."""
+        number = next(self._numbers)
+        image = Image(
+            id=reference if reference.startswith("sha256:") else f"sha256:{number:064x}",
+            tags=() if reference.startswith("sha256:") else (reference,),
+            digest=f"sha256:{number:064d}",
+            size_bytes=1_000_000,
+            created_at=datetime.now(UTC),
+            labels={},
+            ports=(),
+        )
+        image = replace(image, **facts)  # type: ignore[arg-type] # the caller names fields of Image
+        self.images[image.id] = image
+        self.registry[reference] = image
+        return image
+
+    def crash(self, name: str, *, exit_code: int = 1, out_of_memory: bool = False) -> None:
+        """Let a container's process end; by its restart policy it comes back at once."""
+        box = self._boxes[name]
+        self._end(box, exit_code)
+        box.seen = replace(box.seen, out_of_memory=out_of_memory)
+        if box.spec.restart != "no":
+            self._start(box)
+            box.seen = replace(box.seen, restarts=box.seen.restarts + 1)
+
+    def write(self, name: str, text: str) -> None:
+        """Let a container write a line."""
+        self._boxes[name].lines.append(LogLine("stdout", text, datetime.now(UTC)))
+
+    async def info(self) -> EngineInfo:
+        """Always the same."""
+        self._check_up()
+        return EngineInfo("1.0-fake", "1.0", "/nowhere", 2, 4 << 30)
+
+    async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
+        """What there is."""
+        self._check_up()
+        return [box.seen for box in self._boxes.values() if _matches(box.spec.labels, labels)]
+
+    def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
+        """Create and start what is missing, then remove what is not wanted."""
+        states = {container.name: container.state for container in current}
+        changes: list[Change] = []
+        for spec in desired:
+            state = states.pop(spec.name, None)
+            if state is None:
+                changes.append(FakeChange("create", spec.name, spec))
+            if state not in {"running", "restarting", "unknown"}:
+                changes.append(FakeChange("start", spec.name))
+        return [*changes, *(FakeChange("remove", name) for name in states)]
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """At once."""
+        self._check_up()
+        for change in changes:
+            if not isinstance(change, FakeChange):
+                raise TypeError(f"{type(change).__name__} is not a change of the fake engine")
+            if change.verb == "remove":
+                self._remove(change.name)
+            elif change.spec:
+                self._create(change.spec)
+            else:
+                self._start(self._boxes[change.name])
+
+    async def stop(self, container_id: str, *, grace: float) -> None:
+        """At once: nothing in memory needs grace."""
+        del grace
+        self._check_up()
+        if box := self._find(container_id):
+            self._end(box, _KILLED)
+
+    async def remove(self, container_id: str) -> None:
+        """At once."""
+        self._check_up()
+        if box := self._find(container_id):
+            self._remove(box.spec.name)
+
+    async def run_once(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> int:
+        """Create and start, or join; then wait."""
+        self._check_up()
+        box = self._create(replace(spec, restart="no"))
+        if box.seen.started_at is None:
+            self._start(box)
+        try:
+            async with asyncio.timeout(deadline):
+                await box.ended.wait()
+        except TimeoutError:
+            self._end(box, _KILLED)
+            raise DeadlineExceeded(f"{spec.name} did not end within {deadline:g} seconds.") from None
+        except asyncio.CancelledError:
+            self._end(box, _KILLED)
+            raise
+        for line in box.lines:
+            await progress(line.text)
+        return box.seen.exit_code or 0
+
+    async def logs(self, container_id: str, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
+        """What was written; new lines are noticed within a tenth of a second."""
+        self._check_up()
+        box = self._get(container_id)
+        position = max(0, len(box.lines) - tail)
+        while True:
+            ended = box.ended.is_set()
+            for line in box.lines[position:]:
+                yield line
+            position = len(box.lines)
+            if ended or not follow:
+                return
+            await asyncio.wait((asyncio.ensure_future(box.ended.wait()),), timeout=0.1)
+
+    async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
+        """From `registry`, where a test has put it."""
+        self._check_up()
+        self.pulled.append((reference, login))
+        image = self.registry.get(reference)
+        if image is None:
+            raise RequestRefused(f"There is no image {reference}.")
+        await progress(f"Pulled {reference}")
+        self.images[image.id] = image
+        return image
+
+    async def find_image(self, reference: str) -> Image | None:
+        """By id or tag."""
+        self._check_up()
+        return next((image for image in self.images.values() if reference in {image.id, *image.tags}), None)
+
+    async def list_images(self, labels: Mapping[str, str]) -> list[Image]:
+        """Those with these labels."""
+        self._check_up()
+        return [image for image in self.images.values() if _matches(image.labels, labels)]
+
+    async def remove_image(self, reference: str) -> bool:
+        """Unless a container uses it."""
+        image = await self.find_image(reference)
+        if image is None or any(box.seen.image_id == image.id for box in self._boxes.values()):
+            return False
+        del self.images[image.id]
+        return True
+
+    async def list_volumes(self, labels: Mapping[str, str]) -> list[str]:
+        """Names of those with these labels."""
+        self._check_up()
+        return sorted(name for name, given in self.volumes.items() if _matches(given, labels))
+
+    async def remove_volume(self, name: str) -> None:
+        """Unless a container uses it."""
+        self._check_up()
+        if any(mount.volume == name for box in self._boxes.values() for mount in box.spec.mounts):
+            raise RequestRefused(f"The volume {name} is in use.")
+        self.volumes.pop(name, None)
+
+    async def remove_network(self, name: str) -> None:
+        """Unless a container uses it."""
+        self._check_up()
+        if any(box.spec.network == name for box in self._boxes.values()):
+            raise RequestRefused(f"The network {name} is in use.")
+        if name in self.networks:
+            self.networks.remove(name)
+
+    async def exec(self, container_id: str, argv: Sequence[str], *, deadline: float) -> CommandResult:
+        """The programs that containers know, too."""
+        self._check_up()
+        self._get(container_id)
+        lasts, code, lines = _program(tuple(argv))
+        if lasts > deadline:
+            await asyncio.sleep(deadline)
+            raise DeadlineExceeded(f"{argv[0]} did not finish within {deadline:g} seconds.")
+        await asyncio.sleep(lasts)
+        return CommandResult(code, "".join(f"{line}\n" for line in lines).encode(), b"")
+
+    async def stats(self, container_id: str) -> tuple[float, int]:
+        """Always the same."""
+        self._check_up()
+        self._get(container_id)
+        return 0.01, 10 << 20
+
+    def _check_up(self) -> None:
+        if self.down:
+            raise ProviderUnavailable("The fake engine is down.", hint="Set `down` to False.")
+
+    def _create(self, spec: ContainerSpec) -> _Box:
+        if found := self._boxes.get(spec.name):
+            if not _matches(found.spec.labels, spec.labels):
+                raise RequestRefused(f"There is another container {spec.name}.")
+            return found
+        image = next((image for image in self.images.values() if spec.image in {image.id, *image.tags}), None)
+        if image is None:
+            raise RequestRefused(f"The image {spec.image} is not on the engine.")
+        if spec.network not in self.networks:
+            self.networks.append(spec.network)
+        for mount in spec.mounts:
+            self.volumes.setdefault(mount.volume, dict(spec.labels))
+        seen = Container(
+            id=f"{next(self._numbers):064x}",
+            name=spec.name,
+            image_id=image.id,
+            labels=dict(spec.labels),
+            state="created",
+            address=self._free_address(spec.network),
+            exit_code=None,
+            restarts=0,
+            out_of_memory=False,
+            started_at=None,
+        )
+        self._boxes[spec.name] = _Box(spec, seen)
+        return self._boxes[spec.name]
+
+    def _free_address(self, network: str) -> str:
+        taken = {box.seen.address for box in self._boxes.values()}
+        subnet = self.networks.index(network)
+        return next(text for number in itertools.count(10) if (text := f"10.213.{subnet}.{number}") not in taken)
+
+    def _start(self, box: _Box) -> None:
+        if box.seen.state == "running":
+            return
+        box.seen = replace(box.seen, state="running", started_at=datetime.now(UTC), exit_code=None)
+        box.ended.clear()
+        lasts, code, lines = _program(box.spec.command)
+        box.lines += [LogLine("stdout", line, datetime.now(UTC)) for line in lines]
+        if lasts < _NEVER:
+            box.running = asyncio.get_running_loop().create_task(self._run_out(box, lasts, code))
+
+    async def _run_out(self, box: _Box, lasts: float, code: int) -> None:
+        await asyncio.sleep(lasts)
+        box.running = None
+        self._end(box, code)
+
+    def _end(self, box: _Box, code: int) -> None:
+        if box.running:
+            box.running.cancel()
+            box.running = None
+        if box.seen.state == "running":
+            box.seen = replace(box.seen, state="exited", exit_code=code)
+        box.ended.set()
+
+    def _remove(self, name: str) -> None:
+        if box := self._boxes.pop(name, None):
+            self._end(box, _KILLED)
+
+    def _find(self, container_id: str) -> _Box | None:
+        return next((box for box in self._boxes.values() if box.seen.id == container_id), None)
+
+    def _get(self, container_id: str) -> _Box:
+        if box := self._find(container_id):
+            return box
+        raise RequestRefused("The container is gone.")
+
+
+class FakeEngineConfig(BaseModel):
+    """An engine in memory needs no address."""
+
+
+class FakeEngineProvider:
+    """Opens fake engines; every `open` gives the same one, so that a test can look at it."""
+
+    name: ClassVar[str] = "fake"
+    Config: ClassVar[type[BaseModel]] = FakeEngineConfig
+
+    def __init__(self, engine: FakeEngine | None = None) -> None:
+        self.engine = engine or FakeEngine()
+
+    @asynccontextmanager
+    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[FakeEngine]:
+        """Neither argument is looked at."""
+        del config, connector
+        yield self.engine
+
+
+def _program(command: tuple[str, ...]) -> tuple[float, int, list[str]]:
+    """How long a command runs, its exit code, and the lines it writes at once."""
+    match command:
+        case ("true",):
+            return 0, 0, []
+        case ("false",):
+            return 0, 1, []
+        case ("echo", *words):
+            return 0, 0, " ".join(words).splitlines()
+        case ("sleep", seconds):
+            return float(seconds), 0, []
+    return _NEVER, 0, []
+
+
+def _matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(key in labels and value in {"", labels[key]} for key, value in wanted.items())

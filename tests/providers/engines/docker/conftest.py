@@ -1,0 +1,108 @@
+"""A real Docker, an image of busybox, and engines whose every trace is removed again."""
+
+import io
+import secrets
+import subprocess
+import tarfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from orca.providers.connectors.local import LocalConnector
+from orca.providers.engines.docker import DockerEngineProvider
+
+pytest.register_assert_rewrite("orca.sdk.testing.engines")
+
+SOCKET = "/var/run/docker.sock"
+APPLETS = ("cat", "dd", "echo", "env", "false", "head", "id", "kill", "nc", "printf", "sh", "sleep", "true", "wget")
+
+
+def busybox_tree() -> bytes:
+    """A root file system with one static binary and names for its applets."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add("/bin/busybox", "bin/busybox")
+        for applet in APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(link)
+        folder = tarfile.TarInfo("tmp")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+        archive.addfile(folder)
+    return buffer.getvalue()
+
+
+def import_image(*changes: str) -> str:
+    """Make an image of busybox; its id."""
+    options = [option for change in changes for option in ("--change", change)]
+    made = subprocess.run(
+        ["docker", "import", *options, "-"], input=busybox_tree(), capture_output=True, check=True, timeout=60
+    )
+    return made.stdout.decode().strip()
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """The command line client, for what a person would do by hand."""
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, check=check, text=True, timeout=60
+    ).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def image():
+    made = import_image(f"LABEL orca.test={secrets.token_hex(4)}", "EXPOSE 8080/tcp 53/udp 80")
+    yield made
+    docker("rmi", "--force", made)
+
+
+@pytest.fixture
+async def raw():
+    """The Engine API without Orca."""
+    connector = aiohttp.UnixConnector(SOCKET)
+    async with aiohttp.ClientSession("http://docker", connector=connector) as session:
+
+        async def call(method, path, **options):
+            async with session.request(method, f"/v1.41/{path}", **options) as response:
+                body = await response.json() if response.content_type == "application/json" else await response.text()
+                return response.status, body
+
+        yield call
+
+
+@pytest.fixture
+def instance():
+    """An instance of the test's own; what it leaves behind is removed."""
+    name = f"test-{secrets.token_hex(4)}"
+    yield name
+    label = f"label=orca.instance={name}"
+    for kind, command in (("container", "rm --force"), ("network", "rm"), ("volume", "rm"), ("image", "rm --force")):
+        every = ["--all"] if kind == "container" else []
+        ids = docker(kind, "ls", *every, "--quiet", "--filter", label).split()
+        if ids:
+            docker(kind, *command.split(), *sorted(set(ids)))
+
+
+@pytest.fixture
+async def open_engine(instance):
+    """Opens engines; several of one instance, or one with other settings."""
+    async with AsyncExitStack() as opened:
+
+        async def open_one(connector=None, **settings):
+            provider = DockerEngineProvider()
+            config = provider.Config(**{"instance": instance, **settings})
+            return await opened.enter_async_context(provider.open(config, connector or LocalConnector()))
+
+        yield open_one
+
+
+@pytest.fixture
+async def engine(open_engine):
+    return await open_engine()
+
+
+@pytest.fixture
+def scratch(tmp_path_factory) -> Path:
+    """A short path, for sockets have room for a hundred characters only."""
+    return tmp_path_factory.mktemp("s")
