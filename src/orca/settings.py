@@ -159,6 +159,7 @@ class Disk(Group):
     image_budget_mb: int = Field(
         10240, ge=256, description="Old images of Orca's own are removed above this size, in MiB."
     )
+    upload_limit_mb: int = Field(512, ge=1, description="The largest source tree that `orc deploy` may send, in MiB.")
 
 
 class Settings(BaseSettings):

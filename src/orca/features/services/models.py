@@ -8,7 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow, now
 
-
 _LIVING = text("deleted_at IS NULL")
 
 

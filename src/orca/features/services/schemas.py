@@ -1,36 +1,35 @@
 """What a service is made of, as the API, `orca.yaml` and the frozen configuration of a release all write it."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-Kind = Literal["web", "worker", "static"]
+from orca.errors import BadInput
+from orca.features.services import rules
+from orca.features.services.rules import Kind, Listening
+from orca.features.sources.rules import parse_subdirectory
+from orca.features.sources.schemas import Source, parsed_by
+from orca.kit.fields import Identifier, Name, Slug, Strict, without_nul
+
 _KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
 _VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _no_control_characters(value: str) -> str:
-    if _CONTROL.search(value):
-        raise ValueError("control characters are not allowed")
-    return value
+def _value(value: str) -> str:
+    if len(value.encode()) > rules.MAX_VALUE_BYTES:
+        raise ValueError(f"a value may have {rules.MAX_VALUE_BYTES:,} bytes at most; put larger things into a volume")
+    return without_nul(value)
 
 
-def _argument(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("NUL bytes are not allowed")
-    return value
-
-
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_no_control_characters)
-]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
-Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_argument)]
-Path = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f\x7f]*$", max_length=255)]
+Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(without_nul)]
+MountPath = Annotated[str, StringConstraints(max_length=255), AfterValidator(rules.check_mount_path)]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~+=:@%/?,-]*$", max_length=255)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 VolumeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Value = Annotated[str, AfterValidator(_value)]
+"""The value of a variable: any bytes a process can be given."""
 
 
 def _variable_key(value: str) -> str:
@@ -42,59 +41,20 @@ def _variable_key(value: str) -> str:
 VariableKey = Annotated[str, AfterValidator(_variable_key)]
 
 
-class Strict(BaseModel):
-    """Unknown keys are refused: a typo must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class GitSource(Strict):
-    """A Git repository. Give a branch, a tag or a commit; with none the default branch is used."""
-
-    type: Literal["git"] = "git"
-    repository: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = Field(
-        description="https:// or ssh URL, or git@host:path."
-    )
-    branch: str | None = Field(None, max_length=255)
-    tag: str | None = Field(None, max_length=255)
-    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{7,64}$")] | None = None
-    subdirectory: str = Field("", max_length=500, description="Build only this folder of the repository.")
-    credential_id: str | None = Field(None, description="Deploy key or token for a private repository.")
-    submodules: bool = False
-
-    @model_validator(mode="after")
-    def _one_reference(self) -> Self:
-        if sum(value is not None for value in (self.branch, self.tag, self.commit)) > 1:
-            raise ValueError("give only one of branch, tag and commit")
-        return self
-
-
-class DirectorySource(Strict):
-    """A local directory that `orc deploy` sends. `upload_id` names the tree that was sent last."""
-
-    type: Literal["directory"] = "directory"
-    upload_id: str | None = None
-
-
-class ImageSource(Strict):
-    """A ready image; its digest is resolved at each deployment and pinned in the release."""
-
-    type: Literal["image"] = "image"
-    image: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    credential_id: str | None = None
-
-
-Source = Annotated[GitSource | DirectorySource | ImageSource, Field(discriminator="type")]
+BuildText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(without_nul)]
+OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,31}$")]
 
 
 class BuildOptions(Strict):
     """How an image is made. `auto` takes the Dockerfile if there is one, else the template that fits."""
 
     builder: Literal["auto", "dockerfile", "template"] = "auto"
-    dockerfile: str = Field("Dockerfile", max_length=255)
+    dockerfile: Annotated[str, StringConstraints(min_length=1), parsed_by(parse_subdirectory)] = "Dockerfile"
     target: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
-    arguments: dict[VariableKey, str] = {}
-    options: dict[str, str] = Field({}, description="For templates: entrypoint, base, root, version, spa.")
+    arguments: dict[VariableKey, BuildText] = Field({}, max_length=100)
+    options: dict[OptionName, BuildText] = Field(
+        {}, max_length=20, description="For templates: entrypoint, base, root, version, spa."
+    )
 
 
 class Port(Strict):
@@ -109,10 +69,10 @@ class HealthCheck(Strict):
     """When a new release counts as healthy. With `auto`: HTTP when a port is public, else that it keeps running."""
 
     type: Literal["auto", "http", "tcp", "command", "none"] = "auto"
-    path: Path = "/"
+    path: UrlPath = "/"
     method: Literal["GET", "HEAD"] = "GET"
     port: PortNumber | None = None
-    command: list[Argument] = []
+    command: list[Argument] = Field([], max_length=100)
     status: list[Annotated[int, Field(ge=100, le=599)]] = Field(
         [], description="Accepted status codes; empty accepts 200 to 399."
     )
@@ -141,19 +101,36 @@ class VolumeMount(Strict):
     """A volume that Orca owns, and where it is seen inside the container."""
 
     name: VolumeName
-    path: Path
+    path: MountPath
+
+
+def _mounts_differ(mounts: list[VolumeMount]) -> list[VolumeMount]:
+    if problem := rules.find_mount_problems((mount.name, mount.path) for mount in mounts):
+        raise ValueError(problem)
+    return mounts
+
+
+Mounts = Annotated[list[VolumeMount], Field(max_length=20), AfterValidator(_mounts_differ)]
 
 
 class Settings(Strict):
     """Everything of a service that a release freezes, besides its variables."""
 
-    ports: list[Port] = []
-    health: HealthCheck = HealthCheck()
-    resources: Limits = Limits()
-    command: list[Argument] = Field([], description="Replaces the image's command.")
-    release_command: list[Argument] = Field([], description="Run once before traffic moves, for migrations.")
-    replicas: int = Field(1, ge=0, le=50)
-    restart: Literal["always", "unless-stopped", "on-failure", "no"] = "unless-stopped"
+    ports: list[Port] = Field(
+        [], max_length=20, description="Where the process listens. A web service that names none gets a detected one."
+    )
+    health: HealthCheck = Field(HealthCheck(), description="When a new release may get traffic.")
+    resources: Limits = Field(Limits(), description="What each replica may use of the machine.")
+    command: list[Argument] = Field(
+        [], max_length=100, description="Replaces the image's command, one argument per item; no shell is involved."
+    )
+    release_command: list[Argument] = Field(
+        [], max_length=100, description="Run once before traffic moves, for migrations."
+    )
+    replicas: int = Field(1, ge=0, le=50, description="How many copies run; the proxy spreads requests over them.")
+    restart: Literal["always", "unless-stopped", "on-failure", "no"] = Field(
+        "unless-stopped", description="What happens when the process ends."
+    )
     stop_grace: float = Field(10.0, ge=0, le=600, description="Seconds between TERM and KILL.")
 
     @field_validator("ports")
@@ -163,31 +140,207 @@ class Settings(Strict):
             raise ValueError("port numbers and names must differ")
         return ports
 
+    def public_ports(self) -> list[int]:
+        """The ports that get routes."""
+        return [port.port for port in self.ports if port.public]
+
+    def check_kind(self, kind: Kind) -> None:
+        """Raise BadInput where these settings make no sense for a kind of service."""
+        listening = Listening(
+            tuple(port.port for port in self.ports), tuple(self.public_ports()), self.health.type, self.health.port
+        )
+        problems = rules.find_kind_problems(kind, listening)
+        if problems:
+            field, problem = next(iter(problems.items()))
+            raise BadInput(f"{field}: {problem}", fields=problems)
+
 
 class FrozenConfig(Settings):
     """What a release runs with. Secret variables are not here; their keys are, their values are sealed apart."""
 
     kind: Kind
-    variables: dict[str, str] = {}
-    secret_keys: list[str] = []
-    mounts: list[VolumeMount] = []
+    variables: dict[str, str] = Field({})
+    secret_keys: list[str] = Field([])
+    mounts: list[VolumeMount] = Field([])
     volume_names: dict[str, str] = Field({}, description="Mount name to the volume's name on the engine.")
+
+    def announce_port(self) -> Self:
+        """A copy whose PORT is the one public port, unless somebody set PORT, or there is not exactly one."""
+        port = rules.port_to_announce(self.public_ports())
+        if port is None or "PORT" in self.variables or "PORT" in self.secret_keys:
+            return self
+        return self.model_copy(update={"variables": {**self.variables, "PORT": port}})
+
+    def listen_on(self, port: int) -> Self:
+        """A copy in which a service that named no port listens on a detected one; workers stay without."""
+        if self.ports or self.kind == "worker":
+            return self
+        return self.model_copy(update={"ports": [Port(port=port, public=True)]}).announce_port()
+
+
+def ports_for_kind(kind: Kind, settings: Settings) -> list[Port]:
+    """The ports of a service: those given, or where a static site is served."""
+    static = kind == "static" and not settings.ports
+    return [Port(port=rules.STATIC_PORT, public=True)] if static else settings.ports
+
+
+def kind_alias(value: object) -> object:
+    """The kind that other platforms' words mean, such as `webapp`."""
+    return _KIND_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 class ServiceFields(Settings):
     """What a service has when it is made."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     name: Name
     slug: Slug | None = Field(None, description="Made from the name when it is not given.")
     kind: Kind = Field("web", alias="type")
     source: Source = Field(alias="build_source")
     build: BuildOptions = BuildOptions()
-    volumes: list[VolumeMount] = []
-    variables: dict[VariableKey, Annotated[str, StringConstraints(max_length=65536), AfterValidator(_argument)]] = {}
+    volumes: Mounts = Field([])
+    variables: dict[VariableKey, Value] = Field({}, max_length=rules.MAX_VARIABLES)
+
+    _kind_alias = field_validator("kind", mode="before")(kind_alias)
+
+
+class ServiceChanges(Settings):
+    """What to change. A setting that is not given stays; one that is given is replaced as a whole."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    @field_validator("kind", mode="before")
-    @classmethod
-    def _kind_alias(cls, kind: object) -> object:
-        return _KIND_ALIASES.get(kind, kind) if isinstance(kind, str) else kind
+    version: int | None = Field(None, description="The version this change starts from; an older one is refused.")
+    name: Name | None = None
+    kind: Kind | None = Field(None, alias="type")
+    source: Source | None = Field(None, alias="build_source")
+    build: BuildOptions | None = None
+
+    _kind_alias = field_validator("kind", mode="before")(kind_alias)
+
+
+class ServiceOut(Settings):
+    """A service."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    project_id: str
+    environment_id: str
+    name: str
+    slug: str
+    kind: Kind
+    source: Source
+    build: BuildOptions
+    desired_state: Literal["running", "stopped"]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class ProjectFields(Strict):
+    """What a project has when it is made."""
+
+    name: Name
+    slug: Slug | None = Field(None, description="Made from the name when it is not given.")
+    description: str = Field("", max_length=500)
+
+
+class ProjectChanges(Strict):
+    """What to change; the rest stays."""
+
+    name: Name | None = None
+    description: str | None = Field(None, max_length=500)
+
+
+class ProjectOut(BaseModel):
+    """A project."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    slug: str
+    description: str
+    created_at: datetime
+
+
+class VariableFields(Strict):
+    """A variable. Without a value, the stored one stays; secret values are never read back."""
+
+    value: Value | None = Field(None, repr=False)
+    is_secret: bool = False
+    is_build_time: bool = Field(False, description="Also given to the build, as a build secret.")
+
+
+class NamedVariable(VariableFields):
+    """A variable and its key."""
+
+    key: VariableKey
+
+
+class Variables(Strict):
+    """All variables of a project or service: those that are not listed go."""
+
+    variables: list[NamedVariable] = Field(max_length=rules.MAX_VARIABLES)
+
+
+class VariableChanges(Strict):
+    """Variables to set, and keys to remove; the rest stays."""
+
+    variables: list[NamedVariable] = Field([], max_length=rules.MAX_VARIABLES)
+    removed: list[VariableKey] = Field([], max_length=rules.MAX_VARIABLES)
+
+
+class VariableOut(BaseModel):
+    """A variable; the value of a secret one is always null."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    key: str
+    value: str | None
+    is_secret: bool
+    is_build_time: bool
+    updated_at: datetime
+
+
+class Revealed(BaseModel):
+    """The value of one variable, on request."""
+
+    key: str
+    value: str
+
+
+class VolumeFields(Strict):
+    """A new volume (`name`), or one to attach again (`volume_id`), and where it is seen in the container."""
+
+    name: VolumeName | None = None
+    volume_id: Identifier | None = None
+    path: MountPath
+
+    @model_validator(mode="after")
+    def _new_or_old(self) -> Self:
+        if (self.name is None) == (self.volume_id is None):
+            raise ValueError("give a name for a new volume, or the volume_id of a detached one")
+        return self
+
+
+class VolumeOut(BaseModel):
+    """A volume. With no service it is detached: its data is kept until it is destroyed on purpose."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    project_id: str
+    service_id: str | None
+    name: str
+    path: str
+    created_at: datetime
+    detached_at: datetime | None
+    destroying_since: datetime | None
+
+
+class Confirmation(Strict):
+    """The name of what will be destroyed, typed by hand."""
+
+    confirm: str = Field(max_length=255)

@@ -1,6 +1,8 @@
-"""Why a source could not be fetched, in codes that scripts and the troubleshooting page know."""
+"""Why a source could not be fetched or sent, in codes that scripts and the troubleshooting page know."""
 
-from orca.errors import StepFailed
+from typing import ClassVar
+
+from orca.errors import OrcaError, StepFailed
 
 
 class GitHostUnknown(StepFailed):
@@ -73,3 +75,36 @@ class SourceTooLarge(StepFailed):
     """The repository is larger than this instance allows."""
 
     code = "source-too-large"
+
+
+class DiskReserveReached(OrcaError):
+    """Taking the upload would leave less free space than the instance keeps for itself."""
+
+    status: ClassVar[int] = 507
+    code = "disk-reserve-reached"
+
+    def __init__(self, free_bytes: int, reserve_bytes: int) -> None:
+        super().__init__(
+            f"there is no room for the upload: {free_bytes >> 20} MiB are free, {reserve_bytes >> 20} MiB must stay so",
+            hint="Free some disk space on the server, or lower ORC_DISK_RESERVE_MB.",
+        )
+
+
+class UploadTooSlow(OrcaError):
+    """The sender stopped sending, or needed far too long."""
+
+    status: ClassVar[int] = 408
+    code = "upload-too-slow"
+
+    def __init__(self) -> None:
+        super().__init__("the upload stopped arriving", hint="Check the connection and send it again.")
+
+
+class UploadCutOff(OrcaError):
+    """The sender went away in the middle."""
+
+    status: ClassVar[int] = 400
+    code = "upload-cut-off"
+
+    def __init__(self) -> None:
+        super().__init__("the upload was cut off", hint="Send it again.")

@@ -51,7 +51,8 @@ class Hook(TeamRow, Base):
 
     service_id: Mapped[str] = mapped_column(String(36), index=True)
     provider: Mapped[str] = mapped_column(String(16))
-    branch: Mapped[str] = mapped_column(String(255), default="")
+    branch: Mapped[str] = mapped_column(String(255))
+    """A branch, or a pattern such as `release/*`."""
     watch_paths: Mapped[list[str]]
 
 
@@ -64,6 +65,8 @@ class Push(TeamRow, Base):
     hook_id: Mapped[str] = mapped_column(String(36), index=True)
     delivery: Mapped[str] = mapped_column(String(128))
     commit: Mapped[str] = mapped_column(String(64), default="")
+    is_accepted: Mapped[bool] = mapped_column(default=False)
     decision: Mapped[str] = mapped_column(String(255))
+    """Why it was or was not deployed, in words."""
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]

@@ -1,0 +1,38 @@
+"""Everything that can be done to projects, services, variables and volumes: one function per verb, session first."""
+
+from orca.features.services.actions.freeze import apply_orca_file, freeze_config
+from orca.features.services.actions.projects import create_project, delete_project, update_project
+from orca.features.services.actions.services import create_service, delete_service, update_service
+from orca.features.services.actions.variables import (
+    delete_variables,
+    replace_variables,
+    reveal_variable,
+    set_variables,
+)
+from orca.features.services.actions.volumes import (
+    attach_volume,
+    detach_volume,
+    ensure_volumes,
+    finish_destruction,
+    request_destruction,
+)
+
+__all__ = [
+    "apply_orca_file",
+    "attach_volume",
+    "create_project",
+    "create_service",
+    "delete_project",
+    "delete_service",
+    "delete_variables",
+    "detach_volume",
+    "ensure_volumes",
+    "finish_destruction",
+    "freeze_config",
+    "replace_variables",
+    "request_destruction",
+    "reveal_variable",
+    "set_variables",
+    "update_project",
+    "update_service",
+]

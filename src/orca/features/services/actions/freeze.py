@@ -1,0 +1,40 @@
+"""Fixing what a release will run with, so that later edits cannot reach it."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.services.actions.services import settings_of
+from orca.features.services.actions.volumes import ensure_volumes
+from orca.features.services.models import Service
+from orca.features.services.orca_file import OrcaFile, merge
+from orca.features.services.queries import list_effective_variables, list_volumes, open_variables
+from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.kit.crypto import SecretBox
+from orca.web.guard import Scope
+
+
+async def freeze_config(session: AsyncSession, box: SecretBox, service: Service) -> tuple[FrozenConfig, dict[str, str]]:
+    """Today's configuration of a service, and its secret variables opened.
+
+    Variables of the project are overlaid by the service's own; PORT is added where there is exactly one public port.
+    """
+    variables = await list_effective_variables(session, service)
+    secrets = await open_variables(session, box, variables)
+    volumes = await list_volumes(session, Scope(service.team_id), service.id)
+    config = FrozenConfig.model_validate({
+        **settings_of(service).model_dump(mode="json"),
+        "kind": service.kind,
+        "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
+        "secret_keys": sorted(secrets),
+        "mounts": [{"name": each.name, "path": each.path} for each in volumes],
+        "volume_names": {each.name: each.engine_name for each in volumes},
+    })  # fmt: skip
+    return config.announce_port(), secrets
+
+
+async def apply_orca_file(
+    session: AsyncSession, service: Service, config: FrozenConfig, build: BuildOptions, file: OrcaFile
+) -> tuple[FrozenConfig, BuildOptions]:
+    """What `orca.yaml` says wins, for this deployment; volumes it names for the first time are made."""
+    merged, merged_build = merge(config, build, file)
+    names = await ensure_volumes(session, service, merged.mounts)
+    return merged.model_copy(update={"volume_names": names}), merged_build

@@ -1,0 +1,168 @@
+"""Making, changing and deleting services."""
+
+from typing import Any, cast
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import BadInput, Conflict
+from orca.events import Fact, record, subscribe
+from orca.features.services.actions.projects import FIRST_ENVIRONMENT
+from orca.features.services.actions.variables import delete_variables
+from orca.features.services.actions.volumes import add_volumes, detach_all
+from orca.features.services.models import Environment, Project, Service, Variable
+from orca.features.services.queries import get_service
+from orca.features.services.rules import Kind, choose_slug
+from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
+from orca.features.sources.queries import find_git_credential, find_registry_credential, find_upload
+from orca.features.sources.schemas import DirectorySource, GitSource, Source
+from orca.web.guard import Scope
+
+_SETTINGS = tuple(Settings.model_fields)
+
+
+async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
+    """A service in the project's production environment. Raises Conflict (slug taken) and BadInput."""
+    fields.check_kind(fields.kind)
+    await _check_source(session, scope, fields.source, service_id=None)
+    environment = (await session.scalars(select(Environment).where(
+        Environment.project_id == project.id, Environment.slug == FIRST_ENVIRONMENT
+    ))).one()  # fmt: skip
+    slug = await _free_slug(session, environment, fields)
+    service = Service(
+        team_id=scope.team_id, project_id=project.id, environment_id=environment.id, name=fields.name, slug=slug,
+        kind=fields.kind, source=fields.source.model_dump(mode="json"), build=fields.build.model_dump(mode="json"),
+        **fields.model_dump(mode="json", include=set(_SETTINGS)),
+    )  # fmt: skip
+    service.ports = [port.model_dump(mode="json") for port in ports_for_kind(fields.kind, fields)]
+    session.add(service)
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise _slug_taken(slug) from None
+    for key, value in fields.variables.items():
+        session.add(Variable(team_id=scope.team_id, service_id=service.id, key=key, value=value))
+    payload = {"name": service.name, "slug": slug, "kind": service.kind, "project_id": project.id}
+    await record(session, Fact("ServiceCreated", scope.team_id, "service", service.id, payload))
+    await add_volumes(session, service, fields.volumes)
+    return service
+
+
+async def _free_slug(session: AsyncSession, environment: Environment, fields: ServiceFields) -> str:
+    living = select(Service.slug).where(Service.environment_id == environment.id, Service.deleted_at.is_(None))
+    taken = set((await session.scalars(living)).all())
+    if fields.slug in taken:
+        raise _slug_taken(fields.slug)
+    return fields.slug or choose_slug(fields.name, taken, otherwise=fields.kind)
+
+
+def _slug_taken(slug: str) -> Conflict:
+    return Conflict(
+        f"there is already a service with the slug “{slug}” in this project",
+        hint="Choose another slug, or leave it out.",
+    )
+
+
+async def update_service(session: AsyncSession, scope: Scope, service_id: str, changes: ServiceChanges) -> Service:
+    """Change settings; they take effect with the next deployment. Raises Conflict for a version that is not current."""
+    service = await get_service(session, scope, service_id, lock=True)
+    if changes.version is not None and changes.version != service.version:
+        raise Conflict(
+            f"the service was changed meanwhile: it is at version {service.version}, not {changes.version}",
+            hint="Load it again and repeat your change.",
+        )
+    if changes.source is not None:
+        await _check_source(session, scope, changes.source, service_id=service.id)
+    changed = _find_changes(service, changes)
+    if not changed:
+        return service
+    for column, value in changed.items():
+        setattr(service, column, value)
+    _check_result(service)
+    service.version += 1
+    service.updated_at = now()
+    payload = {"slug": service.slug, "fields": sorted(changed), "version": service.version}
+    await record(session, Fact("ServiceUpdated", scope.team_id, "service", service.id, payload))
+    return service
+
+
+def _find_changes(service: Service, changes: ServiceChanges) -> dict[str, Any]:
+    """Columns whose value would be another one. What was given as null was not given."""
+    given = changes.model_dump(mode="json", include=changes.model_fields_set - {"version"}, exclude={"version"})
+    return {name: value for name, value in given.items() if value is not None and value != getattr(service, name)}
+
+
+def _check_result(service: Service) -> None:
+    """What the service is now must make sense as a whole."""
+    settings = settings_of(service)
+    kind = cast("Kind", service.kind)
+    settings.check_kind(kind)
+    service.ports = [port.model_dump(mode="json") for port in ports_for_kind(kind, settings)]
+
+
+def settings_of(service: Service) -> Settings:
+    """The settings of a service as a model."""
+    return Settings.model_validate({name: getattr(service, name) for name in _SETTINGS})
+
+
+async def delete_service(session: AsyncSession, scope: Scope, service_id: str, confirm: str | None) -> None:
+    """Delete a service, its variables and their secrets. Its volumes are detached and kept.
+
+    What runs of it is removed by those who hear of `ServiceDeleted`. Raises BadInput without its slug as `confirm`.
+    """
+    service = await get_service(session, scope, service_id, lock=True)
+    if confirm != service.slug:
+        raise BadInput(
+            f"to delete the service, confirm with its slug: “{service.slug}”",
+            hint=f"Repeat the request with ?confirm={service.slug}. Volumes are kept.",
+            fields={"confirm": "is not the slug of the service"},
+        )
+    volumes = await detach_all(session, service)
+    await delete_variables(session, ("service", service.id))
+    service.deleted_at = service.updated_at = now()
+    payload = {"name": service.name, "slug": service.slug, "project_id": service.project_id, "kept_volumes": volumes}
+    await record(session, Fact("ServiceDeleted", scope.team_id, "service", service.id, payload))
+
+
+async def _check_source(session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None) -> None:
+    """Whatever a source names by id must be the team's own; a foreign id answers like one that does not exist."""
+    found: object
+    if isinstance(source, DirectorySource):
+        field, named = "source.upload_id", source.upload_id
+        found = named and service_id and await find_upload(session, scope, service_id, named)
+    else:
+        field, named = "source.credential_id", source.credential_id
+        find = find_git_credential if isinstance(source, GitSource) else find_registry_credential
+        found = named and await find(session, scope, named)
+    if named is not None and not found:
+        raise BadInput(f"{field}: there is nothing with this id", fields={field: "is not known"})
+
+
+async def _refuse_while_used(session: AsyncSession, fact: Fact) -> None:
+    """A credential that a service fetches with stays: raising here undoes its deletion."""
+    query = select(Service.slug).where(
+        Service.team_id == fact.team_id,
+        Service.deleted_at.is_(None),
+        Service.source["credential_id"].as_string() == fact.object_id,
+    )
+    users = (await session.scalars(query.order_by(Service.slug))).all()
+    if users:
+        raise Conflict(
+            f"the credential is used by: {', '.join(users)}",
+            hint="Give these services another credential first.",
+            blockers=[f"service {slug}" for slug in users],
+        )
+
+
+async def _take_upload(session: AsyncSession, fact: Fact) -> None:
+    """A directory service deploys what was sent last."""
+    service = await session.get(Service, fact.object_id)
+    if service is not None and service.source["type"] == "directory":
+        service.source = {**service.source, "upload_id": fact.payload["upload_id"]}
+
+
+subscribe("GitCredentialDeleted", _refuse_while_used)
+subscribe("RegistryCredentialDeleted", _refuse_while_used)
+subscribe("UploadReceived", _take_upload)

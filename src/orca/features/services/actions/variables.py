@@ -1,0 +1,122 @@
+"""Setting, removing and revealing the variables of projects and services."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import BadInput
+from orca.events import Fact, record
+from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.secrets.queries import open_secret
+from orca.features.services.models import Variable
+from orca.features.services.queries import get_variable, list_variables
+from orca.features.services.rules import MAX_VARIABLES, VALUE, VARIABLE, OwnerType
+from orca.features.services.schemas import NamedVariable
+from orca.kit.crypto import SecretBox
+from orca.web.guard import Scope
+
+Owner = tuple[OwnerType, str]
+"""What variables belong to: a project or a service that the caller looked up in its scope."""
+
+
+async def set_variables(
+    session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
+) -> list[Variable]:
+    """Set these and leave the rest; gives the rows that were set. One without a value keeps the stored one."""
+    _check_keys_differ(given)
+    stored = {each.key: each for each in await list_variables(session, *owner)}
+    if len({*stored, *(each.key for each in given)}) > MAX_VARIABLES:
+        raise BadInput(f"there can be at most {MAX_VARIABLES} variables", hint="Keep configuration files in a volume.")
+    rows = [await _set(session, box, scope, owner, each, stored.get(each.key)) for each in given]
+    if given:
+        await _record(session, scope, owner, changed=[each.key for each in given])
+    return rows
+
+
+async def replace_variables(
+    session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
+) -> Sequence[Variable]:
+    """Make these all there is."""
+    kept = {each.key for each in given}
+    gone = [each.key for each in await list_variables(session, *owner) if each.key not in kept]
+    await remove_variables(session, scope, owner, gone)
+    await set_variables(session, box, scope, owner, given)
+    return await list_variables(session, *owner)
+
+
+async def remove_variables(session: AsyncSession, scope: Scope, owner: Owner, keys: Collection[str]) -> None:
+    """Remove variables; a key that is not there is no error."""
+    removed = [each for each in await list_variables(session, *owner) if each.key in keys]
+    for variable in removed:
+        await delete_secrets(session, (VARIABLE, variable.id))
+        await session.delete(variable)
+    await session.flush()
+    if removed:
+        await _record(session, scope, owner, removed=[each.key for each in removed])
+
+
+async def delete_variables(session: AsyncSession, owner: Owner) -> None:
+    """Forget all variables of an owner that is being deleted, secret values first."""
+    variables = await list_variables(session, *owner)
+    for variable in variables:
+        if variable.is_secret:
+            await delete_secrets(session, (VARIABLE, variable.id))
+    await session.execute(delete(Variable).where(Variable.id.in_([each.id for each in variables])))
+
+
+async def reveal_variable(session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, key: str) -> str:
+    """The value of a variable, secret or not; that somebody looked is recorded."""
+    owner_type, owner_id = owner
+    variable = await get_variable(session, owner_type, owner_id, key)
+    if variable.is_secret:
+        value = await open_secret(session, box, (VARIABLE, variable.id), VALUE)
+    else:
+        value = variable.value
+    await record(session, Fact("VariableRevealed", scope.team_id, owner_type, owner_id, {"key": key}))
+    return value or ""
+
+
+async def _set(
+    session: AsyncSession,
+    box: SecretBox,
+    scope: Scope,
+    owner: Owner,
+    given: NamedVariable,
+    row: Variable | None,
+) -> Variable:
+    owner_type, owner_id = owner
+    value = given.value
+    if value is None and (row is None or (row.is_secret and not given.is_secret)):
+        raise BadInput(f"{given.key} needs a value", fields={given.key: "give a value"})
+    if value is None and row is not None and not row.is_secret:
+        value = row.value
+    if row is None:
+        row = Variable(team_id=scope.team_id, key=given.key)
+        row.project_id, row.service_id = (owner_id, None) if owner_type == "project" else (None, owner_id)
+        session.add(row)
+    row.value = None if given.is_secret else value
+    row.is_secret, row.is_build_time, row.updated_at = given.is_secret, given.is_build_time, now()
+    await session.flush()
+    if not given.is_secret:
+        await delete_secrets(session, (VARIABLE, row.id))
+    elif value is not None:
+        await put_secret(session, box, team_id=scope.team_id, owner=(VARIABLE, row.id), name=VALUE, value=value)
+    return row
+
+
+def _check_keys_differ(given: Sequence[NamedVariable]) -> None:
+    seen: set[str] = set()
+    for each in given:
+        if each.key in seen:
+            raise BadInput(f"{each.key} is given twice", fields={each.key: "is given twice"})
+        seen.add(each.key)
+
+
+async def _record(
+    session: AsyncSession, scope: Scope, owner: Owner, *, changed: Sequence[str] = (), removed: Sequence[str] = ()
+) -> None:
+    """Names only: what they hold is nobody's news."""
+    payload = {"set": sorted(changed), "removed": sorted(removed)}
+    await record(session, Fact("VariablesChanged", scope.team_id, *owner, payload))

@@ -1,0 +1,154 @@
+"""Attaching, detaching and, only on a separate wish, destroying volumes."""
+
+from collections.abc import Iterable
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import BadInput, Conflict, NotFound
+from orca.events import Fact, record
+from orca.features.services.models import Service, Volume
+from orca.features.services.queries import find_volume, get_service, list_volumes
+from orca.features.services.schemas import VolumeFields, VolumeMount
+from orca.resources import TaskQueue
+from orca.web.guard import Scope
+
+DESTROY_VOLUME = "DestroyVolume"
+MAX_VOLUMES = 20
+
+
+async def attach_volume(session: AsyncSession, scope: Scope, service_id: str, fields: VolumeFields) -> Volume:
+    """A new volume for a service, or a detached one of the same project; mounted from the next deployment on."""
+    service = await get_service(session, scope, service_id, lock=True)
+    volume = None if fields.volume_id is None else await _detached(session, scope, service, fields.volume_id)
+    mount = VolumeMount(name=volume.name if volume else str(fields.name), path=fields.path)
+    await _check_free(session, scope, service, mount)
+    if volume is None:
+        volume = _new_volume(service, mount)
+        session.add(volume)
+    else:
+        volume.service_id, volume.path, volume.detached_at = service.id, mount.path, None
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise _path_taken(mount.path) from None
+    await _record(session, "VolumeAttached", volume)
+    return volume
+
+
+async def add_volumes(session: AsyncSession, service: Service, mounts: Iterable[VolumeMount]) -> None:
+    """The volumes of a service that was just made."""
+    for mount in mounts:
+        volume = _new_volume(service, mount)
+        session.add(volume)
+        await session.flush()
+        await _record(session, "VolumeAttached", volume)
+
+
+async def ensure_volumes(session: AsyncSession, service: Service, mounts: Iterable[VolumeMount]) -> dict[str, str]:
+    """Mount name -> volume name on the engine; those that `orca.yaml` names for the first time are made."""
+    attached = {each.name: each for each in await list_volumes(session, Scope(service.team_id), service.id)}
+    names: dict[str, str] = {}
+    for mount in mounts:
+        volume = attached.get(mount.name)
+        if volume is None:
+            await _check_free(session, Scope(service.team_id), service, mount)
+            volume = _new_volume(service, mount)
+            session.add(volume)
+            await session.flush()
+            await _record(session, "VolumeAttached", volume)
+        names[mount.name] = volume.engine_name
+    return names
+
+
+async def detach_volume(session: AsyncSession, scope: Scope, service_id: str, volume_id: str) -> None:
+    """Take a volume off a service from its next deployment on. Its data stays."""
+    service = await get_service(session, scope, service_id, lock=True)
+    volume = await find_volume(session, scope, volume_id)
+    if volume is None or volume.service_id != service.id:
+        raise NotFound("this service has no volume with this id")
+    volume.service_id, volume.detached_at = None, now()
+    await _record(session, "VolumeDetached", volume, service_id=service.id)
+
+
+async def detach_all(session: AsyncSession, service: Service) -> list[str]:
+    """Keep the volumes of a service that is being deleted; gives their names."""
+    volumes = await list_volumes(session, Scope(service.team_id), service.id)
+    for volume in volumes:
+        volume.service_id, volume.detached_at = None, now()
+        await _record(session, "VolumeDetached", volume, service_id=service.id)
+    return [each.name for each in volumes]
+
+
+async def request_destruction(
+    session: AsyncSession, tasks: TaskQueue, scope: Scope, volume_id: str, confirm: str
+) -> Volume:
+    """Queue the destruction of a detached volume and its data. Raises Conflict while a service has it."""
+    volume = await find_volume(session, scope, volume_id)
+    if volume is None:
+        raise NotFound("there is no volume with this id")
+    if volume.service_id is not None:
+        raise Conflict("the volume is attached to a service", hint="Detach it, deploy the service, then destroy it.")
+    if confirm != volume.name:
+        raise BadInput(
+            f"to destroy the volume and its data, confirm with its name: “{volume.name}”",
+            fields={"confirm": "is not the name of the volume"},
+        )
+    if volume.destroying_since is None:
+        volume.destroying_since = now()
+        await tasks.enqueue(session, DESTROY_VOLUME, target=volume.id, payload={"volume_id": volume.id})
+        await _record(session, "VolumeDestructionRequested", volume)
+    return volume
+
+
+async def finish_destruction(session: AsyncSession, volume_id: str, failure: str | None) -> None:
+    """What became of it: the row goes with the data, or both stay and the reason is recorded."""
+    volume = await session.get(Volume, volume_id)
+    if volume is None:
+        return
+    if failure is None:
+        await _record(session, "VolumeDestroyed", volume)
+        await session.delete(volume)
+        return
+    volume.destroying_since = None
+    payload = {"name": volume.name, "reason": failure}
+    await record(
+        session, Fact("VolumeDestructionFailed", volume.team_id, "volume", volume.id, payload, outcome="failed")
+    )
+
+
+def _new_volume(service: Service, mount: VolumeMount) -> Volume:
+    return Volume(
+        team_id=service.team_id, project_id=service.project_id, service_id=service.id, name=mount.name, path=mount.path
+    )
+
+
+async def _detached(session: AsyncSession, scope: Scope, service: Service, volume_id: str) -> Volume:
+    volume = await find_volume(session, scope, volume_id)
+    if volume is None or volume.project_id != service.project_id:
+        raise BadInput("volume_id: there is no such volume in this project", fields={"volume_id": "is not known"})
+    if volume.service_id is not None:
+        raise Conflict("the volume is attached to a service", hint="Detach it there first.")
+    if volume.destroying_since is not None:
+        raise Conflict("the volume is being destroyed")
+    return volume
+
+
+async def _check_free(session: AsyncSession, scope: Scope, service: Service, mount: VolumeMount) -> None:
+    attached = await list_volumes(session, scope, service.id)
+    if len(attached) >= MAX_VOLUMES:
+        raise BadInput(f"a service can have at most {MAX_VOLUMES} volumes")
+    if any(each.name == mount.name for each in attached):
+        raise Conflict(f"the service already has a volume called “{mount.name}”", hint="Choose another name.")
+    if any(each.path == mount.path for each in attached):
+        raise _path_taken(mount.path)
+
+
+def _path_taken(path: str) -> Conflict:
+    return Conflict(f"another volume of the service is at {path}", hint="Choose another path.")
+
+
+async def _record(session: AsyncSession, fact_type: str, volume: Volume, *, service_id: str | None = None) -> None:
+    payload = {"name": volume.name, "path": volume.path, "service_id": service_id or volume.service_id}
+    await record(session, Fact(fact_type, volume.team_id, "volume", volume.id, payload))

@@ -1,0 +1,253 @@
+"""`orca.yaml`: a service described in its own repository. Reading it with good error messages, merging, writing one."""
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, WithJsonSchema, field_validator
+
+from orca.errors import BadInput
+from orca.features.services import rules
+from orca.features.services.rules import Kind
+from orca.features.services.schemas import (
+    BuildOptions,
+    FrozenConfig,
+    HealthCheck,
+    Limits,
+    Mounts,
+    Port,
+    Settings,
+    Value,
+    VariableKey,
+    VolumeMount,
+    kind_alias,
+    ports_for_kind,
+)
+from orca.kit.fields import Name
+from orca.kit.yaml import BadYaml, Document, Mark, YamlPath, read_yaml
+from orca.sdk.builders import Detection
+
+FILE_NAME = "orca.yaml"
+_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_PARTS: Mapping[str, type[BaseModel]] = {
+    "build": BuildOptions, "ports": Port, "health": HealthCheck, "resources": Limits, "volumes": VolumeMount,
+}  # fmt: skip
+
+Hostname = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
+        max_length=253,
+    ),
+]
+PlainValue = Annotated[Value, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+
+
+class OrcaFile(Settings):
+    """What a repository says about its service. Each key that is there wins over the stored setting."""
+
+    name: Name | None = Field(None, description="The name of a service that is made from this file.")
+    kind: Kind | None = Field(None, description="`web` answers requests, `worker` does not, `static` is files only.")
+    build: BuildOptions = Field(BuildOptions(), description="How the image is made.")
+    variables: dict[VariableKey, PlainValue] = Field(
+        {}, max_length=rules.MAX_VARIABLES, description="Plain variables. A stored secret of the same name stays."
+    )
+    volumes: Mounts = Field([], description="Data that outlives containers; made when they are first named.")
+    domains: list[Hostname] = Field([], max_length=50, description="Hostnames the service answers to.")
+
+    _kind_alias = field_validator("kind", mode="before")(kind_alias)
+
+
+def orca_file_schema() -> dict[str, Any]:
+    """The JSON Schema of `orca.yaml`, for editors."""
+    return {"$schema": _SCHEMA_DIALECT, **OrcaFile.model_json_schema(), "title": FILE_NAME}
+
+
+def parse_orca_file(content: str | bytes) -> OrcaFile:
+    """Read and check the file. Raises BadInput with `fields` (key -> message with its place), `line`, `column`."""
+    try:
+        document = read_yaml(content)
+    except BadYaml as error:
+        raise _refuse([(error.mark, (), error.problem)]) from None
+    if document.value is None:
+        return OrcaFile()
+    if not isinstance(document.value, dict):
+        raise _refuse([(Mark(1, 1), (), "a mapping of keys to values is expected, such as `kind: web`")])
+    problems = _validate(document)
+    if isinstance(problems, OrcaFile):
+        return problems
+    if _take_as_text(document, problems):
+        problems = _validate(document)
+        if isinstance(problems, OrcaFile):
+            return problems
+    raise _refuse([_place(document, problem) for problem in problems])
+
+
+def _validate(document: Document) -> "OrcaFile | list[Any]":
+    """The file, or pydantic's errors. Strict: a number in quotes is no number."""
+    try:
+        return OrcaFile.model_validate_json(json.dumps(document.value), strict=True)
+    except ValidationError as error:
+        return list(error.errors(include_url=False, include_context=False, include_input=False))
+
+
+def _take_as_text(document: Document, problems: Sequence[Any]) -> bool:
+    """Where text is expected, `8080`, `1.10` and `true` mean what is written; True if anything was changed."""
+    changed = False
+    for problem in problems:
+        path: YamlPath = problem["loc"]
+        if problem["type"] == "string_type" and path in document.texts and _value_at(document, path) is not None:
+            _value_at(document, path[:-1])[path[-1]] = document.texts[path]
+            changed = True
+    return changed
+
+
+def _value_at(document: Document, path: YamlPath) -> Any:
+    value = document.value
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _place(document: Document, problem: Any) -> tuple[Mark, YamlPath, str]:
+    is_key = problem["type"] == "extra_forbidden" or problem["loc"][-1:] == ("[key]",)
+    path: YamlPath = problem["loc"][:-1] if problem["loc"][-1:] == ("[key]",) else problem["loc"]
+    return document.locate(path, key=is_key), path, _explain(document, problem, path)
+
+
+def _explain(document: Document, problem: Any, path: YamlPath) -> str:
+    kind, text = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return f"unknown key{_suggest(path)}"
+    if kind == "string_type" and path in document.texts:
+        return 'has no value; write "" for an empty text'
+    if kind == "list_type" and path in document.texts:
+        return f"must be a list, such as [{json.dumps(document.texts[path].split(' ')[0], ensure_ascii=False)}]"
+    plain = {
+        "string_type": "must be text", "int_type": "must be a whole number", "int_from_float": "must be a whole number",
+        "float_type": "must be a number", "bool_type": "must be true or false", "list_type": "must be a list",
+        "dict_type": "must be a mapping of keys to values", "model_type": "must be a mapping of keys to values",
+        "missing": "is missing",
+    }  # fmt: skip
+    return plain.get(kind) or text.replace("Input should", "must").replace("String should", "must")
+
+
+def _suggest(path: YamlPath) -> str:
+    """A hint at the key that was meant, or at all there are."""
+    model = OrcaFile if len(path) == 1 else _PARTS.get(str(path[0]))
+    known = sorted(model.model_fields) if model else []
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return f"; did you mean “{near[0]}”?" if near else f"; known here: {', '.join(known)}" if known else ""
+
+
+def _refuse(problems: Sequence[tuple[Mark, YamlPath, str]]) -> BadInput:
+    ordered = sorted(problems, key=lambda each: (each[0].line, each[0].column))
+    fields = {_dotted(path): f"{mark}: {message}" for mark, path, message in ordered}
+    mark, path, message = ordered[0]
+    more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
+    name = f"{_dotted(path)}: " if path else ""
+    return BadInput(
+        f"{FILE_NAME}, {mark}: {name}{message}{more}",
+        hint=f"Correct {FILE_NAME} in the repository; docs/orca-yaml.md lists all keys.",
+        fields=fields, line=mark.line, column=mark.column,
+    )  # fmt: skip
+
+
+def _dotted(path: YamlPath) -> str:
+    return ".".join(str(step) for step in path) or FILE_NAME
+
+
+def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[FrozenConfig, BuildOptions]:
+    """Stored settings with what the file says on top. Raises BadInput where the result makes no sense.
+
+    Settings are replaced key by key (`health` as a whole, `build` by its parts), variables are overlaid except where
+    a secret of that name is stored, volumes are added. New volumes have no engine name yet: see `apply_orca_file`.
+    """
+    given = file.model_fields_set
+    settings = {name: getattr(file, name) for name in Settings.model_fields if name in given}
+    kind = file.kind or config.kind
+    merged = config.model_copy(update={
+        **settings,
+        "kind": kind,
+        "mounts": _merge_mounts(config.mounts, file.volumes),
+        "variables": {**_without_announced_port(config), **_not_secret(config, file.variables)},
+    })  # fmt: skip
+    merged.check_kind(kind)
+    merged = merged.model_copy(update={"ports": ports_for_kind(kind, merged)}).announce_port()
+    parts = {name: getattr(file.build, name) for name in file.build.model_fields_set}
+    return merged, build.model_copy(update=parts if "build" in given else {})
+
+
+def _merge_mounts(stored: Sequence[VolumeMount], named: Sequence[VolumeMount]) -> list[VolumeMount]:
+    mounts = list({each.name: each for each in (*stored, *named)}.values())
+    if problem := rules.find_mount_problems((each.name, each.path) for each in mounts):
+        raise BadInput(f"{FILE_NAME}: volumes: {problem}", fields={"volumes": problem})
+    return mounts
+
+
+def _not_secret(config: FrozenConfig, variables: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in variables.items() if key not in config.secret_keys}
+
+
+def _without_announced_port(config: FrozenConfig) -> dict[str, str]:
+    """The variables without a PORT that only repeats the public port: the file may name another port."""
+    announced = rules.port_to_announce(config.public_ports())
+    return {key: value for key, value in config.variables.items() if (key, value) != ("PORT", announced)}
+
+
+def render_orca_file(name: str, detected: Detection | None, *, schema_url: str = "") -> str:
+    """A commented `orca.yaml` for a source tree. Lines that begin with `#` and no space are examples to uncomment."""
+    kind = detected.service_kind if detected else "web"
+    lines = [f"# yaml-language-server: $schema={schema_url}"] if schema_url else []
+    lines += [
+        "# How Orca builds and runs this service. What is written here wins over the settings in the panel.",
+        f"name: {json.dumps(name, ensure_ascii=False)}",
+        f"kind: {kind}  # web answers requests, worker does not, static is files only",
+        "",
+        *_render_build(detected),
+        "",
+        *_render_ports(kind, detected),
+        *_EXAMPLES,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _render_build(detected: Detection | None) -> list[str]:
+    if detected is None:
+        return ["build:", "  builder: auto  # the Dockerfile if there is one, else the template that fits"]
+    summary = " ".join(detected.summary.split())
+    return [f"# Found: {summary}", "build:", f"  builder: {detected.builder}", "  #dockerfile: Dockerfile"]
+
+
+def _render_ports(kind: str, detected: Detection | None) -> list[str]:
+    if kind == "worker":
+        return []
+    port = (detected.port if detected else None) or rules.STATIC_PORT
+    given = detected is not None and detected.port is not None
+    mark = "" if given else "#"
+    return [
+        "# Where the process listens; it is told through PORT. Public ports get hostnames.",
+        f"{mark}ports:",
+        f"{mark}  - {{name: http, port: {port}, public: true}}",
+        "",
+    ]
+
+
+_EXAMPLES = (
+    "# When a new release may get traffic.",
+    "#health: {type: http, path: /, start_period: 60}",
+    "",
+    "# Plain variables only; secrets belong into the panel or `orc env set --secret`.",
+    "#variables:",
+    "#  LOG_LEVEL: info",
+    "",
+    "# Run once before traffic moves.",
+    '#release_command: ["python", "manage.py", "migrate"]',
+    "",
+    "#replicas: 1",
+    "#resources: {cpus: 1, memory_mb: 512}",
+    "#volumes:",
+    "#  - {name: data, path: /data}",
+    "#domains: [www.example.org]",
+)

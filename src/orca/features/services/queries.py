@@ -1,0 +1,159 @@
+"""Reads of projects, services, their variables and volumes. What is deleted is found by `find_x` only."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import TeamRow
+from orca.errors import NotFound
+from orca.features.secrets.queries import open_secrets_of
+from orca.features.services.models import Project, Service, Variable, Volume
+from orca.features.services.rules import VALUE, VARIABLE, OwnerType
+from orca.kit.crypto import SecretBox
+from orca.kit.pagination import Page, cut_page
+from orca.web.guard import Scope, tenant_resolver
+
+Named = TypeVar("Named", bound=TeamRow)
+
+
+async def find_project(session: AsyncSession, project_id: str) -> Project | None:
+    """A project of any team, deleted ones too: for tasks."""
+    return await session.get(Project, project_id)
+
+
+async def get_project(session: AsyncSession, scope: Scope, project_id: str, *, lock: bool = False) -> Project:
+    """A project of the team; `lock` keeps others from changing it until the transaction ends."""
+    query = select(Project).where(
+        Project.id == project_id, Project.team_id == scope.team_id, Project.deleted_at.is_(None)
+    )
+    project = await session.scalar(query.with_for_update() if lock else query)
+    if project is None:
+        raise NotFound("there is no project with this id")
+    return project
+
+
+async def list_projects(
+    session: AsyncSession, scope: Scope, *, limit: int = 50, cursor: str | None = None
+) -> Page[Project]:
+    """The team's projects, newest first."""
+    query = select(Project).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    return await _page(session, query, Project, limit, cursor)
+
+
+@tenant_resolver("project_id")
+async def find_project_team(session: AsyncSession, project_id: str) -> str | None:
+    """Whose project it is."""
+    query = select(Project.team_id).where(Project.id == project_id, Project.deleted_at.is_(None))
+    return await session.scalar(query)
+
+
+async def find_service(session: AsyncSession, service_id: str) -> Service | None:
+    """A service of any team, deleted ones too: for tasks."""
+    return await session.get(Service, service_id)
+
+
+async def get_service(session: AsyncSession, scope: Scope, service_id: str, *, lock: bool = False) -> Service:
+    """A service of the team; `lock` keeps others from changing it until the transaction ends."""
+    query = select(Service).where(
+        Service.id == service_id, Service.team_id == scope.team_id, Service.deleted_at.is_(None)
+    )
+    service = await session.scalar(query.with_for_update() if lock else query)
+    if service is None:
+        raise NotFound("there is no service with this id")
+    return service
+
+
+async def list_services(
+    session: AsyncSession, scope: Scope, project_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Service]:
+    """The services of a project, newest first."""
+    query = select(Service).where(
+        Service.team_id == scope.team_id, Service.project_id == project_id, Service.deleted_at.is_(None)
+    )
+    return await _page(session, query, Service, limit, cursor)
+
+
+@tenant_resolver("service_id")
+async def find_service_team(session: AsyncSession, service_id: str) -> str | None:
+    """Whose service it is."""
+    query = select(Service.team_id).where(Service.id == service_id, Service.deleted_at.is_(None))
+    return await session.scalar(query)
+
+
+async def list_variables(session: AsyncSession, owner_type: OwnerType, owner_id: str) -> Sequence[Variable]:
+    """All variables of a project or service by key; `rules.MAX_VARIABLES` bounds them. The caller checked the owner."""
+    return (await session.scalars(owned_variables(owner_type, owner_id).order_by(Variable.key))).all()
+
+
+def owned_variables(owner_type: OwnerType, owner_id: str) -> Select[Variable]:
+    """The query for the variables of a project or service."""
+    column = Variable.project_id if owner_type == "project" else Variable.service_id
+    return select(Variable).where(column == owner_id)
+
+
+async def get_variable(session: AsyncSession, owner_type: OwnerType, owner_id: str, key: str) -> Variable:
+    """One variable. The caller checked the owner."""
+    variable = await session.scalar(owned_variables(owner_type, owner_id).where(Variable.key == key))
+    if variable is None:
+        raise NotFound("there is no variable with this name")
+    return variable
+
+
+async def list_effective_variables(session: AsyncSession, service: Service) -> list[Variable]:
+    """What a service gets: the variables of its project, overlaid by its own, by key."""
+    chosen = {each.key: each for each in await list_variables(session, "project", service.project_id)}
+    chosen |= {each.key: each for each in await list_variables(session, "service", service.id)}
+    return [chosen[key] for key in sorted(chosen)]
+
+
+async def open_variables(session: AsyncSession, box: SecretBox, variables: Sequence[Variable]) -> dict[str, str]:
+    """The values of the secret ones among these, by key. Raises SecretUnreadable."""
+    secret = [each for each in variables if each.is_secret]
+    opened = await open_secrets_of(session, box, VARIABLE, [each.id for each in secret], VALUE)
+    return {each.key: opened[each.id] for each in secret if each.id in opened}
+
+
+async def list_build_variables(session: AsyncSession, box: SecretBox, service: Service) -> dict[str, str]:
+    """What the build of a service gets, with values: its variables that are marked for build time."""
+    variables = [each for each in await list_effective_variables(session, service) if each.is_build_time]
+    plain = {each.key: each.value or "" for each in variables if not each.is_secret}
+    return plain | await open_variables(session, box, variables)
+
+
+async def list_volumes(session: AsyncSession, scope: Scope, service_id: str) -> Sequence[Volume]:
+    """The volumes attached to a service, by name."""
+    query = select(Volume).where(Volume.team_id == scope.team_id, Volume.service_id == service_id)
+    return (await session.scalars(query.order_by(Volume.name))).all()
+
+
+async def list_project_volumes(
+    session: AsyncSession, scope: Scope, project_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Volume]:
+    """All volumes of a project, detached ones too, newest first."""
+    query = select(Volume).where(Volume.team_id == scope.team_id, Volume.project_id == project_id)
+    return await _page(session, query, Volume, limit, cursor)
+
+
+async def find_volume(session: AsyncSession, scope: Scope, volume_id: str) -> Volume | None:
+    """A volume of the team, or None."""
+    return await session.scalar(
+        select(Volume).where(Volume.id == volume_id, Volume.team_id == scope.team_id).with_for_update()
+    )
+
+
+@tenant_resolver("volume_id")
+async def find_volume_team(session: AsyncSession, volume_id: str) -> str | None:
+    """Whose volume it is."""
+    return await session.scalar(select(Volume.team_id).where(Volume.id == volume_id))
+
+
+async def _page(
+    session: AsyncSession, query: Select[Named], table: type[Named], limit: int, cursor: str | None
+) -> Page[Named]:
+    if cursor is not None:
+        query = query.where(table.id < cursor)
+    rows = await session.scalars(query.order_by(table.id.desc()).limit(limit + 1))
+    items, next_cursor = cut_page(list(rows), limit)
+    return Page[Named].model_construct(items=items, next_cursor=next_cursor)

@@ -1,0 +1,88 @@
+"""What a project or service may be called, and what each kind of service needs."""
+
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from orca.kit.ids import slugify
+
+Kind = Literal["web", "worker", "static"]
+OwnerType = Literal["project", "service"]
+"""What a variable belongs to."""
+VARIABLE, VALUE = "variable", "value"
+"""The place of a secret variable among the secrets."""
+STATIC_PORT = 8080
+"""Where the file server that the static template builds in listens."""
+MAX_VARIABLES = 500
+MAX_VALUE_BYTES = 65_536
+_SLUG_LIMIT = 40
+_FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
+
+
+def choose_slug(name: str, taken: Collection[str], *, otherwise: str) -> str:
+    """`Café Menu` -> `cafe-menu`, or `cafe-menu-2` when that is taken; `otherwise` where no letter is left."""
+    plain = unicodedata.normalize("NFKD", name)
+    base = slugify("".join(each for each in plain if not unicodedata.combining(each))) or otherwise
+    candidate, number = base, 1
+    while candidate in taken:
+        number += 1
+        ending = f"-{number}"
+        candidate = base[: _SLUG_LIMIT - len(ending)].rstrip("-") + ending
+    return candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a service listens and how its health is asked for, as far as the rules of its kind care."""
+
+    ports: tuple[int, ...]
+    public_ports: tuple[int, ...]
+    health_type: str
+    health_port: int | None
+
+
+def find_kind_problems(kind: Kind, listening: Listening) -> dict[str, str]:
+    """Field -> what is wrong with it for this kind; empty when all is well."""
+    problems: dict[str, str] = {}
+    if kind == "worker" and listening.public_ports:
+        problems["ports"] = "a worker has no public ports; leave out `public`, or make it a web service"
+    asks_by_network = listening.health_type in {"http", "tcp"}
+    if kind == "worker" and asks_by_network and not listening.ports and listening.health_port is None:
+        problems["health"] = "an HTTP or TCP check of a worker needs a port"
+    return problems
+
+
+def port_to_announce(public_ports: Collection[int]) -> str | None:
+    """The value of PORT: the one public port, where there is exactly one."""
+    return str(next(iter(public_ports))) if len(public_ports) == 1 else None
+
+
+def check_mount_path(path: str) -> str:
+    """A path inside the container in its plain form. ValueError for one that is not plain, or is the system's."""
+    parts = path.rstrip("/").split("/")
+    plain = parts[0] == "" and len(parts) > 1 and all(_is_plain(part) for part in parts[1:])
+    if not plain:
+        raise ValueError("write an absolute path of letters, digits and . _ - such as /var/lib/data")
+    joined = "/".join(parts)
+    if any(joined == root or joined.startswith(root + "/") for root in _FORBIDDEN_ROOTS):
+        raise ValueError("this path belongs to the system inside the container")
+    return joined
+
+
+def _is_plain(part: str) -> bool:
+    return part not in {"", ".", ".."} and part.isascii() and all(each.isalnum() or each in "._-" for each in part)
+
+
+def find_mount_problems(mounts: Iterable[tuple[str, str]]) -> str | None:
+    """What is wrong with a set of (name, path) mounts: each name and each path may appear once."""
+    names: set[str] = set()
+    paths: set[str] = set()
+    for name, path in mounts:
+        if name in names:
+            return f"the volume “{name}” is named twice"
+        if path in paths:
+            return f"two volumes cannot both be at {path}"
+        names.add(name)
+        paths.add(path)
+    return None

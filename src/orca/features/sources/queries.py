@@ -1,0 +1,180 @@
+"""Reads of credentials, uploads, hooks and pushes; and opening credentials for those who fetch with them."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import TeamRow
+from orca.errors import NotFound
+from orca.features.secrets.queries import open_secret
+from orca.features.sources.models import GitCredential, Hook, Push, RegistryCredential, Upload
+from orca.kit.crypto import SecretBox
+from orca.kit.pagination import Page, cut_page
+from orca.sdk.engines import RegistryLogin
+from orca.web.guard import Scope, tenant_resolver
+
+GIT_CREDENTIAL, REGISTRY_CREDENTIAL, HOOK = "git_credential", "registry_credential", "hook"
+PRIVATE, PASSWORD, SECRET = "private", "password", "secret"
+_DEFAULT_USERNAME = "x-access-token"
+Owned = TypeVar("Owned", bound=TeamRow)
+
+
+@dataclass(frozen=True, slots=True)
+class GitLogin:
+    """How a checkout is let in; named like the fields of `GitCheckout`."""
+
+    username: str = _DEFAULT_USERNAME
+    token: str | None = field(default=None, repr=False)
+    """For https."""
+    deploy_key: str | None = field(default=None, repr=False)
+    """For ssh: a private key in OpenSSH format."""
+    known_hosts: str = ""
+
+
+async def open_git_credential(
+    session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str | None
+) -> GitLogin:
+    """A credential with its secret half; without an id, the login of nobody. Raises NotFound, SecretUnreadable."""
+    if credential_id is None:
+        return GitLogin()
+    row = await get_git_credential(session, scope, credential_id)
+    private = await open_secret(session, box, (GIT_CREDENTIAL, row.id), PRIVATE)
+    if row.kind == "ssh":
+        return GitLogin(deploy_key=private, known_hosts=row.known_hosts)
+    return GitLogin(username=row.username or _DEFAULT_USERNAME, token=private)
+
+
+async def open_registry_login(
+    session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str | None
+) -> RegistryLogin | None:
+    """The login for a registry; None without an id. Raises NotFound, SecretUnreadable."""
+    if credential_id is None:
+        return None
+    row = await get_registry_credential(session, scope, credential_id)
+    password = await open_secret(session, box, (REGISTRY_CREDENTIAL, row.id), PASSWORD)
+    return RegistryLogin(row.host, row.username, password or "")
+
+
+async def find_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> GitCredential | None:
+    """A Git credential of the team, or None."""
+    return await _find(session, scope, GitCredential, credential_id)
+
+
+async def get_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> GitCredential:
+    """A Git credential of the team."""
+    row = await find_git_credential(session, scope, credential_id)
+    if row is None:
+        raise NotFound("there is no Git credential with this id")
+    return row
+
+
+async def list_git_credentials(
+    session: AsyncSession, scope: Scope, *, limit: int = 50, cursor: str | None = None
+) -> Page[GitCredential]:
+    """The team's Git credentials, newest first."""
+    return await _page(session, scope, GitCredential, limit, cursor)
+
+
+@tenant_resolver("git_credential_id")
+async def find_git_credential_team(session: AsyncSession, credential_id: str) -> str | None:
+    """Whose Git credential it is."""
+    return await session.scalar(select(GitCredential.team_id).where(GitCredential.id == credential_id))
+
+
+async def find_registry_credential(
+    session: AsyncSession, scope: Scope, credential_id: str
+) -> RegistryCredential | None:
+    """A registry login of the team, or None."""
+    return await _find(session, scope, RegistryCredential, credential_id)
+
+
+async def get_registry_credential(session: AsyncSession, scope: Scope, credential_id: str) -> RegistryCredential:
+    """A registry login of the team."""
+    row = await find_registry_credential(session, scope, credential_id)
+    if row is None:
+        raise NotFound("there is no registry credential with this id")
+    return row
+
+
+async def list_registry_credentials(
+    session: AsyncSession, scope: Scope, *, limit: int = 50, cursor: str | None = None
+) -> Page[RegistryCredential]:
+    """The team's registry logins, newest first."""
+    return await _page(session, scope, RegistryCredential, limit, cursor)
+
+
+@tenant_resolver("registry_credential_id")
+async def find_registry_credential_team(session: AsyncSession, credential_id: str) -> str | None:
+    """Whose registry login it is."""
+    return await session.scalar(select(RegistryCredential.team_id).where(RegistryCredential.id == credential_id))
+
+
+async def find_upload(session: AsyncSession, scope: Scope, service_id: str, upload_id: str) -> Upload | None:
+    """An upload for a service of the team, or None."""
+    upload = await _find(session, scope, Upload, upload_id)
+    return upload if upload is not None and upload.service_id == service_id else None
+
+
+async def list_uploads(
+    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Upload]:
+    """What was sent for a service, newest first."""
+    return await _page(session, scope, Upload, limit, cursor, Upload.service_id == service_id)
+
+
+async def get_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str) -> Hook:
+    """A push hook of a service."""
+    hook = await _find(session, scope, Hook, hook_id)
+    if hook is None or hook.service_id != service_id:
+        raise NotFound("this service has no hook with this id")
+    return hook
+
+
+async def list_hooks(
+    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Hook]:
+    """The push hooks of a service, newest first."""
+    return await _page(session, scope, Hook, limit, cursor, Hook.service_id == service_id)
+
+
+async def open_hook(session: AsyncSession, box: SecretBox, hook_id: str) -> tuple[Hook, str] | None:
+    """A hook of any team with its secret, for a delivery whose sender is yet unknown."""
+    hook = await session.get(Hook, hook_id)
+    if hook is None:
+        return None
+    secret = await open_secret(session, box, (HOOK, hook.id), SECRET)
+    return None if secret is None else (hook, secret)
+
+
+async def find_push(session: AsyncSession, hook_id: str, delivery: str) -> Push | None:
+    """The delivery of that name, if it came before."""
+    return await session.scalar(select(Push).where(Push.hook_id == hook_id, Push.delivery == delivery))
+
+
+async def list_pushes(
+    session: AsyncSession, scope: Scope, hook_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Push]:
+    """What came in at a hook and what was decided, newest first."""
+    return await _page(session, scope, Push, limit, cursor, Push.hook_id == hook_id)
+
+
+async def _find(session: AsyncSession, scope: Scope, table: type[Owned], row_id: str) -> Owned | None:
+    return await session.scalar(select(table).where(table.id == row_id, table.team_id == scope.team_id))
+
+
+async def _page(
+    session: AsyncSession,
+    scope: Scope,
+    table: type[Owned],
+    limit: int,
+    cursor: str | None,
+    *conditions: ColumnElement[bool],
+) -> Page[Owned]:
+    query = select(table).where(table.team_id == scope.team_id, *conditions)
+    if cursor is not None:
+        query = query.where(table.id < cursor)
+    rows = await session.scalars(query.order_by(table.id.desc()).limit(limit + 1))
+    items, next_cursor = cut_page(list(rows), limit)
+    return Page[Owned].model_construct(items=items, next_cursor=next_cursor)

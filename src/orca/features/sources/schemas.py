@@ -1,0 +1,247 @@
+"""Where services come from, and the credentials, uploads and hooks that belong to it, as the API writes them."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from orca.errors import BadInput
+from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, parse_patterns, parse_subdirectory
+from orca.kit.fields import Identifier, Name, Strict, without_nul
+
+Parsed = TypeVar("Parsed")
+
+
+def parsed_by(parse: Callable[[Parsed], object]) -> AfterValidator:
+    """Keep a value as it was written, if `parse` understands it."""
+
+    def check(value: Parsed) -> Parsed:
+        try:
+            parse(value)
+        except BadInput as error:
+            raise ValueError(f"{error.message} {error.hint}".strip()) from None
+        return value
+
+    return AfterValidator(check)
+
+
+class GitSource(Strict):
+    """A Git repository. Give a branch, a tag or a commit; with none the default branch is used."""
+
+    type: Literal["git"] = "git"
+    repository: Annotated[str, parsed_by(RepoUrl.parse)] = Field(description="https:// or ssh URL, or git@host:path.")
+    branch: Annotated[str, parsed_by(GitRef.parse)] | None = None
+    tag: Annotated[str, parsed_by(GitRef.parse)] | None = None
+    commit: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")] | None = Field(
+        None, description="A whole commit id: 40 or 64 hexadecimal digits."
+    )
+    subdirectory: Annotated[str, parsed_by(parse_subdirectory)] = Field(
+        "", description="Build only this folder of the repository."
+    )
+    credential_id: Identifier | None = Field(None, description="Deploy key or token for a private repository.")
+    submodules: bool = False
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> Self:
+        if sum(value is not None for value in (self.branch, self.tag, self.commit)) > 1:
+            raise ValueError("give only one of branch, tag and commit")
+        return self
+
+
+class DirectorySource(Strict):
+    """A local directory that `orc deploy` sends. `upload_id` names the tree that was sent last."""
+
+    type: Literal["directory"] = "directory"
+    upload_id: Identifier | None = None
+
+
+class ImageSource(Strict):
+    """A ready image; its digest is resolved at each deployment and pinned in the release."""
+
+    type: Literal["image"] = "image"
+    image: Annotated[str, parsed_by(ImageRef.parse)] = Field(description="registry/name:tag or name@sha256:….")
+    credential_id: Identifier | None = Field(None, description="Login for a private registry.")
+
+
+Source = Annotated[GitSource | DirectorySource | ImageSource, Field(discriminator="type")]
+
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
+_HOST_KEY = re.compile(
+    r"(?![@#])[A-Za-z0-9_.,:*?\[\]|=/+-]{1,500} [a-z0-9@.-]{3,64} [A-Za-z0-9+/]{16,2000}={0,2}(?: .*)?"
+)
+_HOST_KEYS = 50
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("a token has no spaces, no line breaks, and only ASCII characters")
+    return value
+
+
+def _password(value: SecretStr) -> SecretStr:
+    without_nul(value.get_secret_value())
+    return value
+
+
+def _host_keys(value: str) -> str:
+    lines = [line.strip() for line in value.splitlines() if line.strip() and not line.startswith("#")]
+    if len(lines) > _HOST_KEYS or not all(_HOST_KEY.fullmatch(line) for line in lines):
+        raise ValueError("write one host key per line as in known_hosts: host, key type, key")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _registry_host(value: str) -> str:
+    try:
+        registry = ImageRef.parse(f"{value}/name").registry
+    except BadInput:
+        registry = ""
+    if registry != value:
+        raise ValueError("write the host of a registry such as ghcr.io, docker.io or registry.example.org:5000")
+    return value
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_password)]
+Username = Annotated[str, StringConstraints(pattern=r"^[^\s:@/\x00-\x1f\x7f]{1,100}$")]
+HostKeys = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(_host_keys)]
+RegistryHost = Annotated[str, StringConstraints(max_length=255, to_lower=True), AfterValidator(_registry_host)]
+Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=240)]
+
+
+class GitCredentialFields(Strict):
+    """A way into private repositories: a token, or an SSH deploy key that Orca makes."""
+
+    name: Name
+    kind: Literal["ssh", "token"]
+    username: Username | None = Field(None, description="For tokens, where the host wants a certain user name.")
+    token: Token | None = None
+    known_hosts: HostKeys = Field("", description="For SSH: the host keys that are trusted.")
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.kind == "token") != (self.token is not None):
+            raise ValueError("a token belongs to kind “token”, and only there; for “ssh” Orca makes the key")
+        if self.kind == "ssh" and self.username is not None:
+            raise ValueError("the SSH user is part of the repository's address")
+        return self
+
+
+class GitCredentialChanges(Strict):
+    """What to change; the rest stays. A new token takes the place of the old one."""
+
+    name: Name | None = None
+    username: Username | None = None
+    token: Token | None = None
+    known_hosts: HostKeys | None = None
+
+
+class GitCredentialOut(BaseModel):
+    """A Git credential without its secret half. The public key goes to the Git host."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    kind: str
+    username: str
+    public_key: str
+    known_hosts: str
+    created_at: datetime
+
+
+class RegistryCredentialFields(Strict):
+    """A login for one image registry."""
+
+    name: Name
+    host: RegistryHost
+    username: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f:]{1,255}$")]
+    password: Password
+
+
+class RegistryCredentialChanges(Strict):
+    """What to change; the rest stays."""
+
+    name: Name | None = None
+    username: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f:]{1,255}$")] | None = None
+    password: Password | None = None
+
+
+class RegistryCredentialOut(BaseModel):
+    """A registry login without its password."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    host: str
+    username: str
+    created_at: datetime
+
+
+class UploadOut(BaseModel):
+    """A source tree that was sent."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    service_id: str
+    sha256: str
+    size_bytes: int
+    created_at: datetime
+
+
+class HookFields(Strict):
+    """Where pushes come from, and which of them deploy."""
+
+    provider: Literal["github", "gitlab", "gitea", "bitbucket", "generic"] = Field(
+        description="`gitea` is also Forgejo's."
+    )
+    branch: Pattern = Field(description="A branch, or a pattern such as `release/*`.")
+    watch_paths: Annotated[list[Pattern], parsed_by(parse_patterns)] = Field(
+        [], max_length=50, description="Deploy only when a changed file matches, as in .gitignore; empty: always."
+    )
+
+
+class HookOut(BaseModel):
+    """A push hook without its secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    service_id: str
+    provider: str
+    branch: str
+    watch_paths: list[str]
+    created_at: datetime
+
+
+class HookSecret(HookOut):
+    """A push hook with its secret, which is shown this once."""
+
+    url: str = Field(description="Where the Git host sends its pushes.")
+    secret: str
+
+
+class PushOut(BaseModel):
+    """One delivery, and what was decided about it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    hook_id: str
+    delivery: str
+    commit: str
+    is_accepted: bool
+    decision: str
+    received_at: datetime
+
+
+class PushAnswer(BaseModel):
+    """What Orca makes of a delivery."""
+
+    push_id: str | None
+    accepted: bool
+    decision: str

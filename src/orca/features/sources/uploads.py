@@ -1,0 +1,155 @@
+"""Streams a source tree that somebody sends to the disk: bounded, hashed on the way, complete or not there at all."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orca.errors import BadInput, TooMuch
+from orca.features.sources.errors import DiskReserveReached, UploadTooSlow
+from orca.kit.ids import new_id
+
+SUFFIX = ".tar"
+_PARTIAL = ".part"
+_BLOCK = 1 << 20
+_CHUNK_SECONDS = 30.0
+_TOTAL_SECONDS = 3600.0
+_LEFTOVER_SECONDS = 2 * _TOTAL_SECONDS
+"""No upload takes that long, so a file without a row that is older belongs to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """How much one upload may hold, and how much of the disk it must leave free."""
+
+    max_bytes: int
+    reserve_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUpload:
+    """A complete upload on the disk."""
+
+    id: str
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+def upload_path(folder: Path, upload_id: str) -> Path:
+    """Where an upload lies."""
+    return folder / f"{upload_id}{SUFFIX}"
+
+
+async def store_upload(
+    chunks: AsyncIterator[bytes], folder: Path, limits: UploadLimits, declared_bytes: int | None
+) -> StoredUpload:
+    """Write the chunks to a new file in `folder`. Raises TooMuch, DiskReserveReached, UploadTooSlow, BadInput (empty).
+
+    On failure nothing remains. What does not fit is refused before its bytes reach the disk.
+    """
+    if declared_bytes is not None and declared_bytes > limits.max_bytes:
+        raise _too_much(limits)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    await _check_space(folder, limits, declared_bytes or 0)
+    upload_id = new_id()
+    partial = folder / f"{upload_id}{_PARTIAL}"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        async with asyncio.timeout(_TOTAL_SECONDS):
+            sha256, size = await _write(chunks, descriptor, folder, limits)
+        path = upload_path(folder, upload_id)
+        await asyncio.to_thread(_settle, descriptor, partial, path)
+    except TimeoutError:
+        await asyncio.to_thread(partial.unlink, missing_ok=True)
+        raise UploadTooSlow from None
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    return StoredUpload(upload_id, path, sha256, size)
+
+
+async def _write(chunks: AsyncIterator[bytes], descriptor: int, folder: Path, limits: UploadLimits) -> tuple[str, int]:
+    hasher, size = hashlib.sha256(), 0
+    async with aclosing(_blocks(chunks)) as blocks:
+        async for block in blocks:
+            size += len(block)
+            if size > limits.max_bytes:
+                raise _too_much(limits)
+            await _check_space(folder, limits, len(block))
+            await asyncio.to_thread(_append, descriptor, hasher, block)
+    if size == 0:
+        raise BadInput("the upload is empty", hint="Send a tar archive of the source tree.")
+    return hasher.hexdigest(), size
+
+
+async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Chunks gathered into blocks, so that a drip of bytes does not become a flood of writes."""
+    buffer = bytearray()
+    iterator = aiter(chunks)
+    while (chunk := await asyncio.wait_for(anext(iterator, None), _CHUNK_SECONDS)) is not None:
+        buffer += chunk
+        if len(buffer) >= _BLOCK:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)
+
+
+def _append(descriptor: int, hasher: "hashlib._Hash", block: bytes) -> None:
+    hasher.update(block)
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _settle(descriptor: int, partial: Path, path: Path) -> None:
+    """On the disk for good, under its own name."""
+    os.fsync(descriptor)
+    partial.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+async def _check_space(folder: Path, limits: UploadLimits, wanted: int) -> None:
+    usage = await asyncio.to_thread(shutil.disk_usage, folder)
+    if usage.free - wanted < limits.reserve_bytes:
+        raise DiskReserveReached(usage.free, limits.reserve_bytes)
+
+
+def _too_much(limits: UploadLimits) -> TooMuch:
+    return TooMuch(
+        f"an upload may have {limits.max_bytes >> 20} MiB at most",
+        hint="Leave out build output and data with .dockerignore or .gitignore, or raise ORC_DISK_UPLOAD_LIMIT_MB.",
+    )
+
+
+def remove_uploads(folder: Path, upload_ids: Collection[str]) -> None:
+    """Remove the files of these uploads; one that is gone is no error. Blocking."""
+    for upload_id in upload_ids:
+        upload_path(folder, upload_id).unlink(missing_ok=True)
+
+
+def find_leftovers(folder: Path, known_ids: Collection[str]) -> list[Path]:
+    """Files of no upload, old enough that none is being written: what a crash or a deleted service left. Blocking."""
+    oldest = time.time() - _LEFTOVER_SECONDS
+    leftovers = []
+    with suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            name = Path(entry.name)
+            if name.suffix not in {SUFFIX, _PARTIAL} or (name.suffix == SUFFIX and name.stem in known_ids):
+                continue
+            with suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    leftovers.append(folder / name)
+    return leftovers
