@@ -1,0 +1,68 @@
+"""A database, a project with a service, and a proxy that does what a test tells it."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.features.routing import bench
+from tests.features.routing.bench import ScriptedProxy
+
+import orca.features.routing.tasks
+import orca.features.secrets.models
+import orca.features.sources.models
+import orca.tasks  # noqa: F401 - all tables of the test database
+from orca.db import Base, Database
+from orca.features.services.models import Service
+from orca.kit.clock import SystemClock
+from orca.kit.crypto import SecretBox
+from orca.plugins import Plugins
+from orca.resources import Resources
+from orca.settings import Settings
+
+
+@pytest.fixture
+async def db(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database]:
+    (tmp_path / "data").mkdir()
+    database = Database(Settings(data={"dir": tmp_path / "data"}, database_url=database_url).database)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def proxy() -> ScriptedProxy:
+    return ScriptedProxy()
+
+
+@pytest.fixture
+def make_resources(db: Database, proxy: ScriptedProxy, tmp_path: Path) -> Callable[..., Resources]:
+    def make(**settings: Any) -> Resources:
+        nothing: Any = None
+        resources = Resources(
+            settings=Settings(data={"dir": tmp_path / "data"}, **settings), db=db, plugins=Plugins(),
+            connector=nothing, engine=nothing, proxy=proxy, builders={}, http=nothing, clock=SystemClock(),
+            secret_box=SecretBox(os.urandom(32)), tasks=nothing, instance="test",
+        )  # fmt: skip
+        db.session_info["resources"] = resources
+        return resources
+
+    return make
+
+
+@pytest.fixture
+def resources(make_resources: Callable[..., Resources]) -> Resources:
+    return make_resources()
+
+
+@pytest.fixture
+async def service(db: Database) -> Service:
+    return await bench.make_service(db)
+
+
+@pytest.fixture
+async def foreign(db: Database) -> Service:
+    """A service of another team."""
+    return await bench.make_service(db, team=bench.OTHER_TEAM, project="other")
