@@ -1,0 +1,62 @@
+"""Caddy's admin API, spoken over its private socket."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from orca.errors import ProviderUnavailable, RequestRefused
+from orca.providers.proxies.caddy.render import ADMIN_ORIGIN
+
+Json = dict[str, Any]
+
+_READ_DEADLINE = 10.0
+_LOAD_DEADLINE = 60.0
+_URL = f"http://{ADMIN_ORIGIN}"
+
+
+class AdminApi:
+    """A new connection per call, because each load replaces the server behind the socket."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def read(self) -> Json | None:
+        """The configuration Caddy runs with; None when somebody emptied it. Raises ProviderUnavailable."""
+        answer = await self._call("GET", "/config/", deadline=_READ_DEADLINE)
+        if answer.is_error:
+            raise ProviderUnavailable(f"Caddy did not show its configuration: {_reason(answer)}")
+        live = answer.json()
+        return live if isinstance(live, dict) else None
+
+    async def load(self, document: Json) -> None:
+        """Replace the configuration as a whole; Caddy keeps the old one when this one does not start.
+
+        Raises RequestRefused with Caddy's reason, and ProviderUnavailable.
+        """
+        answer = await self._call("POST", "/load", deadline=_LOAD_DEADLINE, document=document)
+        if answer.is_error:
+            raise RequestRefused(
+                f"Caddy refused the configuration: {_reason(answer)}", hint="The one before it goes on serving."
+            )
+
+    async def _call(self, method: str, path: str, *, deadline: float, document: Json | None = None) -> httpx.Response:
+        # Never used on a unix socket; httpx would spend 30 ms on reading the machine's root certificates.
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=unused)
+        headers = {"Origin": _URL}
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url=_URL, timeout=deadline) as client:
+                return await client.request(method, path, json=document, headers=headers)
+        except httpx.TransportError as error:
+            raise ProviderUnavailable(
+                "The proxy's admin socket does not answer.", hint="Start the proxy: restart Orca, or run `orc doctor`."
+            ) from error
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {answer.status_code}"

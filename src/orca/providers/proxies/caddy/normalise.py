@@ -1,0 +1,43 @@
+"""The same configuration said in one way only, so that what was rendered can be compared with what was asked."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from orca.sdk.proxies import ProxyConfig, ProxyRoute
+
+
+def precedence(route: ProxyRoute) -> tuple[bool, str, int, str]:
+    """Sort key of matching order: exact hosts before wildcards, longer prefixes before shorter ones."""
+    return route.hostname.startswith("*."), route.hostname, -len(route.path_prefix), route.path_prefix
+
+
+def normalise(config: ProxyConfig) -> ProxyConfig:
+    """Facts without effect removed (a certificate that no route uses, say), the rest in a stable order."""
+    routes = tuple(sorted((_normalise_route(route) for route in config.routes), key=precedence))
+    used = {route.certificate_id for route in routes}
+    return ProxyConfig(
+        routes=routes,
+        certificates=tuple(sorted((c for c in config.certificates if c.id in used), key=lambda c: c.id)),
+        acme=config.acme if any(route.tls == "acme" for route in routes) else None,
+    )
+
+
+def select_routes(config: ProxyConfig, routes: Iterable[ProxyRoute]) -> ProxyConfig:
+    """`config` with these routes alone and what they need."""
+    return normalise(replace(config, routes=tuple(routes)))
+
+
+def _normalise_route(route: ProxyRoute) -> ProxyRoute:
+    prefix = "/" + route.path_prefix.strip("/")
+    return replace(
+        route,
+        path_prefix=prefix,
+        upstreams=tuple(sorted(set(route.upstreams), key=lambda upstream: (upstream.host, upstream.port))),
+        strip_prefix=route.strip_prefix and prefix != "/",
+        redirect_to=route.redirect_to.rstrip("/") if route.redirect_to else None,
+        redirect_status=route.redirect_status if route.redirect_to else 308,
+        https_redirect=route.https_redirect or route.tls == "off",
+        certificate_id=route.certificate_id if route.tls == "custom" else None,
+        max_body_bytes=route.max_body_bytes or None,
+        timeout=max(0.001, round(route.timeout, 3)) if route.timeout else None,
+    )

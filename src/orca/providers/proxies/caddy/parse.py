@@ -1,0 +1,135 @@
+"""Caddy's JSON in, ProxyConfig out: the inverse of `render`, so that what runs can be compared with what was asked."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+from orca.providers.proxies.caddy.normalise import normalise
+from orca.providers.proxies.caddy.pages import unquote_title
+from orca.providers.proxies.caddy.sites import PLAIN, URI
+from orca.providers.proxies.caddy.upstreams import parse_upstreams
+from orca.sdk.proxies import AcmeAccount, BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode
+
+Json = dict[str, Any]
+Files = Mapping[str, str]
+
+
+def parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
+    """What `document` serves, with the addresses in `upstreams` (file name -> address).
+
+    `acme_roots` maps paths of root certificates to their PEM. Raises ValueError when the document is not one that
+    `render` makes.
+    """
+    try:
+        return _parse(document, upstreams, acme_roots)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a configuration made by Orca: {error!r}") from error
+
+
+def _parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
+    apps = document["apps"]
+    servers = apps["http"]["servers"]
+    plain, secure = dict(_blocks(servers["http"])), dict(_blocks(servers["https"]))
+    modes = _tls_modes(servers["https"], apps["tls"])
+    routes = [_parse_route(block, host, upstreams) for host, block in _owned(plain)]
+    for host, block in _owned(secure):
+        tls, certificate_id = modes[host]
+        _, twin = plain[PLAIN + block["@id"]]
+        route = _parse_route(block, host, upstreams)
+        is_redirected = twin["handle"] != block["handle"]
+        routes.append(replace(route, tls=tls, certificate_id=certificate_id, https_redirect=is_redirected))
+    loaded = apps["tls"]["certificates"]["load_pem"]
+    return normalise(
+        ProxyConfig(
+            routes=tuple(routes),
+            certificates=tuple(ProxyCertificate(pem["tags"][0], pem["certificate"], pem["key"]) for pem in loaded),
+            acme=_parse_acme(apps["tls"], acme_roots),
+        )
+    )
+
+
+def _blocks(server: Json) -> Iterator[tuple[str, tuple[str, Json]]]:
+    """`@id` -> hostname and route block, without the surrounding hygiene and pages."""
+    for site in server["routes"][1:-1]:
+        for block in site["handle"][0].get("routes", []):
+            if "@id" in block:
+                yield block["@id"], (site["match"][0]["host"][0], block)
+
+
+def _owned(blocks: Mapping[str, tuple[str, Json]]) -> list[tuple[str, Json]]:
+    return [found for name, found in blocks.items() if not name.startswith(PLAIN)]
+
+
+def _tls_modes(server: Json, app: Json) -> dict[str, tuple[TlsMode, str | None]]:
+    modes: dict[str, tuple[TlsMode, str | None]] = {}
+    for policy in server["tls_connection_policies"]:
+        if "certificate_selection" in policy:
+            tag = policy["certificate_selection"]["any_tag"][0]
+            modes |= dict.fromkeys(policy["match"]["sni"], ("custom", tag))
+    for policy in _policies(app):
+        mode: TlsMode = policy["issuers"][0]["module"]
+        modes |= dict.fromkeys(policy["subjects"], (mode, None))
+    return modes
+
+
+def _parse_acme(app: Json, acme_roots: Files) -> AcmeAccount | None:
+    for issuer in (policy["issuers"][0] for policy in _policies(app)):
+        if issuer["module"] == "acme":
+            roots = issuer.get("trusted_roots_pem_files")
+            return AcmeAccount(issuer["ca"], issuer.get("email"), acme_roots[roots[0]] if roots else None)
+    return None
+
+
+def _policies(app: Json) -> list[Json]:
+    return list(app.get("automation", {}).get("policies", []))
+
+
+def _parse_route(block: Json, hostname: str, upstreams: Files) -> ProxyRoute:
+    facts: Json = {"compress": False}
+    for step in block["handle"][0]["routes"][1:]:
+        handler = step["handle"][0]
+        facts |= _READERS[handler["handler"]](handler, step)
+    files = [PurePath(dial.removesuffix("}")).name for dial in facts.pop("dials")]
+    prefix = block["match"][0]["path"][0] if "match" in block else "/"
+    return ProxyRoute(
+        id=block["@id"],
+        hostname=hostname,
+        path_prefix=prefix,
+        upstreams=parse_upstreams(files, upstreams),
+        **facts,
+    )
+
+
+def _read_invoke(handler: Json, step: Json) -> Json:
+    if handler["name"] == "forbidden":
+        return {"allow_ips": tuple(step["match"][0]["not"][0]["remote_ip"]["ranges"])}
+    return {"maintenance": True} if handler["name"] == "maintenance" else {}
+
+
+def _read_users(handler: Json, _: Json) -> Json:
+    accounts = handler["providers"]["http_basic"]["accounts"]
+    return {"basic_auth": tuple(BasicAuthUser(user["username"], user["password"]) for user in accounts)}
+
+
+def _read_redirect(handler: Json, _: Json) -> Json:
+    location = handler["headers"]["Location"][0].removesuffix(URI)
+    return {"redirect_to": location, "redirect_status": handler["status_code"]}
+
+
+def _read_proxy(handler: Json, _: Json) -> Json:
+    facts: Json = {"dials": [upstream["dial"] for upstream in handler["upstreams"]]}
+    timeout = handler["transport"].get("response_header_timeout")
+    return facts if timeout is None else facts | {"timeout": timeout / 1e9}
+
+
+_READERS: Mapping[str, Callable[[Json, Json], Json]] = {
+    "vars": lambda handler, _: {"title": unquote_title(handler["orca_title"])},
+    "invoke": _read_invoke,
+    "authentication": _read_users,
+    "rewrite": lambda _handler, _step: {"strip_prefix": True},
+    "static_response": _read_redirect,
+    "request_body": lambda handler, _: {"max_body_bytes": handler["max_size"]},
+    "encode": lambda _handler, _step: {"compress": True},
+    "reverse_proxy": _read_proxy,
+}

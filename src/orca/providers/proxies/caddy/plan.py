@@ -1,0 +1,90 @@
+"""The difference between two configurations, in sentences."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, TypeVar
+
+from orca.providers.proxies.caddy.normalise import normalise
+from orca.sdk.plans import Change
+from orca.sdk.proxies import ProxyCertificate, ProxyConfig, ProxyRoute
+
+Kind = Literal["add", "change", "remove"]
+Item = TypeVar("Item", ProxyRoute, ProxyCertificate)
+_NONE = ProxyConfig(routes=())
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """A route that appears, changes or goes."""
+
+    kind: Kind
+    route: ProxyRoute
+    changed: tuple[str, ...]
+    """Names of the fields that differ, if it was there before."""
+
+    def describe(self) -> str:
+        """`change route shop.example.org/ (upstreams, timeout)`."""
+        place = f"{self.route.hostname}{self.route.path_prefix}"
+        if self.kind == "change":
+            return f"change route {place} ({', '.join(self.changed)})"
+        return f"{self.kind} route {place} -> {_target(self.route)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateChange:
+    """A custom certificate that appears, changes or goes."""
+
+    kind: Kind
+    certificate_id: str
+
+    def describe(self) -> str:
+        """`add certificate 3f2a`."""
+        return f"{self.kind} certificate {self.certificate_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeChange:
+    """Another ACME account, or none any more."""
+
+    directory_url: str | None
+
+    def describe(self) -> str:
+        """`order certificates at https://…`."""
+        return f"order certificates at {self.directory_url}" if self.directory_url else "stop ordering certificates"
+
+
+def plan_changes(current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:
+    """One change per account, certificate or route that differs, in order of precedence."""
+    before, after = normalise(current or _NONE), normalise(desired)
+    changes: list[Change] = []
+    if before.acme != after.acme:
+        changes.append(AcmeChange(after.acme.directory_url if after.acme else None))
+    changes += [CertificateChange(kind, c.id) for kind, c, _ in _diff(before.certificates, after.certificates)]
+    changes += [RouteChange(kind, route, names) for kind, route, names in _diff(before.routes, after.routes)]
+    return changes
+
+
+def changed_routes(current: ProxyConfig | None, desired: ProxyConfig) -> list[ProxyRoute]:
+    """Routes of `desired` that `current` does not serve just so, or with another certificate."""
+    before, after = normalise(current or _NONE), normalise(desired)
+    same, kept = set(before.routes), {c.id for c in set(before.certificates) & set(after.certificates)}
+    return [r for r in after.routes if r not in same or (r.certificate_id is not None and r.certificate_id not in kept)]
+
+
+def _diff(before: Sequence[Item], after: Sequence[Item]) -> Iterator[tuple[Kind, Item, tuple[str, ...]]]:
+    old, new = {item.id: item for item in before}, {item.id: item for item in after}
+    for item in after:
+        was = old.get(item.id)
+        if was is None:
+            yield "add", item, ()
+        elif was != item:
+            yield "change", item, tuple(f.name for f in fields(item) if getattr(was, f.name) != getattr(item, f.name))
+    for item in before:
+        if item.id not in new:
+            yield "remove", item, ()
+
+
+def _target(route: ProxyRoute) -> str:
+    if route.redirect_to:
+        return route.redirect_to
+    return ", ".join(str(upstream) for upstream in route.upstreams) or "down page"

@@ -1,0 +1,87 @@
+"""Says who holds a port the proxy needs, before Caddy fails to get it or, worse, silently shares it."""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import psutil
+
+from orca.errors import RequestRefused
+from orca.providers.proxies.caddy.layout import Layout
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket that something listens on."""
+
+    address: Address
+    port: int
+    protocol: str
+    pid: int | None
+    holder: str
+
+
+def check_ports(layout: Layout, own_pid: int | None) -> None:
+    """Raises RequestRefused naming the process, other than our own, that holds a port.
+
+    Reads all of /proc: call it in a thread.
+    """
+    found = find_holder(layout, (listener for listener in listeners() if own_pid is None or listener.pid != own_pid))
+    if found is None:
+        return
+    setting = "ORC_PROXY_HTTP_PORT" if found.port == layout.http_port else "ORC_PROXY_HTTPS_PORT"
+    raise RequestRefused(
+        f"Port {found.port}/{found.protocol} is taken by {found.holder} (listening on {found.address}).",
+        hint=f"Stop it, or choose another port for the proxy with {setting}.",
+        port=found.port,
+    )
+
+
+def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
+    """Pure: the first of `taken` that stands in the way."""
+    wanted = {("tcp", layout.http_port), ("tcp", layout.https_port), ("udp", layout.https_port)}
+    for listener in taken:
+        if (listener.protocol, listener.port) in wanted and any(
+            _overlap(address, listener.address) for address in layout.addresses
+        ):
+            return listener
+    return None
+
+
+def listeners() -> list[Listener]:
+    """Every TCP and UDP socket of this machine that waits for strangers."""
+    names: dict[int, str] = {}
+    found = []
+    for connection in psutil.net_connections("inet"):
+        is_tcp = connection.type == socket.SOCK_STREAM
+        if not connection.laddr or connection.raddr or (is_tcp and connection.status != psutil.CONN_LISTEN):
+            continue
+        address = ip_address(connection.laddr.ip.partition("%")[0])
+        holder = _describe(connection.pid, names)
+        protocol = "tcp" if is_tcp else "udp"
+        found.append(Listener(address, connection.laddr.port, protocol, connection.pid, holder))
+    return found
+
+
+def _describe(pid: int | None, names: dict[int, str]) -> str:
+    if pid is None:
+        return "a process of another user"
+    if pid not in names:
+        try:
+            names[pid] = f"{psutil.Process(pid).name()} (process {pid})"
+        except psutil.Error:
+            names[pid] = f"process {pid}"
+    return names[pid]
+
+
+def _overlap(ours: Address, theirs: Address) -> bool:
+    if isinstance(theirs, IPv6Address) and theirs.ipv4_mapped:
+        theirs = theirs.ipv4_mapped
+    if theirs == IPv6Address("::"):
+        return True  # usually listens on IPv4, too
+    if ours.version != theirs.version:
+        return False
+    return ours == theirs or ours.is_unspecified or theirs.is_unspecified

@@ -1,0 +1,110 @@
+"""Caddy as a detached process: for machines without Docker, and for tests."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from orca.errors import ProviderUnavailable, RequestRefused
+from orca.providers.proxies.caddy.binary import CaddyBinary
+from orca.providers.proxies.caddy.launch import identity
+from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.runtime import environment
+from orca.sdk.connectors import Command, Connector
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+_LAUNCH_DEADLINE = 15.0
+_GRACE = 10.0
+"""Seconds for requests under way when the proxy is stopped for good."""
+_POLL = 0.05
+_LAST_WORDS = 2000
+
+
+class ProcessRuntime:
+    """A Caddy that belongs to nobody's session; found again by its pid file."""
+
+    def __init__(self, layout: Layout, connector: Connector, binary: CaddyBinary) -> None:
+        self._layout = layout
+        self._connector = connector
+        self._binary = binary
+        self._pid_file = layout.data_dir / "caddy.pid"
+        self._version_file = layout.data_dir / "caddy.version"
+        self._output = layout.logs / "start.log"
+
+    async def version(self) -> str | None:
+        """What was written down when it was started."""
+        if self._find() is None:
+            return None
+        with suppress(FileNotFoundError):
+            return self._version_file.read_text()
+        return ""
+
+    async def pid(self) -> int | None:
+        """The process of the pid file, if that is the one which runs."""
+        return self._find()
+
+    async def is_current(self) -> bool:
+        """It runs, and from the wheel's version."""
+        return await self.version() == self._binary.version
+
+    async def start(self) -> None:
+        """Launch it detached. Raises RequestRefused when the program cannot be executed."""
+        self._version_file.write_text(self._binary.version)
+        caddy = (str(self._binary.path), "run", "--config", str(self._layout.config_file))
+        launcher = (sys.executable, "-I", "-S", str(_LAUNCH), str(self._pid_file), str(self._output))
+        result = await self._connector.run(
+            Command((*launcher, *caddy), deadline=_LAUNCH_DEADLINE, env=environment(self._layout))
+        )
+        if result.exit_code:
+            reason = result.stderr.decode(errors="replace").strip()
+            raise RequestRefused(f"Caddy cannot be started: {reason}", hint="Check the file system's mount options.")
+
+    async def stop(self) -> None:
+        """TERM, wait, KILL."""
+        pid = self._find()
+        if pid is not None:
+            # A file descriptor stays with this very process, whatever becomes of its number.
+            with suppress(ProcessLookupError):
+                handle = os.pidfd_open(pid)
+                try:
+                    await self._end(handle)
+                finally:
+                    os.close(handle)
+        self._pid_file.unlink(missing_ok=True)
+
+    async def last_words(self) -> str:
+        """What it wrote before or after its own log was open."""
+        return await asyncio.to_thread(self._read_last_words)
+
+    async def _end(self, handle: int) -> None:
+        for number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _GRACE)):
+            signal.pidfd_send_signal(handle, number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    while True:
+                        if self._find() is None:
+                            return
+                        await asyncio.sleep(_POLL)
+        raise ProviderUnavailable("Caddy does not end, not even when killed.", hint="Look for a hung file system.")
+
+    def _find(self) -> int | None:
+        """The pid, if the process of the pid file still runs."""
+        try:
+            written = self._pid_file.read_text()
+            pid = int(written.split()[0])
+            return pid if identity(pid) == written and not _is_zombie(pid) else None
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _read_last_words(self) -> str:
+        texts = []
+        for path in (self._output, self._layout.logs / "caddy.log"):
+            with suppress(OSError):
+                texts.append(path.read_text(errors="replace")[-_LAST_WORDS:])
+        return "\n".join(texts).strip()
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"

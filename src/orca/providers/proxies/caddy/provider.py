@@ -1,0 +1,39 @@
+"""Opens embedded Caddys."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from orca.providers.proxies.caddy.binary import CaddyBinary, find_binary
+from orca.providers.proxies.caddy.config import CaddyConfig
+from orca.providers.proxies.caddy.container import ContainerRuntime
+from orca.providers.proxies.caddy.docker_cli import DockerCli
+from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.process import ProcessRuntime
+from orca.providers.proxies.caddy.proxy import CaddyProxy
+from orca.providers.proxies.caddy.runtime import Runtime
+from orca.providers.proxies.caddy.validate import Validator
+from orca.sdk.connectors import Connector
+
+
+class CaddyProxyProvider:
+    """The proxy that comes with Orca."""
+
+    name: ClassVar[str] = "caddy"
+    Config: ClassVar[type[BaseModel]] = CaddyConfig
+
+    @asynccontextmanager
+    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[CaddyProxy]:
+        """Nothing is started: the proxy lives on its own, before and after."""
+        known = CaddyConfig.model_validate(config.model_dump())
+        layout, binary = Layout.of(known), find_binary()
+        runtime = _runtime(known, layout, connector, binary)
+        yield CaddyProxy(layout, runtime, Validator(layout, connector, binary))
+
+
+def _runtime(config: CaddyConfig, layout: Layout, connector: Connector, binary: CaddyBinary) -> Runtime:
+    if config.mode == "process":
+        return ProcessRuntime(layout, connector, binary)
+    return ContainerRuntime(layout, config.instance, DockerCli(connector, config.docker_host), binary)

@@ -1,0 +1,174 @@
+"""One route as Caddy handlers: a chain of steps, each there only if the route asks for it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.pages import quote_title
+from orca.providers.proxies.caddy.upstreams import placeholders, without_upstreams
+from orca.sdk.proxies import BasicAuthUser, ProxyRoute
+
+Json = dict[str, Any]
+
+PROBE_HEADER = "X-Orca-Probe"
+ROUTE_HEADER = "X-Orca-Route"
+UPSTREAM_HEADER = "X-Orca-Upstream"
+PLAIN = "http:"
+"""Prefix of the `@id` under which a TLS route stands on the plain HTTP server; no route id holds a colon."""
+URI = "{http.request.uri}"
+
+_STREAMS_OUTLIVE_RELOADS_FOR = "24h"
+_RETRY_FOR = 5.0
+"""Seconds in which a request waits for a replica that is just starting or stopping."""
+_COMPRESSED_TYPES = (
+    # No event streams: they must leave at once, and gain nothing.
+    "text/html*", "text/css*", "text/plain*", "text/xml*", "text/csv*", "text/markdown*", "text/javascript*",
+    "application/json*", "application/*+json*", "application/javascript*", "application/xml*", "application/*+xml*",
+    "application/wasm*", "font/*", "image/svg+xml*", "image/x-icon*",
+)  # fmt: skip
+
+
+def render_sites(routes: Iterable[ProxyRoute], render: Callable[[ProxyRoute], Json]) -> list[Json]:
+    """One isolated block per hostname; `routes` must be in order of precedence."""
+    return [_render_site(host, list(group), render) for host, group in groupby(routes, key=lambda r: r.hostname)]
+
+
+def render_closed_site(hostname: str) -> Json:
+    """A hostname that is not served here although a wildcard would match it."""
+    return _host_block(hostname, [_invoke("unknown")])
+
+
+def render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
+    """The whole treatment of a request. `token` lets the probe see which route answers, and where it leads."""
+    steps = [_probe(route, layout, token), {"handle": [_names(route)]}]
+    if route.allow_ips:
+        outside = {"not": [{"remote_ip": {"ranges": list(route.allow_ips)}}]}
+        steps.append({"match": [outside], **_invoke("forbidden")})
+    if route.maintenance:
+        steps.append(_invoke("maintenance"))
+    if route.basic_auth:
+        steps.append({"handle": [_authentication(route.basic_auth)]})
+    if route.strip_prefix:
+        steps.append({"handle": [{"handler": "rewrite", "strip_path_prefix": route.path_prefix}]})
+    if route.redirect_to is not None:
+        steps.append({"handle": [_redirect(route.redirect_to + URI, route.redirect_status)]})
+    if route.max_body_bytes is not None:
+        steps.append({"handle": [{"handler": "request_body", "max_size": route.max_body_bytes}]})
+    if route.compress:
+        steps.append({"handle": [_encode()]})
+    steps.append({"match": [without_upstreams(route, layout)], **_invoke("down")})
+    steps.append({"handle": [_reverse_proxy(route, layout)]})
+    return _path_block(route, steps)
+
+
+def render_https_redirect(route: ProxyRoute, layout: Layout, token: str) -> Json:
+    """Plain HTTP sent to HTTPS, on the port where it is."""
+    port = "" if layout.https_port == 443 else f":{layout.https_port}"  # noqa: PLR2004 - HTTPS's own port
+    location = f"https://{{http.request.host}}{port}{URI}"
+    return _path_block(route, [_probe(route, layout, token), {"handle": [_redirect(location, 308)]}])
+
+
+def _redirect(location: str, status: int) -> Json:
+    return {"handler": "static_response", "status_code": status, "headers": {"Location": [location]}}
+
+
+def _render_site(hostname: str, routes: Sequence[ProxyRoute], render: Callable[[ProxyRoute], Json]) -> Json:
+    blocks = [render(route) for route in routes]
+    if routes[-1].path_prefix != "/":
+        blocks.append(_invoke("unknown"))
+    return _host_block(hostname, blocks)
+
+
+def _host_block(hostname: str, blocks: list[Json]) -> Json:
+    return {
+        "match": [{"host": [hostname]}],
+        "handle": [{"handler": "subroute", "routes": blocks}],
+        "terminal": True,
+    }
+
+
+def _path_block(route: ProxyRoute, steps: list[Json]) -> Json:
+    block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
+    if route.path_prefix != "/":
+        block["match"] = [{"path": [route.path_prefix, f"{route.path_prefix}/*"]}]
+    return block
+
+
+def _probe(route: ProxyRoute, layout: Layout, token: str) -> Json:
+    headers = {ROUTE_HEADER: [route.id], UPSTREAM_HEADER: placeholders(route, layout)}
+    return {
+        "match": [{"header": {PROBE_HEADER: [token]}}],
+        "handle": [{"handler": "static_response", "status_code": 204, "headers": headers}],
+    }
+
+
+def _names(route: ProxyRoute) -> Json:
+    title = quote_title(route.title)
+    return {"handler": "vars", "orca_title": title, "orca_name": title or route.hostname}
+
+
+def _invoke(name: str) -> Json:
+    return {"handle": [{"handler": "invoke", "name": name}]}
+
+
+def _authentication(users: Sequence[BasicAuthUser]) -> Json:
+    return {
+        "handler": "authentication",
+        "providers": {
+            "http_basic": {
+                "hash": {"algorithm": "bcrypt"},
+                # bcrypt costs tens of milliseconds of CPU: once per visitor, not once per request.
+                "hash_cache": {},
+                "accounts": [{"username": user.username, "password": user.password_hash} for user in users],
+            }
+        },
+    }
+
+
+def _encode() -> Json:
+    return {
+        "handler": "encode",
+        "encodings": {"zstd": {}, "gzip": {}},
+        "prefer": ["zstd", "gzip"],
+        "minimum_length": 512,
+        "match": {"headers": {"Content-Type": list(_COMPRESSED_TYPES)}},
+    }
+
+
+def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
+    transport: Json = {
+        "protocol": "http",
+        "dial_timeout": "3s",
+        "compression": False,
+        # Shorter than the five seconds after which Node.js and uvicorn hang up, which would fail a POST in between.
+        "keep_alive": {"idle_timeout": "4s"},
+    }
+    if route.timeout is not None:
+        transport["response_header_timeout"] = round(route.timeout * 1000) * 1_000_000
+    set_headers = {"X-Real-Ip": ["{http.request.remote.host}"]}
+    if route.strip_prefix:
+        set_headers["X-Forwarded-Prefix"] = [route.path_prefix]
+    handler: Json = {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": placeholder} for placeholder in placeholders(route, layout)],
+        "transport": transport,
+        "load_balancing": _load_balancing(route),
+        "headers": {"request": {"set": set_headers}},
+        "flush_interval": -1,
+        "stream_close_delay": _STREAMS_OUTLIVE_RELOADS_FOR,
+    }
+    if len(route.upstreams) > 1:
+        # With a single replica this would turn one failure into two seconds of them.
+        handler["health_checks"] = {"passive": {"fail_duration": "2s", "max_fails": 1}}
+    return handler
+
+
+def _load_balancing(route: ProxyRoute) -> Json:
+    # Retrying longer than the route's own limit would send a slow request to the service again and again.
+    seconds = min(_RETRY_FOR, route.timeout or _RETRY_FOR)
+    return {
+        "selection_policy": {"policy": "least_conn"},
+        "try_duration": round(seconds * 1000) * 1_000_000,
+        "try_interval": "100ms",
+    }

@@ -1,0 +1,149 @@
+"""The files Caddy serves from, written so that a reader sees the old or the new and never half of one."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from orca.providers.proxies.caddy.layout import Layout
+
+Json = dict[str, Any]
+
+_GENERATIONS = 3
+_UNFINISHED = ".unfinished-"
+SCRATCH = ".scratch-"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """All that Caddy reads: its configuration, and the address behind each upstream file."""
+
+    document: Json
+    upstreams: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same content, whatever its spelling."""
+        text = json.dumps([self.document, dict(self.upstreams)], sort_keys=True)
+        return sha256(text.encode()).hexdigest()
+
+
+class Store:
+    """One proxy's folder. Nothing here waits for anybody: call it from a thread."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._applied = layout.data_dir / "applied"
+
+    def prepare(self) -> None:
+        """Make the folders, private to this user, and clear away what a crash left behind."""
+        layout = self._layout
+        for folder in (layout.data_dir, layout.upstreams, layout.generations, layout.logs, layout.acme_roots):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        for folder in (layout.data_dir, layout.upstreams, layout.generations, layout.acme_roots):
+            for leftover in folder.glob(f"{_UNFINISHED}*"):
+                leftover.unlink(missing_ok=True)
+
+    def read(self) -> Served | None:
+        """What Caddy would serve after a restart; None when there is nothing, or nothing readable."""
+        try:
+            document = json.loads(self._layout.config_file.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return Served(document, self.read_upstreams()) if isinstance(document, dict) else None
+
+    def read_upstreams(self) -> dict[str, str]:
+        """File name -> address."""
+        return _read_folder(self._layout.upstreams)
+
+    def read_acme_roots(self) -> dict[str, str]:
+        """Path -> PEM."""
+        return {str(self._layout.acme_roots / name): pem for name, pem in _read_folder(self._layout.acme_roots).items()}
+
+    def write(self, served: Served) -> None:
+        """Replace what differs. Upstream files that are no longer named stay: the configuration that
+        serves now may name them, until the new one is loaded.
+        """
+        present = self.read_upstreams()
+        for name, address in served.upstreams.items():
+            if present.get(name) != address:
+                _replace(self._layout.upstreams / name, address.encode())
+        now = self.read()
+        if now is None or now.document != served.document:
+            _replace(self._layout.config_file, _dump(served.document))
+
+    def write_acme_root(self, pem: str) -> None:
+        """Put a root certificate where the rendered configuration looks for it."""
+        path = self._layout.acme_root(pem)
+        if not path.exists():
+            _replace(path, pem.encode())
+
+    def tidy(self, served: Served) -> None:
+        """Remove upstream files that `served` does not name."""
+        for name in self.read_upstreams().keys() - served.upstreams.keys():
+            (self._layout.upstreams / name).unlink(missing_ok=True)
+
+    def commit(self, served: Served, previous: Served | None) -> None:
+        """Remember `served` as the last one applied, and `previous` among the generations."""
+        _replace(self._applied, served.digest.encode())
+        if previous is None or previous.digest == served.digest:
+            return
+        numbers = self._generations()
+        number = numbers[-1] + 1 if numbers else 1
+        text = json.dumps({"document": previous.document, "upstreams": dict(previous.upstreams)})
+        _replace(self._layout.generations / f"{number}.json", text.encode())
+        for old in numbers[: -(_GENERATIONS - 1)]:
+            (self._layout.generations / f"{old}.json").unlink(missing_ok=True)
+
+    def is_applied(self, served: Served) -> bool:
+        """True when `served` is what was committed last."""
+        with suppress(FileNotFoundError):
+            return self._applied.read_text() == served.digest
+        return False
+
+    def generations(self) -> list[Served]:
+        """Earlier configurations that served well, newest first."""
+        found = []
+        for number in reversed(self._generations()):
+            with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
+                content = json.loads((self._layout.generations / f"{number}.json").read_bytes())
+                found.append(Served(content["document"], content["upstreams"]))
+        return found
+
+    def _generations(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._layout.generations.glob("*.json") if path.stem.isdecimal())
+
+
+def _dump(document: Json) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _read_folder(folder: Path) -> dict[str, str]:
+    with suppress(FileNotFoundError):
+        return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(_UNFINISHED)}
+    return {}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside `path`, flush to the disk, rename over it, flush the folder."""
+    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)  # created 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
