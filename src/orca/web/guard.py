@@ -16,6 +16,7 @@ from orca.errors import OrcaError
 from orca.events import Fact, Origin, Via, origin, record
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
+from orca.web.texts import TextRequest
 
 Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
 PUBLIC = "public"
@@ -129,7 +130,8 @@ class GuardedRoute(APIRoute):
         """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
 
-        async def guarded(request: Request) -> Response:
+        async def guarded(incoming: Request) -> Response:
+            request = TextRequest(incoming.scope, incoming.receive)
             request.state.guard = self.guard
             token = origin.set(_origin(request, None))
             try:

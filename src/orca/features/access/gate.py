@@ -11,7 +11,7 @@ from typing import TypeVar
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
-from orca.errors import Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, StepUpRequired, TooOften
+from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, StepUpRequired, TooOften
 from orca.events import origin
 from orca.features.access.authentication import Authenticator, Known, is_local
 from orca.features.access.buckets import Buckets, Pace
@@ -23,6 +23,7 @@ from orca.features.identity.queries import is_claimed
 from orca.features.identity.rules import Limit
 from orca.resources import Resources
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, Guard, Subject, csrf_token_of, tenant_resolvers
+from orca.web.texts import are_storable
 
 Chunk = TypeVar("Chunk")
 ANYONE = frozenset({PUBLIC, UNCLAIMED})
@@ -184,9 +185,12 @@ class AccessGate:
 
 def _check_route(request: Request, guard: Guard) -> None:
     """What the address and the body must look like before anything is looked up."""
-    for name, value in request.path_params.items():
+    parameters = {name: str(value) for name, value in request.path_params.items()}
+    for name, value in parameters.items():
         if name.endswith("_id") and not _IDENTIFIER.fullmatch(value):
             raise _no_such(name)
+    if not are_storable([*parameters.values(), *request.query_params.values()]):
+        raise BadInput("The address holds a NUL character.")
     route = request.scope["route"]
     if isinstance(route, APIRoute):
         check_media_type(request, route, is_page=guard.page)

@@ -1,0 +1,52 @@
+"""Texts that cannot be stored are refused at the door: a NUL (PostgreSQL has none) or half of a surrogate pair."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fastapi import HTTPException, Request
+from starlette.datastructures import FormData
+
+_SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+_REFUSED = "a text holds a NUL or half of a character"
+
+
+class TextRequest(Request):
+    """A request that gives away only storable texts."""
+
+    async def json(self) -> Any:
+        """The parsed body. Raises JSONDecodeError, which FastAPI answers with 422."""
+        parsed = await super().json()
+        if _SUSPECT.search(await self.body()) and not are_storable(_texts_in(parsed)):
+            raise json.JSONDecodeError(_REFUSED, "", 0)
+        return parsed
+
+    async def _get_form(self, **limits: Any) -> FormData:
+        form = await super()._get_form(**limits)
+        if not are_storable(text for pair in form.multi_items() for text in pair if isinstance(text, str)):
+            await form.close()
+            raise HTTPException(422, _REFUSED)
+        return form
+
+
+def are_storable(texts: Iterable[str]) -> bool:
+    """Whether a database can keep them all."""
+    try:
+        return not any(b"\0" in text.encode() for text in texts)
+    except UnicodeEncodeError:
+        return False
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every key and text, however deep; a stack instead of recursion, because depth is the sender's choice."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, str):
+            yield current
+        elif isinstance(current, dict):
+            yield from current
+            waiting.extend(current.values())
+        elif isinstance(current, list):
+            waiting.extend(current)
