@@ -48,4 +48,7 @@ def _open(box: SecretBox, row: Secret) -> str:
     try:
         return box.unseal(row.sealed, place((row.owner_type, row.owner_id), row.name)).decode()
     except Undecipherable:
-        raise SecretUnreadable(row.name) from None
+        raise SecretUnreadable(
+            f"the stored secret “{row.owner_type} {row.name}” cannot be decrypted with the key of this instance",
+            hint="Put back the `secret.key` that belongs to this database, or set the secret again.",
+        ) from None

@@ -83,12 +83,6 @@ class DiskReserveReached(OrcaError):
     status: ClassVar[int] = 507
     code = "disk-reserve-reached"
 
-    def __init__(self, free_bytes: int, reserve_bytes: int) -> None:
-        super().__init__(
-            f"there is no room for the upload: {free_bytes >> 20} MiB are free, {reserve_bytes >> 20} MiB must stay so",
-            hint="Free some disk space on the server, or lower ORC_DISK_RESERVE_MB.",
-        )
-
 
 class UploadTooSlow(OrcaError):
     """The sender stopped sending, or needed far too long."""
@@ -96,15 +90,9 @@ class UploadTooSlow(OrcaError):
     status: ClassVar[int] = 408
     code = "upload-too-slow"
 
-    def __init__(self) -> None:
-        super().__init__("the upload stopped arriving", hint="Check the connection and send it again.")
 
-
-class UploadCutOff(OrcaError):
+class BodyCutOff(OrcaError):
     """The sender went away in the middle."""
 
     status: ClassVar[int] = 400
-    code = "upload-cut-off"
-
-    def __init__(self) -> None:
-        super().__init__("the upload was cut off", hint="Send it again.")
+    code = "body-cut-off"

@@ -67,7 +67,7 @@ async def store_upload(
         await asyncio.to_thread(_settle, descriptor, partial, path)
     except TimeoutError:
         await asyncio.to_thread(partial.unlink, missing_ok=True)
-        raise UploadTooSlow from None
+        raise UploadTooSlow("the upload stopped arriving", hint="Check the connection and send it again.") from None
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -124,7 +124,10 @@ def _settle(descriptor: int, partial: Path, path: Path) -> None:
 async def _check_space(folder: Path, limits: UploadLimits, wanted: int) -> None:
     usage = await asyncio.to_thread(shutil.disk_usage, folder)
     if usage.free - wanted < limits.reserve_bytes:
-        raise DiskReserveReached(usage.free, limits.reserve_bytes)
+        raise DiskReserveReached(
+            f"there is no room for the upload: {usage.free >> 20} MiB are free on the server",
+            hint=f"Free some disk space; {limits.reserve_bytes >> 20} MiB are kept free (ORC_DISK_RESERVE_MB).",
+        )
 
 
 def _too_much(limits: UploadLimits) -> TooMuch:

@@ -4,7 +4,8 @@ from orca.features.services.actions.freeze import apply_orca_file, freeze_config
 from orca.features.services.actions.projects import create_project, delete_project, update_project
 from orca.features.services.actions.services import create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
-    delete_variables,
+    change_variables,
+    remove_variables,
     replace_variables,
     reveal_variable,
     set_variables,
@@ -20,15 +21,16 @@ from orca.features.services.actions.volumes import (
 __all__ = [
     "apply_orca_file",
     "attach_volume",
+    "change_variables",
     "create_project",
     "create_service",
     "delete_project",
     "delete_service",
-    "delete_variables",
     "detach_volume",
     "ensure_volumes",
     "finish_destruction",
     "freeze_config",
+    "remove_variables",
     "replace_variables",
     "request_destruction",
     "reveal_variable",

@@ -13,7 +13,7 @@ from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Variable
 from orca.features.services.queries import get_variable, list_variables
 from orca.features.services.rules import MAX_VARIABLES, VALUE, VARIABLE, OwnerType
-from orca.features.services.schemas import NamedVariable
+from orca.features.services.schemas import NamedVariable, VariableChanges
 from orca.kit.crypto import SecretBox
 from orca.web.guard import Scope
 
@@ -43,6 +43,18 @@ async def replace_variables(
     gone = [each.key for each in await list_variables(session, *owner) if each.key not in kept]
     await remove_variables(session, scope, owner, gone)
     await set_variables(session, box, scope, owner, given)
+    return await list_variables(session, *owner)
+
+
+async def change_variables(
+    session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, changes: VariableChanges
+) -> Sequence[Variable]:
+    """Remove some, set some, leave the rest; gives all there is then."""
+    both = sorted(set(changes.removed) & {each.key for each in changes.variables})
+    if both:
+        raise BadInput(f"{both[0]} is both set and removed", fields={both[0]: "is both set and removed"})
+    await remove_variables(session, scope, owner, changes.removed)
+    await set_variables(session, box, scope, owner, changes.variables)
     return await list_variables(session, *owner)
 
 

@@ -1,0 +1,8 @@
+"""REST doors of projects, services, variables and volumes, and the schema of `orca.yaml`."""
+
+from orca.features.services.api import projects, schemas, services, variables, volumes
+from orca.web.guard import Router
+
+router = Router(prefix="/api/v1")
+for each in (projects, services, variables, volumes, schemas):
+    router.include_router(each.router)

@@ -1,0 +1,53 @@
+"""REST doors of volumes. Detaching keeps the data; destroying it is a door of its own."""
+
+from collections.abc import Sequence
+
+from orca.db import ReadSession, WriteSession
+from orca.features.services import actions, queries
+from orca.features.services.models import Volume
+from orca.features.services.schemas import Confirmation, VolumeFields, VolumeOut
+from orca.kit.pagination import Cursor, Limit, Page
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+router = Router(tags=["volumes"])
+
+
+@router.get("/projects/{project_id}/volumes", response_model=Page[VolumeOut], summary="List a project's volumes")
+@guard("volume.read", tenant="project_id")
+async def list_project_volumes(
+    project_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Volume]:
+    """Detached ones too, newest first."""
+    return await queries.list_project_volumes(session, scope, project_id, limit=limit, cursor=cursor)
+
+
+@router.get("/services/{service_id}/volumes", response_model=list[VolumeOut], summary="List a service's volumes")
+@guard("volume.read", tenant="service_id")
+async def list_volumes(service_id: str, session: ReadSession, scope: CurrentScope) -> Sequence[Volume]:
+    """By name."""
+    return await queries.list_volumes(session, scope, service_id)
+
+
+@router.post("/services/{service_id}/volumes", status_code=201, response_model=VolumeOut, summary="Attach a volume")
+@guard("volume.create", tenant="service_id", rate="write", audit="VolumeAttached")
+async def attach_volume(service_id: str, body: VolumeFields, session: WriteSession, scope: CurrentScope) -> Volume:
+    """A new one, or a detached one of the same project. It is mounted from the next deployment on."""
+    return await actions.attach_volume(session, scope, service_id, body)
+
+
+@router.delete("/services/{service_id}/volumes/{volume_id}", status_code=204, summary="Detach a volume")
+@guard("volume.update", tenant="service_id", rate="write", audit="VolumeDetached")
+async def detach_volume(service_id: str, volume_id: str, session: WriteSession, scope: CurrentScope) -> None:
+    """From the next deployment on. Its data is kept and can be attached again."""
+    await actions.detach_volume(session, scope, service_id, volume_id)
+
+
+@router.post(
+    "/volumes/{volume_id}/destroy", status_code=202, response_model=VolumeOut, summary="Destroy a volume and its data"
+)
+@guard("volume.delete", tenant="volume_id", rate="write", audit="VolumeDestructionRequested")
+async def destroy_volume(
+    volume_id: str, body: Confirmation, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> Volume:
+    """There is no way back. Only for a detached volume, confirmed with its name."""
+    return await actions.request_destruction(session, resources.tasks, scope, volume_id, body.confirm)

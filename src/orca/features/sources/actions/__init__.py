@@ -1,0 +1,29 @@
+"""Everything that can be done to credentials, uploads and hooks: one function per verb, session first."""
+
+from orca.features.sources.actions.git_credentials import (
+    create_git_credential,
+    delete_git_credential,
+    update_git_credential,
+)
+from orca.features.sources.actions.hooks import create_hook, delete_hook, receive_push, rotate_hook
+from orca.features.sources.actions.registry_credentials import (
+    create_registry_credential,
+    delete_registry_credential,
+    update_registry_credential,
+)
+from orca.features.sources.actions.uploads import keep_upload, remove_leftovers
+
+__all__ = [
+    "create_git_credential",
+    "create_hook",
+    "create_registry_credential",
+    "delete_git_credential",
+    "delete_hook",
+    "delete_registry_credential",
+    "keep_upload",
+    "receive_push",
+    "remove_leftovers",
+    "rotate_hook",
+    "update_git_credential",
+    "update_registry_credential",
+]

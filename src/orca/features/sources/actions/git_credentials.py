@@ -1,0 +1,75 @@
+"""Deploy keys that Orca makes, and tokens that people bring."""
+
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.errors import BadInput
+from orca.events import Fact, record
+from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.sources.models import GitCredential
+from orca.features.sources.queries import GIT_CREDENTIAL, PRIVATE, get_git_credential
+from orca.features.sources.schemas import GitCredentialChanges, GitCredentialFields
+from orca.kit.crypto import SecretBox
+from orca.kit.ids import slugify
+from orca.web.guard import Scope
+
+
+async def create_git_credential(
+    session: AsyncSession, box: SecretBox, scope: Scope, fields: GitCredentialFields
+) -> GitCredential:
+    """Store a token, or make an Ed25519 key whose public half is in the row."""
+    row = GitCredential(
+        team_id=scope.team_id, name=fields.name, kind=fields.kind, username=fields.username or "",
+        known_hosts=fields.known_hosts,
+    )  # fmt: skip
+    if fields.token is not None:
+        private = fields.token.get_secret_value()
+    else:
+        private, row.public_key = _make_key(f"orca-{slugify(fields.name) or 'deploy'}")
+    session.add(row)
+    await session.flush()
+    await put_secret(session, box, team_id=scope.team_id, owner=(GIT_CREDENTIAL, row.id), name=PRIVATE, value=private)
+    await _record(session, "GitCredentialCreated", row, {"kind": row.kind})
+    return row
+
+
+def _make_key(comment: str) -> tuple[str, str]:
+    """A private key in OpenSSH format, and the line that goes to the Git host."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return private, f"{public} {comment}"
+
+
+async def update_git_credential(
+    session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str, changes: GitCredentialChanges
+) -> GitCredential:
+    """Rename it, trust host keys, or put a new token in place of the old one."""
+    row = await get_git_credential(session, scope, credential_id)
+    if row.kind == "ssh" and (changes.token is not None or changes.username is not None):
+        raise BadInput("a deploy key has no token", hint="Make a credential of kind “token” instead.")
+    plain = changes.model_dump(include={"name", "username", "known_hosts"}, exclude_none=True)
+    for name, value in plain.items():
+        setattr(row, name, value)
+    if changes.token is not None:
+        await put_secret(
+            session, box, team_id=scope.team_id, owner=(GIT_CREDENTIAL, row.id), name=PRIVATE,
+            value=changes.token.get_secret_value(),
+        )  # fmt: skip
+    await _record(session, "GitCredentialUpdated", row, {"fields": sorted(changes.model_fields_set)})
+    return row
+
+
+async def delete_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> None:
+    """Forget a credential. Raises Conflict while a service uses it: those who hear of it may refuse."""
+    row = await get_git_credential(session, scope, credential_id)
+    await _record(session, "GitCredentialDeleted", row, {})
+    await delete_secrets(session, (GIT_CREDENTIAL, row.id))
+    await session.delete(row)
+
+
+async def _record(session: AsyncSession, fact_type: str, row: GitCredential, payload: dict[str, Any]) -> None:
+    await record(session, Fact(fact_type, row.team_id, GIT_CREDENTIAL, row.id, {"name": row.name, **payload}))

@@ -1,0 +1,130 @@
+"""Push hooks: making them, and taking in what arrives at them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.events import Fact, record, subscribe
+from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.sources.models import Hook, Push
+from orca.features.sources.pushes import Decision, new_hook_secret
+from orca.features.sources.queries import HOOK, SECRET, find_push, get_hook
+from orca.features.sources.schemas import HookFields
+from orca.kit.crypto import SecretBox
+from orca.kit.text import shorten
+from orca.web.guard import Scope
+
+KEEP_PUSHES = timedelta(days=30)
+
+
+async def create_hook(
+    session: AsyncSession, box: SecretBox, scope: Scope, service_id: str, fields: HookFields
+) -> tuple[Hook, str]:
+    """A hook and its secret, which is shown this once. The caller checked the service."""
+    hook = Hook(
+        team_id=scope.team_id, service_id=service_id, provider=fields.provider, branch=fields.branch,
+        watch_paths=fields.watch_paths,
+    )  # fmt: skip
+    session.add(hook)
+    await session.flush()
+    secret = await _put_secret(session, box, hook)
+    await _record(session, "HookCreated", hook)
+    return hook, secret
+
+
+async def rotate_hook(
+    session: AsyncSession, box: SecretBox, scope: Scope, service_id: str, hook_id: str
+) -> tuple[Hook, str]:
+    """A new secret; deliveries signed with the old one are refused from now on."""
+    hook = await get_hook(session, scope, service_id, hook_id)
+    secret = await _put_secret(session, box, hook)
+    await _record(session, "HookRotated", hook)
+    return hook, secret
+
+
+async def delete_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str) -> None:
+    """Forget a hook and what came in at it."""
+    hook = await get_hook(session, scope, service_id, hook_id)
+    await _forget(session, hook)
+    await _record(session, "HookDeleted", hook)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery whose signature was right."""
+
+    name: str
+    event: str
+    decision: Decision
+
+
+async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) -> tuple[Push, bool]:
+    """Store a delivery and, if it concerns the service, tell those who deploy; in one transaction.
+
+    Gives the row, and whether it is new: a delivery that came before changes nothing.
+    """
+    known = await find_push(session, hook.id, delivery.name)
+    if known is not None:
+        return known, False
+    decision = delivery.decision
+    push = Push(
+        team_id=hook.team_id, hook_id=hook.id, delivery=delivery.name, is_accepted=decision.is_accepted,
+        commit=decision.change.commit if decision.change else "", decision=shorten(decision.reason, 255),
+        payload=_summary(delivery), received_at=now(),
+    )  # fmt: skip
+    try:
+        async with session.begin_nested():
+            session.add(push)
+    except IntegrityError:  # the same delivery, at the same moment, in another process
+        known = await find_push(session, hook.id, delivery.name)
+        if known is None:
+            raise
+        return known, False
+    if decision.is_accepted and decision.change is not None:
+        payload = {"commit": push.commit, "branch": decision.change.name, "push_id": push.id}
+        await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
+    await session.execute(delete(Push).where(Push.hook_id == hook.id, Push.received_at < now() - KEEP_PUSHES))
+    return push, True
+
+
+def _summary(delivery: Delivery) -> dict[str, Any]:
+    """What is worth keeping of the body, which may be large and full of people."""
+    change = delivery.decision.change
+    if change is None:
+        return {"event": delivery.event}
+    return {
+        "event": delivery.event, "ref": change.kind, "name": change.name, "commit": change.commit,
+        "message": shorten(change.message, 500), "files": None if change.files is None else len(change.files),
+    }  # fmt: skip
+
+
+async def _put_secret(session: AsyncSession, box: SecretBox, hook: Hook) -> str:
+    secret = new_hook_secret(hook.provider)
+    await put_secret(session, box, team_id=hook.team_id, owner=(HOOK, hook.id), name=SECRET, value=secret)
+    return secret
+
+
+async def _forget(session: AsyncSession, hook: Hook) -> None:
+    await delete_secrets(session, (HOOK, hook.id))
+    await session.execute(delete(Push).where(Push.hook_id == hook.id))
+    await session.delete(hook)
+    await session.flush()
+
+
+async def _record(session: AsyncSession, fact_type: str, hook: Hook) -> None:
+    payload = {"provider": hook.provider, "branch": hook.branch, "service_id": hook.service_id}
+    await record(session, Fact(fact_type, hook.team_id, HOOK, hook.id, payload))
+
+
+async def _forget_hooks(session: AsyncSession, fact: Fact) -> None:
+    """A deleted service hears of no pushes."""
+    for hook in (await session.scalars(select(Hook).where(Hook.service_id == fact.object_id))).all():
+        await _forget(session, hook)
+
+
+subscribe("ServiceDeleted", _forget_hooks)

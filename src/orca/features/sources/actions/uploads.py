@@ -1,0 +1,56 @@
+"""Remembering what was sent, and forgetting what nobody can deploy any more."""
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.events import Fact, record, subscribe
+from orca.features.sources.models import Upload
+from orca.features.sources.uploads import StoredUpload, find_leftovers
+from orca.resources import Resources
+from orca.settings import Settings
+from orca.web.guard import Scope
+
+KEPT_UPLOADS = 3
+
+
+def upload_folder(settings: Settings) -> Path:
+    """Where uploads lie."""
+    return settings.data_dir / "uploads"
+
+
+async def keep_upload(
+    session: AsyncSession, scope: Scope, service_id: str, stored: StoredUpload
+) -> tuple[Upload, list[str]]:
+    """Record an upload; gives its row, and the ids of older ones whose files may go once this is committed."""
+    upload = Upload(
+        id=stored.id, team_id=scope.team_id, service_id=service_id, sha256=stored.sha256, size_bytes=stored.size_bytes
+    )
+    session.add(upload)
+    await session.flush()
+    payload = {"upload_id": upload.id, "sha256": upload.sha256, "size_bytes": upload.size_bytes}
+    await record(session, Fact("UploadReceived", scope.team_id, "service", service_id, payload))
+    newest_first = select(Upload).where(Upload.service_id == service_id).order_by(Upload.id.desc())
+    older = (await session.scalars(newest_first.offset(KEPT_UPLOADS))).all()
+    for each in older:
+        await session.delete(each)
+    return upload, [each.id for each in older]
+
+
+async def remove_leftovers(resources: Resources) -> None:
+    """Remove files that belong to no upload: interrupted ones, and those of deleted services."""
+    async with resources.db.read() as session:
+        known = set((await session.scalars(select(Upload.id))).all())
+    for path in await asyncio.to_thread(find_leftovers, upload_folder(resources.settings), known):
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+
+async def _forget_uploads(session: AsyncSession, fact: Fact) -> None:
+    """The rows go with the service; the files follow with the next sweep."""
+    for upload in (await session.scalars(select(Upload).where(Upload.service_id == fact.object_id))).all():
+        await session.delete(upload)
+
+
+subscribe("ServiceDeleted", _forget_uploads)

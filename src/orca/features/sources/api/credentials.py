@@ -1,0 +1,121 @@
+"""REST doors of Git and registry credentials."""
+
+from orca.db import ReadSession, WriteSession
+from orca.features.sources import actions, queries
+from orca.features.sources.models import GitCredential, RegistryCredential
+from orca.features.sources.schemas import (
+    GitCredentialChanges,
+    GitCredentialFields,
+    GitCredentialOut,
+    RegistryCredentialChanges,
+    RegistryCredentialFields,
+    RegistryCredentialOut,
+)
+from orca.kit.pagination import Cursor, Limit, Page
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+router = Router(tags=["sources"])
+
+
+@router.post("/git-credentials", status_code=201, response_model=GitCredentialOut, summary="Add a Git credential")
+@guard("source.create", rate="write", audit="GitCredentialCreated")
+async def create_git_credential(
+    body: GitCredentialFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> GitCredential:
+    """Store a token, or have a deploy key made: register the `public_key` of the answer at the Git host."""
+    return await actions.create_git_credential(session, resources.secret_box, scope, body)
+
+
+@router.get("/git-credentials", response_model=Page[GitCredentialOut], summary="List Git credentials")
+@guard("source.read")
+async def list_git_credentials(
+    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+) -> Page[GitCredential]:
+    """Newest first; never with their secret half."""
+    return await queries.list_git_credentials(session, scope, limit=limit, cursor=cursor)
+
+
+@router.get("/git-credentials/{git_credential_id}", response_model=GitCredentialOut, summary="Read a Git credential")
+@guard("source.read", tenant="git_credential_id")
+async def get_git_credential(git_credential_id: str, session: ReadSession, scope: CurrentScope) -> GitCredential:
+    """Never with its secret half."""
+    return await queries.get_git_credential(session, scope, git_credential_id)
+
+
+@router.patch(
+    "/git-credentials/{git_credential_id}", response_model=GitCredentialOut, summary="Change a Git credential"
+)
+@guard("source.update", tenant="git_credential_id", rate="write", audit="GitCredentialUpdated")
+async def update_git_credential(
+    git_credential_id: str,
+    body: GitCredentialChanges,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+) -> GitCredential:
+    """Rename it, confirm host keys, or replace its token."""
+    return await actions.update_git_credential(session, resources.secret_box, scope, git_credential_id, body)
+
+
+@router.delete("/git-credentials/{git_credential_id}", status_code=204, summary="Delete a Git credential")
+@guard("source.delete", tenant="git_credential_id", rate="write", audit="GitCredentialDeleted")
+async def delete_git_credential(git_credential_id: str, session: WriteSession, scope: CurrentScope) -> None:
+    """Refused while a service uses it."""
+    await actions.delete_git_credential(session, scope, git_credential_id)
+
+
+@router.post(
+    "/registry-credentials", status_code=201, response_model=RegistryCredentialOut, summary="Add a registry login"
+)
+@guard("source.create", rate="write", audit="RegistryCredentialCreated")
+async def create_registry_credential(
+    body: RegistryCredentialFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> RegistryCredential:
+    """Store the login for one registry host."""
+    return await actions.create_registry_credential(session, resources.secret_box, scope, body)
+
+
+@router.get("/registry-credentials", response_model=Page[RegistryCredentialOut], summary="List registry logins")
+@guard("source.read")
+async def list_registry_credentials(
+    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+) -> Page[RegistryCredential]:
+    """Newest first; never with their passwords."""
+    return await queries.list_registry_credentials(session, scope, limit=limit, cursor=cursor)
+
+
+@router.get(
+    "/registry-credentials/{registry_credential_id}",
+    response_model=RegistryCredentialOut,
+    summary="Read a registry login",
+)
+@guard("source.read", tenant="registry_credential_id")
+async def get_registry_credential(
+    registry_credential_id: str, session: ReadSession, scope: CurrentScope
+) -> RegistryCredential:
+    """Never with its password."""
+    return await queries.get_registry_credential(session, scope, registry_credential_id)
+
+
+@router.patch(
+    "/registry-credentials/{registry_credential_id}",
+    response_model=RegistryCredentialOut,
+    summary="Change a registry login",
+)
+@guard("source.update", tenant="registry_credential_id", rate="write", audit="RegistryCredentialUpdated")
+async def update_registry_credential(
+    registry_credential_id: str,
+    body: RegistryCredentialChanges,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+) -> RegistryCredential:
+    """Rename it, or replace user name and password."""
+    return await actions.update_registry_credential(session, resources.secret_box, scope, registry_credential_id, body)
+
+
+@router.delete("/registry-credentials/{registry_credential_id}", status_code=204, summary="Delete a registry login")
+@guard("source.delete", tenant="registry_credential_id", rate="write", audit="RegistryCredentialDeleted")
+async def delete_registry_credential(registry_credential_id: str, session: WriteSession, scope: CurrentScope) -> None:
+    """Refused while a service uses it."""
+    await actions.delete_registry_credential(session, scope, registry_credential_id)

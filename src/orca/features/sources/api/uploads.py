@@ -1,0 +1,69 @@
+"""REST doors of uploads: how `orc deploy` sends a directory."""
+
+import asyncio
+from typing import Any
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from orca.db import ReadSession
+from orca.features.sources import actions, queries
+from orca.features.sources.actions.uploads import upload_folder
+from orca.features.sources.errors import BodyCutOff
+from orca.features.sources.models import Upload
+from orca.features.sources.schemas import UploadOut
+from orca.features.sources.uploads import StoredUpload, UploadLimits, remove_uploads, store_upload
+from orca.kit.pagination import Cursor, Limit, Page
+from orca.resources import Resources
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+router = Router(tags=["sources"])
+_TAR: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A tar archive (plain or gzip) of the source tree.",
+        "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.post(
+    "/services/{service_id}/uploads",
+    status_code=201,
+    response_model=UploadOut,
+    summary="Send a source tree",
+    openapi_extra=_TAR,
+)
+@guard("service.deploy", tenant="service_id", rate="write", audit="UploadReceived")
+async def create_upload(service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Upload:
+    """Streamed to disk and hashed on the way. The last three of a service are kept; deploy one by its id."""
+    stored = await _store(request, resources)
+    folder = upload_folder(resources.settings)
+    try:
+        async with resources.db.write() as session:
+            upload, replaced = await actions.keep_upload(session, scope, service_id, stored)
+    except BaseException:
+        await asyncio.to_thread(remove_uploads, folder, [stored.id])
+        raise
+    await asyncio.to_thread(remove_uploads, folder, replaced)
+    return upload
+
+
+async def _store(request: Request, resources: Resources) -> StoredUpload:
+    disk = resources.settings.disk
+    limits = UploadLimits(disk.upload_limit_mb << 20, disk.reserve_mb << 20)
+    length = request.headers.get("content-length", "")
+    declared = int(length) if length.isdecimal() else None
+    try:
+        return await store_upload(request.stream(), upload_folder(resources.settings), limits, declared)
+    except ClientDisconnect:
+        raise BodyCutOff("the request was cut off before its end", hint="Send it again.") from None
+
+
+@router.get("/services/{service_id}/uploads", response_model=Page[UploadOut], summary="List uploads")
+@guard("service.read", tenant="service_id")
+async def list_uploads(
+    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Upload]:
+    """Newest first."""
+    return await queries.list_uploads(session, scope, service_id, limit=limit, cursor=cursor)
