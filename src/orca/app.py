@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.routing import Mount
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def check_routes(app: FastAPI) -> None:
     """Refuse to start with a route that says nothing about itself, or whose object has no known owner."""
-    for route in app.routes:
+    for route in (each.original_route for each in iter_route_contexts(app.routes)):
         if isinstance(route, Mount) and route.path == "/static":
             continue
         if not isinstance(route, GuardedRoute):

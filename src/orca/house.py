@@ -7,6 +7,7 @@ from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
 from orca.features.deployments import api as deployments_api
+from orca.features.deployments import pages as deployments_pages
 from orca.features.deployments import running_api
 from orca.features.deployments import tasks as deployments_tasks
 from orca.features.identity import api as identity_api
@@ -14,7 +15,9 @@ from orca.features.identity.claim import ensure_claim
 from orca.features.routing import api as routing_api
 from orca.features.routing import tasks as routing_tasks
 from orca.features.services import api as services_api
+from orca.features.services import tasks as services_tasks
 from orca.features.sources import api as sources_api
+from orca.features.sources import tasks as sources_tasks
 from orca.resources import Resources
 from orca.settings import Settings
 from orca.web.guard import Gate
@@ -34,9 +37,10 @@ ROUTERS = (
     routing_api.router,
     deployments_api.router,
     running_api.router,
+    deployments_pages.router,
 )
-TASKS = (*deployments_tasks.TASKS,)
-DUTIES = (*routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
+TASKS = (*services_tasks.TASKS, *deployments_tasks.TASKS)
+DUTIES = (*sources_tasks.PERIODIC, *routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
 OWN_IDENTIFIERS = {"session_id", "token_id", "hook_id"}
 """Path parameters whose endpoint itself looks only among the caller's own things (or checks a signature)."""
 

@@ -3,6 +3,6 @@
 from orca.features.services.api import projects, schemas, services, variables, volumes
 from orca.web.guard import Router
 
-router = Router(prefix="/api/v1")
+router = Router()
 for each in (projects, services, variables, volumes, schemas):
     router.include_router(each.router)

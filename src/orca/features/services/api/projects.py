@@ -7,7 +7,7 @@ from orca.features.services.schemas import ProjectChanges, ProjectFields, Projec
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.web.guard import CurrentScope, Router, guard
 
-router = Router(tags=["projects"])
+router = Router(prefix="/api/v1", tags=["projects"])
 
 
 @router.post("/projects", status_code=201, response_model=ProjectOut, summary="Make a project")

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from orca.features.services.orca_file import orca_file_schema
 from orca.web.guard import PUBLIC, Router, guard
 
-router = Router(tags=["schemas"])
+router = Router(prefix="/api/v1", tags=["schemas"])
 _ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/schema+json": {}}}}
 
 

@@ -9,7 +9,7 @@ from orca.features.services.schemas import ServiceChanges, ServiceFields, Servic
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.web.guard import CurrentScope, Router, guard
 
-router = Router(tags=["services"])
+router = Router(prefix="/api/v1", tags=["services"])
 
 
 @router.post("/projects/{project_id}/services", status_code=201, response_model=ServiceOut, summary="Make a service")

@@ -19,7 +19,7 @@ from orca.features.services.schemas import (
 )
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
-router = Router(tags=["variables"])
+router = Router(prefix="/api/v1", tags=["variables"])
 Key = Annotated[VariableKey, Path(max_length=128)]
 
 

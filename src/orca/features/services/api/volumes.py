@@ -9,7 +9,7 @@ from orca.features.services.schemas import Confirmation, VolumeFields, VolumeOut
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
-router = Router(tags=["volumes"])
+router = Router(prefix="/api/v1", tags=["volumes"])
 
 
 @router.get("/projects/{project_id}/volumes", response_model=Page[VolumeOut], summary="List a project's volumes")

@@ -3,6 +3,6 @@
 from orca.features.sources.api import credentials, hooks, uploads
 from orca.web.guard import Router
 
-router = Router(prefix="/api/v1")
+router = Router()
 for each in (credentials, uploads, hooks):
     router.include_router(each.router)

@@ -14,7 +14,7 @@ from orca.features.sources.schemas import (
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
-router = Router(tags=["sources"])
+router = Router(prefix="/api/v1", tags=["sources"])
 
 
 @router.post("/git-credentials", status_code=201, response_model=GitCredentialOut, summary="Add a Git credential")

@@ -19,7 +19,7 @@ from orca.resources import Resources
 from orca.settings import Settings
 from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, guard
 
-router = Router(tags=["sources"])
+router = Router(prefix="/api/v1", tags=["sources"])
 _NOBODY = pushes.new_hook_secret("generic")
 """What an unknown hook is checked against, so that it takes as long as a known one."""
 _BODY: dict[str, Any] = {

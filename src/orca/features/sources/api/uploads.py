@@ -17,7 +17,7 @@ from orca.kit.pagination import Cursor, Limit, Page
 from orca.resources import Resources
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
-router = Router(tags=["sources"])
+router = Router(prefix="/api/v1", tags=["sources"])
 _TAR: dict[str, Any] = {
     "requestBody": {
         "required": True,
