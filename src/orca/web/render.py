@@ -61,7 +61,12 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Draw a template. One whose name begins with `_` is a fragment and has no layout."""
+    """Answer with a template. One whose name begins with `_` is a fragment and has no layout."""
+    return HTMLResponse(draw(request, template, context), status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def draw(request: Request, template: str, context: "DataclassInstance") -> str:
+    """A template as text: the fields of the context, and `page`."""
     subject: Subject | None = getattr(request.state, "subject", None)
     frame = PageFrame(
         nonce=getattr(request.state, "nonce", ""),
@@ -74,8 +79,7 @@ def render(
         toast=request.query_params.get("toast", ""),
     )
     values = {field.name: getattr(context, field.name) for field in fields(context)}
-    body = _environment().get_template(template).render(page=frame, request_path=request.url.path, **values)
-    return HTMLResponse(body, status, {"Cache-Control": "no-store", **(headers or {})})
+    return _environment().get_template(template).render(page=frame, **values)
 
 
 def csrf_token(request: Request, subject: Subject | None) -> str:

@@ -98,7 +98,7 @@ async def rollback(
 
 
 @router.post("/services/{service_id}/scale", status_code=202, response_model=DeploymentOut)
-@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+@guard("service.operate", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def scale(
     service_id: str,
     body: ScaleIn,
@@ -114,7 +114,7 @@ async def scale(
 
 
 @router.post("/services/{service_id}/restart", status_code=202, response_model=DeploymentOut)
-@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+@guard("service.operate", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def restart(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
 ) -> Deployment:
@@ -124,7 +124,7 @@ async def restart(
 
 
 @router.post("/services/{service_id}/start", status_code=202, response_model=DeploymentOut)
-@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+@guard("service.operate", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def start(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
 ) -> Deployment:
@@ -134,7 +134,7 @@ async def start(
 
 
 @router.post("/services/{service_id}/stop", status_code=202, response_model=DeploymentOut)
-@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
+@guard("service.operate", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def stop(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
 ) -> Deployment:

@@ -69,6 +69,30 @@ def image_tag(service_id: str, build_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """How many replicas of a live release were seen in which condition; None when nobody could look."""
+
+    running: int = 0
+    crashing: int = 0
+
+
+CRASHING_RESTARTS: Final = 3
+
+
+def state_of(*, desired: str, is_busy: bool, wanted: int | None, observed: Observed | None) -> str:
+    """The one word a list shows for a service. `wanted` is None while there is no live release."""
+    if is_busy:
+        return "deploying"
+    if wanted is None or desired == "stopped":
+        return "empty" if wanted is None else "stopped"
+    if observed is None or observed.crashing:
+        return "unknown" if observed is None else "crash-looping"
+    if observed.running >= wanted:
+        return "running"
+    return "degraded" if observed.running else "crashed"
+
+
+@dataclass(frozen=True, slots=True)
 class KeptImage:
     """An image of a service as the retention rule sees it, newest first in lists."""
 

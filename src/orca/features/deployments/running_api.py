@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Query
@@ -13,6 +13,7 @@ from orca.errors import Conflict, OrcaError
 from orca.events import Fact, record
 from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.output import OutputLine, follow_output
 from orca.features.deployments.schemas import ContainerOut, RunIn
 from orca.features.deployments.steps.work import container_spec, load_facts
 from orca.features.services.queries import get_service
@@ -20,7 +21,7 @@ from orca.kit.ids import new_id
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerSpec
+from orca.sdk.engines import ContainerSpec
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
@@ -53,7 +54,7 @@ async def list_containers(service_id: str, resources: CurrentResources) -> list[
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-@guard("service.logs", tenant="service_id", rate="stream")
+@guard("service.read", tenant="service_id", rate="stream")
 async def read_logs(
     service_id: str,
     resources: CurrentResources,
@@ -64,7 +65,7 @@ async def read_logs(
     """What the replicas write: events `log` {replica, stream, text, at}, at last `end`."""
     found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
     chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
-    frames = _log_frames(resources, chosen, tail=tail, follow=follow)
+    frames = _log_frames(follow_output(resources.engine, chosen, tail=tail, follow=follow))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
@@ -94,34 +95,10 @@ async def run_command(
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _log_frames(
-    resources: Resources, containers: list[Container], *, tail: int, follow: bool
-) -> AsyncIterator[str]:
-    """The lines of all replicas as they come; a slow reader holds the writers back instead of filling memory."""
-    lines: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LINES)
-
-    async def pump(container: Container) -> None:
-        with suppress(OrcaError):
-            async for line in resources.engine.logs(container.id, tail=tail, follow=follow):
-                data = {"replica": int(container.labels["orca.replica"]), "stream": line.stream,
-                        "text": clean_output(line.text), "at": line.at.isoformat() if line.at else None}  # fmt: skip
-                await lines.put(format_event("log", data))
-        await lines.put(None)
-
-    pumps = [asyncio.create_task(pump(container)) for container in containers]
-    try:
-        open_pumps = len(pumps)
-        while open_pumps:
-            frame = await lines.get()
-            if frame is None:
-                open_pumps -= 1
-            else:
-                yield frame
-        yield format_event("end", {"state": "ended"})
-    finally:
-        for each in pumps:
-            each.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
+async def _log_frames(lines: AsyncIterator[OutputLine]) -> AsyncIterator[str]:
+    async for line in lines:
+        yield format_event("log", asdict(line))
+    yield format_event("end", {"state": "ended"})
 
 
 async def _run_frames(resources: Resources, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:

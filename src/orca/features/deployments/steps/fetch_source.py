@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from typing import Any
+from dataclasses import asdict
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +10,7 @@ from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.services.orca_file import FILE_NAME, merge, parse_orca_file
-from orca.features.sources.queries import GitLogin, open_git_credential
+from orca.features.sources.queries import open_git_credential
 from orca.features.sources.rules import GitRef, RepoUrl
 from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
@@ -61,17 +61,9 @@ async def _checkout(work: Work, facts: Facts) -> Checkout:
         submodules=bool(source.get("submodules")),
         private_networks=settings.private_networks,
         certificate_authority=authority,
-        **_login_fields(login),
+        **asdict(login),
     )
     return await checkout_git(work.resources.connector, request, work.log.write)
-
-
-def _login_fields(login: GitLogin | None) -> dict[str, Any]:
-    if login is None:
-        return {}
-    if login.kind == "ssh":
-        return {"deploy_key": login.secret, "known_hosts": login.known_hosts}
-    return {"token": login.secret} | ({"username": login.username} if login.username else {})
 
 
 async def _note_commit(work: Work, checkout: Checkout) -> None:

@@ -1,0 +1,212 @@
+"""Pages of a service's first tab and logs, and of deployments."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from fastapi import Request as HttpRequest
+from fastapi import Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import NotFound
+from orca.features.deployments import queries, rules
+from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.models import Deployment, Release
+from orca.features.deployments.output import OutputLine, follow_output
+from orca.features.deployments.views import ServiceView, read_lines, view_deployment, view_service
+from orca.features.services.models import Project, Service
+from orca.features.services.queries import get_project, get_service
+from orca.kit.pagination import Cursor
+from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.live import stream_fragment
+from orca.web.render import draw, render
+
+router = Router(include_in_schema=False)
+SEE_OTHER = 303
+
+
+@router.get("/services/{service_id}")
+@guard("service.read", tenant="service_id", page=True)
+async def show_service(
+    service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+) -> Response:
+    """What runs, where it answers, what happened last."""
+    return render(request, "deployments/service.html", await view_service(session, scope, resources, service_id))
+
+
+@router.get("/services/{service_id}/live")
+@guard("service.read", tenant="service_id", rate="stream", page=True)
+async def follow_service(
+    service_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources
+) -> StreamingResponse:
+    """The same, redrawn as it changes."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read() as session:
+            view: ServiceView = await view_service(session, scope, resources, service_id)
+        return draw(request, "deployments/_service.html", view), False
+
+    return stream_fragment("state", draw_now)
+
+
+@dataclass(frozen=True, slots=True)
+class LogsPage:
+    """The output of a service's processes."""
+
+    service: Service
+    project: Project
+    tab: str = "logs"
+
+
+@router.get("/services/{service_id}/output")
+@guard("service.read", tenant="service_id", page=True)
+async def show_logs(service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope) -> Response:
+    """Live output of all replicas."""
+    service = await get_service(session, scope, service_id)
+    page = LogsPage(service, await get_project(session, scope, service.project_id))
+    return render(request, "deployments/logs.html", page)
+
+
+@router.get("/services/{service_id}/output/stream")
+@guard("service.read", tenant="service_id", rate="stream", page=True)
+async def stream_logs(service_id: str, resources: CurrentResources) -> StreamingResponse:
+    """The output in the form the log viewer reads."""
+    containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    frames = keep_open(_viewer_frames(follow_output(resources.engine, containers, tail=500, follow=True)))
+    return StreamingResponse(frames, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+
+async def _viewer_frames(lines: AsyncIterator[OutputLine]) -> AsyncIterator[str]:
+    offset = 0
+    async for line in lines:
+        yield format_event("log", {"offset": offset, "step": f"Replica {line.replica}", "text": line.text})
+        offset += 1
+    yield format_event("end", {"state": "ended"})
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentsPage:
+    """All deployments and releases of a service."""
+
+    service: Service
+    project: Project
+    deployments: list[Deployment]
+    releases: list[Release]
+    live_release_id: str
+    next_cursor: str | None
+    tab: str = "deployments"
+
+
+@router.get("/services/{service_id}/deployments")
+@guard("deployment.read", tenant="service_id", page=True)
+async def list_deployments(
+    service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, cursor: Cursor = None
+) -> Response:
+    """History, and releases to go back to."""
+    service = await get_service(session, scope, service_id)
+    found = await queries.list_deployments(session, scope, service_id, limit=25, cursor=cursor)
+    releases = await queries.list_releases(session, scope, service_id, limit=10)
+    live = await queries.find_live(session, service_id)
+    page = DeploymentsPage(
+        service, await get_project(session, scope, service.project_id), found.items, releases.items,
+        live.release_id if live else "", found.next_cursor,
+    )  # fmt: skip
+    return render(request, "deployments/list.html", page)
+
+
+@router.post("/services/{service_id}/deploy")
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued", page=True)
+async def deploy(
+    service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> RedirectResponse:
+    """Deploy the source as it is now."""
+    return await _ask(session, scope, resources, service_id, Request(trigger="page"))
+
+
+@router.post("/services/{service_id}/operate/{verb}")
+@guard("service.operate", tenant="service_id", rate="write", audit="DeploymentQueued", page=True)
+async def operate(
+    service_id: str, verb: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> RedirectResponse:
+    """Restart, start or stop."""
+    kinds: dict[str, rules.Kind] = {"restart": "restart", "start": "start", "stop": "stop"}
+    if verb not in kinds:
+        raise NotFound("there is no such operation")
+    return await _ask(session, scope, resources, service_id, Request(kind=kinds[verb], trigger="page"))
+
+
+@router.post("/services/{service_id}/rollback/{number}")
+@guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued", page=True)
+async def roll_back(
+    service_id: str, number: int, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> RedirectResponse:
+    """Make an earlier release live again."""
+    request = Request(kind="rollback", trigger="page", release=number)
+    return await _ask(session, scope, resources, service_id, request)
+
+
+async def _ask(
+    session: WriteSession, scope: CurrentScope, resources: CurrentResources, service_id: str, request: Request
+) -> RedirectResponse:
+    service = await get_service(session, scope, service_id)
+    deployment = await start_deployment(session, resources, service, request)
+    return RedirectResponse(f"/deployments/{deployment.id}", SEE_OTHER)
+
+
+@router.get("/deployments/{deployment_id}")
+@guard("deployment.read", tenant="deployment_id", page=True)
+async def show_deployment(
+    deployment_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+) -> Response:
+    """Steps, log, and what to do about a failure."""
+    view = await view_deployment(session, resources, scope, deployment_id)
+    lines, offset = await read_lines(session, deployment_id)
+    return render(request, "deployments/detail.html", replace(view, lines=lines, log_offset=offset))
+
+
+@router.get("/deployments/{deployment_id}/live")
+@guard("deployment.read", tenant="deployment_id", rate="stream", page=True)
+async def follow_deployment(
+    deployment_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources
+) -> StreamingResponse:
+    """State and steps, redrawn as they change."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read() as session:
+            view = await view_deployment(session, resources, scope, deployment_id)
+        return draw(request, "deployments/_state.html", view), not view.is_active
+
+    return stream_fragment("state", draw_now)
+
+
+@router.get("/deployments/{deployment_id}/log.txt")
+@guard("deployment.read", tenant="deployment_id", page=True)
+async def download_log(deployment_id: str, session: ReadSession) -> PlainTextResponse:
+    """The kept part of the log as a file."""
+    lines, _ = await read_lines(session, deployment_id)
+    headers = {"Content-Disposition": f'attachment; filename="deployment-{deployment_id}.log"'}
+    return PlainTextResponse("".join(f"{line.text}\n" for line in lines), headers=headers)
+
+
+@router.post("/deployments/{deployment_id}/cancel")
+@guard("deployment.cancel", tenant="deployment_id", rate="write", audit="DeploymentCancelled", page=True)
+async def cancel(
+    deployment_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> RedirectResponse:
+    """Stop it."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    await cancel_deployment(session, resources, row)
+    return RedirectResponse(f"/deployments/{deployment_id}", SEE_OTHER)
+
+
+@router.post("/deployments/{deployment_id}/retry")
+@guard("service.deploy", tenant="deployment_id", rate="write", audit="DeploymentQueued", page=True)
+async def retry(
+    deployment_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> RedirectResponse:
+    """Ask for the same once more."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    request = Request(kind="deploy", trigger="page", source=row.source)
+    return await _ask(session, scope, resources, row.service_id, request)

@@ -1,0 +1,205 @@
+"""What the pages of a service and of a deployment show: rows and observations, brought into one shape."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.errors import OrcaError
+from orca.features.deployments import queries, rules
+from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.rules import Observed
+from orca.features.routing.queries import list_urls
+from orca.features.services.models import Project, Service
+from orca.features.services.queries import get_project, get_service
+from orca.kit.text import clean_output
+from orca.resources import Resources
+from orca.sdk.engines import Container
+from orca.web.guard import Scope
+
+STEP_LABELS = {
+    "fetch_source": "Fetch source",
+    "build_image": "Build image",
+    "run_release_command": "Run release command",
+    "start_release": "Start release",
+    "check_health": "Check health",
+    "route_traffic": "Route traffic",
+    "retire_previous": "Retire previous",
+    "undo": "Undo",
+}
+_STEP_STATES = {"waiting": "queued", "running": "working", "succeeded": "done"}
+LOG_LINES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class LogLineView:
+    """A line of a log and the step that wrote it."""
+
+    step: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step, as the list of steps shows it."""
+
+    label: str
+    state: str
+    seconds: float | None
+    started_at: datetime | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """The page of a deployment."""
+
+    deployment: Deployment
+    service: Service
+    project: Project
+    steps: tuple[StepView, ...]
+    build: Build | None
+    release: Release | None
+    urls: tuple[str, ...]
+    is_active: bool
+    seconds: float | None
+    lines: tuple[LogLineView, ...] = ()
+    log_offset: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The first page of a service."""
+
+    service: Service
+    project: Project
+    state: str
+    urls: tuple[str, ...]
+    release: Release | None
+    live_since: datetime | None
+    containers: tuple[Container, ...]
+    observation_problem: str
+    deployments: tuple[Deployment, ...]
+    tab: str = "overview"
+
+
+async def view_deployment(
+    session: AsyncSession, resources: Resources, scope: Scope, deployment_id: str
+) -> DeploymentView:
+    """Everything about one deployment but its log."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    service = await get_service(session, scope, row.service_id)
+    steps = await queries.list_steps(session, deployment_id)
+    return DeploymentView(
+        deployment=row,
+        service=service,
+        project=await get_project(session, scope, service.project_id),
+        steps=tuple(
+            _step_view(step.name, step.state, step.started_at, step.finished_at, step.detail) for step in steps
+        ),
+        build=await queries.find_build(session, row.build_id),
+        release=await queries.find_release(session, row.release_id),
+        urls=tuple(await list_urls(session, resources.settings, service.id)),
+        is_active=row.state in rules.ACTIVE,
+        seconds=_seconds(row.started_at, row.finished_at),
+    )
+
+
+def _step_view(
+    name: str, state: str, started_at: datetime | None, finished_at: datetime | None, detail: str
+) -> StepView:
+    shown = _STEP_STATES.get(state, state)
+    note = detail if shown != "failed" else ""
+    return StepView(STEP_LABELS.get(name, name), shown, _seconds(started_at, finished_at), started_at, note)
+
+
+def _seconds(started_at: datetime | None, finished_at: datetime | None) -> float | None:
+    return (finished_at - started_at).total_seconds() if started_at and finished_at else None
+
+
+async def read_lines(session: AsyncSession, deployment_id: str) -> tuple[tuple[LogLineView, ...], int]:
+    """The last lines of a deployment's log, and the offset of the last chunk among them."""
+    lines: list[LogLineView] = []
+    after, offset = 0, -1
+    while chunks := await queries.read_log(session, deployment_id, after=after):
+        for chunk in chunks:
+            label = STEP_LABELS.get(chunk.step, chunk.step)
+            lines.extend(LogLineView(label, clean_output(line)) for line in chunk.text.splitlines())
+            after, offset = chunk.offset + len(chunk.text), chunk.offset
+        lines = lines[-LOG_LINES:]
+    return tuple(lines), offset
+
+
+async def view_service(session: AsyncSession, scope: Scope, resources: Resources, service_id: str) -> ServiceView:
+    """A service with what runs of it now. The engine is asked last, when nothing else needs the session."""
+    service = await get_service(session, scope, service_id)
+    live = await queries.find_live(session, service_id)
+    release = await queries.find_release(session, live.release_id if live else None)
+    page = await queries.list_deployments(session, scope, service_id, limit=10)
+    project = await get_project(session, scope, service.project_id)
+    urls = tuple(await list_urls(session, resources.settings, service_id))
+    await session.close()
+    containers, problem = await _containers(resources, service_id)
+    observed = None if problem else observe(containers, live.deployment_id if live else "")
+    state = rules.state_of(
+        desired=service.desired_state, is_busy=any(each.state in rules.ACTIVE for each in page.items),
+        wanted=_wanted(release), observed=observed,
+    )  # fmt: skip
+    return ServiceView(
+        service=service, project=project, state=state, urls=urls, release=release,
+        live_since=live.since if live else None,
+        containers=tuple(containers), observation_problem=problem, deployments=tuple(page.items),
+    )  # fmt: skip
+
+
+async def states_of_services(
+    session: AsyncSession, resources: Resources, services: Sequence[Service]
+) -> Mapping[str, str]:
+    """Service id -> its word, with four queries and one look at the engine for any number of services."""
+    ids = [service.id for service in services]
+    rows = await session.execute(
+        select(LiveRelease.service_id, LiveRelease.deployment_id, Release)
+        .join(Release, Release.id == LiveRelease.release_id)
+        .where(LiveRelease.service_id.in_(ids))
+    )
+    live = {service_id: (deployment_id, release) for service_id, deployment_id, release in rows.all()}
+    busy_query = select(Deployment.service_id).where(Deployment.service_id.in_(ids), Deployment.state.in_(rules.ACTIVE))
+    busy = set((await session.scalars(busy_query)).all())
+    await session.close()
+    try:
+        containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
+    except OrcaError:
+        containers = None
+    by_deployment: dict[str, list[Container]] = defaultdict(list)
+    for container in containers or ():
+        by_deployment[container.labels.get("orca.deployment", "")].append(container)
+    states = {}
+    for service in services:
+        deployment_id, release = live.get(service.id, ("", None))
+        observed = None if containers is None else observe(by_deployment[deployment_id], deployment_id)
+        states[service.id] = rules.state_of(
+            desired=service.desired_state, is_busy=service.id in busy, wanted=_wanted(release), observed=observed
+        )
+    return states
+
+
+def observe(containers: Sequence[Container], deployment_id: str) -> Observed:
+    """Count the replicas of a deployment by condition."""
+    own = [each for each in containers if each.labels.get("orca.deployment") == deployment_id]
+    crashing = [each for each in own if each.state == "restarting" or each.restarts >= rules.CRASHING_RESTARTS]
+    return Observed(sum(each.state == "running" for each in own), len(crashing))
+
+
+def _wanted(release: Release | None) -> int | None:
+    return None if release is None else int(release.config.get("replicas", 1))
+
+
+async def _containers(resources: Resources, service_id: str) -> tuple[list[Container], str]:
+    try:
+        found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    except OrcaError as error:
+        return [], error.message
+    return sorted(found, key=lambda each: each.name), ""
