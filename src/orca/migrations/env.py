@@ -1,6 +1,6 @@
 """Alembic environment: the caller hands over an open connection."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 
@@ -13,11 +13,16 @@ import orca.features.secrets.models
 import orca.features.services.models
 import orca.features.sources.models
 import orca.tasks  # noqa: F401 - imported so that every table is known
-from orca.db import Base
+from orca.db import Base, UtcDateTime
 
 
 def _is_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
     return kind != "table" or name in Base.metadata.tables
+
+
+def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Migrations know plain types only: they must still run when the code has moved on."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
 context.configure(
@@ -26,6 +31,7 @@ context.configure(
     render_as_batch=True,
     include_object=_is_ours,
     compare_type=True,
+    render_item=_render,
 )
 with context.begin_transaction():
     context.run_migrations()

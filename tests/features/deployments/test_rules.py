@@ -1,0 +1,80 @@
+"""Deployment rules by tables."""
+
+import pytest
+
+from orca.features.deployments import rules
+from orca.features.deployments.pipeline import STEPS
+from orca.features.deployments.rules import KeptImage
+
+BUILD = ("fetch_source", "build_image")
+LIVE = ("start_release", "check_health", "route_traffic", "retire_previous")
+
+
+@pytest.mark.parametrize(
+    ("kind", "has_image", "has_command", "steps"),
+    [
+        ("deploy", False, False, (*BUILD, *LIVE)),
+        ("deploy", False, True, (*BUILD, "run_release_command", *LIVE)),
+        ("deploy", True, False, LIVE),
+        ("build", False, False, BUILD),
+        ("rollback", True, True, LIVE),
+        ("restart", True, True, LIVE),
+        ("scale", True, False, LIVE),
+        ("start", True, False, LIVE),
+        ("stop", False, False, ("route_traffic", "retire_previous")),
+        ("remove", False, False, ("route_traffic", "retire_previous")),
+    ],
+)
+def test_steps(kind: str, has_image: bool, has_command: bool, steps: tuple[str, ...]) -> None:
+    assert rules.steps_of(kind, has_image=has_image, has_release_command=has_command) == steps
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "expected"),
+    [
+        ("deploy", "deploy", True),
+        ("deploy", "restart", True),
+        ("rollback", "deploy", True),
+        ("stop", "deploy", True),
+        ("restart", "deploy", False),
+        ("scale", "deploy", False),
+        ("scale", "restart", True),
+        ("start", "stop", False),
+        ("build", "deploy", False),
+        ("deploy", "remove", False),
+    ],
+)
+def test_what_supersedes_what(newer: str, older: str, expected: bool) -> None:
+    assert rules.supersedes(newer, older) is expected
+
+
+def test_every_step_has_a_deadline_and_a_function() -> None:
+    assert set(rules.STEP_SECONDS) == set(STEPS)
+
+
+def test_every_state_is_finished_or_can_move_on() -> None:
+    reachable = set().union(*rules.TRANSITIONS.values()) | {"queued"}
+    assert reachable == rules.FINISHED | rules.ACTIVE
+    assert not set(rules.TRANSITIONS) & rules.FINISHED
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("images", "budget", "removed"),
+    [
+        ([], 0, []),
+        ([("new", 100, False), ("old", 100, False)], 200, []),
+        ([("new", 100, False), ("old", 100, False)], 150, ["old"]),
+        ([("new", 100, False), ("pinned", 100, True), ("oldest", 100, False)], 100, ["oldest", "new"]),
+        ([("a", 100, True), ("b", 100, True)], 0, []),
+    ],
+)
+def test_old_images_go_first_and_pinned_ones_never(images, budget: int, removed: list[str]) -> None:
+    assert rules.images_to_remove([KeptImage(*each) for each in images], budget) == removed
+
+
+def test_a_build_is_expected_to_need_twice_the_last_image() -> None:
+    assert rules.needed_disk_bytes(0) == 256 * MIB
+    assert rules.needed_disk_bytes(500 * MIB) == 1000 * MIB
