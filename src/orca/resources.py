@@ -86,14 +86,14 @@ async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> 
 
 
 def _engine_config(settings: Settings, provider: Any, instance: str) -> Any:
-    return provider.Config(host=settings.docker.host, pool=settings.docker.pool, instance=instance)
+    return provider.Config(host=settings.docker.host, address_pool=settings.docker.pool, instance=instance)
 
 
 def _proxy_config(settings: Settings, provider: Any, instance: str) -> Any:
     proxy = settings.proxy
     return provider.Config(
         data_dir=settings.data_dir / "proxy", http_port=proxy.http_port, https_port=proxy.https_port, bind=proxy.bind,
-        instance=instance, mode=proxy.mode,
+        instance=instance, mode=proxy.mode, docker_host=settings.docker.host,
     )  # fmt: skip
 
 

@@ -55,13 +55,14 @@ async def serve(settings: Settings) -> None:
         while not panel.started and not running.done():  # noqa: ASYNC110 - uvicorn has a flag, not an event
             await asyncio.sleep(0.02)
         if running.done():
-            return
+            raise SystemExit("Orca could not start; the reason is in the log above.")
         log.info("panel_started", url=settings.panel_url)
         locally = asyncio.create_task(local.serve(sockets=[listener]))
         await running
         local.should_exit = True
         await locally
     finally:
+        running.cancel()
         listener.close()
 
 
@@ -108,6 +109,7 @@ def main() -> None:
         reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
     configure_logging(settings.log.level, settings.log.format)
+    os.umask(0o077)
     try:
         with only_one(settings.data_dir):
             asyncio.run(serve(settings))
