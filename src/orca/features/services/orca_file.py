@@ -25,6 +25,7 @@ from orca.features.services.schemas import (
     ports_for_kind,
 )
 from orca.kit.fields import Name
+from orca.kit.text import clean_output
 from orca.kit.yaml import BadYaml, Document, Mark, YamlPath, read_yaml
 from orca.sdk.builders import Detection
 
@@ -216,7 +217,7 @@ def render_orca_file(name: str, detected: Detection | None, *, schema_url: str =
 def _render_build(detected: Detection | None) -> list[str]:
     if detected is None:
         return ["build:", "  builder: auto  # the Dockerfile if there is one, else the template that fits"]
-    summary = " ".join(detected.summary.split())
+    summary = " ".join(clean_output(detected.summary, colours=False).split())
     return [f"# Found: {summary}", "build:", f"  builder: {detected.builder}", "  #dockerfile: Dockerfile"]
 
 
@@ -228,8 +229,7 @@ def _render_ports(kind: str, detected: Detection | None) -> list[str]:
     mark = "" if given else "#"
     return [
         "# Where the process listens; it is told through PORT. Public ports get hostnames.",
-        f"{mark}ports:",
-        f"{mark}  - {{name: http, port: {port}, public: true}}",
+        f"{mark}ports: [{{name: http, port: {port}, public: true}}]",
         "",
     ]
 
@@ -239,15 +239,13 @@ _EXAMPLES = (
     "#health: {type: http, path: /, start_period: 60}",
     "",
     "# Plain variables only; secrets belong into the panel or `orc env set --secret`.",
-    "#variables:",
-    "#  LOG_LEVEL: info",
+    "#variables: {LOG_LEVEL: info}",
     "",
     "# Run once before traffic moves.",
     '#release_command: ["python", "manage.py", "migrate"]',
     "",
     "#replicas: 1",
     "#resources: {cpus: 1, memory_mb: 512}",
-    "#volumes:",
-    "#  - {name: data, path: /data}",
+    "#volumes: [{name: data, path: /data}]",
     "#domains: [www.example.org]",
 )

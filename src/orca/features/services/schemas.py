@@ -10,7 +10,7 @@ from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.rules import Kind, Listening
 from orca.features.sources.rules import parse_subdirectory
-from orca.features.sources.schemas import Source, parsed_by
+from orca.features.sources.schemas import Source, normalised_by
 from orca.kit.fields import Identifier, Name, Slug, Strict, without_nul
 
 _KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
@@ -21,6 +21,12 @@ def _value(value: str) -> str:
     if len(value.encode()) > rules.MAX_VALUE_BYTES:
         raise ValueError(f"a value may have {rules.MAX_VALUE_BYTES:,} bytes at most; put larger things into a volume")
     return without_nul(value)
+
+
+def _not_empty(value: str) -> str:
+    if not value:
+        raise ValueError("write the path of a file")
+    return value
 
 
 Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(without_nul)]
@@ -49,7 +55,9 @@ class BuildOptions(Strict):
     """How an image is made. `auto` takes the Dockerfile if there is one, else the template that fits."""
 
     builder: Literal["auto", "dockerfile", "template"] = "auto"
-    dockerfile: Annotated[str, StringConstraints(min_length=1), parsed_by(parse_subdirectory)] = "Dockerfile"
+    dockerfile: Annotated[str, normalised_by(parse_subdirectory), AfterValidator(_not_empty)] = Field(
+        "Dockerfile", description="Path of the Dockerfile in the source."
+    )
     target: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
     arguments: dict[VariableKey, BuildText] = Field({}, max_length=100)
     options: dict[OptionName, BuildText] = Field(

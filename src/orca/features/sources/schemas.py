@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
@@ -11,20 +12,30 @@ from orca.errors import BadInput
 from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, parse_patterns, parse_subdirectory
 from orca.kit.fields import Identifier, Name, Strict, without_nul
 
+Given = TypeVar("Given")
 Parsed = TypeVar("Parsed")
 
 
-def parsed_by(parse: Callable[[Parsed], object]) -> AfterValidator:
+def _translated(parse: Callable[[Given], Parsed], value: Given) -> Parsed:
+    try:
+        return parse(value)
+    except BadInput as error:
+        raise ValueError(f"{error.message} {error.hint}".strip()) from None
+
+
+def parsed_by(parse: Callable[[Given], object]) -> AfterValidator:
     """Keep a value as it was written, if `parse` understands it."""
 
-    def check(value: Parsed) -> Parsed:
-        try:
-            parse(value)
-        except BadInput as error:
-            raise ValueError(f"{error.message} {error.hint}".strip()) from None
+    def check(value: Given) -> Given:
+        _translated(parse, value)
         return value
 
     return AfterValidator(check)
+
+
+def normalised_by(parse: Callable[[str], str]) -> AfterValidator:
+    """Keep what `parse` makes of a text."""
+    return AfterValidator(partial(_translated, parse))
 
 
 class GitSource(Strict):
@@ -37,7 +48,7 @@ class GitSource(Strict):
     commit: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")] | None = Field(
         None, description="A whole commit id: 40 or 64 hexadecimal digits."
     )
-    subdirectory: Annotated[str, parsed_by(parse_subdirectory)] = Field(
+    subdirectory: Annotated[str, normalised_by(parse_subdirectory)] = Field(
         "", description="Build only this folder of the repository."
     )
     credential_id: Identifier | None = Field(None, description="Deploy key or token for a private repository.")
