@@ -1,11 +1,8 @@
-"""What routing tests share: a scripted proxy, services, certificates, a small upstream."""
+"""What routing tests share: a proxy with troubles, services, certificates."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from orca.db import Database
-from orca.errors import ProviderUnavailable, RequestRefused
+from orca.errors import RequestRefused
 from orca.features.routing.schemas import TargetIn
 from orca.features.services.models import Environment, Project, Service
-from orca.sdk.proxies import CertificateState, ProxyConfig, ProxyState
+from orca.sdk.proxies import ProxyConfig
+from orca.sdk.testing.fake_proxy import FakeProxy
 from orca.web.guard import Scope
 
 TEAM, OTHER_TEAM = "team-1", "team-2"
@@ -25,61 +23,31 @@ HTTP = [{"name": "http", "port": 8080, "public": True}]
 
 
 @dataclass
-class ScriptedProxy:
-    """A proxy in memory. `refuses` maps a hostname to the reason for which it is never served."""
+class ScriptedProxy(FakeProxy):
+    """The fake, and what goes wrong. `refuses` maps a hostname to the reason for which it is never served."""
 
     running: bool = True
-    served: ProxyConfig | None = None
-    applied: list[ProxyConfig] = field(default_factory=list)
-    starts: int = 0
     refuses: dict[str, str] = field(default_factory=dict)
-    drifted: bool = False
-    unavailable: str = ""
     port_taken: str = ""
     seconds: float = 0.0
-    held: list[CertificateState] = field(default_factory=list)
+    starts: int = 0
 
     async def start(self) -> None:
         if self.port_taken:
             raise RequestRefused(self.port_taken, hint="Stop it, or set ORC_PROXY_HTTP_PORT.")
         self.starts += 1
-        self.running = True
-
-    async def inspect(self) -> ProxyState:
-        if self.unavailable:
-            raise ProviderUnavailable(self.unavailable)
-        return ProxyState(self.running, "1.0", self.served if self.running else None, self.drifted)
-
-    def plan(self, current: ProxyConfig | None, desired: ProxyConfig) -> list[Any]:
-        @dataclass
-        class Everything:
-            def describe(self) -> str:
-                return "everything"
-
-        return [] if current == desired else [Everything()]
+        await super().start()
 
     async def apply(self, desired: ProxyConfig) -> None:
         await asyncio.sleep(self.seconds)
         for route in desired.routes:
             if route.hostname in self.refuses:
                 raise RequestRefused(self.refuses[route.hostname], hint="Mend it.", route_id=route.id)
-        self.applied.append(desired)
-        self.served, self.drifted = desired, False
-
-    async def certificates(self) -> list[CertificateState]:
-        if self.unavailable:
-            raise ProviderUnavailable(self.unavailable)
-        return self.held
-
-    async def internal_ca(self) -> str | None:
-        return None
-
-    async def stop(self) -> None:
-        self.running = False
+        await super().apply(desired)
 
     @property
     def hostnames(self) -> list[str]:
-        return [route.hostname for route in self.served.routes] if self.served else []
+        return [route.hostname for route in self.served.routes]
 
 
 async def make_service(db: Database, *, team: str = TEAM, slug: str = "web", project: str = "shop") -> Service:
@@ -142,28 +110,3 @@ def issue(*names: str, issuer: Issued | None = None, days: float = 90, start: ti
         key,
         subject,
     )
-
-
-@asynccontextmanager
-async def upstream(name: str = "upstream") -> AsyncIterator[int]:
-    """A small HTTP server on a free port that says its name and the path it was asked for."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                path = head.split(b" ")[1].decode()
-                body = f"{name} {path}".encode()
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-                )
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()

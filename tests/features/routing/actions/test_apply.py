@@ -14,6 +14,7 @@ from orca.features.routing.actions import apply_routes, check_drift, create_rout
 from orca.features.routing.actions.apply import _machine_lock
 from orca.features.routing.models import Route
 from orca.features.routing.schemas import RouteIn
+from orca.sdk.proxies import ProxyConfig
 
 
 async def store(resources, service, hostname: str) -> str:
@@ -170,7 +171,8 @@ class TestDrift:
     async def test_drift_is_repaired_to_ours_and_told(self, resources, proxy, service) -> None:
         await store(resources, service, "shop.internal")
         await apply_routes(resources)
-        proxy.served, proxy.drifted = None, True
+        proxy.applied.append(ProxyConfig(()))
+        proxy.drifted = True
         await check_drift(resources)
         assert proxy.hostnames == ["shop.internal"]
         assert len(await events(resources, "ProxyRepaired")) == 1
@@ -189,6 +191,6 @@ class TestDrift:
 
     async def test_a_failed_look_changes_nothing(self, resources, proxy, service) -> None:
         await store(resources, service, "shop.internal")
-        proxy.unavailable = "the admin socket does not answer"
+        proxy.down = True
         await check_drift(resources)
         assert (proxy.applied, proxy.starts) == ([], 0)

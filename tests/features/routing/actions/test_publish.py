@@ -84,7 +84,7 @@ async def test_a_route_goes_at_once_or_when_the_proxy_is_back(resources, proxy, 
     await retract_route(resources, SCOPE, route.id)
     assert proxy.hostnames == []
     other = await publish_route(resources, SCOPE, service.id, RouteIn(hostname="b.internal"))
-    proxy.unavailable = "no answer"
+    proxy.down = True
     await retract_route(resources, SCOPE, other.id)
     assert await rows(resources.db) == []
 
