@@ -1,0 +1,71 @@
+"""Token buckets: a burst, then a steady pace, per key, in bounded memory."""
+
+import pytest
+
+from orca.errors import TooOften
+from orca.features.access.buckets import MAX_KEYS, Buckets, Pace
+
+
+class Hands:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+def test_a_burst_is_let_through_and_then_one_per_interval(clock: Hands) -> None:
+    buckets = Buckets(Pace(3, 0.5), clock)
+    for _ in range(3):
+        buckets.take("a")
+    with pytest.raises(TooOften) as refused:
+        buckets.take("a")
+    assert refused.value.details["retry_after"] == 2
+    clock.seconds = 2
+    buckets.take("a")
+    with pytest.raises(TooOften):
+        buckets.take("a")
+
+
+def test_keys_do_not_share(clock: Hands) -> None:
+    buckets = Buckets(Pace(1, 1), clock)
+    buckets.take("a")
+    buckets.take("b")
+    with pytest.raises(TooOften):
+        buckets.take("a")
+
+
+def test_checking_takes_nothing(clock: Hands) -> None:
+    buckets = Buckets(Pace(1, 1), clock)
+    for _ in range(5):
+        buckets.check("a")
+    buckets.take("a")
+    with pytest.raises(TooOften):
+        buckets.check("a")
+
+
+def test_refusals_do_not_postpone_the_next_token(clock: Hands) -> None:
+    buckets = Buckets(Pace(1, 1), clock)
+    buckets.take("a")
+    for tenth in range(10):
+        clock.seconds = tenth / 10
+        with pytest.raises(TooOften):
+            buckets.take("a")
+    clock.seconds = 1.0
+    buckets.take("a")
+
+
+def test_memory_is_bounded_by_forgetting_the_longest_unused(clock: Hands) -> None:
+    buckets = Buckets(Pace(1, 0.001), clock)
+    for number in range(MAX_KEYS + 10):
+        buckets.take(str(number))
+    assert len(buckets._levels) == MAX_KEYS
+    with pytest.raises(TooOften):
+        buckets.take(str(MAX_KEYS + 9))

@@ -1,0 +1,96 @@
+"""Permissions, roles, scopes and the token format, by tables."""
+
+import re
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orca.features.access.rules import (
+    INSTANCE_PERMISSIONS,
+    PERMISSIONS,
+    ROLES,
+    limit_to_scopes,
+    make_token,
+    parse_token,
+    permissions_of,
+    scopes_beyond,
+)
+from orca.kit.crypto import new_token
+from orca.kit.ids import new_id
+
+
+def test_every_permission_is_a_noun_and_a_verb_with_a_sentence() -> None:
+    for name, sentence in PERMISSIONS.items():
+        assert re.fullmatch(r"[a-z]+\.[a-z]+", name)
+        assert sentence.endswith(".")
+    assert list(PERMISSIONS) == sorted(PERMISSIONS)
+
+
+def test_each_role_has_all_that_the_role_below_it_has() -> None:
+    assert ROLES["viewer"] < ROLES["member"] < ROLES["admin"] <= ROLES["owner"]
+    assert ROLES["owner"] | INSTANCE_PERMISSIONS == frozenset(PERMISSIONS)
+
+
+def test_a_viewer_changes_nothing_but_their_own_tokens() -> None:
+    changing = {name for name in ROLES["viewer"] if not name.endswith(".read")}
+    assert changing == {"token.create", "token.revoke"}
+
+
+@pytest.mark.parametrize("role", ["viewer", "member"])
+def test_secrets_and_other_peoples_tokens_are_for_admins(role: str) -> None:
+    assert {"variable.reveal", "token.manage", "volume.delete", "service.delete"}.isdisjoint(ROLES[role])
+
+
+def test_no_role_has_instance_permissions_and_an_unknown_role_has_nothing() -> None:
+    assert all(INSTANCE_PERMISSIONS.isdisjoint(granted) for granted in ROLES.values())
+    assert permissions_of("root", is_instance_admin=False) == frozenset()
+    assert permissions_of("", is_instance_admin=True) == INSTANCE_PERMISSIONS
+
+
+@given(st.sampled_from(sorted(ROLES)), st.lists(st.sampled_from([*sorted(PERMISSIONS), "*"])))
+def test_a_token_never_may_more_than_its_user_at_this_moment(role: str, scopes: list[str]) -> None:
+    allowed = limit_to_scopes(ROLES[role], scopes)
+    assert allowed <= ROLES[role]
+    assert allowed == ROLES[role] or "*" not in scopes
+    assert allowed <= set(scopes) or "*" in scopes
+
+
+def test_nobody_passes_on_what_they_may_not_do() -> None:
+    assert scopes_beyond(["service.read", "service.deploy", "*"], ROLES["viewer"]) == ["service.deploy"]
+    assert scopes_beyond(["*"], ROLES["viewer"]) == []
+
+
+def test_a_token_is_recognisable_and_gives_its_parts_back() -> None:
+    token_id, secret = new_id(), new_token()
+    text = make_token(token_id, secret)
+    assert re.fullmatch(r"orca_pat_[0-9a-f]{32}_[A-Za-z0-9_-]{43}_[0-9a-f]{8}", text)
+    parsed = parse_token(text)
+    assert parsed is not None
+    assert (parsed.token_id, parsed.secret) == (token_id, secret)
+
+
+@given(st.integers(min_value=0, max_value=92), st.characters(min_codepoint=33, max_codepoint=126))
+def test_a_changed_character_is_noticed(position: int, character: str) -> None:
+    text = make_token("01890000-0000-7000-8000-000000000000", "A" * 43)
+    changed = text[:position] + character + text[position + 1 :]
+    assert parse_token(changed) is None or changed == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "orca_pat_", "orca_pat_x_y_z", "eyJhbGciOiJub25lIn0.e30.", "x" * 100_000, "orca_pat_" + "é" * 84]
+)
+def test_what_is_no_token_is_none(text: str) -> None:
+    assert parse_token(text) is None
+
+
+def test_surroundings_are_not_ignored() -> None:
+    text = make_token(new_id(), new_token())
+    assert parse_token(text + "\n") is None
+    assert parse_token(" " + text) is None
+
+
+def test_the_checksum_alone_does_not_make_a_token() -> None:
+    body = "orca_pat_" + "g" * 32 + "_" + "A" * 43
+    assert parse_token(f"{body}_{zlib.crc32(body.encode()):08x}") is None
