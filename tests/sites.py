@@ -20,7 +20,8 @@ def make_tar(files: dict[str, str | bytes]) -> bytes:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             info = tarfile.TarInfo(name)
-            info.size, info.mode, info.mtime = len(data), 0o644, int(time.time())
+            info.size, info.mtime = len(data), int(time.time())
+            info.mode = 0o755 if data.startswith(b"\x7fELF") else 0o644
             archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 

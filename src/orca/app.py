@@ -17,7 +17,7 @@ from orca.migrations import upgrade
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
 from orca.tasks import TaskEngine
-from orca.web import health
+from orca.web import health, reference
 from orca.web.errors import install_error_handlers
 from orca.web.guard import GuardedRoute, tenant_resolvers
 from orca.web.middleware import HttpMetrics, RequestContext
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = registry = CollectorRegistry()
     app.state.tasks_active = Gauge("orc_tasks_active", "Tasks that wait or run.", registry=registry)
     install_error_handlers(app)
-    for router in (health.router, *house.ROUTERS):
+    for router in (health.router, reference.router, *house.ROUTERS):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "web" / "static"), name="static")
     house.install_middleware(app, settings)

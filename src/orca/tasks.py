@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -136,7 +137,7 @@ class TaskDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """A duty that one process at a time does every so often; it must be safe to skip and to repeat."""
+    """A duty that one process at a time does at start and then every so often; safe to skip and to repeat."""
 
     name: str
     seconds: float
@@ -207,6 +208,7 @@ class TaskEngine:
             duty.cancel()
         await asyncio.gather(*self._duties, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # DBOS put its own there and closed it
         async with resources.db.write() as session:
             await session.execute(
                 update(Worker).where(Worker.id == self.executor).values(seen_at=now() - timedelta(days=1))
@@ -225,12 +227,12 @@ class TaskEngine:
 
     async def _repeat(self, resources: Resources, duty: Periodic, *, alone: bool) -> None:
         while True:
-            await asyncio.sleep(duty.seconds)
             try:
                 if not alone or await self._hold(resources, duty):
                     await duty.run(resources)
             except Exception:
                 log.exception("duty_failed", duty=duty.name)
+            await asyncio.sleep(duty.seconds)
 
     async def _hold(self, resources: Resources, duty: Periodic) -> bool:
         """Take or keep the lease on a duty; False while another living process has it."""

@@ -128,8 +128,9 @@ async def _give_up_if_crashing(work: Work, containers: list[Container]) -> None:
         if container.restarts >= CRASHES_TO_GIVE_UP or ended:
             await _quote_log(work, [container])
             times = f" {container.restarts + 1} times" if container.restarts else ""
+            code = f", last with exit code {container.exit_code}" if container.exit_code is not None else ""
             raise KeepsCrashing(
-                f"the process ended{times}, last with exit code {container.exit_code}",
+                f"the process ended{times}{code}",
                 hint="The last lines it wrote are in the log above. The old release still serves.",
             )
 
