@@ -1,1 +1,1 @@
-"""The orc command: talks HTTP to a server and imports nothing of it."""
+"""`orc`, the command line: talks HTTP to a server and imports nothing of it."""

@@ -1,0 +1,151 @@
+"""The API as the commands use it: JSON in, JSON out, failures as exit codes."""
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from orca import __version__
+from orca.cli.connection import Body, connect, exchange, explain
+from orca.cli.failures import UNREACHABLE, CommandFailed, exit_code_of
+
+API = "/api/v1"
+TIMEOUT = 60.0
+_ERROR_LIMIT = 1 << 20
+_FIRST_ERROR, _REDIRECT = 400, 300
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where Orca answers. `socket` is set for the private one of this machine."""
+
+    url: str
+    socket: Path | None = None
+    token: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """What links and messages call it."""
+        return "local" if self.socket is not None else self.url
+
+
+class Client:
+    """Requests to one server. Each opens a connection of its own."""
+
+    def __init__(self, server: Server, timeout: float = TIMEOUT) -> None:
+        self.server = server
+        self._timeout = timeout
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON under a path of the API."""
+        return self.call("GET", path, query=query)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """The JSON that a POST answers; None when it answers nothing."""
+        return self.call("POST", path, body=body)
+
+    def call(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
+        """One request. Raises CommandFailed."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        with self.open(method, _target(path, query), headers, content) as response:
+            return _parse(response)
+
+    def list(self, path: str, **query: Any) -> dict[str, Any]:
+        """All pages as one; `next_cursor` is null then."""
+        found: dict[str, Any] = self.get(path, limit=_PAGE, **query)
+        while cursor := found["next_cursor"]:
+            page = self.get(path, limit=_PAGE, cursor=cursor, **query)
+            found = {**found, "items": [*found["items"], *page["items"]], "next_cursor": page["next_cursor"]}
+        return found
+
+    def send(self, path: str, chunks: Iterable[bytes], media_type: str, size: int) -> Any:
+        """POST a stream of `size` bytes."""
+        headers = {"Content-Type": media_type, "Content-Length": str(size)}
+        with self.open("POST", _target(path, None), headers, chunks) as response:
+            return _parse(response)
+
+    @contextmanager
+    def open(
+        self, method: str, target: str, headers: dict[str, str] | None = None, body: Body = None, timeout: float = 0
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A response whose body is not read yet; one of 300 or more raises CommandFailed."""
+        path = self.server.socket
+        base = urlsplit(self.server.url).path.rstrip("/")
+        try:
+            connection = connect(self.server.url, path, timeout or self._timeout)
+            try:
+                response = exchange(connection, method, base + API + target, self._headers(headers), body)
+                if response.status >= _REDIRECT:
+                    raise self._failure(response)
+                yield response
+            finally:
+                connection.close()
+        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+            raise explain(error, self.server.url, path) from None
+
+    def _headers(self, headers: dict[str, str] | None) -> dict[str, str]:
+        own = {"User-Agent": f"orc/{__version__}", "Accept": "application/json", "X-Orca-Trigger": "cli"}
+        if self.server.token:
+            own["Authorization"] = f"Bearer {self.server.token}"
+        return own | (headers or {})
+
+    def _failure(self, response: http.client.HTTPResponse) -> CommandFailed:
+        if response.status < _FIRST_ERROR:
+            target = response.headers.get("Location", "another address")
+            message = f"{self.server.url} sends on to {target}, where Orca does not follow with your token"
+            return CommandFailed(message, hint="Sign in under the address that answers.", code=UNREACHABLE)
+        problem = _problem(response)
+        code = exit_code_of(response.status, problem)
+        if problem is None:
+            message = f"{self.server.url} answered {response.status} {response.reason}, and not as Orca would"
+            return CommandFailed(message, hint="Is this the address of an Orca panel?", code=code)
+        return CommandFailed(str(problem.get("detail", "")), hint=_hint(problem), code=code, problem=problem)
+
+
+def segment(value: str) -> str:
+    """An id as one segment of a path, whatever is in it."""
+    return quote(value, safe="")
+
+
+def _target(path: str, query: dict[str, Any] | None) -> str:
+    given = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items()}
+    pairs = {key: value for key, value in given.items() if value is not None}
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def _parse(response: http.client.HTTPResponse) -> Any:
+    content = response.read()
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise CommandFailed(
+            "the server answered something that is not JSON",
+            hint="Is this the address of an Orca panel, without a path behind it?", code=UNREACHABLE,
+        ) from None  # fmt: skip
+
+
+def _problem(response: http.client.HTTPResponse) -> dict[str, Any] | None:
+    if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return None
+    try:
+        problem = json.loads(response.read(_ERROR_LIMIT))
+    except (ValueError, RecursionError):
+        return None
+    return problem if isinstance(problem, dict) else None
+
+
+def _hint(problem: dict[str, Any]) -> str:
+    if problem.get("code") == "not-signed-in":
+        return "Sign in with `orc login <url>`, or set ORC_URL and ORC_TOKEN."
+    if problem.get("code") == "too-often" and "retry_after" in problem:
+        return f"Try again in {problem['retry_after']} s."
+    return str(problem.get("hint", ""))

@@ -1,0 +1,54 @@
+"""What a command is: a function, its arguments, and an example of how it is used."""
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from orca.cli.client import Client
+from orca.cli.link import Link, find_link
+from orca.cli.output import Output
+from orca.cli.place import choose_server
+
+Scope = Literal["service", "project", "server", "machine"]
+Arguments = Callable[[argparse.ArgumentParser], None]
+
+
+@dataclass
+class Invocation:
+    """One run of one command."""
+
+    args: argparse.Namespace
+    output: Output
+    folder: Path
+    """Whose `.orc/link.json` and `orca.yaml` count."""
+
+    @cached_property
+    def link(self) -> Link | None:
+        """The link of the folder."""
+        return find_link(self.folder)
+
+    @cached_property
+    def client(self) -> Client:
+        """Talks to the chosen server. Raises CommandFailed when there is none."""
+        return Client(choose_server(getattr(self.args, "server", None), self.link, os.environ))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run` gives the exit code; None is success."""
+
+    run: Callable[[Invocation], int | None]
+    example: str
+    scope: Scope = "service"
+    """What can be chosen by flags: a service, a project, only a server, or nothing of these."""
+    arguments: Arguments | None = None
+    details: str = ""
+
+
+def text_of(value: Any, empty: str = "—") -> str:
+    """A value of the API for a table cell."""
+    return empty if value is None or value == "" else str(value)

@@ -1,0 +1,118 @@
+"""`orc deployments` and `orc cancel`: attempts to make a release live, past and present."""
+
+import argparse
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Command, Invocation, text_of
+from orca.cli.commands.releases import limit_argument
+from orca.cli.deploying import report
+from orca.cli.failures import NOT_FOUND, CommandFailed
+from orca.cli.following import FINISHED
+from orca.cli.output import Part, Screen, Styled
+from orca.cli.progress import step_name
+from orca.cli.selection import Row, service_path
+from orca.cli.states import state_of
+from orca.cli.times import ago, duration
+
+
+def list_deployments(call: Invocation) -> None:
+    """Newest first."""
+    page = call.client.get(service_path(call, "/deployments"), limit=call.args.limit)
+
+    def draw(screen: Screen) -> None:
+        if not page["items"]:
+            screen.line("There are no deployments yet. `orc deploy` makes one.")
+            return
+        screen.table(["NUMBER", "KIND", "STATE", "WHEN", "TOOK", "BY", "REASON"], map(_row, page["items"]))
+
+    call.output.answer(page, draw)
+
+
+def show(call: Invocation) -> None:
+    """With its steps."""
+    detail = call.client.get(f"/deployments/{segment(find_deployment(call, call.args.number)['id'])}")
+    call.output.answer(detail, lambda screen: _draw(screen, detail))
+
+
+def follow(call: Invocation) -> int:
+    """To its end, with the log so far."""
+    call.args.no_follow = False
+    return report(call, find_deployment(call, call.args.number))
+
+
+def cancel(call: Invocation) -> None:
+    """A queued one ends at once, a running one within seconds."""
+    chosen = find_deployment(call, call.args.number, active=call.args.number is None)
+    row = call.client.post(f"/deployments/{segment(chosen['id'])}/cancel")
+    call.output.answer(row, lambda screen: screen.line(f"Deployment {row['number']} is being cancelled."))
+
+
+def find_deployment(call: Invocation, wanted: str | None, *, active: bool = False) -> Row:
+    """By number or id; without one the newest (that has not ended yet). Raises CommandFailed."""
+    if wanted is not None and not wanted.isdecimal():
+        row: Row = call.client.get(f"/deployments/{segment(wanted)}")
+        return row
+    path, cursor = service_path(call, "/deployments"), None
+    while True:
+        page = call.client.get(path, limit=200, cursor=cursor)
+        for each in page["items"]:
+            if str(each["number"]) == wanted or (wanted is None and not (active and each["state"] in FINISHED)):
+                found: Row = each
+                return found
+        cursor = page["next_cursor"]
+        if cursor is None:
+            raise _missing(wanted, active=active)
+
+
+def _missing(wanted: str | None, *, active: bool) -> CommandFailed:
+    if wanted is not None:
+        message = f"there is no deployment {wanted} of this service"
+    else:
+        message = "no deployment waits or runs" if active else "there are no deployments yet"
+    return CommandFailed(message, hint="`orc deployments` lists them.", code=NOT_FOUND)
+
+
+def _row(row: dict[str, Any]) -> list[Part]:
+    spent = duration(row["started_at"], row["finished_at"])
+    return [
+        text_of(row["number"]), row["kind"], state_of(row["state"]), ago(row["created_at"]), text_of(spent),
+        text_of(row["requested_by"] or row["trigger"]), row["reason"],
+    ]  # fmt: skip
+
+
+def _draw(screen: Screen, row: dict[str, Any]) -> None:
+    commit = f"{row['commit'][:10]} {row['commit_message'].partition(chr(10))[0]}".strip()
+    facts: list[tuple[str, Part]] = [
+        ("deployment", text_of(row["number"])), ("kind", row["kind"]), ("state", state_of(row["state"])),
+        ("asked for", f"{ago(row['created_at'])} by {row['requested_by'] or row['trigger']}"),
+        ("took", text_of(duration(row["started_at"], row["finished_at"]))), ("commit", text_of(commit)),
+        ("image", text_of(row["image"])), ("id", row["id"]),
+    ]  # fmt: skip
+    facts += [("warning", Styled(each, "yellow")) for each in row["warnings"]]
+    facts += [("reason", Styled(row["reason"], "red"))] if row["reason"] else []
+    facts += [("next step", row["hint"])] if row["hint"] else []
+    screen.facts(facts)
+    screen.line()
+    screen.table(["STEP", "STATE", "TOOK", ""], [
+        [step_name(step["name"]), state_of(step["state"]), duration(step["started_at"], step["finished_at"]),
+         step["detail"]]
+        for step in row["steps"]
+    ])  # fmt: skip
+
+
+def number_argument(parser: argparse.ArgumentParser) -> None:
+    """Which deployment."""
+    parser.add_argument("number", nargs="?", metavar="NUMBER", help="number or id (default: the newest)")
+
+
+def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("number", nargs="?", metavar="NUMBER", help="number or id (default: the one that is active)")
+
+
+COMMANDS = {
+    "list": Command(list_deployments, "orc deployments list --limit 5", arguments=limit_argument),
+    "show": Command(show, "orc deployments show 12", arguments=number_argument),
+    "follow": Command(follow, "orc deployments follow", arguments=number_argument),
+    "cancel": Command(cancel, "orc cancel\norc deployments cancel 12", arguments=_cancel_arguments),
+}

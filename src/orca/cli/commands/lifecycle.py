@@ -1,0 +1,56 @@
+"""Verbs that change what runs without building anything: each is a deployment, followed like one."""
+
+import argparse
+
+from orca.cli.command import Command, Invocation
+from orca.cli.deploying import follow_argument, start
+from orca.cli.selection import service_id
+
+
+def roll_back(call: Invocation) -> int:
+    """To the release before the live one, or to a named one."""
+    return start(call, service_id(call), "rollback", {"release": call.args.release})
+
+
+def scale(call: Invocation) -> int:
+    """Another number of replicas."""
+    return start(call, service_id(call), "scale", {"replicas": call.args.replicas})
+
+
+def restart(call: Invocation) -> int:
+    """Fresh replicas of the same release."""
+    return start(call, service_id(call), "restart")
+
+
+def stop(call: Invocation) -> int:
+    """Nothing runs any more; hostnames answer a page that says so."""
+    return start(call, service_id(call), "stop")
+
+
+def start_again(call: Invocation) -> int:
+    """The release it had, running again."""
+    return start(call, service_id(call), "start")
+
+
+def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "release", nargs="?", type=int, metavar="RELEASE", help="number of the release (default: the one before)"
+    )
+    follow_argument(parser)
+
+
+def _scale_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("replicas", type=int, metavar="REPLICAS", help="how many should run (0 to 50)")
+    follow_argument(parser)
+
+
+COMMANDS = {
+    "rollback": Command(
+        roll_back, "orc rollback\norc rollback 12", arguments=_rollback_arguments,
+        details="Nothing is built: the image and configuration of the earlier release are used as they are.",
+    ),
+    "scale": Command(scale, "orc scale 3", arguments=_scale_arguments),
+    "restart": Command(restart, "orc restart", arguments=follow_argument),
+    "stop": Command(stop, "orc stop --service worker", arguments=follow_argument),
+    "start": Command(start_again, "orc start", arguments=follow_argument),
+}  # fmt: skip

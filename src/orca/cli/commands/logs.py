@@ -1,0 +1,82 @@
+"""`orc logs`: what the replicas write, or the log of a deployment."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Command, Invocation
+from orca.cli.commands.deployments import find_deployment
+from orca.cli.output import Style, Styled
+from orca.cli.selection import service_path
+from orca.cli.sse import Event, follow, open_stream
+
+_NEWEST = "newest"
+_PATIENCE = 10.0
+_COLUMN: tuple[Style, ...] = ("cyan", "green", "yellow", "bold", "dim")
+
+
+def show_logs(call: Invocation) -> None:
+    """Of replicas, or with `--deployment` of a deployment."""
+    if call.args.deployment is not None:
+        _show_deployment(call)
+        return
+    target = service_path(call, "/logs") + f"?tail={call.args.tail}"
+    target += f"&replica={call.args.replica}" if call.args.replica is not None else ""
+    events = _follow(call, target) if call.args.follow else open_stream(call.client, "GET", target)
+    for event in events:
+        if event.name == "log":
+            _draw(call, event.data)
+    if call.args.follow:
+        call.output.note("All replicas have ended.")
+
+
+def _follow(call: Invocation, target: str) -> Iterator[Event]:
+    """A broken connection goes on with what comes; what was written in between is in the next `orc logs`."""
+    again = f"{target}&follow=true".replace(f"tail={call.args.tail}", "tail=0", 1)
+    return follow(call.client, f"{target}&follow=true", again=again, patience=_PATIENCE)
+
+
+def _draw(call: Invocation, line: dict[str, Any]) -> None:
+    if call.output.as_json:
+        call.output.stream(line)
+        return
+    screen = call.output.out
+    moment = f"{line['at'][11:19]} " if line["at"] and call.args.times else ""
+    look = _COLUMN[line["replica"] % len(_COLUMN)]
+    for text in line["text"].splitlines() or [""]:
+        screen.prefixed((Styled(f"{moment}{line['replica']} ", look),), text)
+
+
+def _show_deployment(call: Invocation) -> None:
+    wanted = None if call.args.deployment == _NEWEST else call.args.deployment
+    path = f"/deployments/{segment(find_deployment(call, wanted)['id'])}/log"
+    if call.args.follow or call.output.as_json:
+        for event in follow(call.client, path):
+            if event.name == "log":
+                _show_chunk(call, event.data)
+        return
+    with call.client.open("GET", path, {"Accept": "text/plain"}) as response:
+        for raw in response:
+            call.output.out.text(raw.decode("utf-8", "replace"))
+
+
+def _show_chunk(call: Invocation, chunk: dict[str, Any]) -> None:
+    if call.output.as_json:
+        call.output.stream(chunk)
+    else:
+        call.output.out.text(chunk["text"])
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="wait for more")
+    parser.add_argument("-n", "--tail", type=int, default=200, metavar="N", help="lines of each replica to begin with")
+    parser.add_argument("--replica", type=int, metavar="N", help="only this replica")
+    parser.add_argument("-t", "--times", action="store_true", help="show when each line was written (UTC)")
+    parser.add_argument(
+        "-d", "--deployment", nargs="?", const=_NEWEST, metavar="NUMBER",
+        help="the log of a deployment instead (default: of the newest)",
+    )  # fmt: skip
+
+
+COMMANDS = {"logs": Command(show_logs, "orc logs --follow\norc logs --deployment 12", arguments=_arguments)}

@@ -1,0 +1,70 @@
+"""`orc serve`, `worker` and `doctor` become the Orca of this machine; `orc version` says which one that is."""
+
+import argparse
+import os
+import platform
+import sys
+from typing import NoReturn
+
+from orca import __version__
+from orca.cli.command import Command, Invocation
+
+_VARIABLES = {"host": "ORC_HOST", "port": "ORC_PORT", "data_dir": "ORC_DATA_DIR"}
+
+
+def serve(call: Invocation) -> NoReturn:
+    """Panel, API and (by default) tasks."""
+    _become(call, "orca.serve")
+
+
+def work(call: Invocation) -> NoReturn:
+    """Tasks only."""
+    _become(call, "orca.worker")
+
+
+def examine(call: Invocation) -> NoReturn:
+    """Docker, ports, disk, proxy, clock, DNS; and how to mend each."""
+    _become(call, "orca.doctor", *(["--json"] if call.args.json else []))
+
+
+def show_version(call: Invocation) -> None:
+    """Of this command, and of the Python that runs it."""
+    found = {"version": __version__, "python": platform.python_version()}
+    call.output.answer(found, lambda screen: screen.line(f"orc {__version__} (Python {found['python']})"))
+
+
+def _become(call: Invocation, module: str, *arguments: str) -> NoReturn:
+    """-P: a folder one happens to stand in must not lend its modules to the server."""
+    given = {_VARIABLES[name]: str(value) for name, value in vars(call.args).items() if name in _VARIABLES and value}
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *arguments], {**os.environ, **given})  # noqa: S606 - no shell is wanted
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (ORC_HOST; default 127.0.0.1)")
+    parser.add_argument("--port", metavar="PORT", help="port to listen on (ORC_PORT; default 8080)")
+    _data_argument(parser)
+
+
+def _data_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where everything is kept (ORC_DATA_DIR; default ~/.orc)")
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    _data_argument(parser)
+    _json_argument(parser)
+
+
+def _json_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+COMMANDS = {
+    "serve": Command(
+        serve, "orc serve\norc serve --host 0.0.0.0 --port 8080", scope="machine", arguments=_serve_arguments,
+        details="All settings are environment variables; these options only set three of them.",
+    ),
+    "worker": Command(work, "orc worker", scope="machine", arguments=_data_argument),
+    "doctor": Command(examine, "orc doctor", scope="machine", arguments=_doctor_arguments),
+    "version": Command(show_version, "orc version --json", scope="machine", arguments=_json_argument),
+}  # fmt: skip

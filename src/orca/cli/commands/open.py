@@ -1,0 +1,27 @@
+"""`orc open`: from the folder to the site."""
+
+import argparse
+import sys
+import webbrowser
+
+from orca.cli.command import Command, Invocation
+from orca.cli.deploying import draw_urls, list_urls
+from orca.cli.failures import NOT_FOUND, CommandFailed
+from orca.cli.selection import service_id
+
+
+def open_site(call: Invocation) -> None:
+    """In the browser, or printed where there is no terminal."""
+    urls = [url for url in list_urls(call, service_id(call)) if url.startswith(("https://", "http://"))]
+    if not urls:
+        raise CommandFailed("this service has no URL", hint="`orc domains add HOSTNAME` gives it one.", code=NOT_FOUND)
+    call.output.answer({"urls": urls}, lambda screen: draw_urls(screen, urls))
+    if not call.args.print and not call.output.as_json and sys.stdout.isatty():
+        webbrowser.open(urls[0])
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--print", action="store_true", help="print the URLs and open nothing")
+
+
+COMMANDS = {"open": Command(open_site, "orc open\norc open --print --service web", arguments=_arguments)}

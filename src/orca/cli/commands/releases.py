@@ -1,0 +1,40 @@
+"""`orc releases`: what a rollback can go back to."""
+
+import argparse
+from typing import Any
+
+from orca.cli.command import Command, Invocation, text_of
+from orca.cli.output import Part, Screen, Styled
+from orca.cli.selection import service_path
+from orca.cli.times import ago
+
+_SHORT = 10
+
+
+def list_releases(call: Invocation) -> None:
+    """Newest first; the live one is marked."""
+    page = call.client.get(service_path(call, "/releases"), limit=call.args.limit)
+
+    def draw(screen: Screen) -> None:
+        if not page["items"]:
+            screen.line("There are no releases yet. `orc deploy` makes one.")
+            return
+        screen.table(["RELEASE", "", "MADE", "COMMIT", "MESSAGE"], map(_row, page["items"]))
+
+    call.output.answer(page, draw)
+
+
+def _row(release: dict[str, Any]) -> list[Part]:
+    live: Part = Styled("live", "green") if release["is_live"] else ""
+    message = release["commit_message"].partition("\n")[0]
+    return [text_of(release["number"]), live, ago(release["created_at"]), text_of(release["commit"][:_SHORT]), message]
+
+
+def limit_argument(parser: argparse.ArgumentParser) -> None:
+    """How many to show."""
+    parser.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="how many to show (default: 20, at most 200)"
+    )
+
+
+COMMANDS = {"releases": Command(list_releases, "orc releases --limit 5", arguments=limit_argument)}

@@ -1,0 +1,83 @@
+"""`orc status`: how the chosen service is, or how all are."""
+
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Command, Invocation, text_of
+from orca.cli.deploying import list_urls
+from orca.cli.output import Part, Screen, Styled
+from orca.cli.selection import get_project, get_service, list_projects
+from orca.cli.states import state_of
+from orca.cli.times import ago
+
+
+def show_status(call: Invocation) -> None:
+    """One service in detail when one is chosen, else a line for each."""
+    if call.args.service is not None or (call.link is not None and call.args.project is None):
+        _show_one(call)
+    else:
+        _show_all(call)
+
+
+def _show_one(call: Invocation) -> None:
+    service = get_service(call)
+    path = f"/services/{segment(service['id'])}"
+    found = {
+        "service": service,
+        "deployment": _newest(call, service["id"]),
+        "containers": call.client.get(f"{path}/containers"),
+        "urls": list_urls(call, service["id"]),
+    }
+    call.output.answer(found, lambda screen: screen.facts(_facts(found)))
+
+
+def _facts(found: dict[str, Any]) -> list[tuple[str, Part]]:
+    service, deployment, containers = found["service"], found["deployment"], found["containers"]
+    running = [each for each in containers if each["state"] == "running"]
+    releases = ", ".join(sorted({str(each["release"]) for each in running if each["release"] is not None}))
+    facts: list[tuple[str, Part]] = [
+        ("service", f"{service['name']} ({service['kind']})"),
+        ("should be", state_of(service["desired_state"])),
+        ("runs", f"{len(running)} of {service['replicas']} replicas"),
+        ("release", text_of(releases)),
+        ("deployment", _last(deployment)),
+    ]
+    facts += [("reason", Styled(deployment["reason"], "red"))] if deployment and deployment["reason"] else []
+    return [*facts, *(("url", Styled(url, "cyan")) for url in found["urls"])]
+
+
+def _show_all(call: Invocation) -> None:
+    projects = [get_project(call)] if call.args.project is not None else list_projects(call)
+    rows = [
+        {"project": project, "service": service, "deployment": _newest(call, service["id"])}
+        for project in projects
+        for service in call.client.list(f"/projects/{segment(project['id'])}/services")["items"]
+    ]
+
+    def draw(screen: Screen) -> None:
+        if not rows:
+            screen.line("There are no services yet. `orc deploy` in a project's folder makes the first.")
+            return
+        screen.table(["PROJECT", "SERVICE", "KIND", "SHOULD BE", "LAST DEPLOYMENT"], map(_row, rows))
+
+    call.output.answer(rows, draw)
+
+
+def _row(row: dict[str, Any]) -> list[Part]:
+    service = row["service"]
+    return [row["project"]["slug"], service["slug"], service["kind"], state_of(service["desired_state"]),
+            _last(row["deployment"])]  # fmt: skip
+
+
+def _last(deployment: dict[str, Any] | None) -> str:
+    if deployment is None:
+        return "none yet"
+    return f"{deployment['number']} {deployment['state']} {ago(deployment['created_at'])}"
+
+
+def _newest(call: Invocation, service_id: str) -> dict[str, Any] | None:
+    items = call.client.get(f"/services/{segment(service_id)}/deployments", limit=1)["items"]
+    return items[0] if items else None
+
+
+COMMANDS = {"status": Command(show_status, "orc status\norc status --project shop")}

@@ -1,0 +1,108 @@
+"""`orc volumes`: data that outlives containers. Destroying it is an act of its own."""
+
+import argparse
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Command, Invocation
+from orca.cli.commands.projects import confirm_argument
+from orca.cli.dialogue import confirm
+from orca.cli.output import Part, Screen, Styled
+from orca.cli.selection import Row, get_project, get_service, pick
+from orca.cli.times import ago
+
+
+def list_volumes(call: Invocation) -> None:
+    """Of the whole project: those whose service is gone are the ones to look for."""
+    path = f"/projects/{segment(get_project(call)['id'])}"
+    page = call.client.list(f"{path}/volumes")
+    services = call.client.list(f"{path}/services")["items"] if page["items"] and not call.output.as_json else []
+    names = {each["id"]: each["slug"] for each in services}
+
+    def draw(screen: Screen) -> None:
+        if not page["items"]:
+            screen.line("There are no volumes. `orc volumes add data /data` adds one to a service.")
+            return
+        screen.table(["VOLUME", "SERVICE", "PATH", "MADE", "ID"], [_row(each, names) for each in page["items"]])
+
+    call.output.answer(page, draw)
+
+
+def add(call: Invocation) -> None:
+    """Empty, and mounted from the next deployment on."""
+    _attach(call, get_service(call), {"name": call.args.name, "path": call.args.path})
+
+
+def attach(call: Invocation) -> None:
+    """With the data it has."""
+    service = get_service(call)
+    volume = pick(_volumes(call, service["project_id"]), call.args.name, "volume")
+    _attach(call, service, {"volume_id": volume["id"], "path": call.args.path or volume["path"]})
+
+
+def detach(call: Invocation) -> None:
+    """From the next deployment on; the data is kept."""
+    path = f"/services/{segment(get_service(call)['id'])}/volumes"
+    volume = pick(call.client.get(path), call.args.name, "volume")
+    call.client.call("DELETE", f"{path}/{segment(volume['id'])}")
+    done = f"{volume['name']} is detached from the next deployment on. Its data is kept."
+    call.output.answer(volume, lambda screen: screen.line(done))
+
+
+def destroy(call: Invocation) -> None:
+    """There is no way back."""
+    volume = pick(_volumes(call, get_project(call)["id"]), call.args.name, "volume")
+    what = f"The volume {volume['name']} and all data in it will be destroyed. There is no way back."
+    confirm(call.output, what, volume["name"], call.args.confirm)
+    row = call.client.post(f"/volumes/{segment(volume['id'])}/destroy", {"confirm": volume["name"]})
+    call.output.answer(row, lambda screen: screen.line(f"{volume['name']} is being destroyed."))
+
+
+def _attach(call: Invocation, service: Row, body: dict[str, Any]) -> None:
+    volume = call.client.post(f"/services/{segment(service['id'])}/volumes", body)
+    done = f"{volume['name']} is mounted at {volume['path']} from the next deployment on."
+    call.output.answer(volume, lambda screen: screen.line(done))
+
+
+def _volumes(call: Invocation, project_id: str) -> list[Row]:
+    items: list[Row] = call.client.list(f"/projects/{segment(project_id)}/volumes")["items"]
+    return items
+
+
+def _row(volume: dict[str, Any], services: dict[str, str]) -> list[Part]:
+    service: Part = services.get(volume["service_id"], "another")
+    if volume["service_id"] is None:
+        service = Styled("detached", "yellow")
+    if volume["destroying_since"]:
+        service = Styled("being destroyed", "red")
+    return [volume["name"], service, volume["path"], ago(volume["created_at"]), volume["id"]]
+
+
+def _name_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="volume, by name or id")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what it is called")
+    parser.add_argument("path", metavar="PATH", help="where the container sees it")
+
+
+def _attach_arguments(parser: argparse.ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("path", nargs="?", metavar="PATH", help="where the container sees it (default: as before)")
+
+
+def _destroy_arguments(parser: argparse.ArgumentParser) -> None:
+    _name_argument(parser)
+    confirm_argument(parser)
+
+
+COMMANDS = {
+    "list": Command(list_volumes, "orc volumes list --project shop", scope="project"),
+    "add": Command(add, "orc volumes add data /data --service web", arguments=_add_arguments),
+    "attach": Command(attach, "orc volumes attach data /data --service web", arguments=_attach_arguments),
+    "detach": Command(detach, "orc volumes detach data --service web", arguments=_name_argument),
+    "destroy": Command(
+        destroy, "orc volumes destroy data --project shop --confirm data", scope="project", arguments=_destroy_arguments
+    ),
+}

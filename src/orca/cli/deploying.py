@@ -1,0 +1,59 @@
+"""What every command that starts a deployment has in common: ask for it, follow it, say how it ended."""
+
+import argparse
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Invocation
+from orca.cli.following import Deployment, Following, finish
+from orca.cli.output import Screen, Styled
+from orca.cli.times import duration
+
+_DONE = {
+    "deploy": "Live", "rollback": "Live again", "scale": "Scaled", "restart": "Restarted", "start": "Started",
+    "stop": "Stopped", "build": "Built", "remove": "Removed",
+}  # fmt: skip
+_SILENT = frozenset({"stop", "build", "remove"})
+
+
+def follow_argument(parser: argparse.ArgumentParser) -> None:
+    """`--no-follow`, for all that start deployments."""
+    parser.add_argument("--no-follow", action="store_true", help="come back as soon as the server has taken it on")
+
+
+def start(call: Invocation, service_id: str, verb: str, body: dict[str, Any] | None = None) -> int:
+    """POST what starts a deployment, and follow it unless that is not wanted. Raises CommandFailed."""
+    deployment: Deployment = call.client.post(f"/services/{segment(service_id)}/{verb}", body)
+    return report(call, deployment)
+
+
+def report(call: Invocation, deployment: Deployment) -> int:
+    """Follow a deployment, or only name it."""
+    if call.args.no_follow:
+        call.output.answer(deployment, lambda screen: screen.line(f"Deployment {deployment['number']} is queued."))
+        return 0
+    call.output.note(Styled(f"Deployment {deployment['number']}", "bold"), f" ({deployment['kind']})")
+    ended = Following(call.client, call.output, deployment).run()
+    finish(ended, call.output, lambda: _celebrate(call, ended))
+    return 0
+
+
+def _celebrate(call: Invocation, deployment: Deployment) -> None:
+    screen = call.output.out
+    spent = duration(deployment["started_at"], deployment["finished_at"])
+    screen.line(Styled(_DONE.get(deployment["kind"], "Done"), "green"), f" after {spent}.")
+    if deployment["kind"] not in _SILENT:
+        draw_urls(screen, list_urls(call, deployment["service_id"]))
+
+
+def list_urls(call: Invocation, service_id: str) -> list[str]:
+    """Where a service answers; hostnames that somebody chose come first."""
+    routes = call.client.list(f"/services/{segment(service_id)}/routes")["items"]
+    shown = [route for route in routes if route["redirect_to"] is None]
+    return [route["url"] for route in sorted(shown, key=lambda route: route["is_automatic"])]
+
+
+def draw_urls(screen: Screen, urls: list[str]) -> None:
+    """One per line."""
+    for url in urls:
+        screen.line(Styled(url, "cyan"))

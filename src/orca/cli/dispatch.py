@@ -1,0 +1,83 @@
+"""Finds the command, runs it, and turns every failure into two lines and an exit code."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from orca import __version__
+from orca.cli.command import Invocation
+from orca.cli.failures import INTERRUPTED, OK, USAGE, CommandFailed
+from orca.cli.help import noun_help, root_help
+from orca.cli.output import Output, ReaderGone
+from orca.cli.parser import find_entry, find_verb, load, make_parser, split
+
+READER_GONE = 141
+"""As if SIGPIPE had ended us."""
+
+
+def run(argv: Sequence[str]) -> NoReturn:
+    """Run one command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    code = main(argv)
+    if code == READER_GONE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line; its exit code."""
+    output = Output(os.environ, as_json="--json" in argv)
+    try:
+        return _dispatch(argv, output)
+    except CommandFailed as error:
+        output.failure(error)
+        return error.code
+    except ReaderGone:
+        return READER_GONE
+    except KeyboardInterrupt:
+        output.err.line()
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - nobody should ever see a traceback
+        failed = CommandFailed(
+            f"orc met a case it was not built for ({type(error).__name__}: {error})",
+            hint="Do `orc version` and the server's version differ? If not, please report it.",
+        )
+        output.failure(failed)
+        return failed.code
+
+
+def _dispatch(argv: Sequence[str], output: Output) -> int:
+    before, name, rest = split(argv)
+    if name == "help":
+        before, name, rest = split([*rest, "--help"])
+    if name is None:
+        return _without_command(before, output)
+    entry, verb = find_entry(name), None
+    if entry.verbs:
+        middle, word, rest = split(rest)
+        before += middle
+        if word is None and _asks_help(before):
+            output.out.write(noun_help(entry))
+            return OK
+        verb = find_verb(entry, word or next(iter(entry.verbs)))
+    command = load(entry, verb)
+    args = make_parser(entry, verb, command).parse_args([*before, *rest])
+    output.as_json = getattr(args, "json", False)
+    return command.run(Invocation(args, output, Path.cwd())) or OK
+
+
+def _without_command(options: list[str], output: Output) -> int:
+    if "--version" in options:
+        output.out.line(f"orc {__version__}")
+        return OK
+    output.out.write(root_help())
+    return OK if _asks_help(options) else USAGE
+
+
+def _asks_help(options: Sequence[str]) -> bool:
+    return "--help" in options or "-h" in options

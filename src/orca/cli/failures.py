@@ -1,0 +1,67 @@
+"""Why a command ends without success, as exit codes that scripts can trust."""
+
+from typing import Any, Final
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_SIGNED_IN: Final = 3
+NOT_FOUND: Final = 4
+REFUSED: Final = 5
+UNREACHABLE: Final = 6
+INTERRUPTED: Final = 130
+
+EXIT_CODES: Final[dict[int, str]] = {
+    OK: "done",
+    FAILED: "the operation was tried and failed (a deployment ended as failed)",
+    USAGE: "the command line makes no sense, or leaves open what is meant",
+    NOT_SIGNED_IN: "not signed in, or not allowed",
+    NOT_FOUND: "there is no such thing",
+    REFUSED: "refused input, or a conflict with the state of things",
+    UNREACHABLE: "the server cannot be reached, or cannot answer now",
+    INTERRUPTED: "interrupted with Ctrl-C",
+}
+"""What each exit code means. `orc run` gives the exit code of the command that it ran."""
+
+_BY_STATUS: Final = {
+    401: NOT_SIGNED_IN,
+    403: NOT_SIGNED_IN,
+    404: NOT_FOUND,
+    405: NOT_FOUND,
+    408: UNREACHABLE,
+    429: UNREACHABLE,
+}
+_BY_CODE: Final = {"not-claimed": NOT_SIGNED_IN}
+_GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
+_SERVER_ERRORS: Final = 500
+
+
+class CommandFailed(Exception):
+    """A failure with its exit code, its cause and the next step. `problem`: the server's problem+json."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: int = FAILED, problem: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code
+        self.problem = problem
+
+
+class UsageError(CommandFailed):
+    """The command line makes no sense, or leaves open what is meant."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, code=USAGE)
+
+
+def exit_code_of(status: int, problem: dict[str, Any] | None) -> int:
+    """The exit code for an HTTP status of 400 or more. Without a problem, a gateway stands where Orca should be."""
+    if problem is not None and problem.get("code") in _BY_CODE:
+        return _BY_CODE[problem["code"]]
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status in _GATEWAY_STATUSES and problem is None:
+        return UNREACHABLE
+    return FAILED if status >= _SERVER_ERRORS else REFUSED

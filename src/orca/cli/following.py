@@ -1,0 +1,150 @@
+"""Following a deployment to its end: log and steps, over lost connections, with a choice at Ctrl-C."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from orca.cli.client import Client, segment
+from orca.cli.dialogue import ask_yes, is_interactive
+from orca.cli.failures import FAILED, INTERRUPTED, UNREACHABLE, CommandFailed
+from orca.cli.output import Output
+from orca.cli.progress import Progress
+from orca.cli.sse import Event, follow
+
+FINISHED = frozenset({"succeeded", "failed", "cancelled", "superseded"})
+_TICK_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
+
+Deployment = dict[str, Any]
+News = Event | CommandFailed
+
+
+@dataclass
+class Following:
+    """One deployment being followed."""
+
+    client: Client
+    output: Output
+    deployment: Deployment
+    progress: Progress = field(init=False)
+    _news: "queue.Queue[News]" = field(default_factory=queue.Queue, init=False)
+    _looked_at: float = field(default=0.0, init=False)
+    _step: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.output)
+
+    @property
+    def path(self) -> str:
+        """Where the deployment is in the API."""
+        return f"/deployments/{segment(self.deployment['id'])}"
+
+    def run(self) -> Deployment:
+        """Follow it until it ended; the deployment as it is then. Raises CommandFailed."""
+        threading.Thread(target=self._read, daemon=True).start()
+        try:
+            while not self._is_over():
+                pass
+        finally:
+            self.progress.close()
+        self._look(final=True)
+        return self.deployment
+
+    def _is_over(self) -> bool:
+        try:
+            return self._wait()
+        except KeyboardInterrupt:
+            self._interrupted()
+            return False
+
+    def _wait(self) -> bool:
+        """Wait for news for a moment; True when nothing more will come."""
+        try:
+            news = self._news.get(timeout=_TICK_SECONDS)
+        except queue.Empty:
+            if time.monotonic() - self._looked_at > _LOOK_SECONDS:
+                self._look()
+            if not self.output.as_json:
+                self.progress.tick()
+            return self.deployment["state"] in FINISHED and self._news.empty()
+        if isinstance(news, CommandFailed):
+            raise self._lost(news)
+        if news.name == "log":
+            self._draw(news.data)
+        return news.name == "end"
+
+    def _draw(self, chunk: Any) -> None:
+        if self.output.as_json:
+            self.output.stream(chunk)
+            return
+        if chunk["step"] != self._step:
+            self._step = chunk["step"]
+            self._look()
+        self.progress.log(chunk["text"])
+
+    def _look(self, *, final: bool = False) -> None:
+        """Ask how it is. In between, a server that is away is the reader's business."""
+        self._looked_at = time.monotonic()
+        try:
+            self.deployment = self.client.get(self.path)
+        except CommandFailed as error:
+            if final or error.code != UNREACHABLE:
+                raise
+            return
+        if not self.output.as_json:
+            self.progress.update(self.deployment)
+
+    def _read(self) -> None:
+        """In a thread of its own, because reading cannot be interrupted for drawing."""
+        try:
+            for event in follow(self.client, f"{self.path}/log"):
+                self._news.put(event)
+        except CommandFailed as error:
+            self._news.put(error)
+        except Exception as error:  # noqa: BLE001 - the main thread must hear of it, or it would wait for ever
+            self._news.put(CommandFailed(f"the log cannot be read ({type(error).__name__}: {error})"))
+
+    def _lost(self, error: CommandFailed) -> CommandFailed:
+        if error.code != UNREACHABLE:
+            return error
+        hint = f"It goes on without you: `orc deployments follow {self.deployment['number']}`."
+        return CommandFailed(f"lost sight of the deployment: {error.message}", hint=hint, code=UNREACHABLE)
+
+    def _interrupted(self) -> None:
+        """Ctrl-C: leave, or cancel and see it end. A second one leaves."""
+        self.progress.close()
+        number = self.deployment["number"]
+        left = CommandFailed(
+            f"you left; deployment {number} goes on", hint=f"`orc deployments follow {number}`, or `orc cancel`.",
+            code=INTERRUPTED,
+        )  # fmt: skip
+        try:
+            wants_cancel = is_interactive() and ask_yes(
+                self.output, f"\nCancel deployment {number}? No leaves it running."
+            )
+        except KeyboardInterrupt:
+            raise left from None
+        if not wants_cancel:
+            raise left
+        self.client.post(f"{self.path}/cancel")
+        self.output.note("Cancelling …")
+
+
+def finish(deployment: Deployment, output: Output, draw: Callable[[], None]) -> None:
+    """Say how it ended. Raises CommandFailed with its reason unless it succeeded."""
+    if output.as_json:
+        output.stream(deployment)
+    else:
+        for warning in deployment["warnings"]:
+            output.err.line("warning: ", warning)
+    if deployment["state"] == "succeeded":
+        if not output.as_json:
+            draw()
+        return
+    reason = deployment["reason"] or f"it ended as {deployment['state']}"
+    raise CommandFailed(
+        f"deployment {deployment['number']} {deployment['state']}: {reason}", hint=deployment["hint"], code=FAILED
+    )

@@ -1,0 +1,27 @@
+"""Help texts out of the tree alone."""
+
+from collections.abc import Iterable
+
+from orca.cli.failures import EXIT_CODES
+from orca.cli.tree import SECTIONS, Entry
+
+
+def root_help() -> str:
+    """What `orc --help` prints."""
+    lines = ["usage: orc COMMAND [options]", "", "Orca: one control plane for every server you own.", ""]
+    for title, entries in SECTIONS.items():
+        lines += [f"{title}:", *_columns((entry.name, entry.summary) for entry in entries), ""]
+    lines += ["Exit codes:", *_columns((str(code), meaning) for code, meaning in EXIT_CODES.items()), ""]
+    lines += ["`orc COMMAND --help` says more. Every command takes --json, --server, --project and --service."]
+    return "\n".join(lines) + "\n"
+
+
+def noun_help(entry: Entry) -> str:
+    """What `orc NOUN --help` prints."""
+    lines = [f"usage: orc {entry.name} COMMAND [options]", "", entry.summary, "", "Commands:"]
+    lines += [*_columns(entry.verbs.items()), "", f"`orc {entry.name} COMMAND --help` says more."]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"  {name:<13} {text}" for name, text in pairs]

@@ -1,0 +1,16 @@
+"""Entry of `orc`. Knows only how to print the help, so that this takes no longer than Python itself."""
+
+import importlib
+import sys
+
+from orca.cli.help import root_help
+
+_HELP = (["--help"], ["-h"], ["help"])
+
+
+def run() -> None:
+    """Entry point of the `orc` script."""
+    if sys.argv[1:] in _HELP:
+        sys.stdout.write(root_help())
+        return
+    importlib.import_module("orca.cli.dispatch").run(sys.argv[1:])

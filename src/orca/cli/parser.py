@@ -1,0 +1,89 @@
+"""Command lines into arguments, and help texts out of the tree."""
+
+import argparse
+import difflib
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from orca.cli.command import Command
+from orca.cli.failures import UsageError
+from orca.cli.tree import ENTRIES, Entry
+
+_CHOICES = ("--server", "--project", "--service", "-p", "-s")
+"""Options that take a value and may stand before the command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options only as they are written in full, and raises instead of exiting."""
+
+    def __init__(self, prog: str, description: str = "", epilog: str = "") -> None:
+        super().__init__(
+            prog=prog, description=description, epilog=epilog, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse would print and exit with."""
+        raise UsageError(message, hint=f"`{self.prog} --help` shows how it is used.")
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
+    """Options before the first word, that word, and all that follows it."""
+    before: list[str] = []
+    rest = list(argv)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        before.append(option)
+        if option in _CHOICES and rest:
+            before.append(rest.pop(0))
+    return (before, rest[0], rest[1:]) if rest else (before, None, [])
+
+
+def find_entry(name: str) -> Entry:
+    """The entry of that name. Raises UsageError that names the nearest one."""
+    if name not in ENTRIES:
+        raise UsageError(f"there is no command {name}", hint=_nearest(name, ENTRIES, "orc"))
+    return ENTRIES[name]
+
+
+def find_verb(entry: Entry, name: str) -> str:
+    """The verb of that name. Raises UsageError that names the nearest one."""
+    if name not in entry.verbs:
+        raise UsageError(
+            f"orc {entry.name} has no command {name}", hint=_nearest(name, entry.verbs, f"orc {entry.name}")
+        )
+    return name
+
+
+def load(entry: Entry, verb: str | None) -> Command:
+    """The command itself; imports its module."""
+    commands: dict[str, Command] = importlib.import_module(f"orca.cli.commands.{entry.module}").COMMANDS
+    return commands[verb or entry.name]
+
+
+def make_parser(entry: Entry, verb: str | None, command: Command) -> Parser:
+    """The parser of one command, with the options that all commands of its scope have."""
+    summary = entry.verbs[verb] if verb else entry.summary
+    description = f"{summary}\n\n{command.details}".rstrip()
+    parser = Parser(f"orc {entry.name} {verb}" if verb else f"orc {entry.name}", description, _example(command))
+    if command.arguments is not None:
+        command.arguments(parser)
+    group = parser.add_argument_group("what it is about")
+    if command.scope == "service":
+        group.add_argument("-s", "--service", metavar="NAME", help="service, by name or id (default: of this folder)")
+    if command.scope in {"service", "project"}:
+        group.add_argument("-p", "--project", metavar="NAME", help="project, by name or id (default: of this folder)")
+    if command.scope != "machine":
+        group.add_argument("--server", metavar="URL", help="server to talk to, or `local` for the one on this machine")
+        group.add_argument("--json", action="store_true", help="print the API's JSON (streams as JSON lines)")
+    return parser
+
+
+def _example(command: Command) -> str:
+    return "Example:\n" + "\n".join(f"  {line}" for line in command.example.splitlines())
+
+
+def _nearest(name: str, known: Iterable[str], prog: str) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean `{prog} {near[0]}`?" if near else f"`{prog} --help` lists them."

@@ -1,0 +1,111 @@
+"""Which project and service a command is about: by flag, or by the folder's link.
+
+The name in an `orca.yaml` only counts inside a chosen project: another project may well have a service of that name.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Invocation
+from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
+from orca.cli.link import Link
+from orca.cli.orca_file import read_orca_file
+from orca.cli.place import is_current
+
+Row = dict[str, Any]
+
+
+def service_id(call: Invocation) -> str:
+    """The id of the chosen service. Raises CommandFailed."""
+    link = _link(call)
+    if call.args.service is None and call.args.project is None and link is not None:
+        return link.service_id
+    return str(get_service(call)["id"])
+
+
+def service_path(call: Invocation, rest: str = "") -> str:
+    """The path of the chosen service in the API, and what is below it."""
+    return f"/services/{segment(service_id(call))}{rest}"
+
+
+def get_service(call: Invocation) -> Row:
+    """The chosen service as the API shows it. Raises CommandFailed."""
+    link = _link(call)
+    if call.args.service is None and call.args.project is None and link is not None:
+        return get_linked(call, link)
+    wanted = call.args.service or (read_orca_file(call.folder).name if call.args.project else None)
+    if wanted is None:
+        raise UsageError(
+            "no service is chosen", hint="Name one with --service NAME, or `orc link --service NAME` this folder."
+        )
+    found = find_services(call, wanted)
+    if len(found) > 1:
+        projects = ", ".join(sorted(each["project"]["slug"] for each in found))
+        raise UsageError(f"several projects have a service {wanted}: {projects}", hint="Choose one with --project.")
+    if not found:
+        raise CommandFailed(
+            f"there is no service {wanted}", hint="`orc services list` shows what there is.", code=NOT_FOUND
+        )
+    return {name: value for name, value in found[0].items() if name != "project"}
+
+
+def get_linked(call: Invocation, link: Link) -> Row:
+    """The service a folder is linked to. Raises CommandFailed."""
+    try:
+        row: Row = call.client.get(f"/services/{segment(link.service_id)}")
+        return row
+    except CommandFailed as error:
+        if error.code == NOT_FOUND:
+            error.hint = f"This folder is linked to {link.project}/{link.service}. `orc link --remove` forgets that."
+        raise
+
+
+def find_services(call: Invocation, wanted: str) -> list[Row]:
+    """Services of that id, slug or name in the chosen project, or in all; each with its `project`."""
+    projects = [get_project(call)] if call.args.project or _link(call) else list_projects(call)
+    found = []
+    for project in projects:
+        page = call.client.list(f"/projects/{segment(project['id'])}/services")
+        found += [{**each, "project": project} for each in matching(page["items"], wanted)]
+    return found
+
+
+def get_project(call: Invocation) -> Row:
+    """The chosen project. Raises CommandFailed."""
+    link = _link(call)
+    if call.args.project is None and link is not None:
+        row: Row = call.client.get(f"/projects/{segment(link.project_id)}")
+        return row
+    if call.args.project is None:
+        raise UsageError("no project is chosen", hint="Name one with --project NAME; `orc projects` lists them.")
+    return pick(list_projects(call), call.args.project, "project")
+
+
+def list_projects(call: Invocation) -> list[Row]:
+    """All projects of the team."""
+    items: list[Row] = call.client.list("/projects")["items"]
+    return items
+
+
+def pick(rows: Iterable[Row], wanted: str, what: str) -> Row:
+    """The one row of that id, slug or name. Raises CommandFailed."""
+    found = matching(rows, wanted)
+    if not found:
+        hint = f"`orc {what}s list` shows what there is."
+        raise CommandFailed(f"there is no {what} {wanted}", hint=hint, code=NOT_FOUND)
+    if len(found) > 1:
+        hint = f"Use the id instead: {', '.join(str(each['id']) for each in found)}."
+        raise UsageError(f"several {what}s are called {wanted}", hint=hint)
+    return found[0]
+
+
+def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
+    """Ids and slugs are unique and win over names."""
+    candidates = list(rows)
+    exact = [each for each in candidates if wanted in {each["id"], each.get("slug")}]
+    return exact or [each for each in candidates if each["name"] == wanted]
+
+
+def _link(call: Invocation) -> Link | None:
+    return call.link if call.link is not None and is_current(call.link, call.client.server) else None

@@ -1,0 +1,114 @@
+"""Flags that describe a service, as the fields of the API. `--from` takes all the rest."""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from orca.cli.failures import REFUSED, CommandFailed, UsageError
+
+Fields = dict[str, Any]
+
+
+def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
+    """What the flags say, on top of a `--from` document. Parts of `stored` that no flag names are kept."""
+    fields = _read(args.from_file) if args.from_file else {}
+    single = {
+        "kind": args.type, "replicas": args.replicas, "restart": args.restart, "stop_grace": args.stop_grace,
+        "name": getattr(args, "new_name", None),
+    }  # fmt: skip
+    fields |= {name: value for name, value in single.items() if value is not None}
+    fields |= {name: _words(name, value) for name, value in _commands(args).items() if value is not None}
+    if args.port:
+        fields["ports"] = [_port(number, text) for number, text in enumerate(args.port)]
+    _merge(fields, stored, "resources", {"cpus": args.cpus, "memory_mb": args.memory})
+    _merge(fields, stored, "health", {"path": args.health_path, "type": args.health_type})
+    build = {"builder": args.builder, "dockerfile": args.dockerfile, "target": args.target}
+    _merge(fields, stored, "build", build)
+    source = _source(args, stored)
+    return fields | ({"source": source} if source else {})
+
+
+def _read(path: str) -> Fields:
+    try:
+        content = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"{path} cannot be read as JSON: {error}", code=REFUSED) from None
+    if not isinstance(content, dict):
+        raise CommandFailed(f"{path} holds no JSON object", code=REFUSED)
+    return content
+
+
+def _commands(args: argparse.Namespace) -> dict[str, str | None]:
+    return {"command": args.command, "release_command": args.release_command}
+
+
+def _words(name: str, text: str) -> list[str]:
+    """Split as a shell would; no shell runs it."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--{name.replace('_', '-')}: {error}") from None
+
+
+def _port(number: int, text: str) -> Fields:
+    """`8000`, or `9000/private`; the first one is called http."""
+    port, _, access = text.partition("/")
+    if not port.isdecimal() or access not in {"", "public", "private"}:
+        raise UsageError(f"{text} is no port", hint="Write 8000, or 9000/private for one that gets no hostname.")
+    return {"name": "http" if number == 0 else f"port-{port}", "port": int(port), "public": access != "private"}
+
+
+def _merge(fields: Fields, stored: Fields, name: str, given: Fields) -> None:
+    """Parts of a setting; the API replaces a setting as a whole."""
+    said = {key: value for key, value in given.items() if value is not None}
+    if said:
+        fields[name] = {**stored.get(name, {}), **fields.get(name, {}), **said}
+
+
+def _source(args: argparse.Namespace, stored: Fields) -> Fields | None:
+    if args.image is not None and args.git is not None:
+        raise UsageError("--image and --git exclude each other")
+    credential = {"credential_id": args.credential} if args.credential else {}
+    if args.image is not None:
+        return {"type": "image", "image": args.image, **credential}
+    refs = {"branch": args.branch, "subdirectory": args.subdirectory}
+    said = {key: value for key, value in refs.items() if value is not None} | credential
+    if args.git is not None:
+        return {"type": "git", "repository": args.git, **said}
+    if not said:
+        return None
+    source = stored.get("source", {})
+    if source.get("type") != "git" and (args.branch or args.subdirectory):
+        raise UsageError("--branch and --subdirectory belong to a Git source", hint="Give --git URL too.")
+    merged = {**source, **said}
+    return {**merged, "tag": None, "commit": None} if args.branch else merged
+
+
+def edit_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be set when a service is made, and changed later."""
+    source = parser.add_argument_group("source")
+    source.add_argument("--image", metavar="REFERENCE", help="a ready image")
+    source.add_argument("--git", metavar="URL", help="a Git repository")
+    source.add_argument("--branch", metavar="NAME", help="its branch")
+    source.add_argument("--subdirectory", metavar="PATH", help="build only this folder of it")
+    source.add_argument("--credential", metavar="ID", help="what lets Orca in; `orc credentials` lists them")
+    build = parser.add_argument_group("build")
+    build.add_argument("--builder", choices=["auto", "dockerfile", "template"], help="how an image is made")
+    build.add_argument("--dockerfile", metavar="PATH", help="which Dockerfile")
+    build.add_argument("--target", metavar="STAGE", help="which stage of it")
+    runtime = parser.add_argument_group("what runs")
+    runtime.add_argument("--type", choices=["web", "worker", "static"], help="kind of service")
+    runtime.add_argument("--port", action="append", metavar="PORT", help="port, or PORT/private; can be repeated")
+    runtime.add_argument("--command", metavar="WORDS", help="replaces the image's command")
+    runtime.add_argument("--release-command", metavar="WORDS", help="run once before traffic moves")
+    runtime.add_argument("--replicas", type=int, metavar="N", help="how many run")
+    runtime.add_argument("--cpus", type=float, metavar="CORES", help="CPU cores a replica may use")
+    runtime.add_argument("--memory", type=int, metavar="MIB", help="memory a replica may use")
+    runtime.add_argument("--health-path", metavar="PATH", help="path that answers when a release is healthy")
+    runtime.add_argument("--health-type", choices=["auto", "http", "tcp", "none"], help="how health is checked")
+    runtime.add_argument("--restart", choices=["always", "unless-stopped", "on-failure", "no"], help="when it ends")
+    runtime.add_argument("--stop-grace", type=float, metavar="SECONDS", help="between TERM and KILL")
+    runtime.add_argument("--from", dest="from_file", metavar="FILE", help="JSON object with any fields; - is stdin")

@@ -1,0 +1,17 @@
+"""The look of states, the same in every table."""
+
+from typing import Final
+
+from orca.cli.output import Part, Style, Styled
+
+_LOOKS: Final[dict[str, Style]] = {
+    "succeeded": "green", "running": "green", "live": "green", "failed": "red", "broken": "red", "exited": "red",
+    "dead": "red", "queued": "cyan", "pending": "yellow", "restarting": "yellow", "cancelled": "dim",
+    "superseded": "dim", "stopped": "dim", "waiting": "dim", "skipped": "dim",
+}  # fmt: skip
+
+
+def state_of(state: str) -> Part:
+    """A state in its colour."""
+    look = _LOOKS.get(state)
+    return Styled(state, look) if look else state

@@ -1,0 +1,44 @@
+"""Moments and durations as people read them."""
+
+from datetime import UTC, datetime
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment of the API; those without a zone are UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def ago(text: str | None, now: datetime | None = None) -> str:
+    """`3 min ago`; a dash for never. Moments to come are told as `in 3 days`."""
+    if text is None:
+        return "—"
+    seconds = ((now or datetime.now(UTC)) - parse_moment(text)).total_seconds()
+    amount = _roughly(abs(seconds))
+    return "just now" if amount == "0 s" else f"{amount} ago" if seconds > 0 else f"in {amount}"
+
+
+def duration(started: str | None, finished: str | None, now: datetime | None = None) -> str:
+    """`4.1 s` or `2 min 5 s` between two moments; until now while it lasts; empty before it began."""
+    if started is None:
+        return ""
+    end = parse_moment(finished) if finished else now or datetime.now(UTC)
+    return show_seconds(max((end - parse_moment(started)).total_seconds(), 0))
+
+
+def show_seconds(seconds: float) -> str:
+    """A duration, to a tenth of a second below a minute."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s"
+
+
+def _roughly(seconds: float) -> str:
+    for size, unit in ((_DAY, "days"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= size:
+            amount = int(seconds // size)
+            return f"{amount} {'day' if unit == 'days' and amount == 1 else unit}"
+    return f"{int(seconds)} s"

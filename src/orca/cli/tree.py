@@ -1,0 +1,111 @@
+"""Every command, where it lives and what it is for. Cheap to import: `orc --help` needs nothing else."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Entry(NamedTuple):
+    """A word behind `orc`. With `verbs` it is a noun; its commands are then their names."""
+
+    name: str
+    module: str
+    """Below `orca.cli.commands`; it has `COMMANDS`, by verb or by this entry's name."""
+    summary: str
+    verbs: Mapping[str, str] = _NONE
+
+
+SECTIONS: Mapping[str, tuple[Entry, ...]] = {
+    "Ship it": (
+        Entry("init", "init", "Look at a folder and write a commented orca.yaml."),
+        Entry("deploy", "deploy", "Send this folder, build it and make it live."),
+        Entry("status", "status", "Show how the service of this folder is, or all services."),
+        Entry("open", "open", "Open the URL of a service in the browser."),
+        Entry("link", "link", "Remember which service this folder belongs to."),
+    ),
+    "Run it": (
+        Entry("logs", "logs", "Show what a service writes, or the log of a deployment."),
+        Entry("ps", "ps", "List the replicas that run now."),
+        Entry("run", "run", "Run a command once in a fresh container of the live release."),
+        Entry("rollback", "lifecycle", "Make an earlier release live again."),
+        Entry("scale", "lifecycle", "Run another number of replicas."),
+        Entry("restart", "lifecycle", "Replace all replicas by fresh ones, without downtime."),
+        Entry("stop", "lifecycle", "Take a service down."),
+        Entry("start", "lifecycle", "Start a stopped service with the release it had."),
+    ),
+    "Look back": (
+        Entry(
+            "deployments", "deployments", "Attempts to make a release live.",
+            {"list": "List deployments, newest first.", "show": "Show one deployment with its steps.",
+             "follow": "Follow a deployment that runs.", "cancel": "Stop a deployment that waits or runs."},
+        ),
+        Entry("cancel", "deployments", "Stop the deployment of a service that waits or runs."),
+        Entry("releases", "releases", "List the releases of a service, newest first."),
+    ),
+    "Set it up": (
+        Entry(
+            "projects", "projects", "Groups of services.",
+            {"list": "List projects.", "create": "Make a project.", "delete": "Delete a project without services."},
+        ),
+        Entry(
+            "services", "services", "What can be deployed.",
+            {"list": "List services.", "show": "Show one service.", "create": "Make a service.",
+             "edit": "Change a service; the next deployment uses it.", "delete": "Delete a service; volumes stay."},
+        ),
+        Entry(
+            "env", "env", "Environment variables of a service or project.",
+            {"list": "List variables; secret ones without their value.", "set": "Set variables.",
+             "unset": "Remove variables.", "import": "Set all variables of a file of KEY=value lines.",
+             "reveal": "Show the value of a secret variable."},
+        ),
+        Entry(
+            "domains", "domains", "Hostnames of a service.",
+            {"list": "List hostnames and how they are served.", "add": "Give a service a hostname.",
+             "remove": "Take a hostname away.", "check": "Look whether the world can reach a hostname."},
+        ),
+        Entry(
+            "volumes", "volumes", "Data that outlives containers.",
+            {"list": "List volumes, detached ones too.", "add": "Add a volume to a service.",
+             "attach": "Attach a detached volume to a service.",
+             "detach": "Take a volume from its service; the data stays.",
+             "destroy": "Delete a detached volume and the data in it."},
+        ),
+        Entry(
+            "hooks", "hooks", "Deploy when somebody pushes.",
+            {"list": "List push hooks.", "create": "Make a push hook and show its secret once.",
+             "rotate": "Replace the secret of a push hook.",
+             "delete": "Remove a push hook.", "pushes": "List what arrived, and what was decided about it."},
+        ),
+        Entry(
+            "credentials", "credentials", "Keys and logins for private repositories and registries.",
+            {"list": "List credentials, never their secrets.", "add-key": "Make a deploy key for Git over SSH.",
+             "add-token": "Store a token for Git over HTTPS.", "add-registry": "Store a login for an image registry.",
+             "delete": "Remove a credential."},
+        ),
+    ),
+    "Who you are": (
+        Entry("login", "login", "Sign in to a server with an API token."),
+        Entry("logout", "login", "Forget the token of a server."),
+        Entry("whoami", "login", "Show the server, who you are there, and what you may do."),
+        Entry(
+            "tokens", "tokens", "API tokens.",
+            {"list": "List API tokens.", "create": "Make an API token and show it once.",
+             "revoke": "Make an API token useless at once."},
+        ),
+    ),
+    "This machine": (
+        Entry("serve", "machine", "Run Orca on this machine."),
+        Entry("worker", "machine", "Run tasks in a process of their own (with PostgreSQL)."),
+        Entry("doctor", "machine", "Check what this machine needs to run Orca."),
+        Entry(
+            "proxy", "proxy", "The proxy that serves hostnames.",
+            {"status": "Show whether the proxy runs.", "ca": "Print the root certificate of the internal CA."},
+        ),
+        Entry("completion", "completion", "Print a completion script for bash, zsh or fish."),
+        Entry("version", "machine", "Print the version."),
+    ),
+}  # fmt: skip
+
+ENTRIES: Mapping[str, Entry] = {entry.name: entry for section in SECTIONS.values() for entry in section}
