@@ -28,6 +28,8 @@ class Detection:
     service_kind: str = "web"
     evidence: tuple[str, ...] = ()
     """Files that led here."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Other files the Dockerfile needs, by path in the tree; one that is there already is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,12 @@ class BuiltImage:
 class Builder(Protocol):
     """A live builder."""
 
-    async def detect(self, tree: Path) -> Detection | None:
-        """Say whether this builder can build the tree; reads files only, never follows links out of it."""
+    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | None:
+        """Say whether this builder can build the tree; reads files only, never follows links out of it.
+
+        `options`: what `BuildRequest.options` will hold, and `dockerfile`, which names another one than usual.
+        Raises BadInput for options it cannot use.
+        """
         ...
 
     async def build(self, request: BuildRequest, log: Log) -> BuiltImage:

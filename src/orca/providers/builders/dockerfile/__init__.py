@@ -1,0 +1,5 @@
+"""Builds a repository that brings its own Dockerfile."""
+
+from orca.providers.builders.dockerfile.builder import DockerfileBuilder, DockerfileBuilderProvider
+
+__all__ = ["DockerfileBuilder", "DockerfileBuilderProvider"]

@@ -1,0 +1,237 @@
+"""Builds an image from a tree and the text of a Dockerfile, with the BuildKit of a Docker engine."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orca.errors import BadInput, DeadlineExceeded, ProviderUnavailable
+from orca.sdk.builders import BuildRequest, BuiltImage, Log
+from orca.sdk.buildkit import caddy_image
+from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like, redactions
+from orca.sdk.buildkit.client import DockerClient, EngineFacts
+from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, find_images, parse_dockerfile, rewrite
+from orca.sdk.buildkit.errors import BaseImageForbidden, BuildDiskFull, LabelReserved
+from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
+from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
+from orca.sdk.buildkit.progress import LogSink, Progress, Step
+from orca.sdk.trees import Tree, UnsafePath
+
+_LOOKUP_DEADLINE = 5.0
+BUILD_LABEL = "orca.build"
+"""Carries the id of the build, so that an image is found again after a crash."""
+
+
+async def build_image(docker: DockerClient, request: BuildRequest, text: str, log: Log) -> BuiltImage:
+    """Build `request.tree` with the Dockerfile `text`; a build that is already done is not done again.
+
+    Cancelling ends the build on the engine too. Raises BadInput, the errors of `sdk.buildkit.errors`,
+    DeadlineExceeded, ProviderUnavailable.
+    """
+    request = replace(request, labels={**request.labels, BUILD_LABEL: request.id})
+    check_request(request)
+    facts = await docker.facts()
+    if built := await _find_built(docker, request):
+        await log("This build was finished before; its image is still here.")
+        return built
+    dockerfile = parse_dockerfile(text, heredocs=facts.knows_heredocs)
+    async with _private_folder(request.tree) as folder:
+        request = await _with_caddy(docker, request, dockerfile, folder)
+        await _check_bases(docker, find_images(dockerfile, request.arguments, facts.architecture))
+        await _warn_of_secrets(dockerfile, log)
+        await _Build(docker, request, dockerfile, folder, facts, log).run()
+    return await _accept(docker, request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    docker: DockerClient
+    request: BuildRequest
+    dockerfile: Dockerfile
+    folder: Path
+    facts: EngineFacts
+    log: Log
+
+    async def run(self) -> None:
+        """Raises unless the engine says that it made the image."""
+        limits = BuildLimits(self.request.cpus, self.request.memory_bytes, self.docker.config.disk_reserve_mb << 20)
+        rewritten = rewrite(self.dockerfile, self.request.cache_key)
+        await asyncio.to_thread(self._write_files, rewritten.text)
+        if await asyncio.to_thread(free_bytes, self.facts.data_root) < limits.reserve_bytes:
+            raise self._disk_full()
+        progress, started = Progress(), time.monotonic()
+        async with limited(self.request.id, self.facts.data_root, limits) as watch:
+            if not watch.enforced:
+                await self.log("Memory and CPU limits do not hold for this build: Orca does not run as root here.")
+            succeeded = await self._run_client(progress, watch)
+        await self.log(progress.summarise(time.monotonic() - started))
+        if succeeded:
+            return
+        if progress.failed:
+            raise explain_step(progress.failed, await self._observe(progress.failed, watch))
+        await self.docker.facts()
+        if any(step.is_shown for step in progress.steps.values()):
+            raise ProviderUnavailable("The engine broke the build off.", hint="Try again; look at Docker's own log.")
+        raise explain_refusal(progress, rewritten.original_line)
+
+    async def _run_client(self, progress: Progress, watch: Watch) -> bool:
+        env = dict(zip(_secret_variables(self.request), self.request.secrets.values(), strict=True))
+        env["DOCKER_CONFIG"] = str(self.folder / "config")
+        sink = LogSink(progress, redactions(self.request.secrets.values()), self.log)
+        run = self.docker.run(*self._arguments(), deadline=self.request.deadline, env=env, on_output=sink.take)
+        building, filling = asyncio.create_task(run), asyncio.create_task(watch.disk_full.wait())
+        try:
+            await asyncio.wait({building, filling}, return_when=asyncio.FIRST_COMPLETED)
+            if not building.done():
+                raise self._disk_full()
+            return (await building).exit_code == 0
+        except DeadlineExceeded:
+            raise DeadlineExceeded(
+                f"The build took longer than {self.request.deadline / 60:g} minutes and was stopped.",
+                hint="See in the log which step took so long, or raise the time limit of builds.",
+            ) from None
+        finally:
+            for task in (building, filling):
+                task.cancel()
+            await asyncio.wait({building, filling})
+            await sink.flush()
+
+    def _arguments(self) -> list[str]:
+        request = self.request
+        proxies = [value for name, value in request.arguments.items() if name.upper() == "NO_PROXY" and value]
+        arguments = {name: value for name, value in request.arguments.items() if name.upper() != "NO_PROXY"}
+        arguments |= {
+            "NO_PROXY": ",".join([*proxies, MARKER + request.id]),
+            "BUILDKIT_CACHE_MOUNT_NS": request.cache_key,
+        }
+        secrets = zip(request.secrets, _secret_variables(request), strict=True)
+        return [
+            "build",
+            "--progress=plain",
+            f"--file={self.folder / 'Dockerfile'}",
+            f"--tag={request.tag}",
+            *(f"--label={name}={value}" for name, value in request.labels.items()),
+            *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+            *(f"--secret=id={name},env={variable}" for name, variable in secrets),
+            *((f"--target={request.target}",) if request.target else ()),
+            "--",
+            str(request.tree),
+        ]
+
+    def _write_files(self, dockerfile: str) -> None:
+        tree = Tree(self.request.tree)
+        ignore = tree.find_text(f"{self.request.dockerfile}.dockerignore")
+        if ignore is None:
+            ignore = tree.find_text(".dockerignore") or ""
+        (self.folder / "config").mkdir()
+        (self.folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+        (self.folder / "Dockerfile.dockerignore").write_text(f"{ignore}\n{RESERVED_NAME}*\n", encoding="utf-8")
+
+    async def _observe(self, step: Step, watch: Watch) -> Observed:
+        tree = Tree(self.request.tree)
+        copied = copied_files(step.instruction) if step.instruction.startswith(("COPY ", "ADD ")) else ()
+        return Observed(
+            out_of_memory=watch.out_of_memory and step.exit_code is not None,
+            memory_bytes=self.request.memory_bytes,
+            missing_files=tuple(file for file in copied if not _is_there(tree, file)),
+            registry_known=step.base_image is None or await _is_known(step.base_image.partition("/")[0]),
+        )
+
+    def _disk_full(self) -> BuildDiskFull:
+        return BuildDiskFull(
+            f"Less than {self.docker.config.disk_reserve_mb} MiB are free on the disk of the Docker engine.",
+            hint="Remove images and build cache that are not needed, or make the disk larger.",
+        )
+
+
+@asynccontextmanager
+async def _private_folder(tree: Path) -> AsyncIterator[Path]:
+    """A directory inside the tree, which goes when the tree goes, and which no build sees."""
+    if not await asyncio.to_thread(tree.is_dir) or await asyncio.to_thread(tree.is_symlink):
+        raise BadInput(f"There is no directory {tree.name!r} to build.", hint="Check the subdirectory setting.")
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=RESERVED_NAME, dir=tree))
+    try:
+        yield folder
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+async def _with_caddy(
+    docker: DockerClient, request: BuildRequest, dockerfile: Dockerfile, folder: Path
+) -> BuildRequest:
+    wanted = any(
+        instruction.keyword == "ARG" and instruction.rest.partition("=")[0] == caddy_image.ARGUMENT
+        for instruction in dockerfile.instructions
+    )
+    if not wanted or caddy_image.ARGUMENT in request.arguments:
+        return request
+    reference = await caddy_image.ensure_caddy_image(docker, folder)
+    return replace(request, arguments={**request.arguments, caddy_image.ARGUMENT: reference})
+
+
+async def _check_bases(docker: DockerClient, images: list[str]) -> None:
+    """The engine's images are shared by all teams: what Orca built for one must not be another's base."""
+    for reference in images:
+        image = await docker.find_image(reference)
+        if image and BUILD_LABEL in (image["Config"].get("Labels") or {}):
+            raise BaseImageForbidden(
+                f"{reference} was built by Orca for a service, so nothing else can build on it.",
+                hint="Push a base image to a registry and use it from there.",
+            )
+
+
+async def _warn_of_secrets(dockerfile: Dockerfile, log: Log) -> None:
+    for instruction in dockerfile.instructions:
+        name = instruction.rest.split("=")[0].split(" ")[0]
+        if instruction.keyword in {"ARG", "ENV"} and is_secret_like(name):
+            await log(
+                f"Warning: line {instruction.line} puts {name} into the image with {instruction.keyword}; "
+                "use RUN --mount=type=secret instead."
+            )
+
+
+async def _find_built(docker: DockerClient, request: BuildRequest) -> BuiltImage | None:
+    for found in await docker.find_ids(request.labels):
+        image = await docker.find_image(found)
+        if image:
+            await docker.run("image", "tag", image["Id"], request.tag)
+            return BuiltImage(image["Id"], request.tag, image["Size"])
+    return None
+
+
+async def _accept(docker: DockerClient, request: BuildRequest) -> BuiltImage:
+    image = await docker.find_image(request.tag)
+    if image is None:
+        raise ProviderUnavailable("The engine lost the image right after building it.", hint="Try again.")
+    try:
+        check_labels(image["Config"].get("Labels") or {}, request.labels)
+    except LabelReserved:
+        await docker.run("image", "rm", "--", request.tag)
+        raise
+    return BuiltImage(image["Id"], request.tag, image["Size"])
+
+
+def _secret_variables(request: BuildRequest) -> list[str]:
+    return [f"ORCA_SECRET_{number}" for number in range(len(request.secrets))]
+
+
+def _is_there(tree: Tree, path: str) -> bool:
+    plain = path.strip("/") or "."
+    try:
+        return tree.is_file(plain) or tree.is_directory(plain)
+    except UnsafePath:
+        return False
+
+
+async def _is_known(registry: str) -> bool:
+    host = {"docker.io": "registry-1.docker.io"}.get(registry, registry).partition(":")[0]
+    try:
+        async with asyncio.timeout(_LOOKUP_DEADLINE):
+            await asyncio.get_running_loop().getaddrinfo(host, None)
+    except (OSError, ValueError, TimeoutError):  # ValueError: a name that cannot be one
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""Finds a docker command that can really build with BuildKit, and asks the engine what it is."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orca.errors import ProviderUnavailable
+from orca.sdk.connectors import Command, CommandResult, Connector, OutputSink
+
+_DEADLINE = 60.0
+_USUAL = ("docker", "/usr/bin/docker", "/usr/local/bin/docker", "/bin/docker", "/snap/bin/docker")
+_HEREDOCS_SINCE = 23
+
+
+class BuildKitConfig(BaseModel):
+    """How to reach the engine that builds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    docker: str | None = Field(default=None, description="Path of the docker command; found by itself when left out.")
+    host: str | None = Field(default=None, description="Address of the engine, such as unix:///var/run/docker.sock.")
+    disk_reserve_mb: int = Field(
+        default=1024,
+        ge=0,
+        description="A build is refused or stopped when less than this is left on the engine's disk.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the engine says of itself."""
+
+    major: int
+    architecture: str
+    data_root: Path
+
+    @property
+    def knows_heredocs(self) -> bool:
+        """Whether its own Dockerfile frontend reads here-documents."""
+        return self.major >= _HEREDOCS_SINCE
+
+
+@dataclass(slots=True)
+class DockerClient:
+    """Runs docker commands, with nothing of the administrator's own configuration."""
+
+    connector: Connector
+    config: BuildKitConfig
+    _program: str | None = field(default=None, init=False)
+
+    async def run(
+        self,
+        *arguments: str,
+        deadline: float = _DEADLINE,
+        env: Mapping[str, str] | None = None,
+        on_output: OutputSink | None = None,
+    ) -> CommandResult:
+        """Run to the end; a failure is a result. ProviderUnavailable when there is no docker command that builds."""
+        program = self._program = self._program or await self._find()
+        return await self._start(program, *arguments, deadline=deadline, env=env, on_output=on_output)
+
+    async def facts(self) -> EngineFacts:
+        """Ask the engine. ProviderUnavailable when it does not answer."""
+        version = await self._ask("version", "{{json .Server}}")
+        info = await self._ask("info", "{{json .DockerRootDir}}")
+        return EngineFacts(int(str(version["Version"]).partition(".")[0]), str(version["Arch"]), Path(str(info)))
+
+    async def find_image(self, reference: str) -> dict[str, Any] | None:
+        """What `docker image inspect` says, or None if the engine has no such image."""
+        result = await self.run("image", "inspect", "--format", "{{json .}}", "--", reference)
+        if result.exit_code == 0:
+            image: dict[str, Any] = json.loads(result.stdout)
+            return image
+        await self._ask("version", "{{json .Server}}")  # a silent engine must not look like a missing image
+        return None
+
+    async def find_ids(self, labels: Mapping[str, str]) -> list[str]:
+        """Ids of the images with these labels."""
+        filters = [option for name, value in labels.items() for option in ("--filter", f"label={name}={value}")]
+        result = await self.run("image", "ls", "--quiet", "--no-trunc", *filters)
+        if result.exit_code:
+            raise _unreachable()
+        return list(dict.fromkeys(result.text.split()))
+
+    async def _ask(self, command: str, template: str) -> Any:
+        result = await self.run(command, "--format", template)
+        answer = json.loads(result.stdout or b"null") if result.exit_code == 0 else None
+        if not answer:
+            raise _unreachable()
+        return answer
+
+    async def _start(
+        self,
+        program: str,
+        *arguments: str,
+        deadline: float = _DEADLINE,
+        env: Mapping[str, str] | None = None,
+        on_output: OutputSink | None = None,
+    ) -> CommandResult:
+        settings = {
+            "DOCKER_BUILDKIT": "1",
+            "BUILDX_BUILDER": "default",
+            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+            "DOCKER_CLI_HINTS": "false",
+            # No such directory: the logins and proxies of whoever runs Orca are not for the teams' builds.
+            "DOCKER_CONFIG": os.devnull,
+            **({"DOCKER_HOST": self.config.host} if self.config.host else {}),
+            **(env or {}),
+        }
+        return await self.connector.run(Command((program, *arguments), deadline, env=settings), on_output)
+
+    async def _find(self) -> str:
+        """The first candidate whose `build` knows build secrets, which is true of BuildKit only."""
+        for program in (self.config.docker,) if self.config.docker else _USUAL:
+            try:
+                result = await self._start(program, "build", "--help")
+            except ProviderUnavailable:
+                continue
+            if result.exit_code == 0 and b"--secret" in result.stdout and b"--progress" in result.stdout:
+                return program
+        raise ProviderUnavailable(
+            "No docker command on this machine can build with BuildKit.",
+            hint="Install Docker's buildx plugin (docker-buildx or docker-buildx-plugin).",
+        )
+
+
+def _unreachable() -> ProviderUnavailable:
+    return ProviderUnavailable("The Docker engine does not answer.", hint="Start it: systemctl start docker.")

@@ -1,0 +1,116 @@
+"""Says why a build failed and what to do, from what is known: the step, its exit code, and what was observed. Pure."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orca.errors import StepFailed
+from orca.kit.text import shorten
+from orca.sdk.buildkit.errors import (
+    BadDockerfile,
+    BaseImageUnavailable,
+    BuildCommandMissing,
+    BuildFailed,
+    BuildFileMissing,
+    BuildOutOfMemory,
+)
+from orca.sdk.buildkit.progress import Progress, Step
+
+_NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
+_LINE = re.compile(r"(?P<before>dockerfile parse error (?:on )?line |Dockerfile:)(?P<line>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was found out around the failed build."""
+
+    out_of_memory: bool = False
+    memory_bytes: int = 0
+    missing_files: tuple[str, ...] = ()
+    """What the failed COPY or ADD names and the source tree does not have."""
+    registry_known: bool = True
+    """Whether the registry's host name has an address."""
+
+
+def explain_step(step: Step, observed: Observed) -> StepFailed:
+    """The failure of one step."""
+    details: dict[str, object] = {
+        "step": step.instruction,
+        "exit_code": step.exit_code,
+        "last_lines": list(step.last_lines),
+    }
+    what = f"{step.position + ': ' if step.position else ''}{shorten(step.instruction, 200)}"
+    if observed.out_of_memory:
+        limit = observed.memory_bytes >> 20
+        return BuildOutOfMemory(
+            f"The build ran out of memory in step {what}. It may use {limit} MiB.",
+            hint="Let it do less at once (fewer parallel jobs), or raise the memory limit of builds.",
+            **details,
+        )
+    if step.base_image:
+        return _base_image(step.base_image, step, observed, details)
+    if step.instruction.startswith(("COPY ", "ADD ")) and step.exit_code is None:
+        return _file(step, what, observed, details)
+    return _command(step, what, details)
+
+
+def _base_image(image: str, step: Step, observed: Observed, details: dict[str, object]) -> StepFailed:
+    hint = "Check its name and tag; a private image must be on this machine already."
+    if not observed.registry_known:
+        hint = "Its registry's host name cannot be resolved: check the network and DNS of this machine."
+    return BaseImageUnavailable(f"The base image {image} cannot be fetched: {step.error}", hint=hint, **details)
+
+
+def _file(step: Step, what: str, observed: Observed, details: dict[str, object]) -> StepFailed:
+    if observed.missing_files:
+        names = ", ".join(observed.missing_files)
+        return BuildFileMissing(
+            f"Step {what} copies {names}, which is not in the source tree.",
+            hint="Check the path (it is relative to the subdirectory that is built), and that the file is committed.",
+            **details,
+        )
+    return BuildFileMissing(
+        f"Step {what} failed: {step.error}", hint="Check that .dockerignore does not leave the file out.", **details
+    )
+
+
+def _command(step: Step, what: str, details: dict[str, object]) -> StepFailed:
+    if step.exit_code == _NOT_FOUND:
+        return BuildCommandMissing(
+            f"Step {what} calls a program that is not there (exit code 127).",
+            hint="Install it in an earlier step, or begin with an image that has it.",
+            **details,
+        )
+    if step.exit_code == _NOT_EXECUTABLE:
+        return BuildCommandMissing(
+            f"Step {what} calls a file that cannot be executed (exit code 126).",
+            hint="Make it executable in the repository: git update-index --chmod=+x FILE.",
+            **details,
+        )
+    cause = f"exit code {step.exit_code}" if step.exit_code is not None else step.error
+    hint = "Read the lines above it in the log."
+    if step.exit_code == _KILLED:
+        hint = "It was killed from outside, most often for memory; give the build more or let it do less at once."
+    return BuildFailed(f"Step {what} failed: {cause}.", hint=hint, **details)
+
+
+def explain_refusal(progress: Progress, original_line: Callable[[int], int]) -> StepFailed:
+    """The failure of a build that ended before any step: the Dockerfile cannot be understood."""
+    words = progress.trailer[-1] if progress.trailer else "no reason was given"
+    words = _LINE.sub(lambda match: f"{match['before']}{original_line(int(match['line']))}", words)
+    return BadDockerfile(f"The Dockerfile was refused: {words}", hint="Correct the Dockerfile and deploy again.")
+
+
+def copied_files(instruction: str) -> tuple[str, ...]:
+    """What a COPY or ADD takes from the source tree: plain names only, no patterns, variables, URLs or stages."""
+    _, _, rest = instruction.partition(" ")
+    try:
+        words = [str(word) for word in json.loads(rest)] if rest.startswith("[") else shlex.split(rest)
+    except ValueError:
+        return ()
+    if any(word.startswith("--from=") for word in words):
+        return ()
+    files = [word for word in words if not word.startswith("--")][:-1]
+    return tuple(file for file in files if not re.search(r"[*?\[\]$]|://|<<", file))

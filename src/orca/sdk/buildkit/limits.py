@@ -1,0 +1,232 @@
+"""Holds a build to its memory, CPU and process limits, and to the disk that is left.
+
+BuildKit inside dockerd ignores `--memory`, `--cpu-quota` and `--cgroup-parent`. But root may move processes: the
+containers of one build are recognised by a marker in their specification (it travels as part of NO_PROXY, which
+BuildKit keeps out of cache keys and history) and moved, as they appear, into one control group of the build's own.
+So parallel steps share one limit, an out-of-memory kill can be read from the group's own counter, and whatever is
+left when the build ends can be killed. What BuildKit does itself (copying, packing layers) is not limited.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARKER = "orca-build-"
+PIDS = 4096
+
+_ROOT = Path("/sys/fs/cgroup")
+_PERIOD = 100_000
+_LOOK_EVERY = 0.05
+_DISK_EVERY = 20
+"""Looks between two looks at the disk."""
+_CLOSE_LOOKS = 200
+_CONTROLLERS = ("memory", "cpu", "pids")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLimits:
+    """What one build may use."""
+
+    cpus: float
+    memory_bytes: int
+    reserve_bytes: int
+    """The build is stopped when less than this is left on the engine's disk."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen of one build."""
+
+    enforced: bool
+    """Whether memory and CPU limits hold here; they need root on the engine's own machine."""
+    out_of_memory: bool = False
+    disk_full: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def limited(build_id: str, data_root: Path, limits: BuildLimits) -> AsyncIterator[Watch]:
+    """Watch the build with this id while the context is open. `data_root`: where the engine keeps its data."""
+    group = await asyncio.to_thread(ControlGroup.create, f"build-{build_id}", limits)
+    containers = _Containers(data_root / "buildkit" / "executor", MARKER + build_id)
+    watch = Watch(enforced=group is not None and await asyncio.to_thread(containers.readable))
+    watching = asyncio.create_task(_watch(watch, group, containers, limits))
+    try:
+        yield watch
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+        if group:
+            watch.out_of_memory = await asyncio.shield(asyncio.to_thread(group.out_of_memory))
+            await asyncio.shield(_close(group))
+
+
+async def _watch(watch: Watch, group: "ControlGroup | None", containers: "_Containers", limits: BuildLimits) -> None:
+    looks = 0
+    while True:
+        if group and watch.enforced:
+            await asyncio.to_thread(_capture, group, containers)
+        if looks % _DISK_EVERY == 0 and await asyncio.to_thread(free_bytes, containers.folder) < limits.reserve_bytes:
+            watch.disk_full.set()
+        looks += 1
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _close(group: "ControlGroup") -> None:
+    """Kill what is left (nothing, unless a build was cut off) and remove the group."""
+    for _ in range(_CLOSE_LOOKS):
+        if await asyncio.to_thread(group.remove):
+            return
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def free_bytes(path: Path) -> int:
+    """Free space where `path` is or would be. Blocking."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def _capture(group: "ControlGroup", containers: "_Containers") -> None:
+    for name in containers.ours():
+        folders = containers.folders.get(name) or containers.folders.setdefault(name, group.find_folders(name))
+        for folder in folders:
+            for pid in read_pids(folder):
+                group.adopt(pid)
+        if not folders:
+            del containers.folders[name]
+
+
+@dataclass(slots=True)
+class _Containers:
+    """The running containers of the engine's BuildKit, by their specifications on the disk."""
+
+    folder: Path
+    marker: str
+    known: dict[str, bool] = field(default_factory=dict)
+    folders: dict[str, list[Path]] = field(default_factory=dict)
+    """Where the engine keeps the processes of ours."""
+
+    def readable(self) -> bool:
+        return os.access(self.folder, os.R_OK | os.X_OK)
+
+    def ours(self) -> list[str]:
+        """Ids of the containers that run now and belong to the build."""
+        with os.scandir(self.folder) as entries:
+            present = {entry.name for entry in entries if entry.is_dir()}
+        for name in present - self.known.keys():
+            with suppress(OSError, ValueError):  # not written yet, or gone again: the next look tells
+                self.known[name] = is_marked((self.folder / name / "config.json").read_bytes(), self.marker)
+        self.known = {name: ours for name, ours in self.known.items() if name in present}
+        return [name for name, ours in self.known.items() if ours]
+
+
+def is_marked(specification: bytes, marker: str) -> bool:
+    """Whether an OCI runtime specification carries the marker. Pure; ValueError if it is no JSON."""
+    env = json.loads(specification).get("process", {}).get("env", [])
+    pairs = (item.partition("=") for item in env)
+    return any(name.lower() == "no_proxy" and marker in value.split(",") for name, _, value in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlGroup:
+    """One group of processes under common limits, in either version of the kernel's interface."""
+
+    folders: tuple[Path, ...]
+    root: Path = _ROOT
+
+    @classmethod
+    def create(cls, name: str, limits: BuildLimits, root: Path = _ROOT) -> "ControlGroup | None":
+        """A group under `orca`, or None where this process may not make one. Blocking, like all here."""
+        unified = (root / "cgroup.controllers").exists()
+        parents = (root / "orca",) if unified else tuple(root / controller / "orca" for controller in _CONTROLLERS)
+        group = cls(tuple(parent / name for parent in parents), root)
+        try:
+            for parent in parents:
+                parent.mkdir(exist_ok=True)
+                for above in (root, parent) if unified else ():
+                    (above / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+                (parent / name).mkdir(exist_ok=True)
+            for file, value in render_limits(limits, unified=unified):
+                group.write(file, value)
+        except OSError:
+            group.remove()
+            return None
+        return group
+
+    def write(self, file: str, value: str) -> None:
+        """Set one file, in whichever folder has it; one the kernel lacks (swap accounting) is left out."""
+        for folder in self.folders:
+            if (folder / file).exists():
+                (folder / file).write_text(value)
+
+    def adopt(self, pid: int) -> None:
+        """Move a process in; what it starts from then on is in as well."""
+        for folder in self.folders:
+            with suppress(ProcessLookupError):
+                (folder / "cgroup.procs").write_text(str(pid))
+
+    def find_folders(self, container: str) -> list[Path]:
+        """The groups that the engine made for a container, wherever its driver puts them."""
+        return [
+            Path(folder)
+            for top in {folder.parents[1] for folder in self.folders}
+            for folder, _, _ in os.walk(top)
+            if container in Path(folder).name
+        ]
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed one of the processes for memory."""
+        for folder in self.folders:
+            for file in ("memory.oom_control", "memory.events"):
+                with suppress(OSError):
+                    counters = dict(line.split() for line in (folder / file).read_text().splitlines())
+                    if int(counters.get("oom_kill", 0)):
+                        return True
+        return False
+
+    def remove(self) -> bool:
+        """Kill what is in it and remove it; False while something is still dying."""
+        for folder in self.folders:
+            for pid in read_pids(folder):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with suppress(FileNotFoundError):
+                try:
+                    folder.rmdir()
+                except OSError:
+                    return False
+        return True
+
+
+def read_pids(folder: Path) -> list[int]:
+    """The processes in a group; none when it is gone."""
+    try:
+        return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+    except OSError:
+        return []
+
+
+def render_limits(limits: BuildLimits, *, unified: bool) -> list[tuple[str, str]]:
+    """File and value of each limit, in the order in which the kernel accepts them. Pure."""
+    quota = max(int(limits.cpus * _PERIOD), 1000)
+    if unified:
+        return [
+            ("memory.max", str(limits.memory_bytes)),
+            ("memory.swap.max", "0"),
+            ("memory.oom.group", "0"),
+            ("cpu.max", f"{quota} {_PERIOD}"),
+            ("pids.max", str(PIDS)),
+        ]
+    return [
+        ("memory.limit_in_bytes", str(limits.memory_bytes)),
+        ("memory.memsw.limit_in_bytes", str(limits.memory_bytes)),
+        ("cpu.cfs_period_us", str(_PERIOD)),
+        ("cpu.cfs_quota_us", str(quota)),
+        ("pids.max", str(PIDS)),
+    ]

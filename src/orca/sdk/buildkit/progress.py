@@ -1,0 +1,161 @@
+"""Turns BuildKit's plain progress into a log for people: steps, what they print, timings, cache hits. Pure.
+
+BuildKit puts `#N ` before every line it relays, so nothing a build prints can pass for a line of BuildKit's own.
+"""
+
+import codecs
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orca.kit.text import clean_output, redact, shorten
+from orca.sdk.builders import Log
+from orca.sdk.buildkit.dockerfile import RESERVED_NAME
+
+_LINE = re.compile(r"#(?P<number>\d+) (?P<rest>.*)", re.DOTALL)
+_OUTPUT = re.compile(r"\d+\.\d+ ?(?P<text>.*)", re.DOTALL)
+_DONE = re.compile(r"DONE (?P<seconds>\d+(?:\.\d+)?)s")
+_NAME = re.compile(r"\[(?:(?P<stage>\S+) +)?(?P<at>\d+)/(?P<of>\d+)\] (?P<text>.*)")
+_CONTEXT = re.compile(r"transferring context: (?P<size>\S+)")
+_LOAD_CONTEXT = "[internal] load build context"
+_EXIT_CODE = re.compile(r"exit code: (?P<code>\d+)\D*$")
+_METADATA = re.compile(r"\[internal\] load metadata for (?P<image>\S+)")
+_FROM = re.compile(r"FROM (?P<image>[^\s@]+)\S*")
+_NOISE = re.compile(r"sha256:|\.\.\.$|CANCELED$")
+_LAST_LINES = 20
+_TEXT_LIMIT = 4000
+
+State = Literal["running", "done", "cached", "failed"]
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of the build as BuildKit reports it. `seconds` is known once it is done."""
+
+    name: str
+    state: State = "running"
+    seconds: float = 0.0
+    exit_code: int | None = None
+    error: str = ""
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is a step of the user's Dockerfile."""
+        return bool(_NAME.fullmatch(self.name)) and f" {RESERVED_NAME}" not in self.name
+
+    @property
+    def instruction(self) -> str:
+        """The instruction without its position: `RUN make`."""
+        match = _NAME.fullmatch(self.name)
+        return match["text"] if match else self.name
+
+    @property
+    def base_image(self) -> str | None:
+        """The image a stage begins with, if fetching it is what the step does."""
+        match = _METADATA.fullmatch(self.name) or _FROM.fullmatch(self.instruction)
+        return match["image"] if match else None
+
+    @property
+    def position(self) -> str:
+        """`build 2/5`, not counting the step that Orca put into each stage."""
+        match = _NAME.fullmatch(self.name)
+        if not match:
+            return ""
+        at, of = max(int(match["at"]) - 1, 1), int(match["of"]) - 1
+        return f"{match['stage'] or ''} {at}/{of}".strip()
+
+
+class Progress:
+    """Feed it lines; it gives back what belongs in the log, and remembers the steps."""
+
+    def __init__(self) -> None:
+        self.steps: dict[int, Step] = {}
+        self.trailer: deque[str] = deque(maxlen=_LAST_LINES)
+        """What came outside of any step: usage errors and the final word."""
+
+    @property
+    def failed(self) -> Step | None:
+        """The step that ended the build."""
+        return next((step for step in self.steps.values() if step.state == "failed"), None)
+
+    def feed(self, line: str) -> list[str]:
+        """Log lines for one line of progress."""
+        match = _LINE.fullmatch(line)
+        if not match:
+            if line.strip("- "):
+                self.trailer.append(shorten(clean_output(line, colours=False).strip(), _TEXT_LIMIT))
+            return []
+        number, rest = int(match["number"]), match["rest"]
+        step = self.steps.get(number)
+        if step is None:
+            return self._begin(number, clean_output(rest, colours=False))
+        if _NOISE.match(rest) or clean_output(rest, colours=False) == step.name:
+            return []
+        return self._continue(step, rest)
+
+    def _begin(self, number: int, name: str) -> list[str]:
+        step = self.steps[number] = Step(shorten(name, _TEXT_LIMIT))
+        return [f"[{step.position}] {step.instruction}"] if step.is_shown else []
+
+    def _continue(self, step: Step, rest: str) -> list[str]:
+        output, done = _OUTPUT.fullmatch(rest), _DONE.fullmatch(rest)
+        if output:
+            return self._output(step, output["text"])
+        if rest == "CACHED":
+            step.state = "cached"
+            return [f"[{step.position}] cached"] if step.is_shown else []
+        if done:
+            step.state, step.seconds = "done", float(done["seconds"])
+            return [f"[{step.position}] done in {step.seconds:.1f} s"] if step.is_shown else []
+        if rest.startswith("ERROR"):
+            return self._fail(step, clean_output(rest.removeprefix("ERROR").lstrip(": "), colours=False))
+        context = _CONTEXT.match(rest) if step.name == _LOAD_CONTEXT and rest.endswith("done") else None
+        return [f"Source sent to the builder: {context['size']}"] if context else []
+
+    def _output(self, step: Step, text: str) -> list[str]:
+        shown = shorten(clean_output(text.rstrip("\r").rpartition("\r")[2]), _TEXT_LIMIT)
+        step.last_lines.append(clean_output(shown, colours=False))
+        return [f"[{step.position}] | {shown}"] if step.position else [shown]
+
+    def _fail(self, step: Step, error: str) -> list[str]:
+        code = _EXIT_CODE.search(error)
+        step.state, step.error = "failed", shorten(error, _TEXT_LIMIT)
+        step.exit_code = int(code["code"]) if code else None
+        return [f"[{step.position}] failed: {step.error}" if step.position else f"{step.name}: {step.error}"]
+
+    def summarise(self, seconds: float) -> str:
+        """`7 steps, 5 cached, 12.3 s`."""
+        shown = [step for step in self.steps.values() if step.is_shown]
+        cached = sum(step.state == "cached" for step in shown)
+        return f"{len(shown)} step{'' if len(shown) == 1 else 's'}, {cached} cached, {seconds:.1f} s"
+
+
+@dataclass(slots=True)
+class LogSink:
+    """Cuts what docker writes into lines, and hides secrets before anybody sees them."""
+
+    progress: Progress
+    hidden: tuple[str, ...]
+    log: Log
+    rest: str = field(default="", init=False)
+    _decoder: codecs.IncrementalDecoder = field(
+        init=False, default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
+    )
+
+    async def take(self, stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        """BuildKit's progress comes on stderr."""
+        if stream == "stderr":
+            *lines, self.rest = (self.rest + self._decoder.decode(data)).split("\n")
+            await self._feed(lines)
+
+    async def flush(self) -> None:
+        """The last line may have no end."""
+        await self._feed([self.rest] if self.rest else [])
+        self.rest = ""
+
+    async def _feed(self, lines: list[str]) -> None:
+        for line in lines:
+            for shown in self.progress.feed(redact(line, self.hidden)):
+                await self.log(shown)
