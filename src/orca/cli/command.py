@@ -49,6 +49,14 @@ class Command:
     details: str = ""
 
 
+def whole_number(text: str) -> int:
+    """For arguments that count something."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
+
+
 def text_of(value: Any, empty: str = "—") -> str:
     """A value of the API for a table cell."""
     return empty if value is None or value == "" else str(value)

@@ -68,6 +68,7 @@ class Following:
             if time.monotonic() - self._looked_at > _LOOK_SECONDS:
                 self._look()
             if not self.output.as_json:
+                self.progress.update(self.deployment.get("steps", []))
                 self.progress.tick()
             return self.deployment["state"] in FINISHED and self._news.empty()
         if isinstance(news, CommandFailed):
@@ -83,6 +84,7 @@ class Following:
         if chunk["step"] != self._step:
             self._step = chunk["step"]
             self._look()
+            self.progress.update(self.deployment.get("steps", []), before=self._step)
         self.progress.log(chunk["text"])
 
     def _look(self, *, final: bool = False) -> None:
@@ -94,8 +96,8 @@ class Following:
             if final or error.code != UNREACHABLE:
                 raise
             return
-        if not self.output.as_json:
-            self.progress.update(self.deployment)
+        if final and not self.output.as_json:
+            self.progress.update(self.deployment["steps"], is_over=True)
 
     def _read(self) -> None:
         """In a thread of its own, because reading cannot be interrupted for drawing."""

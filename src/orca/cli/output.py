@@ -153,7 +153,7 @@ class Output:
             return
         self.err.line(Styled("error:", "red"), " ", error.message)
         fields = (error.problem or {}).get("fields")
-        for name, message in fields.items() if isinstance(fields, dict) else ():
+        for name, message in fields.items() if isinstance(fields, dict) and len(fields) > 1 else ():
             self.err.line("  ", Styled(str(name), "bold"), ": ", str(message))
         if error.hint:
             self.err.line(Styled("hint:", "cyan"), " ", error.hint)

@@ -4,35 +4,48 @@ import time
 from typing import Any
 
 from orca.cli.output import Output, Part, Styled
-from orca.cli.times import duration
+from orca.cli.times import duration, show_seconds
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_SECOND = 10
+_SETTLE_SECONDS = 0.7
 _MARKS: dict[str, Part] = {
     "succeeded": Styled("✓", "green"),
     "failed": Styled("✗", "red"),
     "cancelled": Styled("✗", "yellow"),
-    "skipped": Styled("-", "dim"),
 }
+
+Step = dict[str, Any]
 
 
 class Progress:
-    """Draws each step once, when it ended, and the log beneath the step it belongs to."""
+    """Draws each step once, when it ended, below the log that belongs to it."""
 
     def __init__(self, output: Output) -> None:
         self._screen = output.out
         self._drawn: set[str] = set()
-        self._running: dict[str, Any] | None = None
+        self._seen: dict[tuple[str, str], float] = {}
+        """When a step was first seen in a state, in seconds of our own clock."""
+        self._running = ""
 
-    def update(self, deployment: dict[str, Any]) -> None:
-        """Draw the steps that ended since."""
-        self._running = None
-        for step in deployment["steps"]:
+    def update(self, steps: list[Step], *, before: str | None = None, is_over: bool = False) -> None:
+        """Draw the steps that ended. Their log may still be on its way, so each waits for a moment.
+
+        `before`: log of this step has come, so that of all earlier ones is complete.
+        """
+        names = [step["name"] for step in steps]
+        complete = names[: names.index(before)] if before in names else []
+        self._running = ""
+        for step in steps:
+            seen = self._seen.setdefault((step["name"], step["state"]), time.monotonic())
             if step["state"] == "running":
-                self._running = step
-            if step["state"] in _MARKS and step["name"] not in self._drawn:
-                self._drawn.add(step["name"])
-                self._draw(step)
+                self._running = step["name"]
+            if step["state"] not in _MARKS or step["name"] in self._drawn:
+                continue
+            if not is_over and step["name"] not in complete and time.monotonic() - seen < _SETTLE_SECONDS:
+                return
+            self._drawn.add(step["name"])
+            self._draw(step)
 
     def log(self, text: str) -> None:
         """Lines of the log."""
@@ -40,19 +53,20 @@ class Progress:
 
     def tick(self) -> None:
         """Move the last line."""
-        if self._running is None:
+        if not self._running:
             return
-        frame = _FRAMES[int(time.monotonic() * _FRAMES_PER_SECOND) % len(_FRAMES)]
-        spent = duration(self._running["started_at"], None)
-        self._screen.status(Styled(frame, "cyan"), f" {step_name(self._running['name'])}  ", Styled(spent, "dim"))
+        now = time.monotonic()
+        spent = show_seconds(now - self._seen[self._running, "running"])
+        frame = _FRAMES[int(now * _FRAMES_PER_SECOND) % len(_FRAMES)]
+        self._screen.status(Styled(frame, "cyan"), f" {step_name(self._running)}  ", Styled(spent, "dim"))
 
     def close(self) -> None:
         """Take the moving line away."""
         self._screen.clear_status()
 
-    def _draw(self, step: dict[str, Any]) -> None:
+    def _draw(self, step: Step) -> None:
         spent = duration(step["started_at"], step["finished_at"])
-        detail = f"  {step['detail']}" if step["detail"] else ""
+        detail = f"  {step['detail']}" if step["detail"] and step["state"] == "succeeded" else ""
         name = f" {step_name(step['name']):<20} "
         self._screen.line(_MARKS[step["state"]], name, Styled(f"{spent:>9}", "dim"), detail)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from orca.cli.command import whole_number
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
 
 Fields = dict[str, Any]
@@ -104,9 +105,9 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     runtime.add_argument("--port", action="append", metavar="PORT", help="port, or PORT/private; can be repeated")
     runtime.add_argument("--command", metavar="WORDS", help="replaces the image's command")
     runtime.add_argument("--release-command", metavar="WORDS", help="run once before traffic moves")
-    runtime.add_argument("--replicas", type=int, metavar="N", help="how many run")
+    runtime.add_argument("--replicas", type=whole_number, metavar="N", help="how many run")
     runtime.add_argument("--cpus", type=float, metavar="CORES", help="CPU cores a replica may use")
-    runtime.add_argument("--memory", type=int, metavar="MIB", help="memory a replica may use")
+    runtime.add_argument("--memory", type=whole_number, metavar="MIB", help="memory a replica may use")
     runtime.add_argument("--health-path", metavar="PATH", help="path that answers when a release is healthy")
     runtime.add_argument("--health-type", choices=["auto", "http", "tcp", "none"], help="how health is checked")
     runtime.add_argument("--restart", choices=["always", "unless-stopped", "on-failure", "no"], help="when it ends")

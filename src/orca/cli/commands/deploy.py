@@ -123,7 +123,8 @@ def _upload(call: Invocation, path: str, file: OrcaFile) -> Row:
         upload: Row = call.client.send(f"{path}/uploads", stream(packing, bar.tell), MEDIA_TYPE, packing.size_bytes)
     finally:
         bar.close()
-    call.output.note(f"Sent {packing.files} files, {show_bytes(packing.size_bytes)}.")
+    files = "1 file" if packing.files == 1 else f"{packing.files} files"
+    call.output.note(f"Sent {files}, {show_bytes(packing.size_bytes)}.")
     return upload
 
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from orca.cli.client import segment
-from orca.cli.command import Command, Invocation, text_of
+from orca.cli.command import Command, Invocation, text_of, whole_number
 from orca.cli.failures import FAILED, NOT_FOUND, OK, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import Row, service_path
@@ -86,7 +86,9 @@ def _draw_findings(screen: Screen, findings: list[dict[str, Any]]) -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     _hostname_argument(parser)
     parser.add_argument("--path", default="/", metavar="PREFIX", help="serve only what is below this path")
-    parser.add_argument("--port", type=int, metavar="PORT", help="port of the service (default: the first public one)")
+    parser.add_argument(
+        "--port", type=whole_number, metavar="PORT", help="port of the service (default: the first public one)"
+    )
     parser.add_argument("--tls", choices=["acme", "internal", "off"], help="who issues the certificate")
     parser.add_argument("--redirect-to", metavar="URL", help="send visitors there instead")
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from orca.cli.command import Command, Invocation
+from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.deploying import follow_argument, start
 from orca.cli.selection import service_id
 
@@ -34,13 +34,17 @@ def start_again(call: Invocation) -> int:
 
 def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "release", nargs="?", type=int, metavar="RELEASE", help="number of the release (default: the one before)"
+        "release",
+        nargs="?",
+        type=whole_number,
+        metavar="RELEASE",
+        help="number of the release (default: the one before)",
     )
     follow_argument(parser)
 
 
 def _scale_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("replicas", type=int, metavar="REPLICAS", help="how many should run (0 to 50)")
+    parser.add_argument("replicas", type=whole_number, metavar="REPLICAS", help="how many should run (0 to 50)")
     follow_argument(parser)
 
 

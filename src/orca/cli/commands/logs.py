@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orca.cli.client import segment
-from orca.cli.command import Command, Invocation
+from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.commands.deployments import find_deployment
 from orca.cli.output import Style, Styled
 from orca.cli.selection import service_path
@@ -70,8 +70,10 @@ def _show_chunk(call: Invocation, chunk: dict[str, Any]) -> None:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="wait for more")
-    parser.add_argument("-n", "--tail", type=int, default=200, metavar="N", help="lines of each replica to begin with")
-    parser.add_argument("--replica", type=int, metavar="N", help="only this replica")
+    parser.add_argument(
+        "-n", "--tail", type=whole_number, default=200, metavar="N", help="lines of each replica to begin with"
+    )
+    parser.add_argument("--replica", type=whole_number, metavar="N", help="only this replica")
     parser.add_argument("-t", "--times", action="store_true", help="show when each line was written (UTC)")
     parser.add_argument(
         "-d", "--deployment", nargs="?", const=_NEWEST, metavar="NUMBER",

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from orca.cli.command import Command, Invocation, text_of
+from orca.cli.command import Command, Invocation, text_of, whole_number
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import service_path
 from orca.cli.times import ago
@@ -33,7 +33,7 @@ def _row(release: dict[str, Any]) -> list[Part]:
 def limit_argument(parser: argparse.ArgumentParser) -> None:
     """How many to show."""
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="how many to show (default: 20, at most 200)"
+        "--limit", type=whole_number, default=20, metavar="N", help="how many to show (default: 20, at most 200)"
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from orca.cli.client import segment
-from orca.cli.command import Command, Invocation, text_of
+from orca.cli.command import Command, Invocation, text_of, whole_number
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import pick
 from orca.cli.times import ago
@@ -49,7 +49,9 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
         "--scope", action="append", required=True, metavar="PERMISSION",
         help="what it may do; can be repeated; * is whatever you may do yourself",
     )  # fmt: skip
-    parser.add_argument("--days", type=int, default=90, metavar="N", help="until it expires (default: 90, at most 365)")
+    parser.add_argument(
+        "--days", type=whole_number, default=90, metavar="N", help="until it expires (default: 90, at most 365)"
+    )
 
 
 def _name_argument(parser: argparse.ArgumentParser) -> None:
