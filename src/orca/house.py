@@ -6,6 +6,7 @@ from orca.features.access import api as access_api
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
+from orca.features.dashboard import pages as dashboard_pages
 from orca.features.deployments import api as deployments_api
 from orca.features.deployments import pages as deployments_pages
 from orca.features.deployments import running_api
@@ -15,6 +16,7 @@ from orca.features.identity.claim import ensure_claim
 from orca.features.routing import api as routing_api
 from orca.features.routing import tasks as routing_tasks
 from orca.features.services import api as services_api
+from orca.features.services import pages as services_pages
 from orca.features.services import tasks as services_tasks
 from orca.features.sources import api as sources_api
 from orca.features.sources import tasks as sources_tasks
@@ -37,7 +39,9 @@ ROUTERS = (
     routing_api.router,
     deployments_api.router,
     running_api.router,
+    services_pages.router,
     deployments_pages.router,
+    dashboard_pages.router,
 )
 TASKS = (*services_tasks.TASKS, *deployments_tasks.TASKS)
 DUTIES = (*sources_tasks.PERIODIC, *routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)

@@ -2,6 +2,7 @@
 import "./trusted.js";
 import "./htmx.js";
 import "./theme.js";
+import "./choices.js";
 import "./copy.js";
 import "./dialog.js";
 import "./forms.js";

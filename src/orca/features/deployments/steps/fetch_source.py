@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
-from orca.features.services.orca_file import FILE_NAME, merge, parse_orca_file
+from orca.features.services.actions import apply_orca_file
+from orca.features.services.orca_file import FILE_NAME, parse_orca_file
 from orca.features.sources.queries import open_git_credential
 from orca.features.sources.rules import GitRef, RepoUrl
 from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
@@ -91,8 +92,9 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     if text is None:
         return
-    config, build = merge(facts.config, facts.build_options, parse_orca_file(text))
+    file = parse_orca_file(text)
     async with work.resources.db.write() as session:
+        config, build = await apply_orca_file(session, facts.service, facts.config, facts.build_options, file)
         deployment = await session.get_one(Deployment, work.deployment_id)
         deployment.config = config.model_dump(mode="json") | {"build": build.model_dump(mode="json")}
     await work.log.write(f"{FILE_NAME} found; it overrides the stored settings")

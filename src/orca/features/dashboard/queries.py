@@ -1,0 +1,85 @@
+"""What the overview counts and lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.deployments.models import Deployment
+from orca.features.services.models import Project, Service
+from orca.web.guard import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class RecentDeployment:
+    """A deployment with the name of its service."""
+
+    deployment: Deployment
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Something the palette found."""
+
+    label: str
+    href: str
+    icon: str
+    note: str
+
+
+async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 200) -> Sequence[Service]:
+    """Services of a team by name."""
+    query = select(Service).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+    return (await session.scalars(query.order_by(Service.name).limit(limit))).all()
+
+
+async def project_names(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, str]:
+    """Id -> name."""
+    query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.id.in_(project_ids))
+    return dict((await session.execute(query)).tuples().all())
+
+
+async def count_services(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, int]:
+    """Project id -> how many services it has."""
+    query = (
+        select(Service.project_id, func.count())
+        .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None), Service.project_id.in_(project_ids))
+        .group_by(Service.project_id)
+    )
+    return dict((await session.execute(query)).tuples().all())
+
+
+async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) -> list[RecentDeployment]:
+    """The newest deployments of a team."""
+    query = (
+        select(Deployment, Service.name)
+        .join(Service, Service.id == Deployment.service_id)
+        .where(Deployment.team_id == scope.team_id)
+        .order_by(Deployment.id.desc())
+        .limit(limit)
+    )
+    return [RecentDeployment(deployment, name) for deployment, name in (await session.execute(query)).tuples()]
+
+
+async def search(session: AsyncSession, scope: Scope, text: str, *, limit: int = 8) -> tuple[list[Match], list[Match]]:
+    """Services and projects whose name holds the text."""
+    pattern = f"%{text.replace('%', '').replace('_', '').lower()}%"
+    services = select(Service, Project.name).join(Project, Project.id == Service.project_id)
+    services = services.where(
+        Service.team_id == scope.team_id, Service.deleted_at.is_(None), func.lower(Service.name).like(pattern)
+    )
+    projects = select(Project).where(
+        Project.team_id == scope.team_id, Project.deleted_at.is_(None), func.lower(Project.name).like(pattern)
+    )
+    return (
+        [
+            Match(service.name, f"/services/{service.id}", "box", project)
+            for service, project in (await session.execute(services.order_by(Service.name).limit(limit))).tuples()
+        ],
+        [
+            Match(project.name, f"/projects/{project.id}", "folder", "project")
+            for project in (await session.scalars(projects.order_by(Project.name).limit(limit))).all()
+        ],
+    )
