@@ -10,13 +10,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from orca.providers.connectors.local import LocalConnector
-from orca.providers.engines.docker import DockerEngineProvider
-
 pytest.register_assert_rewrite("orca.sdk.testing.engines")
 
+from orca.providers.connectors.local import LocalConnector  # noqa: E402 - after the line above
+from orca.providers.engines.docker import DockerEngineProvider  # noqa: E402
+from orca.sdk.testing.engines import Trial  # noqa: E402
+
 SOCKET = "/var/run/docker.sock"
-APPLETS = ("cat", "dd", "echo", "env", "false", "head", "id", "kill", "nc", "printf", "sh", "sleep", "true", "wget")
+APPLETS = ("cat", "dd", "echo", "false", "head", "kill", "nc", "printf", "sh", "sleep", "tr", "true")
 
 
 def busybox_tree() -> bytes:
@@ -51,6 +52,33 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 
 @pytest.fixture(scope="session")
+def by_hand():
+    """What a person does with the command line client."""
+    return docker
+
+
+@pytest.fixture
+def make_image():
+    """Makes images with their own settings (`LABEL a=b`, `CMD …`), and removes them."""
+    made = []
+
+    def make(*changes):
+        made.append(import_image(f"LABEL orca.unique={secrets.token_hex(4)}", *changes))
+        return made[-1]
+
+    yield make
+    for each in made:
+        docker("rmi", "--force", each, check=False)
+
+
+@pytest.fixture
+async def trial(engine, image):
+    trial = Trial(engine, image)
+    yield trial
+    await trial.clean()
+
+
+@pytest.fixture(scope="session")
 def image():
     made = import_image(f"LABEL orca.test={secrets.token_hex(4)}", "EXPOSE 8080/tcp 53/udp 80")
     yield made
@@ -65,8 +93,7 @@ async def raw():
 
         async def call(method, path, **options):
             async with session.request(method, f"/v1.41/{path}", **options) as response:
-                body = await response.json() if response.content_type == "application/json" else await response.text()
-                return response.status, body
+                return response.status, await response.text()
 
         yield call
 

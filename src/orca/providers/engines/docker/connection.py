@@ -52,10 +52,13 @@ class DockerConnection:
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         self._docker = Docker(url="unix://localhost", connector=connector, session=self._session)
         self._version_expires = 0.0
-        self._negotiating = asyncio.Lock()
+        self._negotiation: asyncio.Future[None] | None = None
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._negotiation:
+            self._negotiation.cancel()
+            await asyncio.wait((self._negotiation,))
         await self._docker.close()
         await self._session.close()
 
@@ -101,14 +104,18 @@ class DockerConnection:
         )
 
     async def _negotiate(self) -> None:
-        """Make sure that requests name a version which the engine speaks."""
-        async with self._negotiating:
-            if time.monotonic() < self._version_expires:
-                return
-            answer = await self._within(QUICK, "say its version", self._ask_version)
-            version = choose_version(parse_version(answer["ApiVersion"]), parse_version(answer["MinAPIVersion"]))
-            self._docker.api_version = "v{}.{}".format(*version)
-            self._version_expires = time.monotonic() + _VERSION_TTL
+        """Make sure that requests name a version which the engine speaks. Callers at the same time share one answer."""
+        if time.monotonic() < self._version_expires:
+            return
+        if self._negotiation is None or self._negotiation.done():
+            self._negotiation = asyncio.ensure_future(self._agree_on_version())
+        await asyncio.shield(self._negotiation)
+
+    async def _agree_on_version(self) -> None:
+        answer = await self._within(QUICK, "say its version", self._ask_version)
+        version = choose_version(parse_version(answer["ApiVersion"]), parse_version(answer["MinAPIVersion"]))
+        self._docker.api_version = "v{}.{}".format(*version)
+        self._version_expires = time.monotonic() + _VERSION_TTL
 
     async def _ask_version(self) -> dict[str, str]:
         async with self._session.get(f"{self._docker.docker_host}/version") as response:

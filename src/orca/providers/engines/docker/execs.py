@@ -104,14 +104,14 @@ class Execs:
         cgroup = await self._read_proc(pid, "cgroup")
         if container_id not in cgroup:
             return False
-        kill = Command(("kill", "-KILL", "--", f"-{pid}"), deadline=5)
+        kill = Command(("kill", "-KILL", f"-{pid}"), deadline=5)  # without `--`, which busybox does not know
         return (await self._connector.run(kill)).exit_code == 0
 
     async def _kill_from_inside(self, pid: int, container_id: str) -> bool:
         match = _NAMESPACED_PID.search(await self._read_proc(pid, "status"))
         if match is None or container_id not in await self._read_proc(pid, "cgroup"):
             return False
-        exec_id = await self._prepare(container_id, ("kill", "-KILL", "--", f"-{match[1]}"), user="0")
+        exec_id = await self._prepare(container_id, ("kill", "-KILL", f"-{match[1]}"), user="0")
         async with asyncio.timeout(_PATIENCE):
             return (await self._collect(exec_id)).exit_code == 0
 

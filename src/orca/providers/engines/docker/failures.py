@@ -50,10 +50,10 @@ def explain_status(doing: str, status: int, message: str) -> ProviderError:
     said = shorten(clean_output(message, colours=False).strip(), 400)
     text = f"Docker could not {doing}: {said or f'status {status}'}"
     if status in _REFUSALS:
-        return _REFUSALS[status](text, status=status)
+        return _REFUSALS[status](text, status=status, said=said)
     if 400 <= status < 500:  # noqa: PLR2004 - the range of HTTP's client errors
-        return RequestRefused(text, status=status)
-    return ProviderUnavailable(text, hint="See the log of Docker (`journalctl -u docker`).", status=status)
+        return RequestRefused(text, status=status, said=said)
+    return ProviderUnavailable(text, hint="See the log of Docker (`journalctl -u docker`).", status=status, said=said)
 
 
 def explain_silence(doing: str, seconds: float) -> ProviderError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -13,12 +13,15 @@ from orca.providers.engines.docker.addresses import choose_address, choose_subne
 from orca.providers.engines.docker.connection import SLOW, DockerConnection
 from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
 from orca.providers.engines.docker.labels import INSTANCE
-from orca.providers.engines.docker.observe import find_address
+from orca.providers.engines.docker.observe import find_address, read_instant
 from orca.providers.engines.docker.references import check_network_name
 from orca.providers.engines.docker.render import render_endpoint, render_network
 from orca.sdk.connectors import Command, Connector
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ATTEMPTS = 16
+_PATIENCE, _POLL = 2.0, 0.1
+"""Seconds to wait for a network that somebody else creates, and between two looks."""
 
 
 class Networks:
@@ -33,7 +36,9 @@ class Networks:
 
     async def ensure(self, name: str) -> IPv4Network:
         """The subnet of a network, which is created if it is missing. Raises RequestRefused for somebody else's."""
-        found = await self.find(check_network_name(name)) or await self._create(name)
+        check_network_name(name)
+        known = await self._list()
+        found = _first_of(known, name) or await self._create(name, known)
         if (found.get("Labels") or {}).get(INSTANCE) != self._instance:
             raise RequestRefused(
                 f"The network {name} exists and was not created by this Orca.", hint="Choose another name for it."
@@ -41,15 +46,13 @@ class Networks:
         return parse_subnets([found])[0]
 
     async def find(self, name: str) -> dict[str, Any] | None:
-        """The network of exactly this name; the older one, should two clients have created it at the same moment."""
-        listed = await self._list({"name": [f"^{name}$"]})
-        named = sorted((entry["Created"], entry["Id"]) for entry in listed if entry["Name"] == name)
-        if not named:
+        """What the engine knows of the network of this name, with the containers that run in it."""
+        listed = _first_of(await self._list(), name)
+        if listed is None:
             return None
-        network_id = named[0][1]
         try:
             return await self._connection.call(
-                f"inspect the network {name}", lambda docker: DockerNetwork(docker, network_id).show()
+                f"inspect the network {name}", lambda docker: DockerNetwork(docker, listed["Id"]).show()
             )
         except NoSuchObject:
             return None
@@ -112,8 +115,17 @@ class Networks:
         running = (endpoint["IPv4Address"].partition("/")[0] for endpoint in (found.get("Containers") or {}).values())
         return str(address) in running
 
-    async def _create(self, name: str) -> dict[str, Any]:
-        used = parse_subnets(await self._list({})) + await self._routes()
+    async def _create(self, name: str, known: list[dict[str, Any]]) -> dict[str, Any]:
+        """Docker lets two clients create networks of one name at the same moment, but never of one subnet.
+
+        So two who want the same network, and know the same, try for the same subnet; who comes too late waits for the
+        other's network before trying for another subnet.
+        """
+        used = parse_subnets(known)
+        expected = choose_subnet(self._pool, used)
+        used += await self._routes()
+        if choose_subnet(self._pool, used) != expected and (found := await self._await_other(name)):
+            return found  # the route was that of this network, on its way to being listed
         for _ in range(_ATTEMPTS):
             subnet = choose_subnet(self._pool, used)
             if subnet is None:
@@ -122,26 +134,46 @@ class Networks:
                     hint="Remove unused Docker networks, or set a larger address pool.",
                 )
             try:
-                await self._create_with(name, subnet)
+                return await self._create_with(name, subnet)
             except Disallowed:
-                used.append(subnet)  # somebody was quicker, or uses it in a way that is not listed
+                used.append(subnet)
             except Clash:
-                pass  # the same network was created meanwhile
-            if found := await self.find(name):
+                pass
+            if found := await self._await_other(name):
                 return found
         raise ProviderUnavailable(f"No range of addresses could be taken for the network {name}.", hint="Try again.")
 
-    async def _create_with(self, name: str, subnet: IPv4Network) -> None:
+    async def _create_with(self, name: str, subnet: IPv4Network) -> dict[str, Any]:
         body = render_network(name, {INSTANCE: self._instance}, subnet)
-        await self._connection.call(
+        created = await self._connection.call(
             f"create the network {name}", lambda docker: docker.networks.create(body), deadline=SLOW
         )
+        first = _first_of(await self._list(), name)
+        if first is None:
+            raise ProviderUnavailable(f"The network {name} vanished while it was created.", hint="Try again.")
+        if first["Id"] != created.id:
+            await self._connection.call("remove a network that exists twice", lambda _docker: created.delete())
+        return first
 
-    async def _list(self, filters: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-        return await self._connection.call("list networks", lambda docker: docker.networks.list(filters=filters))
+    async def _await_other(self, name: str) -> dict[str, Any] | None:
+        """The network that somebody else may be creating just now."""
+        for _ in range(round(_PATIENCE / _POLL)):
+            if found := _first_of(await self._list(), name):
+                return found
+            await asyncio.sleep(_POLL)
+        return None
+
+    async def _list(self) -> list[dict[str, Any]]:
+        return await self._connection.call("list networks", lambda docker: docker.networks.list())
 
     async def _routes(self) -> list[IPv4Network]:
         result = await self._connector.run(Command(("cat", "/proc/net/route"), deadline=10))
         if result.exit_code != 0:
             raise ProviderUnavailable("The routes of the host cannot be read from /proc/net/route.")
         return parse_routes(result.text)
+
+
+def _first_of(networks: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """The network of exactly this name, the oldest if it exists twice."""
+    named = [network for network in networks if network["Name"] == name]
+    return min(named, key=lambda network: (read_instant(network["Created"]) or _LONG_AGO, network["Id"]), default=None)

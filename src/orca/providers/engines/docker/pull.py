@@ -21,7 +21,7 @@ _LONGEST_EVENT = 1 << 20
 _WHOLE = 3600.0
 """Seconds for a whole pull, however lively it is."""
 _OK, _BROKEN = 200, 500
-_NOBODY = {"username": "anonymous", "password": ""}
+_NOBODY = {"username": "anonymous", "password": "anonymous"}
 _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}
 
 
@@ -80,9 +80,8 @@ class Puller:
         if registry == _BROKEN and not auth:
             # Without credentials to send, Docker does not pass on that some are wanted.
             registry = await self._ask_registry(wanted, _auth_header(_NOBODY))
-        return explain_pull(
-            wanted, pull=failure.details["status"], registry=registry, said=failure.message, login=bool(auth)
-        )
+        pull, said = failure.details["status"], failure.details["said"]
+        return explain_pull(wanted, pull=pull, registry=registry, said=said, login=bool(auth))
 
     async def _ask_registry(self, wanted: ImageReference, auth: Mapping[str, str]) -> int | None:
         """The status with which the registry answers for the manifest; None when that cannot be learned."""

@@ -1,0 +1,182 @@
+"""An engine that does not answer is unknown, never gone."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import orca
+from orca.errors import ProviderUnavailable
+
+pytestmark = pytest.mark.docker
+
+
+async def ignore(_line):
+    pass
+
+
+def every_observation(engine):
+    return [
+        engine.info(),
+        engine.inspect({}),
+        engine.find_image("hello:1"),
+        engine.list_images({}),
+        engine.list_volumes({}),
+        engine.remove("0123456789ab"),
+        engine.stop("0123456789ab", grace=1),
+        engine.remove_network("orca-net"),
+        engine.remove_volume("orca-data"),
+        engine.remove_image("hello:1"),
+        engine.exec("0123456789ab", ("true",), deadline=1),
+        engine.stats("0123456789ab"),
+        engine.pull_image("127.0.0.1:9/a", None, ignore),
+        anext(engine.logs("0123456789ab", tail=1, follow=True)),
+    ]
+
+
+async def test_no_socket_at_all(open_engine, scratch):
+    engine = await open_engine(host=f"unix://{scratch}/docker.sock")
+    for call in every_observation(engine):
+        with pytest.raises(ProviderUnavailable) as failure:
+            await call
+        assert "systemctl start docker" in failure.value.hint
+
+
+async def test_a_socket_nobody_listens_on(open_engine, scratch):
+    server = await asyncio.start_unix_server(lambda _r, w: w.close(), scratch / "docker.sock")
+    server.close()
+    await server.wait_closed()
+    engine = await open_engine(host=f"unix://{scratch}/docker.sock")
+    with pytest.raises(ProviderUnavailable) as failure:
+        await engine.inspect({})
+    assert "systemctl start docker" in failure.value.hint
+
+
+@pytest.fixture
+async def silent_daemon(scratch):
+    """Accepts and never answers."""
+    writers = []
+
+    async def hold(_reader, writer):
+        writers.append(writer)
+
+    server = await asyncio.start_unix_server(hold, scratch / "docker.sock")
+    yield f"unix://{scratch}/docker.sock"
+    server.close()
+    for writer in writers:
+        writer.close()
+
+
+async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
+    """Many calls at once share the wait."""
+    engine = await open_engine(host=silent_daemon)
+    begun = time.monotonic()
+    failures = await asyncio.gather(*every_observation(engine), return_exceptions=True)
+    assert time.monotonic() - begun < 14
+    assert {type(failure) for failure in failures} == {ProviderUnavailable}
+    assert all("did not answer" in failure.message and failure.hint for failure in failures)
+
+
+async def test_closing_does_not_wait_for_a_daemon_that_hangs(open_engine, silent_daemon, instance):
+    from orca.providers.connectors.local import LocalConnector
+    from orca.providers.engines.docker import DockerEngineProvider
+
+    provider = DockerEngineProvider()
+    config = provider.Config(instance=instance, host=silent_daemon)
+    async with asyncio.timeout(5), provider.open(config, LocalConnector()) as engine:
+        call = asyncio.ensure_future(engine.inspect({}))
+        await asyncio.sleep(0.2)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+def answer(body, status="200 OK"):
+    data = json.dumps(body).encode()
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+    ).encode() + data
+
+
+@pytest.fixture
+async def scripted_daemon(scratch):
+    """Answers by path, `/version` well."""
+    answers = {"/version": answer({"ApiVersion": "1.41", "MinAPIVersion": "1.12"})}
+
+    async def serve(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        path = head.split()[1].decode().partition("?")[0]
+        writer.write(answers.get(path, answers.get("*", b"")))
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, scratch / "docker.sock")
+    yield f"unix://{scratch}/docker.sock", answers
+    server.close()
+
+
+async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_engine, scripted_daemon):
+    host, answers = scripted_daemon
+    for newest, oldest, hint in (("1.30", "1.12", "Upgrade Docker"), ("1.99", "1.90", "Upgrade Orca")):
+        answers["/version"] = answer({"ApiVersion": newest, "MinAPIVersion": oldest})
+        engine = await open_engine(host=host)
+        with pytest.raises(ProviderUnavailable) as failure:
+            await engine.inspect({})
+        assert hint in failure.value.hint
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[{",
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        answer({"message": "database is locked"}, "500 Internal Server Error"),
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>",
+        b"SSH-2.0-OpenSSH\r\n",
+    ],
+)
+async def test_broken_answers_are_unknown_too(open_engine, scripted_daemon, wire):
+    host, answers = scripted_daemon
+    answers["*"] = wire
+    engine = await open_engine(host=host)
+    for call in (engine.inspect({}), engine.find_image("hello:1")):
+        with pytest.raises(ProviderUnavailable) as failure:
+            await call
+        assert failure.value.hint
+
+
+ORDINARY_USER = """
+import asyncio, os, sys
+from orca.errors import ProviderUnavailable
+from orca.providers.engines.docker.connection import DockerConnection
+
+async def main():
+    connection = DockerConnection(sys.argv[1])
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    try:
+        await connection.call("list volumes", lambda docker: docker.volumes.list())
+    except ProviderUnavailable as failure:
+        print(failure.hint)
+    await connection.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_user_who_may_not_is_told_how(scratch):
+    server = await asyncio.start_unix_server(lambda _r, w: w.close(), scratch / "docker.sock")
+    (scratch / "docker.sock").chmod(0)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", ORDINARY_USER, f"unix://{scratch}/docker.sock"),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(orca.__file__).parents[1])},
+    )
+    said, _ = await process.communicate()
+    server.close()
+    assert b"group `docker`" in said
