@@ -7,6 +7,7 @@ import { htmx } from "./htmx-global.js";
 import { newPen, paint } from "./sgr.js";
 
 const blockSize = 100;
+const endTones = new Map([["succeeded", "good"], ["done", "good"], ["live", "good"], ["failed", "bad"]]);
 
 /** @typedef {{ step: string, text: string }} Line */
 
@@ -197,7 +198,7 @@ class LogViewer {
   end(state) {
     this.close();
     this.flush();
-    this.say(state, "quiet");
+    this.say(state, endTones.get(state) ?? "quiet");
     this.root.dispatchEvent(new CustomEvent("orca:log-end", { bubbles: true, detail: { state } }));
   }
 }
