@@ -2,7 +2,7 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -111,6 +111,18 @@ class CertificateState:
     not_after: str
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateFailure:
+    """Why the proxy could not get or renew a certificate. `at` is ISO 8601 in UTC."""
+
+    hostname: str
+    reason: str
+    at: str
+    """The last attempt."""
+    attempts: int
+    """Failed attempts since there was a certificate last, as far as is remembered; at least 1."""
+
+
 class Proxy(Protocol):
     """A live proxy."""
 
@@ -147,6 +159,19 @@ class Proxy(Protocol):
 
     async def stop(self) -> None:
         """Stop the proxy for good (uninstall, `scripts/up --down`)."""
+        ...
+
+
+@runtime_checkable
+class SupportsCertificateFailures(Protocol):
+    """A proxy that orders certificates and can say why it did not get one.
+
+    Whoever applies configurations should leave a failing hostname's TLS off for a while (longer with each attempt):
+    every change of a configuration may make a proxy try again at once, and certificate authorities count.
+    """
+
+    async def certificate_failures(self) -> list[CertificateFailure]:
+        """One per hostname whose last attempt failed."""
         ...
 
 

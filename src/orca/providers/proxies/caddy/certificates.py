@@ -1,6 +1,6 @@
 """Which certificates the proxy holds, read from its storage."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -22,11 +22,16 @@ def read_certificates(config: ProxyConfig, storage: Path) -> list[CertificateSta
         if route.tls == "custom":
             found = _parse([custom[route.certificate_id or ""]])
         else:
-            found = _parse(_managed(route, storage / "certificates"))
+            found = _parse(path.read_text() for path in _stored(route, storage / "certificates"))
         latest = max(found, key=lambda c: c.not_valid_after_utc, default=None)
         if latest is not None:
             states.append(_describe(route.hostname, latest))
     return states
+
+
+def issued_at(route: ProxyRoute, storage: Path) -> float:
+    """When Caddy stored the latest certificate of an ordered hostname, in seconds since 1970; 0 for never."""
+    return max((path.stat().st_mtime for path in _stored(route, storage / "certificates")), default=0.0)
 
 
 def read_internal_root(storage: Path) -> str | None:
@@ -36,13 +41,10 @@ def read_internal_root(storage: Path) -> str | None:
     return None
 
 
-def _managed(route: ProxyRoute, folder: Path) -> Iterator[str]:
+def _stored(route: ProxyRoute, folder: Path) -> list[Path]:
     name = route.hostname.replace("*", "wildcard_")
-    with suppress(FileNotFoundError):
-        for issuer in folder.iterdir():
-            if (issuer.name == _INTERNAL) == (route.tls == "internal"):
-                with suppress(FileNotFoundError):
-                    yield (issuer / name / f"{name}.crt").read_text()
+    found = folder.glob(f"*/{name}/{name}.crt")
+    return [path for path in found if (path.parents[1].name == _INTERNAL) == (route.tls == "internal")]
 
 
 def _parse(texts: Iterable[str]) -> list[x509.Certificate]:

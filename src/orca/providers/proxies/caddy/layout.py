@@ -85,6 +85,11 @@ class Layout:
         """Roots of private ACME servers."""
         return self.data_dir / "acme-roots"
 
+    @property
+    def tls_log(self) -> Path:
+        """What went wrong with certificates, one JSON object per line."""
+        return self.logs / "tls.log"
+
     def acme_root(self, pem: str) -> Path:
         """Where the root of a private ACME server is kept: named by content, so that old generations stay valid."""
         return self.acme_roots / f"{sha256(pem.encode()).hexdigest()[:32]}.pem"

@@ -56,20 +56,20 @@ class _Visitor:
     ) -> RequestRefused | None:
         """None once the route answers as it should; the refusal when it did not in time."""
         seen = "no answer"
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                while True:
-                    async with turn:
+        async with turn:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    while True:
                         seen = await self._look(http, route, scheme)
-                    if not seen:
-                        return None
-                    await asyncio.sleep(_PAUSE)
-        except TimeoutError:
-            return refusal(
-                route,
-                f"is not served by the proxy over {scheme}: {seen}",
-                "The configuration before it was restored. Look at the proxy's log.",
-            )
+                        if not seen:
+                            return None
+                        await asyncio.sleep(_PAUSE)
+            except TimeoutError:
+                return refusal(
+                    route,
+                    f"is not served by the proxy over {scheme}: {seen}",
+                    "The configuration before it was restored. Look at the proxy's log.",
+                )
 
     async def _look(self, http: httpx.AsyncClient, route: ProxyRoute, scheme: str) -> str:
         """What is wrong with the answer; empty when nothing is."""

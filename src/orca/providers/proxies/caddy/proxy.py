@@ -9,6 +9,7 @@ from orca.kit.cancellation import see_through
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.certificates import read_certificates, read_internal_root
 from orca.providers.proxies.caddy.check import check_config
+from orca.providers.proxies.caddy.failures import read_failures
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.lock import file_lock
 from orca.providers.proxies.caddy.normalise import normalise
@@ -22,7 +23,7 @@ from orca.providers.proxies.caddy.store import Served, Store
 from orca.providers.proxies.caddy.upstreams import render_upstreams
 from orca.providers.proxies.caddy.validate import Validator
 from orca.sdk.plans import Change
-from orca.sdk.proxies import CertificateState, ProxyConfig, ProxyState
+from orca.sdk.proxies import CertificateFailure, CertificateState, ProxyConfig, ProxyState
 
 _EMPTY = ProxyConfig(routes=())
 _LOCK_DEADLINE = 120.0
@@ -60,9 +61,8 @@ class CaddyProxy:
             return ProxyState(running=False, version="", config=None, drifted=False)
         live = await self._admin.read()
         stored = await asyncio.to_thread(self._store.read)
-        is_ours = stored is not None and stored.document == live and self._store.is_applied(stored)
-        upstreams = await asyncio.to_thread(self._store.read_upstreams)
-        config = await asyncio.to_thread(self._parse, Served(live or {}, upstreams))
+        is_ours = stored.document == live and self._store.is_applied(stored)
+        config = await asyncio.to_thread(self._parse, Served(live or {}, stored.upstreams))
         return ProxyState(running=True, version=version, config=config, drifted=not is_ours)
 
     def plan(self, current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:
@@ -77,32 +77,28 @@ class CaddyProxy:
             await asyncio.to_thread(self._store.prepare)
             live = await self._admin.read()
             previous = await asyncio.to_thread(self._store.read)
-            observed = Served(live or {}, await asyncio.to_thread(self._store.read_upstreams))
-            current = await asyncio.to_thread(self._parse, observed)
+            current = await asyncio.to_thread(self._parse, Served(live or {}, previous.upstreams))
             suspects = changed_routes(current, desired)
             served = await asyncio.to_thread(self._render, desired)
             if served.document != live:
                 await self._validator.check(desired, suspects)
-            is_committed = False
-            try:
-                await asyncio.to_thread(self._store.write, served)
+            async with self._undoing(previous, served):
+                await asyncio.to_thread(self._store.write, served, previous)
                 if served.document != live:
                     await self._admin.load(served.document)
-                await asyncio.to_thread(self._store.tidy, served)
+                await asyncio.to_thread(self._store.tidy, served, previous)
                 await probe(desired, suspects, self._layout, tls=served.document != live)
-                await asyncio.to_thread(self._store.commit, served, previous)
-                is_committed = True
-            finally:
-                if not is_committed and previous is not None:
-                    await see_through(self._go_back(previous))
+                await asyncio.to_thread(self._store.commit, served)
+            if served != previous:
+                await asyncio.to_thread(self._store.keep, previous)
 
     async def certificates(self) -> list[CertificateState]:
         """From Caddy's storage, for the hostnames it serves now."""
-        stored = await asyncio.to_thread(self._store.read)
-        config = await asyncio.to_thread(self._parse, stored) if stored else None
-        if config is None:
-            return []
-        return await asyncio.to_thread(read_certificates, config, self._layout.storage)
+        return await asyncio.to_thread(lambda: read_certificates(self._read_config(), self._layout.storage))
+
+    async def certificate_failures(self) -> list[CertificateFailure]:
+        """From Caddy's log, for the hostnames it serves now."""
+        return await asyncio.to_thread(lambda: read_failures(self._read_config(), self._layout))
 
     async def internal_ca(self) -> str | None:
         """The root of the internal CA."""
@@ -133,20 +129,34 @@ class CaddyProxy:
         except ValueError:
             return None
 
+    def _read_config(self) -> ProxyConfig:
+        """What Caddy would serve after a restart."""
+        return self._parse(self._store.read()) or _EMPTY
+
     def _restore_files(self) -> Served:
         """The last good configuration as this version writes it: damaged files give way to the one before."""
         current = self._store.read()
-        candidates = ([current] if current else []) + self._store.generations()
+        candidates = [current, *self._store.generations()]
         config = next((found for found in map(self._parse, candidates) if found is not None), _EMPTY)
         served = self._render(config)
-        if current is None or current.digest != served.digest:
-            self._store.write(served)
-            self._store.commit(served, None)
+        if current != served:
+            self._store.write(served, current)
+            self._store.tidy(served, current)
+            self._store.commit(served)
         return served
 
-    async def _go_back(self, previous: Served) -> None:
-        await asyncio.to_thread(self._store.write, previous)
-        await asyncio.to_thread(self._store.tidy, previous)
+    @asynccontextmanager
+    async def _undoing(self, previous: Served, served: Served) -> AsyncIterator[None]:
+        """Whatever ends the body early, a cancellation too, puts `previous` back into its place."""
+        try:
+            yield
+        except BaseException:
+            await see_through(self._go_back(previous, served))
+            raise
+
+    async def _go_back(self, previous: Served, served: Served) -> None:
+        await asyncio.to_thread(self._store.write, previous, served)
+        await asyncio.to_thread(self._store.tidy, previous, served)
         if await self._admin.read() != previous.document:
             await self._admin.load(previous.document)
 

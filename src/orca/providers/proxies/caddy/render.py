@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from orca.providers.proxies.caddy.layout import Layout
@@ -116,11 +117,15 @@ def _server(listeners: list[str], sites: list[Json]) -> Json:
 def _logs(layout: Layout) -> Json:
     default: Json = {"level": "INFO", "encoder": {"format": "json"}}
     if layout.log_to_file:
-        default["writer"] = {
-            "output": "file",
-            "filename": str(layout.logs / "caddy.log"),
-            "mode": "0600",
-            "roll_size_mb": 10,
-            "roll_keep": 3,
-        }
-    return {"default": default}
+        default["writer"] = _log_file(layout.logs / "caddy.log", megabytes=10)
+    failures = {
+        "level": "ERROR",
+        "encoder": {"format": "json"},
+        "include": ["tls.obtain", "tls.renew", "tls.issuance.acme"],
+        "writer": _log_file(layout.tls_log, megabytes=1),
+    }
+    return {"default": default, "tls": failures}
+
+
+def _log_file(path: Path, *, megabytes: int) -> Json:
+    return {"output": "file", "filename": str(path), "mode": "0600", "roll_size_mb": megabytes, "roll_keep": 3}

@@ -50,32 +50,26 @@ class Store:
             for leftover in folder.glob(f"{_UNFINISHED}*"):
                 leftover.unlink(missing_ok=True)
 
-    def read(self) -> Served | None:
-        """What Caddy would serve after a restart; None when there is nothing, or nothing readable."""
-        try:
+    def read(self) -> Served:
+        """What Caddy would serve after a restart. The document is empty when there is none, or none readable."""
+        document = None
+        with suppress(FileNotFoundError, ValueError):
             document = json.loads(self._layout.config_file.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        return Served(document, self.read_upstreams()) if isinstance(document, dict) else None
-
-    def read_upstreams(self) -> dict[str, str]:
-        """File name -> address."""
-        return _read_folder(self._layout.upstreams)
+        upstreams = _read_folder(self._layout.upstreams)
+        return Served(document if isinstance(document, dict) else {}, upstreams)
 
     def read_acme_roots(self) -> dict[str, str]:
         """Path -> PEM."""
         return {str(self._layout.acme_roots / name): pem for name, pem in _read_folder(self._layout.acme_roots).items()}
 
-    def write(self, served: Served) -> None:
-        """Replace what differs. Upstream files that are no longer named stay: the configuration that
+    def write(self, served: Served, present: Served) -> None:
+        """Replace what differs from `present`. Upstream files that are no longer named stay: the configuration that
         serves now may name them, until the new one is loaded.
         """
-        present = self.read_upstreams()
         for name, address in served.upstreams.items():
-            if present.get(name) != address:
+            if present.upstreams.get(name) != address:
                 _replace(self._layout.upstreams / name, address.encode())
-        now = self.read()
-        if now is None or now.document != served.document:
+        if present.document != served.document:
             _replace(self._layout.config_file, _dump(served.document))
 
     def write_acme_root(self, pem: str) -> None:
@@ -84,15 +78,18 @@ class Store:
         if not path.exists():
             _replace(path, pem.encode())
 
-    def tidy(self, served: Served) -> None:
-        """Remove upstream files that `served` does not name."""
-        for name in self.read_upstreams().keys() - served.upstreams.keys():
+    def tidy(self, served: Served, present: Served) -> None:
+        """Remove the upstream files of `present` that `served` does not name."""
+        for name in present.upstreams.keys() - served.upstreams.keys():
             (self._layout.upstreams / name).unlink(missing_ok=True)
 
-    def commit(self, served: Served, previous: Served | None) -> None:
-        """Remember `served` as the last one applied, and `previous` among the generations."""
+    def commit(self, served: Served) -> None:
+        """Remember `served` as the last one applied."""
         _replace(self._applied, served.digest.encode())
-        if previous is None or previous.digest == served.digest:
+
+    def keep(self, previous: Served) -> None:
+        """Put one that served well among the generations; only the last few stay."""
+        if not previous.document:
             return
         numbers = self._generations()
         number = numbers[-1] + 1 if numbers else 1

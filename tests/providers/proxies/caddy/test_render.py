@@ -1,0 +1,143 @@
+"""Every byte of Caddy's configuration, and that it means what was asked."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from string import printable
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from orca.errors import RequestRefused
+from orca.providers.proxies.caddy.check import check_config
+from orca.providers.proxies.caddy.normalise import normalise
+from orca.providers.proxies.caddy.parse import parse
+from orca.providers.proxies.caddy.render import probe_token, render
+from orca.providers.proxies.caddy.upstreams import render_upstreams
+from orca.sdk.proxies import BasicAuthUser, ProxyConfig, ProxyRoute, Upstream
+
+from . import samples
+
+GOLDEN = Path(__file__).with_name("golden")
+ROOTS = {str(samples.LAYOUT.acme_root(samples.ACME.ca_root or "")): samples.ACME.ca_root or ""}
+
+
+@pytest.mark.parametrize("name", samples.CONFIGS)
+def test_golden(name: str):
+    """Run with UPDATE_GOLDEN=1 after a wanted change, and read the difference."""
+    text = json.dumps(render(samples.CONFIGS[name], samples.LAYOUT), indent=1, ensure_ascii=False) + "\n"
+    file = GOLDEN / f"{name}.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+@pytest.mark.parametrize("name", samples.CONFIGS)
+def test_what_is_rendered_is_what_was_meant(name: str):
+    config = normalise(samples.CONFIGS[name])
+    assert parse(render(config, samples.LAYOUT), render_upstreams(config), ROOTS) == config
+
+
+def test_public_ports_are_not_named_in_redirects():
+    text = json.dumps(render(samples.CONFIGS["internal"], samples.PUBLIC))
+    assert "https://{http.request.host}{http.request.uri}" in text
+
+
+def test_listeners_are_explicit():
+    servers = render(ProxyConfig(()), samples.LAYOUT)["apps"]["http"]["servers"]
+    assert servers["http"]["listen"] == ["tcp4/127.0.0.1:8080", "tcp6/[::1]:8080"]
+    assert servers["https"]["listen"] == ["tcp4/127.0.0.1:8443", "tcp6/[::1]:8443"]
+    assert servers["http"]["automatic_https"] == servers["https"]["automatic_https"] == {"disable": True}
+
+
+def test_only_one_route_differs_when_one_route_changes():
+    """Each site stands alone, apart from the token that tells configurations apart."""
+
+    def sites(config: ProxyConfig) -> dict[str, str]:
+        document = json.loads(json.dumps(render(config, samples.LAYOUT)).replace(probe_token(config), "TOKEN"))
+        return {
+            f"{name} {site['match'][0]['host'][0]}": json.dumps(site)
+            for name, server in document["apps"]["http"]["servers"].items()
+            for site in server["routes"][1:-1]
+        }
+
+    before = samples.CONFIGS["everything"]
+    after = replace(before, routes=tuple(replace(r, maintenance=r.id == "plain" or r.maintenance) for r in before.routes))
+    old, new = sites(before), sites(after)
+    assert [place for place in new if old[place] != new[place]] == ["http plain.example.org"]
+
+
+def test_a_new_address_changes_no_configuration():
+    """Redeployments must not reload anything; nor must starting and stopping."""
+    configs = [
+        ProxyConfig((replace(samples.PLAIN, upstreams=upstreams),))
+        for upstreams in ((), (samples.APP,), (Upstream("10.213.0.9", 80),))
+    ]
+    documents = [render(config, samples.LAYOUT) for config in configs]
+    assert documents[0] == documents[1] == documents[2]
+    assert render_upstreams(configs[0]) == {}
+    assert render_upstreams(configs[2]) == {"plain.0": "10.213.0.9:80"}
+
+
+def test_a_plain_host_under_a_secure_wildcard_is_not_shown_over_https():
+    document = render(samples.CONFIGS["everything"], samples.LAYOUT)
+    closed = document["apps"]["http"]["servers"]["https"]["routes"][1]
+    assert closed["match"] == [{"host": ["plain.example.org"]}]
+    assert closed["handle"][0]["routes"] == [{"handle": [{"handler": "invoke", "name": "unknown"}]}]
+
+
+@pytest.mark.parametrize("document", [{}, {"apps": {}}, {"apps": {"http": {"servers": {"srv0": {}}}}}, {"apps": None}])
+def test_foreign_documents_are_recognised(document: dict):
+    with pytest.raises(ValueError, match="not a configuration made by Orca"):
+        parse(document, {}, {})
+
+
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+hostnames = st.builds(lambda wild, parts: wild + ".".join(parts), st.sampled_from(["", "*."]), st.lists(labels, min_size=1, max_size=4))
+anything = st.text(printable, max_size=20)
+routes = st.builds(
+    ProxyRoute,
+    id=st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True),
+    hostname=st.one_of(hostnames, anything),
+    path_prefix=st.one_of(st.just("/"), st.from_regex(r"/[A-Za-z0-9._~-]{1,5}(/[a-z]{1,3})?", fullmatch=True), anything),
+    upstreams=st.lists(st.builds(Upstream, st.one_of(st.ip_addresses().map(str), anything), st.integers(0, 65536)), max_size=3).map(tuple),
+    strip_prefix=st.booleans(),
+    redirect_to=st.one_of(st.none(), st.just("https://example.org/x"), anything),
+    redirect_status=st.sampled_from([301, 302, 307, 308]),
+    tls=st.sampled_from(["off", "internal"]),
+    https_redirect=st.booleans(),
+    compress=st.booleans(),
+    max_body_bytes=st.one_of(st.none(), st.integers(1, 10**12)),
+    timeout=st.one_of(st.none(), st.floats(0.001, 3600)),
+    basic_auth=st.lists(st.builds(BasicAuthUser, anything, st.just(samples.BCRYPT)), max_size=2).map(tuple),
+    allow_ips=st.lists(st.one_of(st.ip_addresses().map(str), anything), max_size=2).map(tuple),
+    maintenance=st.booleans(),
+    title=st.one_of(anything, st.text(max_size=30)),
+)
+
+
+@given(st.lists(routes, max_size=4).map(tuple))
+def test_whatever_passes_the_check_survives_the_round_trip(found: tuple[ProxyRoute, ...]):
+    """Refused, or rendered and read back as exactly the same thing; and no brace but ours is left."""
+    config = ProxyConfig(found)
+    try:
+        check_config(config)
+    except RequestRefused as refusal:
+        assume(bool(refusal.hint))
+        return
+    config = normalise(config)
+    document = render(config, samples.LAYOUT)
+    assert parse(json.loads(json.dumps(document)), render_upstreams(config), {}) == config
+    known = ("{http.vars.orca_name}", "{http.error.status_code}", "{http.error.status_text}", "{http.request.", "{file.")
+    strings = [text for text in _strings(document["apps"]["http"]) if "{" in text and "<style>" not in text]
+    assert all(text.startswith(known) or text.startswith("https://") for text in strings), strings
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return [value] if isinstance(value, str) else []
