@@ -18,7 +18,7 @@ from orca.resources import Resources, open_resources
 from orca.settings import Settings
 from orca.tasks import TaskEngine
 from orca.web import health, reference
-from orca.web.errors import install_error_handlers
+from orca.web.errors import draw_crash, install_error_handlers
 from orca.web.guard import GuardedRoute, tenant_resolvers
 from orca.web.middleware import HttpMetrics, RequestContext
 
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "web" / "static"), name="static")
     house.install_middleware(app, settings)
-    app.add_middleware(RequestContext, is_https=settings.is_https, metrics=HttpMetrics(registry))
+    app.add_middleware(RequestContext, is_https=settings.is_https, metrics=HttpMetrics(registry), draw_crash=draw_crash)
     check_routes(app)
     return app
 

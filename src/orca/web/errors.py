@@ -22,7 +22,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(OrcaError, _orca_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _crash)
+    app.add_exception_handler(Exception, draw_crash)
 
 
 async def _orca_error(request: Request, error: Exception) -> Response:
@@ -52,7 +52,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _draw(request, error.status_code, problem, error.headers)
 
 
-async def _crash(request: Request, error: Exception) -> Response:
+async def draw_crash(request: Request, error: Exception) -> Response:
+    """A failure nobody foresaw: the log says what it was, the answer only where to look."""
     log.error("request_crashed", path=request.url.path, exc_info=error)
     message = "Orca met a case it was not built for."
     problem = _problem(request, 500, "internal", message, None)

@@ -2,16 +2,19 @@
 
 import secrets
 import time
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orca.kit.ids import new_id
 
 log = structlog.get_logger("orca.web")
+DrawCrash = Callable[[Request, Exception], Awaitable[Response]]
 
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,8 +42,9 @@ class HttpMetrics:
 class RequestContext:
     """Outermost middleware of the app."""
 
-    def __init__(self, app: ASGIApp, *, is_https: bool, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, *, is_https: bool, metrics: HttpMetrics, draw_crash: DrawCrash) -> None:
         self.app = app
+        self.draw_crash = draw_crash
         self.is_https = is_https
         self.metrics = metrics
 
@@ -53,14 +57,23 @@ class RequestContext:
         state["request_id"], state["nonce"] = new_id(), secrets.token_urlsafe(16)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=state["request_id"])
-        started = time.perf_counter()
+        started, is_answered = time.perf_counter(), False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 self._finish(scope, message, state, time.perf_counter() - started)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            # Here, not in Starlette's own handler: that one answers outside of this middleware, without headers.
+            if is_answered:
+                raise
+            response = await self.draw_crash(Request(scope), error)
+            await response(scope, receive, send_with_headers)
 
     def _finish(self, scope: Scope, message: Message, state: MutableMapping[str, Any], seconds: float) -> None:
         present = {name.lower() for name, _ in message["headers"]}

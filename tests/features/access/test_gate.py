@@ -1,0 +1,448 @@
+"""The gate, at routes made for it: forgery, media types, pace, rights, owners, and streams that end with their right."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI, Form, Request, UploadFile
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from tests.attacks.people import (
+    add_person,
+    add_team,
+    add_token,
+    browser_of,
+    client_from,
+    default_team,
+    local_client,
+    same_answer,
+    sign_in,
+)
+from tests.conftest import API_TOKEN, client_of
+
+from orca.db import now
+from orca.features.access import gate as gate_module
+from orca.features.access.buckets import Pace
+from orca.features.access.gate import AccessGate, Limits
+from orca.features.access.models import Membership
+from orca.features.identity.models import BrowserSession, User
+from orca.features.identity.rules import Limit
+from orca.web.guard import PUBLIC, SIGNED_IN, Router, guard, tenant_resolver
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+probes = Router(prefix="/probe")
+owners: dict[str, str] = {}
+
+
+class Body(BaseModel):
+    text: str = ""
+
+
+@tenant_resolver("probe_id")
+async def team_of_probe(_session: AsyncSession, probe_id: str) -> str | None:
+    return owners.get(probe_id)
+
+
+@probes.post("/json")
+@guard("service.update", rate="write")
+async def read_json(body: Body) -> str:
+    return body.text
+
+
+@probes.post("/form")
+@guard("service.update", rate="write")
+async def read_form(text: Annotated[str, Form()]) -> str:
+    return text
+
+
+@probes.post("/file")
+@guard("service.update", rate="write")
+async def read_file(file: UploadFile) -> int:
+    return len(await file.read())
+
+
+@probes.post("/raw", openapi_extra={"requestBody": {"content": {"application/x-tar": {}}}})
+@guard("service.update", rate="write")
+async def read_raw(request: Request) -> int:
+    return len(await request.body())
+
+
+@probes.post("/page")
+@guard("service.update", rate="write", page=True)
+async def read_page(request: Request) -> str:
+    return str((await request.form()).get("text"))
+
+
+@probes.post("/empty")
+@guard("service.update", rate="write")
+async def read_nothing() -> str:
+    return "done"
+
+
+@probes.get("/page")
+@guard(SIGNED_IN, page=True)
+async def show_page() -> str:
+    return "page"
+
+
+@probes.get("/things/{probe_id}")
+@guard("service.read", tenant="probe_id")
+async def show_thing(probe_id: str) -> str:
+    return probe_id
+
+
+@probes.get("/hidden")
+@guard("variable.reveal", rate="reveal")
+async def show_secret() -> str:
+    return "secret"
+
+
+@probes.post("/hook/{hook_id}")
+@guard(PUBLIC, rate="webhook")
+async def receive(hook_id: str) -> str:
+    return hook_id
+
+
+@probes.get("/stream")
+@guard("service.read", rate="stream")
+async def stream() -> StreamingResponse:
+    async def ticks() -> AsyncIterator[str]:
+        for number in range(1000):
+            yield f"{number}\n"
+            await asyncio.sleep(0.02)
+
+    return StreamingResponse(ticks())
+
+
+@probes.post("/crash")
+@guard(SIGNED_IN, rate="write")
+async def crash(body: Body) -> None:
+    raise RuntimeError(f"no {body.text}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def with_probes(module_app: FastAPI) -> None:
+    module_app.include_router(probes)
+
+
+async def write(app: FastAPI, statement: object) -> None:
+    async with app.state.resources.db.write() as session:
+        await session.execute(statement)
+
+
+# ── forged requests ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-CSRF-Token": ""}, {"X-CSRF-Token": "x" * 43}, {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "anything"}, {"Origin": "null"},
+        {"Origin": "https://evil.example"}, {"Origin": "http://localhost:9999"}, {"Origin": "http://app.localhost"},
+        {"Origin": "http://localhost.evil.example"}, {"Origin": ""}, {"Origin": "https://localhost"},
+    ],
+)  # fmt: skip
+async def test_a_forged_request_is_refused_although_the_cookie_is_right(app: FastAPI, headers: dict[str, str]) -> None:
+    async with browser_of(app) as browser:
+        assert (await browser.post("/probe/json", json={}, headers=headers)).status_code == 403
+        assert (await browser.post("/probe/json", json={})).status_code == 200
+
+
+async def test_the_panels_own_pages_may_write(app: FastAPI) -> None:
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
+    public = {"Sec-Fetch-Site": "same-origin", "Origin": app.state.settings.panel_url}
+    async with browser_of(app) as browser:
+        assert (await browser.post("/probe/json", json={}, headers=own)).status_code == 200
+        assert (await browser.post("/probe/json", json={}, headers=public)).status_code == 200
+
+
+async def test_a_token_of_another_session_is_a_forgery(app: FastAPI) -> None:
+    async with browser_of(app) as one, browser_of(app) as other:
+        headers = {"X-CSRF-Token": other.headers["X-CSRF-Token"]}
+        assert (await one.post("/probe/json", json={}, headers=headers)).status_code == 403
+
+
+async def test_forms_carry_the_token_in_a_field_and_their_values_still_arrive(app: FastAPI) -> None:
+    async with browser_of(app) as browser:
+        token = browser.headers.pop("X-CSRF-Token")
+        assert (await browser.post("/probe/form", data={"text": "a"})).status_code == 403
+        assert (await browser.post("/probe/form", data={"text": "a", "csrf_token": "wrong"})).status_code == 403
+        assert (await browser.post("/probe/form", data={"text": "a", "csrf_token": token})).json() == "a"
+        assert (await browser.post("/probe/page", data={"text": "a", "csrf_token": token})).json() == "a"
+        files = {"file": ("a.txt", b"x" * 2_000_000)}
+        assert (await browser.post("/probe/file", files=files, data={"csrf_token": token})).json() == 2_000_000
+        assert (await browser.post("/probe/file", files=files)).status_code == 403
+
+
+async def test_a_sign_in_from_another_site_is_refused(anonymous: httpx.AsyncClient) -> None:
+    anonymous.headers["Sec-Fetch-Site"] = "cross-site"
+    assert (await sign_in(anonymous)).status_code == 403
+
+
+async def test_programs_need_no_token_against_forgery(app: FastAPI) -> None:
+    token = await add_token(app, await add_person(app, "member"), "*")
+    async with client_of(app, Authorization=f"Bearer {token}") as program:
+        assert (await program.post("/probe/json", json={})).status_code == 200
+        assert (await program.post("/probe/json", json={}, headers={"Origin": "https://a.b"})).status_code == 403
+
+
+# ── what a route reads ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "status"),
+    [
+        ("json", "application/json", 200), ("json", "application/json; charset=utf-8", 200),
+        ("json", "application/vnd.orca+json", 200), ("json", "text/plain", 415), ("json", "", 415),
+        ("json", "application/x-www-form-urlencoded", 415), ("json", "multipart/form-data; boundary=x", 415),
+        ("json", "text/plain;application/json", 415), ("json", "application/jsonx", 415),
+        ("form", "application/json", 415), ("file", "application/json", 415), ("file", "text/plain", 415),
+        ("raw", "application/x-tar", 200), ("raw", "application/json", 415), ("raw", "text/plain", 415),
+        ("page", "application/json", 415), ("empty", "text/plain", 415), ("empty", "application/json", 200),
+    ],
+)  # fmt: skip
+async def test_a_body_of_another_type_is_not_read(
+    app: FastAPI, client: httpx.AsyncClient, path: str, media_type: str, status: int
+) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+    answer = await client.post(f"/probe/{path}", content=b"{}", headers=headers)
+    assert answer.status_code == status, app
+
+
+async def test_no_body_needs_no_type(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/probe/empty")).status_code == 200
+
+
+@pytest.mark.parametrize("body", [rb'{"text": "\ud800"}', rb'{"text": "a\u0000b"}', rb'{"\udfff": 1}', b"[" * 100_000])
+async def test_texts_no_database_can_keep_are_bad_input(client: httpx.AsyncClient, body: bytes) -> None:
+    answer = await client.post("/probe/json", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+
+
+@pytest.mark.parametrize("body", [rb'{"text": "\ud83d\udc0b"}', rb'{"text": "\\u0000 and \\ud800"}'])
+async def test_texts_that_only_look_suspicious_are_kept(client: httpx.AsyncClient, body: bytes) -> None:
+    answer = await client.post("/probe/json", content=body, headers={"Content-Type": "application/json"})
+    assert answer.json() in {"🐋", r"\u0000 and \ud800"}
+
+
+@pytest.mark.parametrize("path", ["/probe/things/a%00b", "/probe/page?x=%00", "/api/v1/tokens?cursor=%00"])
+async def test_a_nul_in_the_address_is_refused(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code in {404, 422}
+
+
+# ── rights and owners ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("role", "status"), [("owner", 200), ("admin", 200), ("member", 200), ("viewer", 403)])
+async def test_a_route_asks_for_its_permission(app: FastAPI, role: str, status: int) -> None:
+    person = await add_person(app, role)
+    async with browser_of(app, person.email) as browser:
+        assert (await browser.post("/probe/json", json={})).status_code == status
+
+
+async def test_a_smaller_role_counts_from_the_next_request_on(app: FastAPI) -> None:
+    person = await add_person(app, "member")
+    async with browser_of(app, person.email) as browser:
+        assert (await browser.post("/probe/json", json={})).status_code == 200
+        await write(app, update(Membership).where(Membership.user_id == person.id).values(role="viewer"))
+        assert (await browser.post("/probe/json", json={})).status_code == 403
+        await write(app, delete(Membership).where(Membership.user_id == person.id))
+        assert (await browser.get("/probe/things/x")).status_code == 403
+
+
+async def test_a_role_nobody_defined_may_nothing(app: FastAPI) -> None:
+    person = await add_person(app, "Owner", email="captain@example.org")
+    async with browser_of(app, person.email) as browser:
+        assert (await browser.get("/api/v1/me")).json()["permissions"] == []
+        assert (await browser.get("/api/v1/tokens")).status_code == 403
+
+
+async def test_a_thing_of_another_team_looks_unknown_to_everybody(app: FastAPI) -> None:
+    owners.update(mine=await default_team(app), theirs=await add_team(app, "rivals"))
+    async with (
+        browser_of(app) as browser,
+        local_client(app) as local,
+        client_of(app, Authorization=f"Bearer {API_TOKEN}") as admin,
+    ):
+        for client in (browser, local, admin):
+            assert (await client.get("/probe/things/mine")).json() == "mine"
+            unknown = await client.get("/probe/things/unknown")
+            assert unknown.status_code == 404
+            assert same_answer(await client.get("/probe/things/theirs"), unknown)
+            assert same_answer(await client.get("/probe/things/" + "x" * 65), unknown)
+
+
+async def test_denied_attempts_are_in_the_trail_with_who_tried(app: FastAPI, client: httpx.AsyncClient) -> None:
+    viewer = await add_person(app, "viewer")
+    async with browser_of(app, viewer.email) as browser:
+        await browser.post("/probe/json", json={})
+    events = (await client.get("/api/v1/events", params={"type": "AttemptDenied"})).json()["items"]
+    assert (events[0]["actor"], events[0]["via"], events[0]["ip"]) == (viewer.email, "session", "127.0.0.1")
+    assert events[0]["payload"] == {"route": "/probe/json", "method": "POST", "code": "forbidden"}
+
+
+async def test_people_are_sent_to_the_sign_in_page_and_programs_are_told(anonymous: httpx.AsyncClient) -> None:
+    page = await anonymous.get("/probe/page", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["location"]) == (303, "/login?next=/probe/page")
+    assert (await anonymous.get("/probe/stream")).headers["content-type"] == "application/problem+json"
+
+
+async def test_secrets_are_for_those_who_entered_their_password_lately(app: FastAPI) -> None:
+    async with browser_of(app) as browser:
+        assert (await browser.get("/probe/hidden")).status_code == 200
+        await write(app, update(BrowserSession).values(stepped_up_at=now().replace(year=2020)))
+        assert (await browser.get("/probe/hidden")).json()["code"] == "step-up-required"
+    token = await add_token(app, await add_person(app, "owner"), "service.read")
+    async with client_of(app, Authorization=f"Bearer {token}") as program:
+        assert (await program.get("/probe/hidden")).json()["code"] == "forbidden"
+
+
+# ── pace ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_each_subject_has_a_pace_of_its_own(app: FastAPI) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(each=Pace(5, 0.1)))
+    first, second = [await add_token(app, await add_person(app, "viewer"), "*") for _ in range(2)]
+    async with (
+        client_of(app, Authorization=f"Bearer {first}") as one,
+        client_of(app, Authorization=f"Bearer {second}") as two,
+    ):
+        answers = [await one.get("/api/v1/me") for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        assert int(answers[-1].headers["retry-after"]) == 10
+        assert (await two.get("/api/v1/me")).status_code == 200
+    async with local_client(app) as local:
+        assert [(await local.get("/api/v1/me")).status_code for _ in range(8)] == [200] * 8
+
+
+async def test_hooks_are_limited_one_by_one(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(webhook=Limit(3, 60)))
+    statuses = [(await anonymous.post("/probe/hook/one")).status_code for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    assert (await anonymous.post("/probe/hook/two")).status_code == 200
+    async with client_from(app, "198.51.100.9") as elsewhere:
+        assert (await elsewhere.post("/probe/hook/one")).status_code == 429
+
+
+async def test_secrets_are_shown_so_many_times_an_hour(app: FastAPI) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(reveal=Limit(2, 3600)))
+    async with browser_of(app) as browser:
+        assert [(await browser.get("/probe/hidden")).status_code for _ in range(3)] == [200, 200, 429]
+    app.state.gate = AccessGate(app.state.resources, Limits(reveal=Limit(2, 3600)))
+    async with browser_of(app) as again:
+        assert (await again.get("/probe/hidden")).status_code == 429
+
+
+async def test_a_met_limit_is_in_the_trail_once(app: FastAPI, client: httpx.AsyncClient) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(webhook=Limit(2, 60)))
+    async with client_from(app, "2001:db8::7") as sender:
+        for _ in range(6):
+            await sender.post("/probe/hook/three")
+    events = (await client.get("/api/v1/events", params={"type": "AttemptsLimited"})).json()["items"]
+    assert [(event["ip"], event["payload"]["what"]) for event in events if event["ip"] == "2001:db8::7"] == [
+        ("2001:db8::7", "webhook")
+    ]
+
+
+# ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Reader:
+    """Reads a stream as a browser does, line by line, while the test goes on."""
+
+    def __init__(self, app: FastAPI, cookie: str) -> None:
+        self.lines = 0
+        self.status = 0
+        self._app = app
+        self._cookie = cookie
+        self._leaving = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._task = asyncio.ensure_future(self._read())
+
+    async def _read(self) -> None:
+        scope = {
+            "type": "http", "method": "GET", "path": "/probe/stream", "raw_path": b"/probe/stream", "query_string": b"",
+            "headers": [(b"host", b"localhost"), (b"cookie", self._cookie.encode())], "scheme": "http",
+            "client": ("127.0.0.1", 1), "server": ("localhost", 80), "http_version": "1.1", "root_path": "",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+        }  # fmt: skip
+        await self._app(scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, object]:
+        await self._leaving.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(str(message["status"]))
+        elif message.get("body"):
+            self.lines += 1
+            self._begun.set()
+
+    async def first_line(self) -> int:
+        await asyncio.wait_for(self._begun.wait(), 10)
+        return self.status
+
+    async def end(self, seconds: float) -> None:
+        await asyncio.wait_for(self._task, seconds)
+
+    async def leave(self) -> None:
+        self._leaving.set()
+        await self.end(5)
+
+
+def reader_of(app: FastAPI, browser: httpx.AsyncClient) -> Reader:
+    return Reader(app, f"orca_session={browser.cookies['orca_session']}")
+
+
+@pytest.mark.parametrize("event", ["signed out", "disabled", "removed from the team"])
+async def test_an_open_stream_ends_soon_after_its_right_does(app: FastAPI, event: str) -> None:
+    person = await add_person(app, "viewer")
+    async with browser_of(app, person.email) as browser:
+        reader = reader_of(app, browser)
+        assert await reader.first_line() == 200
+        await write(
+            app,
+            {
+                "signed out": delete(BrowserSession).where(BrowserSession.user_id == person.id),
+                "disabled": update(User).where(User.id == person.id).values(disabled_at=now()),
+                "removed from the team": delete(Membership).where(Membership.user_id == person.id),
+            }[event],
+        )
+        await reader.end(gate_module._RECHECK_SECONDS + 2)
+        assert 0 < reader.lines < 600
+
+
+async def test_streams_of_one_subject_are_bounded_and_leaving_makes_room(app: FastAPI) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(open_streams=2))
+    async with browser_of(app) as browser:
+        readers = [reader_of(app, browser) for _ in range(2)]
+        assert [await reader.first_line() for reader in readers] == [200, 200]
+        third = reader_of(app, browser)
+        assert await third.first_line() == 429
+        await readers[0].leave()
+        fourth = reader_of(app, browser)
+        assert await fourth.first_line() == 200
+        for reader in (readers[1], fourth):
+            await reader.leave()
+
+
+async def test_another_site_cannot_open_a_stream(app: FastAPI) -> None:
+    async with browser_of(app) as browser:
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}, {"Origin": "https://evil.example"}):
+            assert (await browser.get("/probe/stream", headers=headers)).status_code == 403
+            answer = await browser.get("/api/v1/me", headers=headers)
+            assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_crash_tells_nothing_but_an_id(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/probe/crash", json={"text": "canary-7f3a"})
+    assert answer.status_code == 500
+    assert "canary-7f3a" not in answer.text
+    assert "RuntimeError" not in answer.text
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
