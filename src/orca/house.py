@@ -3,17 +3,21 @@
 from fastapi import FastAPI
 
 from orca.features.access import api as access_api
+from orca.features.access import pages as access_pages
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
+from orca.features.audit import pages as audit_pages
 from orca.features.dashboard import pages as dashboard_pages
 from orca.features.deployments import api as deployments_api
 from orca.features.deployments import pages as deployments_pages
 from orca.features.deployments import running_api
 from orca.features.deployments import tasks as deployments_tasks
 from orca.features.identity import api as identity_api
+from orca.features.identity import pages as identity_pages
 from orca.features.identity.claim import ensure_claim
 from orca.features.routing import api as routing_api
+from orca.features.routing import pages as routing_pages
 from orca.features.routing import tasks as routing_tasks
 from orca.features.services import api as services_api
 from orca.features.services import pages as services_pages
@@ -39,7 +43,11 @@ ROUTERS = (
     routing_api.router,
     deployments_api.router,
     running_api.router,
+    identity_pages.router,
+    access_pages.router,
+    audit_pages.router,
     services_pages.router,
+    routing_pages.router,
     deployments_pages.router,
     dashboard_pages.router,
 )

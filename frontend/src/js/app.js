@@ -6,6 +6,7 @@ import "./choices.js";
 import "./copy.js";
 import "./dialog.js";
 import "./forms.js";
+import "./fragment.js";
 import "./log.js";
 import "./menu.js";
 import "./palette.js";

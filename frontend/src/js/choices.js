@@ -1,5 +1,5 @@
 // Parts of a form that belong to one choice: `data-choice="source_type=git"` is shown only while that is chosen.
-import htmx from "./htmx.js";
+import { htmx } from "./htmx-global.js";
 
 /** @param {HTMLFormElement} form */
 function show(form) {

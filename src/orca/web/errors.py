@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from orca.errors import BadInput, NotClaimed, NotSignedIn, OrcaError
+from orca.errors import BadInput, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
 from orca.web.guard import Guard, record_denial
 from orca.web.render import ErrorPage, render
 
@@ -28,6 +28,10 @@ def install_error_handlers(app: FastAPI) -> None:
 async def _orca_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OrcaError)  # noqa: S101 - registered for this class only
     await record_denial(request, error)
+    if isinstance(error, StepUpRequired) and _wants_page(request):
+        back = request.url.path.removesuffix("/reveal")
+        back = back.rpartition("/")[0] if back != request.url.path else back
+        return RedirectResponse(f"/account/step-up?next={back}", status_code=303)
     if _wants_page(request) and request.method == "GET":
         if isinstance(error, NotClaimed):
             return RedirectResponse("/claim", status_code=303)

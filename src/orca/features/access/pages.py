@@ -1,0 +1,92 @@
+"""The page of API tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import OrcaError, StepUpRequired
+from orca.features.access.actions import create_token, owner_filter, revoke_token
+from orca.features.access.models import ApiToken
+from orca.features.access.queries import list_tokens
+from orca.features.access.rules import PERMISSIONS
+from orca.features.access.schemas import TokenIn
+from orca.kit.pagination import Cursor, cut_page
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentScope, CurrentSubject, Router, guard
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+SEE_OTHER = 303
+PRESETS = {
+    "deploy": ("Deploy", ("project.read", "service.read", "service.deploy", "deployment.read", "source.create")),
+    "read": ("Read everything", tuple(name for name in PERMISSIONS if name.endswith(".read"))),
+    "all": ("Everything that I may do", ("*",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokensPage:
+    """Tokens, and the form that makes one."""
+
+    tokens: Sequence[tuple[ApiToken, str]]
+    next_cursor: str | None
+    presets: Mapping[str, str]
+    form: Filled[TokenIn] = field(default_factory=Filled)
+    made: str = ""
+
+
+async def _page(
+    session: ReadSession,
+    scope: CurrentScope,
+    subject: CurrentSubject,
+    cursor: str | None = None,
+    *,
+    form: Filled[TokenIn] | None = None,
+    made: str = "",
+) -> TokensPage:
+    rows = await list_tokens(session, scope, owner_filter(subject), limit=50, cursor=cursor)
+    tokens, _ = cut_page([(token, email or "this machine") for token, email in rows][:50], 50)
+    following = rows[49][0].id if len(rows) > 50 else None  # noqa: PLR2004 - one more than a page was asked for
+    return TokensPage(tokens, following, {key: label for key, (label, _) in PRESETS.items()}, form or Filled(), made)
+
+
+@router.get("/tokens")
+@guard("token.read", page=True)
+async def show_tokens(
+    request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject, cursor: Cursor = None
+) -> Response:
+    """Living tokens."""
+    return render(request, "access/tokens.html", await _page(session, scope, subject, cursor))
+
+
+@router.post("/tokens")
+@guard("token.create", rate="reveal", audit="TokenCreated", page=True)
+async def make_token(
+    request: Request, session: WriteSession, scope: CurrentScope, subject: CurrentSubject, form: Form
+) -> Response:
+    """Make one and show it, this once."""
+    _, scopes = PRESETS.get(form.get("preset", ""), PRESETS["read"])
+    data = {"name": form.get("name", ""), "scopes": list(scopes), "expires_in_days": form.get("expires_in_days", "90")}
+    filled = fill(TokenIn, data, form)
+    if filled.model is not None:
+        try:
+            made = await create_token(session, subject, filled.model)
+        except StepUpRequired:
+            return RedirectResponse("/account/step-up?next=/tokens", SEE_OTHER)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return render(request, "access/tokens.html", await _page(session, scope, subject, made=made.text))
+    await session.rollback()
+    return render(request, "access/tokens.html", await _page(session, scope, subject, form=filled), status=422)
+
+
+@router.post("/tokens/{token_id}/revoke")
+@guard("token.revoke", tenant="token_id", rate="write", audit="TokenRevoked", page=True)
+async def end_token(token_id: str, session: WriteSession, subject: CurrentSubject) -> Response:
+    """It stops working at once."""
+    await revoke_token(session, subject, token_id)
+    return RedirectResponse("/tokens", SEE_OTHER)

@@ -1,0 +1,97 @@
+"""The page of a service's hostnames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from orca.db import ReadSession
+from orca.errors import OrcaError
+from orca.features.routing import actions, queries
+from orca.features.routing.models import Route
+from orca.features.routing.schemas import RouteIn, RouteOut
+from orca.features.services.models import Project, Service
+from orca.features.services.queries import get_project, get_service
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+SEE_OTHER = 303
+
+
+@dataclass(frozen=True, slots=True)
+class DomainsPage:
+    """Where a service answers."""
+
+    service: Service
+    project: Project
+    routes: Sequence[RouteOut]
+    certificates: list[tuple[str, str]]
+    form: Filled[RouteIn] = field(default_factory=Filled)
+    tab: str = "domains"
+
+
+async def _page(
+    session: ReadSession, scope: CurrentScope, resources: CurrentResources, service_id: str, form: Filled[RouteIn]
+) -> DomainsPage:
+    service = await get_service(session, scope, service_id)
+    rows: Sequence[Route] = (await queries.list_routes(session, scope, service_id, limit=200)).items
+    certificates = (await queries.list_certificates(session, scope, limit=200)).items
+    return DomainsPage(
+        service,
+        await get_project(session, scope, service.project_id),
+        [RouteOut.of(row, resources.settings.proxy) for row in rows],
+        [(each.id, each.name) for each in certificates],
+        form,
+    )
+
+
+@router.get("/services/{service_id}/domains")
+@guard("route.read", tenant="service_id", page=True)
+async def show_domains(
+    service_id: str, request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+) -> Response:
+    """Its hostnames, their certificates, and what is wrong with them."""
+    return render(request, "routing/domains.html", await _page(session, scope, resources, service_id, Filled()))
+
+
+@router.post("/services/{service_id}/domains")
+@guard("route.create", tenant="service_id", rate="write", audit="RouteCreated", page=True)
+async def add_domain(
+    service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """It answers when this redirects, or nothing was saved."""
+    names = ("hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to")
+    filled = fill(RouteIn, {name: form[name] for name in names if form.get(name)}, form)
+    if filled.model is not None:
+        try:
+            await actions.publish_route(resources, scope, service_id, filled.model)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
+    async with resources.db.read() as session:
+        page = await _page(session, scope, resources, service_id, filled)
+    return render(request, "routing/domains.html", page, status=422)
+
+
+@router.post("/routes/{route_id}/delete")
+@guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", page=True)
+async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
+    """The hostname answers no more."""
+    async with resources.db.read() as session:
+        service_id = (await queries.get_route(session, scope, route_id)).service_id
+    await actions.retract_route(resources, scope, route_id)
+    return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
+
+
+@router.post("/routes/{route_id}/check")
+@guard("route.update", tenant="route_id", rate="write", page=True)
+async def check_domain(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
+    """Look at DNS, reachability and certificate again; the page then shows what was found."""
+    async with resources.db.read() as session:
+        service_id = (await queries.get_route(session, scope, route_id)).service_id
+    await actions.check_route(resources, scope, route_id)
+    return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
