@@ -38,22 +38,20 @@ def bundle(root: Path) -> bool:
     digest = fingerprint(root, source_files(root))
     if (dist / "manifest.json").is_file() and is_stamped(dist / "sources.sha256", digest):
         return False
-    node = install_packages(root)
-    run([node, SCRIPT_ENTRY], root, BUNDLE_DEADLINE)
+    install_packages(root)
+    run([find_node()[0], SCRIPT_ENTRY], root, BUNDLE_DEADLINE)
     (dist / "sources.sha256").write_text(f"{digest}\n", "ascii")
     return True
 
 
-def install_packages(root: Path) -> str:
-    """Install what package-lock.json names, unless that is there already; the Node.js to use them with."""
-    node, npm = find_node()
+def install_packages(root: Path) -> None:
+    """Install what package-lock.json names, unless that is there already."""
     lock = root / "frontend/package-lock.json"
     stamp = root / "frontend/node_modules/lock.sha256"
     digest = fingerprint(root, [lock])
     if not is_stamped(stamp, digest):
-        run([node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], root, NPM_DEADLINE)
+        run([*find_node(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], root, NPM_DEADLINE)
         stamp.write_text(f"{digest}\n", "ascii")
-    return node
 
 
 def source_files(root: Path) -> Iterator[Path]:
