@@ -4,6 +4,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -193,11 +195,33 @@ def test_a_server_sent_fragment_replaces_a_part(site: Site, open_tab: OpenTab) -
     expect(page.locator("#now")).to_have_text("running")
 
 
+def test_times_stay_fresh_when_events_morph_them(site: Site, open_tab: OpenTab) -> None:
+    moment = datetime.now(UTC) - timedelta(minutes=3)
+    part = "{{ ui.relative_time(moment) }}<p>{{ ui.elapsed(moment) }}</p><b>{{ word }}</b>"
+    first = draw(part, moment=moment, word="one")
+    event = "event: state\ndata: {}\n\n".format(" ".join(draw(part, moment=moment, word="two").split()))
+    site.streams["/events"] = lambda: chain(held([], (event,), 1), held([]))
+    live = 'sse-connect="/events"><div id="live" sse-swap="state" hx-swap="morph:innerHTML" hx-ext="morph">'
+    page = open_tab(site.show("/page", draw_page(f'<div hx-ext="sse" {live}{first}</div></div>')))
+    page.evaluate("""() => { window.seen = []; const look = () => { window.seen.push(document.querySelector('#live time').textContent);
+        requestAnimationFrame(look) }; look() }""")
+    expect(page.locator("#live b")).to_have_text("two")
+    expect(page.locator("#live [data-elapsed]")).to_have_text(re.compile(r"^3 m \d\d s$"))
+    assert page.evaluate("[...new Set(window.seen)]") == ["3 minutes ago"]
+
+
 def held(first: list[str], then: tuple[str, ...] = (), seconds: float = 5) -> Iterator[str]:
     """Events, a pause, and the rest: a stream that stays open for a while."""
     yield from first
     time.sleep(seconds)
     yield from then
+
+
+def test_a_summary_leads_to_the_field_with_the_same_message(site: Site, open_tab: OpenTab) -> None:
+    form = '<form>{{ ui.error_summary({"ports.0.port": "Too high"}) }}{{ ui.field("port", "Port", error="Too high") }}</form>'
+    page = open_tab(site.show("/page", draw_page(form)))
+    page.get_by_role("link", name="Too high").click()
+    expect(page.get_by_label("Port")).to_be_focused()
 
 
 def test_a_refused_form_comes_back_with_the_focus_on_what_is_wrong(site: Site, open_tab: OpenTab) -> None:

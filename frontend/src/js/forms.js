@@ -1,11 +1,22 @@
 // Forms: move to what went wrong, show and hide secrets, submit on change, and say when the server cannot be reached.
-import { closest } from "./dom.js";
+import { byId, closest } from "./dom.js";
 import { htmx } from "./htmx-global.js";
 import { toast } from "./toast.js";
 
 htmx.onLoad((root) => {
   const summary = root instanceof Element ? root.querySelector("[data-error-summary]") : null;
   if (summary instanceof HTMLElement) summary.focus();
+});
+
+/** A link of the summary whose name is not a field's leads to the field that shows the same message. */
+document.addEventListener("click", (event) => {
+  const link = closest(event, "[data-error-summary] a");
+  if (!link || byId(link.getAttribute("href")?.slice(1) ?? "")) return;
+  const message = [...document.querySelectorAll(".field-error")].find((each) => each.textContent?.trim() === link.textContent?.trim());
+  const field = message?.closest(".field")?.querySelector("input, select, textarea");
+  if (!(field instanceof HTMLElement)) return;
+  event.preventDefault();
+  field.focus();
 });
 
 document.addEventListener("click", (event) => {

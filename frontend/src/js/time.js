@@ -50,10 +50,13 @@ function refreshElapsed(root) {
   }
 }
 
-htmx.onLoad((root) => {
-  const scope = root instanceof Element ? (root.parentElement ?? root) : document;
-  refreshRelative(scope);
-  refreshElapsed(scope);
-});
+function refresh() {
+  refreshRelative(document);
+  refreshElapsed(document);
+}
+
+htmx.onLoad(refresh);
+document.addEventListener("htmx:afterSwap", refresh);
+document.addEventListener("htmx:sseMessage", refresh);
 setInterval(() => refreshElapsed(document), 1000);
 setInterval(() => refreshRelative(document), 20_000);
