@@ -235,9 +235,9 @@ def _read_cloud_change(change: Mapping[str, Any]) -> Change | None:
         return None
     kind: Literal["branch", "tag"] = "branch" if ref.get("type") == "branch" else "tag"
     name = _ref_name(_text(ref, "name"))
-    if ref is old:
+    if not isinstance(new, dict):
         return Change(kind, name, "", is_deletion=True)
-    target = ref.get("target")
+    target = new.get("target")
     target = target if isinstance(target, dict) else {}
     return Change(kind, name, _commit(_text(target, "hash")), _text(target, "message"))
 
@@ -279,7 +279,10 @@ def _commit(text: str) -> str:
 
 def _text(holder: Mapping[str, Any], key: str) -> str:
     value = holder.get(key)
-    return shorten(clean_output(value, colours=False), _MESSAGE_LIMIT) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    storable = value.encode(errors="replace").decode()  # JSON can hold halves of characters, a database cannot
+    return shorten(clean_output(storable, colours=False), _MESSAGE_LIMIT)
 
 
 def _dicts(holder: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

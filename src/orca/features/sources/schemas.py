@@ -106,10 +106,10 @@ def _host_keys(value: str) -> str:
 
 def _registry_host(value: str) -> str:
     try:
-        registry = ImageRef.parse(f"{value}/name").registry
+        known = ImageRef.parse(f"{value}/name").registry
     except BadInput:
-        registry = ""
-    if registry != value:
+        known = None
+    if known != value:
         raise ValueError("write the host of a registry such as ghcr.io, docker.io or registry.example.org:5000")
     return value
 

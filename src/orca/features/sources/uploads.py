@@ -17,7 +17,6 @@ from orca.kit.ids import new_id
 SUFFIX = ".tar"
 _PARTIAL = ".part"
 _BLOCK = 1 << 20
-_CHUNK_SECONDS = 30.0
 _TOTAL_SECONDS = 3600.0
 _LEFTOVER_SECONDS = 2 * _TOTAL_SECONDS
 """No upload takes that long, so a file without a row that is older belongs to nobody."""
@@ -29,6 +28,8 @@ class UploadLimits:
 
     max_bytes: int
     reserve_bytes: int
+    silence: float = 30.0
+    """Seconds the sender may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ async def store_upload(
 
 async def _write(chunks: AsyncIterator[bytes], descriptor: int, folder: Path, limits: UploadLimits) -> tuple[str, int]:
     hasher, size = hashlib.sha256(), 0
-    async with aclosing(_blocks(chunks)) as blocks:
+    async with aclosing(_blocks(chunks, limits.silence)) as blocks:
         async for block in blocks:
             size += len(block)
             if size > limits.max_bytes:
@@ -90,11 +91,11 @@ async def _write(chunks: AsyncIterator[bytes], descriptor: int, folder: Path, li
     return hasher.hexdigest(), size
 
 
-async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _blocks(chunks: AsyncIterator[bytes], silence: float) -> AsyncGenerator[bytes, None]:
     """Chunks gathered into blocks, so that a drip of bytes does not become a flood of writes."""
     buffer = bytearray()
     iterator = aiter(chunks)
-    while (chunk := await asyncio.wait_for(anext(iterator, None), _CHUNK_SECONDS)) is not None:
+    while (chunk := await asyncio.wait_for(anext(iterator, None), silence)) is not None:
         buffer += chunk
         if len(buffer) >= _BLOCK:
             yield bytes(buffer)

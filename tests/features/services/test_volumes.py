@@ -1,0 +1,183 @@
+"""Volumes through their doors: attached, detached, and destroyed only on a separate, confirmed wish."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import aiodocker
+import pytest
+from sqlalchemy import select
+from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.features.services.conftest import SEED
+from tests.features.services.events import events_of
+
+from orca.errors import RequestRefused
+from orca.features.services.models import Volume
+from orca.features.services.tasks import TASKS, settle
+from orca.kit.ids import new_id
+from orca.sdk.engines import ContainerSpec, Mount
+from orca.sdk.testing.fake_engine import FakeEngine
+from orca.tasks import Task
+
+
+async def attach(client, service, **fields):
+    return await client.post(f"/api/v1/services/{service['id']}/volumes", json=fields)
+
+
+async def test_a_volume_is_attached_detached_and_attached_again(app, client, project, service):
+    made = (await attach(client, service, name="data", path="/var/lib/data/")).json()
+    assert (made["name"], made["path"], made["service_id"]) == ("data", "/var/lib/data", service["id"])
+    url = f"/api/v1/services/{service['id']}/volumes"
+    assert (await client.delete(f"{url}/{made['id']}")).status_code == 204
+    assert (await client.get(url)).json() == []
+    detached = (await client.get(f"/api/v1/projects/{project['id']}/volumes")).json()["items"]
+    assert [(each["id"], each["service_id"], each["detached_at"] is not None) for each in detached] == [
+        (made["id"], None, True)
+    ]
+    assert (await client.delete(f"{url}/{made['id']}")).status_code == 404
+    again = (await attach(client, service, volume_id=made["id"], path="/srv")).json()
+    assert (again["id"], again["path"], again["detached_at"]) == (made["id"], "/srv", None)
+    assert [each.type for each in await events_of(app, "VolumeAttached", "VolumeDetached")] == [
+        "VolumeAttached", "VolumeDetached", "VolumeAttached",
+    ]  # fmt: skip
+
+
+async def test_names_and_paths_are_taken_once(client, service):
+    made = (await attach(client, service, name="data", path="/data")).json()
+    assert (await attach(client, service, name="data", path="/other")).status_code == 409
+    assert (await attach(client, service, name="other", path="/data")).status_code == 409
+    assert (await attach(client, service, volume_id=made["id"], path="/other")).status_code == 409
+    for body in ({"path": "/x"}, {"name": "a", "volume_id": made["id"], "path": "/x"}, {"name": "A", "path": "/x"},
+                 {"name": "a", "path": "/x:ro"}, {"name": "../a", "path": "/x"}, {"name": "a", "path": "/x", "driver": "o=bind"}):  # fmt: skip
+        assert (await attach(client, service, **body)).status_code == 422
+    for number in range(19):
+        assert (await attach(client, service, name=f"v{number}", path=f"/v{number}")).status_code == 201
+    assert (await attach(client, service, name="one-more", path="/one-more")).status_code == 422
+
+
+async def test_volumes_of_others_are_unknown(client, stranger, project, service):
+    made = (await attach(client, service, name="data", path="/data")).json()
+    await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
+    theirs = (await stranger.post("/api/v1/projects", json={"name": "x"})).json()
+    other = (await stranger.post(f"/api/v1/projects/{theirs['id']}/services", json=SEED)).json()
+    elsewhere = (await client.post("/api/v1/projects", json={"name": "Elsewhere"})).json()
+    sibling = (await client.post(f"/api/v1/projects/{elsewhere['id']}/services", json=SEED)).json()
+    answers = [
+        await attach(who, target, volume_id=volume, path="/x")
+        for who, target, volume in (
+            (stranger, other, made["id"]),
+            (stranger, other, new_id()),
+            (client, sibling, made["id"]),
+        )
+    ]
+    assert {(each.status_code, each.json()["detail"]) for each in answers} == {
+        (422, "volume_id: there is no such volume in this project")
+    }
+    for volume in (made["id"], new_id()):
+        refused = await stranger.post(f"/api/v1/volumes/{volume}/destroy", json={"confirm": "data"})
+        assert refused.status_code == 404
+        assert (await stranger.delete(f"/api/v1/services/{other['id']}/volumes/{volume}")).status_code == 404
+
+
+async def test_destroying_needs_a_detached_volume_and_its_name(app, client, viewer, service):
+    made = (await attach(client, service, name="data", path="/data")).json()
+    url = f"/api/v1/volumes/{made['id']}/destroy"
+    assert (await client.post(url, json={"confirm": "data"})).status_code == 409
+    await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
+    assert (await client.post(url, json={"confirm": "date"})).status_code == 422
+    assert (await client.post(url, json={})).status_code == 422
+    assert (await viewer.post(url, json={"confirm": "data"})).status_code == 403
+    assert await tasks_of(app) == []
+    queued = await client.post(url, json={"confirm": "data"})
+    assert (queued.status_code, queued.json()["destroying_since"] is not None) == (202, True)
+    assert (await client.post(url, json={"confirm": "data"})).status_code == 202
+    assert [(each.name, each.target) for each in await tasks_of(app)] == [("DestroyVolume", made["id"])]
+    assert (await attach(client, service, volume_id=made["id"], path="/data")).status_code == 409
+
+
+async def tasks_of(app):
+    async with app.state.resources.db.read() as session:
+        return (await session.scalars(select(Task))).all()
+
+
+class Run:
+    """A task run that remembers nothing: every step is carried out."""
+
+    def __init__(self, resources):
+        self.resources = resources
+
+    async def step(self, _name, work, *, deadline, cancellable=True):
+        return await work()
+
+
+@asynccontextmanager
+async def being_destroyed(app, client, service):
+    made = (await attach(client, service, name="data", path="/data")).json()
+    await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
+    await client.post(f"/api/v1/volumes/{made['id']}/destroy", json={"confirm": "data"})
+    engine = FakeEngine()
+    yield made["id"], engine, Run(replace(app.state.resources, engine=engine))
+
+
+async def find(app, volume_id):
+    async with app.state.resources.db.read() as session:
+        return await session.get(Volume, volume_id)
+
+
+async def test_the_task_removes_the_data_and_then_the_row_and_can_run_twice(app, client, service):
+    async with being_destroyed(app, client, service) as (volume_id, engine, run):
+        engine.volumes[f"orca-{volume_id}"] = {}
+        for _ in range(2):
+            await TASKS[0].run(run, {"volume_id": volume_id})
+        assert engine.volumes == {}
+        assert await find(app, volume_id) is None
+        assert [each.object_id for each in await events_of(app, "VolumeDestroyed")] == [volume_id]
+
+
+async def test_a_refusal_of_the_engine_is_told_and_the_volume_stays(app, client, service):
+    async with being_destroyed(app, client, service) as (volume_id, engine, run):
+        user = ContainerSpec(
+            name="user", image="sha256:1", network="n", labels={}, mounts=(Mount(f"orca-{volume_id}", "/data"),)
+        )
+        engine.add_image("sha256:1")
+        await engine.apply(engine.plan([], [user]))
+        with pytest.raises(RequestRefused, match="in use"):
+            await TASKS[0].run(run, {"volume_id": volume_id})
+        assert (await find(app, volume_id)).destroying_since is None
+        event = (await events_of(app, "VolumeDestructionFailed"))[0]
+        assert event.outcome == "failed"
+        assert "is in use" in event.payload["reason"]
+
+
+async def test_a_task_that_is_given_up_frees_the_volume(app, client, service):
+    async with being_destroyed(app, client, service) as (volume_id, _engine, _run):
+        task = (await tasks_of(app))[0]
+        await settle(app.state.resources, task.id, "Orca was interrupted.")
+        assert (await find(app, volume_id)).destroying_since is None
+
+
+@pytest.mark.docker
+async def test_the_whole_way_on_a_real_engine(tmp_path):
+    async with running_app(make_settings(tmp_path / "data", worker=True)) as app:
+        await claim(app)
+        async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as client:
+            project = (await client.post("/api/v1/projects", json={"name": "x"})).json()
+            service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=SEED)).json()
+            made = (await attach(client, service, name="data", path="/data")).json()
+            name, instance = f"orca-{made['id']}", app.state.resources.instance
+            docker = aiodocker.Docker(url="unix:///var/run/docker.sock")
+            try:
+                await docker.volumes.create({"Name": name, "Labels": {"orca.instance": instance}})
+                await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
+                await client.post(f"/api/v1/volumes/{made['id']}/destroy", json={"confirm": "data"})
+                for _ in range(200):
+                    if await find(app, made["id"]) is None:
+                        break
+                    await asyncio.sleep(0.1)
+                assert await find(app, made["id"]) is None
+                with pytest.raises(aiodocker.DockerError, match="no such volume"):
+                    await (await docker.volumes.get(name)).show()
+            finally:
+                with suppress(aiodocker.DockerError):
+                    await (await docker.volumes.get(name)).delete()
+                await docker.close()

@@ -1,0 +1,344 @@
+"""Who may report a push, what the hosts' bodies say, and which pushes deploy."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from random import Random
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.features.sources.hosts import GONE, NEW, PROVIDERS, Delivery, deliver, push_body, sign_as_gitlab_19
+
+from orca.errors import BadInput
+from orca.features.sources.pushes import (
+    Change,
+    decide,
+    is_signed,
+    name_delivery,
+    name_event,
+    new_hook_secret,
+    parse_body,
+    read_changes,
+)
+
+NOW = datetime.now(UTC)
+
+
+def accepted(provider: str, secret: str, sent: Delivery, at: datetime = NOW) -> bool:
+    return is_signed(provider, secret, sent.values, sent.body, at)
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request):
+    return request.param
+
+
+@pytest.fixture
+def secret(provider):
+    return new_hook_secret(provider)
+
+
+def test_each_hosts_own_signature_is_accepted(provider, secret):
+    assert accepted(provider, secret, deliver(provider, secret, push_body(provider)))
+
+
+def test_another_secret_body_or_none_is_refused(provider, secret):
+    sent = deliver(provider, secret, push_body(provider))
+    assert not accepted(provider, new_hook_secret(provider), sent)
+    assert not accepted(provider, "", sent)
+    assert not accepted(provider, "", deliver(provider, "", push_body(provider)))
+    if provider != "gitlab":  # its plain token signs nothing
+        assert not accepted(provider, secret, Delivery(sent.body + b" ", sent.headers))
+    assert not accepted(provider, secret, Delivery(sent.body, {"Content-Type": "application/json"}))
+
+
+SIGNATURES = {
+    "github": "X-Hub-Signature-256", "gitlab": "X-Gitlab-Token", "gitea": "X-Gitea-Signature", "bitbucket": "X-Hub-Signature",
+    "generic": "X-Orca-Signature-256",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["", "sha256=", "sha256", "v1,", "ÿ", "sha256=" + "0" * 64, "0" * 64, "null", " "])
+def test_empty_and_odd_signatures_are_refused(provider, secret, value):
+    sent = deliver(provider, secret, push_body(provider))
+    sent.headers[SIGNATURES[provider]] = value
+    assert not accepted(provider, secret, sent)
+
+
+def test_a_signature_that_comes_twice_is_refused(provider, secret):
+    sent = deliver(provider, secret, push_body(provider))
+    sent.headers[SIGNATURES[provider].upper()] = sent.headers[SIGNATURES[provider]]
+    assert not accepted(provider, secret, sent)
+
+
+@pytest.mark.parametrize("provider", ["github", "bitbucket", "generic"])
+def test_sha1_is_refused(provider):
+    secret = new_hook_secret(provider)
+    sent = deliver(provider, secret, push_body(provider))
+    weak = "sha1=" + hmac.new(secret.encode(), sent.body, hashlib.sha1).hexdigest()
+    sent.headers = {"X-Hub-Signature": weak, SIGNATURES[provider]: weak}
+    assert not accepted(provider, secret, sent)
+
+
+def test_one_hosts_signature_is_no_others(provider, secret):
+    for other in PROVIDERS:
+        if other != provider:
+            assert not accepted(provider, secret, deliver(other, secret, push_body(other)))
+
+
+def test_forgejos_signature_alone_and_a_wrong_one_beside_a_right_one():
+    secret = new_hook_secret("gitea")
+    sent = deliver("gitea", secret, push_body("gitea"))
+    del sent.headers["X-Gitea-Signature"]
+    assert accepted("gitea", secret, sent)
+    sent.headers["X-Gitea-Signature"] = "0" * 64
+    assert not accepted("gitea", secret, sent)
+
+
+def test_gitlabs_signature_is_checked_with_its_time():
+    secret = new_hook_secret("gitlab")
+    sent = sign_as_gitlab_19(deliver("gitlab", secret, push_body("gitlab")), secret, at=NOW.timestamp())
+    assert accepted("gitlab", secret, sent)
+    assert not accepted("gitlab", secret, Delivery(sent.body + b" ", sent.headers))
+    assert not accepted("gitlab", secret, Delivery(sent.body, {**sent.headers, "webhook-id": "d-2"}))
+    assert not accepted("gitlab", secret, Delivery(sent.body, {**sent.headers, "webhook-timestamp": "1" * 13}))
+    assert not accepted("gitlab", secret, Delivery(sent.body, {**sent.headers, "X-Gitlab-Token": "wrong"}))
+    assert accepted("gitlab", secret, Delivery(sent.body, {**sent.headers, "X-Gitlab-Token": secret}))
+    rotated = {**sent.headers, "webhook-signature": "v1,AAAA " + sent.headers["webhook-signature"]}
+    assert accepted("gitlab", secret, Delivery(sent.body, rotated))
+    old = sign_as_gitlab_19(deliver("gitlab", secret, push_body("gitlab")), secret, at=NOW.timestamp() - 301)
+    assert not accepted("gitlab", secret, old)
+
+
+def test_gitlabs_secret_is_a_signing_token_of_its_form():
+    secret = new_hook_secret("gitlab")
+    assert secret.startswith("whsec_")
+    assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+    assert len({new_hook_secret("github") for _ in range(100)}) == 100
+
+
+def test_a_push_is_read_from_each_hosts_body(provider):
+    payload = push_body(provider, message="Fix\n\nIt was broken", files=("a.py", "b/c.py"))
+    changes = read_changes(provider, name_event(provider, deliver(provider, "s", payload).values), payload)
+    files = None if provider == "bitbucket" else ("a.py", "b/c.py")
+    assert changes == [Change("branch", "main", NEW, "Fix\n\nIt was broken", files=files)]
+
+
+def test_tags_deletions_and_branches_with_slashes(provider):
+    event = name_event(provider, deliver(provider, "s", {}).values)
+    tag = read_changes(provider, event, push_body(provider, ref="refs/tags/v1.0"))
+    assert [(each.kind, each.name) for each in tag] == [("tag", "v1.0")]
+    if provider != "generic":
+        gone = read_changes(provider, event, push_body(provider, branch="old", commit=GONE))
+        assert [(each.name, each.is_deletion) for each in gone] == [("old", True)]
+    nested = read_changes(provider, event, push_body(provider, branch="feature/x"))
+    assert nested[0].name == "feature/x"
+
+
+def test_bitbucket_data_center():
+    payload = {"eventKey": "repo:refs_changed", "changes": [
+        {"ref": {"id": "refs/heads/old", "type": "BRANCH"}, "fromHash": NEW, "toHash": GONE, "type": "DELETE"},
+        {"ref": {"id": "refs/heads/main", "type": "BRANCH"}, "fromHash": GONE, "toHash": NEW, "type": "UPDATE"},
+    ]}  # fmt: skip
+    changes = read_changes("bitbucket", "repo:refs_changed", payload)
+    assert [(each.name, each.is_deletion, each.commit) for each in changes] == [("old", True, ""), ("main", False, NEW)]
+    assert decide(changes, "repo:refs_changed", branch="main", watch_paths=()).is_accepted
+
+
+@pytest.mark.parametrize("event", ["ping", "issues", "", "pull_request", "Merge Request Hook", "diagnostics:ping"])
+def test_other_events_deploy_nothing(event):
+    assert read_changes("github", event, push_body("github")) == []
+    assert not decide([], event, branch="main", watch_paths=()).is_accepted
+
+
+@pytest.mark.parametrize(
+    "ref", ["refs/heads/--exec=x", "refs/heads/-x", "refs/heads/a..b", "refs/heads/a b", "refs/heads/@{", "refs/heads/a\nb",
+            "refs/heads/$(x)", "refs/heads/", "refs/pull/1/head", "main", "", None, 7, ["refs/heads/main"]],
+)  # fmt: skip
+def test_refs_that_no_branch_can_have_are_refused(provider, ref):
+    payload = push_body(provider)
+    if provider == "bitbucket":
+        payload["push"]["changes"][0]["new"]["name"] = (
+            (ref or "").removeprefix("refs/heads/") if isinstance(ref, str) else ref
+        )
+        if ref in ("refs/pull/1/head", "main"):
+            return
+    else:
+        payload["ref"] = ref
+    with pytest.raises(BadInput):
+        read_changes(provider, "push", payload)
+
+
+@pytest.mark.parametrize("commit", ["", "abc", "g" * 40, "A" * 40, "a" * 41, "--upload-pack=x", None, 5])
+def test_commits_are_whole_ids(provider, commit):
+    payload = push_body(provider)
+    if provider == "bitbucket":
+        payload["push"]["changes"][0]["new"]["target"]["hash"] = commit
+    else:
+        payload[{"generic": "commit"}.get(provider, "after")] = commit
+        payload.pop("checkout_sha", None)
+    with pytest.raises(BadInput):
+        read_changes(provider, "push", payload)
+
+
+@pytest.mark.parametrize(
+    ("change", "branch", "paths", "accepted", "reason"),
+    [
+        (Change("branch", "main", NEW), "main", (), True, "aaaaaaaaaaaa on main will be deployed"),
+        (Change("branch", "dev", NEW), "main", (), False, "branch dev is not main"),
+        (Change("branch", "release/2", NEW), "release/*", (), True, "will be deployed"),
+        (Change("branch", "main", NEW), "*", (), True, "will be deployed"),
+        (Change("tag", "main", NEW), "main", (), False, "only branches are deployed"),
+        (Change("branch", "main", "", is_deletion=True), "main", (), False, "was deleted"),
+        (Change("branch", "main", NEW, "Docs [skip orca]"), "main", (), False, "asks to skip"),
+        (Change("branch", "main", NEW, "[ORCA SKIP] x"), "main", (), False, "asks to skip"),
+        (Change("branch", "main", NEW, "[skip ci]"), "main", (), True, "will be deployed"),
+        (Change("branch", "main", NEW, files=("web/a.js",)), "main", ("web/**",), True, "will be deployed"),
+        (Change("branch", "main", NEW, files=("docs/a.md",)), "main", ("web/**",), False, "no changed file is watched"),
+        (Change("branch", "main", NEW, files=("web/a.md",)), "main", ("web/**", "!*.md"), False, "no changed file"),
+        (Change("branch", "main", NEW, files=None), "main", ("web/**",), True, "will be deployed"),
+        (Change("branch", "main", NEW, files=()), "main", ("web/**",), False, "no changed file"),
+    ],
+)
+def test_which_pushes_deploy_and_why_not(change, branch, paths, accepted, reason):
+    decision = decide([change], "push", branch=branch, watch_paths=paths)
+    assert decision.is_accepted is accepted
+    assert reason in decision.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"forced": True}, {"before": GONE}, {"commits": []}, {"total_commits_count": 40}, {"total_commits": 2},
+     {"commits": [{"id": NEW, "added": ["a"]}]}, {"commits": "x"}],
+)  # fmt: skip
+def test_where_the_host_leaves_files_out_the_push_counts(changes):
+    assert read_changes("github", "push", {**push_body("github"), **changes})[0].files is None
+
+
+def test_the_commit_message_is_the_heads_and_without_terminal_tricks():
+    payload = push_body("gitlab", message="\x1b]52;c;x\x07Fix\x1b[31m")
+    payload["commits"].insert(0, {"id": "b" * 40, "message": "[skip orca]", "added": [], "modified": [], "removed": []})
+    payload["total_commits_count"] = 2
+    assert read_changes("gitlab", "Push Hook", payload)[0].message == "Fix"
+
+
+def test_deliveries_are_named_by_the_host_or_by_their_body(provider):
+    sent = deliver(provider, "s", push_body(provider), delivery="72d3162e-cc78")
+    assert name_delivery(provider, sent.values, sent.body) == "72d3162e-cc78"
+    for header in list(sent.headers):
+        if sent.headers[header] == "72d3162e-cc78":
+            sent.headers[header] = "x" * 129
+    assert name_delivery(provider, sent.values, sent.body) == f"sha256:{hashlib.sha256(sent.body).hexdigest()}"
+
+
+def test_a_form_field_holds_the_same_json():
+    payload = push_body("github")
+    body = urlencode({"payload": json.dumps(payload)}).encode()
+    assert parse_body(body, "application/x-www-form-urlencoded; charset=utf-8") == payload
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"1", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"a":' * 50_000, b"1" * 10_000, b"NaN", b'{"a":\xff}',
+             b"payload=%7B"],
+)  # fmt: skip
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", ""])
+def test_bodies_that_are_no_json_object(body, content_type):
+    with pytest.raises(BadInput):
+        parse_body(body, content_type)
+
+
+KEYS = [
+    "ref",
+    "after",
+    "before",
+    "commits",
+    "head_commit",
+    "push",
+    "changes",
+    "new",
+    "old",
+    "target",
+    "hash",
+    "type",
+    "name",
+    "message",
+    "added",
+    "modified",
+    "removed",
+    "commit",
+    "paths",
+    "id",
+    "toHash",
+    "checkout_sha",
+    "total_commits",
+    "total_commits_count",
+    "forced",
+    "deleted",
+    "object_kind",
+    "branch",
+]
+LEAVES = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    10**30,
+    "",
+    "x",
+    "\x00",
+    "\ud800",
+    "é",
+    NEW,
+    GONE,
+    "refs/heads/main",
+    "branch",
+    "push",
+    "src/a.py",
+)
+EVENTS = ("push", "Push Hook", "System Hook", "repo:push", "repo:refs_changed", "ping", "")
+
+
+def make_json(random: Random, depth: int = 0):
+    shape = random.random() - depth * 0.1
+    if depth == 0 or shape > 0.55:
+        return {random.choice(KEYS): make_json(random, depth + 1) for _ in range(random.randint(0, 6))}
+    if shape > 0.35:
+        return [make_json(random, depth + 1) for _ in range(random.randint(0, 3))]
+    return random.choice(LEAVES)
+
+
+def make_body(random: Random) -> bytes:
+    """Half of them broken JSON, nearly right pushes, or noise."""
+    kind = random.randrange(4)
+    if kind == 0:
+        return random.randbytes(random.randint(0, 200))
+    payload = make_json(random) if kind == 1 else {**push_body(random.choice(PROVIDERS)), **make_json(random)}
+    body = bytearray(json.dumps(payload).encode())
+    if kind == 3:
+        for _ in range(random.randint(1, 4)):
+            body[random.randrange(len(body))] = random.randrange(256)
+    return bytes(body)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**64), provider=st.sampled_from(PROVIDERS))
+def test_ten_thousand_bodies_give_a_decision_or_bad_input(seed, provider):
+    random, secret = Random(seed), "secret"
+    for _ in range(100):
+        sent = deliver(provider, secret, make_body(random))
+        assert accepted(provider, secret, sent)
+        event = random.choice(EVENTS)
+        try:
+            payload = parse_body(sent.body, "application/json")
+            decision = decide(read_changes(provider, event, payload), event, branch="main", watch_paths=("src/**",))
+        except BadInput as error:
+            assert error.message  # noqa: PT017 - either outcome is right
+        else:
+            assert decision.reason
+            assert not decision.is_accepted or len(decision.change.commit) == 40
