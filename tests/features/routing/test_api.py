@@ -24,6 +24,24 @@ META = [
     "xn--\u00e9.org", "a\u202eb.org",
 ]  # fmt: skip
 
+AGAINST_A_RULE: list[dict[str, Any]] = [
+    {"hostname": "a.internal", "path_prefix": "/../x"},
+    {"hostname": "a.internal", "redirect_to": "javascript:alert(1)"},
+    {"hostname": "a.internal", "redirect_to": "https://{env.HOME}/"},
+    {"hostname": "a.internal", "port": 0},
+    {"hostname": "a.internal", "port": 65536},
+    {"hostname": "a.internal", "team_id": "x"},
+    {"hostname": "a.internal", "options": {"allow_ips": ["1.2.3.4; x"]}},
+    {"hostname": "a.internal", "options": {"timeout": -1}},
+    {"hostname": "a.internal", "options": {"timeout": float(1 << 40)}},
+    {"hostname": "a.internal", "options": {"basic_auth": [{"username": "a:b", "password": "x"}]}},
+    {"hostname": "a.internal", "options": {"basic_auth": [{"username": "a", "password": "x" * 73}]}},
+    {"hostname": "a.internal", "options": {"basic_auth": [{"username": "a"}]}},
+    {"hostname": "a.internal", "options": {"redirect_status": 200}},
+    {"hostname": "a.internal", "certificate_id": "01a1fc35-ac52-7f11-8218-ce2473022760"},
+    {},
+]
+
 
 @pytest.fixture
 async def live(app: FastAPI) -> AsyncIterator[FastAPI]:
@@ -86,7 +104,9 @@ async def test_from_a_hostname_to_the_service(client, live, service_id, visit) -
         assert route["url"] == f"https://shop.internal:{https}/api"
         answer = await visit("shop.internal", "/api/x?y=1")
         assert (answer.json()["name"], answer.json()["target"]) == ("one", "/x?y=1")
-        root = (await client.get("/api/v1/proxy/ca")).text
+        downloaded = await client.get("/api/v1/proxy/ca")
+        assert downloaded.headers["content-type"] == "application/x-pem-file"
+        root = downloaded.text
         assert (await visit("web-shop.localhost", "/", roots=root)).json()["name"] == "one"
         assert (await visit("other.internal")).status_code == 404
         assert (await client.get(f"/api/v1/routes/{route['id']}")).json() == route
@@ -128,47 +148,29 @@ async def test_a_service_without_targets_shows_its_name(client, live, service_id
     assert "Web" in down.text
 
 
-@pytest.mark.parametrize("hostname", META)
-async def test_hostile_names_are_refused_before_anything_is_saved(client, live, service_id, hostname) -> None:
-    answer = await client.post(f"/api/v1/services/{service_id}/routes", json={"hostname": hostname})
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_hostile_names_are_refused_before_anything_is_saved(client, live, service_id) -> None:
+    for hostname in META:
+        answer = await client.post(f"/api/v1/services/{service_id}/routes", json={"hostname": hostname})
+        assert answer.status_code == 422, hostname
+        assert answer.headers["content-type"] == "application/problem+json"
     assert len((await client.get(f"/api/v1/services/{service_id}/routes")).json()["items"]) == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"hostname": "a.internal", "path_prefix": "/../x"},
-        {"hostname": "a.internal", "redirect_to": "javascript:alert(1)"},
-        {"hostname": "a.internal", "redirect_to": "https://{env.HOME}/"},
-        {"hostname": "a.internal", "port": 0},
-        {"hostname": "a.internal", "port": 65536},
-        {"hostname": "a.internal", "team_id": "x"},
-        {"hostname": "a.internal", "options": {"allow_ips": ["1.2.3.4; x"]}},
-        {"hostname": "a.internal", "options": {"timeout": -1}},
-        {"hostname": "a.internal", "options": {"timeout": float(1 << 40)}},
-        {"hostname": "a.internal", "options": {"basic_auth": [{"username": "a:b", "password": "x"}]}},
-        {"hostname": "a.internal", "options": {"basic_auth": [{"username": "a", "password": "x" * 73}]}},
-        {"hostname": "a.internal", "options": {"basic_auth": [{"username": "a"}]}},
-        {"hostname": "a.internal", "options": {"redirect_status": 200}},
-        {"hostname": "a.internal", "certificate_id": "01a1fc35-ac52-7f11-8218-ce2473022760"},
-        {},
-    ],
-)  # fmt: skip
-async def test_what_breaks_a_rule_is_refused_with_its_field(client, live, service_id, body) -> None:
-    answer = await client.post(f"/api/v1/services/{service_id}/routes", json=body)
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["fields"]
+async def test_what_breaks_a_rule_is_refused_with_its_field(client, live, service_id) -> None:
+    for body in AGAINST_A_RULE:
+        answer = await client.post(f"/api/v1/services/{service_id}/routes", json=body)
+        assert answer.status_code == 422, body
+        assert answer.json()["fields"]
     assert len((await client.get(f"/api/v1/services/{service_id}/routes")).json()["items"]) == 1
 
 
 async def test_taken_and_reserved_names_conflict(client, live, service_id) -> None:
     path = f"/api/v1/services/{service_id}/routes"
     assert (await client.post(path, json={"hostname": "a.example.org", "tls": "off"})).status_code == 201
-    for hostname in ("A.example.org.", "a.example.org:80", "localhost", "*.localhost"):
-        status = (await client.post(path, json={"hostname": hostname, "tls": "off"})).status_code
-        assert status == (422 if hostname == "*.localhost" else 409), hostname
+    for hostname in ("A.example.org.", "a.example.org:80", "localhost", "LOCALHOST.:443"):
+        answer = await client.post(path, json={"hostname": hostname})
+        assert answer.status_code == 409, hostname
+        assert answer.json()["hint"]
 
 
 async def test_certificates_of_one_s_own(client, live, service_id, visit) -> None:

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from fastapi import Response
-from fastapi.responses import PlainTextResponse
 
 from orca.db import ReadSession, WriteSession, now
 from orca.errors import NotFound, ProviderError
@@ -24,6 +23,13 @@ from orca.features.routing.schemas import (
 from orca.features.services.queries import get_service
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+
+
+class PemResponse(Response):
+    """A certificate to save."""
+
+    media_type = "application/x-pem-file"
+
 
 router = Router(prefix="/api/v1", tags=["routing"])
 
@@ -145,7 +151,7 @@ async def get_proxy(resources: CurrentResources) -> ProxyOut:
     return ProxyOut(state="running", version=state.version, drifted=state.drifted, **place)
 
 
-@router.get("/proxy/ca", response_class=PlainTextResponse)
+@router.get("/proxy/ca", response_class=PemResponse)
 @guard("route.read")
 async def get_internal_ca(resources: CurrentResources) -> Response:
     """The root certificate of Orca's internal CA in PEM, to be trusted by browsers of local names."""
@@ -153,4 +159,4 @@ async def get_internal_ca(resources: CurrentResources) -> Response:
     if root is None:
         raise NotFound("the internal CA has no certificate yet", hint="It is made when the proxy starts.")
     headers = {"Content-Disposition": 'attachment; filename="orca-internal-ca.pem"'}
-    return PlainTextResponse(root, media_type="application/x-pem-file", headers=headers)
+    return PemResponse(root, headers=headers)

@@ -182,6 +182,7 @@ class TestDrift:
         await store(resources, service, "shop.internal")
         await check_drift(resources)
         assert proxy.hostnames == ["shop.internal"]
+        assert await events(resources, "ProxyRepaired") == [], "nobody but Orca was late"
 
     async def test_a_dead_proxy_is_started_with_everything(self, resources, proxy, service) -> None:
         await store(resources, service, "shop.internal")

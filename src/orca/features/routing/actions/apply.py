@@ -56,9 +56,10 @@ async def check_drift(resources: Resources) -> None:
         if not state.running:
             log.warning("proxy_not_running")
             await apply_routes(resources)
-        elif changes := await _find_drift(resources, state):
+        elif changes := await _find_changes(resources, state):
             await apply_routes(resources)
-            await _tell_drift(resources, changes)
+            if state.drifted:
+                await _tell_drift(resources, changes)
     except ProviderError as error:
         log.warning("routes_not_checked", reason=error.message, hint=error.hint)
 
@@ -121,39 +122,27 @@ async def _apply(resources: Resources) -> Refusals:
     async with resources.db.read() as session:
         config = await render_proxy_config(session, resources.secret_box, resources.settings)
         pending = set((await session.scalars(select(Route.id).where(Route.state == "pending"))).all())
-    state = await _ensure_running(resources.proxy)
-    refused = await _apply_what_works(resources.proxy, config, state.config)
+    refused = await _apply_what_works(resources.proxy, config)
     if refused or pending:
         served = {route.id for route in config.routes} & pending - refused.keys()
         await _note_outcome(resources, served, refused, read_at)
     return refused
 
 
-async def _ensure_running(proxy: Proxy) -> ProxyState:
-    state = await proxy.inspect()
-    if state.running:
-        return state
-    try:
-        await proxy.start()
-    except RequestRefused as error:  # a port is taken: nobody's route is to blame, and later it may be free
-        raise ProviderUnavailable(error.message, hint=error.hint) from error
-    return await proxy.inspect()
-
-
-async def _apply_what_works(
-    proxy: Proxy, desired: ProxyConfig, current: ProxyConfig | None
-) -> dict[str, RequestRefused]:
+async def _apply_what_works(proxy: Proxy, desired: ProxyConfig) -> dict[str, RequestRefused]:
     """Apply; each route that is refused goes back to what it was, and is left out if that is refused as well."""
-    before = _by_route(current) if current is not None else {}
+    before: dict[str, list[ProxyRoute]] = {}
     refused: dict[str, RequestRefused] = {}
     while True:
         try:
-            await proxy.apply(desired)
+            await _apply_started(proxy, desired)
         except RequestRefused as error:
             culprit = str(error.details.get("route_id", "")).removesuffix(MARKER_SUFFIX)
             wanted = _by_route(desired)
             if culprit not in wanted:
                 raise
+            if not refused:
+                before = _by_route((await proxy.inspect()).config)
             refused.setdefault(culprit, error)
             wanted[culprit] = before.pop(culprit, [])
             desired = replace(desired, routes=tuple(route for group in wanted.values() for route in group))
@@ -161,10 +150,28 @@ async def _apply_what_works(
             return refused
 
 
-def _by_route(config: ProxyConfig) -> dict[str, list[ProxyRoute]]:
+async def _apply_started(proxy: Proxy, desired: ProxyConfig) -> None:
+    """Apply, after starting the proxy if that is what it takes."""
+    try:
+        await proxy.apply(desired)
+    except ProviderUnavailable:
+        if (await proxy.inspect()).running:
+            raise
+        await _start(proxy)
+        await proxy.apply(desired)
+
+
+async def _start(proxy: Proxy) -> None:
+    try:
+        await proxy.start()
+    except RequestRefused as error:  # a port is taken: nobody's route is to blame, and later it may be free
+        raise ProviderUnavailable(error.message, hint=error.hint) from error
+
+
+def _by_route(config: ProxyConfig | None) -> dict[str, list[ProxyRoute]]:
     """What the proxy serves for each route of ours: the route and, for some, its marker."""
     grouped: dict[str, list[ProxyRoute]] = {}
-    for route in config.routes:
+    for route in config.routes if config is not None else ():
         grouped.setdefault(route.id.removesuffix(MARKER_SUFFIX), []).append(route)
     return grouped
 
@@ -187,7 +194,7 @@ def refusal_of(route: Route, error: RequestRefused) -> Fact:
     return Fact("RouteRefused", route.team_id, "route", route.id, payload, outcome="failed")
 
 
-async def _find_drift(resources: Resources, state: ProxyState) -> list[str]:
+async def _find_changes(resources: Resources, state: ProxyState) -> list[str]:
     async with resources.db.read() as session:
         desired = await render_proxy_config(session, resources.secret_box, resources.settings)
     changes = [change.describe() for change in resources.proxy.plan(state.config, desired)]
