@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orca.providers.proxies.caddy import launch
 from tests.conftest import until
+
+from orca.providers.proxies.caddy import launch
 
 
 def run(tmp_path: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:

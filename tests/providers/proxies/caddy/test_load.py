@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -25,7 +26,9 @@ class Crowd:
 
     def __init__(self, port: int, hostname: str, *, strict: bool) -> None:
         self._port = port
-        self._request = f"GET / HTTP/1.1\r\nHost: {hostname}\r\n{'Connection: close' if strict else 'X: 1'}\r\n\r\n".encode()
+        self._request = (
+            f"GET / HTTP/1.1\r\nHost: {hostname}\r\n{'Connection: close' if strict else 'X: 1'}\r\n\r\n".encode()
+        )
         self._strict = strict
         self._stopped = asyncio.Event()
         self.seen: Counter[str] = Counter()
@@ -81,7 +84,7 @@ async def test_twenty_redeployments_under_load(running: CaddyProxy, visitor: Vis
         route = ProxyRoute("a", "a.example.org", upstreams=(releases[0].at,))
         await running.apply(ProxyConfig((route,)))
         async with Crowd(visitor.http_port, "a.example.org", strict=True).at_work() as crowd:
-            for old, new in zip(releases, releases[1:], strict=False):
+            for old, new in pairwise(releases):
                 await running.apply(ProxyConfig((replace(route, upstreams=(new.at,)),)))
                 await asyncio.sleep(0.1)
                 await old.__aexit__(None, None, None)

@@ -4,6 +4,7 @@ import os
 import socket
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -71,4 +72,4 @@ def test_connections_are_no_listeners():
 def test_addresses_of_this_machine():
     both = (ip_address("127.0.0.1"), ip_address("::1"))
     assert usable_addresses(both)[0] == both[0]
-    assert len(usable_addresses(both)) == (2 if socket.has_ipv6 and os.path.exists("/proc/net/if_inet6") else 1)
+    assert len(usable_addresses(both)) == (2 if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else 1)

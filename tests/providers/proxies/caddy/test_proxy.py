@@ -47,7 +47,9 @@ async def test_a_taken_port_is_refused_with_the_name_of_its_holder(config: Caddy
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", config.http_port))
         holder.listen()
-        with pytest.raises(RequestRefused, match=rf"Port {config.http_port}/tcp .*\(process {os.getpid()}\)") as failure:
+        with pytest.raises(
+            RequestRefused, match=rf"Port {config.http_port}/tcp .*\(process {os.getpid()}\)"
+        ) as failure:
             await proxy.start()
         assert "ORC_PROXY_HTTP_PORT" in failure.value.hint
     await proxy.start()
@@ -282,7 +284,9 @@ async def test_a_redeployment_reloads_nothing(config: CaddyConfig, running: Cadd
 async def test_a_thousand_routes(config: CaddyConfig, running: CaddyProxy, visitor: Visitor):
     """One more is still a change of one: little more than Caddy itself needs to read its configuration twice."""
     async with EchoUpstream() as upstream:
-        routes = [ProxyRoute(f"r{number}", f"r{number}.example.org", upstreams=(upstream.at,)) for number in range(1000)]
+        routes = [
+            ProxyRoute(f"r{number}", f"r{number}.example.org", upstreams=(upstream.at,)) for number in range(1000)
+        ]
         await running.apply(ProxyConfig(tuple(routes[:999])))
         begun = time.perf_counter()
         await running.apply(ProxyConfig(tuple(routes)))
@@ -333,7 +337,9 @@ async def test_secrets_stay_out_of_arguments_and_logs(config: CaddyConfig, visit
     assert seen
     assert canary not in repr(seen)
     assert canary not in repr(state)
-    holders = [path for path in config.data_dir.rglob("*") if path.is_file() and canary in path.read_text(errors="replace")]
+    holders = [
+        path for path in config.data_dir.rglob("*") if path.is_file() and canary in path.read_text(errors="replace")
+    ]
     assert holders == [config.data_dir / "caddy.json"]
     assert oct(holders[0].stat().st_mode)[-3:] == "600"
 

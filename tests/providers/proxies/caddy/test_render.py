@@ -64,7 +64,9 @@ def test_only_one_route_differs_when_one_route_changes():
         }
 
     before = samples.CONFIGS["everything"]
-    after = replace(before, routes=tuple(replace(r, maintenance=r.id == "plain" or r.maintenance) for r in before.routes))
+    after = replace(
+        before, routes=tuple(replace(r, maintenance=r.id == "plain" or r.maintenance) for r in before.routes)
+    )
     old, new = sites(before), sites(after)
     assert [place for place in new if old[place] != new[place]] == ["http plain.example.org"]
 
@@ -95,14 +97,20 @@ def test_foreign_documents_are_recognised(document: dict):
 
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
-hostnames = st.builds(lambda wild, parts: wild + ".".join(parts), st.sampled_from(["", "*."]), st.lists(labels, min_size=1, max_size=4))
+hostnames = st.builds(
+    lambda wild, parts: wild + ".".join(parts), st.sampled_from(["", "*."]), st.lists(labels, min_size=1, max_size=4)
+)
 anything = st.text(printable, max_size=20)
 routes = st.builds(
     ProxyRoute,
     id=st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True),
     hostname=st.one_of(hostnames, anything),
-    path_prefix=st.one_of(st.just("/"), st.from_regex(r"/[A-Za-z0-9._~-]{1,5}(/[a-z]{1,3})?", fullmatch=True), anything),
-    upstreams=st.lists(st.builds(Upstream, st.one_of(st.ip_addresses().map(str), anything), st.integers(0, 65536)), max_size=3).map(tuple),
+    path_prefix=st.one_of(
+        st.just("/"), st.from_regex(r"/[A-Za-z0-9._~-]{1,5}(/[a-z]{1,3})?", fullmatch=True), anything
+    ),
+    upstreams=st.lists(
+        st.builds(Upstream, st.one_of(st.ip_addresses().map(str), anything), st.integers(0, 65536)), max_size=3
+    ).map(tuple),
     strip_prefix=st.booleans(),
     redirect_to=st.one_of(st.none(), st.just("https://example.org/x"), anything),
     redirect_status=st.sampled_from([301, 302, 307, 308]),
@@ -130,7 +138,13 @@ def test_whatever_passes_the_check_survives_the_round_trip(found: tuple[ProxyRou
     config = normalise(config)
     document = render(config, samples.LAYOUT)
     assert parse(json.loads(json.dumps(document)), render_upstreams(config), {}) == config
-    known = ("{http.vars.orca_name}", "{http.error.status_code}", "{http.error.status_text}", "{http.request.", "{file.")
+    known = (
+        "{http.vars.orca_name}",
+        "{http.error.status_code}",
+        "{http.error.status_text}",
+        "{http.request.",
+        "{file.",
+    )
     strings = [text for text in _strings(document["apps"]["http"]) if "{" in text and "<style>" not in text]
     assert all(text.startswith(known) or text.startswith("https://") for text in strings), strings
 

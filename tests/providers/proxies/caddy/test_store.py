@@ -26,7 +26,9 @@ layout = Layout(Path(sys.argv[1]), (ip_address("127.0.0.1"),), 1, 2, log_to_file
 store = Store(layout)
 store.prepare()
 """
-WRITER = IMPORTS + """
+WRITER = (
+    IMPORTS
+    + """
 def write_on_and_on(number):
     while True:
         number += 1
@@ -43,6 +45,7 @@ for line in sys.stdin:
     print(child, flush=True)
     os.waitpid(child, 0)
 """
+)
 
 
 NOTHING = Served({}, {})
