@@ -1,5 +1,7 @@
 """The features that live in this house: what each brings to the application."""
 
+import sys
+
 from fastapi import FastAPI
 
 from orca.features.access import api as access_api
@@ -69,4 +71,6 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
 
 async def prepare(resources: Resources) -> None:
     """What must be true before the first request."""
-    await ensure_claim(resources)
+    link = await ensure_claim(resources)
+    if link is not None:
+        sys.stderr.write(f"\nThis instance has no owner yet. Claim it here, once:\n\n  {link}\n\n")
