@@ -109,7 +109,7 @@ def main() -> None:
         reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
     configure_logging(settings.log.level, settings.log.format)
-    os.umask(0o077)
+    os.umask(0o022)  # files of a source tree keep their modes in the image; what is private is born 0600
     try:
         with only_one(settings.data_dir):
             asyncio.run(serve(settings))

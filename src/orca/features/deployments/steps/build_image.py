@@ -80,9 +80,10 @@ async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]
             f"the source has no folder “{subdirectory}”", hint="Correct the subdirectory of the source."
         )
     wanted = facts.build_options.builder
+    options = {**facts.build_options.options, "dockerfile": facts.build_options.dockerfile}
     for name, builder in work.resources.builders.items():
         if wanted in {"auto", name}:
-            detection = await builder.detect(folder)
+            detection = await builder.detect(folder, options)
             if detection is not None:
                 return builder, detection
     raise NoBuilder(
