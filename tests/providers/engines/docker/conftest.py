@@ -17,11 +17,11 @@ from orca.providers.engines.docker import DockerEngineProvider  # noqa: E402
 from orca.sdk.testing.engines import Trial  # noqa: E402
 
 SOCKET = "/var/run/docker.sock"
-APPLETS = ("cat", "dd", "echo", "false", "head", "kill", "nc", "printf", "sh", "sleep", "tr", "true")
+APPLETS = ("cat", "dd", "echo", "false", "head", "kill", "nc", "pkill", "printf", "sh", "sleep", "tr", "true")
 
 
 def busybox_tree() -> bytes:
-    """A root file system with one static binary and names for its applets."""
+    """A root file system with one static binary and names for its applets; a layer that no other image has."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add("/bin/busybox", "bin/busybox")
@@ -29,6 +29,9 @@ def busybox_tree() -> bytes:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
+        unique = tarfile.TarInfo("unique")
+        unique.size = 1 << 17
+        archive.addfile(unique, io.BytesIO(secrets.token_bytes(unique.size)))
         folder = tarfile.TarInfo("tmp")
         folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
         archive.addfile(folder)
@@ -63,7 +66,7 @@ def make_image():
     made = []
 
     def make(*changes):
-        made.append(import_image(f"LABEL orca.unique={secrets.token_hex(4)}", *changes))
+        made.append(import_image(*changes))
         return made[-1]
 
     yield make
@@ -80,7 +83,7 @@ async def trial(engine, image):
 
 @pytest.fixture(scope="session")
 def image():
-    made = import_image(f"LABEL orca.test={secrets.token_hex(4)}", "EXPOSE 8080/tcp 53/udp 80")
+    made = import_image("EXPOSE 8080/tcp 53/udp 80")
     yield made
     docker("rmi", "--force", made)
 

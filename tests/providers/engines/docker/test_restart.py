@@ -18,7 +18,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 class OwnDocker:
-    """A dockerd beside the machine's: its own socket, storage and processes, and a network namespace that ends with it."""
+    """A dockerd beside the machine's: its own socket, storage and processes.
+
+    Its network namespace ends with it, and keeps `bridge=none` from deleting the docker0 of the machine.
+    """
 
     def __init__(self, folder):
         self.folder = folder

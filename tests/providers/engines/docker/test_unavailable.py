@@ -136,6 +136,9 @@ async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_engine, scr
         b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         answer({"message": "database is locked"}, "500 Internal Server Error"),
         b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[{",
+        answer({"unknown": "form"}, "500 Internal Server Error"),
         b"SSH-2.0-OpenSSH\r\n",
     ],
 )
@@ -144,6 +147,12 @@ async def test_broken_answers_are_unknown_too(open_engine, scripted_daemon, wire
     answers["*"] = wire
     engine = await open_engine(host=host)
     for call in (engine.inspect({}), engine.find_image("hello:1")):
+        with pytest.raises(ProviderUnavailable) as failure:
+            await call
+        assert failure.value.hint
+    answers["/version"] = wire
+    engine = await open_engine(host=host)
+    for call in (engine.inspect({}), engine.info()):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert failure.value.hint

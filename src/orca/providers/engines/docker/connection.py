@@ -16,7 +16,7 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from orca.errors import ProviderUnavailable
-from orca.providers.engines.docker.failures import explain, explain_silence, explain_status
+from orca.providers.engines.docker.failures import explain, explain_nonsense, explain_silence, explain_status
 
 T = TypeVar("T")
 ApiVersion = tuple[int, int]
@@ -70,7 +70,11 @@ class DockerConnection:
     async def get_json(self, doing: str, path: str, **options: Any) -> Any:
         """A GET that aiodocker has no word for. `options`: `params`, `headers`."""
         async with self.stream(doing, Request("GET", path, **options), silence=QUICK) as response:
-            return json.loads(await response.read())
+            body = await response.read()
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise explain_nonsense(doing) from error
 
     @asynccontextmanager
     async def stream(
@@ -132,6 +136,8 @@ class DockerConnection:
             raise explain_silence(doing, deadline) from None
         except (DockerError, aiohttp.ClientError) as error:
             raise explain(doing, error) from None
+        except (KeyError, TypeError, ValueError) as error:  # how aiodocker and json say that they did not understand
+            raise explain_nonsense(doing) from error
 
 
 def parse_version(text: str) -> ApiVersion:

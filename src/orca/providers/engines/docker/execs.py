@@ -3,12 +3,12 @@
 The Engine API can start a process in a container but not stop one, and closing the connection leaves it running.
 So it is killed from outside, by its process id on the host, through the connector to that host; the cgroup shows first
 that the id still belongs to the container. Where Orca may not do that (another user, another machine's ids), the same
-is tried from inside with the container's own `kill`. A process inside is the leader of a group, which dies with it.
+is tried from inside with the container's own programs. Each such process leads a session, which is killed as a whole.
 """
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
@@ -21,7 +21,7 @@ from orca.sdk.connectors import Command, CommandResult, Connector
 _OUTPUT_LIMIT = 1 << 20
 _POLL = 0.05
 _PATIENCE = 2.0
-"""Seconds for a process to appear or to be gone."""
+"""Seconds for a process to appear, to be killed, or to be gone."""
 _NAMESPACED_PID = re.compile(r"^NSpid:.*?(\d+)$", re.MULTILINE)
 
 
@@ -84,12 +84,31 @@ class Execs:
             pid = await self._find_pid(exec_id)
             if pid is None:
                 return True
-            for attempt in (self._kill_from_outside, self._kill_from_inside):
-                if await attempt(pid, container_id) and await self._is_gone(exec_id):
-                    return True
-        except (OrcaError, TimeoutError):
+            if container_id not in await self._read_proc(pid, "cgroup"):
+                return False
+            inner = _NAMESPACED_PID.search(await self._read_proc(pid, "status"))
+        except OrcaError:
             return False  # the deadline is what the caller should hear of
+        for argv in render_kills(pid):
+            if await self._try(self._connector.run(Command(argv, deadline=_PATIENCE)), exec_id):
+                return True
+        for argv in render_kills(int(inner[1])) if inner else ():
+            if await self._try(self._run_inside(container_id, argv), exec_id):
+                return True
         return False
+
+    async def _try(self, attempt: Coroutine[Any, Any, CommandResult], exec_id: str) -> bool:
+        """Whether the process is gone after an attempt. What counts is the engine's word, not that of the attempt."""
+        try:
+            result = await attempt
+            return result.exit_code == 0 and await self._is_gone(exec_id)
+        except (OrcaError, TimeoutError):
+            return False
+
+    async def _run_inside(self, container_id: str, argv: Sequence[str]) -> CommandResult:
+        exec_id = await self._prepare(container_id, argv, user="0")
+        async with asyncio.timeout(_PATIENCE):
+            return await self._collect(exec_id)
 
     async def _find_pid(self, exec_id: str) -> int | None:
         """Its id on the host; None when it does not run. It may be just about to start."""
@@ -100,21 +119,6 @@ class Execs:
             await asyncio.sleep(_POLL)
         return None
 
-    async def _kill_from_outside(self, pid: int, container_id: str) -> bool:
-        cgroup = await self._read_proc(pid, "cgroup")
-        if container_id not in cgroup:
-            return False
-        kill = Command(("kill", "-KILL", f"-{pid}"), deadline=5)  # without `--`, which busybox does not know
-        return (await self._connector.run(kill)).exit_code == 0
-
-    async def _kill_from_inside(self, pid: int, container_id: str) -> bool:
-        match = _NAMESPACED_PID.search(await self._read_proc(pid, "status"))
-        if match is None or container_id not in await self._read_proc(pid, "cgroup"):
-            return False
-        exec_id = await self._prepare(container_id, ("kill", "-KILL", f"-{match[1]}"), user="0")
-        async with asyncio.timeout(_PATIENCE):
-            return (await self._collect(exec_id)).exit_code == 0
-
     async def _read_proc(self, pid: int, name: str) -> str:
         return (await self._connector.run(Command(("cat", f"/proc/{pid}/{name}"), deadline=5))).text
 
@@ -124,3 +128,13 @@ class Execs:
                 return True
             await asyncio.sleep(_POLL)
         return False
+
+
+def render_kills(pid: int) -> tuple[tuple[str, ...], ...]:
+    """Commands that end the session led by a process, the best first; the second reaches the leader only.
+
+    Never `kill -KILL -PID` for the group: Debian's `kill` reads `-19234` as `-1` and ends every process of the machine.
+    """
+    if pid <= 1:
+        raise ValueError("process 1 and groups of processes are never killed")
+    return ("pkill", "-KILL", "-s", f"{pid}"), ("kill", "-KILL", f"{pid}")

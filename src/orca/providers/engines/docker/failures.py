@@ -56,6 +56,14 @@ def explain_status(doing: str, status: int, message: str) -> ProviderError:
     return ProviderUnavailable(text, hint="See the log of Docker (`journalctl -u docker`).", status=status, said=said)
 
 
+def explain_nonsense(doing: str) -> ProviderError:
+    """The failure of a call that was answered in no form that is known."""
+    return ProviderUnavailable(
+        f"What answered when Docker was asked to {doing} does not speak like Docker.",
+        hint="Check that the configured socket is Docker's own.",
+    )
+
+
 def explain_silence(doing: str, seconds: float) -> ProviderError:
     """The failure of a call that got no answer."""
     return ProviderUnavailable(

@@ -1,7 +1,6 @@
 """Takes apart what Docker multiplexes: frames of two streams, and the log lines in them. Pure."""
 
 import struct
-from collections.abc import Iterator
 from typing import Literal
 
 from orca.errors import ProviderUnavailable
@@ -12,6 +11,8 @@ Stream = Literal["stdout", "stderr"]
 Frame = tuple[Stream, bytes]
 
 _HEADER = struct.Struct(">BxxxL")
+_STDERR = 2
+"""0 and 1 are standard output."""
 _LARGEST = 1 << 20
 """Docker's own frames hold up to 32 KiB; anything near this is not a frame."""
 _LONGEST_LINE = 1 << 16
@@ -21,22 +22,24 @@ class FrameDecoder:
     """Bytes in, whole frames out."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take what arrived. Raises ProviderUnavailable when this is no multiplexed stream."""
-        self._buffer += data
-        start = 0
-        while len(self._buffer) - start >= _HEADER.size:
-            number, length = _HEADER.unpack_from(self._buffer, start)
-            if number > 2 or length > _LARGEST:  # noqa: PLR2004 - 0 and 1 are stdout, 2 is stderr
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are whole now. Raises ProviderUnavailable when this is no multiplexed stream."""
+        data = self._rest + data
+        frames: list[Frame] = []
+        start, payload = 0, _HEADER.size
+        while payload <= len(data):
+            number, length = _HEADER.unpack_from(data, start)
+            if number > _STDERR or length > _LARGEST:
                 raise ProviderUnavailable("Docker sent output in an unknown form.", hint="Report this as a bug.")
-            end = start + _HEADER.size + length
-            if end > len(self._buffer):
+            if payload + length > len(data):
                 break
-            yield ("stderr" if number == 2 else "stdout"), bytes(self._buffer[start + _HEADER.size : end])  # noqa: PLR2004
-            start = end
-        del self._buffer[:start]
+            start = payload + length
+            frames.append(("stderr" if number == _STDERR else "stdout", data[payload:start]))
+            payload = start + _HEADER.size
+        self._rest = data[start:]
+        return frames
 
 
 class LineAssembler:
@@ -45,24 +48,24 @@ class LineAssembler:
     def __init__(self) -> None:
         self._parts: dict[Stream, tuple[bytes, bytes]] = {}
 
-    def take(self, frame: Frame) -> Iterator[LogLine]:
+    def take(self, frame: Frame) -> LogLine | None:
         """The line that this frame completes, if it does; one of extreme length comes in pieces."""
         stream, payload = frame
         stamp, _, text = payload.partition(b" ")
-        first_stamp, begun = self._parts.pop(stream, (stamp, b""))
-        whole = begun + text
-        if whole.endswith(b"\n") or len(whole) >= _LONGEST_LINE:
-            yield _line(stream, first_stamp, whole)
-        else:
-            self._parts[stream] = first_stamp, whole
+        if stream in self._parts:
+            stamp, begun = self._parts.pop(stream)
+            text = begun + text
+        if text.endswith(b"\n") or len(text) >= _LONGEST_LINE:
+            return _line(stream, stamp, text)
+        self._parts[stream] = stamp, text
+        return None
 
-    def rest(self) -> Iterator[LogLine]:
+    def rest(self) -> list[LogLine]:
         """What was written last without a newline."""
-        for stream, (stamp, text) in self._parts.items():
-            yield _line(stream, stamp, text)
+        lines = [_line(stream, stamp, text) for stream, (stamp, text) in self._parts.items()]
         self._parts.clear()
+        return lines
 
 
 def _line(stream: Stream, stamp: bytes, text: bytes) -> LogLine:
-    at = read_instant(stamp.decode(errors="replace")) if stamp else None
-    return LogLine(stream, text.decode(errors="replace").rstrip("\r\n"), at)
+    return LogLine(stream, text.decode(errors="replace").rstrip("\r\n"), read_instant(stamp.decode(errors="replace")))

@@ -23,7 +23,7 @@ async def read_logs(
     async with connection.stream("read the log", request, silence=None if follow else QUICK) as response:
         async for chunk in response.content.iter_any():
             for frame in decoder.feed(chunk):
-                for line in lines.take(frame):
+                if line := lines.take(frame):
                     yield line
     for line in lines.rest():
         yield line
