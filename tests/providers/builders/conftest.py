@@ -81,3 +81,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.remove()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failed test shows the log of its builds."""
+    report = yield
+    bench = getattr(item, "funcargs", {}).get("bench")
+    if bench is not None and report.failed:
+        report.sections.append(("build log", "\n".join(bench.lines)))
+    return report

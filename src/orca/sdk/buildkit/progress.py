@@ -49,7 +49,7 @@ class Step:
     def instruction(self) -> str:
         """The instruction without its position: `RUN make`."""
         match = _NAME.fullmatch(self.name)
-        return match["text"] if match else self.name
+        return " ".join((match["text"] if match else self.name).split())
 
     @property
     def base_image(self) -> str | None:
@@ -104,8 +104,8 @@ class Progress:
         if output:
             return self._output(step, output["text"])
         if rest == "CACHED":
-            step.state = "cached"
-            return [f"[{step.position}] cached"] if step.is_shown else []
+            told, step.state = step.state == "done", "cached"
+            return [f"[{step.position}] cached"] if step.is_shown and not told else []
         if done:
             step.state, step.seconds = "done", float(done["seconds"])
             return [f"[{step.position}] done in {step.seconds:.1f} s"] if step.is_shown else []

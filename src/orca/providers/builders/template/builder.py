@@ -1,0 +1,93 @@
+"""Tries the languages in turn, and builds what the first one that fits has written."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from orca.errors import StepFailed
+from orca.providers.builders.template.go import find_go
+from orca.providers.builders.template.node import find_node
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.php import find_php
+from orca.providers.builders.template.python import find_python
+from orca.providers.builders.template.recipe import Recipe
+from orca.providers.builders.template.ruby import find_ruby
+from orca.providers.builders.template.static import find_static
+from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
+from orca.sdk.buildkit import BuildKitConfig, DockerClient, build_image
+from orca.sdk.connectors import Connector
+from orca.sdk.trees import Tree
+
+# Servers before Node.js, because their repositories often have a package.json for the styles.
+LANGUAGES: tuple[Callable[[Tree, TemplateOptions], Recipe | None], ...] = (
+    find_go, find_ruby, find_python, find_php, find_node, find_static,
+)  # fmt: skip
+
+
+class NothingRecognised(StepFailed):
+    """No template fits the source tree."""
+
+    code = "nothing-recognised"
+
+
+class TemplateBuilder:
+    """Builds without a Dockerfile in the repository."""
+
+    name: ClassVar[str] = "template"
+
+    def __init__(self, docker: DockerClient) -> None:
+        self._docker = docker
+
+    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | None:
+        """What the tree is, and the Dockerfile for it. BadInput for options that cannot be."""
+        recipe = await asyncio.to_thread(find_recipe, tree, TemplateOptions.parse(options or {}))
+        if recipe is None:
+            return None
+        return Detection(
+            builder=self.name,
+            kind=recipe.kind,
+            summary=recipe.title,
+            dockerfile=recipe.dockerfile,
+            port=recipe.port,
+            service_kind=recipe.service_kind,
+            evidence=recipe.evidence,
+            files=recipe.files,
+        )
+
+    async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
+        """See `build_image`; NothingRecognised and BadInput (options) too."""
+        recipe = await asyncio.to_thread(find_recipe, request.tree, TemplateOptions.parse(request.options))
+        if recipe is None:
+            raise NothingRecognised(
+                "The source tree is nothing that a template knows.",
+                hint="Add a Dockerfile, or check the subdirectory; docs: which projects are recognised.",
+            )
+        await asyncio.to_thread(_add_files, request.tree, recipe.files)
+        return await build_image(self._docker, request, recipe.dockerfile, log)
+
+
+def find_recipe(tree: Path, options: TemplateOptions) -> Recipe | None:
+    """The first language that fits. Blocking."""
+    return next((recipe for find in LANGUAGES if (recipe := find(Tree(tree), options))), None)
+
+
+def _add_files(tree: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        Tree(tree).add_file(path, text)
+
+
+class TemplateBuilderProvider:
+    """Opens the builder for repositories without a Dockerfile."""
+
+    name: ClassVar[str] = "template"
+    Config: ClassVar[type[BaseModel]] = BuildKitConfig
+    order: ClassVar[int] = 100
+
+    @asynccontextmanager
+    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[TemplateBuilder]:
+        """Nothing is connected yet, so nothing needs closing."""
+        yield TemplateBuilder(DockerClient(connector, BuildKitConfig.model_validate(config.model_dump())))

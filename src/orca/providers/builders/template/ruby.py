@@ -1,0 +1,87 @@
+"""Ruby: Rails, or anything that Rack serves."""
+
+import re
+
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.procfile import choose_process, parse_procfile
+from orca.providers.builders.template.recipe import (
+    IGNORE,
+    IGNORE_FILE,
+    USER,
+    Recipe,
+    cached,
+    copy,
+    header,
+    shell_command,
+)
+from orca.sdk.trees import Tree
+
+PORT = 3000
+_LATEST = "3.4"
+
+
+def find_ruby(tree: Tree, options: TemplateOptions) -> Recipe | None:
+    """A Gemfile with Rails or a config.ru (or a start command)."""
+    gemfile = tree.find_text("Gemfile")
+    if gemfile is None:
+        return None
+    gems = gemfile + (tree.find_text("Gemfile.lock") or "")
+    rails = bool(re.search(r"^[ \t]*(?:gem[ \t]+[\"'])?rails[\"'\s(]", gems, re.MULTILINE))
+    start = _start(tree, options, rails=rails)
+    if not start:
+        return None
+    version = options.version or _version(tree, gemfile)
+    title = f"Ruby {version} ({'Rails' if rails else 'Rack'})"
+    image = options.base or f"ruby:{version}-slim"
+    manifests = [name for name in ("Gemfile", "Gemfile.lock") if tree.is_file(name)]
+    assets = "SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile" if rails else ""
+    build = options.build or (assets if tree.is_directory("app/assets") else "")
+    environment = "ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production"
+    lines = [
+        header(title),
+        f"FROM {image} AS build",
+        "WORKDIR /app",
+        environment,
+        _packages("build-essential git libpq-dev libyaml-dev pkg-config"),
+        copy(manifests, "./"),
+        cached("BUNDLE_GLOBAL_GEM_CACHE=1 bundle install", "/root/.bundle/cache"),
+        "COPY . .",
+        *((f"RUN {build}",) if build else ()),
+        "",
+        f"FROM {image}",
+        "WORKDIR /app",
+        _packages("libpq5 libyaml-0-2"),
+        "COPY --from=build /gems /gems",
+        copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"),
+        f"USER {USER}",
+        f"{environment} RAILS_LOG_TO_STDOUT=1 PORT={PORT} HOME=/tmp",
+        f"EXPOSE {PORT}",
+        shell_command(start),
+        "",
+    ]
+    return Recipe("ruby", title, "\n".join(lines), PORT, tuple(manifests), {IGNORE_FILE: IGNORE})
+
+
+def _packages(names: str) -> str:
+    install = f"apt-get update && apt-get install --yes --no-install-recommends {names}"
+    return f"RUN {install} \\\n && rm -rf /var/lib/apt/lists/*"
+
+
+def _start(tree: Tree, options: TemplateOptions, *, rails: bool) -> str:
+    process = choose_process(parse_procfile(tree.find_text("Procfile") or ""))
+    if options.start or (process and process[0] == "web"):
+        return options.start or (process[1] if process else "")
+    if rails:
+        return "bundle exec rails server --binding 0.0.0.0 --port $PORT"
+    return "bundle exec rackup --host 0.0.0.0 --port $PORT" if tree.is_file("config.ru") else ""
+
+
+def _version(tree: Tree, gemfile: str) -> str:
+    for text, pattern in (
+        (tree.find_text(".ruby-version") or "", r"\s*(?:ruby-)?(\d+\.\d+)"),
+        (gemfile, r"(?ms).*?^[ \t]*ruby[ \t]+[\"'](?:~>\s*)?(\d+\.\d+)"),
+    ):
+        match = re.match(pattern, text)
+        if match:
+            return match[1]
+    return _LATEST

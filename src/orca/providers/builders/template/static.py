@@ -1,0 +1,90 @@
+"""Static sites: files and a Caddy, on an empty image. Builds and runs without a registry."""
+
+from collections.abc import Mapping
+
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, copy, header
+from orca.sdk.trees import Tree
+
+CADDYFILE = "orca.Caddyfile"
+PORT = 8080
+_USUAL = (".", "public", "dist", "build", "out", "_site", "site", "www", "static", "docs")
+_CADDY_STAGE = """\
+# Orca puts its own Caddy here, so that no registry is needed.
+ARG ORCA_CADDY_IMAGE=caddy:2
+FROM ${ORCA_CADDY_IMAGE} AS caddy
+"""
+
+
+def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
+    """A directory with an index.html."""
+    roots = (options.root,) if options.root else _USUAL
+    root = next((root for root in roots if tree.is_file(f"{root}/index.html")), None)
+    if root is None:
+        return None
+    title = f"Static site · {'index.html' if root == '.' else f'{root}/'}"
+    dockerfile = f"{header(title)}\n{_CADDY_STAGE}\n{serve(copy([f'{root}/' if root != '.' else '.'], '/srv/'))}"
+    evidence = "index.html" if root == "." else f"{root}/index.html"
+    return Recipe("static", title, dockerfile, PORT, (evidence,), files(spa=options.spa))
+
+
+def caddy_stage() -> str:
+    """The stage that the web server is taken from; it has to stand first."""
+    return _CADDY_STAGE
+
+
+def serve(copy_site: str) -> str:
+    """The last stage: `copy_site` is the COPY that brings the files to /srv/."""
+    return f"""\
+FROM scratch
+COPY --from=caddy /usr/bin/caddy /usr/bin/caddy
+COPY {CADDYFILE} /etc/caddy/Caddyfile
+{copy_site}
+USER 10001:10001
+WORKDIR /data
+ENV PORT={PORT} XDG_DATA_HOME=/data XDG_CONFIG_HOME=/data
+EXPOSE {PORT}
+CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+"""
+
+
+def files(*, spa: bool) -> Mapping[str, str]:
+    """What the Dockerfile needs beside it."""
+    return {CADDYFILE: _caddyfile(spa=spa), IGNORE_FILE: IGNORE}
+
+
+def _caddyfile(*, spa: bool) -> str:
+    found = "try_files {path} {path}.html /index.html" if spa else "try_files {path} {path}.html"
+    return f"""\
+# How Caddy serves the site. Written by Orca; change it freely once it is in the repository.
+{{
+	admin off
+	persist_config off
+	auto_https off
+}}
+
+:{{$PORT:8080}} {{
+	root * /srv
+	encode zstd gzip
+	header {{
+		X-Content-Type-Options nosniff
+		X-Frame-Options SAMEORIGIN
+		Referrer-Policy strict-origin-when-cross-origin
+		-Server
+	}}
+	@hidden {{
+		path */.* /{CADDYFILE} /Dockerfile /orca.yaml
+		not path /.well-known/*
+	}}
+	error @hidden 404
+	{found}
+	file_server {{
+		precompressed zstd br gzip
+	}}
+	handle_errors {{
+		@page file /{{err.status_code}}.html
+		rewrite @page {{file_match.relative}}
+		file_server
+	}}
+}}
+"""

@@ -1,0 +1,22 @@
+# Python 3.13 (FastAPI, pip) · main.py
+# Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
+
+FROM python:3.13-slim AS build
+WORKDIR /app
+RUN python3 -m venv --without-pip /venv
+COPY ["requirements.txt", "./"]
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m pip --python /venv/bin/python3 install -r requirements.txt uvicorn
+COPY . .
+
+FROM python:3.13-slim
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+USER 10001:10001
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PORT=8000
+EXPOSE 8000
+CMD ["/bin/sh", "-c", "exec uvicorn main:app --host 0.0.0.0 --port $PORT"]
+# ---
+# kind python, web, port 8000, because of requirements.txt, main.py

@@ -1,0 +1,22 @@
+# Python 3.13 (Flask, pip) · Procfile
+# Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
+
+FROM python:3.13-slim AS build
+WORKDIR /app
+RUN python3 -m venv --without-pip /venv
+COPY ["requirements.txt", "./"]
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m pip --python /venv/bin/python3 install -r requirements.txt
+COPY . .
+
+FROM python:3.13-slim
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+USER 10001:10001
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PORT=8000
+EXPOSE 8000
+CMD ["/bin/sh", "-c", "exec gunicorn -w 4 app:app"]
+# ---
+# kind python, web, port 8000, because of requirements.txt, Procfile

@@ -1,0 +1,21 @@
+# Python 3.12 (Flask, pip) · pkg.web:make()
+# Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
+
+FROM registry.example/python:1 AS build
+WORKDIR /app
+RUN python3 -m venv --without-pip /venv
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m pip --python /venv/bin/python3 install . gunicorn
+
+FROM registry.example/python:1
+WORKDIR /app
+COPY --from=build /venv /venv
+COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+USER 10001:10001
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PORT=8000
+EXPOSE 8000
+CMD ["/bin/sh", "-c", "exec gunicorn 'pkg.web:make()' --bind 0.0.0.0:$PORT"]
+# ---
+# kind python, web, port 8000, because of pyproject.toml

@@ -1,0 +1,416 @@
+"""Detection and the Dockerfiles it writes, by golden files; static sites and Python for real."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orca.errors import BadInput
+from orca.providers.builders.dockerfile import DockerfileBuilder
+from orca.providers.builders.template import TemplateBuilder
+from orca.providers.builders.template.builder import NothingRecognised, find_recipe
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.procfile import choose_process, parse_procfile
+from orca.providers.builders.template.recipe import shell_command
+from orca.providers.connectors.local import LocalConnector
+from orca.sdk.buildkit import BuildKitConfig, DockerClient
+from orca.sdk.buildkit.dockerfile import find_images, parse_dockerfile
+from orca.sdk.trees import UnsafePath
+
+GOLDEN = Path(__file__).parent / "golden"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+PROJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "static-root": ({"index.html": "", "Dockerfile.txt": ""}, {}),
+    "static-public": ({"public/index.html": "", "README.md": ""}, {}),
+    "static-chosen-spa": ({"index.html": "", "my site/index.html": ""}, {"root": "my site", "spa": "true"}),
+    "python-fastapi-pip": ({"requirements.txt": "fastapi\n", "main.py": FASTAPI}, {}),
+    "python-fastapi-uv": (
+        {"pyproject.toml": '[project]\nname="x"\nrequires-python=">=3.11,<3.13"\ndependencies=["fastapi[standard]>=0.1"]\n', "uv.lock": "", "app/main.py": "api: FastAPI = FastAPI(title='x')\n"},
+        {},
+    ),
+    "python-flask-poetry": (
+        {"pyproject.toml": '[tool.poetry]\nname="x"\n[tool.poetry.dependencies]\npython="^3.11"\nflask="*"\ngunicorn="*"\n', "poetry.lock": "", "app/__init__.py": "def create_app():\n    return Flask(__name__)\n"},
+        {},
+    ),
+    "python-django-pip": (
+        {"requirements.txt": "Django==5\n-r more.txt\n", "more.txt": "", "manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/settings.py": "STATIC_ROOT = 'x'\n", ".python-version": "3.11.4\n"},
+        {},
+    ),
+    "python-project-chosen": ({"pyproject.toml": '[project]\nname="x"\ndependencies=[]\n', "main.py": ""}, {"entrypoint": "pkg.web:make()", "base": "registry.example/python:1", "version": "3.12"}),
+    "python-worker": ({"requirements.txt": "", "worker.py": ""}, {}),
+    "python-procfile": ({"requirements.txt": "flask\n", "app.py": "app = Flask(__name__)\n", "Procfile": "release: ./migrate\nweb: gunicorn -w 4 app:app\nworker: rq worker\n"}, {}),
+    "node-next-npm": ({"package.json": json.dumps({"dependencies": {"next": "15"}, "scripts": {"build": "next build", "start": "next start"}}), "package-lock.json": "{}", ".nvmrc": "v20.1.0\n"}, {}),
+    "node-next-export": ({"package.json": json.dumps({"dependencies": {"next": "15"}, "scripts": {"build": "next build"}}), "next.config.mjs": "export default { output: 'export' }"}, {}),
+    "node-vite-pnpm": ({"package.json": json.dumps({"devDependencies": {"vite": "7"}, "packageManager": "pnpm@9.1.0+sha512.x", "scripts": {"build": "vite build", "dev": "vite"}}), "pnpm-lock.yaml": "", "index.html": ""}, {}),
+    "node-server-yarn": ({"package.json": json.dumps({"dependencies": {"express": "5"}, "engines": {"node": ">=20"}, "scripts": {"start": "node server.js", "postinstall": "x"}}), "yarn.lock": ""}, {}),
+    "node-main": ({"package.json": json.dumps({"main": "lib/index.js"}), "lib/index.js": ""}, {}),
+    "node-berry-svelte": ({"package.json": json.dumps({"devDependencies": {"@sveltejs/kit": "2", "vite": "7"}, "scripts": {"build": "vite build", "start": "node build"}, "workspaces": ["a"]}), "yarn.lock": "", ".yarnrc.yml": ""}, {}),
+    "go-root": ({"go.mod": "module x\n\ngo 1.23.1\n", "go.sum": "", "main.go": "package main\n"}, {}),
+    "go-cmd": ({"go.mod": "module x\n", "cmd/tool/a_test.go": "package main\n", "cmd/server/main.go": "// x\npackage main\n"}, {}),
+    "ruby-rails": ({"Gemfile": 'source "https://rubygems.org"\nruby "~> 3.3.1"\ngem "rails", "~> 8"\n', "Gemfile.lock": "", "config.ru": "", "app/assets/x.css": "", "package.json": "{}"}, {}),
+    "ruby-rack": ({"Gemfile": 'gem "sinatra"\n', "config.ru": "", ".ruby-version": "ruby-3.2.2\n"}, {}),
+    "php-laravel": ({"composer.json": json.dumps({"require": {"php": "^8.2"}}), "composer.lock": "", "artisan": "", "public/index.php": "", "package.json": "{}"}, {}),
+    "php-plain": ({"index.php": "<?php\n"}, {}),
+}  # fmt: skip
+
+
+def make(home: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    return home
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_each_kind_of_project_gets_its_dockerfile(name: str, tmp_path: Path) -> None:
+    files, options = PROJECTS[name]
+    recipe = find_recipe(make(tmp_path, files), TemplateOptions.parse(options))
+    assert recipe is not None
+    told = f"{recipe.dockerfile}# ---\n# kind {recipe.kind}, {recipe.service_kind}, port {recipe.port}, because of {', '.join(recipe.evidence)}\n"
+    assert told == (GOLDEN / f"{name}.dockerfile").read_text()
+    assert find_images(parse_dockerfile(recipe.dockerfile, heredocs=False), {}, "amd64")
+
+
+@pytest.mark.parametrize("spa", [False, True])
+def test_the_server_of_static_sites_is_told_how(spa: bool, tmp_path: Path) -> None:
+    recipe = find_recipe(make(tmp_path, {"index.html": ""}), TemplateOptions(spa=spa))
+    assert recipe is not None
+    assert recipe.files["orca.Caddyfile"] == (GOLDEN / f"site{'-spa' if spa else ''}.Caddyfile").read_text()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {}, {"README.md": ""}, {"Procfile": "web: ./run\n"}, {"package.json": "{}"}, {"package.json": "not json"}, {"package.json": "[" * 5000},
+        {"requirements.txt": "x\n"}, {"go.mod": "module x\n", "lib.go": "package lib\n"}, {"Gemfile": "gem 'x'\n"}, {"pyproject.toml": "not = [toml"},
+    ],
+)  # fmt: skip
+async def test_other_trees_are_not_guessed_at(files: dict[str, str], tmp_path: Path) -> None:
+    builder = TemplateBuilder(DockerClient(LocalConnector(), BuildKitConfig()))
+    assert await builder.detect(make(tmp_path, files)) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unknown": "x"}, {"base": "a b"}, {"base": "-x"}, {"base": "x\nRUN evil"}, {"version": "3.12; evil"}, {"version": "latest"},
+        {"entrypoint": "main:app; evil"}, {"entrypoint": "$(evil)"}, {"entrypoint": "a b"}, {"root": "../x"}, {"root": "/etc"}, {"root": "a\nb"}, {"root": 'a"b'},
+        {"start": "x\nRUN evil"}, {"build": "x\ny"}, {"spa": "yes"},
+    ],
+)  # fmt: skip
+async def test_options_cannot_become_instructions(options: dict[str, str], tmp_path: Path) -> None:
+    builder = TemplateBuilder(DockerClient(LocalConnector(), BuildKitConfig()))
+    tree = make(tmp_path, {"requirements.txt": "", "main.py": FASTAPI, "index.html": ""})
+    with pytest.raises((BadInput, UnsafePath)) as caught:
+        await builder.detect(tree, options)
+    assert caught.value.hint
+
+
+HOSTILE = st.sampled_from(
+    [
+        "\nRUN evil",
+        "\rRUN evil",
+        "`evil`",
+        "$(evil)",
+        '"; RUN evil',
+        "\u2028RUN evil",
+        "\\\nRUN evil",
+        "\x0bRUN evil",
+        "\\",
+        "'",
+    ]
+)
+
+
+@given(
+    HOSTILE,
+    st.sampled_from(
+        ["Procfile", "runtime.txt", ".python-version", "manage.py", "main.py", "pyproject.toml", "requirements.txt"]
+    ),
+)
+def test_files_of_a_repository_cannot_become_instructions(
+    tmp_path_factory: pytest.TempPathFactory, evil: str, place: str
+) -> None:
+    files = {
+        "requirements.txt": f"flask{evil}", "main.py": f"app{evil} = Flask()\napp = Flask()\n", "Procfile": f"web: run {evil}\n",
+        "runtime.txt": f"python-3.11{evil}", ".python-version": f"3.12{evil}", "pyproject.toml": f'[project]\nrequires-python = ">=3.11{json.dumps(evil)[1:-1]}"\n',
+        "manage.py": f'DJANGO_SETTINGS_MODULE", "site{evil}.settings"',
+    }  # fmt: skip
+    tree = make(tmp_path_factory.mktemp("tree"), {"requirements.txt": "flask", place: files[place]})
+    recipe = find_recipe(tree, TemplateOptions())
+    if recipe is not None:
+        dockerfile = parse_dockerfile(recipe.dockerfile, heredocs=True)
+        assert not any(
+            "evil" in instruction.rest for instruction in dockerfile.instructions if instruction.keyword != "CMD"
+        )
+        commands = [instruction.rest for instruction in dockerfile.instructions if instruction.keyword == "CMD"]
+        assert len(commands) == 1
+        assert json.loads(commands[0])[:2] == ["/bin/sh", "-c"]
+
+
+@given(HOSTILE, st.sampled_from(["scripts", "main", "packageManager", "engines"]))
+def test_a_package_json_cannot_become_instructions(
+    tmp_path_factory: pytest.TempPathFactory, evil: str, place: str
+) -> None:
+    package = {"scripts": {"start": "x", "build": "y"}, "main": "a.js"}
+    values = {
+        "scripts": {"start": evil, "build": evil, evil: "x"},
+        "main": f"a{evil}.js",
+        "packageManager": f"pnpm@9{evil}",
+        "engines": {"node": f"20{evil}"},
+    }
+    tree = make(tmp_path_factory.mktemp("tree"), {"package.json": json.dumps(package | {place: values[place]})})
+    recipe = find_recipe(tree, TemplateOptions())
+    assert recipe is not None
+    assert "evil" not in recipe.dockerfile
+
+
+def test_manifests_that_lead_out_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("fastapi\n")
+    tree = make(tmp_path / "tree", {"main.py": FASTAPI})
+    (tree / "requirements.txt").symlink_to("../secret")
+    assert find_recipe(tree, TemplateOptions()) is None
+    (tree / "pyproject.toml").write_text("")
+    with pytest.raises(UnsafePath):
+        find_recipe(tree, TemplateOptions())
+
+
+def test_procfiles() -> None:
+    processes = parse_procfile("# comment\nrelease: migrate\nweb: run --port $PORT\nbad line\nworker:work\n")
+    assert processes == {"release": "migrate", "web": "run --port $PORT", "worker": "work"}
+    assert choose_process(processes) == ("web", "run --port $PORT")
+    assert choose_process({"release": "x", "clock": "tick"}) == ("clock", "tick")
+    assert choose_process({"release": "x"}) is None
+
+
+def test_single_commands_replace_the_shell() -> None:
+    assert shell_command("run --port $PORT") == 'CMD ["/bin/sh", "-c", "exec run --port $PORT"]'
+    assert shell_command("migrate && run") == 'CMD ["/bin/sh", "-c", "migrate && run"]'
+    assert shell_command("A=b run") == 'CMD ["/bin/sh", "-c", "A=b run"]'
+
+
+# ── for real ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def run(bench: Any) -> Iterator[Any]:
+    """Start an image; gives its address and id."""
+    started: list[str] = []
+
+    def run(image: str, *options: str, port: int = 8080) -> str:
+        container = docker(
+            "run", "--detach", "--label", f"orca.test={bench.id}", "--read-only", "--cap-drop=ALL", *options, image
+        )
+        started.append(container)
+        address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", container)
+        for _ in range(100):
+            try:
+                fetch(f"http://{address}:{port}/")
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        else:
+            raise AssertionError(docker("logs", container))
+        return f"http://{address}:{port}"
+
+    yield run
+    for container in started:
+        docker("rm", "--force", "--volumes", container)
+
+
+def docker(*arguments: str) -> str:
+    result = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True)
+    return result.stdout.strip() or result.stderr.strip()
+
+
+def fetch(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=5) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+@pytest.mark.docker
+async def test_a_static_site_is_built_and_served_without_a_registry(bench: Any, run: Any) -> None:
+    files = {
+        "index.html": "<h1>home</h1>", "about.html": "about", "docs/index.html": "docs", "404.html": "not here", "big.css": "a{}" * 2000,
+        ".env": "SECRET=1", ".git/config": "[core]", ".well-known/security.txt": "contact", "sub/.hidden": "x", "Dockerfile.bak": "x", "orca.yaml": "x",
+    }  # fmt: skip
+    tree = bench.tree(files)
+    builder = TemplateBuilder(bench.client)
+    found = await builder.detect(tree)
+    assert found is not None
+    assert (found.kind, found.port, found.summary) == ("static", 8080, "Static site · index.html")
+    started = time.monotonic()
+    image = await builder.build(bench.request(tree), bench.log)
+    assert time.monotonic() - started < 60
+    assert bench.inspect(image.id)["Config"]["User"] == "10001:10001"
+    site = run(image.id, "--user", "10001:10001")
+    status, headers, body = fetch(f"{site}/")
+    assert (status, body) == (200, b"<h1>home</h1>")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    assert "Server" not in headers
+    assert fetch(f"{site}/about")[2] == b"about"
+    assert fetch(f"{site}/docs/")[2] == b"docs"
+    assert fetch(f"{site}/.well-known/security.txt")[2] == b"contact"
+    assert fetch(f"{site}/nothing")[::2] == (404, b"not here")
+    assert fetch(f"{site}/big.css", **{"Accept-Encoding": "gzip"})[1]["Content-Encoding"] == "gzip"
+    for path in (
+        "/.env",
+        "/.git/config",
+        "/sub/.hidden",
+        "/orca.Caddyfile",
+        "/orca.yaml",
+        "/../etc/caddy/Caddyfile",
+        "/%2e%2e/etc/caddy/Caddyfile",
+    ):
+        assert fetch(f"{site}{path}")[0] in {400, 404}, path
+
+
+@pytest.mark.docker
+async def test_a_single_page_application_falls_back_only_when_asked(bench: Any, run: Any) -> None:
+    tree = bench.tree({"dist/index.html": "app", "dist/app.js": "js"})
+    image = await TemplateBuilder(bench.client).build(bench.request(tree, options={"spa": "true"}), bench.log)
+    site = run(image.id, "--env", "PORT=9000", port=9000)
+    assert fetch(f"{site}/deep/link")[::2] == (200, b"app")
+    assert fetch(f"{site}/app.js")[2] == b"js"
+    tree = bench.tree({"dist/index.html": "app"})
+    image = await TemplateBuilder(bench.client).build(bench.request(tree), bench.log)
+    assert fetch(f"{run(image.id)}/deep/link")[0] == 404
+
+
+@pytest.mark.docker
+async def test_the_hello_example_works_and_stays_the_same_when_ejected(bench: Any, run: Any) -> None:
+    tree = bench.tree({})
+    shutil.copytree(EXAMPLES / "hello", tree, dirs_exist_ok=True)
+    builder = TemplateBuilder(bench.client)
+    found = await builder.detect(tree)
+    assert found is not None
+    ejected = bench.tree({"Dockerfile": found.dockerfile, **found.files})
+    shutil.copytree(EXAMPLES / "hello", ejected, dirs_exist_ok=True)
+    for image in (
+        await builder.build(bench.request(tree), bench.log),
+        await DockerfileBuilder(bench.client).build(bench.request(ejected), bench.log),
+    ):
+        status, _, body = fetch(f"{run(image.id)}/")
+        assert status == 200
+        assert b"<title>Orca</title>" in body
+        for name in re.findall(rb'(?:href|src)="([^"]+)"', body):
+            assert (EXAMPLES / "hello" / name.decode()).is_file()
+
+
+async def test_what_no_template_fits_is_said(bench: Any) -> None:
+    with pytest.raises(NothingRecognised, match="nothing that a template knows") as caught:
+        await TemplateBuilder(bench.client).build(bench.request(bench.tree({"x": ""})), bench.log)
+    assert "Dockerfile" in caught.value.hint
+
+
+@pytest.fixture
+def python_base(bench: Any, tmp_path: Path) -> str:
+    """An image with a shell, this Python and pip, made from what runs this test: no registry."""
+    root = tmp_path / "base"
+    program = Path(sys.executable).resolve()
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    listing = ["ldd", program, *stdlib.glob("lib-dynload/*.so")]
+    libraries = subprocess.run(listing, check=True, capture_output=True, text=True).stdout
+    wanted = {Path(path) for path in re.findall(r"\s(/\S+) \(", libraries)}
+    for path in {program, *wanted}:
+        target = root / str(path).lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path.resolve(), target)
+    ignore = shutil.ignore_patterns("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinter", "config-*")
+    shutil.copytree(stdlib, root / str(stdlib).lstrip("/"), ignore=ignore)
+    wheel = next((stdlib / "ensurepip" / "_bundled").glob("pip-*.whl"), None)
+    packages = root / str(stdlib).lstrip("/") / "site-packages"
+    packages.mkdir()
+    if wheel:
+        zipfile.ZipFile(wheel).extractall(packages)
+    else:
+        import pip
+
+        shutil.copytree(Path(pip.__file__).parent, packages / "pip")
+    (root / "bin").mkdir(exist_ok=True)
+    shutil.copy("/bin/busybox", root / "bin/busybox")
+    (root / "tmp").mkdir()
+    dockerfile = f'FROM scratch\nCOPY . /\nRUN ["/bin/busybox", "--install", "-s", "/bin"]\nRUN ["/bin/ln", "-s", "{program}", "/bin/python3"]\nENV PATH=/bin\n'
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    tag = f"orca-test-{bench.id}:python"
+    command = [
+        "docker",
+        "build",
+        "--quiet",
+        "--label",
+        f"orca.test={bench.id}",
+        "--tag",
+        tag,
+        "--file",
+        str(tmp_path / "Dockerfile"),
+        str(root),
+    ]
+    client = next(path for path in ("/usr/bin/docker", "docker") if shutil.which(path))
+    subprocess.run(
+        [client, *command[1:]], check=True, capture_output=True, env={"DOCKER_BUILDKIT": "1", "PATH": "/usr/bin:/bin"}
+    )
+    return tag
+
+
+def local_wheel(folder: Path, name: str, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-1.0.dist-info"
+    contents = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*contents, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in {**contents, f"{info}/RECORD": record}.items():
+            wheel.writestr(path, text)
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+async def test_a_python_service_is_built_with_pip_and_runs(bench: Any, run: Any, python_base: str) -> None:
+    """The packages come as wheels of the repository, because a build here reaches no index."""
+    server = (
+        "import http.server, os, sys\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n        self.end_headers()\n"
+        "        self.wfile.write(f'{sys.argv[1]} as {os.getuid()} in {os.getcwd()}'.encode())\n"
+        "def main():\n    http.server.HTTPServer(('0.0.0.0', int(os.environ['PORT'])), Handler).serve_forever()\n"
+    )
+    tree = bench.tree(
+        {
+            "requirements.txt": "./wheels/fastapi-1.0-py3-none-any.whl\n./wheels/uvicorn-1.0-py3-none-any.whl\n",
+            "main.py": FASTAPI,
+        }
+    )
+    local_wheel(tree / "wheels", "fastapi", {"fastapi.py": "FastAPI = dict\n\ndef main():\n    pass\n"})
+    local_wheel(tree / "wheels", "uvicorn", {"uvicorn.py": server})
+    options = {"base": python_base, "start": "uvicorn main:app --port $PORT"}
+    image = await TemplateBuilder(bench.client).build(bench.request(tree, options=options), bench.log)
+    assert fetch(f"{run(image.id, '--env', 'PORT=8111', port=8111)}/")[2] == b"main:app as 10001 in /app"
+    bench.lines.clear()
+    (tree / "main.py").write_text(FASTAPI + "# changed\n")
+    await TemplateBuilder(bench.client).build(bench.request(tree, options=options), bench.log)
+    assert "[build 3/5] cached" in bench.lines

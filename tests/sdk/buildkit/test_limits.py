@@ -1,0 +1,103 @@
+"""The control group of a build, in both versions of the kernel's interface."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orca.sdk.buildkit.limits import BuildLimits, ControlGroup, is_marked, limited, read_pids, render_limits
+
+LIMITS = BuildLimits(cpus=1.5, memory_bytes=256 << 20, reserve_bytes=0)
+
+
+def test_limits_are_written_as_each_kernel_interface_wants_them() -> None:
+    assert dict(render_limits(LIMITS, unified=True)) == {
+        "memory.max": "268435456", "memory.swap.max": "0", "memory.oom.group": "0", "cpu.max": "150000 100000", "pids.max": "4096",
+    }  # fmt: skip
+    assert dict(render_limits(LIMITS, unified=False)) == {
+        "memory.limit_in_bytes": "268435456", "memory.memsw.limit_in_bytes": "268435456",
+        "cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "150000", "pids.max": "4096",
+    }  # fmt: skip
+    assert ("cpu.max", "1000 100000") in render_limits(BuildLimits(0.0, 1, 0), unified=True)
+
+
+@pytest.mark.parametrize(
+    ("env", "ours"),
+    [
+        (["PATH=/", "NO_PROXY=orca-build-1"], True),
+        (["no_proxy=a.example,orca-build-1"], True),
+        (["NO_PROXY=evil", "NO_PROXY=orca-build-1"], True),
+        (["NO_PROXY=orca-build-12"], False),
+        (["OTHER=orca-build-1"], False),
+        ([], False),
+    ],
+)
+def test_containers_are_recognised_by_their_marker(env: list[str], ours: bool) -> None:
+    assert is_marked(json.dumps({"process": {"env": env}}).encode(), "orca-build-1") is ours
+
+
+def test_a_half_written_specification_is_no_answer() -> None:
+    with pytest.raises(json.JSONDecodeError):
+        is_marked(b'{"process": {', "orca-build-1")
+    assert not is_marked(b"{}", "orca-build-1")
+
+
+def test_the_unified_hierarchy_is_used_where_there_is_one(tmp_path: Path) -> None:
+    """The layout of version 2, on plain files: this bench's kernel mounts version 1."""
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
+    (tmp_path / "cgroup.subtree_control").write_text("")
+    scope = tmp_path / "system.slice" / "docker-abc123.scope"
+    scope.mkdir(parents=True)
+    group_folder = tmp_path / "orca" / "build-1"
+    group_folder.mkdir(parents=True)
+    for name in ("memory.max", "cpu.max", "pids.max", "memory.events"):
+        (group_folder / name).write_text("")
+    group = ControlGroup.create("build-1", LIMITS, tmp_path)
+    assert group is not None
+    assert (group_folder / "memory.max").read_text() == "268435456"
+    assert (group_folder / "cpu.max").read_text() == "150000 100000"
+    assert not (group_folder / "memory.swap.max").exists()
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +cpu +pids"
+    assert group.find_folders("abc123") == [scope]
+    group.adopt(4711)
+    assert (group_folder / "cgroup.procs").read_text() == "4711"
+    assert not group.out_of_memory()
+    (group_folder / "memory.events").write_text("low 0\noom 1\noom_kill 2\n")
+    assert group.out_of_memory()
+
+
+def test_where_no_group_can_be_made_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert ControlGroup.create("build-1", LIMITS, tmp_path / "file") is None
+
+
+def test_a_real_group_counts_kills_and_is_removed_with_all_in_it() -> None:
+    name = f"build-test-{os.getpid()}"
+    group = ControlGroup.create(name, BuildLimits(1.0, 32 << 20, 0))
+    assert group is not None
+    hog = subprocess.Popen(["/bin/sh", "-c", "read go; exec tail /dev/zero"], stdin=subprocess.PIPE)
+    sleeper = subprocess.Popen(["sleep", "100"])
+    group.adopt(hog.pid)
+    group.adopt(sleeper.pid)
+    assert sleeper.pid in read_pids(group.folders[0])
+    assert not group.out_of_memory()
+    hog.communicate(b"go\n", timeout=30)
+    assert hog.returncode == -signal.SIGKILL
+    assert group.out_of_memory()
+    for _ in range(100):
+        if group.remove():
+            break
+        sleeper.poll()
+    assert sleeper.wait(5) == -signal.SIGKILL
+    assert not any(folder.exists() for folder in group.folders)
+
+
+async def test_a_disk_below_its_reserve_is_noticed(tmp_path: Path) -> None:
+    async with limited(f"test-{os.getpid()}", tmp_path / "not" / "there", BuildLimits(1.0, 64 << 20, 1 << 60)) as watch:
+        assert not watch.enforced
+        async with asyncio.timeout(5):
+            await watch.disk_full.wait()
