@@ -1,11 +1,14 @@
 """What the macros draw: states, numbers, and above all that no value can become markup."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from tests.web.conftest import LINES, draw, draw_error, draw_gallery, draw_palette
+from tests.web.conftest import LINES, draw, draw_error, draw_gallery, draw_palette, frame
+
+from orca.web.render import _environment
 
 HOSTILE = "\"><b id=x>' onclick=alert(1) hx-get=/evil data-hx-get=/evil {{ 7*7 }} javascript:alert(1)"
 
@@ -134,8 +137,6 @@ def test_every_macro_is_tried_with_hostile_values() -> None:
 
 
 def exported() -> list[str]:
-    from orca.web.render import _environment
-
     module = _environment().get_template("components/ui.html").module
     return [name for name in vars(module) if not name.startswith("_")]
 
@@ -196,3 +197,23 @@ def test_htmx_is_told_to_run_no_code() -> None:
         '"historyCacheSize": 0',
     ):
         assert setting in (config or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "current"),
+    [
+        ("/", ["Overview:page"]),
+        ("/projects", ["Projects:page"]),
+        ("/projects/1", ["Projects:true"]),
+        ("/services/1/settings", ["Projects:true"]),
+        ("/deployments/1", ["Projects:true"]),
+        ("/projectiles", []),
+    ],
+)
+def test_the_navigation_marks_where_one_is(path: str, current: list[str]) -> None:
+    page = replace(frame(), path=path)
+    markup = (
+        _environment().from_string('{% extends "layout/base.html" %}{% block title %}x{% endblock %}').render(page=page)
+    )
+    links = [attributes for tag, attributes in Elements(markup).found if attributes.get("class") == "nav-link"]
+    assert [f"{each['title']}:{each['aria-current']}" for each in links if "aria-current" in each] == current
