@@ -11,6 +11,8 @@ from orca.sdk.connectors import OutputSink
 CHUNK = 1 << 16
 _LINGER = 1.0
 """Seconds that output may still arrive after a command's end, when a detached program holds the pipe."""
+_LOOKS = 4
+"""Several short waits instead of one: should the loop have stood still, what arrived meanwhile is seen by the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,11 @@ class Outlet:
         ending = asyncio.ensure_future(ended.wait())
         try:
             await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
-            done, _ = await asyncio.wait((reading,), timeout=_LINGER)
-            return reading.result() if done else b""
+            for _ in range(_LOOKS):
+                done, _pending = await asyncio.wait((reading,), timeout=_LINGER / _LOOKS)
+                if done:
+                    return reading.result()
+            return b""
         finally:
             reading.cancel()
             ending.cancel()

@@ -8,7 +8,7 @@ is tried from inside with the container's own programs. Each such process leads 
 
 import asyncio
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
@@ -20,6 +20,7 @@ from orca.sdk.connectors import Command, CommandResult, Connector
 
 _OUTPUT_LIMIT = 1 << 20
 _POLL = 0.05
+_ROUNDS = 3
 _PATIENCE = 2.0
 """Seconds for a process to appear, to be killed, or to be gone."""
 _NAMESPACED_PID = re.compile(r"^NSpid:.*?(\d+)$", re.MULTILINE)
@@ -79,36 +80,38 @@ class Execs:
         )
 
     async def _kill(self, exec_id: str, container_id: str) -> bool:
-        """Whether the process is gone for certain."""
+        """Whether the process and all of its session are gone for certain."""
         try:
-            pid = await self._find_pid(exec_id)
-            if pid is None:
+            leader = await self._find_pid(exec_id)
+            if leader is None:
                 return True
-            if container_id not in await self._read_proc(pid, "cgroup"):
-                return False
-            inner = _NAMESPACED_PID.search(await self._read_proc(pid, "status"))
-        except OrcaError:
-            return False  # the deadline is what the caller should hear of
-        for argv in render_kills(pid):
-            if await self._try(self._connector.run(Command(argv, deadline=_PATIENCE)), exec_id):
-                return True
-        for argv in render_kills(int(inner[1])) if inner else ():
-            if await self._try(self._run_inside(container_id, argv), exec_id):
-                return True
-        return False
-
-    async def _try(self, attempt: Coroutine[Any, Any, CommandResult], exec_id: str) -> bool:
-        """Whether the process is gone after an attempt. What counts is the engine's word, not that of the attempt."""
-        try:
-            result = await attempt
-            return result.exit_code == 0 and await self._is_gone(exec_id)
+            for _ in range(_ROUNDS):  # what is killed may just have started something
+                members = await self._list_session(leader, container_id)
+                if not members:
+                    break
+                if not await self._kill_from_outside(members):
+                    await self._kill_from_inside(members, container_id)
+            return await self._is_gone(exec_id) and not await self._list_session(leader, container_id)
         except (OrcaError, TimeoutError):
-            return False
+            return False  # the deadline is what the caller should hear of
 
-    async def _run_inside(self, container_id: str, argv: Sequence[str]) -> CommandResult:
-        exec_id = await self._prepare(container_id, argv, user="0")
+    async def _list_session(self, leader: int, container_id: str) -> list[int]:
+        """Living processes of a session, on the host; only such as are in the container for certain."""
+        listed = await self._connector.run(
+            Command(("ps", "-o", "pid=", "-o", "stat=", "-s", f"{leader}"), deadline=_PATIENCE)
+        )
+        pids = {leader, *parse_processes(listed.text)}
+        places = await asyncio.gather(*(self._read_proc("cgroup", pid) for pid in pids))
+        return sorted(pid for pid, place in zip(pids, places, strict=True) if container_id in place)
+
+    async def _kill_from_outside(self, pids: Sequence[int]) -> bool:
+        return (await self._connector.run(Command(render_kill(pids), deadline=_PATIENCE))).exit_code == 0
+
+    async def _kill_from_inside(self, pids: Sequence[int], container_id: str) -> None:
+        inner = [int(number) for number in _NAMESPACED_PID.findall(await self._read_proc("status", *pids))]
+        exec_id = await self._prepare(container_id, render_kill(inner), user="0")
         async with asyncio.timeout(_PATIENCE):
-            return await self._collect(exec_id)
+            await self._collect(exec_id)
 
     async def _find_pid(self, exec_id: str) -> int | None:
         """Its id on the host; None when it does not run. It may be just about to start."""
@@ -119,8 +122,9 @@ class Execs:
             await asyncio.sleep(_POLL)
         return None
 
-    async def _read_proc(self, pid: int, name: str) -> str:
-        return (await self._connector.run(Command(("cat", f"/proc/{pid}/{name}"), deadline=5))).text
+    async def _read_proc(self, name: str, *pids: int) -> str:
+        files = (f"/proc/{pid}/{name}" for pid in pids)
+        return (await self._connector.run(Command(("cat", *files), deadline=_PATIENCE))).text
 
     async def _is_gone(self, exec_id: str) -> bool:
         for _ in range(round(_PATIENCE / _POLL)):
@@ -130,11 +134,17 @@ class Execs:
         return False
 
 
-def render_kills(pid: int) -> tuple[tuple[str, ...], ...]:
-    """Commands that end the session led by a process, the best first; the second reaches the leader only.
+def parse_processes(table: str) -> list[int]:
+    """The ids in lines like `19234 Ss`, without zombies."""
+    rows = (line.split() for line in table.splitlines())
+    return [int(row[0]) for row in rows if len(row) == len(("pid", "state")) and row[0].isdigit() and row[1][0] != "Z"]
 
-    Never `kill -KILL -PID` for the group: Debian's `kill` reads `-19234` as `-1` and ends every process of the machine.
+
+def render_kill(pids: Sequence[int]) -> tuple[str, ...]:
+    """A command that kills processes one by one, never as a group.
+
+    Debian's `kill` reads `-KILL -19234` as `-1`, which ends every process of the machine.
     """
-    if pid <= 1:
-        raise ValueError("process 1 and groups of processes are never killed")
-    return ("pkill", "-KILL", "-s", f"{pid}"), ("kill", "-KILL", f"{pid}")
+    if not pids or min(pids) <= 1:
+        raise RequestRefused("Groups of processes and process 1 are never killed.")
+    return ("kill", "-KILL", *(f"{pid}" for pid in pids))
