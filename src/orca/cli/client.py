@@ -81,10 +81,10 @@ class Client:
         try:
             connection = connect(self.server.url, path, timeout or self._timeout)
             try:
-                response = exchange(connection, method, base + API + target, self._headers(headers), body)
-                if response.status >= _REDIRECT:
-                    raise self._failure(response)
-                yield response
+                with exchange(connection, method, base + API + target, self._headers(headers), body) as response:
+                    if response.status >= _REDIRECT:
+                        raise self._failure(response)
+                    yield response
             finally:
                 connection.close()
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:

@@ -43,8 +43,9 @@ def main(argv: Sequence[str]) -> int:
         output.err.line()
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - nobody should ever see a traceback
+        what = f"{type(error).__name__}{f': {error}' if isinstance(error, LookupError) else ''}"
         failed = CommandFailed(
-            f"orc met a case it was not built for ({type(error).__name__}: {error})",
+            f"orc met a case it was not built for ({what})",
             hint="Do `orc version` and the server's version differ? If not, please report it.",
         )
         output.failure(failed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from orca.cli.client import Server
 from orca.cli.failures import NOT_SIGNED_IN, UNREACHABLE, CommandFailed
 from orca.cli.link import Link
-from orca.cli.profiles import Profiles, parse_url
+from orca.cli.profiles import Profiles, check_token, parse_url
 
 LOCAL = "local"
 
@@ -54,9 +54,9 @@ def _named(said: str, environment: Mapping[str, str]) -> Server:
 
 def _token_for(url: str, environment: Mapping[str, str]) -> str:
     """ORC_TOKEN belongs to ORC_URL, and to nobody else when that is set."""
-    own = environment.get("ORC_URL")
-    if environment.get("ORC_TOKEN") and (not own or (own != LOCAL and parse_url(own) == url)):
-        return environment["ORC_TOKEN"]
+    own, token = environment.get("ORC_URL"), environment.get("ORC_TOKEN", "").strip()
+    if token and (not own or (own != LOCAL and parse_url(own) == url)):
+        return check_token(token)
     return Profiles().find_token(url) or ""
 
 

@@ -87,6 +87,13 @@ def write_privately(path: Path, text: str) -> None:
         raise
 
 
+def check_token(token: str) -> str:
+    """The token itself. Raises UsageError, which does not show it, for what fits into no header."""
+    if not token or not token.isascii() or not token.isprintable():
+        raise UsageError("that is no API token", hint="Make one in the panel, or with `orc tokens create`.")
+    return token
+
+
 def parse_url(text: str) -> str:
     """The address of a panel in one spelling. Raises UsageError for what is none, or carries a password."""
     parts = urlsplit(text if "://" in text else f"https://{text}")

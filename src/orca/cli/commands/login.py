@@ -6,9 +6,9 @@ from typing import Any
 from orca.cli.client import Client, Server
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.dialogue import read_secret
-from orca.cli.failures import NOT_FOUND, REFUSED, CommandFailed, UsageError
+from orca.cli.failures import NOT_FOUND, REFUSED, CommandFailed
 from orca.cli.output import Part
-from orca.cli.profiles import Profiles, is_private, parse_url
+from orca.cli.profiles import Profiles, check_token, is_private, parse_url
 
 
 def login(call: Invocation) -> None:
@@ -19,9 +19,7 @@ def login(call: Invocation) -> None:
             f"{url} is not encrypted, so others could read your token", code=REFUSED,
             hint="Use https://, or --allow-http in a network that you trust.",
         )  # fmt: skip
-    token = read_secret(f"API token of {url} (the panel makes one under Tokens): ").strip()
-    if not token or not token.isascii() or not token.isprintable():
-        raise UsageError("that is no API token", hint="Make one in the panel, or with `orc tokens create`.")
+    token = check_token(read_secret(f"API token of {url} (the panel makes one under Tokens): ").strip())
     me = Client(Server(url, token=token)).get("/me")
     profiles = Profiles()
     profiles.keep(url, token)

@@ -1,0 +1,316 @@
+"""Nouns and verbs against a real panel, as a script would use them. What needs a running container is elsewhere."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests.cli.conftest import Orc
+from tests.cli.terminal import Terminal
+
+
+@pytest.fixture
+def project(local: Orc, request: pytest.FixtureRequest) -> str:
+    """A project of this test, with one service `web`; its slug."""
+    made = local.ok("projects", "create", f"P {request.node.name}"[:60], "--json").json
+    local.ok("services", "create", "web", "--project", made["id"], "--port", "8080")
+    return str(made["slug"])
+
+
+@pytest.fixture
+def linked(local: Orc, project: str) -> Orc:
+    """In a folder that belongs to the service."""
+    local.ok("link", "--project", project, "--service", "web")
+    return local
+
+
+def test_whoami_and_version(local: Orc) -> None:
+    me = local.ok("whoami", "--json").json
+    assert me["via"] == "socket"
+    assert "service.deploy" in local.ok("whoami").out
+
+
+def test_projects_are_made_listed_and_deleted(local: Orc) -> None:
+    made = local.ok("projects", "create", "Böök Shop", "--description", "sells books", "--json").json
+    assert made["name"] == "Böök Shop"
+    assert any(each["id"] == made["id"] for each in local.ok("projects", "--json").json["items"])
+    assert "sells books" in local.ok("projects").out
+    asked = local("projects", "delete", made["slug"])
+    assert (asked.code, asked.out) == (2, "")
+    assert f"--confirm {made['slug']}" in asked.err
+    assert local("projects", "delete", made["slug"], "--confirm", "another").code == 2
+    local.ok("projects", "delete", "Böök Shop", "--confirm", made["slug"])
+    assert local("projects", "delete", made["slug"], "--confirm", made["slug"]).code == 4
+
+
+def test_deleting_asks_for_the_name_at_a_terminal(local: Orc) -> None:
+    local.ok("projects", "create", "doomed")
+    argv = [sys.executable, "-m", "orca.cli", "projects", "delete", "doomed"]
+    with Terminal(argv, local) as terminal:
+        terminal.expect("Type doomed to go on:")
+        terminal.type("doom\n")
+        assert terminal.wait() == 2
+    with Terminal(argv, local) as terminal:
+        terminal.expect("Type doomed to go on:")
+        terminal.type("doomed\n")
+        assert terminal.wait() == 0
+    assert "Deleted the project doomed" in terminal.seen
+
+
+def test_project_with_services_is_kept(local: Orc, project: str) -> None:
+    done = local("projects", "delete", project, "--confirm", project)
+    assert done.code == 5
+    assert "web" in done.err
+
+
+def test_lists_of_many_pages_are_whole(local: Orc, project: str) -> None:
+    for number in range(3):
+        local.ok("services", "create", f"s{number}", "--project", project)
+    listed = local.ok("services", "list", "--project", project, "--json").json
+    assert {each["slug"] for each in listed["items"]} == {"web", "s0", "s1", "s2"}
+    assert listed["next_cursor"] is None
+
+
+def test_services_are_made_with_all_that_flags_say(local: Orc, project: str) -> None:
+    made = local.ok(
+        "services", "create", "api", "--project", project, "--git", "https://github.com/acme/api", "--branch", "main",
+        "--subdirectory", "backend", "--port", "8000", "--port", "9100/private", "--command", "python -m api 'two words'",
+        "--release-command", "python manage.py migrate", "--replicas", "2", "--cpus", "0.5", "--memory", "256",
+        "--health-path", "/healthz", "--dockerfile", "deploy/Dockerfile", "--restart", "always", "--stop-grace", "20",
+        "--json",
+    ).json  # fmt: skip
+    assert made["source"]["repository"] == "https://github.com/acme/api"
+    assert (made["source"]["branch"], made["source"]["subdirectory"]) == ("main", "backend")
+    assert [(port["port"], port["public"]) for port in made["ports"]] == [(8000, True), (9100, False)]
+    assert made["command"] == ["python", "-m", "api", "two words"]
+    assert made["release_command"] == ["python", "manage.py", "migrate"]
+    assert (made["replicas"], made["resources"]) == (2, {"cpus": 0.5, "memory_mb": 256})
+    assert (made["health"]["path"], made["build"]["dockerfile"]) == ("/healthz", "deploy/Dockerfile")
+    shown = local.ok("services", "show", "api", "--project", project).out
+    assert "https://github.com/acme/api (main)" in shown
+
+
+def test_edits_change_what_they_name_and_nothing_else(linked: Orc) -> None:
+    before = linked.ok("services", "edit", "--memory", "256", "--health-path", "/a", "--json").json
+    after = linked.ok("services", "edit", "web", "--cpus", "2", "--health-type", "tcp", "--name", "Web!", "--json").json
+    assert after["resources"] == {"cpus": 2, "memory_mb": 256}
+    assert after["health"] == {**before["health"], "type": "tcp"}
+    assert after["name"] == "Web!"
+    assert after["ports"] == before["ports"]
+    assert linked("services", "edit").code == 2
+    (linked.folder / "change.json").write_text(json.dumps({"replicas": 3, "build": {"target": "prod"}}))
+    assert linked.ok("services", "edit", "--from", "change.json", "--json").json["build"]["target"] == "prod"
+    assert linked.ok("services", "edit", "--from", "-", "--json", stdin='{"replicas": 4}').json["replicas"] == 4
+    assert linked("services", "edit", "--from", "-", stdin="[1]").code == 5
+    assert linked("services", "edit", "--from", "-", stdin='{"unknown": 1}').code == 5
+    assert linked("services", "edit", "--branch", "main").code == 2
+
+
+def test_services_are_deleted_by_name(local: Orc, project: str) -> None:
+    assert local("services", "delete", "web", "--project", project, "--confirm", "wrong").code == 2
+    local.ok("services", "delete", "web", "--project", project, "--confirm", "web")
+    assert local("services", "show", "web", "--project", project).code == 4
+
+
+def test_names_that_mean_several_things_are_told(local: Orc, project: str) -> None:
+    other = local.ok("projects", "create", f"{project} two", "--json").json["slug"]
+    local.ok("services", "create", "web", "--project", other)
+    done = local("services", "show", "web")
+    assert done.code == 2
+    assert other in done.err
+    assert "--project" in done.err
+    assert local("ps", "--service", "nothing-of-that-name").code == 4
+    assert local("ps", "--project", "nothing-of-that-name", "--service", "web").code == 4
+
+
+def test_nothing_chosen_is_told(local: Orc) -> None:
+    for command in (["ps"], ["logs"], ["env"], ["deployments"], ["scale", "1"], ["open"], ["domains"]):
+        done = local(*command)
+        assert done.code == 2, command
+        assert "--service NAME" in done.err
+    assert local("volumes").code == 2
+    (local.folder / "orca.yaml").write_text("name: web\n")
+    assert local("ps").code == 2, "the name alone could mean the service of another project"
+
+
+def test_name_in_orca_yaml_counts_inside_a_project(local: Orc, project: str) -> None:
+    (local.folder / "orca.yaml").write_text("name: web\n")
+    assert local.ok("services", "show", "--project", project, "--json").json["slug"] == "web"
+    (local.folder / "orca.yaml").write_text("name: [broken\n")
+    done = local("services", "show", "--project", project)
+    assert done.code == 5
+    assert "line" in done.err
+
+
+def test_links_are_written_shown_ignored_by_git_and_removed(local: Orc, project: str) -> None:
+    assert local("link").code == 2
+    made = local.ok("link", "--project", project, "--service", "web", "--json").json
+    assert json.loads((local.folder / ".orc/link.json").read_text()) == made
+    assert f"{project}/web on local" in local.ok("link").out
+    git = ["git", "-C", str(local.folder)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    assert subprocess.run([*git, "status", "--short"], check=True, capture_output=True).stdout == b""
+    assert local.ok("services", "show", "--json").json["id"] == made["service_id"]
+    local.ok("link", "--remove")
+    assert local("link", "--remove").code == 4
+    assert local("services", "show").code == 2
+
+
+def test_link_to_a_service_that_is_gone(linked: Orc, project: str) -> None:
+    linked.ok("services", "delete", "--confirm", "web")
+    done = linked("services", "show")
+    assert done.code == 4
+    assert "orc link --remove" in done.err
+
+
+def test_variables_are_set_listed_imported_and_removed(linked: Orc) -> None:
+    linked.ok("env", "set", "A=1", "B=x=y", "EMPTY=", "AT=@/etc/passwd")
+    listed = {each["key"]: each["value"] for each in linked.ok("env", "--json").json}
+    assert listed == {"A": "1", "B": "x=y", "EMPTY": "", "AT": "@/etc/passwd"}
+    (linked.folder / ".env").write_text("export C='two words'\n# no\nA=2\n")
+    linked.ok("env", "import", ".env", "--build")
+    assert {each["key"] for each in linked.ok("env", "list", "--json").json if each["is_build_time"]} == {"A", "C"}
+    linked.ok("env", "unset", "A", "B", "NEVER_THERE")
+    assert {each["key"] for each in linked.ok("env", "--json").json} == {"AT", "C", "EMPTY"}
+    assert "two words" in linked.ok("env").out
+    for arguments, code in (
+        (["set", "NOVALUE"], 2),
+        (["set", "1X=1"], 5),
+        (["import", "@none"], 5),
+        (["import", "-"], 5),
+    ):
+        assert linked("env", *arguments).code == code, arguments
+    assert linked("env", "import", "-", stdin="A=1\nbroken line").err.startswith("error: -, line 2: ")
+
+
+def test_secrets_are_read_from_stdin_and_shown_only_on_request(linked: Orc) -> None:
+    secret = "pre cious\nof two lines"
+    done = linked.ok("env", "set", "--secret", "API_KEY", stdin=f"{secret}\n")
+    listed = linked.ok("env", "--json").json
+    assert listed == [{**listed[0], "key": "API_KEY", "value": None, "is_secret": True}]
+    assert "cious" not in done.out + done.err + linked.ok("env").out
+    assert linked.ok("env", "reveal", "API_KEY").out == secret
+    assert linked.ok("env", "reveal", "API_KEY", "--json").json == {"key": "API_KEY", "value": secret}
+    linked.ok("env", "import", "--secret", "-", stdin="X=1\nY=2\n")
+    assert all(each["is_secret"] for each in linked.ok("env", "--json").json)
+
+
+def test_secrets_on_the_command_line_are_refused(linked: Orc) -> None:
+    done = linked("env", "set", "--secret", "API_KEY=precious")
+    assert done.code == 2
+    assert "precious" not in done.err
+    assert linked("env", "set", "--secret", "A", "B", stdin="x").code == 2
+    assert linked.ok("env", "--json").json == []
+
+
+def test_secrets_typed_at_a_terminal_are_not_echoed(linked: Orc) -> None:
+    with Terminal([sys.executable, "-m", "orca.cli", "env", "set", "--secret", "ONE", "TWO"], linked) as terminal:
+        terminal.expect("ONE:")
+        terminal.type("first-secret\n")
+        terminal.expect("TWO:")
+        terminal.type("second-secret\n")
+        assert terminal.wait() == 0
+    assert "first-secret" not in terminal.seen
+    assert linked.ok("env", "reveal", "TWO").out == "second-secret"
+
+
+def test_shared_variables_belong_to_the_project(linked: Orc, project: str) -> None:
+    linked.ok("env", "set", "--shared", "REGION=eu")
+    assert linked.ok("env", "--json").json == []
+    assert [each["key"] for each in linked.ok("env", "list", "--shared", "--project", project, "--json").json] == [
+        "REGION"
+    ]
+    assert linked.ok("env", "reveal", "--shared", "REGION").out == "eu"
+    linked.ok("env", "unset", "--shared", "REGION")
+
+
+def test_volumes_are_added_detached_attached_and_destroyed(linked: Orc) -> None:
+    made = linked.ok("volumes", "add", "data", "/data", "--json").json
+    assert "data" in linked.ok("volumes").out
+    linked.ok("volumes", "detach", "data")
+    assert "detached" in linked.ok("volumes").out
+    assert linked("volumes", "detach", "data").code == 4
+    assert linked.ok("volumes", "attach", "data", "/other", "--json").json["path"] == "/other"
+    assert linked("volumes", "destroy", "data", "--confirm", "data").code == 5, "it is attached"
+    linked.ok("volumes", "detach", made["id"])
+    assert linked("volumes", "destroy", "data").code == 2
+    assert linked("volumes", "destroy", "data", "--confirm", "other").code == 2
+    assert linked.ok("volumes", "destroy", "data", "--confirm", "data", "--json").json["destroying_since"]
+    assert linked("volumes", "add", "BAD NAME", "/x").code == 5
+
+
+def test_tokens_are_shown_once_and_revoked(local: Orc) -> None:
+    done = local.ok(
+        "tokens", "create", "ci-token", "--scope", "service.deploy", "--scope", "deployment.read", "--days", "3"
+    )
+    assert done.out.startswith("orca_pat_")
+    assert len(done.out.splitlines()) == 1
+    assert "only time" in done.err
+    listed = local.ok("tokens", "--json")
+    assert done.out.strip() not in listed.out
+    assert {"service.deploy", "deployment.read"} == set(
+        next(each for each in listed.json["items"] if each["name"] == "ci-token")["scopes"]
+    )
+    assert "in 2 days" in local.ok("tokens").out
+    local.ok("tokens", "revoke", "ci-token")
+    assert local("tokens", "revoke", "ci-token").code == 4
+    assert local("tokens", "create", "x", "--scope", "no.such").code == 5
+    assert local("tokens", "create", "x").code == 2
+
+
+def test_hooks_show_their_secret_once(linked: Orc) -> None:
+    linked.ok("services", "edit", "--git", "https://github.com/acme/web")
+    made = linked.ok("hooks", "create", "--provider", "github", "--branch", "main", "--watch", "src/**", "--json").json
+    assert made["secret"]
+    assert made["watch_paths"] == ["src/**"]
+    assert made["secret"] not in linked.ok("hooks", "--json").out
+    assert "github" in linked.ok("hooks").out
+    rotated = linked.ok("hooks", "rotate", made["id"])
+    assert made["secret"] not in rotated.out
+    assert made["id"] in rotated.out
+    assert "Nothing has arrived" in linked.ok("hooks", "pushes", made["id"]).out
+    linked.ok("hooks", "delete", made["id"])
+    assert linked("hooks", "delete", made["id"]).code == 4
+    assert linked("hooks", "delete", "../../projects").code == 4
+    assert linked("hooks", "create", "--provider", "svn", "--branch", "x").code == 2
+
+
+def test_credentials_never_show_their_secrets(local: Orc) -> None:
+    key = local.ok("credentials", "add-key", "deploy-key")
+    assert key.out.startswith("ssh-ed25519 ")
+    local.ok("credentials", "add-token", "hub-token", "--username", "bot", stdin="ghp_precious\n")
+    local.ok("credentials", "add-registry", "ghcr.io", "--username", "bot", stdin="pre cious\n")
+    listed = local.ok("credentials").out
+    assert all(name in listed for name in ("deploy-key", "hub-token", "bot at ghcr.io"))
+    assert "precious" not in local.ok("credentials", "--json").out
+    for name in ("deploy-key", "hub-token", "ghcr.io"):
+        local.ok("credentials", "delete", name)
+    assert local("credentials", "delete", "deploy-key").code == 4
+
+
+def test_nothing_runs_yet(linked: Orc) -> None:
+    assert linked.ok("deployments", "--json").json == {"items": [], "next_cursor": None}
+    assert "no releases yet" in linked.ok("releases").out
+    assert "none yet" in linked.ok("status").out
+    assert linked("rollback").code == 5
+    assert linked("restart").code == 5
+    assert linked("cancel").code == 4
+    assert linked("deployments", "show").code == 4
+    assert linked("deployments", "show", "7").code == 4
+    assert linked("scale", "51").code == 5
+    assert linked("run").code == 2
+    assert linked("run", "--", "true").code == 5
+
+
+def test_status_lists_all_services(local: Orc, project: str) -> None:
+    line = next(line for line in local.ok("status", "--project", project).out.splitlines() if line.startswith(project))
+    assert line.split()[:3] == [project, "web", "web"]
+
+
+def test_init_tells_that_a_file_is_there(local: Orc) -> None:
+    (local.folder / "orca.yaml").write_text("name: mine\n")
+    done = local("init")
+    assert done.code == 5
+    assert "--force" in done.err
+    assert local("init", "no-such-folder").code == 2
+    assert (local.folder / "orca.yaml").read_text() == "name: mine\n"

@@ -1,0 +1,52 @@
+"""Files of variables by a table."""
+
+import pytest
+
+from orca.cli.dotenv import BadLine, parse_dotenv
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A=1", {"A": "1"}),
+        ("A=1\nB=2\n", {"A": "1", "B": "2"}),
+        ("# comment\n\n  \nA=1 # tail\n", {"A": "1"}),
+        ("A=a#b", {"A": "a#b"}),
+        ("export A=1", {"A": "1"}),
+        ("A=", {"A": ""}),
+        ("A=\nB=2", {"A": "", "B": "2"}),
+        ("A = spaced  ", {"A": "spaced"}),
+        ("A='single $X # \\n'", {"A": "single $X # \\n"}),
+        ('A="double\\n\\"quoted\\" \\\\ $X"', {"A": 'double\n"quoted" \\ $X'}),
+        ('A="-----BEGIN-----\nabc\n-----END-----"\nB=1', {"A": "-----BEGIN-----\nabc\n-----END-----", "B": "1"}),
+        ("A='two\nlines'", {"A": "two\nlines"}),
+        ("A=x=y=z", {"A": "x=y=z"}),
+        ("A=$(rm -rf /)`x`", {"A": "$(rm -rf /)`x`"}),
+        ("A=1\r\nB=2\r\n", {"A": "1", "B": "2"}),
+        ("\ufeffA=1", {"A": "1"}),
+        ("A=1\nA=2", {"A": "2"}),
+        ("A='x' # tail", {"A": "x"}),
+        ("A=it's", {"A": "it's"}),
+        ("", {}),
+    ],
+)
+def test_values(text: str, expected: dict[str, str]) -> None:
+    assert parse_dotenv(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A", "line 1: KEY=value is expected"),
+        ("A=1\n1B=secret", "line 2: KEY=value is expected"),
+        ("A=1\n\nB='secret", "line 3: the closing ' is missing"),
+        ('A="secret', 'line 1: the closing " is missing'),
+        ("A='x' secret", "line 1: something follows the closing '"),
+        ("A B=1", "line 1: KEY=value is expected"),
+    ],
+)
+def test_mistakes_are_placed_and_show_no_value(text: str, told: str) -> None:
+    with pytest.raises(BadLine) as refused:
+        parse_dotenv(text)
+    assert str(refused.value) == told
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,203 @@
+"""Following a deployment through what a healthy panel on one machine never does."""
+
+import signal
+import sys
+import time
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Orc, Stub, StubHandler
+from tests.cli.terminal import Terminal
+
+STEPS = ("fetch_source", "build_image", "start_release")
+
+
+class Deployment:
+    """A scripted deployment: each look at it shows the state of the moment."""
+
+    def __init__(self, stub: Stub) -> None:
+        self.state = "running"
+        self.reason = self.hint = ""
+        self.steps = dict.fromkeys(STEPS, "waiting")
+        self.stub = stub
+        stub.json("GET /api/v1/projects", {"items": [{"id": "p", "slug": "shop", "name": "shop"}], "next_cursor": None})
+        service = {"id": "s", "slug": "web", "name": "web", "source": {"type": "image", "image": "x"}, "version": 1}
+        stub.json("GET /api/v1/projects/p/services", {"items": [service], "next_cursor": None})
+        route = {"url": "https://web.example.org/", "is_automatic": True, "redirect_to": None}
+        stub.json("GET /api/v1/services/s/routes", {"items": [route], "next_cursor": None})
+        for verb in ("deployments", "restart"):
+            stub.on(f"POST /api/v1/services/s/{verb}", self.show)
+        stub.on("GET /api/v1/deployments/d", self.show)
+        stub.on("GET /api/v1/deployments/d/log", self.log)
+        stub.on("POST /api/v1/deployments/d/cancel", self.cancel)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        started = "2026-01-01T00:00:00Z"
+        steps = [
+            {"name": name, "state": state, "detail": "", "started_at": started, "finished_at": started}
+            for name, state in self.steps.items()
+        ]
+        return {
+            "id": "d", "number": 7, "kind": "deploy", "state": self.state, "service_id": "s", "reason": self.reason,
+            "hint": self.hint, "warnings": ["the disk is nearly full"], "started_at": started, "finished_at": started,
+            "steps": steps,
+        }  # fmt: skip
+
+    def show(self, handler: StubHandler) -> None:
+        import json
+
+        handler.send(200, "application/json", json.dumps(self.row).encode())
+
+    def log(self, handler: StubHandler) -> None:
+        handler.begin_stream()
+        first = int(handler.headers.get("Last-Event-ID") or 0)
+        for number in range(first, 3):
+            name = STEPS[number]
+            self.steps[name] = "running"
+            handler.event("log", {"offset": number, "step": name, "text": f"working on {name}\n"}, str(number + 1))
+            self.steps[name] = "succeeded"
+            if number == 1 and first == 0:
+                return
+        self.end(handler)
+
+    def end(self, handler: StubHandler) -> None:
+        if self.state == "running":
+            self.state = "succeeded"
+        handler.event("end", {"state": self.state})
+
+    def hang(self, handler: StubHandler) -> None:
+        """A log in which nothing happens until the deployment ends."""
+        handler.begin_stream()
+        self.steps["fetch_source"] = "running"
+        while self.state == "running":
+            time.sleep(0.05)
+        self.end(handler)
+
+    def cancel(self, handler: StubHandler) -> None:
+        self.state, self.reason = "cancelled", "somebody cancelled it"
+        self.show(handler)
+
+
+@pytest.fixture
+def deployment(stub: Stub) -> Deployment:
+    return Deployment(stub)
+
+
+def test_plain_lines_over_a_broken_connection(remote: Orc, deployment: Deployment) -> None:
+    done = remote.ok("restart", "--service", "web")
+    shown = [line.split("  ")[0].strip() for line in done.out.splitlines()]
+    logged = done.out.splitlines()
+    assert [line.strip() for line in logged if "working" in line] == [f"working on {name}" for name in STEPS]
+    assert [line for line in shown if line.startswith("✓")] == ["✓ fetch source", "✓ build image", "✓ start release"]
+    assert logged.index("  working on build_image") > next(
+        i for i, line in enumerate(shown) if line == "✓ fetch source"
+    )
+    assert done.out.splitlines()[-1] == "https://web.example.org/"
+    assert "warning: the disk is nearly full" in done.err
+    assert "\x1b" not in done.out + done.err
+
+
+def test_json_is_a_line_per_event_and_then_the_deployment(remote: Orc, deployment: Deployment) -> None:
+    done = remote.ok("restart", "--service", "web", "--json")
+    *chunks, last = done.lines
+    assert [chunk["step"] for chunk in chunks] == list(STEPS)
+    assert last == deployment.row
+    assert done.err == ""
+
+
+def test_failure_ends_with_reason_and_hint(remote: Orc, deployment: Deployment) -> None:
+    deployment.state, deployment.reason, deployment.hint = "failed", "it never answered", "Look at its port."
+    done = remote("restart", "--service", "web")
+    assert done.code == 1
+    assert done.err.endswith("error: deployment 7 failed: it never answered\nhint: Look at its port.\n")
+
+
+def test_superseded_is_no_success(remote: Orc, deployment: Deployment) -> None:
+    deployment.state, deployment.reason = "superseded", "a newer one came"
+    assert remote("restart", "--service", "web").code == 1
+
+
+def test_no_follow_comes_back_at_once(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    done = remote.ok("restart", "--service", "web", "--no-follow")
+    assert done.out == "Deployment 7 is queued.\n"
+    assert remote.ok("restart", "--service", "web", "--no-follow", "--json").json == deployment.row
+    assert not [asked for asked in stub.asked if asked.path.endswith("/log")]
+
+
+def test_a_log_that_never_says_end_does_not_hold_it(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    def silent(handler: StubHandler) -> None:
+        handler.begin_stream()
+        deployment.state = "succeeded"
+        time.sleep(20)
+
+    stub.on("GET /api/v1/deployments/d/log", silent)
+    started = time.monotonic()
+    remote.ok("restart", "--service", "web")
+    assert time.monotonic() - started < 15
+
+
+def test_ctrl_c_without_a_terminal_leaves_at_once(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    stub.on("GET /api/v1/deployments/d/log", deployment.hang)
+    process = remote.start("restart", "--service", "web")
+    while not [asked for asked in stub.asked if asked.path.endswith("/log")]:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "you left; deployment 7 goes on" in err
+    assert "Traceback" not in err
+    assert deployment.state == "running"
+    deployment.state = "succeeded"
+
+
+def follow_in_terminal(remote: Orc) -> Terminal:
+    return Terminal([sys.executable, "-m", "orca.cli", "restart", "--service", "web"], remote)
+
+
+def test_ctrl_c_asks_and_cancels(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    stub.on("GET /api/v1/deployments/d/log", deployment.hang)
+    with follow_in_terminal(remote) as terminal:
+        terminal.expect("fetch source")
+        terminal.interrupt()
+        terminal.expect("Cancel deployment 7?")
+        terminal.type("y\n")
+        assert terminal.wait() == 1
+    assert "somebody cancelled it" in terminal.seen
+    assert deployment.state == "cancelled"
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "\x03"])
+def test_ctrl_c_and_anything_but_yes_leaves_it_running(
+    remote: Orc, deployment: Deployment, stub: Stub, answer: str
+) -> None:
+    stub.on("GET /api/v1/deployments/d/log", deployment.hang)
+    with follow_in_terminal(remote) as terminal:
+        terminal.expect("fetch source")
+        terminal.interrupt()
+        terminal.expect("Cancel deployment 7?")
+        terminal.type(answer)
+        assert terminal.wait() == 130
+    assert "goes on" in terminal.seen
+    assert deployment.state == "running"
+    deployment.state = "succeeded"
+
+
+def test_terminal_shows_a_moving_line_and_leaves_nothing_of_it(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    stub.on("GET /api/v1/deployments/d/log", deployment.hang)
+    with follow_in_terminal(remote) as terminal:
+        terminal.expect("⠋")
+        terminal.expect("⠹")
+        deployment.steps = dict.fromkeys(STEPS, "succeeded")
+        deployment.state = "succeeded"
+        assert terminal.wait() == 0
+    assert "\r\x1b[K\x1b[32m✓" in terminal.seen
+    assert "Live" in terminal.seen
+
+
+def test_no_color_in_a_terminal(remote: Orc, deployment: Deployment) -> None:
+    remote.env["NO_COLOR"] = "1"
+    with follow_in_terminal(remote) as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b[3" not in terminal.seen
+    assert "\x1b[1m" not in terminal.seen

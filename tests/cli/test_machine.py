@@ -1,0 +1,74 @@
+"""`orc serve` and `orc doctor` become the programs they stand for."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from tests.cli.conftest import Orc
+from tests.conftest import free_port, stop_proxy, until
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_serve_takes_its_options_and_its_place(orc: Orc, tmp_path: Path) -> None:
+    """The same process goes on as the server, so that signals reach it."""
+    port, data = free_port(), tmp_path / "data"
+    env = {"ORC_WORKER": "false", "ORC_PROXY_MODE": "process", "ORC_PROXY_HTTP_PORT": str(free_port())}
+    orc.env |= {**env, "ORC_PROXY_HTTPS_PORT": str(free_port())}
+    server = orc.start("serve", "--port", str(port), "--data-dir", str(data))
+    try:
+        until(lambda: answers(port) or server.poll() is not None, seconds=120, what="the panel answers")
+        assert server.poll() is None, server.communicate()
+        cmdline = Path(f"/proc/{server.pid}/cmdline").read_text().split("\0")
+        assert cmdline[1:4] == ["-P", "-m", "orca.serve"]
+        assert (data / "orc.sock").exists()
+        assert orc.ok("whoami", "--json", ORC_DATA_DIR=str(data)).json["via"] == "socket"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=60)
+        stop_proxy(data / "proxy")
+    assert server.returncode == 0
+    assert orc("whoami", ORC_DATA_DIR=str(data)).code == 6
+
+
+def test_serve_refuses_bad_settings_in_words(orc: Orc, tmp_path: Path) -> None:
+    done = orc.process("serve", "--port", "99999", "--data-dir", str(tmp_path / "data"))
+    assert done.code == 1
+    assert "port" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_worker_needs_a_shared_database(orc: Orc, tmp_path: Path) -> None:
+    done = orc.process("worker", "--data-dir", str(tmp_path / "data"))
+    assert done.code == 1
+    assert "PostgreSQL" in done.err
+
+
+def test_version(orc: Orc) -> None:
+    from orca import __version__
+
+    assert orc.process("--version").out == f"orc {__version__}\n"
+    assert orc.ok("version").out.startswith(f"orc {__version__} ")
+    assert orc.ok("version", "--json").json["version"] == __version__
+
+
+def test_doctor_in_a_folder_that_would_lend_its_modules(orc: Orc, tmp_path: Path) -> None:
+    """A project may well have a `json.py`, and a hostile one an `orca.py`."""
+    marker = tmp_path / "was-run"
+    for name in ("orca", "json", "yaml", "argparse"):
+        (orc.folder / f"{name}.py").write_text(f"open({str(marker)!r}, 'w')\nraise SystemExit(99)\n")
+    script = [sys.executable, "-P", "-c", "from orca.cli.main import run; run()"]
+    env = {**orc.env, "ORC_DATA_DIR": str(tmp_path / "data"), "ORC_PROXY_MODE": "process"}
+    done = subprocess.run(
+        [*script, "doctor", "--json"], cwd=orc.folder, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert {each["name"] for each in json.loads(done.stdout)} >= {"docker", "disk"}
+    assert not marker.exists()
