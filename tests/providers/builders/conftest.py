@@ -67,6 +67,17 @@ class Bench:
         }  # fmt: skip
         return BuildRequest(**{**values, **changes})
 
+    def shell_image(self) -> str:
+        """A base image with busybox, and a `python3` that does nothing; not built by Orca."""
+        tree = self.tree({"python3": "#!/bin/sh\nmkdir -p /venv\n"}, busybox=True)
+        (tree / "python3").chmod(0o755)
+        (tree / "Dockerfile").write_text(BUSYBOX + "COPY python3 /bin/python3\n")
+        tag = f"orca-test-{self.id}:shell"
+        client = next(path for path in ("/usr/bin/docker", "docker") if shutil.which(path))
+        command = [client, "build", "--quiet", "--label", f"orca.test={self.id}", "--tag", tag, str(tree)]
+        subprocess.run(command, check=True, capture_output=True, env={"DOCKER_BUILDKIT": "1", "PATH": "/usr/bin:/bin"})
+        return tag
+
     def inspect(self, reference: str) -> dict[str, Any]:
         return json.loads(docker("image", "inspect", reference))[0]
 

@@ -61,12 +61,13 @@ class _Build:
         limits = BuildLimits(self.request.cpus, self.request.memory_bytes, self.docker.config.disk_reserve_mb << 20)
         rewritten = rewrite(self.dockerfile, self.request.cache_key)
         await asyncio.to_thread(self._write_files, rewritten.text)
-        if await asyncio.to_thread(free_bytes, self.facts.data_root) < limits.reserve_bytes:
+        root = self.facts.data_root
+        if root and await asyncio.to_thread(free_bytes, root) < limits.reserve_bytes:
             raise self._disk_full()
         progress, started = Progress(), time.monotonic()
-        async with limited(self.request.id, self.facts.data_root, limits) as watch:
+        async with limited(self.request.id, root, limits) as watch:
             if not watch.enforced:
-                await self.log("Memory and CPU limits do not hold for this build: Orca does not run as root here.")
+                await self.log("Memory and CPU limits do not hold: that needs root on the engine's own machine.")
             succeeded = await self._run_client(progress, watch)
         await self.log(progress.summarise(time.monotonic() - started))
         if succeeded:

@@ -37,7 +37,8 @@ class EngineFacts:
 
     major: int
     architecture: str
-    data_root: Path
+    data_root: Path | None
+    """Where it keeps its data, if that is on this machine."""
 
     @property
     def knows_heredocs(self) -> bool:
@@ -67,8 +68,9 @@ class DockerClient:
     async def facts(self) -> EngineFacts:
         """Ask the engine. ProviderUnavailable when it does not answer."""
         version = await self._ask("version", "{{json .Server}}")
-        info = await self._ask("info", "{{json .DockerRootDir}}")
-        return EngineFacts(int(str(version["Version"]).partition(".")[0]), str(version["Arch"]), Path(str(info)))
+        root = Path(str(await self._ask("info", "{{json .DockerRootDir}}")))
+        here = self.config.host is None or self.config.host.startswith("unix://")
+        return EngineFacts(int(str(version["Version"]).partition(".")[0]), str(version["Arch"]), root if here else None)
 
     async def find_image(self, reference: str) -> dict[str, Any] | None:
         """What `docker image inspect` says, or None if the engine has no such image."""

@@ -50,8 +50,11 @@ class Watch:
 
 
 @asynccontextmanager
-async def limited(build_id: str, data_root: Path, limits: BuildLimits) -> AsyncIterator[Watch]:
-    """Watch the build with this id while the context is open. `data_root`: where the engine keeps its data."""
+async def limited(build_id: str, data_root: Path | None, limits: BuildLimits) -> AsyncIterator[Watch]:
+    """Watch the build with this id while the context is open. `data_root`: where the engine keeps its data, if here."""
+    if data_root is None:
+        yield Watch(enforced=False)
+        return
     group = await asyncio.to_thread(ControlGroup.create, f"build-{build_id}", limits)
     containers = _Containers(data_root / "buildkit" / "executor", MARKER + build_id)
     watch = Watch(enforced=group is not None and await asyncio.to_thread(containers.readable))
@@ -70,7 +73,8 @@ async def _watch(watch: Watch, group: "ControlGroup | None", containers: "_Conta
     looks = 0
     while True:
         if group and watch.enforced:
-            await asyncio.to_thread(_capture, group, containers)
+            with suppress(OSError):  # the engine is being restarted: the next look tells
+                await asyncio.to_thread(_capture, group, containers)
         if looks % _DISK_EVERY == 0 and await asyncio.to_thread(free_bytes, containers.folder) < limits.reserve_bytes:
             watch.disk_full.set()
         looks += 1

@@ -227,9 +227,16 @@ async def test_failures_name_step_cause_and_next_step(
     assert not any(path.name.startswith(".orca-build") for path in (bench.home / "tree1").iterdir())
 
 
-async def test_a_build_that_takes_too_much_memory_ends_alone(bench: Any) -> None:
+@pytest.mark.parametrize(
+    "hog",
+    [
+        "RUN x=0123456789; while true; do x=$x$x; done\n",
+        "ENV NO_PROXY=x no_proxy=x\nRUN exec env -i /bin/sh -c 'x=0123456789; while true; do x=$x$x; done'\n",
+    ],
+    ids=["plain", "in disguise"],
+)
+async def test_a_build_that_takes_too_much_memory_ends_alone(bench: Any, hog: str) -> None:
     """Fault 23. The engine's BuildKit knows no limits; the processes are held by a group of ours."""
-    hog = "RUN echo start; x=0123456789; while true; do x=$x$x; done\n"
     started = time.monotonic()
     with pytest.raises(failures.BuildOutOfMemory, match="200 MiB") as caught:
         await build(bench, hog, memory_bytes=200 << 20, deadline=60.0)
@@ -258,9 +265,8 @@ async def test_parallel_stages_share_the_memory_of_the_build(bench: Any) -> None
 
 async def test_cpu_is_limited(bench: Any) -> None:
     await build(bench, "RUN timeout 3 sh -c 'while true; do :; done' || true; times\n", cpus=0.25)
-    used = printed(bench)[-1]
-    minutes, seconds = used.split()[0].rstrip("s").split("m")
-    assert float(minutes) * 60 + float(seconds) < 1.6
+    spent = [match for line in printed(bench) if (match := re.match(r"(\d+)m([\d.]+)s ", line))]
+    assert 0 < max(int(match[1]) * 60 + float(match[2]) for match in spent) < 1.6
 
 
 async def test_cancel_stops_the_work_on_the_engine(bench: Any) -> None:

@@ -31,7 +31,7 @@ from orca.sdk.buildkit.dockerfile import find_images, parse_dockerfile
 from orca.sdk.trees import UnsafePath
 
 GOLDEN = Path(__file__).parent / "golden"
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 PROJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -315,6 +315,21 @@ async def test_the_hello_example_works_and_stays_the_same_when_ejected(bench: An
         assert b"<title>Orca</title>" in body
         for name in re.findall(rb'(?:href|src)="([^"]+)"', body):
             assert (EXAMPLES / "hello" / name.decode()).is_file()
+
+
+@pytest.mark.docker
+async def test_the_dockerfile_example_is_built_on_any_busybox(bench: Any, run: Any) -> None:
+    tree = bench.tree({})
+    shutil.copytree(EXAMPLES / "dockerfile", tree, dirs_exist_ok=True)
+    request = bench.request(tree, arguments={"BASE": bench.shell_image()})
+    image = await DockerfileBuilder(bench.client).build(request, bench.log)
+    assert b"Built from a Dockerfile" in fetch(f"{run(image.id)}/")[2]
+
+
+async def test_the_python_example_is_recognised(bench: Any) -> None:
+    found = await TemplateBuilder(bench.client).detect(EXAMPLES / "python-fastapi")
+    assert found is not None
+    assert (found.kind, found.port, found.evidence) == ("python", 8000, ("requirements.txt", "main.py"))
 
 
 async def test_what_no_template_fits_is_said(bench: Any) -> None:
