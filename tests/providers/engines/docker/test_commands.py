@@ -126,14 +126,18 @@ async def test_a_container_that_does_not_run_is_refused(trial):
 
 
 async def test_a_busy_core_is_measured(trial):
+    """Between idle and its limit; how near to the limit depends on what else the machine does."""
     (container,) = await trial.make(trial.spec("busy", "sh", "-c", "while :; do :; done", cpus=0.5))
     await asyncio.sleep(1)
     first, _ = await trial.engine.stats(container.id)
     await asyncio.sleep(1)
     second, memory = await trial.engine.stats(container.id)
-    assert 0 < first <= 0.8
-    assert 0.3 <= second <= 0.6
+    assert 0.02 < first <= 0.8
+    assert 0.02 < second <= 0.6
     assert memory > 0
+    idle = next(each for each in await trial.make(trial.spec("idle")) if each.name.endswith("idle"))
+    await asyncio.sleep(0.5)
+    assert (await trial.engine.stats(idle.id))[0] < 0.02
 
 
 CALLER = """
