@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NPM_DEADLINE = 600
@@ -21,7 +22,7 @@ BUNDLE_DEADLINE = 180
 SCRIPT_ENTRY = "build.mjs"
 
 
-class FrontendBuildHook(BuildHookInterface):
+class FrontendBuildHook(BuildHookInterface[BuilderConfig]):
     """Makes src/orca/web/static/dist before a wheel, an editable install, or a source distribution is put together."""
 
     PLUGIN_NAME = "custom"

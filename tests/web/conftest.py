@@ -5,6 +5,7 @@ import json
 import runpy
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -225,6 +226,13 @@ def log_event(offset: int, text: str, step: str = "Build image") -> str:
 
 def end_event(state: str) -> str:
     return f"event: end\ndata: {json.dumps({'state': state})}\n\n"
+
+
+def held(first: list[str], then: tuple[str, ...] = (), seconds: float = 5) -> Iterator[str]:
+    """Events, a pause, and the rest: a stream that stays open for a while."""
+    yield from first
+    time.sleep(seconds)
+    yield from then
 
 
 @pytest.fixture(scope="session")
