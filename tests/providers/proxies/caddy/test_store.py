@@ -121,9 +121,10 @@ def test_a_damaged_file_is_no_configuration(layout: Layout, store: Store, conten
 def test_leftovers_of_a_crash_are_cleared_away(layout: Layout, store: Store):
     for folder in (layout.data_dir, layout.upstreams, layout.generations):
         (folder / ".unfinished-abc").write_text("half")
+    (layout.data_dir / ".scratch-abc" / "storage").mkdir(parents=True)
     assert store.read() == NOTHING
     store.prepare()
-    assert not list(layout.data_dir.rglob(".unfinished-*"))
+    assert not [path for path in layout.data_dir.rglob(".*") if path.name.startswith((".unfinished-", ".scratch-"))]
 
 
 def test_a_full_disk_leaves_the_old(layout: Layout, store: Store):

@@ -34,15 +34,10 @@ class ContainerRuntime:
         self._binary = binary
         self._options = render_options(layout, instance, binary, ca_bundle=find_ca_bundle(), user=current_user())
 
-    async def version(self) -> str | None:
-        """What its label says."""
-        found = await self._find()
-        return _labels(found).get(_VERSION, "") if found and found["State"]["Running"] else None
-
     async def pid(self) -> int | None:
-        """As the host sees it."""
+        """As the host sees it; a container that waits to be restarted has none."""
         found = await self._find()
-        return int(found["State"]["Pid"]) or None if found else None
+        return (int(found["State"]["Pid"]) or None) if found else None
 
     async def is_current(self) -> bool:
         """It runs, with the options and the image it would be given now."""

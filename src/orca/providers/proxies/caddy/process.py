@@ -12,6 +12,7 @@ from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.launch import identity
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.runtime import environment
+from orca.providers.proxies.caddy.store import Store
 from orca.sdk.connectors import Command, Connector
 
 _LAUNCH = Path(__file__).with_name("launch.py")
@@ -30,16 +31,8 @@ class ProcessRuntime:
         self._connector = connector
         self._binary = binary
         self._pid_file = layout.data_dir / "caddy.pid"
-        self._version_file = layout.data_dir / "caddy.version"
+        self._store = Store(layout)
         self._output = layout.logs / "start.log"
-
-    async def version(self) -> str | None:
-        """What was written down when it was started."""
-        if self._find() is None:
-            return None
-        with suppress(FileNotFoundError):
-            return self._version_file.read_text()
-        return ""
 
     async def pid(self) -> int | None:
         """The process of the pid file, if that is the one which runs."""
@@ -47,11 +40,10 @@ class ProcessRuntime:
 
     async def is_current(self) -> bool:
         """It runs, and from the wheel's version."""
-        return await self.version() == self._binary.version
+        return self._find() is not None and self._store.read_version() == self._binary.version
 
     async def start(self) -> None:
         """Launch it detached. Raises RequestRefused when the program cannot be executed."""
-        self._version_file.write_text(self._binary.version)
         caddy = (str(self._binary.path), "run", "--config", str(self._layout.config_file))
         launcher = (sys.executable, "-I", "-S", str(_LAUNCH), str(self._pid_file), str(self._output))
         result = await self._connector.run(

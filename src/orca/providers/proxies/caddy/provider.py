@@ -30,7 +30,7 @@ class CaddyProxyProvider:
         known = CaddyConfig.model_validate(config.model_dump())
         layout, binary = Layout.of(known), find_binary()
         runtime = _runtime(known, layout, connector, binary)
-        yield CaddyProxy(layout, runtime, Validator(layout, connector, binary))
+        yield CaddyProxy(layout, runtime, Validator(layout, connector, binary), binary.version)
 
 
 def _runtime(config: CaddyConfig, layout: Layout, connector: Connector, binary: CaddyBinary) -> Runtime:

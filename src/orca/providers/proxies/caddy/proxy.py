@@ -34,8 +34,9 @@ _START_POLL = 0.05
 class CaddyProxy:
     """One Caddy and its folder."""
 
-    def __init__(self, layout: Layout, runtime: Runtime, validator: Validator) -> None:
+    def __init__(self, layout: Layout, runtime: Runtime, validator: Validator, version: str) -> None:
         self._layout = layout
+        self._version = version
         self._runtime = runtime
         self._validator = validator
         self._admin = AdminApi(layout.admin_socket)
@@ -51,18 +52,22 @@ class CaddyProxy:
             if not await self._runtime.is_current():
                 await self._runtime.stop()
                 await self._runtime.start()
+                await asyncio.to_thread(self._store.write_version, self._version)
             if await self._wait_until_up() != served.document:
                 await self._admin.load(served.document)
 
     async def inspect(self) -> ProxyState:
         """Read the live configuration back into routes."""
-        version = await self._runtime.version()
-        if version is None:
+        try:
+            live = await self._admin.read()
+        except ProviderUnavailable:
+            if await self._runtime.pid() is not None:
+                raise
             return ProxyState(running=False, version="", config=None, drifted=False)
-        live = await self._admin.read()
         stored = await asyncio.to_thread(self._store.read)
         is_ours = stored.document == live and self._store.is_applied(stored)
         config = await asyncio.to_thread(self._parse, Served(live or {}, stored.upstreams))
+        version = await asyncio.to_thread(self._store.read_version)
         return ProxyState(running=True, version=version, config=config, drifted=not is_ours)
 
     def plan(self, current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:

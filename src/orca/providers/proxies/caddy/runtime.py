@@ -8,12 +8,8 @@ from orca.providers.proxies.caddy.layout import Layout
 class Runtime(Protocol):
     """One way to run Caddy so that it outlives Orca. Raises ProviderUnavailable when nothing can be known."""
 
-    async def version(self) -> str | None:
-        """The version that runs; None when none does."""
-        ...
-
     async def pid(self) -> int | None:
-        """Its process on the host, if it runs."""
+        """Its process on the host; None when none runs."""
         ...
 
     async def is_current(self) -> bool:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from orca.providers.proxies.caddy.layout import Layout
@@ -39,6 +40,7 @@ class Store:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._applied = layout.data_dir / "applied"
+        self._version = layout.data_dir / "version"
 
     def prepare(self) -> None:
         """Make the folders, private to this user, and clear away what a crash left behind."""
@@ -49,6 +51,8 @@ class Store:
         for folder in (layout.data_dir, layout.upstreams, layout.generations, layout.acme_roots):
             for leftover in folder.glob(f"{_UNFINISHED}*"):
                 leftover.unlink(missing_ok=True)
+        for leftover in layout.data_dir.glob(f"{SCRATCH}*"):
+            rmtree(leftover, ignore_errors=True)
 
     def read(self) -> Served:
         """What Caddy would serve after a restart. The document is empty when there is none, or none readable."""
@@ -97,6 +101,16 @@ class Store:
         _replace(self._layout.generations / f"{number}.json", text.encode())
         for old in numbers[: -(_GENERATIONS - 1)]:
             (self._layout.generations / f"{old}.json").unlink(missing_ok=True)
+
+    def write_version(self, version: str) -> None:
+        """Remember which Caddy was started last."""
+        _replace(self._version, version.encode())
+
+    def read_version(self) -> str:
+        """Which Caddy was started last; empty when that is not known."""
+        with suppress(FileNotFoundError):
+            return self._version.read_text()
+        return ""
 
     def is_applied(self, served: Served) -> bool:
         """True when `served` is what was committed last."""
