@@ -49,7 +49,7 @@ def _bad(message: str, hint: str) -> BadInput:
 
 @dataclass(frozen=True, slots=True)
 class GitRef:
-    """A branch, a tag, or a whole commit id."""
+    """A branch, a tag, a whole commit id, or `HEAD` for the default branch."""
 
     value: str
 
@@ -67,6 +67,11 @@ class GitRef:
     def is_commit(self) -> bool:
         """Whether this is a whole commit id (40 or 64 hexadecimal digits)."""
         return bool(_COMMIT.fullmatch(self.value))
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this stands for the branch that the repository itself calls its default."""
+        return self.value == "HEAD"
 
     def __str__(self) -> str:
         return self.value

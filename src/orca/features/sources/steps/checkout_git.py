@@ -76,29 +76,28 @@ async def _new_directory(path: Path) -> AsyncIterator[None]:
 
 async def _fetch(git: GitSession, request: GitCheckout) -> None:
     """Exactly the wanted commit if the server gives it, else everything."""
-    remote = await _find_ref(git, request)
+    remote, found = await _find_ref(git, request)
     if await _try_fetch(git, request, "--depth=1", refspecs=(f"+{remote}:{_WANTED}",)):
         return
     every = ("+refs/heads/*:refs/orca/heads/*", "+refs/tags/*:refs/orca/tags/*")
     if not await _try_fetch(git, request, refspecs=every):
         raise await explain_failure(git, request)
-    source = remote.replace("refs/", "refs/orca/", 1)
-    if not await git.succeeds("update-ref", _WANTED, f"{source}^{{commit}}"):
+    if not await git.succeeds("update-ref", _WANTED, f"{found}^{{commit}}"):
         raise _no_such_ref(request)
 
 
-async def _find_ref(git: GitSession, request: GitCheckout) -> str:
-    """The full name of a branch (first) or tag; a commit, and HEAD for the default branch, are their own names."""
-    if request.ref.is_commit or str(request.ref) == "HEAD":
-        return str(request.ref)
-    names = [f"refs/heads/{request.ref}", f"refs/tags/{request.ref}"]
+async def _find_ref(git: GitSession, request: GitCheckout) -> tuple[str, str]:
+    """The full name of a branch (first), a tag or HEAD (last), and its object; a commit is its own name."""
+    if request.ref.is_commit:
+        return str(request.ref), str(request.ref)
+    names = [f"refs/heads/{request.ref}", f"refs/tags/{request.ref}", *(("HEAD",) if request.ref.is_default else ())]
     result = await git.run("ls-remote", "--quiet", "--", str(request.url), *names)
     if result.exit_code:
         raise await explain_failure(git, request)
-    found = {line.partition("\t")[2] for line in result.text.splitlines()}
+    found = {name: object_id for object_id, _, name in (line.partition("\t") for line in result.text.splitlines())}
     for name in names:
         if name in found:
-            return name
+            return name, found[name]
     raise _no_such_ref(request) if await is_repository(git, request) else repository_missing(request)
 
 

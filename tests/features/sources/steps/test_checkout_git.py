@@ -71,6 +71,19 @@ async def test_fetches_branch_tag_and_commit(
     assert "\x1b" not in "".join(lines)
 
 
+async def test_head_is_the_default_branch(fetch: Fetch, server: Any, make_repository: Any, tmp_path: Path) -> None:
+    repository = make_repository("app.git")
+    first = repository.commit({"a": "main"})
+    repository.commit({"a": "other"})
+    repository.push("HEAD:refs/heads/other", f"{first}:refs/heads/main")
+    ca = {"certificate_authority": server.certificate_authority}
+    checkout = await fetch(server.url("/app.git"), "HEAD", into=tmp_path / "work" / "head", **ca)
+    assert (checkout.commit, (checkout.tree / "a").read_text()) == (first, "main")
+    assert make_repository("empty.git").bare.exists()
+    with pytest.raises(errors.GitRefMissing, match="HEAD"):
+        await fetch(server.url("/empty.git"), "HEAD", **ca)
+
+
 async def test_a_branch_wins_over_a_tag_of_the_same_name(fetch: Fetch, server: Any, make_repository: Any) -> None:
     repository = make_repository("app.git")
     repository.commit({"a": "tag"})
