@@ -107,7 +107,8 @@ async def _freeze(
         return
     deployment.release_id, deployment.build_id, deployment.config = release.id, release.build_id, dict(release.config)
     if request.kind == "scale":
-        deployment.release_id = (await _rescale(session, resources, service, release, request)).id
+        scaled = await _rescale(session, resources, service, release, request)
+        deployment.release_id, deployment.config = scaled.id, dict(scaled.config)
     sealed = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
     await _seal(session, resources, deployment, sealed or "{}")
 

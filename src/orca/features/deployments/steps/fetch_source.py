@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.routing.actions import ensure_named_routes
 from orca.features.services.actions import apply_orca_file
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file
 from orca.features.sources.queries import open_git_credential
@@ -95,6 +96,9 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
     file = parse_orca_file(text)
     async with work.resources.db.write() as session:
         config, build = await apply_orca_file(session, facts.service, facts.config, facts.build_options, file)
+        names = await ensure_named_routes(session, work.resources.settings, facts.service, file.domains)
         deployment = await session.get_one(Deployment, work.deployment_id)
         deployment.config = config.model_dump(mode="json") | {"build": build.model_dump(mode="json")}
     await work.log.write(f"{FILE_NAME} found; it overrides the stored settings")
+    if names:
+        await work.log.write(f"New hostnames from {FILE_NAME}: {', '.join(names)}")
