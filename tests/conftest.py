@@ -15,10 +15,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from orca.kit.crypto import SecretBox, load_key
 from orca.settings import Settings
+
+# Without the local variables of every frame: drawing those takes seconds for one crash.
+structlog.configure(processors=[ConsoleRenderer(colors=False, exception_formatter=plain_traceback)])
 
 ROOT = Path(__file__).parents[1]
 OWNER = {"email": "owner@example.org", "name": "Owner", "password": "a-good-long-passphrase"}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
@@ -20,7 +21,14 @@ class Heard:
         return self.body.decode(errors="replace")
 
 
-async def listen(app: FastAPI, path: str, headers: Mapping[str, str], *, seconds: float = 0.5) -> Heard:
+async def listen(
+    app: FastAPI,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    seconds: float = 0.5,
+    may_die_of: tuple[type[Exception], ...] = (),
+) -> Heard:
     """GET a path, read for at most so many seconds, then leave."""
     heard, leaving = Heard(), asyncio.Event()
 
@@ -43,5 +51,6 @@ async def listen(app: FastAPI, path: str, headers: Mapping[str, str], *, seconds
     asking = asyncio.ensure_future(app(scope, receive, send))
     await asyncio.wait({asking}, timeout=seconds)
     leaving.set()
-    await asyncio.wait_for(asking, 10)
+    with suppress(*may_die_of):
+        await asyncio.wait_for(asking, 10)
     return heard
