@@ -33,7 +33,7 @@ class Finding:
     remedy: str = ""
 
 
-class _NoTasks:
+class NoTasks:
     """Diagnosis queues nothing."""
 
     async def enqueue(self, *_args: object, **_more: object) -> str:
@@ -146,7 +146,7 @@ async def check_base_domain(resources: Resources) -> Finding:
 
 async def run(settings: Settings) -> list[Finding]:
     """Open what the checks need, and look."""
-    async with open_resources(settings, Database(settings.database), _NoTasks()) as resources:
+    async with open_resources(settings, Database(settings.database), NoTasks()) as resources:
         return await examine(resources)
 
 
