@@ -54,33 +54,47 @@ OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,31}$")]
 class BuildOptions(Strict):
     """How an image is made. `auto` takes the Dockerfile if there is one, else the template that fits."""
 
-    builder: Literal["auto", "dockerfile", "template"] = "auto"
+    builder: Literal["auto", "dockerfile", "template"] = Field(
+        "auto", description="Who makes the image; `auto` takes the Dockerfile if there is one."
+    )
     dockerfile: Annotated[str, normalised_by(parse_subdirectory), AfterValidator(_not_empty)] = Field(
         "Dockerfile", description="Path of the Dockerfile in the source."
     )
-    target: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
-    arguments: dict[VariableKey, BuildText] = Field({}, max_length=100)
+    target: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
+        description="Stage of the Dockerfile to build; else the last.",
+    )
+    arguments: dict[VariableKey, BuildText] = Field(
+        {}, max_length=100, description="Values for ARG lines. They stay readable in the image: no secrets."
+    )
     options: dict[OptionName, BuildText] = Field(
-        {}, max_length=20, description="For templates: entrypoint, base, root, version, spa."
+        {}, max_length=20, description="For templates: base, version, entrypoint, root, build, start, spa."
     )
 
 
 class Port(Strict):
     """A port the process listens on. Public ones get routes."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] = "http"
-    port: PortNumber
-    public: bool = False
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] = Field(
+        "http", description="A name of its own among the ports."
+    )
+    port: PortNumber = Field(description="Number of the TCP port inside the container.")
+    public: bool = Field(default=False, description="Whether hostnames lead here.")
 
 
 class HealthCheck(Strict):
     """When a new release counts as healthy. With `auto`: HTTP when a port is public, else that it keeps running."""
 
-    type: Literal["auto", "http", "tcp", "command", "none"] = "auto"
-    path: UrlPath = "/"
-    method: Literal["GET", "HEAD"] = "GET"
-    port: PortNumber | None = None
-    command: list[Argument] = Field([], max_length=100)
+    type: Literal["auto", "http", "tcp", "command", "none"] = Field(
+        "auto", description="How to ask; `none` is content when the process keeps running."
+    )
+    path: UrlPath = Field("/", description="What `http` asks for.")
+    method: Literal["GET", "HEAD"] = Field("GET", description="How `http` asks for it.")
+    port: PortNumber | None = Field(None, description="Port to ask; default: the first public one, else the first.")
+    command: list[Argument] = Field(
+        [], max_length=100, description="For `command`: run inside the container, healthy when it ends with 0."
+    )
     status: list[Annotated[int, Field(ge=100, le=599)]] = Field(
         [], description="Accepted status codes; empty accepts 200 to 399."
     )
@@ -101,15 +115,20 @@ class HealthCheck(Strict):
 class Limits(Strict):
     """What one replica may use."""
 
-    cpus: float | None = Field(None, gt=0, le=256)
-    memory_mb: int | None = Field(None, ge=6, le=4_194_304)
+    cpus: float | None = Field(None, gt=0, le=256, description="CPU cores, such as 0.5; default: no limit.")
+    memory_mb: int | None = Field(
+        None,
+        ge=6,
+        le=4_194_304,
+        description="Memory in MiB, without swap; default: no limit. Above it the process is killed.",
+    )
 
 
 class VolumeMount(Strict):
     """A volume that Orca owns, and where it is seen inside the container."""
 
-    name: VolumeName
-    path: MountPath
+    name: VolumeName = Field(description="The volume of the project.")
+    path: MountPath = Field(description="Where it is seen inside the container.")
 
 
 def _mounts_differ(mounts: list[VolumeMount]) -> list[VolumeMount]:
