@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -134,6 +136,45 @@ async def test_an_unknown_state_is_never_gone(config: CaddyConfig, running: Cadd
                 await running.inspect()
     finally:
         os.kill(pid_of(config), signal.SIGCONT)
+
+
+ORCA = """
+import asyncio, sys
+from orca.providers.connectors.local import LocalConnector
+from orca.providers.proxies.caddy import CaddyConfig, CaddyProxyProvider
+from orca.sdk.proxies import ProxyConfig, ProxyRoute
+
+async def change_on_and_on():
+    config = CaddyConfig.model_validate_json(sys.argv[1])
+    async with CaddyProxyProvider().open(config, LocalConnector()) as proxy:
+        number = 0
+        while True:
+            number += 1
+            other = ProxyRoute("other", f"other{number}.example.org")
+            await proxy.apply(ProxyConfig((ProxyRoute("a", "a.example.org", redirect_to="https://b.org"), other)))
+            print("applied", flush=True)
+
+asyncio.run(change_on_and_on())
+"""
+
+
+@pytest.mark.slow
+async def test_orca_killed_at_any_moment_of_a_change(config: CaddyConfig, running: CaddyProxy, visitor: Visitor):
+    """The site is served all along; the next start and change find everything in order, and nothing is left lying."""
+    site = ProxyRoute("a", "a.example.org", redirect_to="https://b.org")
+    for pause in (0.0, 0.03, 0.06, 0.09, 0.12, 0.15):
+        orca = subprocess.Popen([sys.executable, "-c", ORCA, config.model_dump_json()], stdout=subprocess.PIPE)
+        assert orca.stdout is not None
+        assert await asyncio.to_thread(orca.stdout.readline) == b"applied\n"
+        await asyncio.sleep(pause)
+        orca.kill()
+        orca.communicate()
+        assert (await visitor.get("a.example.org")).status_code == 308
+        await running.start()
+        assert by_id((await running.inspect()).config)["a"] == site
+        await running.apply(ProxyConfig((site,)))
+        assert not (await running.inspect()).drifted
+        assert not [path for path in config.data_dir.iterdir() if path.name.startswith(".")]
 
 
 # ── drift ────────────────────────────────────────────────────────────────────────────────────────────────────────
