@@ -220,6 +220,11 @@ def test_a_rendered_file_can_be_read_also_with_every_example_uncommented(name, d
     assert full.build.builder == (detected.builder if detected else "auto")
 
 
+@pytest.mark.parametrize("folder", ["", " ", "\x1b[31m", "x" * 300, "a\x00b"])
+def test_a_folder_whose_name_is_no_name_still_gives_a_file(folder):
+    assert parse_orca_file(render_orca_file(folder, None)).name
+
+
 def test_the_published_schema_is_valid_and_agrees_with_the_parser():
     schema = orca_file_schema()
     validator = validator_for(schema)

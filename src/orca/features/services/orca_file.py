@@ -25,7 +25,7 @@ from orca.features.services.schemas import (
     ports_for_kind,
 )
 from orca.kit.fields import Name
-from orca.kit.text import clean_output
+from orca.kit.text import clean_output, shorten
 from orca.kit.yaml import BadYaml, Document, Mark, YamlPath, read_yaml
 from orca.sdk.builders import Detection
 
@@ -203,7 +203,7 @@ def render_orca_file(name: str, detected: Detection | None, *, schema_url: str =
     lines = [f"# yaml-language-server: $schema={schema_url}"] if schema_url else []
     lines += [
         "# How Orca builds and runs this service. What is written here wins over the settings in the panel.",
-        f"name: {json.dumps(name, ensure_ascii=False)}",
+        f"name: {json.dumps(shorten(clean_output(name, colours=False).strip(), 100) or 'app', ensure_ascii=False)}",
         f"kind: {kind}  # web answers requests, worker does not, static is files only",
         "",
         *_render_build(detected),

@@ -1,10 +1,10 @@
 """The rows of routes: whose a name is, which certificate it gets, and the name every public service has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
@@ -111,6 +111,26 @@ async def ensure_automatic_route(session: AsyncSession, resources: Resources, se
     await session.flush()
     await record(session, _fact("RouteCreated", route))
     return route
+
+
+async def ensure_named_routes(
+    session: AsyncSession, settings: Settings, service: Service, hostnames: Iterable[str]
+) -> list[str]:
+    """Give a service the hostnames its `orca.yaml` names and it has not yet; gives the new ones.
+
+    Raises BadInput and Conflict like `create_route`. Names that the file does not mention any more stay.
+    """
+    own = set((await session.scalars(select(Route.hostname).where(Route.service_id == service.id))).all())
+    missing = []
+    for given in hostnames:
+        try:
+            hostname = parse_hostname(given)
+        except ValueError as error:
+            raise _bad("domains", f"{given}: {error}") from None
+        if hostname not in own:
+            await create_route(session, settings, service, RouteIn(hostname=hostname), {})
+            missing.append(hostname)
+    return missing
 
 
 async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
