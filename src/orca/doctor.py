@@ -37,9 +37,11 @@ class NoTasks:
     """Diagnosis queues nothing."""
 
     async def enqueue(self, *_args: object, **_more: object) -> str:
+        """Never called."""
         raise NotImplementedError
 
     async def cancel(self, *_args: object) -> None:
+        """Never called."""
         raise NotImplementedError
 
 
