@@ -78,21 +78,18 @@ def test_following_stops_when_the_reader_scrolls_up(site: Site, open_tab: OpenTa
     page = open_tab(log_page(site, events))
     view, follow = page.locator(".log-view"), page.get_by_role("button", name="Follow")
     expect(page.locator(".log-line").nth(100)).to_be_attached()
-    assert at_end(page)
+    page.wait_for_function(AT_END)
     view.hover()
     page.mouse.wheel(0, -400)
     expect(follow).to_have_attribute("aria-pressed", "false")
     expect(page.locator(".log-line").nth(250)).to_be_attached()
-    assert not at_end(page)
+    assert page.evaluate(AT_END) is False
     follow.click()
     expect(follow).to_have_attribute("aria-pressed", "true")
-    assert at_end(page)
+    page.wait_for_function(AT_END)
 
 
-def at_end(page: Page) -> bool:
-    return bool(
-        page.evaluate("(v => v.scrollHeight - v.scrollTop - v.clientHeight < 40)(document.querySelector('.log-view'))")
-    )
+AT_END = "(v => v.scrollHeight - v.scrollTop - v.clientHeight < 40)(document.querySelector('.log-view'))"
 
 
 def test_a_flood_keeps_the_browser_responsive_and_the_page_bounded(site: Site, open_tab: OpenTab) -> None:

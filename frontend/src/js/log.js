@@ -86,7 +86,7 @@ class LogViewer {
     this.queue = [];
     this.trim();
     if (wanted) this.report(wanted);
-    if (this.following) this.view.scrollTop = this.view.scrollHeight;
+    if (this.following) this.toEnd();
   }
 
   /**
@@ -140,7 +140,13 @@ class LogViewer {
   follow(on) {
     this.following = on;
     this.button("follow")?.setAttribute("aria-pressed", String(on));
-    if (on) this.view.scrollTop = this.view.scrollHeight;
+    if (on) this.toEnd();
+  }
+
+  /** Its own scrolling is noted at once, so that the event it causes is not taken for the reader's. */
+  toEnd() {
+    this.view.scrollTop = this.view.scrollHeight;
+    this.lastTop = this.view.scrollTop;
   }
 
   /** Back at the end by the reader's own scrolling, the view follows again. */
@@ -161,7 +167,7 @@ class LogViewer {
     const wanted = this.search?.value.toLowerCase() ?? "";
     for (const row of this.lines()) row.hidden = wanted !== "" && !row.textContent?.toLowerCase().includes(wanted);
     this.report(wanted);
-    if (this.following) this.view.scrollTop = this.view.scrollHeight;
+    if (this.following) this.toEnd();
   }
 
   lines() {
