@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def test_a_real_group_counts_kills_and_is_removed_with_all_in_it() -> None:
         if group.remove():
             break
         sleeper.poll()
+        time.sleep(0.05)
     assert sleeper.wait(5) == -signal.SIGKILL
     assert not any(folder.exists() for folder in group.folders)
 
