@@ -156,6 +156,28 @@ def test_links_are_written_shown_ignored_by_git_and_removed(local: Orc, project:
     assert local("services", "show").code == 2
 
 
+def test_links_that_a_repository_planted_are_not_written_through(local: Orc, project: str) -> None:
+    precious = local.folder.parent / "precious"
+    precious.write_text("mine")
+    (local.folder / ".orc").mkdir()
+    for name in (".gitignore", "link.json"):
+        (local.folder / ".orc" / name).symlink_to(precious)
+    assert local("ps").code == 1, "what the link leads to is no link of ours"
+    (local.folder / ".orc/link.json").unlink()
+    local.ok("link", "--project", project, "--service", "web")
+    (local.folder / "orca.yaml").symlink_to(local.folder.parent / "planted")
+    local.ok("init")
+    assert precious.read_text() == "mine"
+    assert not (local.folder.parent / "planted").exists()
+    assert (local.folder / "orca.yaml").is_file()
+    local.ok("link", "--remove")
+    (local.folder / ".orc").rename(local.folder.parent / "elsewhere")
+    (local.folder / ".orc").symlink_to(local.folder.parent / "elsewhere")
+    refused = local("link", "--project", project, "--service", "web")
+    assert refused.code == 1
+    assert "symbolic link" in refused.err
+
+
 def test_link_to_a_service_that_is_gone(linked: Orc, project: str) -> None:
     linked.ok("services", "delete", "--confirm", "web")
     done = linked("services", "show")
@@ -307,10 +329,28 @@ def test_status_lists_all_services(local: Orc, project: str) -> None:
     assert line.split()[:3] == [project, "web", "web"]
 
 
-def test_init_tells_that_a_file_is_there(local: Orc) -> None:
+def test_init_writes_what_it_finds_and_no_more(local: Orc) -> None:
+    (local.folder / "index.html").write_text("<h1>hello</h1>")
+    printed = local.ok("init", "--print").out
+    assert not (local.folder / "orca.yaml").exists()
+    assert "Wrote" in local.ok("init").out
+    assert (local.folder / "orca.yaml").read_text() == printed
+    assert "name: " in printed
     (local.folder / "orca.yaml").write_text("name: mine\n")
     done = local("init")
     assert done.code == 5
     assert "--force" in done.err
-    assert local("init", "no-such-folder").code == 2
     assert (local.folder / "orca.yaml").read_text() == "name: mine\n"
+    local.ok("init", "--force")
+    assert (local.folder / "orca.yaml").read_text() == printed
+    assert local("init", "no-such-folder").code == 2
+
+
+def test_init_ejects_a_dockerfile_and_keeps_one_that_is_there(local: Orc) -> None:
+    nothing = local("init", "--eject")
+    assert nothing.code == 5
+    assert nothing.err.startswith("error: nothing here says how to build it\nhint: ")
+    (local.folder / "Dockerfile").write_text("FROM scratch\n")
+    assert local("init", "--eject").code == 5
+    assert (local.folder / "Dockerfile").read_text() == "FROM scratch\n"
+    assert local.ok("init", "--eject", "--print").out == "FROM scratch\n"

@@ -113,6 +113,14 @@ def test_failure_ends_with_reason_and_hint(remote: Orc, deployment: Deployment) 
     assert done.err.endswith("error: deployment 7 failed: it never answered\nhint: Look at its port.\n")
 
 
+def test_token_that_may_not_see_hostnames_deploys_all_the_same(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    problem = {"code": "forbidden", "detail": "This needs the permission route.read."}
+    stub.json("GET /api/v1/services/s/routes", problem, 403, "application/problem+json")
+    done = remote.ok("restart", "--service", "web")
+    assert "Live" in done.out
+    assert "route.read" in done.err
+
+
 def test_superseded_is_no_success(remote: Orc, deployment: Deployment) -> None:
     deployment.state, deployment.reason = "superseded", "a newer one came"
     assert remote("restart", "--service", "web").code == 1

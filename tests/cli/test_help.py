@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from tests.cli.conftest import Orc
+from tests.conftest import ROOT
 
 from orca.cli.failures import EXIT_CODES
 from orca.cli.help import noun_help, root_help
@@ -127,3 +128,26 @@ def test_options_may_stand_before_the_command(orc: Orc) -> None:
         assert set(orc.ok(*arguments).json) == {"version", "python"}
     done = orc("--server", "local", "--project", "a", "--service", "b", "env", "--json", "list")
     assert done.code == 6, "it was understood, but no Orca runs here"
+
+
+def _mentioned() -> set[str]:
+    """`orc …` in backticks, anywhere where people are told what to type."""
+    places = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for kind in ("py", "html", "yml"):
+        places += [*(ROOT / "src/orca").rglob(f"*.{kind}"), *(ROOT / "docs").rglob(f"*.{kind}")]
+    found: set[str] = set()
+    for place in places:
+        found.update(re.findall(r"`(orc [a-z][^`|\n]*)`", place.read_text()))
+    return found
+
+
+@pytest.mark.parametrize("line", sorted(_mentioned()))
+def test_commands_that_hints_and_pages_name_exist(line: str) -> None:
+    words = line.split()[1:]
+    entry = find_entry(words[0])
+    verb = None
+    if entry.verbs:
+        verb = words[1] if len(words) > 1 and re.fullmatch(r"[a-z][a-z-]*", words[1]) else next(iter(entry.verbs))
+        assert verb in entry.verbs
+    known = {name for action in make_parser(entry, verb, load(entry, verb))._actions for name in action.option_strings}
+    assert {word.partition("=")[0] for word in words if word.startswith("-") and word not in {"-", "--"}} <= known

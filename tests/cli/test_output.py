@@ -40,6 +40,7 @@ def test_server_text_cannot_play_with_the_terminal(name: str) -> None:
     screen.table(["A", "B"], [[EVIL[name], Styled(EVIL[name], "red")]])
     screen.facts([("name", EVIL[name])])
     screen.status(EVIL[name])
+    screen.prompt(EVIL[name])
     screen.value(EVIL[name])
     written = stream.getvalue()
     for sequence in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[K"):

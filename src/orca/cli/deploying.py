@@ -5,6 +5,7 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Invocation
+from orca.cli.failures import CommandFailed
 from orca.cli.following import Deployment, Following, finish
 from orca.cli.output import Screen, Styled
 from orca.cli.times import duration
@@ -42,8 +43,12 @@ def _celebrate(call: Invocation, deployment: Deployment) -> None:
     screen = call.output.out
     spent = duration(deployment["started_at"], deployment["finished_at"])
     screen.line(Styled(_DONE.get(deployment["kind"], "Done"), "green"), f" after {spent}.")
-    if deployment["kind"] not in _SILENT:
+    if deployment["kind"] in _SILENT:
+        return
+    try:
         draw_urls(screen, list_urls(call, deployment["service_id"]))
+    except CommandFailed as error:
+        call.output.note(f"Its URLs cannot be shown: {error.message}")
 
 
 def list_urls(call: Invocation, service_id: str) -> list[str]:

@@ -14,13 +14,13 @@ def is_interactive() -> bool:
 
 def ask(output: Output, question: str, default: str) -> str:
     """A line of text; just Enter takes the default."""
-    output.err.write(f"{question} [{default}] ")
+    output.err.prompt(f"{question} [{default}]")
     return sys.stdin.readline().strip() or default
 
 
 def ask_yes(output: Output, question: str) -> bool:
     """Yes or no; anything but yes is no."""
-    output.err.write(f"{question} [y/N] ")
+    output.err.prompt(f"{question} [y/N]")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -40,6 +40,6 @@ def confirm(output: Output, what: str, name: str, given: str | None) -> None:
     if not is_interactive():
         raise UsageError(f"{what} This needs --confirm {name}.", hint="Nothing was changed.")
     output.err.line(Styled(what, "yellow"))
-    output.err.write(f"Type {name} to go on: ")
+    output.err.prompt(f"Type {name} to go on:")
     if sys.stdin.readline().strip() != name:
         raise UsageError("that is not the name", hint="Nothing was changed.")

@@ -118,6 +118,7 @@ class Following:
     def _interrupted(self) -> None:
         """Ctrl-C: leave, or cancel and see it end. A second one leaves."""
         self.progress.close()
+        self.output.err.line()
         number = self.deployment["number"]
         left = CommandFailed(
             f"you left; deployment {number} goes on", hint=f"`orc deployments follow {number}`, or `orc cancel`.",
@@ -125,7 +126,7 @@ class Following:
         )  # fmt: skip
         try:
             wants_cancel = is_interactive() and ask_yes(
-                self.output, f"\nCancel deployment {number}? No leaves it running."
+                self.output, f"Cancel deployment {number}? No leaves it running."
             )
         except KeyboardInterrupt:
             raise left from None

@@ -1,10 +1,12 @@
 """Which service a folder belongs to: `.orc/link.json` beside its `orca.yaml`, kept out of Git by itself."""
 
+import errno
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orca.cli.failures import CommandFailed
+from orca.cli.files import replace_file
 
 FOLDER = ".orc"
 _FILE = "link.json"
@@ -38,9 +40,11 @@ def find_link(folder: Path) -> Link | None:
 def write_link(folder: Path, link: Link) -> None:
     """Remember the service of a folder. Raises OSError."""
     place = folder / FOLDER
+    if place.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, f"{place} is a symbolic link")
     place.mkdir(exist_ok=True)
-    (place / ".gitignore").write_text("*\n")
-    (place / _FILE).write_text(json.dumps(asdict(link), indent=2) + "\n")
+    replace_file(place / ".gitignore", "*\n")
+    replace_file(place / _FILE, json.dumps(asdict(link), indent=2) + "\n")
 
 
 def remove_link(folder: Path) -> bool:

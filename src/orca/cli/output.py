@@ -53,6 +53,10 @@ class Screen:
         """One line; line breaks inside of texts become spaces."""
         self.write("".join(map(self._paint, parts)) + "\n")
 
+    def prompt(self, *parts: Part) -> None:
+        """A question; the answer is typed behind it."""
+        self.write("".join(map(self._paint, parts)) + " ")
+
     def text(self, text: str) -> None:
         """Several lines of a program's output: colours stay where there are some, other sequences never."""
         cleaned = clean_output(text.replace("\r\n", "\n").replace("\r", "\n"), colours=self.has_colours)

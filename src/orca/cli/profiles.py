@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orca.cli.failures import CommandFailed, UsageError
+from orca.cli.files import replace_file
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -62,7 +63,8 @@ class Profiles:
 
     def _write(self) -> None:
         try:
-            write_privately(self.path, json.dumps(self._content, indent=2) + "\n")
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(self.path, json.dumps(self._content, indent=2) + "\n", mode=0o600)
         except OSError as error:
             raise CommandFailed(f"{self.path} cannot be written: {error.strerror}") from None
 
@@ -70,21 +72,6 @@ class Profiles:
 def config_folder() -> Path:
     """Where settings of this user live."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "orc"
-
-
-def write_privately(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only from its first byte on."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def check_token(token: str) -> str:
