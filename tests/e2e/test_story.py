@@ -181,7 +181,10 @@ def test_a_static_site_answers_over_https_with_the_internal_ca(shared: Panel, tm
         authority = http.get("/api/v1/proxy/ca")
         assert authority.status_code == 200
     trusted = ssl.create_default_context(cadata=authority.text)
-    answer = httpx.get(f"https://{site.hostname}:{shared.https_port}/", verify=trusted, timeout=10)
+    answer = httpx.get(
+        f"https://127.0.0.1:{shared.https_port}/", headers={"Host": site.hostname}, verify=trusted, timeout=10,
+        extensions={"sni_hostname": site.hostname},
+    )  # fmt: skip
     assert "hello over tls" in answer.text
 
 

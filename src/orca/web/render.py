@@ -45,7 +45,6 @@ class PageFrame:
     path: str
     theme: str
     version: str
-    toast: str
 
     @staticmethod
     def asset(name: str) -> str:
@@ -76,7 +75,6 @@ def draw(request: Request, template: str, context: "DataclassInstance") -> str:
         path=request.url.path,
         theme=request.cookies.get("orca_theme", "auto"),
         version=__version__,
-        toast=request.query_params.get("toast", ""),
     )
     values = {field.name: getattr(context, field.name) for field in fields(context)}
     return _environment().get_template(template).render(page=frame, **values)

@@ -31,6 +31,7 @@ class LogWriter:
         self._trimmed_at = 0
         self._flushed_at = time.monotonic()
         self._lock = asyncio.Lock()
+        self._later: asyncio.Task[None] | None = None
 
     async def write(self, line: str) -> None:
         """Add a line (or several); secrets of the deployment are replaced, terminal tricks removed."""
@@ -39,6 +40,13 @@ class LogWriter:
         self._size += len(text)
         if self._size >= FLUSH_CHARACTERS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
             await self.flush()
+        elif self._later is None or self._later.done():
+            self._later = asyncio.create_task(self._flush_later())
+
+    async def _flush_later(self) -> None:
+        """What was written last must not wait for the next line."""
+        await asyncio.sleep(FLUSH_SECONDS)
+        await self.flush()
 
     async def flush(self) -> None:
         """Store what was collected."""
