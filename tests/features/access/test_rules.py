@@ -6,6 +6,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import ROOT
 
 from orca.features.access.rules import (
     INSTANCE_PERMISSIONS,
@@ -26,6 +27,13 @@ def test_every_permission_is_a_noun_and_a_verb_with_a_sentence() -> None:
         assert re.fullmatch(r"[a-z]+\.[a-z]+", name)
         assert sentence.endswith(".")
     assert list(PERMISSIONS) == sorted(PERMISSIONS)
+
+
+def test_only_permissions_that_exist_are_asked_for_anywhere() -> None:
+    sources = [path for path in (ROOT / "src").rglob("*") if path.suffix in {".py", ".html"}]
+    asked = {name for path in sources for name in re.findall(r"""\bcan\(["']([^"']+)["']\)""", path.read_text())}
+    assert asked
+    assert asked <= PERMISSIONS.keys()
 
 
 def test_each_role_has_all_that_the_role_below_it_has() -> None:

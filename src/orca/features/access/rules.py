@@ -34,7 +34,6 @@ PERMISSIONS: dict[str, str] = {
     "source.delete": "Remove stored credentials and push hooks.",
     "source.read": "See which credentials and push hooks there are, never their secrets.",
     "source.update": "Change stored credentials and push hooks.",
-    "team.read": "See the team, its members and their roles.",
     "token.create": "Make an API token of one's own.",
     "token.manage": "See and revoke the API tokens of everybody in the team.",
     "token.read": "See one's own API tokens, never their secrets.",
@@ -54,7 +53,7 @@ INSTANCE_PERMISSIONS = frozenset(name for name in PERMISSIONS if name.startswith
 _VIEWER = frozenset(
     {
         "certificate.read", "deployment.read", "event.read", "project.read", "route.read", "service.read",
-        "source.read", "team.read", "token.create", "token.read", "token.revoke", "variable.read", "volume.read",
+        "source.read", "token.create", "token.read", "token.revoke", "variable.read", "volume.read",
     }
 )  # fmt: skip
 _MEMBER = _VIEWER | {

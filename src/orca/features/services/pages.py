@@ -173,7 +173,7 @@ async def delete_variable(service_id: str, key: str, session: WriteSession, scop
 
 
 @router.post("/services/{service_id}/variables/{key}/reveal")
-@guard("secret.reveal", tenant="service_id", rate="reveal", audit="SecretRevealed", page=True)
+@guard("variable.reveal", tenant="service_id", rate="reveal", audit="VariableRevealed", page=True)
 async def reveal_variable(
     service_id: str, key: str, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Response:
@@ -245,7 +245,7 @@ async def detach_volume(service_id: str, volume_id: str, session: WriteSession, 
 
 
 @router.post("/volumes/{volume_id}/destroy")
-@guard("volume.destroy", tenant="volume_id", rate="write", audit="VolumeDestructionRequested", page=True)
+@guard("volume.delete", tenant="volume_id", rate="write", audit="VolumeDestructionRequested", page=True)
 async def destroy_volume(
     volume_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
