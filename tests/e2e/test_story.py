@@ -181,10 +181,9 @@ def test_a_static_site_answers_over_https_with_the_internal_ca(shared: Panel, tm
         authority = http.get("/api/v1/proxy/ca")
         assert authority.status_code == 200
     trusted = ssl.create_default_context(cadata=authority.text)
-    answer = httpx.get(
-        f"https://127.0.0.1:{shared.https_port}/", headers={"Host": site.hostname}, verify=trusted, timeout=10,
-        extensions={"sni_hostname": site.hostname},
-    )  # fmt: skip
+    with httpx.Client(verify=trusted, headers={"Host": site.hostname}, timeout=10) as client:
+        address = f"https://127.0.0.1:{shared.https_port}/"
+        answer = client.get(address, extensions={"sni_hostname": site.hostname})
     assert "hello over tls" in answer.text
 
 
@@ -222,3 +221,22 @@ def test_deleting_a_service_removes_containers_and_keeps_volumes(shared: Panel) 
     until(lambda: shared.site(hostname).status_code == 404, seconds=40, what="the hostname is gone")
     volumes = site.get(f"/api/v1/projects/{project_id}/volumes")["items"]
     assert [volume["name"] for volume in volumes] == ["data"]
+
+
+def test_a_subdirectory_behind_a_link_out_of_the_tree_is_refused(shared: Panel) -> None:
+    import io
+    import tarfile
+
+    site = make_site(shared, "linked", build_source={"type": "directory", "subdirectory": "apps/x"})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        link = tarfile.TarInfo("apps")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        archive.addfile(link)
+    with shared.client() as http:
+        headers = {"Content-Type": "application/x-tar"}
+        sent = http.post(f"/api/v1/services/{site.id}/uploads", content=buffer.getvalue(), headers=headers)
+        assert sent.status_code == 201, sent.text
+    ended = site.wait(site.post(f"/api/v1/services/{site.id}/deployments", {"upload_id": sent.json()["id"]})["id"])
+    assert ended["state"] == "failed"
+    assert ended["code"] in {"bad-archive", "unsafe-path"}, ended

@@ -8,7 +8,7 @@ import psutil
 from orca.db import now
 from orca.errors import ProviderUnavailable
 from orca.features.deployments import queries, rules
-from orca.features.deployments.errors import DiskTooFull, NoBuilder, SourceMissing
+from orca.features.deployments.errors import DiskTooFull, NoBuilder
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.work import Facts, Work, load
@@ -41,11 +41,6 @@ async def build_image(work: Work) -> str:
     return f"{detection.summary} · {image.size_bytes / 1e6:.0f} MB"
 
 
-def source_folder(work: Work, facts: Facts) -> Path:
-    """The folder to build in."""
-    return work.tree / str(facts.deployment.source.get("subdirectory") or "")
-
-
 async def _pull(work: Work, facts: Facts) -> str:
     source = facts.deployment.source
     async with work.resources.db.read() as session:
@@ -73,12 +68,7 @@ async def _pull_or_keep(work: Work, reference: str, login: RegistryLogin | None)
 
 
 async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
-    folder = source_folder(work, facts)
-    if not folder.is_dir():
-        subdirectory = facts.deployment.source.get("subdirectory")
-        raise SourceMissing(
-            f"the source has no folder “{subdirectory}”", hint="Correct the subdirectory of the source."
-        )
+    folder = facts.source_folder(work)
     wanted = facts.build_options.builder
     options = {**facts.build_options.options, "dockerfile": facts.build_options.dockerfile}
     for name, builder in work.resources.builders.items():
@@ -98,7 +88,7 @@ def _request(work: Work, facts: Facts, secrets: dict[str, str]) -> BuildRequest:
     assert build is not None  # noqa: S101 - fetch_source made it
     return BuildRequest(
         id=build.id,
-        tree=source_folder(work, facts),
+        tree=facts.source_folder(work),
         tag=rules.image_tag(facts.service.id, build.id),
         labels={
             "orca.instance": work.resources.instance, "orca.service": facts.service.id, "orca.build": build.id,

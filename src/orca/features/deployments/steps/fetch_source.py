@@ -89,7 +89,7 @@ async def _unpack(work: Work, upload_id: str | None) -> str:
 
 async def _apply_orca_file(work: Work, facts: Facts) -> None:
     """What `orca.yaml` says wins over the stored settings, for this deployment."""
-    folder = work.tree / str(facts.deployment.source.get("subdirectory") or "")
+    folder = await asyncio.to_thread(facts.source_folder, work)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     if text is None:
         return

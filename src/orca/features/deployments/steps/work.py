@@ -14,6 +14,7 @@ from orca.features.services.models import Service
 from orca.features.services.schemas import BuildOptions, FrozenConfig
 from orca.resources import Resources
 from orca.sdk.engines import ContainerSpec, Mount
+from orca.sdk.trees import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Facts:
     def build_options(self) -> BuildOptions:
         """How the image is made, frozen as well."""
         return BuildOptions.model_validate(self.deployment.config.get("build", {}))
+
+    def source_folder(self, work: Work) -> Path:
+        """The folder to build in. Links on the way are resolved by us: UnsafePath when one leads out of the tree."""
+        return Tree(work.tree).directory(str(self.deployment.source.get("subdirectory") or "."))
 
     def labels(self, resources: Resources) -> dict[str, str]:
         """What every container of this deployment carries; a lost one is found again by them."""
