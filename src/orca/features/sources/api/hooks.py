@@ -28,7 +28,9 @@ _BODY: dict[str, Any] = {
         "description": "The push event as the Git host writes it, signed with the hook's secret.",
         "content": {
             "application/json": {"schema": {"type": "object"}},
-            "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "properties": {"payload": {"type": "string"}}, "required": ["payload"]}
+            },
         },
     }
 }
