@@ -19,7 +19,7 @@ from orca.resources import Resources, open_resources
 from orca.settings import Settings
 from orca.tasks import TaskEngine
 from orca.web import health, reference
-from orca.web.errors import draw_crash, install_error_handlers
+from orca.web.errors import PROBLEM_RESPONSES, draw_crash, install_error_handlers
 from orca.web.guard import GuardedRoute, tenant_resolvers
 from orca.web.middleware import HttpMetrics, RequestContext
 
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     app = FastAPI(
         title="Orca", version=__version__, description=house.API_DESCRIPTION, lifespan=_lifespan(settings),
-        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, responses=PROBLEM_RESPONSES,
     )  # fmt: skip
     app.state.settings = settings
     app.state.metrics = registry = CollectorRegistry()
@@ -51,6 +51,8 @@ def check_routes(app: FastAPI) -> None:
             continue
         if not isinstance(route, GuardedRoute):
             raise RuntimeError(f"{getattr(route, 'path', route)} is not a guarded route")  # noqa: TRY004 - a mistake in code
+        if route.guard.permission not in house.PERMISSIONS:
+            raise RuntimeError(f"{route.path} asks for {route.guard.permission}, which is no permission")
         _check_tenant(route)
 
 

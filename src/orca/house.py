@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from orca.features.access import api as access_api
 from orca.features.access import pages as access_pages
+from orca.features.access import rules as access_rules
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
@@ -28,7 +29,7 @@ from orca.features.sources import api as sources_api
 from orca.features.sources import tasks as sources_tasks
 from orca.resources import Resources
 from orca.settings import Settings
-from orca.web.guard import Gate
+from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, Gate
 
 API_DESCRIPTION = """Everything the pages and the `orc` command do, they do through this API.
 
@@ -55,6 +56,7 @@ ROUTERS = (
 )
 TASKS = (*services_tasks.TASKS, *deployments_tasks.TASKS)
 DUTIES = (*sources_tasks.PERIODIC, *routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
+PERMISSIONS = {*access_rules.PERMISSIONS, PUBLIC, SIGNED_IN, UNCLAIMED}
 OWN_IDENTIFIERS = {"session_id", "token_id", "hook_id"}
 """Path parameters whose endpoint itself looks only among the caller's own things (or checks a signature)."""
 

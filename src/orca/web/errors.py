@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from orca.errors import BadInput, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
@@ -15,6 +16,29 @@ from orca.web.guard import Guard, record_denial
 from orca.web.render import ErrorPage, render
 
 log = structlog.get_logger("orca.web")
+
+
+class Problem(BaseModel):
+    """A failure as RFC 9457 describes it, with a stable `code` and, where there is one, the next step as `hint`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    hint: str = ""
+    fields: dict[str, str] = Field({}, description="For bad input: where it is, and what is wrong with it.")
+
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 502, 503, 507)
+}
+"""What any route may answer besides its own success."""
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -43,7 +67,7 @@ async def _orca_error(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    fields = {".".join(str(part) for part in each["loc"][1:]) or "body": each["msg"] for each in error.errors()}
+    fields = {".".join(str(part) for part in each["loc"][1:]) or "body": plain(each["msg"]) for each in error.errors()}
     first = next(iter(fields.items()), ("body", "cannot be read"))
     problem = BadInput(f"{first[0]}: {first[1]}", fields=fields)
     return _draw(request, 422, _problem(request, 422, problem.code, problem.message, problem))
@@ -69,6 +93,11 @@ def draw_problem(request: Request, error: OrcaError) -> JSONResponse:
     """A failure as problem+json, for middleware that answers before any route is known."""
     problem = _problem(request, error.status, error.code, error.message, error)
     return JSONResponse(problem, error.status, media_type="application/problem+json")
+
+
+def plain(message: str) -> str:
+    """A validation message without the library's prefix."""
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
 def _problem(request: Request, status: int, code: str, message: str, error: OrcaError | None) -> dict[str, Any]:

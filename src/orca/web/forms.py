@@ -33,7 +33,10 @@ def fill(model: type[Model], data: Mapping[str, Any], values: Mapping[str, str])
     try:
         return Filled(values, model=model.model_validate(data))
     except ValidationError as error:
-        problems = {".".join(str(part) for part in each["loc"]) or "": each["msg"] for each in error.errors()}
+        problems = {
+            ".".join(str(part) for part in each["loc"]) or "": each["msg"].removeprefix("Value error, ")
+            for each in error.errors()
+        }
         return Filled(values, problems)
 
 
