@@ -103,10 +103,13 @@ def test_the_whole_story(site: Orc, busy_panel: Panel) -> None:
     site.ok("start")
     assert page(busy_panel, hostname) == "version two"
 
+    site.ok("scale", "2")
+    assert [each["state"] for each in site.ok("ps", "--json").json] == ["running", "running"]
+
     shown = site.ok("deployments", "show", "2").out
     assert "fetch source" in shown
     listed = site.ok("deployments", "--json").json["items"]
-    assert [each["number"] for each in listed] == [7, 6, 5, 4, 3, 2, 1]
+    assert [each["number"] for each in listed] == [8, 7, 6, 5, 4, 3, 2, 1]
     assert "COPY" in site.ok("logs", "--deployment", "2").out
     assert "COPY" in "".join(line["text"] for line in site.ok("logs", "--deployment", "2", "--json").lines)
 
