@@ -207,17 +207,36 @@ def test_files_that_texts_name_exist() -> None:
             assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}, which is not there"
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the site is made of, built by scripts/docs: strictly, so a link that leads nowhere fails."""
-    folder = tmp_path_factory.mktemp("docs")
+def copy_documentation(folder: Path) -> Path:
+    """What the site is made of, so that building it touches nothing of the checkout."""
     for name in ("docs", "scripts"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("reference", "__pycache__"))
     for path in (ROOT / "mkdocs.yml", *ROOT.glob("*.md"), ROOT / "LICENSE"):
         shutil.copy(path, folder)
-    built = subprocess.run([sys.executable, folder / "scripts" / "docs"], capture_output=True, text=True)
+    return folder
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, folder / "scripts" / "docs"], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_documentation(tmp_path_factory.mktemp("docs"))
+    built = build(folder)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
+
+
+@pytest.mark.slow
+def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
+    folder = copy_documentation(tmp_path)
+    mistakes = ("missing.md", "install.md#no-such-heading", "reference/never-generated.md")
+    with (folder / "docs" / "index.md").open("a") as page:
+        page.write("\n" + " ".join(f"[text]({target})" for target in mistakes) + "\n")
+    built = build(folder)
+    assert built.returncode != 0
+    assert [target for target in mistakes if target not in built.stderr] == []
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +244,7 @@ def site(house: Path) -> Path:
     return house / "site"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [str(path.relative_to(ROOT)) for path in WRITTEN])
 def test_links_lead_somewhere(name: str, house: Path) -> None:
     """Also those of the pages that are no part of the site."""
@@ -249,6 +269,7 @@ class Fetched(HTMLParser):
             self.addresses.append(str(values["href"]))
 
 
+@pytest.mark.slow
 def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
     built = list(site.rglob("*.html"))
     assert len(built) > 15
@@ -259,6 +280,7 @@ def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
         assert [each for each in parser.addresses if urlsplit(each).netloc] == [], page.name
 
 
+@pytest.mark.slow
 def test_the_site_has_every_page(house: Path, site: Path) -> None:
     sources = [path.relative_to(house / "docs") for path in (house / "docs").rglob("*.md")]
     assert {f"reference/{name}" for name in pages.render_pages()} <= {str(each) for each in sources}
