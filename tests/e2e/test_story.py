@@ -211,6 +211,12 @@ def test_orc_deploy_of_a_directory(shared: Panel, tmp_path: Path) -> None:
     assert "running" in listed.stdout
 
 
+def test_a_port_that_was_detected_gets_a_hostname(shared: Panel) -> None:
+    site = Site(shared, "detected", {"type": "web"}).create()
+    site.go_live(web("found", DOCKERFILE.replace("ENTRYPOINT", "EXPOSE 8080\nENTRYPOINT")))
+    assert site.answers().strip() == "found"
+
+
 def test_deleting_a_service_removes_containers_and_keeps_volumes(shared: Panel) -> None:
     site = make_site(shared, "doomed", volumes=[{"name": "data", "path": "/data"}])
     site.go_live(web("soon gone"))

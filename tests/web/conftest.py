@@ -62,10 +62,10 @@ LINES = [
 ]
 
 
-def frame(theme: str = "auto", toast: str = "", actor: str = "sam@aurora.dev") -> PageFrame:
+def frame(theme: str = "auto", actor: str = "sam@aurora.dev") -> PageFrame:
     """What the server gives every layout."""
     user = Subject(actor, "session", "team", frozenset())
-    return PageFrame(NONCE, "csrf-4242", user, ITEMS, "/projects/aurora", theme, "0.1.0", toast)
+    return PageFrame(NONCE, "csrf-4242", user, ITEMS, "/projects/aurora", theme, "0.1.0")
 
 
 def draw(source: str, **values: Any) -> str:

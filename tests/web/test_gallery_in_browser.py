@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.web.conftest import Site, draw, draw_error, draw_gallery, draw_page, held
+from tests.web.conftest import Site, draw, draw_error, draw_page, held
 
 pytestmark = pytest.mark.browser
 OpenTab = Callable[..., Page]
@@ -251,13 +251,6 @@ def test_a_toast_survives_a_redirect(site: Site, open_tab: OpenTab) -> None:
     page.get_by_role("button", name="Do").click()
     page.wait_for_url("**/next")
     expect(page.locator(".toast-card")).to_have_text("Created")
-
-
-def test_a_toast_from_the_address_is_shown_once(site: Site, open_tab: OpenTab) -> None:
-    site.show("/page", draw_gallery(toast="Signed out"))
-    page = open_tab(f"{site.address}/page?a=1&toast=Signed+out")
-    expect(page.locator("#toasts .toast-card")).to_have_text("Signed out")
-    assert page.url.endswith("/page?a=1")
 
 
 PROBLEM = {"title": "Conflict", "detail": "The name is taken", "hint": "Choose another"}

@@ -76,20 +76,8 @@ function remember() {
   else sessionStorage.removeItem(memory);
 }
 
-/** A redirect may also carry a message in its address; reading it once is enough. */
-function showFromAddress() {
-  const text = document.body.dataset.toast;
-  if (!text) return;
-  delete document.body.dataset.toast;
-  toast({ text, tone: "good" });
-  const address = new URL(location.href);
-  address.searchParams.delete("toast");
-  history.replaceState(history.state, "", address);
-}
-
 addEventListener("pageshow", () => {
   const kept = JSON.parse(sessionStorage.getItem(memory) ?? "[]");
   sessionStorage.removeItem(memory);
   for (const message of kept) toast(message);
-  showFromAddress();
 });

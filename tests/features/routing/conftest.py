@@ -17,6 +17,7 @@ from orca.db import Base, Database
 from orca.features.services.models import Service
 from orca.kit.clock import SystemClock
 from orca.kit.crypto import SecretBox
+from orca.kit.ids import new_id
 from orca.plugins import Plugins
 from orca.resources import Resources
 from orca.settings import Settings
@@ -37,6 +38,16 @@ def proxy() -> ScriptedProxy:
     return ScriptedProxy()
 
 
+class Waiting:
+    """A queue whose tasks nobody runs: other features may hear of what happens here."""
+
+    async def enqueue(self, *_: object, **__: object) -> str:
+        return new_id()
+
+    async def cancel(self, *_: object) -> None:
+        return None
+
+
 @pytest.fixture
 def make_resources(db: Database, proxy: ScriptedProxy, tmp_path: Path) -> Callable[..., Resources]:
     def make(**settings: Any) -> Resources:
@@ -44,7 +55,7 @@ def make_resources(db: Database, proxy: ScriptedProxy, tmp_path: Path) -> Callab
         resources = Resources(
             settings=Settings(data={"dir": tmp_path / "data"}, **settings), db=db, plugins=Plugins(),
             connector=nothing, engine=nothing, proxy=proxy, builders={}, http=nothing, clock=SystemClock(),
-            secret_box=SecretBox(os.urandom(32)), tasks=nothing, instance="test",
+            secret_box=SecretBox(os.urandom(32)), tasks=Waiting(), instance="test",
         )  # fmt: skip
         db.session_info["resources"] = resources
         return resources

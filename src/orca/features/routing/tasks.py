@@ -17,7 +17,9 @@ from orca.tasks import Periodic
 
 async def _on_service(session: AsyncSession, fact: Fact) -> None:
     service = await find_service(session, str(fact.object_id))
-    if service is not None and service.deleted_at is None:
+    if service is None or service.deleted_at is not None:
+        return
+    if any(port.get("public") for port in service.ports):
         resources: Resources = session.info["resources"]
         await ensure_automatic_route(session, resources, service)
 

@@ -276,13 +276,13 @@ async def test_what_cannot_be_started_is_explained(connector, command, failure):
 
 async def test_nothing_stays_open(connector):
     await connector.run(Command(("true",), deadline=10))
-    before = psutil.Process().num_fds()
+    before, children = psutil.Process().num_fds(), set(psutil.Process().children())
     for _ in range(10):
         await connector.run(Command(("cat",), deadline=10, stdin=b"x"))
         with pytest.raises(ProviderUnavailable):
             await connector.run(Command(("orca-no-such-program",), deadline=10))
     assert psutil.Process().num_fds() == before
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= children
 
 
 async def test_the_observer_sees_every_command():

@@ -96,9 +96,8 @@ async def delete_route(session: AsyncSession, route: Route) -> None:
 
 
 async def ensure_automatic_route(session: AsyncSession, resources: Resources, service: Service) -> Route | None:
-    """Give a service with a public port a name under the base domain, unless it has a route already."""
-    is_public_service = any(port.get("public") for port in service.ports)
-    if not is_public_service or await queries.count_routes(session, service.id):
+    """Give a service a name under the base domain, unless it has a route already. For services with a public port."""
+    if await queries.count_routes(session, service.id):
         return None
     hostname = await _free_automatic_name(session, resources.settings, service)
     if hostname is None:
