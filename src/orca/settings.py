@@ -1,6 +1,6 @@
 """Every setting of an instance, read once from the environment (`ORC_*` and `DATABASE_URL`).
 
-`docs/settings.md` is checked against the descriptions below.
+`docs/reference/settings.md` is made from the descriptions below.
 """
 
 from ipaddress import ip_address, ip_network
@@ -213,6 +213,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ORC_AUTH_TOKEN is too short: use at least 32 characters, for example from `openssl rand -hex 32`."
             )
+        if self.auth.type == "oidc":
+            raise ValueError("ORC_AUTH_TYPE=oidc is not available in this version: leave it out to sign in with passwords.")
         for cidr in self.trusted_proxies:
             ip_network(cidr)
         return self

@@ -1,5 +1,6 @@
 """What must hold at every door. Each check gives the sentences in which it found it broken; none is good."""
 
+import json
 import re
 import typing
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -315,3 +316,8 @@ def check_declarations(doors: Iterable[Door]) -> list[str]:
 
 WITHOUT_TRACE = {"POST /api/v1/routes/{route_id}/check", "POST /routes/{route_id}/check"}
 """Unsafe methods that change nothing worth a trail: they look at the world outside."""
+
+
+def to_json(body: Any) -> bytes:
+    """As JSON with escapes, so that even half characters can be sent."""
+    return json.dumps(body, ensure_ascii=True).encode()

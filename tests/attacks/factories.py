@@ -33,6 +33,8 @@ class Place:
     canaries: list[str] = field(default_factory=list)
     """Every secret that was stored here."""
     made: dict[str, str] = field(default_factory=dict)
+    posted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Paths and bodies that were accepted: the machines bend them."""
 
     async def get(self, parameter: str) -> str:
         """The id that stands for a path parameter."""
@@ -40,9 +42,10 @@ class Place:
             self.made[parameter] = await FACTORIES[parameter](self)
         return self.made[parameter]
 
-    async def post(self, path: str, body: object) -> dict[str, Any]:
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.client.post(path, json=body)
         assert answer.is_success, f"{path}: {answer.text}"
+        self.posted.append((path, body))
         return answer.json()
 
     def secret(self, what: str) -> str:

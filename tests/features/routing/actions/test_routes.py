@@ -222,7 +222,9 @@ async def test_public_services_get_a_name_once(resources, service) -> None:
     private = await make_service(resources.db, slug="worker", project="jobs")
     private.ports = [{"name": "http", "port": 1, "public": False}]
     async with resources.db.write() as session:
-        assert await ensure_automatic_route(session, resources, private) is None
+        (await session.merge(private)).ports = private.ports
+        await record(session, Fact("ServiceUpdated", private.team_id, "service", private.id))
+    assert await count(resources.db) == 1
 
 
 async def test_two_teams_with_the_same_words_get_two_names(resources, service) -> None:

@@ -20,7 +20,8 @@ async def start_release(work: Work) -> str:
     for change in changes:
         await work.log.write(change.describe())
     await engine.apply(changes)
-    return f"{facts.config.replicas} replicas of {_short(facts)}"
+    replicas = facts.config.replicas
+    return f"{replicas} replica{'' if replicas == 1 else 's'} of {_short(facts)}"
 
 
 def _short(facts: Facts) -> str:
