@@ -214,7 +214,7 @@ class Settings(BaseSettings):
                 "ORC_AUTH_TOKEN is too short: use at least 32 characters, for example from `openssl rand -hex 32`."
             )
         if self.auth.type == "oidc":
-            raise ValueError("ORC_AUTH_TYPE=oidc is not available in this version: leave it out to sign in with passwords.")
+            raise ValueError("ORC_AUTH_TYPE=oidc is not available in this version: leave it out, and use passwords.")
         for cidr in self.trusted_proxies:
             ip_network(cidr)
         return self
