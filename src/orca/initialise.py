@@ -1,12 +1,13 @@
-"""`orc init`: look at a directory and print a commented orca.yaml for it, or the Dockerfile a template would use."""
+"""`orc init`: look at a directory and give a commented orca.yaml for it, or the files a template would build with."""
 
 import argparse
 import asyncio
+import json
 import sys
 from pathlib import Path
 
 from orca.errors import OrcaError
-from orca.features.services.orca_file import render_orca_file
+from orca.features.services.orca_file import FILE_NAME, render_orca_file
 from orca.plugins import choose, load_plugins
 from orca.sdk.builders import Detection
 
@@ -25,10 +26,10 @@ async def detect(folder: Path) -> Detection | None:
 
 
 def main() -> None:
-    """Entry of `python -m orca.initialise <directory> [--eject]`; prints to standard output."""
+    """Entry of `python -m orca.initialise <directory> [--eject]`; prints JSON: file name → content."""
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--eject", action="store_true", help="print the Dockerfile instead")
+    parser.add_argument("--eject", action="store_true", help="give the Dockerfile and what it needs instead")
     options = parser.parse_args()
     folder = options.directory.resolve()
     if not folder.is_dir():
@@ -39,7 +40,8 @@ def main() -> None:
         sys.exit(f"error: {error.message}\nhint: {error.hint}")
     if options.eject and found is None:
         sys.exit("error: nothing here says how to build it\nhint: Add a Dockerfile, or a file that a template knows.")
-    sys.stdout.write(found.dockerfile if options.eject and found else render_orca_file(folder.name, found))
+    ejected = {"Dockerfile": found.dockerfile, **found.files} if options.eject and found else None
+    json.dump(ejected or {FILE_NAME: render_orca_file(folder.name, found)}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`orc init`: look at a folder, write its orca.yaml. Offline: it asks the installed Orca, not a server."""
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,16 +22,23 @@ def initialise(call: Invocation) -> None:
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder")
     name, options = (_DOCKERFILE, ["--eject"]) if call.args.eject else (FILE_NAME, [])
-    path = folder / name
+    _check_free(call, folder / name)
+    files: dict[str, str] = json.loads(_look(str(folder), *options))
+    if call.args.print:
+        for path, content in files.items():
+            call.output.out.text(content if len(files) == 1 else f"# {path}\n{content}\n")
+        return
+    for path, content in files.items():
+        if path != name and (folder / path).exists():
+            continue  # the build keeps the project's own as well
+        _write(folder / path, content)
+        call.output.out.line(Styled("Wrote ", "green"), str(folder / path))
+    call.output.note("Next: `orc deploy`.")
+
+
+def _check_free(call: Invocation, path: Path) -> None:
     if path.exists() and not (call.args.force or call.args.print):
         raise CommandFailed(f"{path} is there already", hint="--force replaces it, --print only shows.", code=REFUSED)
-    content = _look(str(folder), *options)
-    if call.args.print:
-        call.output.out.text(content)
-        return
-    _write(path, content)
-    call.output.out.line(Styled("Wrote ", "green"), str(path))
-    call.output.note("Next: `orc deploy`.")
 
 
 def _look(*arguments: str) -> str:
