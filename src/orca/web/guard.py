@@ -131,7 +131,7 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(incoming: Request) -> Response:
-            request = TextRequest(incoming.scope, incoming.receive)
+            request = TextRequest(incoming, self.max_body_size)
             request.state.guard = self.guard
             token = origin.set(_origin(request, None))
             try:

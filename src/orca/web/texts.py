@@ -1,4 +1,4 @@
-"""Texts that cannot be stored are refused at the door: a NUL (PostgreSQL has none) or half of a surrogate pair."""
+"""What is refused of a body at the door: too much of it, and texts that no database can keep."""
 
 import json
 import re
@@ -7,13 +7,22 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 from starlette.datastructures import FormData
+from starlette.types import Message, Receive
 
 _SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
+MAX_BODY_BYTES = 1 << 20
+"""What a request may carry, unless its route declares a `max_body_size`."""
 _REFUSED = "a text holds a NUL or half of a character"
 
 
 class TextRequest(Request):
-    """A request that gives away only storable texts."""
+    """A request that gives away no more than its route reads, and only texts that can be stored.
+
+    A NUL cannot (PostgreSQL has none), nor half of a surrogate pair.
+    """
+
+    def __init__(self, incoming: Request, limit: int | None) -> None:
+        super().__init__(incoming.scope, _limited(incoming.receive, MAX_BODY_BYTES if limit is None else limit))
 
     async def json(self) -> Any:
         """The parsed body. Raises JSONDecodeError, which FastAPI answers with 422."""
@@ -28,6 +37,21 @@ class TextRequest(Request):
             await form.close()
             raise HTTPException(422, _REFUSED)
         return form
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """The body until it is larger than `limit` bytes, whatever its length was said to be."""
+    total = 0
+
+    async def receive_some() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise HTTPException(413, f"The body is larger than {limit} bytes.")
+        return message
+
+    return receive_some
 
 
 def are_storable(texts: Iterable[str]) -> bool:

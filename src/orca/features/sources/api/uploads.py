@@ -26,6 +26,9 @@ _TAR: dict[str, Any] = {
     }
 }
 
+_ANY_SIZE = 1 << 50
+"""ORC_DISK_UPLOAD_LIMIT_MB is kept while it is written to disk."""
+
 
 @router.post(
     "/services/{service_id}/uploads",
@@ -33,6 +36,7 @@ _TAR: dict[str, Any] = {
     response_model=UploadOut,
     summary="Send a source tree",
     openapi_extra=_TAR,
+    max_body_size=_ANY_SIZE,
 )
 @guard("service.deploy", tenant="service_id", rate="write", audit="UploadReceived")
 async def create_upload(service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Upload:
