@@ -35,6 +35,8 @@ LOCAL_EXECUTOR = "local"
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 20.0
 CANCEL_POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
+"""How often a worker looks for queued tasks: half of it is what a task waits, and each look costs CPU when idle."""
 STOP_SECONDS = 12.0
 FINISHED = ("succeeded", "failed", "cancelled")
 
@@ -196,7 +198,7 @@ class TaskEngine:
         DBOS.launch()
         for queue in {definition.queue for definition in self.definitions.values()}:
             await DBOS.register_queue_async(
-                queue, partition_concurrency=1, worker_concurrency=self._concurrency, polling_interval_sec=0.5
+                queue, partition_concurrency=1, worker_concurrency=self._concurrency, polling_interval_sec=POLL_SECONDS
             )
         own = (Periodic("heartbeat", HEARTBEAT_SECONDS, self._beat), Periodic("reap", 15.0, self._reap))
         self._duties = [asyncio.create_task(self._repeat(resources, each, alone=False)) for each in own]
