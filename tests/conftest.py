@@ -109,8 +109,11 @@ async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
     from orca.app import create_app
 
     app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        yield app
+    try:
+        async with app.router.lifespan_context(app):
+            yield app
+    finally:
+        stop_proxy(settings.data_dir / "proxy")
 
 
 @asynccontextmanager
