@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -50,13 +51,11 @@ def until(condition, *, seconds: float = 30, every: float = 0.05, what: str = "t
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """A PostgreSQL server of this test run: base URL without a database name."""
     binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="orca-postgres-"))
     account = pwd.getpwnam("postgres")
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(parent.stat().st_mode | 0o011)
     os.chown(folder, account.pw_uid, account.pw_gid)
     port = free_port()
     as_postgres = {"user": account.pw_uid, "group": account.pw_gid, "cwd": "/", "check": True, "capture_output": True}
@@ -66,6 +65,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run([binaries / "pg_ctl", "-D", folder / "data", "-o", options, "-l", log, "-w", "start"], **as_postgres)
     yield f"postgresql://orc@127.0.0.1:{port}"
     subprocess.run([binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], **as_postgres)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
