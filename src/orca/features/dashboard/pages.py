@@ -25,6 +25,7 @@ from orca.web.render import render
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
+SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +56,29 @@ async def overview(
     """What runs, what needs a look, what happened."""
     services = await queries.list_all_services(session, scope)
     recent = await queries.list_recent(session, scope)
-    rows = await _rows(session, scope, resources, services)
+    rows, states = await _rows(session, scope, resources, services, shown=SHOWN)
     counts = {
-        "services": len(rows),
-        "running": sum(row.state == "running" for row in rows),
-        "troubled": sum(row.state in {"crash-looping", "crashed", "degraded"} for row in rows),
-        "deploying": sum(row.state == "deploying" for row in rows),
+        "services": len(services),
+        "running": sum(state == "running" for state in states),
+        "troubled": sum(state in {"crash-looping", "crashed", "degraded"} for state in states),
+        "deploying": sum(state == "deploying" for state in states),
     }
     return render(request, "dashboard/overview.html", Overview(rows, counts, recent, resources.settings.base.domain))
 
 
 async def _rows(
-    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Service]
-) -> list[ServiceRow]:
-    names = await queries.project_names(session, scope, [service.project_id for service in services])
-    urls = await list_urls_by_service(session, resources.settings, [service.id for service in services])
+    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Service], *, shown: int
+) -> tuple[list[ServiceRow], list[str]]:
+    """Rows of the first services, and the states of all of them."""
+    head = services[:shown]
+    names = await queries.project_names(session, scope, [service.project_id for service in head])
+    urls = await list_urls_by_service(session, resources.settings, [service.id for service in head])
     states = await states_of_services(session, resources, services)
-    return [
+    rows = [
         ServiceRow(each, names.get(each.project_id, ""), states[each.id], next(iter(urls.get(each.id, [])), ""))
-        for each in services
+        for each in head
     ]
+    return rows, list(states.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ async def show_project(
     """Its services."""
     project = await get_project(session, scope, project_id)
     page = await list_services(session, scope, project_id, limit=50, cursor=cursor)
-    rows = await _rows(session, scope, resources, page.items)
+    rows, _ = await _rows(session, scope, resources, page.items, shown=len(page.items))
     return render(request, "dashboard/project.html", ProjectPage(project, rows, page.next_cursor))
 
 

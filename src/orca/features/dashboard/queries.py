@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 
 from orca.features.deployments.models import Deployment
 from orca.features.services.models import Project, Service
@@ -29,9 +30,10 @@ class Match:
     note: str
 
 
-async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 200) -> Sequence[Service]:
-    """Services of a team by name."""
-    query = select(Service).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 5000) -> Sequence[Service]:
+    """Services of a team by name, with what a list shows of them and nothing else."""
+    shown = load_only(Service.id, Service.name, Service.project_id, Service.desired_state, raiseload=True)
+    query = select(Service).options(shown).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     return (await session.scalars(query.order_by(Service.name).limit(limit))).all()
 
 

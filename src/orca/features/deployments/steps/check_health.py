@@ -13,6 +13,8 @@ from orca.sdk.engines import Container, SupportsExec
 
 CRASHES_TO_GIVE_UP = 3
 LOG_LINES = 200
+FIRST_PAUSE_SECONDS = 0.05
+"""Most processes answer within moments: the first tries come quickly, then every `interval` seconds."""
 STEADY_SECONDS = 2.0
 """Without a check, a container that keeps running this long counts as healthy."""
 
@@ -28,6 +30,7 @@ async def check_health(work: Work) -> str:
     started = time.monotonic()
     healthy_since: float | None = None
     problem: str | None = "the containers have not started"
+    pause = min(FIRST_PAUSE_SECONDS, config.health.interval)
     while time.monotonic() - started < config.health.start_period:
         containers = await _containers(work)
         await _give_up_if_crashing(work, containers)
@@ -35,7 +38,8 @@ async def check_health(work: Work) -> str:
         healthy_since = None if problem else healthy_since or time.monotonic()
         if healthy_since is not None and time.monotonic() - healthy_since >= config.health.settle:
             return f"healthy after {time.monotonic() - started:.1f} s"
-        await asyncio.sleep(config.health.interval)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, config.health.interval)
     await _quote_log(work, await _containers(work))
     raise NeverHealthy(
         f"the release was not healthy within {config.health.start_period:g} s: {problem}",
