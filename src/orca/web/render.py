@@ -87,11 +87,6 @@ def csrf_token(request: Request, subject: Subject | None) -> str:
     return csrf_token_of(request.app.state.resources.secret_box, subject.session_id)
 
 
-def wants_fragment(request: Request) -> bool:
-    """Whether htmx asks for a part of a page it already shows."""
-    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Boosted") != "true"
-
-
 @cache
 def _environment() -> Environment:
     features = sorted((_WEB.parent / "features").glob("*/templates"))

@@ -1,6 +1,7 @@
 """Reads of deployments, releases and logs."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +14,7 @@ from orca.features.deployments.rules import FINISHED
 from orca.kit.pagination import Page, cut_page
 from orca.web.guard import Scope, tenant_resolver
 
+Numbered = TypeVar("Numbered", Deployment, Release)
 LOG_BATCH = 64
 POLL_SECONDS = 1.0
 
@@ -35,24 +37,25 @@ async def list_deployments(
     session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Deployment]:
     """Newest first."""
-    query = select(Deployment).where(Deployment.team_id == scope.team_id, Deployment.service_id == service_id)
-    if cursor is not None:
-        query = query.where(Deployment.id < cursor)
-    rows = (await session.scalars(query.order_by(Deployment.id.desc()).limit(limit + 1))).all()
-    items, next_cursor = cut_page(list(rows), limit)
-    return Page[Deployment].model_construct(items=items, next_cursor=next_cursor)
+    return await _newest_first(session, Deployment, scope, service_id, limit, cursor)
 
 
 async def list_releases(
     session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Release]:
     """Newest first."""
-    query = select(Release).where(Release.team_id == scope.team_id, Release.service_id == service_id)
+    return await _newest_first(session, Release, scope, service_id, limit, cursor)
+
+
+async def _newest_first(
+    session: AsyncSession, table: type[Numbered], scope: Scope, service_id: str, limit: int, cursor: str | None
+) -> Page[Numbered]:
+    query = select(table).where(table.team_id == scope.team_id, table.service_id == service_id)
     if cursor is not None:
-        query = query.where(Release.id < cursor)
-    rows = (await session.scalars(query.order_by(Release.id.desc()).limit(limit + 1))).all()
+        query = query.where(table.id < cursor)
+    rows = (await session.scalars(query.order_by(table.id.desc()).limit(limit + 1))).all()
     items, next_cursor = cut_page(list(rows), limit)
-    return Page[Release].model_construct(items=items, next_cursor=next_cursor)
+    return Page[table].model_construct(items=items, next_cursor=next_cursor)  # type: ignore[valid-type]  # bound to the argument
 
 
 async def list_steps(session: AsyncSession, deployment_id: str) -> Sequence[DeploymentStep]:

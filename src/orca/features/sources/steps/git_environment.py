@@ -16,6 +16,22 @@ from orca.features.sources.rules import RepoUrl
 
 PINNED_HOST = "orca-pinned-host"
 """The name under which the trusted keys of the one host are known to ssh."""
+_FIXED = {
+    "core.hooksPath": "/dev/null",
+    "core.attributesFile": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    "credential.helper": "",
+    "http.followRedirects": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+    "fetch.recurseSubmodules": "false",
+    "submodule.recurse": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
+"""What holds for every repository: no hook, no helper, no redirect, no housekeeping."""
 
 
 def render_git_environment(
@@ -25,23 +41,7 @@ def render_git_environment(
 
     `authorization` is the value of an HTTP header. It travels in the environment, bound to the origin of `url`.
     """
-    settings = {
-        "protocol.allow": "never",
-        f"protocol.{url.scheme}.allow": "always",
-        "core.hooksPath": "/dev/null",
-        "core.attributesFile": "/dev/null",
-        "core.fsmonitor": "false",
-        "core.protectHFS": "true",
-        "core.protectNTFS": "true",
-        "credential.helper": "",
-        "http.followRedirects": "false",
-        "http.lowSpeedLimit": "1000",
-        "http.lowSpeedTime": "60",
-        "fetch.recurseSubmodules": "false",
-        "submodule.recurse": "false",
-        "gc.auto": "0",
-        "maintenance.auto": "false",
-    }
+    settings = {"protocol.allow": "never", f"protocol.{url.scheme}.allow": "always", **_FIXED}
     if url.scheme != "ssh" and ":" not in url.host:
         bracketed = f"[{address}]" if ":" in address else address
         settings["http.curloptResolve"] = f"{url.host}:{url.port}:{bracketed}"
