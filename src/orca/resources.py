@@ -74,7 +74,7 @@ async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> 
                 engines.open(_engine_config(settings, engines, instance), connector)
             ),
             proxy=await stack.enter_async_context(proxies.open(_proxy_config(settings, proxies, instance), connector)),
-            builders=await _open_builders(stack, plugins, connector),
+            builders=await _open_builders(stack, settings, plugins, connector),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=10, trust_env=False)),
             clock=SystemClock(),
             secret_box=box,
@@ -97,9 +97,17 @@ def _proxy_config(settings: Settings, provider: Any, instance: str) -> Any:
     )  # fmt: skip
 
 
-async def _open_builders(stack: AsyncExitStack, plugins: Plugins, connector: Connector) -> dict[str, Builder]:
+def _builder_config(settings: Settings, provider: Any) -> Any:
+    """A builder that needs no engine has no word for one."""
+    known = {"host": settings.docker.host, "disk_reserve_mb": settings.disk.reserve_mb}
+    return provider.Config(**{name: known[name] for name in known.keys() & provider.Config.model_fields.keys()})
+
+
+async def _open_builders(
+    stack: AsyncExitStack, settings: Settings, plugins: Plugins, connector: Connector
+) -> dict[str, Builder]:
     providers = sorted((provider() for provider in plugins.builders.values()), key=lambda each: each.order)
     return {
-        provider.name: await stack.enter_async_context(provider.open(provider.Config(), connector))
+        provider.name: await stack.enter_async_context(provider.open(_builder_config(settings, provider), connector))
         for provider in providers
     }
