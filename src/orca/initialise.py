@@ -4,25 +4,29 @@ import argparse
 import asyncio
 import json
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from orca.errors import OrcaError
 from orca.features.services.orca_file import FILE_NAME, render_orca_file
+from orca.features.services.schemas import BuildOptions
+from orca.features.services.steps.find_builder import find_builder
 from orca.plugins import choose, load_plugins
 from orca.sdk.builders import Detection
 
 
 async def detect(folder: Path) -> Detection | None:
-    """What the first builder that fits finds; builders are asked in their order, files are only read."""
+    """What the first builder that fits finds; files are only read."""
     plugins = load_plugins()
     connect = choose(plugins.connectors, "local", what="connector")()
-    async with connect.open(connect.Config()) as connector:
-        for provider in sorted((each() for each in plugins.builders.values()), key=lambda each: each.order):
-            async with provider.open(provider.Config(), connector) as builder:
-                found = await builder.detect(folder)
-            if found is not None:
-                return found
-    return None
+    async with AsyncExitStack() as stack:
+        connector = await stack.enter_async_context(connect.open(connect.Config()))
+        providers = sorted((each() for each in plugins.builders.values()), key=lambda each: each.order)
+        builders = {
+            each.name: await stack.enter_async_context(each.open(each.Config(), connector)) for each in providers
+        }
+        found = await find_builder(builders, folder, BuildOptions())
+    return found[1] if found else None
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": HTTPStatus(status).phrase,
         "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
     }
-    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 502, 503, 507)
+    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 502, 503, 504, 507)
 }
 """What any route may answer besides its own success."""
 

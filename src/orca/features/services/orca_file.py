@@ -66,7 +66,7 @@ def orca_file_schema() -> dict[str, Any]:
 
 
 def parse_orca_file(content: str | bytes) -> OrcaFile:
-    """Read and check the file. Raises BadInput with `fields` (key -> message with its place), `line`, `column`."""
+    """Read and check the file. Raises BadInput: `problems` (key, message, line, column), `fields`, `line`, `column`."""
     try:
         document = read_yaml(content)
     except BadYaml as error:
@@ -152,6 +152,10 @@ def _refuse(problems: Sequence[tuple[Mark, YamlPath, str]]) -> BadInput:
         f"{FILE_NAME}, {mark}: {name}{message}{more}",
         hint=f"Correct {FILE_NAME} in the repository; docs/orca-yaml.md lists all keys.",
         fields=fields, line=mark.line, column=mark.column,
+        problems=[
+            {"key": _dotted(path), "message": message, "line": mark.line, "column": mark.column}
+            for mark, path, message in ordered
+        ],
     )  # fmt: skip
 
 

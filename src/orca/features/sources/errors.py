@@ -5,73 +5,79 @@ from typing import ClassVar
 from orca.errors import OrcaError, StepFailed
 
 
-class GitHostUnknown(StepFailed):
+class SourceFailed(StepFailed):
+    """A source cannot be brought here. Whoever asked for it right now is told 422: another address may work."""
+
+    status: ClassVar[int] = 422
+
+
+class GitHostUnknown(SourceFailed):
     """The host name of the repository has no address."""
 
     code = "git-host-unknown"
 
 
-class GitHostUnreachable(StepFailed):
+class GitHostUnreachable(SourceFailed):
     """The repository's host does not accept connections, or stopped answering."""
 
     code = "git-host-unreachable"
 
 
-class GitHostForbidden(StepFailed):
+class GitHostForbidden(SourceFailed):
     """The repository's host has an address that this instance must not fetch from."""
 
     code = "git-host-forbidden"
 
 
-class GitCertificateRejected(StepFailed):
+class GitCertificateRejected(SourceFailed):
     """The host's TLS certificate is not valid."""
 
     code = "git-certificate-rejected"
 
 
-class GitHostKeyUnknown(StepFailed):
+class GitHostKeyUnknown(SourceFailed):
     """Nobody has said yet that the SSH host key is the right one. `details["host_keys"]`: known_hosts lines."""
 
     code = "git-host-key-unknown"
 
 
-class GitHostKeyChanged(StepFailed):
+class GitHostKeyChanged(SourceFailed):
     """The SSH host shows another key than the one that was trusted."""
 
     code = "git-host-key-changed"
 
 
-class GitLoginRefused(StepFailed):
+class GitLoginRefused(SourceFailed):
     """The repository needs credentials, or does not accept those it was given."""
 
     code = "git-login-refused"
 
 
-class GitRepositoryMissing(StepFailed):
+class GitRepositoryMissing(SourceFailed):
     """The host knows no such repository, or does not show it to these credentials."""
 
     code = "git-repository-missing"
 
 
-class GitRepositoryMoved(StepFailed):
+class GitRepositoryMoved(SourceFailed):
     """The host answers with a redirect, which is never followed."""
 
     code = "git-repository-moved"
 
 
-class GitRefMissing(StepFailed):
+class GitRefMissing(SourceFailed):
     """The repository has no such branch, tag or commit."""
 
     code = "git-ref-missing"
 
 
-class GitFailed(StepFailed):
+class GitFailed(SourceFailed):
     """Git failed for a reason it alone knows; its last lines are in the log."""
 
     code = "git-failed"
 
 
-class SourceTooLarge(StepFailed):
+class SourceTooLarge(SourceFailed):
     """The repository is larger than this instance allows."""
 
     code = "source-too-large"

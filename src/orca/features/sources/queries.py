@@ -113,8 +113,13 @@ async def find_registry_credential_team(session: AsyncSession, credential_id: st
 
 async def find_upload(session: AsyncSession, scope: Scope, service_id: str, upload_id: str) -> Upload | None:
     """An upload for a service of the team, or None."""
-    upload = await _find(session, scope, Upload, upload_id)
+    upload = await find_team_upload(session, scope, upload_id)
     return upload if upload is not None and upload.service_id == service_id else None
+
+
+async def find_team_upload(session: AsyncSession, scope: Scope, upload_id: str) -> Upload | None:
+    """An upload of the team, for whichever service, or None."""
+    return await _find(session, scope, Upload, upload_id)
 
 
 async def list_uploads(

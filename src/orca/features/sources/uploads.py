@@ -57,7 +57,7 @@ async def store_upload(
     if declared_bytes is not None and declared_bytes > limits.max_bytes:
         raise _too_much(limits)
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-    await _check_space(folder, limits, declared_bytes or 0)
+    await check_space(folder, limits, declared_bytes or 0)
     upload_id = new_id()
     partial = folder / f"{upload_id}{_PARTIAL}"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -84,7 +84,7 @@ async def _write(chunks: AsyncIterator[bytes], descriptor: int, folder: Path, li
             size += len(block)
             if size > limits.max_bytes:
                 raise _too_much(limits)
-            await _check_space(folder, limits, len(block))
+            await check_space(folder, limits, len(block))
             await asyncio.to_thread(_append, descriptor, hasher, block)
     if size == 0:
         raise BadInput("the upload is empty", hint="Send a tar archive of the source tree.")
@@ -122,7 +122,8 @@ def _settle(descriptor: int, partial: Path, path: Path) -> None:
         os.close(folder)
 
 
-async def _check_space(folder: Path, limits: UploadLimits, wanted: int) -> None:
+async def check_space(folder: Path, limits: UploadLimits, wanted: int) -> None:
+    """DiskReserveReached when less than the reserve would stay free."""
     usage = await asyncio.to_thread(shutil.disk_usage, folder)
     if usage.free - wanted < limits.reserve_bytes:
         raise DiskReserveReached(
@@ -157,3 +158,11 @@ def find_leftovers(folder: Path, known_ids: Collection[str]) -> list[Path]:
                 if entry.stat(follow_symlinks=False).st_mtime < oldest:
                     leftovers.append(folder / name)
     return leftovers
+
+
+def find_old_folders(folder: Path) -> list[Path]:
+    """Folders in it that are older than anything that still works in them. Blocking."""
+    oldest = time.time() - _LEFTOVER_SECONDS
+    with suppress(FileNotFoundError):
+        return [each for each in folder.iterdir() if each.lstat().st_mtime < oldest]
+    return []

@@ -80,7 +80,7 @@ async def test_head_is_the_default_branch(fetch: Fetch, server: Any, make_reposi
     checkout = await fetch(server.url("/app.git"), "HEAD", into=tmp_path / "work" / "head", **ca)
     assert (checkout.commit, (checkout.tree / "a").read_text()) == (first, "main")
     assert make_repository("empty.git").bare.exists()
-    with pytest.raises(errors.GitRefMissing, match="HEAD"):
+    with pytest.raises(errors.GitRefMissing, match="no default branch"):
         await fetch(server.url("/empty.git"), "HEAD", **ca)
 
 

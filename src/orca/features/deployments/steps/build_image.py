@@ -14,6 +14,7 @@ from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.services.queries import list_build_variables
 from orca.features.services.schemas import FrozenConfig, Port
+from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.queries import open_registry_login
 from orca.sdk.builders import Builder, BuildRequest, Detection
 from orca.sdk.engines import Image, RegistryLogin
@@ -68,14 +69,10 @@ async def _pull_or_keep(work: Work, reference: str, login: RegistryLogin | None)
 
 
 async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
-    folder = facts.source_folder(work)
+    found = await find_builder(work.resources.builders, facts.source_folder(work), facts.build_options)
+    if found is not None:
+        return found
     wanted = facts.build_options.builder
-    options = {**facts.build_options.options, "dockerfile": facts.build_options.dockerfile}
-    for name, builder in work.resources.builders.items():
-        if wanted in {"auto", name}:
-            detection = await builder.detect(folder, options)
-            if detection is not None:
-                return builder, detection
     raise NoBuilder(
         "nothing in the source says how to build it" if wanted == "auto" else f"“{wanted}” finds nothing to build",
         hint="Add a Dockerfile, or a file that a template knows: index.html, pyproject.toml, package.json, go.mod …",

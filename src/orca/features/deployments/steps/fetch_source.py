@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from dataclasses import asdict
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,9 +11,9 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.services.actions import apply_orca_file
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file
-from orca.features.sources.queries import open_git_credential
-from orca.features.sources.rules import GitRef, RepoUrl
-from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
+from orca.features.sources.schemas import GitSource
+from orca.features.sources.steps.checkout_git import Checkout
+from orca.features.sources.steps.fetch_git import fetch_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.kit.text import shorten
 from orca.sdk.trees import Tree
@@ -51,21 +50,8 @@ async def _ensure_build(work: Work) -> None:
 
 
 async def _checkout(work: Work, facts: Facts) -> Checkout:
-    source, settings = facts.deployment.source, work.resources.settings.git
-    async with work.resources.db.read() as session:
-        scope = Scope(facts.service.team_id)
-        login = await open_git_credential(session, work.resources.secret_box, scope, source.get("credential_id"))
-    authority = await asyncio.to_thread(settings.ca_file.read_text) if settings.ca_file else None
-    request = GitCheckout(
-        url=RepoUrl.parse(source["repository"]),
-        ref=GitRef.parse(source.get("commit") or source.get("branch") or source.get("tag") or "HEAD"),
-        into=work.tree,
-        submodules=bool(source.get("submodules")),
-        private_networks=settings.private_networks,
-        certificate_authority=authority,
-        **asdict(login),
-    )
-    return await checkout_git(work.resources.connector, request, work.log.write)
+    source, scope = GitSource.model_validate(facts.deployment.source), Scope(facts.service.team_id)
+    return await fetch_git(work.resources, scope, source, work.tree, work.log.write)
 
 
 async def _note_commit(work: Work, checkout: Checkout) -> None:

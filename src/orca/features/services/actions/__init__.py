@@ -2,7 +2,7 @@
 
 from orca.features.services.actions.freeze import apply_orca_file, freeze_config
 from orca.features.services.actions.projects import create_project, delete_project, update_project
-from orca.features.services.actions.services import create_service, delete_service, update_service
+from orca.features.services.actions.services import check_source, create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
     change_variables,
     remove_variables,
@@ -22,6 +22,7 @@ __all__ = [
     "apply_orca_file",
     "attach_volume",
     "change_variables",
+    "check_source",
     "create_project",
     "create_service",
     "delete_project",

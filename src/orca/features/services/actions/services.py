@@ -26,7 +26,7 @@ _SETTINGS = tuple(Settings.model_fields)
 async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
     """A service in the project's production environment. Raises Conflict (slug taken) and BadInput."""
     fields.check_kind(fields.kind)
-    await _check_source(session, scope, fields.source, service_id=None)
+    await check_source(session, scope, fields.source, service_id=None)
     environment = (await session.scalars(select(Environment).where(
         Environment.project_id == project.id, Environment.slug == FIRST_ENVIRONMENT
     ))).one()  # fmt: skip
@@ -74,7 +74,7 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
             hint="Load it again and repeat your change.",
         )
     if changes.source is not None:
-        await _check_source(session, scope, changes.source, service_id=service.id)
+        await check_source(session, scope, changes.source, service_id=service.id)
     changed = _find_changes(service, changes)
     if not changed:
         return service
@@ -126,7 +126,7 @@ async def delete_service(session: AsyncSession, scope: Scope, service_id: str, c
     await record(session, Fact("ServiceDeleted", scope.team_id, "service", service.id, payload))
 
 
-async def _check_source(session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None) -> None:
+async def check_source(session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None) -> None:
     """Whatever a source names by id must be the team's own; a foreign id answers like one that does not exist."""
     found: object
     if isinstance(source, DirectorySource):

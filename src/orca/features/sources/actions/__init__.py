@@ -11,7 +11,7 @@ from orca.features.sources.actions.registry_credentials import (
     delete_registry_credential,
     update_registry_credential,
 )
-from orca.features.sources.actions.uploads import keep_upload, remove_leftovers
+from orca.features.sources.actions.uploads import keep_upload, look_folder, remove_leftovers, upload_folder
 
 __all__ = [
     "create_git_credential",
@@ -21,9 +21,11 @@ __all__ = [
     "delete_hook",
     "delete_registry_credential",
     "keep_upload",
+    "look_folder",
     "receive_push",
     "remove_leftovers",
     "rotate_hook",
     "update_git_credential",
     "update_registry_credential",
+    "upload_folder",
 ]

@@ -1,6 +1,7 @@
 """Remembering what was sent, and forgetting what nobody can deploy any more."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 from sqlalchemy import select
@@ -8,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Fact, record, subscribe
 from orca.features.sources.models import Upload
-from orca.features.sources.uploads import StoredUpload, find_leftovers
+from orca.features.sources.uploads import StoredUpload, find_leftovers, find_old_folders
 from orca.resources import Resources
 from orca.settings import Settings
 from orca.web.guard import Scope
@@ -19,6 +20,11 @@ KEPT_UPLOADS = 3
 def upload_folder(settings: Settings) -> Path:
     """Where uploads lie."""
     return settings.data_dir / "uploads"
+
+
+def look_folder(settings: Settings) -> Path:
+    """Where sources lie while they are looked at: one folder each, for a minute at most."""
+    return settings.data_dir / "looks"
 
 
 async def keep_upload(
@@ -40,11 +46,13 @@ async def keep_upload(
 
 
 async def remove_leftovers(resources: Resources) -> None:
-    """Remove files that belong to no upload: interrupted ones, and those of deleted services."""
+    """Remove files of no upload (interrupted ones, those of deleted services), and what a crash left of a look."""
     async with resources.db.read() as session:
         known = set((await session.scalars(select(Upload.id))).all())
     for path in await asyncio.to_thread(find_leftovers, upload_folder(resources.settings), known):
         await asyncio.to_thread(path.unlink, missing_ok=True)
+    for path in await asyncio.to_thread(find_old_folders, look_folder(resources.settings)):
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
 
 async def _forget_uploads(session: AsyncSession, fact: Fact) -> None:

@@ -18,7 +18,7 @@ from orca.resources import Resources
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["sources"])
-_TAR: dict[str, Any] = {
+TAR_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "A tar archive (plain or gzip) of the source tree.",
@@ -26,7 +26,7 @@ _TAR: dict[str, Any] = {
     }
 }
 
-_ANY_SIZE = 1 << 50
+ANY_SIZE = 1 << 50
 """ORC_DISK_UPLOAD_LIMIT_MB is kept while it is written to disk."""
 
 
@@ -35,13 +35,13 @@ _ANY_SIZE = 1 << 50
     status_code=201,
     response_model=UploadOut,
     summary="Send a source tree",
-    openapi_extra=_TAR,
-    max_body_size=_ANY_SIZE,
+    openapi_extra=TAR_BODY,
+    max_body_size=ANY_SIZE,
 )
 @guard("service.deploy", tenant="service_id", rate="write", audit="UploadReceived")
 async def create_upload(service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Upload:
     """Streamed to disk and hashed on the way. The last three of a service are kept; deploy one by its id."""
-    stored = await _store(request, resources)
+    stored = await receive_archive(request, resources)
     folder = upload_folder(resources.settings)
     try:
         async with resources.db.write() as session:
@@ -53,7 +53,8 @@ async def create_upload(service_id: str, request: Request, scope: CurrentScope, 
     return upload
 
 
-async def _store(request: Request, resources: Resources) -> StoredUpload:
+async def receive_archive(request: Request, resources: Resources) -> StoredUpload:
+    """Stream the body into a file of the upload folder; one that nobody keeps is swept away later."""
     disk = resources.settings.disk
     limits = UploadLimits(disk.upload_limit_mb << 20, disk.reserve_mb << 20)
     length = request.headers.get("content-length", "")

@@ -5,9 +5,10 @@ pinned to one address (reach_host.py), and everything a user chose stands after 
 """
 
 import asyncio
+import difflib
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = ["Checkout", "GitCheckout", "checkout_git"]
 _WANTED = "refs/orca/wanted"
 _MEASURE_EVERY = 0.5
 _SUBMODULE_DEPTH = 3
+_BRANCHES_SHOWN = 12
 _ENTRY = re.compile(rb"(?P<mode>\d+) (?:blob|commit) (?P<id>[0-9a-f]+) +(?P<size>\d+|-)\t(?P<path>.*)", re.DOTALL)
 
 
@@ -44,7 +46,7 @@ async def checkout_git(connector: Connector, request: GitCheckout, log: Log) -> 
     except TimeoutError:
         raise DeadlineExceeded(
             f"Fetching {request.url} took longer than {request.deadline:g} seconds.",
-            hint="Try again; if the repository is large, raise the limit or shrink the repository.",
+            hint="Try again; if the repository is large, keep data and build output out of it.",
         ) from None
 
 
@@ -83,7 +85,7 @@ async def _fetch(git: GitSession, request: GitCheckout) -> None:
     if not await _try_fetch(git, request, refspecs=every):
         raise await explain_failure(git, request)
     if not await git.succeeds("update-ref", _WANTED, f"{found}^{{commit}}"):
-        raise _no_such_ref(request)
+        raise no_such_ref(request)
 
 
 async def _find_ref(git: GitSession, request: GitCheckout) -> tuple[str, str]:
@@ -98,15 +100,34 @@ async def _find_ref(git: GitSession, request: GitCheckout) -> tuple[str, str]:
     for name in names:
         if name in found:
             return name, found[name]
-    raise _no_such_ref(request) if await is_repository(git, request) else repository_missing(request)
+    if not await is_repository(git, request):
+        raise repository_missing(request)
+    raise no_such_ref(request, await _list_branches(git, request))
 
 
-def _no_such_ref(request: GitCheckout) -> GitRefMissing:
+async def _list_branches(git: GitSession, request: GitCheckout) -> list[str]:
+    """What there is instead; nothing when the host does not say."""
+    result = await git.run("ls-remote", "--quiet", "--heads", "--", str(request.url))
+    names = (line.partition("\trefs/heads/")[2] for line in result.text.splitlines())
+    return [name for name in names if name and clean_output(name, colours=False) == name]
+
+
+def no_such_ref(request: GitCheckout, branches: Sequence[str] = ()) -> GitRefMissing:
+    """The failure, with the branches that are most like the one that was wanted. Pure."""
+    if request.ref.is_default:
+        return GitRefMissing(
+            f"{request.url} has no default branch; is it empty?", hint="Push a commit, or name a branch.",
+            branches=list(branches),
+        )  # fmt: skip
     kind = "commit" if request.ref.is_commit else "branch or tag"
-    return GitRefMissing(
-        f"{request.url} has no {kind} {request.ref}.",
-        hint="Check the name (a commit must be given with all its digits), and that it was pushed.",
-    )
+    message = f"{request.url} has no {kind} {request.ref}."
+    if request.ref.is_commit or not branches:
+        hint = "Check the name (a commit must be given with all its digits), and that it was pushed."
+        return GitRefMissing(message, hint=hint)
+    near = difflib.get_close_matches(str(request.ref), branches, n=_BRANCHES_SHOWN, cutoff=0.5)
+    shown = list(dict.fromkeys([*near, *branches]))[:_BRANCHES_SHOWN]
+    more = f" and {len(branches) - len(shown)} more" if len(branches) > len(shown) else ""
+    return GitRefMissing(message, hint=f"Its branches: {', '.join(shown)}{more}.", branches=shown)
 
 
 async def _try_fetch(git: GitSession, request: GitCheckout, *options: str, refspecs: tuple[str, ...]) -> bool:

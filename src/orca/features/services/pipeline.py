@@ -1,0 +1,258 @@
+"""Looks at a source before a service is made of it: fetch within bounds, ask the builders, leave nothing behind."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.errors import BadInput, DeadlineExceeded, OrcaError, TooOften
+from orca.events import Fact, record
+from orca.features.services import detection as rules
+from orca.features.services.actions import check_source
+from orca.features.services.detection import Detected, Folder, FoundOrcaFile
+from orca.features.services.orca_file import FILE_NAME, OrcaFile, render_orca_file
+from orca.features.services.queries import find_service
+from orca.features.services.rules import Kind
+from orca.features.services.schemas import BuildOptions
+from orca.features.services.steps.find_builder import find_builder
+from orca.features.sources.actions import look_folder, upload_folder
+from orca.features.sources.queries import find_team_upload
+from orca.features.sources.rules import ImageRef, RepoUrl
+from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
+from orca.features.sources.steps.fetch_git import fetch_git
+from orca.features.sources.steps.unpack_upload import unpack_upload
+from orca.features.sources.uploads import UploadLimits, check_space, upload_path
+from orca.kit.ids import new_id
+from orca.kit.text import clean_output, shorten
+from orca.resources import Resources
+from orca.sdk.archives import Limits
+from orca.sdk.trees import Tree
+from orca.web.guard import Scope
+
+DEADLINE = 60.0
+"""Seconds for all of it."""
+LIMITS = Limits(total_bytes=512 << 20, entries=100_000)
+AT_ONCE, EACH_TEAM = 4, 2
+_PATIENCE = 10.0
+_FOLDERS_LOOKED_INTO = 24
+_NESTS = frozenset({"apps", "services", "packages", "projects", "examples"})
+_UNLIKELY = frozenset({"node_modules", "vendor", "test", "tests", "docs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A source tree on the disk, and what else is known of it."""
+
+    tree: Path
+    name: str
+    subdirectory: str = ""
+    commit: str | None = None
+    message: str | None = None
+    warnings: Sequence[str] = field(default=())
+
+
+async def detect(
+    resources: Resources, scope: Scope, project_id: str, source: Source, *, deadline: float = DEADLINE
+) -> Detected:
+    """What a source is. Raises the errors of `sources.errors`, DeadlineExceeded, TooOften, BadInput.
+
+    That somebody looked is recorded first: a stored credential may be shown to the host that is named.
+    """
+    upload = await _note(resources, scope, project_id, source)
+    if isinstance(source, ImageSource):
+        return await _detect_image(resources, source)
+    if isinstance(source, GitSource):
+        async with _desk(resources, scope, deadline) as folder:
+            return await _describe(resources, await _fetch(resources, scope, source, folder))
+    if upload is None:
+        return Detected(name="app", hints=["Run `orc deploy` in the directory: it makes the service and sends it."])
+    return await _look_into(resources, scope, upload)
+
+
+async def detect_archive(resources: Resources, scope: Scope, project_id: str, archive: Path) -> Detected:
+    """The same for a tar archive that lies here. Raises BadArchive, UnsafePath and TooMuch too."""
+    await _note(resources, scope, project_id, DirectorySource())
+    return await _look_into(resources, scope, archive)
+
+
+async def _look_into(resources: Resources, scope: Scope, archive: Path) -> Detected:
+    async with _desk(resources, scope) as folder:
+        await unpack_upload(archive, folder / "tree", LIMITS)
+        return await _describe(resources, Found(folder / "tree", "app"))
+
+
+async def _note(resources: Resources, scope: Scope, project_id: str, source: Source) -> Path | None:
+    """Check what the source names by id, and write down that it is looked at. Gives the archive of an upload."""
+    named = source.model_dump(mode="json", include={"type", "repository", "image", "credential_id", "upload_id"})
+    archive = None
+    async with resources.db.write() as session:
+        if not isinstance(source, DirectorySource):
+            await check_source(session, scope, source, service_id=None)
+        elif source.upload_id is not None:
+            await _check_upload(session, scope, project_id, source.upload_id)
+            archive = upload_path(upload_folder(resources.settings), source.upload_id)
+        await record(session, Fact("SourceInspected", scope.team_id, "project", project_id, named))
+    return archive
+
+
+async def _check_upload(session: AsyncSession, scope: Scope, project_id: str, upload_id: str) -> None:
+    upload = await find_team_upload(session, scope, upload_id)
+    owner = await find_service(session, upload.service_id) if upload else None
+    if owner is None or owner.project_id != project_id:
+        raise BadInput("source.upload_id: there is nothing with this id", fields={"source.upload_id": "is not known"})
+
+
+@asynccontextmanager
+async def _desk(resources: Resources, scope: Scope, deadline: float = DEADLINE) -> AsyncIterator[Path]:
+    """A private folder for one look, with a deadline, when it is this team's turn; it is gone afterwards."""
+    async with _turn(resources.looks, scope.team_id):
+        folder = look_folder(resources.settings) / new_id()
+        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
+        try:
+            disk = resources.settings.disk
+            await check_space(folder, UploadLimits(LIMITS.total_bytes, disk.reserve_mb << 20), 0)
+            async with asyncio.timeout(deadline):
+                yield folder
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"Looking at the source took longer than {deadline:g} seconds.",
+                hint="Make the service anyway: a deployment has more time.",
+            ) from None
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+@asynccontextmanager
+async def _turn(looks: Counter[str], team_id: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while looks.total() >= AT_ONCE or looks[team_id] >= EACH_TEAM:  # noqa: ASYNC110 - two conditions at once
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise TooOften(
+            "Other sources are being looked at.", hint="Try again when they are done.", retry_after=10
+        ) from None
+    looks[team_id] += 1
+    try:
+        yield
+    finally:
+        looks[team_id] -= 1
+        if not looks[team_id]:
+            del looks[team_id]
+
+
+async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: Path) -> Found:
+    async def log(_line: str) -> None:
+        """Nobody follows it."""
+
+    checkout = await fetch_git(resources, scope, source, folder / "tree", log, limits=LIMITS, deadline=DEADLINE)
+    message = shorten(clean_output(checkout.message.partition("\n")[0], colours=False), 200)
+    tree = Tree(checkout.tree)
+    attributes = await asyncio.to_thread(tree.find_text, ".gitattributes") or ""
+    warnings = rules.find_warnings(
+        await asyncio.to_thread(tree.names),
+        submodules_left_out=not source.submodules and await asyncio.to_thread(tree.is_file, ".gitmodules"),
+        uses_lfs="filter=lfs" in attributes,
+    )
+    name = source.subdirectory.rsplit("/", 1)[-1] or RepoUrl.parse(source.repository).name
+    return Found(checkout.tree, name, source.subdirectory, checkout.commit, message, warnings)
+
+
+async def _describe(resources: Resources, found: Found) -> Detected:
+    """Ask the builders about the folder, as a deployment will: what `orca.yaml` says of the build counts."""
+    folder = await asyncio.to_thread(_source_folder, found)
+    text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
+    file, problems = rules.read_orca_file(text or "")
+    built = await find_builder(resources.builders, folder, file.build)
+    plan = built[1] if built else None
+    if plan is not None and plan.kind == "static":
+        plan = replace(plan, service_kind="static")  # for a builder it is a web server like others
+    kind: Kind = file.kind or (plan.service_kind if plan else "web")  # type: ignore[assignment]  # builders know these
+    port = rules.public_port(file, plan.port if plan else None)
+    name = file.name or found.name
+    common = Detected(
+        name=name, kind=kind, port=port, health=rules.suggest_health(file, kind),
+        commit=found.commit, commit_message=found.message,
+        orca_file=None if text is None else FoundOrcaFile(content=text, problems=problems),
+        suggested_orca_file=render_orca_file(name, plan) if text is None else None,
+    )  # fmt: skip
+    if plan is None:
+        return common.model_copy(update=await _explain_nothing(resources, folder))
+    return common.model_copy(update={
+        "builder": plan.builder, "template": plan.kind if plan.builder == "template" else None,
+        "summary": plan.summary, "evidence": list(plan.evidence), "dockerfile": plan.dockerfile,
+        "start_command": " ".join(file.command) or rules.find_start_command(plan.dockerfile),
+        "warnings": [*found.warnings, *rules.port_warning(kind, port)],
+    })  # fmt: skip
+
+
+def _source_folder(found: Found) -> Path:
+    """The subdirectory. UnsafePath when a link leads out of the tree; BadInput says which folders there are."""
+    tree = Tree(found.tree)
+    try:
+        return tree.directory(found.subdirectory or ".")
+    except BadInput as error:
+        folders = ", ".join(rules.show_name(name) for name in list(_folders(tree, ""))[:12])
+        hint = f"There are: {folders}." if folders else "It has no directories at all."
+        fields = {"source.git.subdirectory": error.message}
+        raise type(error)(error.message, hint=hint, fields=fields) from None
+
+
+async def _explain_nothing(resources: Resources, folder: Path) -> dict[str, object]:
+    names = await asyncio.to_thread(Tree(folder).names)
+    folders = await _find_folders(resources, folder)
+    visible = [name for name in names if name != ".git"]
+    return {"folders": folders, "hints": rules.find_hints(visible, folders)}
+
+
+async def _find_folders(resources: Resources, folder: Path) -> list[Folder]:
+    """Those that a builder would take, one level down, or two in folders that are made to hold projects."""
+    found = []
+    for path in await asyncio.to_thread(_candidates, Tree(folder)):
+        try:
+            built = await find_builder(resources.builders, Tree(folder).directory(path), BuildOptions())
+        except BadInput:
+            continue
+        if built:
+            found.append(Folder(path=path, summary=built[1].summary))
+    return found
+
+
+def _candidates(tree: Tree) -> list[str]:
+    top = list(_folders(tree, ""))
+    nested = [path for name in top if name in _NESTS for path in _folders(tree, f"{name}/")]
+    return [*nested, *top][:_FOLDERS_LOOKED_INTO]
+
+
+def _folders(tree: Tree, prefix: str) -> Iterator[str]:
+    for name in tree.names(prefix or "."):
+        if not name.startswith(".") and name not in _UNLIKELY and _is_directory(tree, prefix + name):
+            yield prefix + name
+
+
+def _is_directory(tree: Tree, path: str) -> bool:
+    try:
+        return tree.is_directory(path)
+    except BadInput:  # a link that leads out, or a name that no path can have
+        return False
+
+
+async def _detect_image(resources: Resources, source: ImageSource) -> Detected:
+    """Nothing is pulled for a look: what the engine already has is told."""
+    ref = ImageRef.parse(source.image)
+    common = Detected(builder="image", name=ref.repository.rsplit("/", 1)[-1], summary=f"Image from {ref.registry}")
+    try:
+        image = await resources.engine.find_image(source.image)
+    except OrcaError as error:
+        return common.model_copy(update={"warnings": [f"{error.message} {error.hint}".strip()]})
+    port = image.ports[0] if image and image.ports else None
+    later = "It is not here yet: the first deployment pulls it, and reads there where it listens."
+    return common.model_copy(update={
+        "port": port, "health": rules.suggest_health(OrcaFile(), "web"),
+        "warnings": rules.port_warning("web", port) if image else [later],
+    })  # fmt: skip

@@ -1,0 +1,1 @@
+"""Steps that looking at a source and building it have in common."""

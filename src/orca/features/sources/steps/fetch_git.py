@@ -1,0 +1,35 @@
+"""From what a service says about its repository to a tree on the disk: credential, trust, checkout."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orca.features.sources.queries import open_git_credential
+from orca.features.sources.rules import GitRef, RepoUrl
+from orca.features.sources.schemas import GitSource
+from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
+from orca.resources import Resources
+from orca.sdk.builders import Log
+from orca.web.guard import Scope
+
+
+async def fetch_git(
+    resources: Resources, scope: Scope, source: GitSource, into: Path, log: Log, **bounds: Any
+) -> Checkout:
+    """Fetch into a new directory. `bounds`: `limits` and `deadline` of the `GitCheckout`. Raises what checkout does."""
+    settings = resources.settings.git
+    async with resources.db.read() as session:
+        login = await open_git_credential(session, resources.secret_box, scope, source.credential_id)
+    authority = await asyncio.to_thread(settings.ca_file.read_text) if settings.ca_file else None
+    request = GitCheckout(
+        url=RepoUrl.parse(source.repository),
+        ref=GitRef.parse(source.commit or source.branch or source.tag or "HEAD"),
+        into=into,
+        submodules=source.submodules,
+        private_networks=settings.private_networks,
+        certificate_authority=authority,
+        **asdict(login),
+        **bounds,
+    )
+    return await checkout_git(resources.connector, request, log)
