@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from string import printable
@@ -46,10 +47,9 @@ def test_public_ports_are_not_named_in_redirects():
 
 
 def test_listeners_are_explicit():
-    servers = render(ProxyConfig(()), samples.LAYOUT)["apps"]["http"]["servers"]
-    assert servers["http"]["listen"] == ["tcp4/127.0.0.1:8080", "tcp6/[::1]:8080"]
-    assert servers["https"]["listen"] == ["tcp4/127.0.0.1:8443", "tcp6/[::1]:8443"]
-    assert servers["http"]["automatic_https"] == servers["https"]["automatic_https"] == {"disable": True}
+    (server,) = render(ProxyConfig(()), samples.LAYOUT)["apps"]["http"]["servers"].values()
+    assert server["listen"] == ["tcp4/127.0.0.1:8080", "tcp6/[::1]:8080", "tcp4/127.0.0.1:8443", "tcp6/[::1]:8443"]
+    assert server["automatic_https"] == {"disable": True}
 
 
 def test_only_one_route_differs_when_one_route_changes():
@@ -57,37 +57,57 @@ def test_only_one_route_differs_when_one_route_changes():
 
     def sites(config: ProxyConfig) -> dict[str, str]:
         document = json.loads(json.dumps(render(config, samples.LAYOUT)).replace(probe_token(config), "TOKEN"))
-        return {
-            f"{name} {site['match'][0]['host'][0]}": json.dumps(site)
-            for name, server in document["apps"]["http"]["servers"].items()
-            for site in server["routes"][1:-1]
-        }
+        (server,) = document["apps"]["http"]["servers"].values()
+        return {site["match"][0]["host"][0]: json.dumps(site) for site in server["routes"][2:-1]}
 
     before = samples.CONFIGS["everything"]
     after = replace(
         before, routes=tuple(replace(r, maintenance=r.id == "plain" or r.maintenance) for r in before.routes)
     )
     old, new = sites(before), sites(after)
-    assert [place for place in new if old[place] != new[place]] == ["http plain.example.org"]
+    assert [place for place in new if old[place] != new[place]] == ["plain.example.org"]
 
 
 def test_a_new_address_changes_no_configuration():
     """Redeployments must not reload anything; nor must starting and stopping."""
+    other = Upstream("10.213.0.9", 80)
     configs = [
         ProxyConfig((replace(samples.PLAIN, upstreams=upstreams),))
-        for upstreams in ((), (samples.APP,), (Upstream("10.213.0.9", 80),))
+        for upstreams in ((), (samples.APP,), (other,), (samples.APP, other))
     ]
     documents = [render(config, samples.LAYOUT) for config in configs]
-    assert documents[0] == documents[1] == documents[2]
+    assert all(document == documents[0] for document in documents)
     assert render_upstreams(configs[0]) == {}
-    assert render_upstreams(configs[2]) == {"plain.0": "10.213.0.9:80"}
+    assert render_upstreams(configs[2]) == {"plain.0": "10.213.0.9:80", "plain.1": "10.213.0.9:80"}
+
+
+@pytest.mark.parametrize(("few", "many"), [(3, 12), (13, 60)])
+def test_scaling_changes_no_configuration(few: int, many: int):
+    """And each replica gets its share, give or take one slot."""
+    documents = []
+    for count in (few, few + 1, many):
+        replicas = tuple(Upstream(f"10.213.0.{number}", 80) for number in range(count))
+        config = ProxyConfig((replace(samples.PLAIN, upstreams=replicas),))
+        documents.append(render(config, samples.LAYOUT))
+        shares = Counter(render_upstreams(config).values())
+        assert len(shares) == count
+        assert max(shares.values()) - min(shares.values()) <= 1
+    assert documents[0] == documents[1] == documents[2]
+
+
+def test_more_replicas_than_any_size_have_a_slot_each():
+    replicas = tuple(Upstream("10.213.0.1", 80 + number) for number in range(61))
+    config = ProxyConfig((replace(samples.PLAIN, upstreams=replicas),))
+    assert len(render_upstreams(config)) == 61
 
 
 def test_a_plain_host_under_a_secure_wildcard_is_not_shown_over_https():
     document = render(samples.CONFIGS["everything"], samples.LAYOUT)
-    closed = document["apps"]["http"]["servers"]["https"]["routes"][1]
-    assert closed["match"] == [{"host": ["plain.example.org"]}]
-    assert closed["handle"][0]["routes"] == [{"handle": [{"handler": "invoke", "name": "unknown"}]}]
+    (server,) = document["apps"]["http"]["servers"].values()
+    (site,) = (each for each in server["routes"][2:-1] if each["match"] == [{"host": ["plain.example.org"]}])
+    *blocks, last = site["handle"][0]["routes"]
+    assert all(block["match"][0]["protocol"] == "http" for block in blocks)
+    assert last == {"handle": [{"handler": "invoke", "name": "unknown"}]}
 
 
 @pytest.mark.parametrize("document", [{}, {"apps": {}}, {"apps": {"http": {"servers": {"srv0": {}}}}}, {"apps": None}])

@@ -44,6 +44,12 @@ async def test_http_1_and_2(config: CaddyConfig, root: Path, version: str):
     assert not {"server", "via"} & set(answer.headers)
 
 
+async def test_http_3_is_offered_where_it_is(running: CaddyProxy, visitor: Visitor):
+    async with EchoUpstream() as upstream:
+        await running.apply(ProxyConfig((ProxyRoute("a", SITE, upstreams=(upstream.at,)),)))
+        assert "alt-svc" not in (await visitor.get(SITE)).headers
+
+
 class _Http3(QuicConnectionProtocol):
     """As much of an HTTP/3 client as one GET needs."""
 

@@ -2,14 +2,11 @@
 
 import ssl
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.proxies.caddy.render import ADMIN_ORIGIN
-
-Json = dict[str, Any]
 
 _READ_DEADLINE = 10.0
 _LOAD_DEADLINE = 60.0
@@ -22,41 +19,41 @@ class AdminApi:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    async def read(self) -> Json | None:
-        """The configuration Caddy runs with; None when somebody emptied it. Raises ProviderUnavailable."""
+    async def read(self) -> bytes:
+        """The configuration Caddy runs with, as JSON; `null` when somebody emptied it. Raises ProviderUnavailable."""
         answer = await self._call("GET", "/config/", deadline=_READ_DEADLINE)
         if answer.is_error:
             raise ProviderUnavailable(f"Caddy did not show its configuration: {_reason(answer)}")
-        live = answer.json()
-        return live if isinstance(live, dict) else None
+        return answer.content.rstrip()
 
-    async def load(self, document: Json) -> None:
+    async def load(self, text: bytes) -> None:
         """Replace the configuration as a whole; Caddy keeps the old one when this one does not start.
 
         Raises RequestRefused with Caddy's reason, and ProviderUnavailable.
         """
-        answer = await self._call("POST", "/load", deadline=_LOAD_DEADLINE, document=document)
+        answer = await self._call("POST", "/load", deadline=_LOAD_DEADLINE, content=text)
         if answer.is_error:
             raise RequestRefused(
                 f"Caddy refused the configuration: {_reason(answer)}", hint="The one before it goes on serving."
             )
 
-    async def _call(self, method: str, path: str, *, deadline: float, document: Json | None = None) -> httpx.Response:
-        answer = await self._send(method, path, deadline=deadline, document=document, headers={"Origin": _URL})
+    async def _call(self, method: str, path: str, *, deadline: float, content: bytes = b"") -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        answer = await self._send(method, path, deadline=deadline, content=content, headers=headers | {"Origin": _URL})
         if answer.status_code != httpx.codes.FORBIDDEN:
             return answer
         # Somebody emptied Caddy: with its defaults it knows no origin of ours, and wants none.
-        return await self._send(method, path, deadline=deadline, document=document, headers={})
+        return await self._send(method, path, deadline=deadline, content=content, headers=headers)
 
     async def _send(
-        self, method: str, path: str, *, deadline: float, document: Json | None, headers: dict[str, str]
+        self, method: str, path: str, *, deadline: float, content: bytes, headers: dict[str, str]
     ) -> httpx.Response:
         # Never used on a unix socket; httpx would spend 30 ms on reading the machine's root certificates.
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=unused)
         try:
             async with httpx.AsyncClient(transport=transport, base_url=_URL, timeout=deadline) as client:
-                return await client.request(method, path, json=document, headers=headers)
+                return await client.request(method, path, content=content, headers=headers)
         except httpx.TransportError as error:
             raise ProviderUnavailable(
                 "The proxy's admin socket does not answer.", hint="Start the proxy: restart Orca, or run `orc doctor`."

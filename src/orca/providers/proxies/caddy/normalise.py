@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
 
@@ -11,6 +12,7 @@ def precedence(route: ProxyRoute) -> tuple[bool, str, int, str]:
     return route.hostname.startswith("*."), route.hostname, -len(route.path_prefix), route.path_prefix
 
 
+@lru_cache(maxsize=4)
 def normalise(config: ProxyConfig) -> ProxyConfig:
     """Facts without effect removed (a certificate that no route uses, say), the rest in a stable order."""
     routes = tuple(sorted((_normalise_route(route) for route in config.routes), key=precedence))

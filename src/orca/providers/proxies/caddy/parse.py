@@ -7,6 +7,7 @@ from typing import Any
 
 from orca.providers.proxies.caddy.normalise import normalise
 from orca.providers.proxies.caddy.pages import unquote_title
+from orca.providers.proxies.caddy.render import SERVER
 from orca.providers.proxies.caddy.sites import PLAIN, URI
 from orca.providers.proxies.caddy.upstreams import parse_upstreams
 from orca.sdk.proxies import AcmeAccount, BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode
@@ -29,16 +30,16 @@ def parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
 
 def _parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
     apps = document["apps"]
-    servers = apps["http"]["servers"]
-    plain, secure = dict(_blocks(servers["http"])), dict(_blocks(servers["https"]))
-    modes = _tls_modes(servers["https"], apps["tls"])
-    routes = [_parse_route(block, host, upstreams) for host, block in _owned(plain)]
-    for host, block in _owned(secure):
-        tls, certificate_id = modes[host]
-        _, twin = plain[PLAIN + block["@id"]]
-        route = _parse_route(block, host, upstreams)
-        is_redirected = twin["handle"] != block["handle"]
-        routes.append(replace(route, tls=tls, certificate_id=certificate_id, https_redirect=is_redirected))
+    server = apps["http"]["servers"][SERVER]
+    blocks = dict(_blocks(server))
+    modes = _tls_modes(server, apps["tls"])
+    routes = []
+    for name, (host, block) in blocks.items():
+        if not name.startswith(PLAIN):
+            route = _parse_route(block, host, upstreams)
+            tls, certificate_id = modes.get(host, ("off", None))
+            redirects = tls == "off" or PLAIN + name in blocks
+            routes.append(replace(route, tls=tls, certificate_id=certificate_id, https_redirect=redirects))
     loaded = apps["tls"]["certificates"]["load_pem"]
     return normalise(
         ProxyConfig(
@@ -51,14 +52,10 @@ def _parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
 
 def _blocks(server: Json) -> Iterator[tuple[str, tuple[str, Json]]]:
     """`@id` -> hostname and route block, without the surrounding hygiene and pages."""
-    for site in server["routes"][1:-1]:
+    for site in server["routes"]:
         for block in site["handle"][0].get("routes", []):
             if "@id" in block:
                 yield block["@id"], (site["match"][0]["host"][0], block)
-
-
-def _owned(blocks: Mapping[str, tuple[str, Json]]) -> list[tuple[str, Json]]:
-    return [found for name, found in blocks.items() if not name.startswith(PLAIN)]
 
 
 def _tls_modes(server: Json, app: Json) -> dict[str, tuple[TlsMode, str | None]]:
@@ -91,7 +88,7 @@ def _parse_route(block: Json, hostname: str, upstreams: Files) -> ProxyRoute:
         handler = step["handle"][0]
         facts |= _READERS[handler["handler"]](handler, step)
     files = [PurePath(dial.removesuffix("}")).name for dial in facts.pop("dials")]
-    prefix = block["match"][0]["path"][0] if "match" in block else "/"
+    prefix = block["match"][0].get("path", ["/"])[0] if "match" in block else "/"
     return ProxyRoute(
         id=block["@id"],
         hostname=hostname,
@@ -104,7 +101,7 @@ def _parse_route(block: Json, hostname: str, upstreams: Files) -> ProxyRoute:
 def _read_invoke(handler: Json, step: Json) -> Json:
     if handler["name"] == "forbidden":
         return {"allow_ips": tuple(step["match"][0]["not"][0]["remote_ip"]["ranges"])}
-    return {"maintenance": True} if handler["name"] == "maintenance" else {}
+    return {"maintenance": {"maintenance": True}, "compress": {"compress": True}}.get(handler["name"], {})
 
 
 def _read_users(handler: Json, _: Json) -> Json:
@@ -130,6 +127,5 @@ _READERS: Mapping[str, Callable[[Json, Json], Json]] = {
     "rewrite": lambda _handler, _step: {"strip_prefix": True},
     "static_response": _read_redirect,
     "request_body": lambda handler, _: {"max_body_bytes": handler["max_size"]},
-    "encode": lambda _handler, _step: {"compress": True},
     "reverse_proxy": _read_proxy,
 }

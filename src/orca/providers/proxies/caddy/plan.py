@@ -65,10 +65,16 @@ def plan_changes(current: ProxyConfig | None, desired: ProxyConfig) -> list[Chan
 
 
 def changed_routes(current: ProxyConfig | None, desired: ProxyConfig) -> list[ProxyRoute]:
-    """Routes of `desired` that `current` does not serve just so, or with another certificate."""
+    """Routes of `desired` that `current` does not serve just so, or with another certificate or ACME account."""
     before, after = normalise(current or _NONE), normalise(desired)
     same, kept = set(before.routes), {c.id for c in set(before.certificates) & set(after.certificates)}
-    return [r for r in after.routes if r not in same or (r.certificate_id is not None and r.certificate_id not in kept)]
+
+    def is_kept(route: ProxyRoute) -> bool:
+        if route.tls == "acme":
+            return before.acme == after.acme
+        return route.certificate_id is None or route.certificate_id in kept
+
+    return [route for route in after.routes if route not in same or not is_kept(route)]
 
 
 def _diff(before: Sequence[Item], after: Sequence[Item]) -> Iterator[tuple[Kind, Item, tuple[str, ...]]]:

@@ -1,8 +1,9 @@
 """The live handle: starts, observes and changes one Caddy."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.kit.cancellation import see_through
@@ -12,23 +13,31 @@ from orca.providers.proxies.caddy.check import check_config
 from orca.providers.proxies.caddy.failures import read_failures
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.lock import file_lock
-from orca.providers.proxies.caddy.normalise import normalise
+from orca.providers.proxies.caddy.normalise import normalise, select_routes
 from orca.providers.proxies.caddy.parse import parse
 from orca.providers.proxies.caddy.plan import changed_routes, plan_changes
 from orca.providers.proxies.caddy.ports import check_ports
 from orca.providers.proxies.caddy.probe import probe
-from orca.providers.proxies.caddy.render import render
+from orca.providers.proxies.caddy.render import probe_token, render, spell
 from orca.providers.proxies.caddy.runtime import Runtime
 from orca.providers.proxies.caddy.store import Served, Store
 from orca.providers.proxies.caddy.upstreams import render_upstreams
 from orca.providers.proxies.caddy.validate import Validator
 from orca.sdk.plans import Change
-from orca.sdk.proxies import CertificateFailure, CertificateState, ProxyConfig, ProxyState
+from orca.sdk.proxies import CertificateFailure, CertificateState, ProxyConfig, ProxyRoute, ProxyState
 
 _EMPTY = ProxyConfig(routes=())
 _LOCK_DEADLINE = 120.0
 _START_DEADLINE = 30.0
 _START_POLL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What files mean, remembered because reading a thousand routes takes a good part of a second."""
+
+    served: Served
+    config: ProxyConfig | None
 
 
 class CaddyProxy:
@@ -42,6 +51,8 @@ class CaddyProxy:
         self._admin = AdminApi(layout.admin_socket)
         self._store = Store(layout)
         self._turn = asyncio.Lock()
+        self._rendered: _Known | None = None
+        self._parsed: _Known | None = None
 
     async def start(self) -> None:
         """Make sure Caddy runs, with the last good configuration rendered for today's ports and version."""
@@ -53,8 +64,8 @@ class CaddyProxy:
                 await self._runtime.stop()
                 await self._runtime.start()
                 await asyncio.to_thread(self._store.write_version, self._version)
-            if await self._wait_until_up() != served.document:
-                await self._admin.load(served.document)
+            if await self._wait_until_up() != served.text:
+                await self._admin.load(served.text)
 
     async def inspect(self) -> ProxyState:
         """Read the live configuration back into routes."""
@@ -65,8 +76,8 @@ class CaddyProxy:
                 raise
             return ProxyState(running=False, version="", config=None, drifted=False)
         stored = await asyncio.to_thread(self._store.read)
-        is_ours = stored.document == live and self._store.is_applied(stored)
-        config = await asyncio.to_thread(self._parse, Served(live or {}, stored.upstreams))
+        is_ours = stored.text == live and self._store.is_applied(stored)
+        config = await asyncio.to_thread(self._parse, Served(live, stored.upstreams))
         version = await asyncio.to_thread(self._store.read_version)
         return ProxyState(running=True, version=version, config=config, drifted=not is_ours)
 
@@ -82,17 +93,19 @@ class CaddyProxy:
             await asyncio.to_thread(self._store.prepare)
             live = await self._admin.read()
             previous = await asyncio.to_thread(self._store.read)
-            current = await asyncio.to_thread(self._parse, Served(live or {}, previous.upstreams))
+            current = await asyncio.to_thread(self._parse, Served(live, previous.upstreams))
             suspects = changed_routes(current, desired)
             served = await asyncio.to_thread(self._render, desired)
-            if served.document != live:
-                await self._validator.check(desired, suspects)
+            is_new = served.text != live
+            if is_new and suspects:
+                # The others serve already; whether all of them go together is for the load to say.
+                await self._validator.check(select_routes(desired, suspects), suspects)
             async with self._undoing(previous, served):
                 await asyncio.to_thread(self._store.write, served, previous)
-                if served.document != live:
-                    await self._admin.load(served.document)
+                if is_new:
+                    await self._load(served, desired, suspects)
                 await asyncio.to_thread(self._store.tidy, served, previous)
-                await probe(desired, suspects, self._layout, tls=served.document != live)
+                await probe(desired, suspects, self._layout, tls=is_new)
                 await asyncio.to_thread(self._store.commit, served)
             if served != previous:
                 await asyncio.to_thread(self._store.keep, previous)
@@ -119,20 +132,39 @@ class CaddyProxy:
         async with self._turn, file_lock(self._layout.data_dir / "lock", deadline=_LOCK_DEADLINE):
             yield
 
+    async def _load(self, served: Served, desired: ProxyConfig, suspects: Sequence[ProxyRoute]) -> None:
+        try:
+            await self._admin.load(served.text)
+        except RequestRefused:
+            await self._validator.check(desired, suspects)  # says it better, if it is a route's fault
+            raise
+
     def _render(self, config: ProxyConfig) -> Served:
         """Render, and read it back: what Caddy would serve is what was meant, to the last fact."""
+        upstreams = render_upstreams(config)
+        last = self._rendered
+        if last and last.config and probe_token(last.config) == probe_token(config):
+            self._rendered = _Known(Served(last.served.text, upstreams), config)  # only addresses differ
+            return self._rendered.served
         if config.acme and config.acme.ca_root:
             self._store.write_acme_root(config.acme.ca_root)
-        served = Served(render(config, self._layout), render_upstreams(config))
-        if parse(served.document, served.upstreams, self._store.read_acme_roots()) != config:
+        document = render(config, self._layout)
+        if parse(document, upstreams, self._store.read_acme_roots()) != config:
             raise RequestRefused("The configuration does not survive being written down.", hint="Report this.")
-        return served
+        self._rendered = _Known(Served(spell(document), upstreams), config)
+        return self._rendered.served
 
     def _parse(self, served: Served) -> ProxyConfig | None:
+        """What `served` means; known already when it was rendered or parsed last."""
+        for known in (self._rendered, self._parsed):
+            if known and known.served == served:
+                return known.config
         try:
-            return parse(served.document, served.upstreams, self._store.read_acme_roots())
+            config = parse(served.document, served.upstreams, self._store.read_acme_roots())
         except ValueError:
-            return None
+            config = None
+        self._parsed = _Known(served, config)
+        return config
 
     def _read_config(self) -> ProxyConfig:
         """What Caddy would serve after a restart."""
@@ -162,10 +194,10 @@ class CaddyProxy:
     async def _go_back(self, previous: Served, served: Served) -> None:
         await asyncio.to_thread(self._store.write, previous, served)
         await asyncio.to_thread(self._store.tidy, previous, served)
-        if await self._admin.read() != previous.document:
-            await self._admin.load(previous.document)
+        if previous.text and await self._admin.read() != previous.text:
+            await self._admin.load(previous.text)
 
-    async def _wait_until_up(self) -> object:
+    async def _wait_until_up(self) -> bytes:
         """The live configuration, once Caddy answers."""
         try:
             async with asyncio.timeout(_START_DEADLINE):

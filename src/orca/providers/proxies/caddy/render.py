@@ -1,6 +1,8 @@
 """ProxyConfig in, Caddy's JSON out: pure, so that golden files can show every byte of it."""
 
+import json
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -8,26 +10,23 @@ from typing import Any
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.normalise import normalise
 from orca.providers.proxies.caddy.pages import error_routes, named_routes
-from orca.providers.proxies.caddy.sites import (
-    PLAIN,
-    render_closed_site,
-    render_https_redirect,
-    render_route,
-    render_sites,
-)
+from orca.providers.proxies.caddy.sites import render_compression, render_sites
 from orca.providers.proxies.caddy.tls import render_connection_policies, render_pki_app, render_tls_app
 from orca.providers.proxies.caddy.upstreams import slots
-from orca.sdk.proxies import ProxyConfig, ProxyRoute
+from orca.sdk.proxies import ProxyConfig
 
 Json = dict[str, Any]
 
 ADMIN_ORIGIN = "orca-proxy"
+SERVER = "sites"
 
 # Who the visitor is, and where from, is for this proxy to say. Underscores reach CGI-like servers as hyphens would.
 _SPOOFABLE_HEADERS = [
     "*_*", "Forwarded", "X-Forwarded-*", "X-Real-Ip", "X-Remote-*", "Remote-*", "X-Auth-Request-*", "X-Webauth-*",
     "X-Authenticated-*", "X-Original-*", "X-Rewrite-Url", "Proxy",
 ]  # fmt: skip
+_ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+"""What Go escapes in JSON besides what must be."""
 
 
 def render(config: ProxyConfig, layout: Layout) -> Json:
@@ -47,10 +46,7 @@ def render(config: ProxyConfig, layout: Layout) -> Json:
             "http": {
                 "http_port": layout.http_port,
                 "https_port": layout.https_port,
-                "servers": {
-                    "http": _http_server(config, layout, token),
-                    "https": _https_server(config, layout, token),
-                },
+                "servers": {SERVER: _server(config, layout, token)},
             },
             "tls": render_tls_app(config, layout),
             "pki": render_pki_app(),
@@ -58,6 +54,13 @@ def render(config: ProxyConfig, layout: Layout) -> Json:
     }
 
 
+def spell(document: Json) -> bytes:
+    """`document` as text, spelt the way Caddy tells it back, so that equal texts mean equal configurations."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.translate(_ESCAPED).encode()
+
+
+@lru_cache(maxsize=4)
 def probe_token(config: ProxyConfig) -> str:
     """Differs for every configuration that differs in more than addresses: a probe knows which one answers."""
     config = normalise(config)
@@ -65,51 +68,34 @@ def probe_token(config: ProxyConfig) -> str:
     return sha256(repr((shape, config.certificates, config.acme)).encode()).hexdigest()[:32]
 
 
-def _http_server(config: ProxyConfig, layout: Layout, token: str) -> Json:
-    def render_one(route: ProxyRoute) -> Json:
-        if route.tls == "off":
-            return render_route(route, layout, token)
-        block = (
-            render_https_redirect(route, layout, token) if route.https_redirect else render_route(route, layout, token)
-        )
-        return block | {"@id": PLAIN + route.id}
+def _server(config: ProxyConfig, layout: Layout, token: str) -> Json:
+    """One for both ports, because the work of a load grows with each route of each server.
 
-    return {
-        **_server(layout.listeners(layout.http_port), render_sites(config.routes, render_one)),
-        "protocols": ["h1"],
-    }
-
-
-def _https_server(config: ProxyConfig, layout: Layout, token: str) -> Json:
-    secure = [route for route in config.routes if route.tls != "off"]
-    wildcards = {route.hostname for route in secure if route.hostname.startswith("*.")}
-    plain = dict.fromkeys(route.hostname for route in config.routes if route.tls == "off")
-    closed = [render_closed_site(host) for host in plain if "*." + host.partition(".")[2] in wildcards]
-    return {
-        **_server(
-            layout.listeners(layout.https_port),
-            closed + render_sites(secure, lambda route: render_route(route, layout, token)),
-        ),
-        "protocols": ["h1", "h2", "h3"],
-        "allow_0rtt": False,
-        "tls_connection_policies": render_connection_policies(config),
-    }
-
-
-def _server(listeners: list[str], sites: list[Json]) -> Json:
+    Caddy speaks plain HTTP on `http_port`, TLS on the other.
+    """
     hygiene = {
         "handler": "headers",
         "request": {"delete": _SPOOFABLE_HEADERS},
         "response": {"deferred": True, "delete": ["Server", "Via"]},
     }
+    # HTTP/3 is offered where it is: over TLS.
+    plain = {"handler": "headers", "response": {"deferred": True, "delete": ["Alt-Svc"]}}
     return {
-        "listen": listeners,
+        "listen": layout.listeners(layout.http_port) + layout.listeners(layout.https_port),
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
         "idle_timeout": "2m",
         "max_header_bytes": 65536,
-        "named_routes": named_routes(),
-        "routes": [{"handle": [hygiene]}, *sites, {"handle": [{"handler": "invoke", "name": "unknown"}]}],
+        "protocols": ["h1", "h2", "h3"],
+        "allow_0rtt": False,
+        "tls_connection_policies": render_connection_policies(config),
+        "named_routes": named_routes() | {"compress": {"handle": [render_compression()]}},
+        "routes": [
+            {"handle": [hygiene]},
+            {"match": [{"protocol": "http"}], "handle": [plain]},
+            *render_sites(config.routes, layout, token),
+            {"handle": [{"handler": "invoke", "name": "unknown"}]},
+        ],
         "errors": {"routes": error_routes()},
     }
 

@@ -1,12 +1,12 @@
 """One route as Caddy handlers: a chain of steps, each there only if the route asks for it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.pages import quote_title
-from orca.providers.proxies.caddy.upstreams import placeholders, without_upstreams
+from orca.providers.proxies.caddy.upstreams import SMALLEST, placeholders, slots, without_upstreams
 from orca.sdk.proxies import BasicAuthUser, ProxyRoute
 
 Json = dict[str, Any]
@@ -15,7 +15,7 @@ PROBE_HEADER = "X-Orca-Probe"
 ROUTE_HEADER = "X-Orca-Route"
 UPSTREAM_HEADER = "X-Orca-Upstream"
 PLAIN = "http:"
-"""Prefix of the `@id` under which a TLS route stands on the plain HTTP server; no route id holds a colon."""
+"""Prefix of the `@id` of the block that sends a route's plain HTTP to HTTPS; no route id holds a colon."""
 URI = "{http.request.uri}"
 
 _STREAMS_OUTLIVE_RELOADS_FOR = "24h"
@@ -29,17 +29,23 @@ _COMPRESSED_TYPES = (
 )  # fmt: skip
 
 
-def render_sites(routes: Iterable[ProxyRoute], render: Callable[[ProxyRoute], Json]) -> list[Json]:
+def render_sites(routes: Iterable[ProxyRoute], layout: Layout, token: str) -> list[Json]:
     """One isolated block per hostname; `routes` must be in order of precedence."""
-    return [_render_site(host, list(group), render) for host, group in groupby(routes, key=lambda r: r.hostname)]
+    return [_render_site(host, list(group), layout, token) for host, group in groupby(routes, lambda r: r.hostname)]
 
 
-def render_closed_site(hostname: str) -> Json:
-    """A hostname that is not served here although a wildcard would match it."""
-    return _host_block(hostname, [_invoke("unknown")])
+def render_compression() -> Json:
+    """What a route that compresses invokes; a thousand of them carry it once."""
+    return {
+        "handler": "encode",
+        "encodings": {"zstd": {}, "gzip": {}},
+        "prefer": ["zstd", "gzip"],
+        "minimum_length": 512,
+        "match": {"headers": {"Content-Type": list(_COMPRESSED_TYPES)}},
+    }
 
 
-def render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
+def _render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
     """The whole treatment of a request. `token` lets the probe see which route answers, and where it leads."""
     steps = [_probe(route, layout, token), {"handle": [_names(route)]}]
     if route.allow_ips:
@@ -56,43 +62,42 @@ def render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
     if route.max_body_bytes is not None:
         steps.append({"handle": [{"handler": "request_body", "max_size": route.max_body_bytes}]})
     if route.compress:
-        steps.append({"handle": [_encode()]})
+        steps.append(_invoke("compress"))
     steps.append({"match": [without_upstreams(route, layout)], **_invoke("down")})
     steps.append({"handle": [_reverse_proxy(route, layout)]})
-    return _path_block(route, steps)
+    return _path_block(route, steps, is_plain=route.tls == "off")
 
 
-def render_https_redirect(route: ProxyRoute, layout: Layout, token: str) -> Json:
+def _render_https_redirect(route: ProxyRoute, layout: Layout, token: str) -> Json:
     """Plain HTTP sent to HTTPS, on the port where it is."""
     port = "" if layout.https_port == 443 else f":{layout.https_port}"  # noqa: PLR2004 - HTTPS's own port
     location = f"https://{{http.request.host}}{port}{URI}"
-    return _path_block(route, [_probe(route, layout, token), {"handle": [_redirect(location, 308)]}])
+    steps = [_probe(route, layout, token), {"handle": [_redirect(location, 308)]}]
+    return _path_block(route, steps, is_plain=True) | {"@id": PLAIN + route.id}
 
 
 def _redirect(location: str, status: int) -> Json:
     return {"handler": "static_response", "status_code": status, "headers": {"Location": [location]}}
 
 
-def _render_site(hostname: str, routes: Sequence[ProxyRoute], render: Callable[[ProxyRoute], Json]) -> Json:
-    blocks = [render(route) for route in routes]
-    if routes[-1].path_prefix != "/":
+def _render_site(hostname: str, routes: Sequence[ProxyRoute], layout: Layout, token: str) -> Json:
+    blocks: list[Json] = []
+    for route in routes:
+        if route.tls != "off" and route.https_redirect:
+            blocks.append(_render_https_redirect(route, layout, token))
+        blocks.append(_render_route(route, layout, token))
+    if routes[-1].path_prefix != "/" or routes[-1].tls == "off":
+        # A plain host gets here over TLS when a wildcard's certificate covers it.
         blocks.append(_invoke("unknown"))
-    return _host_block(hostname, blocks)
+    return {"match": [{"host": [hostname]}], "handle": [{"handler": "subroute", "routes": blocks}], "terminal": True}
 
 
-def _host_block(hostname: str, blocks: list[Json]) -> Json:
-    return {
-        "match": [{"host": [hostname]}],
-        "handle": [{"handler": "subroute", "routes": blocks}],
-        "terminal": True,
-    }
-
-
-def _path_block(route: ProxyRoute, steps: list[Json]) -> Json:
-    block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
+def _path_block(route: ProxyRoute, steps: list[Json], *, is_plain: bool) -> Json:
+    matcher: Json = {"protocol": "http"} if is_plain else {}
     if route.path_prefix != "/":
-        block["match"] = [{"path": [route.path_prefix, f"{route.path_prefix}/*"]}]
-    return block
+        matcher["path"] = [route.path_prefix, f"{route.path_prefix}/*"]
+    block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
+    return block | {"match": [matcher]} if matcher else block
 
 
 def _probe(route: ProxyRoute, layout: Layout, token: str) -> Json:
@@ -126,16 +131,6 @@ def _authentication(users: Sequence[BasicAuthUser]) -> Json:
     }
 
 
-def _encode() -> Json:
-    return {
-        "handler": "encode",
-        "encodings": {"zstd": {}, "gzip": {}},
-        "prefer": ["zstd", "gzip"],
-        "minimum_length": 512,
-        "match": {"headers": {"Content-Type": list(_COMPRESSED_TYPES)}},
-    }
-
-
 def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
     transport: Json = {
         "protocol": "http",
@@ -149,7 +144,7 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
     set_headers = {"X-Real-Ip": ["{http.request.remote.host}"]}
     if route.strip_prefix:
         set_headers["X-Forwarded-Prefix"] = [route.path_prefix]
-    handler: Json = {
+    return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": placeholder} for placeholder in placeholders(route, layout)],
         "transport": transport,
@@ -157,11 +152,17 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
         "headers": {"request": {"set": set_headers}},
         "flush_interval": -1,
         "stream_close_delay": _STREAMS_OUTLIVE_RELOADS_FOR,
+        "health_checks": _health_checks(route),
     }
-    if len(route.upstreams) > 1:
-        # With a single replica this would turn one failure into two seconds of them.
-        handler["health_checks"] = {"passive": {"fail_duration": "2s", "max_fails": 1}}
-    return handler
+
+
+def _health_checks(route: ProxyRoute) -> Json:
+    """A replica that fails is left alone for a moment.
+
+    Where there may be only one behind all slots, that is short and needs several failures: visitors wait meanwhile.
+    """
+    is_small = len(slots(route)) == SMALLEST
+    return {"passive": {"fail_duration": "1s", "max_fails": 2} if is_small else {"fail_duration": "2s", "max_fails": 1}}
 
 
 def _load_balancing(route: ProxyRoute) -> Json:

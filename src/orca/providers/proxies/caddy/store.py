@@ -12,6 +12,7 @@ from shutil import rmtree
 from typing import Any
 
 from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.render import spell
 
 Json = dict[str, Any]
 
@@ -22,16 +23,24 @@ SCRATCH = ".scratch-"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """All that Caddy reads: its configuration, and the address behind each upstream file."""
+    """All that Caddy reads: its configuration as JSON, and the address behind each upstream file."""
 
-    document: Json
+    text: bytes
+    """Empty when there is none. Equal texts are equal configurations: see `spell`."""
     upstreams: Mapping[str, str]
 
     @property
     def digest(self) -> str:
-        """The same for the same content, whatever its spelling."""
-        text = json.dumps([self.document, dict(self.upstreams)], sort_keys=True)
-        return sha256(text.encode()).hexdigest()
+        """The same for the same content."""
+        return sha256(self.text + json.dumps(self.upstreams, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def document(self) -> Json:
+        """The configuration. Raises ValueError."""
+        document = json.loads(self.text)
+        if not isinstance(document, dict):
+            raise ValueError("not a configuration")  # noqa: TRY004 - it is the text that is wrong
+        return document
 
 
 class Store:
@@ -55,12 +64,11 @@ class Store:
             rmtree(leftover, ignore_errors=True)
 
     def read(self) -> Served:
-        """What Caddy would serve after a restart. The document is empty when there is none, or none readable."""
-        document = None
-        with suppress(FileNotFoundError, ValueError):
-            document = json.loads(self._layout.config_file.read_bytes())
-        upstreams = _read_folder(self._layout.upstreams)
-        return Served(document if isinstance(document, dict) else {}, upstreams)
+        """What Caddy would serve after a restart."""
+        text = b""
+        with suppress(FileNotFoundError):
+            text = self._layout.config_file.read_bytes()
+        return Served(text, _read_folder(self._layout.upstreams))
 
     def read_acme_roots(self) -> dict[str, str]:
         """Path -> PEM."""
@@ -70,11 +78,13 @@ class Store:
         """Replace what differs from `present`. Upstream files that are no longer named stay: the configuration that
         serves now may name them, until the new one is loaded.
         """
-        for name, address in served.upstreams.items():
-            if present.upstreams.get(name) != address:
-                _replace(self._layout.upstreams / name, address.encode())
-        if present.document != served.document:
-            _replace(self._layout.config_file, _dump(served.document))
+        changed = {name: at for name, at in served.upstreams.items() if present.upstreams.get(name) != at}
+        for name, address in changed.items():
+            _put(self._layout.upstreams / name, address.encode())
+        if changed:
+            _flush(self._layout.upstreams)
+        if present.text != served.text:
+            _replace(self._layout.config_file, served.text)
 
     def write_acme_root(self, pem: str) -> None:
         """Put a root certificate where the rendered configuration looks for it."""
@@ -93,12 +103,13 @@ class Store:
 
     def keep(self, previous: Served) -> None:
         """Put one that served well among the generations; only the last few stay."""
-        if not previous.document:
+        if not previous.text:
             return
         numbers = self._generations()
         number = numbers[-1] + 1 if numbers else 1
-        text = json.dumps({"document": previous.document, "upstreams": dict(previous.upstreams)})
-        _replace(self._layout.generations / f"{number}.json", text.encode())
+        upstreams = json.dumps(previous.upstreams).encode()
+        text = b'{"document":%b,"upstreams":%b}' % (previous.text, upstreams)
+        _replace(self._layout.generations / f"{number}.json", text)
         for old in numbers[: -(_GENERATIONS - 1)]:
             (self._layout.generations / f"{old}.json").unlink(missing_ok=True)
 
@@ -124,15 +135,11 @@ class Store:
         for number in reversed(self._generations()):
             with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
                 content = json.loads((self._layout.generations / f"{number}.json").read_bytes())
-                found.append(Served(content["document"], content["upstreams"]))
+                found.append(Served(spell(content["document"]), content["upstreams"]))
         return found
 
     def _generations(self) -> list[int]:
         return sorted(int(path.stem) for path in self._layout.generations.glob("*.json") if path.stem.isdecimal())
-
-
-def _dump(document: Json) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _read_folder(folder: Path) -> dict[str, str]:
@@ -143,6 +150,11 @@ def _read_folder(folder: Path) -> dict[str, str]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write beside `path`, flush to the disk, rename over it, flush the folder."""
+    _put(path, content)
+    _flush(path.parent)
+
+
+def _put(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)  # created 0600
     try:
         with os.fdopen(handle, "wb") as file:
@@ -153,8 +165,11 @@ def _replace(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

@@ -6,6 +6,7 @@ anything: the configuration names files, and a redeployment renames new ones int
 """
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from orca.providers.proxies.caddy.layout import Layout
@@ -14,9 +15,18 @@ from orca.sdk.proxies import ProxyConfig, ProxyRoute, Upstream
 Json = dict[str, Any]
 
 
+SMALLEST = 2
+_SIZES = (SMALLEST, 12, 60)
+"""How many slots there may be: few sizes, with many divisors, so that scaling seldom changes the configuration and the
+replicas share the load evenly."""
+
+
 def slots(route: ProxyRoute) -> list[str]:
-    """File names of a route's upstreams. There is always one, so that starting and stopping is no reload either."""
-    return [f"{route.id}.{number}" for number in range(max(1, len(route.upstreams)))]
+    """File names of a route's upstreams: at least as many as it has, so that starting, stopping and scaling within the
+    size is no reload either. Surplus ones repeat the addresses from the start.
+    """
+    count = len(route.upstreams)
+    return [f"{route.id}.{number}" for number in range(next((size for size in _SIZES if size >= count), count))]
 
 
 def placeholders(route: ProxyRoute, layout: Layout) -> list[str]:
@@ -34,13 +44,14 @@ def render_upstreams(config: ProxyConfig) -> dict[str, str]:
     return {
         slot: _render_address(upstream)
         for route in config.routes
-        for slot, upstream in zip(slots(route), route.upstreams, strict=False)
+        if route.upstreams
+        for slot, upstream in zip(slots(route), cycle(route.upstreams), strict=False)
     }
 
 
 def parse_upstreams(names: list[str], files: Mapping[str, str]) -> tuple[Upstream, ...]:
     """The addresses in these files, of those that exist. Raises ValueError for what is no address."""
-    return tuple(_parse_address(files[name]) for name in names if name in files)
+    return tuple(dict.fromkeys(_parse_address(files[name]) for name in names if name in files))
 
 
 def _render_address(upstream: Upstream) -> str:

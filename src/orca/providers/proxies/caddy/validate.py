@@ -1,6 +1,5 @@
 """Asks the real Caddy whether it would take a configuration, without touching the one that serves."""
 
-import json
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.check import refusal
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.normalise import select_routes
-from orca.providers.proxies.caddy.render import render
+from orca.providers.proxies.caddy.render import render, spell
 from orca.providers.proxies.caddy.store import SCRATCH
 from orca.sdk.connectors import Command, Connector
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
@@ -49,7 +48,7 @@ class Validator:
             document["storage"]["root"] = str(scratch / "storage")
             document["logging"] = {"logs": {"default": {"writer": {"output": "stderr"}, "level": "ERROR"}}}
             file = scratch / "caddy.json"
-            file.write_text(json.dumps(document))
+            file.write_bytes(spell(document))
             command = Command((str(self._binary.path), "validate", "--config", str(file)), deadline=_DEADLINE)
             result = await self._connector.run(replace(command, env={"HOME": folder, "XDG_DATA_HOME": folder}))
         if result.exit_code == 0:
