@@ -1,7 +1,7 @@
 """What a running process holds, opened once and passed in: no globals."""
 
-from collections import Counter
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
