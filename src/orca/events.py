@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Integer, String, select, text
+from sqlalchemy import BigInteger, Integer, Row, String, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -101,7 +101,7 @@ async def record(session: AsyncSession, fact: Fact) -> Event:
     return row
 
 
-def chain_hash(row: Event) -> str:
+def chain_hash(row: Event | Row[Any]) -> str:
     """SHA-256 over the previous hash and the canonical JSON of everything else."""
     body = {
         "at": row.at.isoformat(), "type": row.type, "team": row.team_id, "actor": row.actor, "via": row.via,
@@ -112,15 +112,22 @@ def chain_hash(row: Event) -> str:
     return hashlib.sha256((row.previous_hash + canonical).encode()).hexdigest()
 
 
-async def find_break(session: AsyncSession) -> int | None:
-    """The `seq` of the first row that does not follow from the one before it, or None when the chain holds."""
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A row of the chain, and whether it follows from the one before it."""
+
+    seq: int
+    hash: str
+    holds: bool
+
+
+async def walk_chain(session: AsyncSession) -> AsyncIterator[Link]:
+    """Every row from the first to the last, each proven against the one before it."""
     expected = GENESIS
-    rows = await session.stream_scalars(select(Event).order_by(Event.seq).execution_options(yield_per=500))
+    rows = await session.stream(select(*Event.__table__.columns).order_by(Event.seq).execution_options(yield_per=500))
     async for row in rows:
-        if row.previous_hash != expected or chain_hash(row) != row.hash:
-            return row.seq
+        yield Link(row.seq, row.hash, row.previous_hash == expected and chain_hash(row) == row.hash)
         expected = row.hash
-    return None
 
 
 class _Bell:

@@ -11,6 +11,7 @@ from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
 from orca.features.audit import pages as audit_pages
+from orca.features.audit import tasks as audit_tasks
 from orca.features.dashboard import pages as dashboard_pages
 from orca.features.deployments import api as deployments_api
 from orca.features.deployments import pages as deployments_pages
@@ -55,7 +56,7 @@ ROUTERS = (
     dashboard_pages.router,
 )
 TASKS = (*services_tasks.TASKS, *deployments_tasks.TASKS)
-DUTIES = (*sources_tasks.PERIODIC, *routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
+DUTIES = (*audit_tasks.PERIODIC, *sources_tasks.PERIODIC, *routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
 PERMISSIONS = {*access_rules.PERMISSIONS, PUBLIC, SIGNED_IN, UNCLAIMED}
 OWN_IDENTIFIERS = {"session_id", "token_id", "hook_id"}
 """Path parameters whose endpoint itself looks only among the caller's own things (or checks a signature)."""

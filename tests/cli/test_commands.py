@@ -354,3 +354,8 @@ def test_init_ejects_a_dockerfile_and_keeps_one_that_is_there(local: Orc) -> Non
     assert local("init", "--eject").code == 5
     assert (local.folder / "Dockerfile").read_text() == "FROM scratch\n"
     assert local.ok("init", "--eject", "--print").out == "FROM scratch\n"
+
+
+def test_the_trail_is_verified(local: Orc) -> None:
+    assert local.ok("audit", "verify", "--json").json["is_intact"]
+    assert "intact" in local.ok("audit", "verify").out

@@ -43,6 +43,10 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         ),
         Entry("cancel", "deployments", "Stop the deployment of a service that waits or runs."),
         Entry("releases", "releases", "List the releases of a service, newest first."),
+        Entry(
+            "audit", "audit", "The trail of everything that happened.",
+            {"verify": "Prove that no event was changed, removed or put back."},
+        ),
     ),
     "Set it up": (
         Entry(

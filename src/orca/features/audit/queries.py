@@ -1,13 +1,15 @@
 """Reads of the audit trail, through the eyes of who asks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
-from orca.events import Event, follow
+from orca.events import Event, follow, walk_chain
+from orca.features.audit.rules import FILE_NAME, Checkpoint, Sign, find_forged, read_checkpoints
+from orca.settings import Settings
 from orca.web.guard import Subject
 
 
@@ -32,12 +34,8 @@ async def list_events(
 
 async def find_last_seq(session: AsyncSession) -> int:
     """The newest event's number, 0 when nothing ever happened."""
-    return await session.scalar(select(Event.seq).order_by(Event.seq.desc()).limit(1)) or 0
-
-
-async def count_events(session: AsyncSession) -> int:
-    """How many events there are, whoever may see them."""
-    return await session.scalar(select(func.count()).select_from(Event)) or 0
+    newest = await find_newest(session)
+    return newest[0] if newest else 0
 
 
 async def follow_events(db: Database, subject: Subject, *, after: int) -> AsyncIterator[Event]:
@@ -46,6 +44,56 @@ async def follow_events(db: Database, subject: Subject, *, after: int) -> AsyncI
     async for event in follow(db, after=after, team_id=None if is_admin else subject.team_id):
         if event.team_id in {None, subject.team_id}:
             yield event
+
+
+async def find_newest(session: AsyncSession) -> tuple[int, str] | None:
+    """Number and hash of the newest event."""
+    row = (await session.execute(select(Event.seq, Event.hash).order_by(Event.seq.desc()).limit(1))).one_or_none()
+    return None if row is None else (row.seq, row.hash)
+
+
+async def find_hash(session: AsyncSession, seq: int) -> str | None:
+    """The hash of one event, if it is there."""
+    return await session.scalar(select(Event.hash).where(Event.seq == seq))
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What a walk over the whole trail found. `problem` is empty when all is as it was."""
+
+    events: int
+    checkpoints: int
+    first_broken: int | None = None
+    problem: str = ""
+
+
+def load_checkpoints(settings: Settings) -> list[Checkpoint | None]:
+    """What the file says; see `rules.read_checkpoints`. Call it before the events are read, which only grow."""
+    path = settings.data_dir / FILE_NAME
+    return read_checkpoints(path.read_text()) if path.exists() else []
+
+
+async def verify_trail(session: AsyncSession, sign: Sign, checkpoints: Sequence[Checkpoint | None]) -> Trail:
+    """Prove every event against the one before it, and all of them against what was signed outside the database."""
+    forged = find_forged(sign, checkpoints)
+    told = {each.seq: each for each in checkpoints[: forged - 1 if forged else None] if each is not None}
+    events, broken, problem = 0, None, ""
+    async for link in walk_chain(session):
+        events += 1
+        checkpoint = told.pop(link.seq, None)
+        if broken is None and not link.holds:
+            broken, problem = link.seq, f"Event {link.seq} was changed, or the one before it is gone."
+        elif broken is None and checkpoint is not None and checkpoint.hash != link.hash:
+            broken, problem = link.seq, f"Event {link.seq} is not the one that stood there on {checkpoint.at}: {_WAYS}."
+    if broken is None and told:
+        first = told[min(told)]
+        broken, problem = first.seq, f"Event {first.seq}, which was there on {first.at}, is gone: {_WAYS}."
+    if not problem and forged:
+        problem = f"Line {forged} of {FILE_NAME} does not carry Orca's signature in this place."
+    return Trail(events, len(checkpoints), broken, problem)
+
+
+_WAYS = "the end was cut off or rewritten, or an older database was put back"
 
 
 def _visible_to(subject: Subject) -> ColumnElement[bool]:

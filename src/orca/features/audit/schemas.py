@@ -26,10 +26,12 @@ class EventOut(BaseModel):
 
 
 class Verification(BaseModel):
-    """Whether every event still follows from the one before it."""
+    """Whether every event still follows from the one before it, and the trail from its signed checkpoints."""
 
     is_intact: bool
     first_broken: int | None = Field(
-        None, description="`seq` of the first event that was changed or whose predecessor is gone."
+        None, description="`seq` of the first event that was changed, is gone, or whose predecessor is gone."
     )
+    problem: str = Field("", description="What is wrong, in words.")
     events: int = Field(description="How many events there are.")
+    checkpoints: int = Field(description="How many signed checkpoints they were compared with.")

@@ -1,0 +1,73 @@
+"""Checkpoints: signed words, kept outside the database, about how far the trail went and what it ended with."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+EVERY_EVENTS: Final = 1000
+EVERY: Final = timedelta(minutes=10)
+FILE_NAME: Final = "audit-checkpoints"
+
+Sign = Callable[[str], str]
+"""A keyed fingerprint of a message; see `SecretBox.sign`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """At this time the event `seq` had this hash. The signature covers the checkpoint before it as well."""
+
+    seq: int
+    hash: str
+    at: str
+    signature: str
+
+
+def next_checkpoint(sign: Sign, last: Checkpoint | None, seq: int, event_hash: str, at: datetime) -> Checkpoint:
+    """The checkpoint after `last`."""
+    instant = at.isoformat()
+    return Checkpoint(seq, event_hash, instant, _signature(sign, last, (seq, event_hash, instant)))
+
+
+def is_due(last: Checkpoint | None, newest_seq: int, at: datetime) -> bool:
+    """Whether enough happened since the last one, or anything at all some time ago."""
+    if newest_seq <= (last.seq if last else 0):
+        return False
+    return last is None or newest_seq - last.seq >= EVERY_EVENTS or at - datetime.fromisoformat(last.at) >= EVERY
+
+
+def render_checkpoint(checkpoint: Checkpoint) -> str:
+    """As a line of the file."""
+    return json.dumps(asdict(checkpoint), separators=(",", ":")) + "\n"
+
+
+def whole_lines(text: str) -> str:
+    """Without what a crash left half-written at the end: it was never relied upon."""
+    return text[: text.rfind("\n") + 1]
+
+
+def read_checkpoints(text: str) -> list[Checkpoint | None]:
+    """One for each whole line; None for a line that is none."""
+    return [_read_line(line) for line in whole_lines(text).splitlines()]
+
+
+def find_forged(sign: Sign, checkpoints: Sequence[Checkpoint | None]) -> int | None:
+    """The number, from 1, of the first line that Orca did not write in this place."""
+    last = None
+    for number, each in enumerate(checkpoints, 1):
+        if each is None or each.signature != _signature(sign, last, (each.seq, each.hash, each.at)):
+            return number
+        last = each
+    return None
+
+
+def _read_line(line: str) -> Checkpoint | None:
+    try:
+        return Checkpoint(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
+
+
+def _signature(sign: Sign, last: Checkpoint | None, facts: tuple[int, str, str]) -> str:
+    return sign(json.dumps(["audit checkpoint", last.signature if last else "", *facts]))

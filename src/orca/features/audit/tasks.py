@@ -1,0 +1,49 @@
+"""Background doors: the duties that sign how far the trail went, and that prove it."""
+
+import asyncio
+
+import structlog
+
+from orca.events import Fact, record
+from orca.features.audit.actions import append_checkpoint, find_last_checkpoint
+from orca.features.audit.queries import find_hash, find_newest, load_checkpoints, verify_trail
+from orca.features.audit.rules import FILE_NAME, is_due
+from orca.resources import Resources
+from orca.tasks import Periodic
+
+log = structlog.get_logger("orca.audit")
+
+
+async def write_checkpoint(resources: Resources) -> None:
+    """Sign the newest event when that is due, and say so in the log, which may be kept elsewhere.
+
+    Nothing is signed on top of a trail that contradicts the last checkpoint.
+    """
+    path = resources.settings.data_dir / FILE_NAME
+    last = await asyncio.to_thread(find_last_checkpoint, path)
+    async with resources.db.read() as session:
+        known = await find_hash(session, last.seq) if last else None
+        newest = await find_newest(session)
+    if last is not None and known != last.hash:
+        log.critical("audit_trail_contradicts_checkpoint", seq=last.seq, signed_at=last.at)
+        return
+    at = resources.clock.now()
+    if newest is not None and is_due(last, newest[0], at):
+        await asyncio.to_thread(append_checkpoint, path, resources.secret_box.sign, *newest, at)
+        log.info("audit_checkpoint", seq=newest[0], hash=newest[1])
+
+
+async def verify(resources: Resources) -> None:
+    """Walk the whole trail, at start and every day. What is wrong is told in the log and as an event."""
+    checkpoints = await asyncio.to_thread(load_checkpoints, resources.settings)
+    async with resources.db.read() as session:
+        trail = await verify_trail(session, resources.secret_box.sign, checkpoints)
+    if not trail.problem:
+        return
+    log.critical("audit_trail_broken", seq=trail.first_broken, problem=trail.problem)
+    async with resources.db.write() as session:
+        payload = {"problem": trail.problem, "seq": trail.first_broken}
+        await record(session, Fact("AuditTrailBroken", payload=payload, outcome="failed"))
+
+
+PERIODIC = (Periodic("audit-verify", 86_400, verify), Periodic("audit-checkpoint", 60, write_checkpoint))
