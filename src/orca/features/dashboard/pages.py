@@ -10,11 +10,11 @@ from fastapi.responses import RedirectResponse
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
 from orca.features.dashboard import queries
-from orca.features.dashboard.queries import Match, RecentDeployment
+from orca.features.dashboard.queries import Listed, Match, RecentDeployment
 from orca.features.deployments.views import states_of_services
 from orca.features.routing.queries import list_urls_by_service
 from orca.features.services.actions import create_project, delete_project, update_project
-from orca.features.services.models import Project, Service
+from orca.features.services.models import Project
 from orca.features.services.queries import get_project, list_projects, list_services
 from orca.features.services.schemas import ProjectChanges, ProjectFields
 from orca.kit.pagination import Cursor
@@ -32,7 +32,8 @@ SHOWN = 50
 class ServiceRow:
     """A service in a list."""
 
-    service: Service
+    id: str
+    name: str
     project: str
     state: str
     url: str
@@ -67,15 +68,16 @@ async def overview(
 
 
 async def _rows(
-    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Service], *, shown: int
+    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Listed], *, shown: int
 ) -> tuple[list[ServiceRow], list[str]]:
     """Rows of the first services, and the states of all of them."""
     head = services[:shown]
     names = await queries.project_names(session, scope, [service.project_id for service in head])
     urls = await list_urls_by_service(session, resources.settings, [service.id for service in head])
-    states = await states_of_services(session, resources, services)
+    desired = {service.id: service.desired_state for service in services}
+    states = await states_of_services(session, scope, resources, desired)
     rows = [
-        ServiceRow(each, names.get(each.project_id, ""), states[each.id], next(iter(urls.get(each.id, [])), ""))
+        ServiceRow(each.id, each.name, names.get(each.project_id, ""), states[each.id], next(iter(urls[each.id]), ""))
         for each in head
     ]
     return rows, list(states.values())
@@ -147,7 +149,8 @@ async def show_project(
     """Its services."""
     project = await get_project(session, scope, project_id)
     page = await list_services(session, scope, project_id, limit=50, cursor=cursor)
-    rows, _ = await _rows(session, scope, resources, page.items, shown=len(page.items))
+    services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
+    rows, _ = await _rows(session, scope, resources, services, shown=len(services))
     return render(request, "dashboard/project.html", ProjectPage(project, rows, page.next_cursor))
 
 

@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only
 
 from orca.features.deployments.models import Deployment
 from orca.features.services.models import Project, Service
 from orca.web.guard import Scope
+
+
+class Listed(NamedTuple):
+    """What a list shows of a service and nothing else: there may be thousands."""
+
+    id: str
+    name: str
+    project_id: str
+    desired_state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +39,12 @@ class Match:
     note: str
 
 
-async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 5000) -> Sequence[Service]:
-    """Services of a team by name, with what a list shows of them and nothing else."""
-    shown = load_only(Service.id, Service.name, Service.project_id, Service.desired_state, raiseload=True)
-    query = select(Service).options(shown).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
-    return (await session.scalars(query.order_by(Service.name).limit(limit))).all()
+async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 5000) -> list[Listed]:
+    """Services of a team by name."""
+    query = select(Service.id, Service.name, Service.project_id, Service.desired_state)
+    query = query.where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+    rows = await session.execute(query.order_by(Service.name, Service.id).limit(limit))
+    return [Listed(*row) for row in rows.tuples()]
 
 
 async def project_names(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, str]:

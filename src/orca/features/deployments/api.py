@@ -208,16 +208,8 @@ async def _log_text(resources: CurrentResources, deployment_id: str, after: int,
             if not isinstance(chunk, str):
                 yield chunk.text
         return
-    while True:
-        async with resources.db.read() as session:
-            chunks = await queries.read_log(session, deployment_id, after=after)
-        if not chunks:
-            return
-        for each in chunks:
-            if each.offset > after:
-                yield f"… {each.offset - after} characters left out …\n"
-            yield each.text
-            after = each.offset + len(each.text)
+    async for text in queries.stream_kept_log(resources.db, deployment_id, after=after):
+        yield text
 
 
 def _release_out(row: Release, live_id: str | None) -> ReleaseOut:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from fastapi import Request as HttpRequest
 from fastapi import Response
-from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import NotFound
@@ -19,6 +19,7 @@ from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
 from orca.kit.pagination import Cursor
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
+from orca.kit.text import clean_output
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.live import stream_fragment
 from orca.web.render import draw, render
@@ -183,11 +184,16 @@ async def follow_deployment(
 
 @router.get("/deployments/{deployment_id}/log.txt")
 @guard("deployment.read", tenant="deployment_id", page=True)
-async def download_log(deployment_id: str, session: ReadSession) -> PlainTextResponse:
-    """The kept part of the log as a file."""
-    lines, _ = await read_lines(session, deployment_id)
+async def download_log(deployment_id: str, resources: CurrentResources) -> StreamingResponse:
+    """The kept part of the log as a file, without colours."""
+    kept = queries.stream_kept_log(resources.db, deployment_id)
     headers = {"Content-Disposition": f'attachment; filename="deployment-{deployment_id}.log"'}
-    return PlainTextResponse("".join(f"{line.text}\n" for line in lines), headers=headers)
+    return StreamingResponse(_without_colours(kept), media_type="text/plain", headers=headers)
+
+
+async def _without_colours(texts: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for text in texts:
+        yield clean_output(text, colours=False)
 
 
 @router.post("/deployments/{deployment_id}/cancel")

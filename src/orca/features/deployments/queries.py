@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
 from orca.errors import NotFound
 from orca.events import bell
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
-from orca.features.deployments.rules import FINISHED
+from orca.features.deployments.rules import ACTIVE, FINISHED
 from orca.kit.pagination import Page, cut_page
 from orca.web.guard import Scope, tenant_resolver
 
@@ -69,6 +69,21 @@ async def find_live(session: AsyncSession, service_id: str) -> LiveRelease | Non
     return await session.scalar(select(LiveRelease).where(LiveRelease.service_id == service_id))
 
 
+async def list_live(session: AsyncSession, scope: Scope) -> dict[str, tuple[str, int]]:
+    """Service id -> deployment that made its release live, and how many replicas that release wants."""
+    wanted = func.coalesce(Release.config["replicas"].as_integer(), 1)
+    query = select(LiveRelease.service_id, LiveRelease.deployment_id, wanted)
+    query = query.join(Release, Release.id == LiveRelease.release_id).where(LiveRelease.team_id == scope.team_id)
+    rows = (await session.execute(query)).tuples()
+    return {service_id: (deployment_id, replicas) for service_id, deployment_id, replicas in rows}
+
+
+async def list_busy_services(session: AsyncSession, scope: Scope) -> set[str]:
+    """Ids of services with a deployment that waits or runs."""
+    query = select(Deployment.service_id).where(Deployment.team_id == scope.team_id, Deployment.state.in_(ACTIVE))
+    return set((await session.scalars(query)).all())
+
+
 async def find_build(session: AsyncSession, build_id: str | None) -> Build | None:
     """A build by id, where there is one."""
     return await session.get(Build, build_id) if build_id else None
@@ -97,6 +112,12 @@ async def read_log(session: AsyncSession, deployment_id: str, *, after: int = 0)
     return (await session.scalars(query.order_by(LogChunk.offset).limit(LOG_BATCH))).all()
 
 
+async def read_log_end(session: AsyncSession, deployment_id: str, *, lines: int) -> Sequence[LogChunk]:
+    """Chunks that hold at least the last lines, in order; every chunk has a line, and the whole log has a limit."""
+    query = select(LogChunk).where(LogChunk.deployment_id == deployment_id)
+    return (await session.scalars(query.order_by(LogChunk.offset.desc()).limit(lines))).all()[::-1]
+
+
 async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[LogChunk | str]:
     """Chunks as they are written; at last the state in which the deployment ended."""
     while True:
@@ -111,6 +132,20 @@ async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> Asy
                 yield state or "gone"
                 return
             await bell.wait(POLL_SECONDS)
+
+
+async def stream_kept_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[str]:
+    """The text of a log as far as it is written, with a note where its middle was dropped."""
+    while True:
+        async with db.read() as session:
+            chunks = await read_log(session, deployment_id, after=after)
+        if not chunks:
+            return
+        for each in chunks:
+            if each.offset > after:
+                yield f"… {each.offset - after} characters left out …\n"
+            yield each.text
+            after = each.offset + len(each.text)
 
 
 async def find_last_build(session: AsyncSession, service_id: str) -> Build | None:

@@ -5,17 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
-from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.rules import Observed
 from orca.features.routing.queries import list_urls
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
-from orca.kit.text import clean_output
 from orca.resources import Resources
 from orca.sdk.engines import Container
 from orca.web.guard import Scope
@@ -122,15 +120,13 @@ def _seconds(started_at: datetime | None, finished_at: datetime | None) -> float
 
 async def read_lines(session: AsyncSession, deployment_id: str) -> tuple[tuple[LogLineView, ...], int]:
     """The last lines of a deployment's log, and the offset of the last chunk among them."""
-    lines: list[LogLineView] = []
-    after, offset = 0, -1
-    while chunks := await queries.read_log(session, deployment_id, after=after):
-        for chunk in chunks:
-            label = STEP_LABELS.get(chunk.step, chunk.step)
-            lines.extend(LogLineView(label, clean_output(line)) for line in chunk.text.splitlines())
-            after, offset = chunk.offset + len(chunk.text), chunk.offset
-        lines = lines[-LOG_LINES:]
-    return tuple(lines), offset
+    chunks = await queries.read_log_end(session, deployment_id, lines=LOG_LINES)
+    lines = [
+        LogLineView(STEP_LABELS.get(chunk.step, chunk.step), line)
+        for chunk in chunks
+        for line in chunk.text.splitlines()
+    ]
+    return tuple(lines[-LOG_LINES:]), chunks[-1].offset if chunks else -1
 
 
 async def view_service(session: AsyncSession, scope: Scope, resources: Resources, service_id: str) -> ServiceView:
@@ -156,18 +152,11 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
 
 
 async def states_of_services(
-    session: AsyncSession, resources: Resources, services: Sequence[Service]
+    session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Service id -> its word, with four queries and one look at the engine for any number of services."""
-    ids = [service.id for service in services]
-    rows = await session.execute(
-        select(LiveRelease.service_id, LiveRelease.deployment_id, Release)
-        .join(Release, Release.id == LiveRelease.release_id)
-        .where(LiveRelease.service_id.in_(ids))
-    )
-    live = {service_id: (deployment_id, release) for service_id, deployment_id, release in rows.all()}
-    busy_query = select(Deployment.service_id).where(Deployment.service_id.in_(ids), Deployment.state.in_(rules.ACTIVE))
-    busy = set((await session.scalars(busy_query)).all())
+    """Service id -> its word, from id -> desired state: two queries and one look at the engine for any number."""
+    live = await queries.list_live(session, scope)
+    busy = await queries.list_busy_services(session, scope)
     await session.close()
     try:
         containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
@@ -177,12 +166,10 @@ async def states_of_services(
     for container in containers or ():
         by_deployment[container.labels.get("orca.deployment", "")].append(container)
     states = {}
-    for service in services:
-        deployment_id, release = live.get(service.id, ("", None))
+    for service_id, wish in desired.items():
+        deployment_id, wanted = live.get(service_id, ("", None))
         observed = None if containers is None else observe(by_deployment[deployment_id], deployment_id)
-        states[service.id] = rules.state_of(
-            desired=service.desired_state, is_busy=service.id in busy, wanted=_wanted(release), observed=observed
-        )
+        states[service_id] = rules.state_of(desired=wish, is_busy=service_id in busy, wanted=wanted, observed=observed)
     return states
 
 
