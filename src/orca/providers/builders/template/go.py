@@ -24,7 +24,8 @@ def find_go(tree: Tree, options: TemplateOptions) -> Recipe | None:
     if not _PACKAGE.fullmatch(package) or ".." in package:
         raise BadInput(f"The entrypoint {package!r} is not a Go package.", hint="Write its directory: cmd/server.")
     match = re.search(r"^go (\d+\.\d+)", module, re.MULTILINE)
-    version = options.version or (match[1] if match else _LATEST)
+    # What go.mod names is the oldest that will do; old ones get no corrections.
+    version = options.version or max(match[1] if match else _LATEST, _LATEST, key=_order)
     title = f"Go {version} · {'main package' if package == '.' else package}"
     manifests = [name for name in ("go.mod", "go.sum") if tree.is_file(name)]
     target = "." if package == "." else f"./{package}"
@@ -48,6 +49,10 @@ def find_go(tree: Tree, options: TemplateOptions) -> Recipe | None:
         "",
     ]
     return Recipe("go", title, "\n".join(lines), PORT, tuple(manifests), {IGNORE_FILE: IGNORE})
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def _find_main(tree: Tree) -> str | None:

@@ -21,7 +21,7 @@ from orca.providers.builders.template.recipe import (
 from orca.sdk.trees import Tree
 
 PORT = 3000
-_LATEST = "22"
+_LATEST = "24"
 _STATIC_OUTPUT = {
     "vite": "dist",
     "react-scripts": "build",
@@ -124,9 +124,14 @@ def _install(manager: Manager, package: Package, *, locked: bool) -> tuple[str, 
         options = " --frozen-lockfile" if locked else ""
         return f"npm install --global pnpm@{version}", "/root/.local/share/pnpm/store", f"pnpm install{options}"
     if manager == "Yarn Berry":
-        return "corepack enable", "/root/.yarn/berry/cache", "yarn install --immutable"
+        pinned = package.manager.removeprefix("yarn@") if package.manager.startswith("yarn@") else ""
+        # Newer images carry neither Yarn nor Corepack. Packages as a folder: zipped ones stay behind in the cache.
+        prepare = f"npm install --global --force @yarnpkg/cli-dist@{pinned or 4}"
+        install = f"YARN_NODE_LINKER=node-modules yarn install{' --immutable' if pinned else ''}"
+        return prepare, "/root/.yarn/berry/cache", install
     if manager == "Yarn":
-        return "", "/usr/local/share/.cache/yarn", "yarn install --frozen-lockfile"
+        prepare = "command -v yarn || npm install --global yarn@1"
+        return prepare, "/usr/local/share/.cache/yarn", "yarn install --frozen-lockfile"
     return "", "/root/.npm", "npm ci" if locked else "npm install"
 
 
@@ -182,9 +187,9 @@ def _manager(tree: Tree, package: Package) -> Manager:
 
 def _version(tree: Tree, package: Package) -> str:
     for text in (tree.find_text(".nvmrc") or "", tree.find_text(".node-version") or "", package.engine):
-        match = re.match(r"\s*(?:[v^~=]|>=)?\s*(\d{2})\b", text)
+        match = re.match(r"\s*(?P<sign>[v^~=]|>=)?\s*(?P<version>\d{2})\b", text)
         if match:
-            return match[1]
+            return max(match["version"], _LATEST) if match["sign"] == ">=" else match["version"]
     return _LATEST
 
 

@@ -9,12 +9,13 @@ from orca.sdk.trees import Tree
 
 PORT = 8080
 _LATEST = "8.4"
+_OPCACHE_INSIDE = {"8.5", "8.6"}
 _SETUP = """\
 RUN sed -ri 's/^Listen 80$/Listen ${PORT}/' /etc/apache2/ports.conf \\
  && sed -ri 's/:80>/:${PORT}>/' /etc/apache2/sites-available/*.conf \\
  && sed -ri 's#/var/www/html#${APACHE_DOCUMENT_ROOT}#' /etc/apache2/sites-available/*.conf \\
  && a2enmod rewrite \\
- && docker-php-ext-install pdo_mysql opcache \\
+ && docker-php-ext-install EXTENSIONS \\
  && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini\""""
 _ROOTS = ("public", "web", "htdocs", ".")
 
@@ -37,7 +38,7 @@ def find_php(tree: Tree, options: TemplateOptions) -> Recipe | None:
         f"FROM {options.base or f'php:{version}-apache'}",
         # Apache as an ordinary user on a port that needs no rights, with the site's own directory.
         f"ENV PORT={PORT} APACHE_DOCUMENT_ROOT={json.dumps(folder)}",
-        _SETUP,
+        _SETUP.replace("EXTENSIONS", "pdo_mysql" if version in _OPCACHE_INSIDE else "pdo_mysql opcache"),
         "WORKDIR /var/www/html",
         *(_composer(tree) if composer else ()),
         "COPY --chown=www-data:www-data . .",

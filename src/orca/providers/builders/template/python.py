@@ -104,25 +104,26 @@ def _install(tree: Tree, tool: Tool, manifests: list[str], packages: set[str], a
     """Make /venv. Dependencies come before the code, so that they are cached while the code changes."""
     extra = f" {app.server}" if app.server and app.server not in packages else ""
     if tool == "uv":
-        sync = "uv sync --locked --no-dev --no-editable"
+        sync = "/uv/bin/uv sync --locked --no-dev --no-editable"
+        serve = cached(f"/uv/bin/uv pip install --python /venv/bin/python3{extra}", "/root/.cache/uv")
         return [
-            cached("python3 -m pip install uv", "/root/.cache/pip"),
+            _own_environment("uv"),
             "ENV UV_PROJECT_ENVIRONMENT=/venv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never",
             copy(["pyproject.toml", "uv.lock"], "./"),
             cached(f"{sync} --no-install-project", "/root/.cache/uv"),
             "COPY . .",
             cached(sync, "/root/.cache/uv"),
-            *((cached(f"uv pip install --python /venv/bin/python3{extra}", "/root/.cache/uv"),) if extra else ()),
+            *((serve,) if extra else ()),
         ]
     venv = "RUN python3 -m venv --without-pip /venv"
     pip = "python3 -m pip --python /venv/bin/python3 install"
     if tool == "Poetry":
         return [
-            cached("python3 -m pip install poetry", "/root/.cache/pip"),
+            _own_environment("poetry"),
             venv,
-            "ENV VIRTUAL_ENV=/venv PATH=/venv/bin:$PATH",
+            "ENV VIRTUAL_ENV=/venv",
             copy(["pyproject.toml", "poetry.lock"], "./"),
-            cached("poetry install --only main --no-root --no-interaction", "/root/.cache/pypoetry"),
+            cached("/poetry/bin/poetry install --only main --no-root --no-interaction", "/root/.cache/pypoetry"),
             "COPY . .",
             *((cached(f"{pip}{extra}", "/root/.cache/pip"),) if extra else ()),
         ]
@@ -132,6 +133,11 @@ def _install(tree: Tree, tool: Tool, manifests: list[str], packages: set[str], a
     if _NEEDS_TREE.search(tree.read_text("requirements.txt")):
         return [venv, "COPY . .", install]
     return [venv, copy(["requirements.txt"], "./"), install, "COPY . ."]
+
+
+def _own_environment(tool: str) -> str:
+    """A tool apart from what it installs; images of distributions refuse packages outside of an environment."""
+    return cached(f"python3 -m venv /{tool} && /{tool}/bin/python3 -m pip install {tool}", "/root/.cache/pip")
 
 
 def _find_app(tree: Tree, packages: set[str], options: TemplateOptions) -> App | None:

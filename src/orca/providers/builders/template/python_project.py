@@ -7,7 +7,7 @@ from typing import Any
 
 from orca.sdk.trees import Tree
 
-_LATEST_MINOR = 13
+_LATEST_MINOR = 14
 _REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[(?P<extras>[^\]]*)\])?")
 
 

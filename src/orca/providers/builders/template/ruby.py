@@ -18,6 +18,7 @@ from orca.sdk.trees import Tree
 
 PORT = 3000
 _LATEST = "3.4"
+_NEEDS_TREE = re.compile(r"^[ \t]*(?:path|gemspec|eval_gemfile)\b|\bpath:|:path\b", re.MULTILINE)
 
 
 def find_ruby(tree: Tree, options: TemplateOptions) -> Recipe | None:
@@ -27,13 +28,14 @@ def find_ruby(tree: Tree, options: TemplateOptions) -> Recipe | None:
         return None
     gems = gemfile + (tree.find_text("Gemfile.lock") or "")
     rails = bool(re.search(r"^[ \t]*(?:gem[ \t]+[\"'])?rails[\"'\s(]", gems, re.MULTILINE))
-    start = _start(tree, options, rails=rails)
+    start = _start(tree, options, gems, rails=rails)
     if not start:
         return None
     version = options.version or _version(tree, gemfile)
     title = f"Ruby {version} ({'Rails' if rails else 'Rack'})"
     image = options.base or f"ruby:{version}-slim"
-    manifests = [name for name in ("Gemfile", "Gemfile.lock") if tree.is_file(name)]
+    manifests = [name for name in ("Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions") if tree.is_file(name)]
+    whole = bool(_NEEDS_TREE.search(gemfile)) or tree.is_directory("vendor/cache")
     assets = "SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile" if rails else ""
     build = options.build or (assets if tree.is_directory("app/assets") else "")
     environment = "ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production"
@@ -43,9 +45,9 @@ def find_ruby(tree: Tree, options: TemplateOptions) -> Recipe | None:
         "WORKDIR /app",
         environment,
         _packages("build-essential git libpq-dev libyaml-dev pkg-config"),
-        copy(manifests, "./"),
+        "COPY . ." if whole else copy(manifests, "./"),
         cached("BUNDLE_GLOBAL_GEM_CACHE=1 bundle install", "/root/.bundle/cache"),
-        "COPY . .",
+        *(() if whole else ("COPY . .",)),
         *((f"RUN {build}",) if build else ()),
         "",
         f"FROM {image}",
@@ -67,13 +69,16 @@ def _packages(names: str) -> str:
     return f"RUN {install} \\\n && rm -rf /var/lib/apt/lists/*"
 
 
-def _start(tree: Tree, options: TemplateOptions, *, rails: bool) -> str:
+def _start(tree: Tree, options: TemplateOptions, gems: str, *, rails: bool) -> str:
     process = choose_process(parse_procfile(tree.find_text("Procfile") or ""))
     if options.start or (process and process[0] == "web"):
         return options.start or (process[1] if process else "")
     if rails:
         return "bundle exec rails server --binding 0.0.0.0 --port $PORT"
-    return "bundle exec rackup --host 0.0.0.0 --port $PORT" if tree.is_file("config.ru") else ""
+    if not tree.is_file("config.ru"):
+        return ""
+    puma = re.search(r"^[ \t]*(?:gem[ \t]+[\"'])?puma[\"'\s(]", gems, re.MULTILINE)
+    return "bundle exec puma --port $PORT" if puma else "bundle exec rackup --host 0.0.0.0 --port $PORT"
 
 
 def _version(tree: Tree, gemfile: str) -> str:

@@ -1,7 +1,7 @@
-# Go 1.23 · main package
+# Go 1.25 · main package
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
-FROM golang:1.23 AS build
+FROM golang:1.25 AS build
 WORKDIR /src
 COPY ["go.mod", "go.sum", "./"]
 RUN --mount=type=cache,target=/go/pkg/mod \

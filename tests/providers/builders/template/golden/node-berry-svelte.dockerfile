@@ -1,15 +1,15 @@
-# Node.js 22 (server, Yarn Berry)
+# Node.js 24 (server, Yarn Berry)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
-FROM node:22-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
-RUN corepack enable
+RUN npm install --global --force @yarnpkg/cli-dist@4
 COPY . .
 RUN --mount=type=cache,target=/root/.yarn/berry/cache \
-    yarn install --immutable
+    YARN_NODE_LINKER=node-modules yarn install
 RUN yarn run build
 
-FROM node:22-slim
+FROM node:24-slim
 WORKDIR /app
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 USER 10001:10001

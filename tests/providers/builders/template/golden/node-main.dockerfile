@@ -1,7 +1,7 @@
-# Node.js 22 (server, npm)
+# Node.js 24 (server, npm)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
-FROM node:22-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
 COPY ["package.json", "./"]
 RUN --mount=type=cache,target=/root/.npm \
@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/root/.npm \
 COPY . .
 RUN npm prune --omit=dev
 
-FROM node:22-slim
+FROM node:24-slim
 WORKDIR /app
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 USER 10001:10001

@@ -1,11 +1,11 @@
-# Node.js 22 (static site, npm) · Next.js to out/
+# Node.js 24 (static site, npm) · Next.js to out/
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 # Orca puts its own Caddy here, so that no registry is needed.
 ARG ORCA_CADDY_IMAGE=caddy:2
 FROM ${ORCA_CADDY_IMAGE} AS caddy
 
-FROM node:22-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
 COPY ["package.json", "./"]
 RUN --mount=type=cache,target=/root/.npm \

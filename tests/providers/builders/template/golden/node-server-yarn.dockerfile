@@ -1,14 +1,15 @@
-# Node.js 20 (server, Yarn)
+# Node.js 24 (server, Yarn)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
-FROM node:20-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
+RUN command -v yarn || npm install --global yarn@1
 COPY . .
 RUN --mount=type=cache,target=/usr/local/share/.cache/yarn \
     yarn install --frozen-lockfile
 RUN yarn install --production --ignore-scripts --prefer-offline
 
-FROM node:20-slim
+FROM node:24-slim
 WORKDIR /app
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 USER 10001:10001

@@ -1,11 +1,11 @@
-# Node.js 22 (static site, pnpm) · vite to dist/
+# Node.js 24 (static site, pnpm) · vite to dist/
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 # Orca puts its own Caddy here, so that no registry is needed.
 ARG ORCA_CADDY_IMAGE=caddy:2
 FROM ${ORCA_CADDY_IMAGE} AS caddy
 
-FROM node:22-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
 RUN npm install --global pnpm@9.1.0
 COPY ["package.json", "pnpm-lock.yaml", "./"]

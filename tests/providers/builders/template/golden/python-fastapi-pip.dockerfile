@@ -1,7 +1,7 @@
-# Python 3.13 (FastAPI, pip) · main.py
+# Python 3.14 (FastAPI, pip) · main.py
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
-FROM python:3.13-slim AS build
+FROM python:3.14-slim AS build
 WORKDIR /app
 RUN python3 -m venv --without-pip /venv
 COPY ["requirements.txt", "./"]
@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m pip --python /venv/bin/python3 install -r requirements.txt uvicorn
 COPY . .
 
-FROM python:3.13-slim
+FROM python:3.14-slim
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]

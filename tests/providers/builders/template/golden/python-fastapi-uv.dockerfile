@@ -4,14 +4,14 @@
 FROM python:3.12-slim AS build
 WORKDIR /app
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python3 -m pip install uv
+    python3 -m venv /uv && /uv/bin/python3 -m pip install uv
 ENV UV_PROJECT_ENVIRONMENT=/venv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 COPY ["pyproject.toml", "uv.lock", "./"]
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-dev --no-editable --no-install-project
+    /uv/bin/uv sync --locked --no-dev --no-editable --no-install-project
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-dev --no-editable
+    /uv/bin/uv sync --locked --no-dev --no-editable
 
 FROM python:3.12-slim
 WORKDIR /app

@@ -1,18 +1,18 @@
-# Python 3.13 (Flask, Poetry) · app/__init__.py
+# Python 3.14 (Flask, Poetry) · app/__init__.py
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
-FROM python:3.13-slim AS build
+FROM python:3.14-slim AS build
 WORKDIR /app
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python3 -m pip install poetry
+    python3 -m venv /poetry && /poetry/bin/python3 -m pip install poetry
 RUN python3 -m venv --without-pip /venv
-ENV VIRTUAL_ENV=/venv PATH=/venv/bin:$PATH
+ENV VIRTUAL_ENV=/venv
 COPY ["pyproject.toml", "poetry.lock", "./"]
 RUN --mount=type=cache,target=/root/.cache/pypoetry \
-    poetry install --only main --no-root --no-interaction
+    /poetry/bin/poetry install --only main --no-root --no-interaction
 COPY . .
 
-FROM python:3.13-slim
+FROM python:3.14-slim
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]

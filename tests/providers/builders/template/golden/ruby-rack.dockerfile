@@ -6,7 +6,7 @@ WORKDIR /app
 ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production
 RUN apt-get update && apt-get install --yes --no-install-recommends build-essential git libpq-dev libyaml-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
-COPY ["Gemfile", "./"]
+COPY ["Gemfile", ".ruby-version", "./"]
 RUN --mount=type=cache,target=/root/.bundle/cache \
     BUNDLE_GLOBAL_GEM_CACHE=1 bundle install
 COPY . .
@@ -22,4 +22,4 @@ ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_
 EXPOSE 3000
 CMD ["/bin/sh", "-c", "exec bundle exec rackup --host 0.0.0.0 --port $PORT"]
 # ---
-# kind ruby, web, port 3000, because of Gemfile
+# kind ruby, web, port 3000, because of Gemfile, .ruby-version
