@@ -37,6 +37,19 @@ BATCH = 2_000
 
 
 @dataclass(frozen=True)
+class Size:
+    """How much of everything."""
+
+    services: int = SERVICES
+    live: int = LIVE
+    events: int = EVENTS
+    log_lines: int = LOG_LINES
+
+
+FULL = Size()
+
+
+@dataclass(frozen=True)
 class Large:
     """Ids of what a measurement asks for."""
 
@@ -45,7 +58,7 @@ class Large:
     deployment: str
 
 
-async def fill(data_dir: Path, team: str) -> Large:
+async def fill(data_dir: Path, team: str, size: Size = FULL) -> Large:
     """Rows as Orca writes them; the first service is live and its newest deployment has a long log."""
     db = Database(make_url(f"sqlite+aiosqlite:///{data_dir}/orc.db"))
     project, environment = new_id(), new_id()
@@ -53,13 +66,13 @@ async def fill(data_dir: Path, team: str) -> Large:
     await _insert(db, Project, [_project(team, each, number) for number, each in enumerate(projects)])
     production = {"id": environment, "team_id": team, "project_id": project, "name": "Production", "slug": "production"}
     await _insert(db, Environment, [production])
-    services = [new_id() for _ in range(SERVICES)]
+    services = [new_id() for _ in range(size.services)]
     await _insert(db, Service, [_service(team, project, environment, each, n) for n, each in enumerate(services)])
     await _insert(db, Route, [_route(team, each, number) for number, each in enumerate(services)])
-    newest = await _history(db, team, services)
-    await _insert(db, LogChunk, list(_log(newest)))
+    newest = await _history(db, team, services, size.live)
+    await _insert(db, LogChunk, list(_log(newest, size.log_lines)))
     await _insert(db, ApiToken, [_token(team, number) for number in range(TOKENS)])
-    await _events(db, team, services)
+    await _events(db, team, services, size.events)
     await db.close()
     return Large(project, services[0], newest)
 
@@ -118,7 +131,7 @@ def _route(team: str, service: str, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _history(db: Database, team: str, services: list[str]) -> str:
+async def _history(db: Database, team: str, services: list[str], live: int) -> str:
     """Five deployments of each service, the last one live for the first ones; gives the newest of the first service."""
     config = {"kind": "web", "replicas": 1, "variables": {f"VARIABLE_{n}": "x" * 40 for n in range(20)}}
     builds, releases, deployments, steps, lives = [], [], [], [], []
@@ -143,7 +156,7 @@ async def _history(db: Database, team: str, services: list[str]) -> str:
              "finished_at": at + timedelta(seconds=position)}
             for position, name in enumerate(STEPS)
         ]  # fmt: skip
-        if turn == DEPLOYMENTS_EACH and number % len(services) < LIVE:
+        if turn == DEPLOYMENTS_EACH and number % len(services) < live:
             lives.append(mine | {"release_id": release, "deployment_id": deployment, "since": at})
     for table, rows in ((Build, builds), (Release, releases), (Deployment, deployments), (DeploymentStep, steps)):
         await _insert(db, table, rows)
@@ -151,10 +164,10 @@ async def _history(db: Database, team: str, services: list[str]) -> str:
     return str(lives[0]["deployment_id"])
 
 
-def _log(deployment: str) -> Iterator[dict[str, Any]]:
+def _log(deployment: str, lines: int) -> Iterator[dict[str, Any]]:
     """As a build writes it: a chunk each quarter of a second, some lines coloured."""
     offset = 0
-    for first in range(0, LOG_LINES, 25):
+    for first in range(0, lines, 25):
         text = "".join(
             f"#{n} \x1b[32m{n / 100:.2f}\x1b[0m Step {n}: compiled module_{n} into /app/dist/module_{n}.js in {n % 90} ms\n"
             for n in range(first, first + 25)
@@ -168,9 +181,9 @@ def _token(team: str, number: int) -> dict[str, Any]:
     return {"team_id": team, "name": f"token {number}", "secret_hash": "0" * 64, "scopes": ["*"], "expires_at": expires}
 
 
-async def _events(db: Database, team: str, services: list[str]) -> None:
+async def _events(db: Database, team: str, services: list[str], count: int) -> None:
     previous, batch = GENESIS, []
-    for number in range(EVENTS):
+    for number in range(count):
         event = Event(
             at=now(), type="ServiceUpdated", team_id=team, actor="bench", via="system", ip=None, object_type="service",
             object_id=services[number % len(services)], outcome="done", request_id=None,

@@ -23,7 +23,7 @@ class LogViewer {
     this.pen = newPen();
     /** @type {Line[]} */
     this.queue = [];
-    this.dropped = 0;
+    this.dropped = Number(root.dataset.logDropped) || 0;
     this.lastTop = 0;
     this.frame = 0;
     this.count = this.view.querySelectorAll(".log-line").length;

@@ -15,6 +15,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from orca import __version__
 from orca.web.guard import Subject, csrf_token_of
 from orca.web.nav import NavItem, navigation
+from orca.web.sgr import painter
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -97,7 +98,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["now"] = lambda: datetime.now(UTC)
+    environment.globals |= {"now": lambda: datetime.now(UTC), "painter": painter}
     return environment
 
 

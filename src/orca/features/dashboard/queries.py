@@ -44,13 +44,13 @@ async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int =
     query = select(Service.id, Service.name, Service.project_id, Service.desired_state)
     query = query.where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     rows = await session.execute(query.order_by(Service.name, Service.id).limit(limit))
-    return [Listed(*row) for row in rows.tuples()]
+    return [Listed(*row) for row in rows]
 
 
 async def project_names(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, str]:
     """Id -> name."""
     query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.id.in_(project_ids))
-    return dict((await session.execute(query)).tuples().all())
+    return dict((await session.execute(query)).all())
 
 
 async def count_services(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, int]:
@@ -60,7 +60,7 @@ async def count_services(session: AsyncSession, scope: Scope, project_ids: Seque
         .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None), Service.project_id.in_(project_ids))
         .group_by(Service.project_id)
     )
-    return dict((await session.execute(query)).tuples().all())
+    return dict((await session.execute(query)).all())
 
 
 async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) -> list[RecentDeployment]:
@@ -72,7 +72,7 @@ async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) ->
         .order_by(Deployment.id.desc())
         .limit(limit)
     )
-    return [RecentDeployment(deployment, name) for deployment, name in (await session.execute(query)).tuples()]
+    return [RecentDeployment(deployment, name) for deployment, name in (await session.execute(query))]
 
 
 async def search(session: AsyncSession, scope: Scope, text: str, *, limit: int = 8) -> tuple[list[Match], list[Match]]:
@@ -88,7 +88,7 @@ async def search(session: AsyncSession, scope: Scope, text: str, *, limit: int =
     return (
         [
             Match(service.name, f"/services/{service.id}", "box", project)
-            for service, project in (await session.execute(services.order_by(Service.name).limit(limit))).tuples()
+            for service, project in (await session.execute(services.order_by(Service.name).limit(limit)))
         ],
         [
             Match(project.name, f"/projects/{project.id}", "folder", "project")

@@ -14,7 +14,7 @@ from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.output import OutputLine, follow_output
-from orca.features.deployments.views import ServiceView, read_lines, view_deployment, view_service
+from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
 from orca.kit.pagination import Cursor
@@ -163,8 +163,8 @@ async def show_deployment(
 ) -> Response:
     """Steps, log, and what to do about a failure."""
     view = await view_deployment(session, resources, scope, deployment_id)
-    lines, offset = await read_lines(session, deployment_id)
-    return render(request, "deployments/detail.html", replace(view, lines=lines, log_offset=offset))
+    view = replace(view, log=await read_log_end(session, deployment_id))
+    return render(request, "deployments/detail.html", view)
 
 
 @router.get("/deployments/{deployment_id}/live")

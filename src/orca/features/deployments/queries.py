@@ -74,7 +74,7 @@ async def list_live(session: AsyncSession, scope: Scope) -> dict[str, tuple[str,
     wanted = func.coalesce(Release.config["replicas"].as_integer(), 1)
     query = select(LiveRelease.service_id, LiveRelease.deployment_id, wanted)
     query = query.join(Release, Release.id == LiveRelease.release_id).where(LiveRelease.team_id == scope.team_id)
-    rows = (await session.execute(query)).tuples()
+    rows = await session.execute(query)
     return {service_id: (deployment_id, replicas) for service_id, deployment_id, replicas in rows}
 
 

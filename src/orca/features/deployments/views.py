@@ -41,6 +41,15 @@ class LogLineView:
 
 
 @dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The last lines of a log, the offset of the chunk they end with, and how many lines before them were read."""
+
+    lines: tuple[LogLineView, ...] = ()
+    offset: int = -1
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StepView:
     """One step, as the list of steps shows it."""
 
@@ -64,8 +73,7 @@ class DeploymentView:
     urls: tuple[str, ...]
     is_active: bool
     seconds: float | None
-    lines: tuple[LogLineView, ...] = ()
-    log_offset: int = -1
+    log: LogEnd = LogEnd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +126,16 @@ def _seconds(started_at: datetime | None, finished_at: datetime | None) -> float
     return (finished_at - started_at).total_seconds() if started_at and finished_at else None
 
 
-async def read_lines(session: AsyncSession, deployment_id: str) -> tuple[tuple[LogLineView, ...], int]:
-    """The last lines of a deployment's log, and the offset of the last chunk among them."""
+async def read_log_end(session: AsyncSession, deployment_id: str) -> LogEnd:
+    """What a page shows of a deployment's log."""
     chunks = await queries.read_log_end(session, deployment_id, lines=LOG_LINES)
     lines = [
         LogLineView(STEP_LABELS.get(chunk.step, chunk.step), line)
         for chunk in chunks
         for line in chunk.text.splitlines()
     ]
-    return tuple(lines[-LOG_LINES:]), chunks[-1].offset if chunks else -1
+    dropped = max(0, len(lines) - LOG_LINES)
+    return LogEnd(tuple(lines[dropped:]), chunks[-1].offset if chunks else -1, dropped)
 
 
 async def view_service(session: AsyncSession, scope: Scope, resources: Resources, service_id: str) -> ServiceView:

@@ -1,0 +1,62 @@
+"""Ten times as much to show takes not one statement more, on any page or list."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from benchmarks.large import Size, fill
+from benchmarks.lists import paths
+from fastapi import FastAPI
+from sqlalchemy import event
+from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+
+from orca.db import Database
+
+FEW = Size(services=10, live=5, events=100, log_lines=50)
+MANY = Size(services=100, live=50, events=1000, log_lines=5000)
+MOST = 12
+"""Statements, BEGIN included, that any page may take."""
+
+
+@contextmanager
+def statements_of(db: Database) -> Iterator[list[str]]:
+    """Everything the database is told meanwhile."""
+    told: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        told.append(statement)
+
+    engines = {each.sync_engine for each in (db._reader, db._writer)}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield told
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+async def counts(app: FastAPI, size: Size) -> dict[str, int]:
+    """How many statements each page takes, the second time that it is asked for."""
+    await claim(app)
+    found = {}
+    async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+        team = (await http.get("/api/v1/me")).json()["team_id"]
+        for label, path in paths(await fill(app.state.settings.data_dir, team, size)).items():
+            await http.get(path)
+            with statements_of(app.state.resources.db) as told:
+                answer = await http.get(path)
+            assert answer.status_code == 200, answer.text
+            found[label] = len(told)
+    return found
+
+
+@pytest.mark.slow
+async def test_the_number_of_statements_does_not_grow(tmp_path: Path) -> None:
+    async with running_app(make_settings(tmp_path / "few")) as app:
+        few = await counts(app, FEW)
+    async with running_app(make_settings(tmp_path / "many")) as app:
+        many = await counts(app, MANY)
+    assert few == many
+    assert {label: count for label, count in many.items() if count > MOST} == {}
