@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from pydantic import BaseModel
 
 from orca.sdk.connectors import Connector
+from orca.sdk.engines import RegistryLogin
 
 Log = Callable[[str], Awaitable[None]]
 
@@ -49,6 +50,8 @@ class BuildRequest:
     arguments: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Given to `RUN --mount=type=secret,id=NAME` only."""
+    logins: tuple[RegistryLogin, ...] = field(default=(), repr=False)
+    """For fetching base images and nothing else; the first one for a registry counts."""
     cpus: float = 1.5
     memory_bytes: int = 2 << 30
     deadline: float = 1800.0

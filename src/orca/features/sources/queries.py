@@ -52,7 +52,17 @@ async def open_registry_login(
     """The login for a registry; None without an id. Raises NotFound, SecretUnreadable."""
     if credential_id is None:
         return None
-    row = await get_registry_credential(session, scope, credential_id)
+    return await _open_login(session, box, await get_registry_credential(session, scope, credential_id))
+
+
+async def open_registry_logins(session: AsyncSession, box: SecretBox, scope: Scope) -> tuple[RegistryLogin, ...]:
+    """All of the team's logins, newest first, for builds whose base images are private. Raises SecretUnreadable."""
+    query = select(RegistryCredential).where(RegistryCredential.team_id == scope.team_id)
+    rows = await session.scalars(query.order_by(RegistryCredential.id.desc()))
+    return tuple([await _open_login(session, box, row) for row in rows])
+
+
+async def _open_login(session: AsyncSession, box: SecretBox, row: RegistryCredential) -> RegistryLogin:
     password = await open_secret(session, box, (REGISTRY_CREDENTIAL, row.id), PASSWORD)
     return RegistryLogin(row.host, row.username, password or "")
 

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +12,20 @@ from pathlib import Path
 from orca.errors import BadInput, DeadlineExceeded, ProviderUnavailable
 from orca.sdk.builders import BuildRequest, BuiltImage, Log
 from orca.sdk.buildkit import caddy_image
+from orca.sdk.buildkit.addresses import check_addresses
 from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like, redactions
 from orca.sdk.buildkit.client import DockerClient, EngineFacts
 from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, find_images, parse_dockerfile, rewrite
 from orca.sdk.buildkit.errors import BaseImageForbidden, BuildDiskFull, LabelReserved
 from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
+from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
+from orca.sdk.engines import RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
 _LOOKUP_DEADLINE = 5.0
+_LOGIN_DEADLINE = 20.0
 BUILD_LABEL = "orca.build"
 """Carries the id of the build, so that an image is found again after a crash."""
 
@@ -39,11 +43,14 @@ async def build_image(docker: DockerClient, request: BuildRequest, text: str, lo
         await log("This build was finished before; its image is still here.")
         return built
     dockerfile = parse_dockerfile(text, heredocs=facts.knows_heredocs)
+    await check_addresses(dockerfile)
     async with _private_folder(request.tree) as folder:
         request = await _with_caddy(docker, request, dockerfile, folder)
-        await _check_bases(docker, find_images(dockerfile, request.arguments, facts.architecture))
+        images = find_images(dockerfile, request.arguments, facts.architecture)
+        await _check_bases(docker, images)
         await _warn_of_secrets(dockerfile, log)
-        await _Build(docker, request, dockerfile, folder, facts, log).run()
+        logins = choose_logins(request.logins, images)
+        await _Build(docker, request, dockerfile, folder, facts, logins, log).run()
     return await _accept(docker, request)
 
 
@@ -54,6 +61,7 @@ class _Build:
     dockerfile: Dockerfile
     folder: Path
     facts: EngineFacts
+    logins: Mapping[str, RegistryLogin]
     log: Log
 
     async def run(self) -> None:
@@ -81,8 +89,9 @@ class _Build:
 
     async def _run_client(self, progress: Progress, watch: Watch) -> bool:
         env = dict(zip(_secret_variables(self.request), self.request.secrets.values(), strict=True))
-        env["DOCKER_CONFIG"] = str(self.folder / "config")
-        sink = LogSink(progress, redactions(self.request.secrets.values()), self.log)
+        env |= self._config()
+        hidden = redactions([*self.request.secrets.values(), *words_of(self.logins.values())])
+        sink = LogSink(progress, hidden, self.log)
         run = self.docker.run(*self._arguments(), deadline=self.request.deadline, env=env, on_output=sink.take)
         building, filling = asyncio.create_task(run), asyncio.create_task(watch.disk_full.wait())
         try:
@@ -129,18 +138,37 @@ class _Build:
         if ignore is None:
             ignore = tree.find_text(".dockerignore") or ""
         (self.folder / "config").mkdir()
+        (self.folder / "config" / "config.json").touch(mode=0o600)
+        (self.folder / "config" / "config.json").write_text(render_config(self.logins), encoding="utf-8")
         (self.folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         (self.folder / "Dockerfile.dockerignore").write_text(f"{ignore}\n{RESERVED_NAME}*\n", encoding="utf-8")
+
+    def _config(self) -> dict[str, str]:
+        """Where docker commands of this build look for logins; the folder is private and goes with the build."""
+        return {"DOCKER_CONFIG": str(self.folder / "config")}
 
     async def _observe(self, step: Step, watch: Watch) -> Observed:
         tree = Tree(self.request.tree)
         copied = copied_files(step.instruction) if step.instruction.startswith(("COPY ", "ADD ")) else ()
+        registry = registry_of(step.base_image) if step.base_image else ""
+        login = self.logins.get(registry)
         return Observed(
             out_of_memory=watch.out_of_memory and step.exit_code is not None,
             memory_bytes=self.request.memory_bytes,
             missing_files=tuple(file for file in copied if not _is_there(tree, file)),
-            registry_known=step.base_image is None or await _is_known(step.base_image.partition("/")[0]),
+            registry=registry,
+            registry_known=not registry or await _is_known(registry),
+            username=login.username if login else "",
+            login_works=login is not None and await self._can_log_in(registry),
         )
+
+    async def _can_log_in(self, registry: str) -> bool:
+        """Without words of its own, the command uses the login that it finds in its configuration."""
+        try:
+            result = await self.docker.run("login", "--", registry, deadline=_LOGIN_DEADLINE, env=self._config())
+        except DeadlineExceeded:
+            return False
+        return result.exit_code == 0
 
     def _disk_full(self) -> BuildDiskFull:
         return BuildDiskFull(

@@ -45,6 +45,12 @@ class BaseImageForbidden(StepFailed):
     code = "base-image-forbidden"
 
 
+class AddressForbidden(StepFailed):
+    """A line fetches from an address that only the engine's machine reaches."""
+
+    code = "build-address-forbidden"
+
+
 class BadDockerfile(StepFailed):
     """The Dockerfile cannot be understood, or asks for what no build may have."""
 

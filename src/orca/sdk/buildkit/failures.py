@@ -30,8 +30,14 @@ class Observed:
     memory_bytes: int = 0
     missing_files: tuple[str, ...] = ()
     """What the failed COPY or ADD names and the source tree does not have."""
+    registry: str = ""
+    """Where the base image of the failed step comes from."""
     registry_known: bool = True
     """Whether the registry's host name has an address."""
+    username: str = ""
+    """Whose login was used for the registry; empty for nobody's."""
+    login_works: bool = False
+    """Whether the registry took that login when it was asked once more."""
 
 
 def explain_step(step: Step, observed: Observed) -> StepFailed:
@@ -57,9 +63,15 @@ def explain_step(step: Step, observed: Observed) -> StepFailed:
 
 
 def _base_image(image: str, step: Step, observed: Observed, details: dict[str, object]) -> StepFailed:
-    hint = "Check its name and tag; a private image must be on this machine already."
+    registry, user = observed.registry, observed.username
     if not observed.registry_known:
         hint = "Its registry's host name cannot be resolved: check the network and DNS of this machine."
+    elif user and observed.login_works:
+        hint = f"{registry} accepts the login of {user}: check the image's name and tag, and that {user} may read it."
+    elif user:
+        hint = f"Logging in to {registry} as {user} fails, too: correct that login (`orc credentials`)."
+    else:
+        hint = f"Check its name and tag. A private one needs a login: `orc credentials add-registry {registry}`."
     return BaseImageUnavailable(f"The base image {image} cannot be fetched: {step.error}", hint=hint, **details)
 
 

@@ -15,7 +15,7 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.services.queries import list_build_variables
 from orca.features.services.schemas import FrozenConfig, Port
 from orca.features.services.steps.find_builder import find_builder
-from orca.features.sources.queries import open_registry_login
+from orca.features.sources.queries import open_registry_login, open_registry_logins
 from orca.sdk.builders import Builder, BuildRequest, Detection
 from orca.sdk.engines import Image, RegistryLogin
 from orca.web.guard import Scope
@@ -35,7 +35,7 @@ async def build_image(work: Work) -> str:
     builder, detection = await _choose_builder(work, facts)
     await _note(work, facts, builder=detection.builder, summary=detection.summary, dockerfile=detection.dockerfile)
     await work.log.write(f"{detection.summary} (builder: {detection.builder})")
-    image = await builder.build(_request(work, facts, await _build_secrets(work, facts)), work.log.write)
+    image = await builder.build(await _request(work, facts), work.log.write)
     built = await work.resources.engine.find_image(image.id)
     await _note(work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", finished_at=now())
     await _settle_ports(work, facts, detection.port, built.ports if built else ())
@@ -79,10 +79,14 @@ async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]
     )
 
 
-def _request(work: Work, facts: Facts, secrets: dict[str, str]) -> BuildRequest:
+async def _request(work: Work, facts: Facts) -> BuildRequest:
     options, settings = facts.build_options, work.resources.settings.build
     build = facts.build
     assert build is not None  # noqa: S101 - fetch_source made it
+    async with work.resources.db.read() as session:
+        box = work.resources.secret_box
+        secrets = await list_build_variables(session, box, facts.service)
+        logins = await open_registry_logins(session, box, Scope(facts.service.team_id))
     return BuildRequest(
         id=build.id,
         tree=facts.source_folder(work),
@@ -96,16 +100,12 @@ def _request(work: Work, facts: Facts, secrets: dict[str, str]) -> BuildRequest:
         target=options.target,
         arguments=options.arguments,
         secrets=secrets,
+        logins=logins,
         cpus=settings.cpus,
         memory_bytes=settings.memory_mb << 20,
         deadline=settings.minutes * 60.0,
         options=options.options,
     )  # fmt: skip
-
-
-async def _build_secrets(work: Work, facts: Facts) -> dict[str, str]:
-    async with work.resources.db.read() as session:
-        return await list_build_variables(session, work.resources.secret_box, facts.service)
 
 
 async def _check_disk(work: Work, facts: Facts) -> None:
