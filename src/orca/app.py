@@ -1,7 +1,6 @@
 """create_app(settings): the one place where routers, middleware and resources meet."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -87,15 +86,11 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
 async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskEngine]]:
     """Migrate, open resources and the task engine: what `orc serve` and `orc worker` share."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if settings.database.get_backend_name() == "sqlite" and settings.database.database:
-        os.close(os.open(settings.database.database, os.O_CREAT | os.O_RDWR, 0o600))  # born private, journal too
     await asyncio.to_thread(upgrade, settings.database)
     db = Database(settings.database)
     engine = TaskEngine(settings.database, house.TASKS, concurrency=settings.build.concurrency)
-    await engine.prepare()
     try:
         async with open_resources(settings, db, engine) as resources:
             yield resources, engine
     finally:
-        await engine.close()
         await db.close()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Request
-from sqlalchemy import JSON, DateTime, MetaData, String, TypeDecorator, event
+from sqlalchemy import DDL, JSON, DateTime, MetaData, String, TypeDecorator, event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -67,6 +67,15 @@ class Row:
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+def unique_where(table: type[Base], name: str, columns: str, condition: str) -> None:
+    """Make a unique partial index with the table (in tests; a migration makes it elsewhere).
+
+    As text, because SQLAlchemy's own word for it loads the dialect of the other database, too.
+    """
+    index = f"CREATE UNIQUE INDEX {name} ON {table.__tablename__} ({columns}) WHERE {condition}"
+    event.listen(table.__table__, "after_create", DDL(index))  # type: ignore[no-untyped-call]
 
 
 class TeamRow(Row):

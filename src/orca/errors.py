@@ -133,6 +133,7 @@ class TaskCancelled(TaskError):
 class DeadlineExceeded(TaskError):
     """A step did not finish in the time it was given."""
 
+    status = 504
     code = "deadline-exceeded"
 
 
@@ -166,3 +167,17 @@ class RequestRefused(ProviderError):
     """The system behind the provider understood and said no; trying again changes nothing."""
 
     code = "request-refused"
+
+
+def revive(code: str, message: str, hint: str) -> OrcaError:
+    """The failure that was written down as code and words: of the class with this code, else a StepFailed."""
+    waiting = [OrcaError]
+    for kind in waiting:
+        if kind.code == code:
+            break
+        waiting += kind.__subclasses__()
+    else:
+        kind = StepFailed
+    error = kind.__new__(kind)
+    OrcaError.__init__(error, message, hint=hint)
+    return error

@@ -8,6 +8,7 @@ import structlog
 from orca import house
 from orca.app import open_house
 from orca.kit.logs import configure_logging
+from orca.migrations import upgrade_apart
 from orca.settings import Settings
 
 log = structlog.get_logger("orca.worker")
@@ -32,6 +33,7 @@ def main() -> None:
     configure_logging(settings.log.level, settings.log.format)
     if settings.database.get_backend_name() == "sqlite":
         raise SystemExit("orc worker needs PostgreSQL (DATABASE_URL); with SQLite, orc serve runs the tasks itself.")
+    upgrade_apart(settings.database)
     asyncio.run(work(settings))
 
 

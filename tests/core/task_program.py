@@ -44,7 +44,7 @@ def definitions(path: str, slow: float) -> list[TaskDefinition]:
         if payload.get("fail"):
             raise StepFailed("it was meant to fail", hint="Do not ask for it.")
 
-    return [TaskDefinition("Work", "work", work)]
+    return [TaskDefinition("Work", work)]
 
 
 async def open_engine(url: str, path: str, slow: float) -> tuple[TaskEngine, Resources]:
@@ -53,7 +53,6 @@ async def open_engine(url: str, path: str, slow: float) -> tuple[TaskEngine, Res
     async with db.engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     engine = TaskEngine(parsed, definitions(path, slow), concurrency=4)
-    await engine.prepare()
     nothing: Any = None
     resources = Resources(
         settings=nothing, db=db, plugins=nothing, connector=nothing, engine=nothing, proxy=nothing, builders={},

@@ -1,4 +1,4 @@
-"""Durable tasks on the real DBOS: outbox, serial targets, cancel, deadline, crash, takeover."""
+"""Durable tasks on both databases: outbox, serial targets, cancel, deadline, crash, takeover."""
 
 import asyncio
 import subprocess
@@ -33,7 +33,6 @@ async def queue(url: str, journal: Path) -> AsyncIterator[tuple[TaskEngine, Reso
     """Queues tasks, runs none."""
     engine, resources = await open_engine(url, str(journal), 0)
     yield engine, resources
-    await engine.close()
     await resources.db.close()
 
 

@@ -47,5 +47,5 @@ def configure_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "aiosqlite", "uvicorn.access", "uvicorn.error", "alembic", "dbos"):
+    for noisy in ("httpx", "httpcore", "aiosqlite", "uvicorn.access", "uvicorn.error", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

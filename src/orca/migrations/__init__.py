@@ -1,27 +1,68 @@
-"""Alembic migrations, run on SQLite and PostgreSQL at every start."""
+"""Alembic migrations, run on SQLite and PostgreSQL at every start that finds an older schema."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL
 
 _LOCK = 0x0ACB
+_VERSIONS = Path(__file__).parent / "versions"
+_TIME_LIMIT_SECONDS = 3600
 
 
 def upgrade(url: URL) -> None:
     """Bring the schema up to date. Blocks; processes that start together wait for each other."""
-    is_sqlite = url.get_backend_name() == "sqlite"
-    engine = create_engine(url.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"))
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    engine = _connect(url)
     try:
-        with engine.connect() as connection:
-            if not is_sqlite:
-                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        if not _is_current(engine):
+            _run_alembic(engine)
     finally:
         engine.dispose()
+
+
+def upgrade_apart(url: URL) -> None:
+    """The same in a process of its own when there is work: what Alembic takes in memory goes with it.
+
+    Raises SystemExit; the reason is on the error output by then.
+    """
+    engine = _connect(url)
+    is_current = _is_current(engine)
+    engine.dispose()
+    if is_current:
+        return
+    argv = [sys.executable, "-m", "orca.migrations"]
+    told = url.render_as_string(hide_password=False).encode()
+    if subprocess.run(argv, input=told, timeout=_TIME_LIMIT_SECONDS, check=False).returncode != 0:
+        raise SystemExit("Orca cannot start: the database could not be brought up to date; the reason is above.")
+
+
+def _connect(url: URL) -> Engine:
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite and url.database:
+        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))  # born private, journal too
+    return create_engine(url.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"))
+
+
+def _is_current(engine: Engine) -> bool:
+    newest = max(path.stem.partition("_")[0] for path in _VERSIONS.glob("0*.py"))
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return bool(connection.scalar(text("SELECT version_num FROM alembic_version")) == newest)
+
+
+def _run_alembic(engine: Engine) -> None:
+    from alembic import command  # noqa: PLC0415 - ten megabytes that most starts do without
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()

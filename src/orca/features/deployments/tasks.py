@@ -86,7 +86,7 @@ def _resources_of(session: AsyncSession) -> Resources:
 subscribe("PushAccepted", _on_push)
 subscribe("ServiceDeleted", _on_service_deleted)
 
-TASKS = (TaskDefinition(TASK, queue="operations", run=deploy, settle=settle),)
+TASKS = (TaskDefinition(TASK, run=deploy, settle=settle),)
 PERIODIC = (
     Periodic("keep-alive", 30, keep_alive),
     Periodic("old-images", 600, remove_old_images),

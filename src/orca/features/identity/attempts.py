@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib import import_module
 from ipaddress import IPv4Address, ip_address, ip_network
 from math import ceil
 from operator import itemgetter
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
@@ -76,7 +76,7 @@ async def _get_or_add(session: AsyncSession, key: str) -> Attempt:
     row = await session.get(Attempt, key, with_for_update=True)
     if row is None:
         await session.execute(delete(Attempt).where(Attempt.window_started_at < now() - _FORGET_AFTER))
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        insert = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}").insert
         born = {"key": key, "count": 0, "window_started_at": now()}
         await session.execute(insert(Attempt).values(born).on_conflict_do_nothing())
         row = await session.get_one(Attempt, key, with_for_update=True)

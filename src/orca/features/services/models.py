@@ -3,25 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamRow, now
-
-_LIVING = text("deleted_at IS NULL")
-
-
-def _unique_among_living(table: str, owner: str) -> Index:
-    """A slug is free again once the row that had it was deleted."""
-    name = f"uq_{table}_living_slug"
-    return Index(name, owner, "slug", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING)
+from orca.db import Base, TeamRow, now, unique_where
 
 
 class Project(TeamRow, Base):
     """Groups services, members and variables."""
 
     __tablename__ = "projects"
-    __table_args__ = (_unique_among_living("projects", "team_id"),)
 
     name: Mapped[str] = mapped_column(String(100))
     slug: Mapped[str] = mapped_column(String(40))
@@ -44,7 +35,6 @@ class Service(TeamRow, Base):
     """One deployable thing. The JSON columns hold the models of `schemas.py`, validated before they are saved."""
 
     __tablename__ = "services"
-    __table_args__ = (_unique_among_living("services", "environment_id"),)
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
     environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), index=True)
@@ -106,3 +96,7 @@ class Volume(TeamRow, Base):
     def engine_name(self) -> str:
         """The volume's name on the engine."""
         return f"orca-{self.id}"
+
+
+unique_where(Project, "uq_projects_living_slug", "team_id, slug", "deleted_at IS NULL")
+unique_where(Service, "uq_services_living_slug", "environment_id, slug", "deleted_at IS NULL")

@@ -45,4 +45,4 @@ async def settle(resources: Resources, task_id: str, reason: str) -> None:
         await finish_destruction(session, task.target, reason)
 
 
-TASKS = (TaskDefinition(DESTROY_VOLUME, queue="operations", run=destroy_volume, settle=settle),)
+TASKS = (TaskDefinition(DESTROY_VOLUME, run=destroy_volume, settle=settle),)

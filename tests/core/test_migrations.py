@@ -1,0 +1,80 @@
+"""Migrations on both databases: what an earlier version left unfinished is carried over, and what it needed goes."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, inspect, text
+
+from orca import migrations
+
+
+@pytest.fixture
+def engine(database_url: str | None, tmp_path: Path):
+    url = (database_url or f"sqlite:///{tmp_path}/orc.db").replace("postgresql://", "postgresql+psycopg://")
+    made = create_engine(url)
+    yield made
+    made.dispose()
+
+
+def migrate(engine: Engine, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
+def test_unfinished_tasks_are_carried_over(engine: Engine) -> None:
+    migrate(engine, "0001")
+    with engine.begin() as connection:
+        at = "2026-01-01 00:00:00"
+        for name, target, state in (("DestroyVolume", "v1", "queued"), ("DestroyVolume", "v2", "succeeded")):
+            connection.execute(
+                text(
+                    "INSERT INTO tasks (id, name, target, state, created_at) VALUES (:id, :name, :target, :state, :at)"
+                ),
+                {"id": target, "name": name, "target": target, "state": state, "at": at},
+            )
+        connection.execute(
+            text("INSERT INTO workers (id, host, started_at, seen_at) VALUES ('local', 'h', :at, :at)"), {"at": at}
+        )
+    migrations.upgrade(engine.url)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT target, CAST(payload AS TEXT) FROM tasks ORDER BY target")).all()
+        assert [tuple(row) for row in rows] == [("v1", '{"volume_id": "v1"}'), ("v2", "{}")]
+        assert connection.scalar(text("SELECT count(*) FROM workers")) == 0
+
+
+def test_tables_of_the_earlier_engine_go(engine: Engine) -> None:
+    migrate(engine, "0001")
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("CREATE SCHEMA dbos"))
+        place = "dbos." if engine.dialect.name == "postgresql" else ""
+        for table in ("dbos_migrations", "workflow_status"):
+            connection.execute(text(f"CREATE TABLE {place}{table} (version INTEGER)"))
+    migrations.upgrade(engine.url)
+    names = inspect(engine).get_table_names()
+    assert "workflow_status" not in names
+    assert "dbos" not in inspect(engine).get_schema_names()
+
+
+def test_a_second_running_task_of_one_target_is_refused(engine: Engine) -> None:
+    migrations.upgrade(engine.url)
+    running = text(
+        "INSERT INTO tasks (id, name, target, payload, state, recoveries, created_at)"
+        " VALUES (:id, 'T', 'one', '{}', 'running', 0, '2026-01-01 00:00:00')"
+    )
+    with engine.begin() as connection:
+        connection.execute(running, {"id": "a"})
+    with pytest.raises(Exception, match=r"(?i)unique"), engine.begin() as connection:
+        connection.execute(running, {"id": "b"})
+
+
+def test_an_up_to_date_database_is_left_alone(engine: Engine) -> None:
+    migrations.upgrade_apart(engine.url)
+    assert inspect(engine).has_table("task_steps")
+    migrations.upgrade_apart(engine.url)
