@@ -10,5 +10,7 @@ import "./fragment.js";
 import "./log.js";
 import "./menu.js";
 import "./palette.js";
+import "./suggest.js";
+import "./tabs.js";
 import "./time.js";
 import "./toast.js";

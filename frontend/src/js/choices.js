@@ -1,4 +1,4 @@
-// Parts of a form that belong to one choice: `data-choice="source_type=git"` is shown only while that is chosen.
+// Parts of a form that belong to a choice: `data-choice="health_type=auto|http"` is shown only while one of these is chosen.
 import { htmx } from "./htmx-global.js";
 
 /** @param {HTMLFormElement} form */
@@ -7,12 +7,14 @@ function show(form) {
   for (const part of form.querySelectorAll("[data-choice]")) {
     if (!(part instanceof HTMLElement)) continue;
     const [name, value] = (part.dataset.choice ?? "").split("=");
-    part.hidden = chosen.get(name ?? "") !== value;
+    part.hidden = !(value ?? "").split("|").includes(String(chosen.get(name ?? "")));
   }
 }
 
 document.addEventListener("change", (event) => {
-  if (event.target instanceof HTMLInputElement && event.target.form?.dataset.choices !== undefined) show(event.target.form);
+  const field = event.target;
+  if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) return;
+  if (field.form?.dataset.choices !== undefined) show(field.form);
 });
 
 htmx.onLoad((content) => {

@@ -21,6 +21,11 @@ class Filled(Generic[Model]):
     errors: Mapping[str, str] = field(default_factory=dict)
     model: Model | None = None
 
+    @property
+    def status(self) -> int:
+        """With which the form is drawn: 422 when something is wrong with it."""
+        return 422 if self.errors else 200
+
     def refused(self, error: OrcaError) -> "Filled[Model]":
         """The same form after the action said no; errors of fields stand at the fields."""
         fields: Mapping[str, str] = error.details.get("fields") or {}

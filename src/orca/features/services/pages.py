@@ -1,27 +1,46 @@
 """Pages that make and change services: new service, variables, volumes, settings."""
 
-import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
 from orca.features.services import actions, queries
+from orca.features.services.detection import Detected, SourceToDetect
+from orca.features.services.forms import given, new_service_data, settings_data, settings_values, source_data
 from orca.features.services.models import Project, Service, Variable, Volume
+from orca.features.services.pipeline import detect
 from orca.features.services.schemas import NamedVariable, ServiceChanges, ServiceFields, VolumeFields
 from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
-from orca.web.forms import Filled, Form, fill
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.resources import Resources
+from orca.web.forms import Filled, Form, Model, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
+from orca.web.leaving import until_gone
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
+
+
+async def _submit(
+    session: AsyncSession,
+    filled: Filled[Model],
+    act: Callable[[Model], Awaitable[str]],
+    draw: Callable[[Filled[Model]], Awaitable[Response]],
+) -> Response:
+    """Act, and go to the address that it gives. A form that is wrong or refused saves nothing and is drawn again."""
+    if filled.model is not None:
+        try:
+            return RedirectResponse(await act(filled.model), SEE_OTHER)
+        except OrcaError as error:
+            filled = filled.refused(error)
+    await session.rollback()
+    return await draw(filled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +50,26 @@ class NewServicePage:
     project: Project
     git_options: list[tuple[str, str]]
     registry_options: list[tuple[str, str]]
+    panel_url: str
     form: Filled[ServiceFields] = field(default_factory=Filled)
 
 
 @router.get("/projects/{project_id}/services/new")
 @guard("service.create", tenant="project_id", page=True)
 async def new_service(project_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
-    """Where the code comes from, and what it is called; everything else has a good default."""
-    return render(request, "services/new.html", await _new_page(session, scope, project_id, Filled()))
+    """Where the code comes from, and what it is called; everything else is found by looking at it."""
+    return await _draw_new(request, session, scope, project_id, Filled())
 
 
-async def _new_page(
-    session: ReadSession, scope: CurrentScope, project_id: str, form: Filled[ServiceFields]
-) -> NewServicePage:
+async def _draw_new(
+    request: Request, session: AsyncSession, scope: CurrentScope, project_id: str, form: Filled[ServiceFields]
+) -> Response:
     project = await queries.get_project(session, scope, project_id)
     git = await list_git_credentials(session, scope, limit=200)
     registries = await list_registry_credentials(session, scope, limit=200)
-    return NewServicePage(project, _options(git.items), _options(registries.items), form)
+    panel = request.app.state.settings.panel_url
+    page = NewServicePage(project, _options(git.items), _options(registries.items), panel, form)
+    return render(request, "services/new.html", page, status=form.status)
 
 
 def _options(rows: Sequence[GitCredential | RegistryCredential]) -> list[tuple[str, str]]:
@@ -60,38 +82,58 @@ async def make_service(
     project_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
     """Make it, and go there."""
+
+    async def make(fields: ServiceFields) -> str:
+        project = await queries.get_project(session, scope, project_id)
+        return f"/services/{(await actions.create_service(session, scope, project, fields)).id}"
+
     filled = fill(ServiceFields, new_service_data(form), form)
-    if filled.model is not None:
-        try:
-            project = await queries.get_project(session, scope, project_id)
-            service = await actions.create_service(session, scope, project, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return RedirectResponse(f"/services/{service.id}", SEE_OTHER)
-    await session.rollback()
-    page = await _new_page(session, scope, project_id, filled)
-    return render(request, "services/new.html", page, status=422)
+    return await _submit(session, filled, make, lambda again: _draw_new(request, session, scope, project_id, again))
 
 
-def new_service_data(form: Mapping[str, str]) -> dict[str, Any]:
-    """The typed form as the API's JSON."""
-    kind = form.get("source_type", "git")
-    source: dict[str, Any] = {"type": kind}
-    if kind == "git":
-        source |= _given(form, "repository", "branch", "subdirectory")
-        source |= {"credential_id": form["git_credential_id"]} if form.get("git_credential_id") else {}
-    elif kind == "image":
-        source |= _given(form, "image")
-        source |= {"credential_id": form["registry_credential_id"]} if form.get("registry_credential_id") else {}
-    data: dict[str, Any] = {"name": form.get("name", ""), "kind": form.get("kind", "web"), "source": source}
-    if form.get("port"):
-        data["ports"] = [{"name": "http", "port": form["port"], "public": True}]
-    return data
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """What a look at a source gave: what was found, or why nothing was."""
+
+    source_type: str
+    credential_id: str
+    credentials: list[tuple[str, str]]
+    found: Detected | None = None
+    problem: OrcaError | None = None
 
 
-def _given(form: Mapping[str, str], *names: str) -> dict[str, str]:
-    return {name: form[name] for name in names if form.get(name)}
+@router.post("/projects/{project_id}/services/new/look")
+@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected", page=True)
+async def look_at_source(
+    project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """A fragment for the form: what its source is, and what the other fields would be."""
+    filled = fill(SourceToDetect, {"build_source": source_data(form)}, form)
+    try:
+        if filled.model is None:
+            raise BadInput(_first_problem(filled.errors), hint="Correct the field above; then it is looked at again.")
+        look = detect(resources, scope, project_id, filled.model.source)
+        return await _draw_found(request, resources, scope, form, await until_gone(request, look))
+    except OrcaError as error:
+        return await _draw_found(request, resources, scope, form, error)
+
+
+async def _draw_found(
+    request: Request, resources: Resources, scope: Scope, form: Mapping[str, str], seen: Detected | OrcaError
+) -> Response:
+    """With the credentials that there are now: one may have been made since the page was opened."""
+    async with resources.db.read() as session:
+        credentials = _options((await list_git_credentials(session, scope, limit=200)).items)
+    found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
+    chosen = form.get("git_credential_id", "")
+    page = FoundPage(form.get("source_type", "git"), chosen, credentials, found, problem)
+    return render(request, "services/_found.html", page, status=422 if problem else 200)
+
+
+def _first_problem(errors: Mapping[str, str]) -> str:
+    place, message = next(iter(errors.items()))
+    field = place.rpartition(".")[2].capitalize()
+    return f"{field} is still empty" if message == "Field required" else f"{field}: {message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +153,31 @@ class VariablesPage:
 @guard("variable.read", tenant="service_id", page=True)
 async def show_variables(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
     """Its own variables and those of its project. Secret values are never shown here."""
-    return render(request, "services/variables.html", await _variables_page(session, scope, service_id))
+    return await _draw_variables(request, session, scope, service_id)
 
 
-async def _variables_page(
-    session: ReadSession,
+async def _draw_variables(
+    request: Request,
+    session: AsyncSession,
     scope: CurrentScope,
     service_id: str,
     form: Filled[NamedVariable] | None = None,
     revealed: Mapping[str, str] | None = None,
-) -> VariablesPage:
-    service = await queries.get_service(session, scope, service_id)
+) -> Response:
+    service, project = await _service_and_project(session, scope, service_id)
     own = await queries.list_variables(session, "service", service_id)
     taken = {variable.key for variable in own}
     inherited = await queries.list_variables(session, "project", service.project_id)
-    return VariablesPage(
-        service,
-        await queries.get_project(session, scope, service.project_id),
-        own,
-        [variable for variable in inherited if variable.key not in taken],
-        form or Filled(),
-        revealed or {},
+    form = form or Filled()
+    page = VariablesPage(
+        service, project, own, [each for each in inherited if each.key not in taken], form, revealed or {}
     )
+    return render(request, "services/variables.html", page, status=form.status)
+
+
+async def _service_and_project(session: AsyncSession, scope: CurrentScope, service_id: str) -> tuple[Service, Project]:
+    service = await queries.get_service(session, scope, service_id)
+    return service, await queries.get_project(session, scope, service.project_id)
 
 
 @router.post("/services/{service_id}/variables")
@@ -146,21 +191,19 @@ async def set_variable(
     form: Form,
 ) -> Response:
     """Set one; an existing one of that name is replaced."""
-    data = {**_given(form, "key"), "value": form.get("value", "")}
-    flags = {name: form.get(name) == "true" for name in ("is_secret", "is_build_time")}
-    filled = fill(NamedVariable, {**data, **flags}, {"key": form.get("key", "")})
-    if filled.model is not None:
+
+    async def put(variable: NamedVariable) -> str:
         await queries.get_service(session, scope, service_id)
-        owner = ("service", service_id)
-        try:
-            await actions.set_variables(session, resources.secret_box, scope, owner, [filled.model])  # type: ignore[arg-type]  # a literal pair
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return RedirectResponse(f"/services/{service_id}/variables", SEE_OTHER)
-    await session.rollback()
-    page = await _variables_page(session, scope, service_id, filled)
-    return render(request, "services/variables.html", page, status=422)
+        await actions.set_variables(session, resources.secret_box, scope, ("service", service_id), [variable])
+        return f"/services/{service_id}/variables"
+
+    flags = {name: form.get(name) == "true" for name in ("is_secret", "is_build_time")}
+    data = {**given(form, "key"), "value": form.get("value", ""), **flags}
+    shown = {name: value for name, value in form.items() if name != "value"}
+    filled = fill(NamedVariable, data, shown)
+    return await _submit(
+        session, filled, put, lambda again: _draw_variables(request, session, scope, service_id, again)
+    )
 
 
 @router.post("/services/{service_id}/variables/{key}/delete")
@@ -180,8 +223,7 @@ async def reveal_variable(
     """Show one secret value, once, and write down who looked."""
     await queries.get_service(session, scope, service_id)
     value = await actions.reveal_variable(session, resources.secret_box, scope, ("service", service_id), key)
-    page = await _variables_page(session, scope, service_id, revealed={key: value})
-    return render(request, "services/variables.html", page)
+    return await _draw_variables(request, session, scope, service_id, revealed={key: value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +242,18 @@ class VolumesPage:
 @guard("service.read", tenant="service_id", page=True)
 async def show_volumes(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
     """Attached volumes, and detached ones of the project."""
-    return render(request, "services/volumes.html", await _volumes_page(session, scope, service_id, Filled()))
+    return await _draw_volumes(request, session, scope, service_id, Filled())
 
 
-async def _volumes_page(
-    session: ReadSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
-) -> VolumesPage:
-    service = await queries.get_service(session, scope, service_id)
+async def _draw_volumes(
+    request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
+) -> Response:
+    service, project = await _service_and_project(session, scope, service_id)
     everything = await queries.list_project_volumes(session, scope, service.project_id, limit=200)
-    return VolumesPage(
-        service,
-        await queries.get_project(session, scope, service.project_id),
-        await queries.list_volumes(session, scope, service_id),
-        [volume for volume in everything.items if volume.service_id is None],
-        form,
-    )
+    own = await queries.list_volumes(session, scope, service_id)
+    detached = [volume for volume in everything.items if volume.service_id is None]
+    page = VolumesPage(service, project, own, detached, form)
+    return render(request, "services/volumes.html", page, status=form.status)
 
 
 @router.post("/services/{service_id}/volumes")
@@ -223,17 +262,15 @@ async def attach_volume(
     service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
     """A new volume, or a detached one again; it is there from the next deployment on."""
-    filled = fill(VolumeFields, _given(form, "name", "path", "volume_id"), form)
-    if filled.model is not None:
-        try:
-            await actions.attach_volume(session, scope, service_id, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return RedirectResponse(f"/services/{service_id}/volumes", SEE_OTHER)
-    await session.rollback()
-    page = await _volumes_page(session, scope, service_id, filled)
-    return render(request, "services/volumes.html", page, status=422)
+
+    async def attach(fields: VolumeFields) -> str:
+        await actions.attach_volume(session, scope, service_id, fields)
+        return f"/services/{service_id}/volumes"
+
+    filled = fill(VolumeFields, given(form, "name", "path", "volume_id"), form)
+    return await _submit(
+        session, filled, attach, lambda again: _draw_volumes(request, session, scope, service_id, again)
+    )
 
 
 @router.post("/services/{service_id}/volumes/{volume_id}/detach")
@@ -269,9 +306,15 @@ class SettingsPage:
 @guard("service.read", tenant="service_id", page=True)
 async def show_settings(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
     """Everything that the next deployment will use."""
-    service = await queries.get_service(session, scope, service_id)
-    project = await queries.get_project(session, scope, service.project_id)
-    return render(request, "services/settings.html", SettingsPage(service, project, settings_values(service)))
+    return await _draw_settings(request, session, scope, service_id, Filled())
+
+
+async def _draw_settings(
+    request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[ServiceChanges]
+) -> Response:
+    service, project = await _service_and_project(session, scope, service_id)
+    page = SettingsPage(service, project, form.values or settings_values(service), form)
+    return render(request, "services/settings.html", page, status=form.status)
 
 
 @router.post("/services/{service_id}/settings")
@@ -280,77 +323,19 @@ async def save_settings(
     service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
     """Save; what runs now is not touched."""
+
+    async def save(changes: ServiceChanges) -> str:
+        await actions.update_service(session, scope, service_id, changes)
+        return f"/services/{service_id}/settings"
+
     service = await queries.get_service(session, scope, service_id)
     try:
         filled = fill(ServiceChanges, settings_data(service, form), form)
     except ValueError as error:
         filled = Filled(form, {"": str(error)})
-    if filled.model is not None:
-        try:
-            await actions.update_service(session, scope, service_id, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return RedirectResponse(f"/services/{service_id}/settings", SEE_OTHER)
-    await session.rollback()
-    project = await queries.get_project(session, scope, service.project_id)
-    page = SettingsPage(await queries.get_service(session, scope, service_id), project, form, filled)
-    return render(request, "services/settings.html", page, status=422)
-
-
-def settings_values(service: Service) -> dict[str, str]:
-    """The stored settings as the form shows them."""
-    ports = ", ".join(f"{port['name']}:{port['port']}{'' if port['public'] else ' private'}" for port in service.ports)
-    resources, health, source = service.resources, service.health, service.source
-    return {
-        "name": service.name, "kind": service.kind, "ports": ports, "replicas": str(service.replicas),
-        "cpus": str(resources.get("cpus") or ""), "memory_mb": str(resources.get("memory_mb") or ""),
-        "command": shlex.join(service.command), "release_command": shlex.join(service.release_command),
-        "restart": service.restart, "stop_grace": f"{service.stop_grace:g}",
-        "health_type": str(health["type"]), "health_path": str(health["path"]),
-        "health_command": shlex.join(health.get("command", [])), "health_start_period": f"{health['start_period']:g}",
-        "builder": str(service.build.get("builder", "auto")), "dockerfile": str(service.build.get("dockerfile", "")),
-        "arguments": json.dumps(service.build.get("arguments", {})) if service.build.get("arguments") else "",
-        "repository": str(source.get("repository", "")), "branch": str(source.get("branch") or ""),
-        "subdirectory": str(source.get("subdirectory") or ""), "image": str(source.get("image", "")),
-        "version": str(service.version),
-    }  # fmt: skip
-
-
-def settings_data(service: Service, form: Mapping[str, str]) -> dict[str, Any]:
-    """The typed form as the API's JSON. Raises ValueError where a text cannot be read."""
-    health = {**service.health, "type": form.get("health_type", "auto"), "path": form.get("health_path") or "/"}
-    health["command"] = shlex.split(form.get("health_command", "")) if health["type"] == "command" else []
-    health["start_period"] = form.get("health_start_period") or health["start_period"]
-    build = {
-        **service.build,
-        "builder": form.get("builder", "auto"),
-        "dockerfile": form.get("dockerfile") or "Dockerfile",
-    }
-    source = {**service.source, **_given(form, "repository", "image")}
-    if source["type"] == "git":
-        source |= {"branch": form.get("branch") or None, "subdirectory": form.get("subdirectory", "")}
-        source |= {"tag": None, "commit": None} if form.get("branch") else {}
-    return {
-        **_given(form, "name", "kind", "replicas", "restart", "stop_grace", "version"),
-        "ports": parse_ports(form.get("ports", "")),
-        "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
-        "command": shlex.split(form.get("command", "")),
-        "release_command": shlex.split(form.get("release_command", "")),
-        "health": health, "build": build, "source": source,
-    }  # fmt: skip
-
-
-def parse_ports(text: str) -> list[dict[str, Any]]:
-    """`http:8080, metrics:9090 private` as the API's JSON. Raises ValueError."""
-    ports = []
-    for part in filter(None, (each.strip() for each in text.split(","))):
-        words = part.split()
-        name, _, number = words[0].rpartition(":")
-        if not number.isdecimal() or words[1:] not in ([], ["private"]):
-            raise ValueError(f"“{part}” is not a port: write http:8080, or metrics:9090 private")
-        ports.append({"name": name or "http", "port": int(number), "public": not words[1:]})
-    return ports
+    return await _submit(
+        session, filled, save, lambda again: _draw_settings(request, session, scope, service_id, again)
+    )
 
 
 @router.post("/services/{service_id}/delete")

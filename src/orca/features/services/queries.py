@@ -82,6 +82,13 @@ async def find_service_team(session: AsyncSession, service_id: str) -> str | Non
     return await session.scalar(query)
 
 
+async def check_owner(session: AsyncSession, scope: Scope, owner: tuple[OwnerType, str], *, lock: bool = False) -> None:
+    """NotFound unless the project or service that variables belong to is the team's."""
+    owner_type, owner_id = owner
+    find = get_project if owner_type == "project" else get_service
+    await find(session, scope, owner_id, lock=lock)
+
+
 async def list_variables(session: AsyncSession, owner_type: OwnerType, owner_id: str) -> Sequence[Variable]:
     """All variables of a project or service by key; `rules.MAX_VARIABLES` bounds them. The caller checked the owner."""
     return (await session.scalars(owned_variables(owner_type, owner_id).order_by(Variable.key))).all()

@@ -1,13 +1,18 @@
-"""REST doors of variables: the same seven for projects and for services."""
+"""REST doors of variables: each stands twice, at projects and at services."""
 
-from collections.abc import Sequence
-from typing import Annotated
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Annotated, Any, get_args
 
 from fastapi import Path
 
 from orca.db import ReadSession, WriteSession
-from orca.features.services import actions, queries
+from orca.features.services import actions
+from orca.features.services.actions.variables import Owner
 from orca.features.services.models import Variable
+from orca.features.services.queries import check_owner, list_variables
+from orca.features.services.rules import OwnerType
 from orca.features.services.schemas import (
     NamedVariable,
     Revealed,
@@ -21,115 +26,77 @@ from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["variables"])
 Key = Annotated[VariableKey, Path(max_length=128)]
+Door = Callable[..., Coroutine[Any, Any, Any]]
 
 
-@router.get("/projects/{project_id}/variables", response_model=list[VariableOut], summary="List a project's variables")
-@guard("variable.read", tenant="project_id")
-async def list_project_variables(project_id: str, session: ReadSession, scope: CurrentScope) -> Sequence[Variable]:
-    """Each service of the project gets them, unless it has its own of that name. Secret values are null."""
-    await queries.get_project(session, scope, project_id)
-    return await queries.list_variables(session, "project", project_id)
+def door(method: str, path: str, summary: str, **declared: Any) -> Callable[[Door], Door]:
+    """Put an endpoint whose first parameter is `owner` at both places; `declared` is what its guard takes."""
+    options = {name: declared.pop(name) for name in ("status_code", "response_model") if name in declared}
+
+    def put(endpoint: Door) -> Door:
+        for kind in get_args(OwnerType):
+            place = _at(kind, endpoint)
+            guard(tenant=f"{kind}_id", **declared)(place)
+            router.add_api_route(
+                f"/{kind}s/{{{kind}_id}}/variables{path}",
+                place,
+                methods=[method],
+                summary=summary.format(kind),
+                **options,
+            )
+        return endpoint
+
+    return put
 
 
-@router.put(
-    "/projects/{project_id}/variables", response_model=list[VariableOut], summary="Replace a project's variables"
-)
-@guard("variable.write", tenant="project_id", rate="write", audit="VariablesChanged")
-async def replace_project_variables(
-    project_id: str, body: Variables, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+def _at(kind: OwnerType, endpoint: Door) -> Door:
+    """The endpoint with `project_id` or `service_id` in the place of `owner`, which it is made from."""
+
+    async def place(**given: Any) -> Any:
+        owner_id = given.pop(f"{kind}_id")
+        return await endpoint((kind, owner_id), **given)
+
+    _, *others = inspect.signature(endpoint).parameters.values()
+    owner_id = inspect.Parameter(f"{kind}_id", inspect.Parameter.KEYWORD_ONLY, annotation=str)
+    place.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what FastAPI reads
+        [owner_id, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in others)],
+        return_annotation=inspect.signature(endpoint).return_annotation,
+    )
+    place.__name__, place.__doc__ = endpoint.__name__.replace("variable", f"{kind}_variable"), endpoint.__doc__
+    return place
+
+
+writing = partial(door, permission="variable.write", rate="write", audit="VariablesChanged")
+
+
+@door("GET", "", "List a {}'s variables", permission="variable.read", response_model=list[VariableOut])
+async def list_all_variables(owner: Owner, session: ReadSession, scope: CurrentScope) -> Sequence[Variable]:
+    """Its own; a service also gets those of its project that it has none of. Secret values are null."""
+    await check_owner(session, scope, owner)
+    return await list_variables(session, *owner)
+
+
+@writing("PUT", "", "Replace a {}'s variables", response_model=list[VariableOut])
+async def replace_variables(
+    owner: Owner, body: Variables, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Sequence[Variable]:
     """Those that are not listed go; one that is listed without a value keeps the stored value."""
-    await queries.get_project(session, scope, project_id, lock=True)
-    return await actions.replace_variables(
-        session, resources.secret_box, scope, ("project", project_id), body.variables
-    )
+    await check_owner(session, scope, owner, lock=True)
+    return await actions.replace_variables(session, resources.secret_box, scope, owner, body.variables)
 
 
-@router.patch(
-    "/projects/{project_id}/variables", response_model=list[VariableOut], summary="Change some of a project's variables"
-)
-@guard("variable.write", tenant="project_id", rate="write", audit="VariablesChanged")
-async def change_project_variables(
-    project_id: str, body: VariableChanges, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+@writing("PATCH", "", "Change some of a {}'s variables", response_model=list[VariableOut])
+async def change_variables(
+    owner: Owner, body: VariableChanges, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Sequence[Variable]:
     """Those that are not named stay."""
-    await queries.get_project(session, scope, project_id, lock=True)
-    return await actions.change_variables(session, resources.secret_box, scope, ("project", project_id), body)
+    await check_owner(session, scope, owner, lock=True)
+    return await actions.change_variables(session, resources.secret_box, scope, owner, body)
 
 
-@router.put("/projects/{project_id}/variables/{key}", response_model=VariableOut, summary="Set a project variable")
-@guard("variable.write", tenant="project_id", rate="write", audit="VariablesChanged")
-async def set_project_variable(
-    project_id: str,
-    key: Key,
-    body: VariableFields,
-    session: WriteSession,
-    scope: CurrentScope,
-    resources: CurrentResources,
-) -> Variable:
-    """Takes effect with the next deployment of each service."""
-    await queries.get_project(session, scope, project_id, lock=True)
-    given = [NamedVariable(key=key, **body.model_dump())]
-    return (await actions.set_variables(session, resources.secret_box, scope, ("project", project_id), given))[0]
-
-
-@router.delete("/projects/{project_id}/variables/{key}", status_code=204, summary="Remove a project variable")
-@guard("variable.write", tenant="project_id", rate="write", audit="VariablesChanged")
-async def remove_project_variable(project_id: str, key: Key, session: WriteSession, scope: CurrentScope) -> None:
-    """One that is not there is no error."""
-    await queries.get_project(session, scope, project_id, lock=True)
-    await actions.remove_variables(session, scope, ("project", project_id), [key])
-
-
-@router.post("/projects/{project_id}/variables/{key}/reveal", summary="Reveal a project variable")
-@guard("variable.reveal", tenant="project_id", rate="reveal", audit="VariableRevealed")
-async def reveal_project_variable(
-    project_id: str, key: Key, session: WriteSession, scope: CurrentScope, resources: CurrentResources
-) -> Revealed:
-    """The value, also of a secret one. That you looked is recorded."""
-    await queries.get_project(session, scope, project_id)
-    value = await actions.reveal_variable(session, resources.secret_box, scope, ("project", project_id), key)
-    return Revealed(key=key, value=value)
-
-
-@router.get("/services/{service_id}/variables", response_model=list[VariableOut], summary="List a service's variables")
-@guard("variable.read", tenant="service_id")
-async def list_service_variables(service_id: str, session: ReadSession, scope: CurrentScope) -> Sequence[Variable]:
-    """Its own, without those of its project. Secret values are null."""
-    await queries.get_service(session, scope, service_id)
-    return await queries.list_variables(session, "service", service_id)
-
-
-@router.put(
-    "/services/{service_id}/variables", response_model=list[VariableOut], summary="Replace a service's variables"
-)
-@guard("variable.write", tenant="service_id", rate="write", audit="VariablesChanged")
-async def replace_service_variables(
-    service_id: str, body: Variables, session: WriteSession, scope: CurrentScope, resources: CurrentResources
-) -> Sequence[Variable]:
-    """Those that are not listed go; one that is listed without a value keeps the stored value."""
-    await queries.get_service(session, scope, service_id, lock=True)
-    return await actions.replace_variables(
-        session, resources.secret_box, scope, ("service", service_id), body.variables
-    )
-
-
-@router.patch(
-    "/services/{service_id}/variables", response_model=list[VariableOut], summary="Change some of a service's variables"
-)
-@guard("variable.write", tenant="service_id", rate="write", audit="VariablesChanged")
-async def change_service_variables(
-    service_id: str, body: VariableChanges, session: WriteSession, scope: CurrentScope, resources: CurrentResources
-) -> Sequence[Variable]:
-    """Those that are not named stay."""
-    await queries.get_service(session, scope, service_id, lock=True)
-    return await actions.change_variables(session, resources.secret_box, scope, ("service", service_id), body)
-
-
-@router.put("/services/{service_id}/variables/{key}", response_model=VariableOut, summary="Set a service variable")
-@guard("variable.write", tenant="service_id", rate="write", audit="VariablesChanged")
-async def set_service_variable(
-    service_id: str,
+@writing("PUT", "/{key}", "Set a {} variable", response_model=VariableOut)
+async def set_variable(
+    owner: Owner,
     key: Key,
     body: VariableFields,
     session: WriteSession,
@@ -137,25 +104,26 @@ async def set_service_variable(
     resources: CurrentResources,
 ) -> Variable:
     """Takes effect with the next deployment."""
-    await queries.get_service(session, scope, service_id, lock=True)
+    await check_owner(session, scope, owner, lock=True)
     given = [NamedVariable(key=key, **body.model_dump())]
-    return (await actions.set_variables(session, resources.secret_box, scope, ("service", service_id), given))[0]
+    return (await actions.set_variables(session, resources.secret_box, scope, owner, given))[0]
 
 
-@router.delete("/services/{service_id}/variables/{key}", status_code=204, summary="Remove a service variable")
-@guard("variable.write", tenant="service_id", rate="write", audit="VariablesChanged")
-async def remove_service_variable(service_id: str, key: Key, session: WriteSession, scope: CurrentScope) -> None:
+@writing("DELETE", "/{key}", "Remove a {} variable", status_code=204)
+async def remove_variable(owner: Owner, key: Key, session: WriteSession, scope: CurrentScope) -> None:
     """One that is not there is no error."""
-    await queries.get_service(session, scope, service_id, lock=True)
-    await actions.remove_variables(session, scope, ("service", service_id), [key])
+    await check_owner(session, scope, owner, lock=True)
+    await actions.remove_variables(session, scope, owner, [key])
 
 
-@router.post("/services/{service_id}/variables/{key}/reveal", summary="Reveal a service variable")
-@guard("variable.reveal", tenant="service_id", rate="reveal", audit="VariableRevealed")
-async def reveal_service_variable(
-    service_id: str, key: Key, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+@door(
+    "POST", "/{key}/reveal", "Reveal a {} variable",
+    permission="variable.reveal", rate="reveal", audit="VariableRevealed",
+)  # fmt: skip
+async def reveal_variable(
+    owner: Owner, key: Key, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Revealed:
     """The value, also of a secret one. That you looked is recorded."""
-    await queries.get_service(session, scope, service_id)
-    value = await actions.reveal_variable(session, resources.secret_box, scope, ("service", service_id), key)
+    await check_owner(session, scope, owner)
+    value = await actions.reveal_variable(session, resources.secret_box, scope, owner, key)
     return Revealed(key=key, value=value)

@@ -1,0 +1,98 @@
+"""A new service in a real browser: what is found is shown, fills the form, and never overwrites what was typed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.conftest import OWNER, Panel, make_panel, remove_all_of
+from tests.e2e.test_walk import Watched, browser, serious_findings
+from tests.features.sources.steps.conftest import GitServer, make_repository, repositories, server, tls_files
+
+__all__ = ["browser", "make_repository", "repositories", "server", "tls_files"]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SHOP = {
+    "requirements.txt": "fastapi\nuvicorn\n", "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+    ".env": "TOKEN=x\n",
+}  # fmt: skip
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def panel(tmp_path: Path, tls_files: tuple[Path, Path, str]) -> Iterator[Panel]:
+    """A panel that may fetch from the test's own Git server."""
+    (tmp_path / "authority.pem").write_text(tls_files[2])
+    made = make_panel(
+        tmp_path / "panel", ORC_GIT_PRIVATE_NETWORKS="true", ORC_GIT_CA_FILE=str(tmp_path / "authority.pem")
+    )
+    made.start()
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        made.stop()
+        remove_all_of(made)
+
+
+def open_form(panel: Panel, page: Page) -> None:
+    token = (panel.data_dir / "claim-token").read_text().strip()
+    page.goto(f"{panel.url}/claim#token={token}")
+    page.get_by_label("E-mail").fill(OWNER["email"])
+    page.get_by_label("Password").fill(OWNER["password"])
+    page.get_by_role("button", name="Become the owner").click()
+    page.goto(f"{panel.url}/projects")
+    page.get_by_label("Name").fill("Shop")
+    page.get_by_role("button", name="Make project").click()
+    page.get_by_role("link", name="New service").first.click()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_what_is_found_is_shown_and_fills_the_form(
+    panel: Panel, browser: Browser, server: GitServer, make_repository, width: int, scheme: str
+) -> None:
+    make_repository("storefront.git").commit(SHOP, message=EVIL)
+    context = browser.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
+    watched = Watched(context.new_page())
+    page = watched.page
+    open_form(panel, page)
+    page.locator("#port").fill("4000")
+    page.locator("#repository").fill(server.url("/storefront.git"))
+    page.keyboard.press("Tab")  # leaving the field is enough
+    found = page.get_by_role("region", name="What was found")
+    expect(found).to_contain_text("FastAPI", timeout=30_000)
+    expect(found).to_contain_text("uvicorn main:app")
+    expect(found).to_contain_text(EVIL)
+    expect(found).to_contain_text(".env")
+    expect(page.locator("#name")).to_have_value("storefront")
+    expect(page.locator("#port")).to_have_value("4000")  # typed, so it stays
+    expect(page.locator("#told-git")).to_contain_text("port 8000")
+    found.get_by_text("The Dockerfile that Orca writes").press("Enter")
+    expect(found.get_by_label("Dockerfile", exact=True)).to_contain_text("FROM python")
+    assert serious_findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert watched.complaints == []
+
+    page.locator("#branch").fill("mian")
+    page.get_by_role("button", name="Look at it").press("Enter")
+    told = page.locator("#found-git").get_by_role("alert")
+    expect(told).to_contain_text("has no branch or tag mian", timeout=30_000)
+    expect(told).to_contain_text("Its branches: main.")
+    assert serious_findings(page) == []
+    page.locator("#branch").fill("")
+    page.keyboard.press("Tab")
+    expect(found).to_contain_text("FastAPI", timeout=30_000)
+    page.get_by_role("button", name="Make service").press("Enter")
+    expect(page.get_by_role("heading", name="storefront")).to_be_visible()
+    context.close()
+
+
+def test_a_directory_is_explained_and_nothing_typed_is_told(panel: Panel, browser: Browser) -> None:
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+    open_form(panel, page)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator("#found-git").get_by_role("alert")).to_contain_text("Repository is still empty")
+    page.locator("input[value=directory]").check()
+    expect(page.get_by_text("orc deploy --project shop --service web")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious_findings(page) == []
