@@ -8,12 +8,17 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from orca.errors import ProviderUnavailable
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
 
 ContainerState = Literal["created", "running", "restarting", "paused", "exited", "dead", "unknown"]
 RestartPolicy = Literal["always", "unless-stopped", "on-failure", "no"]
 Progress = Callable[[str], Awaitable[None]]
+
+
+class EngineAway(ProviderUnavailable):
+    """The engine itself does not answer; it may be restarting. What it was asked for may have happened or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,10 @@ class Engine(Protocol):
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Carry out the changes in order; safe to run twice. Networks and volumes appear as needed."""
+        ...
+
+    async def start(self, name: str) -> None:
+        """Start a container where it stands. One that runs is no error; RequestRefused when it is gone."""
         ...
 
     async def stop(self, container_id: str, *, grace: float) -> None:

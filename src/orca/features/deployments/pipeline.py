@@ -15,6 +15,7 @@ from orca.features.deployments.rules import STEP_SECONDS
 from orca.features.deployments.steps.build_image import build_image
 from orca.features.deployments.steps.check_health import check_health
 from orca.features.deployments.steps.fetch_source import fetch_source
+from orca.features.deployments.steps.patience import with_patience
 from orca.features.deployments.steps.retire_previous import retire_previous
 from orca.features.deployments.steps.route_traffic import restore_traffic, route_traffic
 from orca.features.deployments.steps.run_release_command import run_release_command
@@ -73,7 +74,7 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
         crash_point(f"{name}.begun")
         work.log.step = name
         try:
-            detail = await STEPS[name](work)
+            detail = await with_patience(work, lambda: STEPS[name](work))
         except OrcaError as error:
             await work.log.write(f"✗ {error.message}")
             await progress.mark_step(db, work.deployment_id, name, "failed", error.message)
@@ -94,8 +95,20 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
 
 
 async def _undo(work: Work, error: OrcaError) -> None:
-    """Leave the world as it was: old routes, old release, no container of this deployment."""
+    """Leave the world as it was, as far as can be now, and tell the end in any case."""
     work.log.step = "undo"
+    try:
+        await _take_back(work)
+    except OrcaError as problem:
+        await work.log.write(f"Not all could be undone: {problem.message} What is left is removed within minutes.")
+    await work.log.write(f"{error.message}. {error.hint}".strip())
+    await work.log.flush()
+    await progress.fail(work.resources.db, work.deployment_id, error)
+    await _clean(work)
+
+
+async def _take_back(work: Work) -> None:
+    """Old routes, old release, no container of this deployment."""
     await restore_traffic(work)
     crash_point("undo.restored")
     engine = work.resources.engine
@@ -104,10 +117,6 @@ async def _undo(work: Work, error: OrcaError) -> None:
             await engine.stop(container.id, grace=2)
         await engine.remove(container.id)
     crash_point("undo.removed")
-    await work.log.write(f"{error.message}. {error.hint}".strip())
-    await work.log.flush()
-    await progress.fail(work.resources.db, work.deployment_id, error)
-    await _clean(work)
 
 
 async def _finish(work: Work) -> None:

@@ -79,6 +79,14 @@ class Observed:
 CRASHING_RESTARTS: Final = 3
 
 
+def was_stopped(state: str, restart: str) -> bool:
+    """Whether a container stands still that its policy would have started again, had its process only ended.
+
+    Somebody stopped it, or the engine did: one that is killed forgets to start what it finds running at its next start.
+    """
+    return state in {"created", "exited"} and restart in {"always", "unless-stopped"}
+
+
 def state_of(*, desired: str, is_busy: bool, wanted: int | None, observed: Observed | None) -> str:
     """The one word a list shows for a service. `wanted` is None while there is no live release."""
     if is_busy:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orca.errors import ProviderUnavailable
 from orca.sdk.connectors import Command, CommandResult, Connector, OutputSink
+from orca.sdk.engines import EngineAway
 
 _DEADLINE = 60.0
 _USUAL = ("docker", "/usr/bin/docker", "/usr/local/bin/docker", "/bin/docker", "/snap/bin/docker")
@@ -131,5 +132,5 @@ class DockerClient:
         )
 
 
-def _unreachable() -> ProviderUnavailable:
-    return ProviderUnavailable("The Docker engine does not answer.", hint="Start it: systemctl start docker.")
+def _unreachable() -> EngineAway:
+    return EngineAway("The Docker engine does not answer.", hint="Start it: systemctl start docker.")

@@ -161,6 +161,18 @@ class EngineConformance:
         started = await trial.reach(spec, "running")
         assert (started.id, started.address) == (container.id, container.address)
 
+    async def test_what_was_stopped_starts_where_it_stands(self, trial: Trial) -> None:
+        """Once or twice makes no difference; what is gone cannot."""
+        spec = trial.spec("web")
+        (container,) = await trial.make(spec)
+        await trial.engine.stop(container.id, grace=0)
+        await trial.engine.start(spec.name)
+        await trial.engine.start(spec.name)
+        assert (await trial.reach(spec, "running")).id == container.id
+        await trial.engine.remove(container.id)
+        with pytest.raises(RequestRefused):
+            await trial.engine.start(spec.name)
+
     async def test_labels_select(self, trial: Trial) -> None:
         """An empty value matches any; another value, or a label that is missing, matches none."""
         await trial.make(trial.spec("a"), trial.spec("b"))

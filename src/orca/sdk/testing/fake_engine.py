@@ -135,6 +135,14 @@ class FakeEngine:
             else:
                 self._start(self._boxes[change.name])
 
+    async def start(self, name: str) -> None:
+        """At once."""
+        self._check_up()
+        if name not in self._boxes:
+            raise RequestRefused(f"There is no container {name}.")
+        if self._boxes[name].seen.state != "running":
+            self._start(self._boxes[name])
+
     async def stop(self, container_id: str, *, grace: float) -> None:
         """At once: nothing in memory needs grace."""
         del grace

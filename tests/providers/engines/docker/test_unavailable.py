@@ -11,6 +11,7 @@ import pytest
 
 import orca
 from orca.errors import ProviderUnavailable
+from orca.sdk.engines import EngineAway
 
 pytestmark = pytest.mark.docker
 
@@ -77,7 +78,7 @@ async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
     begun = time.monotonic()
     failures = await asyncio.gather(*every_observation(engine), return_exceptions=True)
     assert time.monotonic() - begun < 14
-    assert {type(failure) for failure in failures} == {ProviderUnavailable}
+    assert {type(failure) for failure in failures} == {EngineAway}
     assert all("did not answer" in failure.message and failure.hint for failure in failures)
 
 
@@ -161,6 +162,7 @@ async def test_broken_answers_are_unknown_too(open_engine, scripted_daemon, wire
 ORDINARY_USER = """
 import asyncio, os, sys
 from orca.errors import ProviderUnavailable
+from orca.sdk.engines import EngineAway
 from orca.providers.engines.docker.connection import DockerConnection
 
 async def main():

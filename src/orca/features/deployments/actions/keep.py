@@ -4,6 +4,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.errors import RequestRefused
 from orca.events import Event, Fact, record
 from orca.features.deployments import rules
 from orca.features.deployments.actions.start import Request, start_deployment
@@ -21,13 +22,15 @@ CRASHES_TO_TELL = 5
 
 
 async def keep_services_alive(resources: Resources) -> None:
-    """Start again the containers of live releases that somebody stopped or removed; tell about crash loops."""
+    """Start again the containers of live releases that were stopped, replace those that are gone; tell of crash loops.
+
+    Starting is done under a running deployment too: what is live must serve until something newer does.
+    """
     containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
-    by_deployment: dict[str, int] = {}
+    by_deployment: dict[str, list[Container]] = {}
     for container in containers:
-        if container.state in {"running", "restarting", "created", "paused"}:
-            owner = container.labels.get("orca.deployment", "")
-            by_deployment[owner] = by_deployment.get(owner, 0) + 1
+        if container.state != "dead":
+            by_deployment.setdefault(container.labels.get("orca.deployment", ""), []).append(container)
     async with resources.db.read() as session:
         rows = (await session.execute(
             select(LiveRelease, Service, Release).join(Service, Service.id == LiveRelease.service_id)
@@ -38,10 +41,24 @@ async def keep_services_alive(resources: Resources) -> None:
             select(Deployment.service_id).where(Deployment.state.in_(rules.ACTIVE))
         )).all())  # fmt: skip
     for live, service, release in rows:
-        wanted = int(release.config.get("replicas", 1))
-        if service.id not in busy and by_deployment.get(live.deployment_id, 0) < wanted:
-            await _revive(resources, service, wanted - by_deployment.get(live.deployment_id, 0))
+        present = by_deployment.get(live.deployment_id, [])
+        stopped = [each for each in present if rules.was_stopped(each.state, release.config["restart"])]
+        missing = int(release.config.get("replicas", 1)) - len(present)
+        if (missing > 0 or not await _start_again(resources, stopped)) and service.id not in busy:
+            await _revive(resources, service, missing)
     await _tell_about_crash_loops(resources, [each for each in containers if each.restarts >= CRASHES_TO_TELL])
+
+
+async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
+    """Start containers where they stand; False when one cannot be, so that it must be replaced."""
+    for container in stopped:
+        log.warning("container_started_again", container=container.name, exit_code=container.exit_code)
+        try:
+            await resources.engine.start(container.name)
+        except RequestRefused as error:
+            log.warning("container_not_startable", container=container.name, reason=error.message)
+            return False
+    return True
 
 
 async def _revive(resources: Resources, service: Service, missing: int) -> None:

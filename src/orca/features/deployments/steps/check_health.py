@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from orca.errors import DeadlineExceeded, OrcaError
 from orca.features.deployments.errors import KeepsCrashing, NeverHealthy, OutOfMemory
+from orca.features.deployments.rules import was_stopped
+from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.work import Work, load
 from orca.features.services.schemas import FrozenConfig, HealthCheck
 from orca.resources import Resources
@@ -33,6 +35,9 @@ async def check_health(work: Work) -> str:
     pause = min(FIRST_PAUSE_SECONDS, config.health.interval)
     while time.monotonic() - started < config.health.start_period:
         containers = await _containers(work)
+        if any(was_stopped(container.state, config.restart) for container in containers):
+            await start_release(work)
+            continue
         await _give_up_if_crashing(work, containers)
         problem = await _first_problem(containers, config.replicas, probe)
         healthy_since = None if problem else healthy_since or time.monotonic()

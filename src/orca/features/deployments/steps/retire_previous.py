@@ -2,28 +2,41 @@
 
 import asyncio
 
-from orca.errors import OrcaError
+from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.actions.progress import add_warning
+from orca.features.deployments.steps.patience import with_patience
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.sdk.engines import Container
 
 DRAIN_SECONDS = 2.0
 """Time in which requests that were already on their way reach the old release."""
+LATER = "It will be tried again within two minutes."
 
 
 async def retire_previous(work: Work) -> str:
     """Drain, TERM, wait, KILL, remove: every container of the service but those of this deployment."""
     facts = await load(work)
-    engine = work.resources.engine
-    found = await engine.inspect({"orca.service": facts.service.id})
-    old = [container for container in found if _is_old(container, facts)]
+    try:
+        old = await with_patience(work, lambda: _find_old(work, facts))
+    except ProviderError as error:
+        await _warn(work, f"Old containers could not be looked for: {error.message} {LATER}")
+        return ""
     if any(container.state == "running" for container in old):
         await asyncio.sleep(DRAIN_SECONDS)
     problems = await asyncio.gather(*(_retire(work, container) for container in old))
     for problem in filter(None, problems):
-        await add_warning(work.resources.db, work.deployment_id, problem)
-        await work.log.write(problem)
+        await _warn(work, problem)
     return f"{len(old)} container{'s' if len(old) != 1 else ''} removed"
+
+
+async def _find_old(work: Work, facts: Facts) -> list[Container]:
+    found = await work.resources.engine.inspect({"orca.service": facts.service.id})
+    return [container for container in found if _is_old(container, facts)]
+
+
+async def _warn(work: Work, problem: str) -> None:
+    await add_warning(work.resources.db, work.deployment_id, problem)
+    await work.log.write(problem)
 
 
 def _is_old(container: Container, facts: Facts) -> bool:
@@ -34,11 +47,14 @@ def _is_old(container: Container, facts: Facts) -> bool:
 
 
 async def _retire(work: Work, container: Container) -> str | None:
-    try:
+    async def stop_and_remove() -> None:
         await work.resources.engine.stop(container.id, grace=_grace(container))
         await work.resources.engine.remove(container.id)
+
+    try:
+        await with_patience(work, stop_and_remove)
     except OrcaError as error:
-        return f"{container.name} could not be removed: {error.message} It will be tried again."
+        return f"{container.name} could not be removed: {error.message} {LATER}"
     return None
 
 

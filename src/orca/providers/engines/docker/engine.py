@@ -71,6 +71,10 @@ class DockerEngine:
                 case _:
                     raise TypeError(f"{type(change).__name__} is not a change of the Docker engine")
 
+    async def start(self, name: str) -> None:
+        """One that runs is left alone."""
+        await self._containers.start(name)
+
     async def stop(self, container_id: str, *, grace: float) -> None:
         """TERM, wait, KILL."""
         await self._containers.stop(container_id, grace)

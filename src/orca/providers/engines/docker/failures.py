@@ -7,6 +7,7 @@ from aiodocker import DockerError
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.kit.text import clean_output, shorten
+from orca.sdk.engines import EngineAway
 
 _NO_CONNECTION = 900
 """What aiodocker says instead of an HTTP status when there was no answer."""
@@ -39,10 +40,8 @@ def explain(doing: str, error: Exception) -> ProviderError:
     cause = error.__context__ if isinstance(error, DockerError) else error
     if isinstance(cause, aiohttp.ClientConnectorError):
         hint = _HINTS.get(cause.os_error.errno or 0, "See the log of Docker; `orc doctor` checks it.")
-        return ProviderUnavailable(f"Docker could not {doing}: there is no connection to it.", hint=hint)
-    return ProviderUnavailable(
-        f"Docker could not {doing}: the connection broke.", hint="Docker may be restarting; see its log."
-    )
+        return EngineAway(f"Docker could not {doing}: there is no connection to it.", hint=hint)
+    return EngineAway(f"Docker could not {doing}: the connection broke.", hint="Docker may be restarting; see its log.")
 
 
 def explain_status(doing: str, status: int, message: str) -> ProviderError:
@@ -66,7 +65,7 @@ def explain_nonsense(doing: str) -> ProviderError:
 
 def explain_silence(doing: str, seconds: float) -> ProviderError:
     """The failure of a call that got no answer."""
-    return ProviderUnavailable(
+    return EngineAway(
         f"Docker did not answer within {seconds:g} seconds when asked to {doing}.",
         hint="Docker may hang or be overloaded; see its log, and restart it if it stays silent.",
     )
