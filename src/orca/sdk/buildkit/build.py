@@ -21,7 +21,7 @@ from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, 
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
 from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.engines import EngineAway, RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
 _LOOKUP_DEADLINE = 5.0
@@ -80,11 +80,11 @@ class _Build:
         await self.log(progress.summarise(time.monotonic() - started))
         if succeeded:
             return
+        await self.docker.facts()  # an engine that ends takes the step down with it, which is no fault of the step's
         if progress.failed:
             raise explain_step(progress.failed, await self._observe(progress.failed, watch))
-        await self.docker.facts()
         if any(step.is_shown for step in progress.steps.values()):
-            raise ProviderUnavailable("The engine broke the build off.", hint="Try again; look at Docker's own log.")
+            raise EngineAway("The engine broke the build off.", hint="Try again; look at Docker's own log.")
         raise explain_refusal(progress, rewritten.original_line)
 
     async def _run_client(self, progress: Progress, watch: Watch) -> bool:
