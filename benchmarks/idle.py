@@ -8,7 +8,7 @@ import time
 import httpx
 import psutil
 
-from benchmarks.panels import new_panel
+from benchmarks.panels import new_panel, production_python
 
 IDLE_SECONDS = 30
 
@@ -26,6 +26,7 @@ def help_time() -> list[tuple[str, str, str, bool]]:
 def start_and_idle() -> list[tuple[str, str, str, bool]]:
     starts = []
     with new_panel() as panel:
+        panel.python = production_python()
         for _ in range(3):
             started = time.perf_counter()
             panel.start()

@@ -166,6 +166,7 @@ class Panel:
     https_port: int
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    python: str = sys.executable
 
     @property
     def url(self) -> str:
@@ -183,7 +184,7 @@ class Panel:
     def start(self, **env: str) -> None:
         with (self.data_dir / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orca.serve"], env={**self.env, **env}, stdout=log, stderr=log, cwd="/"
+                [self.python, "-m", "orca.serve"], env={**self.env, **env}, stdout=log, stderr=log, cwd="/"
             )
 
     def wait_ready(self, seconds: float = 40) -> None:
