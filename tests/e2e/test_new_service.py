@@ -91,7 +91,7 @@ def test_a_directory_is_explained_and_nothing_typed_is_told(panel: Panel, browse
     page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     open_form(panel, page)
     page.get_by_role("button", name="Look at it").click()
-    expect(page.locator("#found-git").get_by_role("alert")).to_contain_text("Repository is still empty")
+    expect(page.locator("#found-git")).to_contain_text("First type the repository")
     page.locator("input[value=directory]").check()
     expect(page.get_by_text("orc deploy --project shop --service web")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

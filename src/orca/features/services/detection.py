@@ -27,6 +27,12 @@ _COMPOSE = ("compose.y*ml", "docker-compose.y*ml")
 _FITTING = "index.html, pyproject.toml, requirements.txt, package.json, go.mod, Gemfile or composer.json"
 
 
+class NothingToLookAt(BadInput):
+    """The form names no source yet."""
+
+    code = "nothing-to-look-at"
+
+
 class SourceToDetect(Strict):
     """The source to look at, as a service would have it."""
 

@@ -3,6 +3,7 @@
 from orca.features.sources.actions.git_credentials import (
     create_git_credential,
     delete_git_credential,
+    trust_host_keys,
     update_git_credential,
 )
 from orca.features.sources.actions.hooks import create_hook, delete_hook, receive_push, rotate_hook
@@ -25,6 +26,7 @@ __all__ = [
     "receive_push",
     "remove_leftovers",
     "rotate_hook",
+    "trust_host_keys",
     "update_git_credential",
     "update_registry_credential",
     "upload_folder",

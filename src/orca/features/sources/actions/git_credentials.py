@@ -63,6 +63,14 @@ async def update_git_credential(
     return row
 
 
+async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: str, host_keys: str) -> None:
+    """Add host keys, whose fingerprints somebody compared, to those that a credential trusts. Raises NotFound."""
+    row = await get_git_credential(session, scope, credential_id)
+    lines = dict.fromkeys([*row.known_hosts.splitlines(), *host_keys.splitlines()])
+    row.known_hosts = "".join(f"{line}\n" for line in lines)
+    await _record(session, "GitCredentialUpdated", row, {"fields": ["known_hosts"]})
+
+
 async def delete_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> None:
     """Forget a credential. Raises Conflict while a service uses it: those who hear of it may refuse."""
     row = await get_git_credential(session, scope, credential_id)

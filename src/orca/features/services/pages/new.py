@@ -1,0 +1,142 @@
+"""The page that makes a service: it looks at the source, shows what it is, and fills the form."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import BadInput, OrcaError
+from orca.features.services import actions, queries
+from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
+from orca.features.services.forms import new_service_data, source_data
+from orca.features.services.models import Project
+from orca.features.services.pages.answers import submit
+from orca.features.services.pipeline import detect
+from orca.features.services.schemas import ServiceFields
+from orca.features.sources.actions import trust_host_keys
+from orca.features.sources.models import GitCredential, RegistryCredential
+from orca.features.sources.queries import list_git_credentials, list_registry_credentials
+from orca.features.sources.schemas import GitCredentialChanges
+from orca.resources import Resources
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
+from orca.web.leaving import until_gone
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewServicePage:
+    """The form that makes a service."""
+
+    project: Project
+    git_options: list[tuple[str, str]]
+    registry_options: list[tuple[str, str]]
+    panel_url: str
+    form: Filled[ServiceFields] = field(default_factory=Filled)
+
+
+@router.get("/projects/{project_id}/services/new")
+@guard("service.create", tenant="project_id", page=True)
+async def new_service(project_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
+    """Where the code comes from, and what it is called; everything else is found by looking at it."""
+    return await _draw_new(request, session, scope, project_id, Filled())
+
+
+async def _draw_new(
+    request: Request, session: AsyncSession, scope: CurrentScope, project_id: str, form: Filled[ServiceFields]
+) -> Response:
+    project = await queries.get_project(session, scope, project_id)
+    git = await list_git_credentials(session, scope, limit=200)
+    registries = await list_registry_credentials(session, scope, limit=200)
+    panel = request.app.state.settings.panel_url
+    page = NewServicePage(project, _options(git.items), _options(registries.items), panel, form)
+    return render(request, "services/new.html", page, status=form.status)
+
+
+def _options(rows: Sequence[GitCredential | RegistryCredential]) -> list[tuple[str, str]]:
+    return [(row.id, row.name) for row in rows]
+
+
+@router.post("/projects/{project_id}/services/new")
+@guard("service.create", tenant="project_id", rate="write", audit="ServiceCreated", page=True)
+async def make_service(
+    project_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
+) -> Response:
+    """Make it, and go there."""
+
+    async def make(fields: ServiceFields) -> str:
+        project = await queries.get_project(session, scope, project_id)
+        return f"/services/{(await actions.create_service(session, scope, project, fields)).id}"
+
+    filled = fill(ServiceFields, new_service_data(form), form)
+    return await submit(session, filled, make, lambda again: _draw_new(request, session, scope, project_id, again))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """What a look at a source gave: what was found, or why nothing was."""
+
+    project_id: str
+    source_type: str
+    credential_id: str
+    credentials: list[tuple[str, str]]
+    found: Detected | None = None
+    problem: OrcaError | None = None
+
+
+@router.post("/projects/{project_id}/services/new/look")
+@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected", page=True)
+async def look_at_source(
+    project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """A fragment for the form: what its source is, and what the other fields would be."""
+    filled = fill(SourceToDetect, {"build_source": source_data(form)}, form)
+    try:
+        if filled.model is None:
+            raise _first_problem(filled.errors)
+        look = detect(resources, scope, project_id, filled.model.source)
+        return await _draw_found(request, resources, project_id, form, await until_gone(request, look))
+    except OrcaError as error:
+        return await _draw_found(request, resources, project_id, form, error)
+
+
+@router.post("/projects/{project_id}/services/new/trust")
+@guard("source.update", tenant="project_id", rate="write", audit="GitCredentialUpdated", page=True)
+async def trust_host(
+    project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """The keys that were shown are the host's own: the chosen credential trusts them, and the page looks again."""
+    filled = fill(GitCredentialChanges, {"known_hosts": form.get("host_keys", "")}, form)
+    try:
+        if filled.model is None or not filled.model.known_hosts:
+            raise BadInput("there are no host keys to trust", hint="Look at the source again.")
+        async with resources.db.write() as session:
+            await trust_host_keys(session, scope, form.get("git_credential_id", ""), filled.model.known_hosts)
+    except OrcaError as error:
+        return await _draw_found(request, resources, project_id, form, error)
+    return Response(status_code=204, headers={"HX-Trigger": "look-again"})
+
+
+async def _draw_found(
+    request: Request, resources: Resources, project_id: str, form: Mapping[str, str], seen: Detected | OrcaError
+) -> Response:
+    """With the credentials that there are now: one may have been made since the page was opened."""
+    async with resources.db.read() as session:
+        scope = Scope(request.state.subject.team_id)
+        credentials = _options((await list_git_credentials(session, scope, limit=200)).items)
+    found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
+    chosen = form.get("git_credential_id", "")
+    page = FoundPage(project_id, form.get("source_type", "git"), chosen, credentials, found, problem)
+    return render(request, "services/_found.html", page, status=422 if problem else 200)
+
+
+def _first_problem(errors: Mapping[str, str]) -> BadInput:
+    place, message = next(iter(errors.items()))
+    field = place.rpartition(".")[2]
+    if message == "Field required":
+        return NothingToLookAt(f"First type the {field}", hint="It is looked at as soon as you leave the field.")
+    return BadInput(f"{field.capitalize()}: {message}", hint="Correct the field; then it is looked at again.")

@@ -1,0 +1,85 @@
+"""The page of a service's volumes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import ReadSession, WriteSession
+from orca.features.services import actions, queries
+from orca.features.services.forms import given
+from orca.features.services.models import Project, Service, Volume
+from orca.features.services.pages.answers import SEE_OTHER, service_and_project, submit
+from orca.features.services.schemas import VolumeFields
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesPage:
+    """Data that outlives containers."""
+
+    service: Service
+    project: Project
+    volumes: Sequence[Volume]
+    detached: Sequence[Volume]
+    form: Filled[VolumeFields] = field(default_factory=Filled)
+    tab: str = "volumes"
+
+
+@router.get("/services/{service_id}/volumes")
+@guard("service.read", tenant="service_id", page=True)
+async def show_volumes(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
+    """Attached volumes, and detached ones of the project."""
+    return await _draw_volumes(request, session, scope, service_id, Filled())
+
+
+async def _draw_volumes(
+    request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
+) -> Response:
+    service, project = await service_and_project(session, scope, service_id)
+    everything = await queries.list_project_volumes(session, scope, service.project_id, limit=200)
+    own = await queries.list_volumes(session, scope, service_id)
+    detached = [volume for volume in everything.items if volume.service_id is None]
+    page = VolumesPage(service, project, own, detached, form)
+    return render(request, "services/volumes.html", page, status=form.status)
+
+
+@router.post("/services/{service_id}/volumes")
+@guard("volume.create", tenant="service_id", rate="write", audit="VolumeAttached", page=True)
+async def attach_volume(
+    service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
+) -> Response:
+    """A new volume, or a detached one again; it is there from the next deployment on."""
+
+    async def attach(fields: VolumeFields) -> str:
+        await actions.attach_volume(session, scope, service_id, fields)
+        return f"/services/{service_id}/volumes"
+
+    filled = fill(VolumeFields, given(form, "name", "path", "volume_id"), form)
+    return await submit(
+        session, filled, attach, lambda again: _draw_volumes(request, session, scope, service_id, again)
+    )
+
+
+@router.post("/services/{service_id}/volumes/{volume_id}/detach")
+@guard("volume.update", tenant="service_id", rate="write", audit="VolumeDetached", page=True)
+async def detach_volume(service_id: str, volume_id: str, session: WriteSession, scope: CurrentScope) -> Response:
+    """The data stays."""
+    await actions.detach_volume(session, scope, service_id, volume_id)
+    return RedirectResponse(f"/services/{service_id}/volumes", SEE_OTHER)
+
+
+@router.post("/volumes/{volume_id}/destroy")
+@guard("volume.delete", tenant="volume_id", rate="write", audit="VolumeDestructionRequested", page=True)
+async def destroy_volume(
+    volume_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """The data goes; only a detached volume, only by its name."""
+    volume = await actions.request_destruction(session, resources.tasks, scope, volume_id, form.get("confirm", ""))
+    return RedirectResponse(f"/projects/{volume.project_id}", SEE_OTHER)

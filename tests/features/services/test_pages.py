@@ -1,0 +1,147 @@
+"""The pages of services through their doors: forms that are right, wrong and refused; and the fragment that looks."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.attacks.people import browser_of
+from tests.features.services.events import events_of
+from tests.features.services.test_detect_doors import FASTAPI, app
+from tests.features.sources.steps.conftest import make_repository, repositories, server, ssh_server, tls_files
+
+from orca.features.services import forms
+
+__all__ = ["app", "make_repository", "repositories", "server", "ssh_server", "tls_files"]
+
+
+@pytest.fixture
+async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """The owner, signed in."""
+    async with browser_of(app) as signed_in:
+        yield signed_in
+
+
+def test_ports_are_written_as_people_write_them() -> None:
+    assert forms.parse_ports("8080, metrics:9090 private,") == [
+        {"name": "http", "port": 8080, "public": True},
+        {"name": "metrics", "port": 9090, "public": False},
+    ]
+    for wrong in ("http", "http:80 hidden", "http:8o", "80 private more"):
+        with pytest.raises(ValueError, match="is not a port"):
+            forms.parse_ports(wrong)
+
+
+def test_a_source_takes_only_the_fields_of_its_kind() -> None:
+    typed = {"repository": "https://h/r", "image": "nginx", "git_credential_id": "g", "registry_credential_id": "r"}
+    assert forms.source_data(typed) == {"type": "git", "repository": "https://h/r", "credential_id": "g"}
+    assert forms.source_data({**typed, "source_type": "image"}) == {
+        "type": "image", "image": "nginx", "credential_id": "r",
+    }  # fmt: skip
+    assert forms.source_data({**typed, "source_type": "directory"}) == {"type": "directory"}
+
+
+async def test_a_new_service_is_made_or_its_form_comes_back_as_it_was(app, browser, project):
+    path = f"/projects/{project['id']}/services/new"
+    typed = {"source_type": "git", "repository": "ftp://x/y", "name": "Shop <b>", "port": "70000"}
+    answer = await browser.post(path, data=typed)
+    assert answer.status_code == 422
+    assert "Repositories are not fetched by" in answer.text
+    assert 'value="Shop &lt;b&gt;"' in answer.text
+    assert await events_of(app, "ServiceCreated") == []
+    answer = await browser.post(path, data={**typed, "repository": "https://example.org/shop.git", "port": "8000"})
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/services/")
+
+
+async def test_a_refused_variable_saves_nothing_and_keeps_what_may_be_shown(app, browser, service):
+    path = f"/services/{service['id']}/variables"
+    answer = await browser.post(path, data={"key": "1X", "value": "the-secret", "is_secret": "true"})
+    assert answer.status_code == 422
+    assert 'value="1X"' in answer.text
+    assert "the-secret" not in answer.text
+    assert 'value="true" checked' in answer.text  # else the next try would store it in the clear
+    assert await events_of(app, "VariablesChanged") == []
+    assert (await browser.post(path, data={"key": "X", "value": "1"})).status_code == 303
+    assert len(await events_of(app, "VariablesChanged")) == 1
+
+
+async def test_a_volume_that_is_refused_by_the_action_says_so_in_the_form(browser, service):
+    path = f"/services/{service['id']}/volumes"
+    assert (await browser.post(path, data={"name": "data", "path": "/data"})).status_code == 303
+    answer = await browser.post(path, data={"name": "other", "path": "/data"})
+    assert answer.status_code == 422
+    assert 'value="other"' in answer.text
+    assert "/data" in answer.text
+
+
+async def test_settings_that_are_wrong_are_told_at_their_field(client, browser, service):
+    path = f"/services/{service['id']}/settings"
+    values = {"name": "Shop", "kind": "web", "version": str(service["version"]), "health_type": "auto"}
+    answer = await browser.post(path, data={**values, "memory_mb": "1", "ports": "http:8080"})
+    assert answer.status_code == 422
+    assert 'id="memory_mb-error"' in answer.text
+    answer = await browser.post(path, data={**values, "ports": "eighty"})
+    assert (answer.status_code, "is not a port" in answer.text) == (422, True)
+    answer = await browser.post(path, data={**values, "command": "'unclosed"})
+    assert answer.status_code == 422
+    assert (await client.get(f"/api/v1/services/{service['id']}")).json()["version"] == service["version"]
+    assert (await browser.post(path, data={**values, "ports": "http:8081"})).status_code == 303
+    stale = await browser.post(path, data={**values, "ports": "http:8082"})
+    assert (stale.status_code, "changed meanwhile" in stale.text) == (422, True)
+
+
+# ── looking at a source ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_fragment_shows_what_was_found_and_suggests_the_fields(browser, project, make_repository, server):
+    make_repository("shop.git").commit(FASTAPI, "<script>alert(1)</script>")
+    path = f"/projects/{project['id']}/services/new/look"
+    answer = await browser.post(path, data={"repository": server.url("/shop.git")})
+    assert answer.status_code == 200
+    assert "<html" not in answer.text
+    assert 'data-suggest="name" value="shop"' in answer.text
+    assert 'data-suggest="port" value="8000"' in answer.text
+    assert "FROM python" in answer.text
+    assert "<script>" not in answer.text
+
+
+async def test_a_look_at_nothing_or_at_nonsense_says_what_to_type(app, browser, project):
+    path = f"/projects/{project['id']}/services/new/look"
+    for typed, told in (
+        ({}, "First type the repository"),
+        ({"source_type": "image"}, "First type the image"),
+        ({"repository": "-oProxyCommand=id"}, "is not the address of a Git repository"),
+    ):
+        answer = await browser.post(path, data=typed)
+        assert (answer.status_code, told in answer.text) == (422, True), answer.text
+    assert await events_of(app, "SourceInspected") == []
+
+
+async def test_a_host_is_trusted_by_its_fingerprint_and_only_then(
+    app, client, browser, project, make_repository, ssh_server
+):
+    make_repository("app.git").commit(FASTAPI)
+    made = (await client.post("/api/v1/git-credentials", json={"name": "key", "kind": "ssh"})).json()
+    form = {"repository": ssh_server.url("app.git"), "git_credential_id": made["id"]}
+    path = f"/projects/{project['id']}/services/new"
+    shown = (await browser.post(f"{path}/look", data=form)).text
+    assert ssh_server.fingerprint.replace("+", "&#43;") in shown or ssh_server.fingerprint in shown
+    assert "trust this host" in shown
+    for wrong in ("", "no host key", "* ssh-ed25519 short"):
+        assert (await browser.post(f"{path}/trust", data={**form, "host_keys": wrong})).status_code == 422
+    answer = await browser.post(f"{path}/trust", data={**form, "host_keys": ssh_server.known_hosts})
+    assert (answer.status_code, answer.headers["hx-trigger"]) == (204, "look-again")
+    kept = (await client.get(f"/api/v1/git-credentials/{made['id']}")).json()["known_hosts"]
+    assert kept == ssh_server.known_hosts
+    assert len(await events_of(app, "GitCredentialUpdated")) == 1
+    again = (await browser.post(f"{path}/look", data=form)).text
+    assert "does not accept the deploy key" in again  # the key itself is not registered there
+
+
+async def test_a_foreign_credential_is_not_touched(browser, stranger, project, ssh_server):
+    made = (await stranger.post("/api/v1/git-credentials", json={"name": "key", "kind": "ssh"})).json()
+    form = {"git_credential_id": made["id"], "host_keys": ssh_server.known_hosts}
+    answer = await browser.post(f"/projects/{project['id']}/services/new/trust", data=form)
+    assert "there is no Git credential with this id" in answer.text
+    assert (await stranger.get(f"/api/v1/git-credentials/{made['id']}")).json()["known_hosts"] == ""
