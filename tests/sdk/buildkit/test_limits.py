@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orca.sdk.buildkit import limits
 from orca.sdk.buildkit.limits import BuildLimits, ControlGroup, is_marked, limited, read_pids, render_limits
 
 LIMITS = BuildLimits(cpus=1.5, memory_bytes=256 << 20, reserve_bytes=0)
@@ -103,3 +104,27 @@ async def test_a_disk_below_its_reserve_is_noticed(tmp_path: Path) -> None:
         assert not watch.enforced
         async with asyncio.timeout(5):
             await watch.disk_full.wait()
+
+
+# Runs as a user who may look into nothing of root's, so it reads the module from standard input.
+AS_NOBODY = """
+
+async def look():
+    reserve = shutil.disk_usage("/").total * 2
+    async with limited("nobodys", Path(FOLDER) / "buildkit", BuildLimits(1.0, 1 << 30, reserve)) as watch:
+        await asyncio.wait_for(watch.disk_full.wait(), 10)
+    print(watch.enforced, watch.out_of_memory)
+
+
+asyncio.run(look())
+"""
+
+
+def test_without_root_the_disk_is_still_watched_and_nobody_claims_more(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)  # as /var/lib/docker
+    program = Path(limits.__file__).read_text() + AS_NOBODY.replace("FOLDER", repr(str(tmp_path)))
+    done = subprocess.run(
+        ["/usr/bin/python3", "-"], input=program, user=65534, group=65534, extra_groups=[], cwd="/",
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("False False\n", "")

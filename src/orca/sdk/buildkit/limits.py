@@ -90,10 +90,14 @@ async def _close(group: "ControlGroup") -> None:
 
 
 def free_bytes(path: Path) -> int:
-    """Free space where `path` is or would be. Blocking."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+    """Free space where `path` is or would be; of what hides it, where this process may not look. Blocking."""
+    while True:
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            if path == path.parent:
+                raise
+            path = path.parent
 
 
 def _capture(group: "ControlGroup", containers: "_Containers") -> None:
