@@ -11,6 +11,7 @@ from orca.features.identity.rules import (
     Limit,
     Tries,
     is_stepped_up,
+    name_browser,
     normalise_email,
     password_problem,
     refund_try,
@@ -154,3 +155,19 @@ def test_however_tries_are_spread_no_window_lets_more_through_than_allowed(gaps:
     allowed = [at for at, wait in zip(instants, spend_many(LOGIN, instants), strict=True) if wait is None]
     for start in allowed:
         assert sum(start <= at < start + 60 for at in allowed) <= 2 * LOGIN.count
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36", "Chrome on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Version/17.5 Safari/604.1", "Safari on iPhone"),
+        ("Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("python-httpx/0.28.1", "python-httpx/0.28.1"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_browsers_are_named_for_people(agent: str, name: str) -> None:
+    assert name_browser(agent) == name

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -26,6 +27,8 @@ from orca.web.render import render
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
 SHOWN = 50
+TROUBLED = frozenset({"crash-looping", "crashed", "degraded"})
+CHOOSE = quote("Choose the project of the new service.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Overview:
     services: Sequence[ServiceRow]
     counts: Mapping[str, int]
     recent: Sequence[RecentDeployment]
-    host: str
+    new_service: str
 
 
 @router.get("/")
@@ -57,30 +60,44 @@ async def overview(
     """What runs, what needs a look, what happened."""
     services = await queries.list_all_services(session, scope)
     recent = await queries.list_recent(session, scope)
-    rows, states = await _rows(session, scope, resources, services, shown=SHOWN)
+    projects = await queries.list_project_ids(session, scope, limit=2)
+    states = await _states(session, scope, resources, services)
     counts = {
         "services": len(services),
-        "running": sum(state == "running" for state in states),
-        "troubled": sum(state in {"crash-looping", "crashed", "degraded"} for state in states),
-        "deploying": sum(state == "deploying" for state in states),
+        "running": sum(state == "running" for state in states.values()),
+        "troubled": sum(state in TROUBLED for state in states.values()),
+        "deploying": sum(state == "deploying" for state in states.values()),
     }
-    return render(request, "dashboard/overview.html", Overview(rows, counts, recent, resources.settings.base.domain))
+    first = sorted(services, key=lambda each: states[each.id] not in TROUBLED)[:SHOWN]
+    rows = await _rows(session, scope, resources, first, states)
+    return render(request, "dashboard/overview.html", Overview(rows, counts, recent, _new_service(projects)))
+
+
+def _new_service(projects: Sequence[str]) -> str:
+    """Where a service is made: in the only project there is, or in one that has to be chosen first."""
+    return f"/projects/{projects[0]}/services/new" if len(projects) == 1 else f"/projects?toast={CHOOSE}"
+
+
+async def _states(
+    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Listed]
+) -> Mapping[str, str]:
+    desired = {service.id: service.desired_state for service in services}
+    return await states_of_services(session, scope, resources, desired)
 
 
 async def _rows(
-    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Listed], *, shown: int
-) -> tuple[list[ServiceRow], list[str]]:
-    """Rows of the first services, and the states of all of them."""
-    head = services[:shown]
-    names = await queries.project_names(session, scope, [service.project_id for service in head])
-    urls = await list_urls_by_service(session, resources.settings, [service.id for service in head])
-    desired = {service.id: service.desired_state for service in services}
-    states = await states_of_services(session, scope, resources, desired)
-    rows = [
+    session: ReadSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    services: Sequence[Listed],
+    states: Mapping[str, str],
+) -> list[ServiceRow]:
+    names = await queries.project_names(session, scope, [service.project_id for service in services])
+    urls = await list_urls_by_service(session, resources.settings, [service.id for service in services])
+    return [
         ServiceRow(each.id, each.name, names.get(each.project_id, ""), states[each.id], next(iter(urls[each.id]), ""))
-        for each in head
+        for each in services
     ]
-    return rows, list(states.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +167,8 @@ async def show_project(
     project = await get_project(session, scope, project_id)
     page = await list_services(session, scope, project_id, limit=50, cursor=cursor)
     services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
-    rows, _ = await _rows(session, scope, resources, services, shown=len(services))
+    states = await _states(session, scope, resources, services)
+    rows = await _rows(session, scope, resources, services, states)
     return render(request, "dashboard/project.html", ProjectPage(project, rows, page.next_cursor))
 
 

@@ -47,6 +47,12 @@ async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int =
     return [Listed(*row) for row in rows]
 
 
+async def list_project_ids(session: AsyncSession, scope: Scope, *, limit: int) -> Sequence[str]:
+    """Some projects of a team, to see whether there is one, or more than one."""
+    query = select(Project.id).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    return (await session.scalars(query.limit(limit))).all()
+
+
 async def project_names(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, str]:
     """Id -> name."""
     query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.id.in_(project_ids))

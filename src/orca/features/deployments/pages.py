@@ -1,6 +1,6 @@
 """Pages of a service's first tab and logs, and of deployments."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 from fastapi import Request as HttpRequest
@@ -94,6 +94,8 @@ class DeploymentsPage:
     service: Service
     project: Project
     deployments: list[Deployment]
+    messages: Mapping[str, str]
+    """Build id -> what its commit says."""
     releases: list[Release]
     live_release_id: str
     next_cursor: str | None
@@ -110,8 +112,9 @@ async def list_deployments(
     found = await queries.list_deployments(session, scope, service_id, limit=25, cursor=cursor)
     releases = await queries.list_releases(session, scope, service_id, limit=10)
     live = await queries.find_live(session, service_id)
+    messages = await queries.list_commit_messages(session, [each.build_id for each in found.items if each.build_id])
     page = DeploymentsPage(
-        service, await get_project(session, scope, service.project_id), found.items, releases.items,
+        service, await get_project(session, scope, service.project_id), found.items, messages, releases.items,
         live.release_id if live else "", found.next_cursor,
     )  # fmt: skip
     return render(request, "deployments/list.html", page)

@@ -89,6 +89,12 @@ async def find_build(session: AsyncSession, build_id: str | None) -> Build | Non
     return await session.get(Build, build_id) if build_id else None
 
 
+async def list_commit_messages(session: AsyncSession, build_ids: Sequence[str]) -> dict[str, str]:
+    """Build id -> message of the commit that it was made from."""
+    query = select(Build.id, Build.commit_message).where(Build.id.in_(build_ids))
+    return dict((await session.execute(query)).all())
+
+
 async def find_release(session: AsyncSession, release_id: str | None) -> Release | None:
     """A release by id, where there is one."""
     return await session.get(Release, release_id) if release_id else None

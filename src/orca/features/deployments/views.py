@@ -72,6 +72,7 @@ class DeploymentView:
     release: Release | None
     urls: tuple[str, ...]
     is_active: bool
+    is_live: bool
     seconds: float | None
     log: LogEnd = LogEnd()
 
@@ -99,6 +100,7 @@ async def view_deployment(
     row = await queries.get_deployment(session, scope, deployment_id)
     service = await get_service(session, scope, row.service_id)
     steps = await queries.list_steps(session, deployment_id)
+    live = await queries.find_live(session, service.id)
     return DeploymentView(
         deployment=row,
         service=service,
@@ -110,6 +112,7 @@ async def view_deployment(
         release=await queries.find_release(session, row.release_id),
         urls=tuple(await list_urls(session, resources.settings, service.id)),
         is_active=row.state in rules.ACTIVE,
+        is_live=live is not None and live.release_id == row.release_id,
         seconds=_seconds(row.started_at, row.finished_at),
     )
 

@@ -24,6 +24,7 @@ from orca.features.identity.claim import claim_instance
 from orca.features.identity.cookies import clear_session_cookie, set_session_cookie
 from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.queries import get_user, list_browser_sessions
+from orca.features.identity.rules import name_browser
 from orca.features.identity.schemas import ClaimIn, PasswordChange, SignIn, StepUp
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, CurrentResources, CurrentSubject, Router, Subject, guard
@@ -110,7 +111,8 @@ class AccountPage:
     """Oneself."""
 
     user: User | None
-    sessions: Sequence[BrowserSession]
+    sessions: Sequence[tuple[BrowserSession, str]]
+    """With the name of the browser."""
     current_session: str
     form: Filled[Any] = field(default_factory=Filled)
 
@@ -130,7 +132,8 @@ async def _account(
     if subject.user_id is None or subject.session_id is None:
         return AccountPage(None, (), "", form)
     rows = await list_browser_sessions(session, subject.user_id, lifetime_of(resources.settings), now())
-    return AccountPage(await get_user(session, subject.user_id), rows, subject.session_id, form)
+    named = [(row, name_browser(row.agent)) for row in rows]
+    return AccountPage(await get_user(session, subject.user_id), named, subject.session_id, form)
 
 
 @router.post("/account/password")

@@ -11,7 +11,20 @@ MIN_PASSWORD = 12
 MAX_PASSWORD = 1024
 MIN_DIFFERENT = 5
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f<>()\[\],;:\\\"]{1,64}@[^\s@\x00-\x1f\x7f<>()\[\],;:\\\"/]{1,189}")
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+"""Marks in a browser's name for itself, in the order in which they are believed: most claim to be others as well."""
 _AFFIXES = "0123456789!?.,;:*+#$%&@_=~^'\"()[]{}<>/\\|- "
+
+
+def name_browser(agent: str) -> str:
+    """`Firefox on Linux` for what a browser says of itself; programs keep their own words."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{browser} on {system}" if browser and system else agent
 
 
 def normalise_email(text: str) -> str:

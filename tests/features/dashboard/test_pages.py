@@ -1,0 +1,90 @@
+"""What the pages put first, where they lead, and that a log can be had whole."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from benchmarks.large import Large, Size, fill
+from fastapi import FastAPI
+from sqlalchemy import delete, update
+from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+
+from orca.features.deployments.models import LiveRelease
+from orca.features.deployments.views import LOG_LINES
+from orca.features.services.models import Project
+
+SIZE = Size(services=10, live=5, events=10, log_lines=3000)
+
+
+@dataclass
+class Filled:
+    app: FastAPI
+    http: httpx.AsyncClient
+    large: Large
+
+
+@pytest.fixture
+async def filled(tmp_path: Path) -> AsyncIterator[Filled]:
+    async with running_app(make_settings(tmp_path / "data")) as app:
+        await claim(app)
+        async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+            team = (await http.get("/api/v1/me")).json()["team_id"]
+            yield Filled(app, http, await fill(app.state.settings.data_dir, team, SIZE))
+
+
+async def text_of(filled: Filled, path: str) -> str:
+    answer = await filled.http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+@pytest.mark.docker
+async def test_services_that_need_a_look_come_first(filled: Filled) -> None:
+    """Those that should run have no containers here; the first one by name has never been deployed."""
+    async with filled.app.state.resources.db.write() as session:
+        await session.execute(delete(LiveRelease).where(LiveRelease.service_id == filled.large.service))
+    page = await text_of(filled, "/")
+    names = [f">Service {number:04}<" for number in (1, 2, 3, 4, 0, 5)]
+    places = [page.index(name) for name in names]
+    assert places == sorted(places)
+
+
+async def test_a_new_service_begins_in_the_only_project_or_with_the_choice_of_one(filled: Filled) -> None:
+    assert 'href="/projects?toast=Choose' in await text_of(filled, "/")
+    async with filled.app.state.resources.db.write() as session:
+        others = update(Project).where(Project.id != filled.large.project)
+        await session.execute(others.values(deleted_at=Project.created_at))
+    assert f'href="/projects/{filled.large.project}/services/new"' in await text_of(filled, "/")
+
+
+async def test_deployments_say_what_they_brought_and_offer_the_way_back(filled: Filled) -> None:
+    page = await text_of(filled, f"/services/{filled.large.service}/deployments")
+    assert "Change number 40" in page
+    assert "Roll back to #4" in page
+    live = await text_of(filled, f"/deployments/{filled.large.deployment}")
+    assert "#5, live" in live
+    assert "Roll back to release" not in live
+    items = (await filled.http.get(f"/api/v1/services/{filled.large.service}/deployments")).json()["items"]
+    (earlier,) = (each["id"] for each in items if each["number"] == 4)
+    assert "Roll back to release #4" in await text_of(filled, f"/deployments/{earlier}")
+
+
+async def test_a_long_log_is_shown_from_its_end_and_downloaded_whole(filled: Filled) -> None:
+    page = await text_of(filled, f"/deployments/{filled.large.deployment}")
+    assert page.count('class="log-line"') == LOG_LINES
+    assert "1,000 earlier lines are in the download only" in page
+    assert "module_2999.js" in page
+    assert "module_999.js" not in page
+    log = await text_of(filled, f"/deployments/{filled.large.deployment}/log.txt")
+    assert len(log.splitlines()) == SIZE.log_lines
+    assert "\x1b" not in log
+    assert log.startswith("#0 0.00 Step 0: compiled")
+
+
+async def test_what_is_not_there_is_told_with_a_next_step(filled: Filled) -> None:
+    answer = await filled.http.get("/projects/nope", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "There is no project with this id." in answer.text
+    assert "may have been deleted" in answer.text
