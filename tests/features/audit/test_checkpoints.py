@@ -15,7 +15,7 @@ from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_a
 from orca.events import Event, Fact, chain_hash, record
 from orca.features.audit.queries import Trail, load_checkpoints, verify_trail
 from orca.features.audit.rules import EVERY, EVERY_EVENTS, FILE_NAME
-from orca.features.audit.tasks import verify, write_checkpoint
+from orca.features.audit.tasks import Keeper, write_checkpoint
 
 
 @pytest.fixture
@@ -151,10 +151,13 @@ async def test_an_older_database_shows_also_when_it_went_on(tmp_path: Path, data
         assert "is not the one" in (await checked(app)).problem
         await sign_later(app)
         assert len(load_checkpoints(settings)) == 1, "nothing is signed on top of it"
-        await verify(app.state.resources)
+        keeper = Keeper()
+        await keeper.run(app.state.resources)
         told = (await all_rows(app))[-1]
         assert (told.type, told.outcome) == ("AuditTrailBroken", "failed")
         assert "is not the one" in told.payload["problem"]
+        await keeper.run(app.state.resources)
+        assert (await all_rows(app))[-1].seq == told.seq, "it is told once at start and then once a day"
 
 
 def copy_out(data_dir: Path, database_url: str | None, to: Path) -> None:
