@@ -16,6 +16,14 @@ def clean_output(text: str, *, colours: bool = True) -> str:
     return _CONTROLS.sub("", text)
 
 
+def clean_lines(lines: list[str]) -> str:
+    """Lines of program output as one clean text; a trick without an end hides its own line only."""
+    text = "\n".join(lines) + "\n"
+    if _CONTROLS.search(text) or "\x1b" in text:
+        text = "\n".join(clean_output(line) for line in lines) + "\n"
+    return text
+
+
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters, with an ellipsis where something was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -8,10 +8,10 @@ from sqlalchemy import delete, func, select
 from orca.db import Database, now
 from orca.events import bell
 from orca.features.deployments.models import LogChunk
-from orca.kit.text import clean_output, redact
+from orca.kit.text import clean_lines, redact
 
 FLUSH_SECONDS = 0.25
-FLUSH_CHARACTERS = 32_768
+FLUSH_CHARACTERS = 131_072
 KEEP_HEAD = 64 << 10
 KEEP_TAIL = 1 << 20
 _LINE_LIMIT = 8192
@@ -34,10 +34,9 @@ class LogWriter:
         self._later: asyncio.Task[None] | None = None
 
     async def write(self, line: str) -> None:
-        """Add a line (or several); secrets of the deployment are replaced, terminal tricks removed."""
-        text = redact(clean_output(line.rstrip("\n"))[:_LINE_LIMIT], self._secrets) + "\n"
-        self._lines.append(text)
-        self._size += len(text)
+        """Add a line (or several). What is stored has no terminal tricks, and no secrets of the deployment."""
+        self._lines.append(line.rstrip("\n")[:_LINE_LIMIT])
+        self._size += len(line)
         if self._size >= FLUSH_CHARACTERS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
             await self.flush()
         elif self._later is None or self._later.done():
@@ -54,7 +53,8 @@ class LogWriter:
             self._flushed_at = time.monotonic()
             if not self._lines:
                 return
-            text, self._lines, self._size = "".join(self._lines), [], 0
+            lines, self._lines, self._size = self._lines, [], 0
+            text = redact(clean_lines(lines), self._secrets)
             if self._offset is None:
                 self._offset = await self._find_end()
             await self._store(text, self._offset)

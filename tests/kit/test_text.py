@@ -1,0 +1,28 @@
+"""Output of programs, made safe."""
+
+import pytest
+
+from orca.kit.text import clean_lines, clean_output, redact
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["one", "two"], "one\ntwo\n"),
+        (["\x1b[31mred\x1b[0m"], "\x1b[31mred\x1b[0m\n"),
+        (["\x1b]52;c;steal", "still seen"], "\nstill seen\n"),
+        (["\x1b[2Jcleared", "bell\x07", "left\u202eright"], "cleared\nbell\nleftright\n"),
+        (["tab\tstays"], "tab\tstays\n"),
+    ],
+)
+def test_lines_are_cleaned_each_for_itself(lines: list[str], text: str) -> None:
+    assert clean_lines(lines) == text
+
+
+def test_colours_can_go_too() -> None:
+    assert clean_output("\x1b[1mbold\x1b[0m", colours=False) == "bold"
+
+
+def test_a_secret_of_several_lines_is_found_in_a_text_of_several_lines() -> None:
+    key = "-----BEGIN-----\nabcdef\n-----END-----"
+    assert redact(clean_lines(["printing", *key.split("\n")]), (key,)) == "printing\n•••\n"
