@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,10 @@ from fastapi import FastAPI
 from tests.conftest import API_TOKEN, claim, client_of, free_port, make_settings, running_app
 from tests.features.routing.bench import issue
 
-from orca.features.routing.actions import check_names, watch_expiry
+from orca.features.routing.actions import apply_routes, check_names, check_route, watch_expiry, watch_orders
 from orca.features.routing.models import Route
+from orca.settings import Settings
+from orca.web.guard import Scope
 
 HOSTNAME = "shop.example.org"
 
@@ -30,6 +33,7 @@ class Authority:
     https_port: int
     port: int
     management: int
+    names: int
 
     @property
     def directory(self) -> str:
@@ -48,6 +52,17 @@ class Authority:
                 except httpx.TransportError:
                     await asyncio.sleep(0.1)
 
+    async def point(self, address: str) -> None:
+        """Where the authority finds the name; this machine has its own idea of that."""
+        async with self._client() as http:
+            for verb in ("clear-a", "add-a"):
+                body = {"host": f"{HOSTNAME}.", "addresses": [address]}
+                (await http.post(f"http://127.0.0.1:{self.names}/{verb}", json=body)).raise_for_status()
+
+    @property
+    def orders(self) -> int:
+        return (self.folder / "log").read_text().count("Added order")
+
     def _client(self) -> httpx.AsyncClient:
         context = ssl.create_default_context(cafile=str(self.folder / "root.pem"))
         return httpx.AsyncClient(verify=context, trust_env=False)
@@ -55,7 +70,7 @@ class Authority:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Iterator[Authority]:
-    made = Authority(tmp_path, *(free_port() for _ in range(4)))
+    made = Authority(tmp_path, *(free_port() for _ in range(5)))
     root = issue()
     leaf = issue("localhost", issuer=root)
     (tmp_path / "root.pem").write_text(root.certificate)
@@ -69,7 +84,7 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
     (tmp_path / "pebble.json").write_text(json.dumps({"pebble": config}))
     dns = f"127.0.0.1:{free_port()}"
     env = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
-    nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{free_port()}"]
+    nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{made.names}"]
     names = ["pebble-challtestsrv", "-dns01", dns, "-defaultIPv6", "", *nowhere]
     server = ["pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", dns]
     with (tmp_path / "log").open("wb") as log:
@@ -80,10 +95,9 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
         process.wait(10)
 
 
-@pytest.fixture
-async def live(tmp_path: Path, authority: Authority) -> AsyncIterator[FastAPI]:
-    """An application whose proxy listens where the authority looks."""
-    settings = make_settings(
+def settings_for(tmp_path: Path, authority: Authority) -> Settings:
+    """The proxy listens where the authority looks."""
+    return make_settings(
         tmp_path / "data",
         acme={"directory_url": authority.directory, "ca_root": tmp_path / "root.pem", "email": "ada@example.org"},
         proxy={
@@ -91,7 +105,11 @@ async def live(tmp_path: Path, authority: Authority) -> AsyncIterator[FastAPI]:
             "bind": ("127.0.0.1",),
         },
     )  # fmt: skip
-    async with running_app(settings) as app:
+
+
+@pytest.fixture
+async def live(tmp_path: Path, authority: Authority) -> AsyncIterator[FastAPI]:
+    async with running_app(settings_for(tmp_path, authority)) as app:
         await claim(app)
         try:
             yield app
@@ -113,6 +131,22 @@ async def serial_of(authority: Authority, root: str) -> str | None:
     return str(shown["serialNumber"])
 
 
+def seconds_until(instant: str) -> float:
+    return (datetime.fromisoformat(instant) - datetime.now(UTC)).total_seconds()
+
+
+async def here(_hostname: str) -> list[str]:
+    return ["127.0.0.1"]
+
+
+async def give_name(client: httpx.AsyncClient) -> str:
+    """A service with the hostname; gives the id of its route."""
+    project = (await client.post("/api/v1/projects", json={"name": "Shop"})).json()
+    body = {"name": "Web", "build_source": {"type": "image", "image": "example.org/web"}}
+    service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()
+    return (await client.post(f"/api/v1/services/{service['id']}/routes", json={"hostname": HOSTNAME})).json()["id"]
+
+
 async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live, authority: Authority) -> None:
     await authority.wait()
     root = await authority.root()
@@ -120,20 +154,14 @@ async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live,
     async def elsewhere(_hostname: str) -> list[str]:
         return ["192.0.2.1"]
 
-    async def here(_hostname: str) -> list[str]:
-        return ["127.0.0.1"]
-
     resources = live.state.resources
     async with client_of(live, Authorization=f"Bearer {API_TOKEN}") as client:
-        project = (await client.post("/api/v1/projects", json={"name": "Shop"})).json()
-        body = {"name": "Web", "build_source": {"type": "image", "image": "example.org/web"}}
-        service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()
-        route = (await client.post(f"/api/v1/services/{service['id']}/routes", json={"hostname": HOSTNAME})).json()
+        route_id = await give_name(client)
         await check_names(resources, resolve=elsewhere)
         assert await serial_of(authority, root) is None
         assert "Added order" not in (authority.folder / "log").read_text(), "nobody asked the authority"
         async with resources.db.write() as session:
-            (await session.get_one(Route, route["id"])).acme_check_at = None
+            (await session.get_one(Route, route_id)).acme_check_at = None
         await check_names(resources, resolve=here)
         async with asyncio.timeout(60):
             while await serial_of(authority, root) is None:  # noqa: ASYNC110 - the proxy sets no event here
@@ -142,7 +170,51 @@ async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live,
         (managed,) = (await client.get("/api/v1/certificates")).json()["managed"]
         assert managed["hostname"] == HOSTNAME
         assert "Pebble" in managed["issuer"]
-        assert (await client.get(f"/api/v1/routes/{route['id']}")).json()["problem"] == ""
+        await watch_orders(resources)
+        route = (await client.get(f"/api/v1/routes/{route_id}")).json()
+        assert (route["problem"], route["certificate_until"]) == ("", managed["not_after"])
         await watch_expiry(resources)
         events = (await client.get("/api/v1/events")).json()["items"]
         assert "CertificateExpiring" not in {event["type"] for event in events}
+
+
+async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, authority: Authority, tmp_path) -> None:
+    """Row 40: from here all looks well, but the authority finds another machine under the name."""
+    await authority.wait()
+    await authority.point("127.0.0.9")
+    root, resources = await authority.root(), live.state.resources
+    async with client_of(live, Authorization=f"Bearer {API_TOKEN}") as client:
+        route_id = await give_name(client)
+        await check_names(resources, resolve=here)
+        async with asyncio.timeout(60):
+            while not (route := (await client.get(f"/api/v1/routes/{route_id}")).json())["order_failures"]:
+                await watch_orders(resources)
+                await asyncio.sleep(0.2)
+        assert "127.0.0.9" in route["problem"]
+        assert 14 * 60 < seconds_until(route["acme_check_at"]) < 16 * 60
+        events = (await client.get("/api/v1/events")).json()["items"]
+        (refused,) = (event for event in events if event["type"] == "CertificateRefused")
+        assert "127.0.0.9" in refused["payload"]["reason"]
+    orders = authority.orders
+    async with running_app(settings_for(tmp_path, authority)) as again:
+        resources = again.state.resources
+        await resources.proxy.stop()
+        await apply_routes(resources)
+        await watch_orders(resources)
+        await check_names(resources, resolve=here)
+        async with resources.db.read() as session:
+            scope = Scope((await session.get_one(Route, route_id)).team_id)
+        findings = await check_route(resources, scope, route_id, resolve=here)
+        assert "127.0.0.9" in findings[-1].detail
+        assert "orc domains retry" in findings[-1].hint
+        await asyncio.sleep(2)
+        assert authority.orders == orders, "nobody asked the authority again"
+        await authority.point("127.0.0.1")
+        await check_route(resources, scope, route_id, retry=True, resolve=here)
+        async with asyncio.timeout(60):
+            while await serial_of(authority, root) is None:  # noqa: ASYNC110 - the proxy sets no event here
+                await asyncio.sleep(0.2)
+        await watch_orders(resources)
+        async with resources.db.read() as session:
+            row = await session.get_one(Route, route_id)
+        assert (row.order_failures, row.problem, row.certificate_until is not None) == (0, "", True)

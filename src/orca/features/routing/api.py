@@ -84,9 +84,15 @@ async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentRes
 
 @router.post("/routes/{route_id}/check", response_model=CheckOut)
 @guard("route.update", tenant="route_id", rate="write")
-async def check_route(route_id: str, scope: CurrentScope, resources: CurrentResources) -> CheckOut:
-    """Look at DNS, reachability and certificate of a hostname now; order the certificate that waits for it."""
-    found = [FindingOut.model_validate(each) for each in await actions.check_route(resources, scope, route_id)]
+async def check_route(
+    route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
+) -> CheckOut:
+    """Look at DNS, reachability and certificate of a hostname now; order the certificate that waits for it.
+
+    After an order that failed there is a growing pause; `retry` orders before it is over.
+    """
+    findings = await actions.check_route(resources, scope, route_id, retry=retry)
+    found = [FindingOut.model_validate(each) for each in findings]
     return CheckOut(ok=all(each.ok for each in found), findings=found, checked_at=now())
 
 

@@ -49,6 +49,10 @@ class Route(TeamRow, Base):
     acme_failures: Mapped[int] = mapped_column(default=0)
     acme_check_at: Mapped[datetime | None]
     """When the next preflight is due; kept here so that a restart does not make it impatient."""
+    order_failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Orders in a row that ended without a certificate: each makes the pause before the next one longer."""
+    certificate_until: Mapped[datetime | None]
+    """When the ordered certificate ends, as it was seen last; null as long as there never was one."""
 
 
 class Target(TeamRow, Base):

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from orca.db import ReadSession
+from orca.db import ReadSession, now
 from orca.errors import OrcaError
 from orca.features.routing import actions, queries
 from orca.features.routing.models import Route
+from orca.features.routing.rules.certificates import is_expiring
 from orca.features.routing.schemas import RouteIn, RouteOut
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
@@ -22,12 +24,35 @@ SEE_OTHER = 303
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A hostname, and until when its certificate counts; None for what needs no watching."""
+
+    route: RouteOut
+    until: datetime | None
+
+    @property
+    def place(self) -> str:
+        """Hostname and, if it has one, path."""
+        return self.route.hostname + self.route.path_prefix.rstrip("/")
+
+    @property
+    def is_expiring(self) -> bool:
+        """Whether somebody should do something about it."""
+        return self.until is not None and is_expiring(self.until, now())
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the next order waits because the last one failed."""
+        return self.route.order_failures > 0 and self.route.acme_check_at is not None
+
+
+@dataclass(frozen=True, slots=True)
 class DomainsPage:
     """Where a service answers."""
 
     service: Service
     project: Project
-    routes: Sequence[RouteOut]
+    routes: Sequence[Shown]
     certificates: list[tuple[str, str]]
     form: Filled[RouteIn] = field(default_factory=Filled)
     tab: str = "domains"
@@ -39,10 +64,16 @@ async def _page(
     service = await get_service(session, scope, service_id)
     rows: Sequence[Route] = (await queries.list_routes(session, scope, service_id, limit=200)).items
     certificates = (await queries.list_certificates(session, scope, limit=200)).items
+    ends = {each.id: each.not_after for each in certificates}
     return DomainsPage(
         service,
         await get_project(session, scope, service.project_id),
-        [RouteOut.of(row, resources.settings.proxy) for row in rows],
+        [
+            Shown(
+                RouteOut.of(row, resources.settings.proxy), row.certificate_until or ends.get(row.certificate_id or "")
+            )
+            for row in sorted(rows, key=lambda row: (row.hostname, row.path_prefix))
+        ],
         [(each.id, each.name) for each in certificates],
         form,
     )
@@ -89,9 +120,11 @@ async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentRe
 
 @router.post("/routes/{route_id}/check")
 @guard("route.update", tenant="route_id", rate="write", page=True)
-async def check_domain(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
+async def check_domain(
+    route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
+) -> Response:
     """Look at DNS, reachability and certificate again; the page then shows what was found."""
     async with resources.db.read() as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
-    await actions.check_route(resources, scope, route_id)
+    await actions.check_route(resources, scope, route_id, retry=retry)
     return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)

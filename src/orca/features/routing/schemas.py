@@ -142,6 +142,11 @@ class RouteOut(BaseModel):
     url: str
     urls: list[str] = Field(description="Every address under which it answers; the best one first.")
     acme_ready_at: datetime | None = Field(description="When the name was found to point here; null until then.")
+    acme_check_at: datetime | None = Field(
+        description="When the name is looked at next, and a certificate ordered; null when that is not awaited."
+    )
+    order_failures: int = Field(description="Orders in a row that ended without a certificate.")
+    certificate_until: datetime | None = Field(description="When the ordered certificate ends; null without one.")
     created_at: datetime
     updated_at: datetime
 

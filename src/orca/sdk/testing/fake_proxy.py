@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import Connector
 from orca.sdk.plans import Change
-from orca.sdk.proxies import CertificateState, ProxyConfig, ProxyRoute, ProxyState, Upstream
+from orca.sdk.proxies import CertificateFailure, CertificateState, ProxyConfig, ProxyRoute, ProxyState, Upstream
 
 _HOSTNAME = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._-]+)*/?")
@@ -41,6 +41,7 @@ class FakeProxy:
     down: bool = False
     drifted: bool = False
     issued: list[CertificateState] = field(default_factory=list)
+    failures: list[CertificateFailure] = field(default_factory=list)
 
     @property
     def served(self) -> ProxyConfig:
@@ -86,6 +87,12 @@ class FakeProxy:
         """`issued`, and the custom ones that are in use."""
         custom = [route for route in self.served.routes if route.tls == "custom"]
         return self.issued + [CertificateState(route.hostname, "Test", "2100-01-01T00:00:00+00:00") for route in custom]
+
+    async def certificate_failures(self) -> list[CertificateFailure]:
+        """`failures`, of hostnames it orders for."""
+        self._check_reachable()
+        ordered = {route.hostname for route in self.served.routes if route.tls == "acme"}
+        return [failure for failure in self.failures if failure.hostname in ordered]
 
     async def internal_ca(self) -> str | None:
         """None: it makes no certificates."""

@@ -202,6 +202,13 @@ async def test_other_kinds_of_tls_are_checked_too(resources, service, port: int)
     assert heads == [], "nothing is asked of routes without a marker"
 
 
+async def test_a_wildcard_is_told_which_record_it_needs(resources, service) -> None:
+    route = await store(resources, service, hostname="*.apps.example.org")
+    found = await check_route(resources, SCOPE, route.id, resolve=answers())
+    assert (found[0].ok, found[0].detail) == (False, "*.apps.example.org has no address in the DNS")
+    assert "record (and AAAA, if it has IPv6) for *.apps.example.org that points" in found[0].hint
+
+
 async def test_local_names_resolve_without_help_and_unknown_ones_to_nothing() -> None:
     assert await resolve_host("web-shop.localhost") == ["127.0.0.1"]
     assert await resolve_host("does-not-exist.invalid") == []

@@ -2,6 +2,7 @@
 
 from orca.features.routing.actions.apply import apply_routes, check_drift
 from orca.features.routing.actions.certificates import add_certificate, delete_certificate, watch_expiry
+from orca.features.routing.actions.orders import watch_orders
 from orca.features.routing.actions.publish import publish_route, republish_route, retract_route
 from orca.features.routing.actions.reach import check_names, check_route
 from orca.features.routing.actions.routes import (
@@ -35,4 +36,5 @@ __all__ = [
     "set_targets",
     "update_route",
     "watch_expiry",
+    "watch_orders",
 ]

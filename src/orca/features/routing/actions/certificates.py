@@ -1,6 +1,6 @@
 """Certificates that people upload, and the watch over when certificates end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import BadInput, Conflict, ProviderError
 from orca.events import Event, Fact, record
+from orca.features.routing.actions.orders import read_ends
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
-from orca.features.routing.rules.certificates import WARN_BEFORE, Unusable, is_expiring, parse_certificate
+from orca.features.routing.rules.certificates import WARN_BEFORE, Unusable, parse_certificate
 from orca.features.routing.schemas import CertificateIn
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.resources import Resources
-from orca.sdk.proxies import CertificateState
 from orca.web.guard import Scope
 
 log = structlog.get_logger("orca.routing")
@@ -60,13 +60,14 @@ async def delete_certificate(session: AsyncSession, certificate: Certificate) ->
 
 async def watch_expiry(resources: Resources) -> None:
     """Record `CertificateExpiring` for what ends within two weeks, once a day for each certificate."""
-    managed: Sequence[CertificateState] = ()
     try:
-        managed = await resources.proxy.certificates()
+        ends = await read_ends(resources.proxy)
     except ProviderError as error:
         log.warning("certificates_not_checked", reason=error.message)
+    else:
+        await _note_ends(resources, ends)
     async with resources.db.read() as session:
-        facts = await _expiring_uploads(session) + await _expiring_managed(session, managed)
+        facts = await _expiring_uploads(session) + await _expiring_managed(session)
         told = select(Event.object_id).where(Event.type == "CertificateExpiring", Event.at > now() - _TELL_EVERY)
         already = set((await session.scalars(told)).all())
     for fact in facts:
@@ -82,18 +83,24 @@ async def _expiring_uploads(session: AsyncSession) -> list[Fact]:
     return [_fact("CertificateExpiring", row) for row in (await session.scalars(query)).all()]
 
 
-async def _expiring_managed(session: AsyncSession, managed: Sequence[CertificateState]) -> list[Fact]:
+async def _note_ends(resources: Resources, ends: Mapping[str, datetime]) -> None:
+    """Renewals happen inside the proxy; here is where they are noticed."""
+    async with resources.db.write() as session:
+        query = select(Route).where(Route.tls == "acme", Route.acme_ready_at.is_not(None))
+        for route in (await session.scalars(query)).all():
+            route.certificate_until = ends.get(route.hostname, route.certificate_until)
+
+
+async def _expiring_managed(session: AsyncSession) -> list[Fact]:
     """Ordered ones that were not renewed in time; the internal CA's live for hours and renew themselves."""
-    ends = {each.hostname: datetime.fromisoformat(each.not_after) for each in managed}
-    soon = [hostname for hostname, not_after in ends.items() if is_expiring(not_after, now())]
-    query = select(Route).where(Route.tls == "acme", Route.acme_ready_at.is_not(None), Route.hostname.in_(soon))
-    rows = {route.hostname: route for route in (await session.scalars(query.order_by(Route.id))).all()}
+    query = select(Route).where(Route.tls == "acme", Route.certificate_until < now() + WARN_BEFORE)
+    rows = {route.hostname: route for route in (await session.scalars(query.order_by(Route.id.desc()))).all()}
     return [
         Fact(
             "CertificateExpiring", route.team_id, "route", route.id,
-            {"hostnames": [name], "not_after": ends[name].isoformat(), "service_id": route.service_id},
+            {"hostnames": [name], "not_after": route.certificate_until.isoformat(), "service_id": route.service_id},
         )
-        for name, route in rows.items()
+        for name, route in rows.items() if route.certificate_until is not None
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from orca.db import now
 from orca.errors import BadInput, ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import record
 from orca.features.routing.actions.apply import apply_routes, refusal_of
-from orca.features.routing.actions.routes import create_route, delete_route, update_route
+from orca.features.routing.actions.routes import ACME_PROGRESS, create_route, delete_route, update_route
 from orca.features.routing.models import Route
 from orca.features.routing.queries import get_route, list_siblings
 from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
@@ -25,7 +25,7 @@ _BCRYPT_ROUNDS = 10
 """About 70 ms, once per visitor: the proxy remembers which passwords were right."""
 _EDITABLE = (
     "hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to", "options", "is_automatic", "state",
-    "problem", "acme_ready_at", "acme_failures", "acme_check_at",
+    "problem", *ACME_PROGRESS,
 )  # fmt: skip
 Snapshot = Mapping[str, Mapping[str, Any]]
 

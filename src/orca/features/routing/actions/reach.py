@@ -56,13 +56,16 @@ async def resolve_host(hostname: str) -> list[str]:
 
 
 async def check_route(
-    resources: Resources, scope: Scope, route_id: str, *, resolve: Resolve = resolve_host
+    resources: Resources, scope: Scope, route_id: str, *, retry: bool = False, resolve: Resolve = resolve_host
 ) -> list[Finding]:
-    """Look at everything between a visitor and this route; when a waiting certificate can be ordered now, order it."""
+    """Look at everything between a visitor and this route; when a waiting certificate can be ordered now, order it.
+
+    After an order that failed, only when its pause is over, or when `retry` asks for it.
+    """
     async with resources.db.read() as session:
         route = await get_route(session, scope, route_id)
     findings = await _check_name(resources, route, resolve)
-    if all(finding.ok for finding in findings) and _is_waiting(route):
+    if all(finding.ok for finding in findings) and _is_waiting(route) and (retry or not _is_paused(route)):
         await _note_names(resources, {route.hostname: findings})
         await apply_routes(resources)
         async with resources.db.read() as session:
@@ -95,7 +98,7 @@ async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> l
     except TimeoutError:
         hint = "Look whether this machine's own DNS works: `getent hosts example.org`."
         return [Finding("dns", False, f"the DNS did not answer within {RESOLVE_SECONDS:g} s for {hostname}", hint)]
-    refusal = judge_addresses(hostname, addresses, own)
+    refusal = judge_addresses(route.hostname, addresses, own)
     if refusal is not None:
         return [Finding("dns", False, refusal.detail, refusal.hint)]
     answers = await asyncio.gather(*(_ask(resources, route, address, own) for address in addresses))
@@ -142,6 +145,10 @@ def _is_waiting(route: Route) -> bool:
     return route.tls == "acme" and route.acme_ready_at is None
 
 
+def _is_paused(route: Route) -> bool:
+    return route.order_failures > 0 and route.acme_check_at is not None and route.acme_check_at > now()
+
+
 def _own_addresses() -> list[str]:
     found = (entry.address for entries in psutil.net_if_addrs().values() for entry in entries)
     return [address.partition("%")[0] for address in found]
@@ -179,6 +186,9 @@ async def _check_certificate(resources: Resources, route: Route) -> list[Finding
 
 
 async def _check_ordered(resources: Resources, route: Route) -> Finding:
+    if _is_paused(route):
+        hint = f"It is ordered again at {route.acme_check_at:%Y-%m-%d %H:%M} UTC; `orc domains retry` orders it now."
+        return Finding("certificate", False, route.problem, hint)
     if _is_waiting(route):
         return Finding("certificate", False, "not ordered yet", "It is ordered as soon as the name leads here.")
     try:

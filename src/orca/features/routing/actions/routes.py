@@ -30,7 +30,11 @@ from orca.settings import Settings
 log = structlog.get_logger("orca.routing")
 _NAMES_LOCK = 0x0ACD
 _FIRST_ENVIRONMENT = "production"
-_NEW_NAME: Mapping[str, Any] = {"acme_ready_at": None, "acme_failures": 0, "acme_check_at": None}
+_NEW_NAME: Mapping[str, Any] = {
+    "acme_ready_at": None, "acme_failures": 0, "acme_check_at": None, "order_failures": 0, "certificate_until": None,
+}  # fmt: skip
+ACME_PROGRESS = tuple(_NEW_NAME)
+"""How far a hostname is on the way to its certificate: the same for all its paths."""
 
 
 async def create_route(
@@ -42,13 +46,12 @@ async def create_route(
     """
     route = Route(
         team_id=service.team_id, service_id=service.id, hostname=wanted.hostname, path_prefix=wanted.path_prefix,
-        port=wanted.port, redirect_to=wanted.redirect_to, options=_options({}, wanted, hashes), acme_failures=0,
+        port=wanted.port, redirect_to=wanted.redirect_to, options=_options({}, wanted, hashes), **_NEW_NAME,
     )  # fmt: skip
     siblings = await _claim(session, settings, route)
     route.tls, route.certificate_id = _tls_among(siblings, wanted)
     await _check(session, settings, route)
-    if siblings and route.tls == "acme":
-        route.acme_ready_at = siblings[0].acme_ready_at
+    _set(route, _progress(route, siblings))
     session.add(route)
     await session.flush()
     await record(session, _fact("RouteCreated", route))
@@ -78,7 +81,7 @@ async def update_route(
     if moves:
         route.is_automatic = False
     if moves or before != (route.tls, route.certificate_id):
-        _set(route, _NEW_NAME)
+        _set(route, _progress(route, siblings))
     changed = [route, *_share_tls(route, siblings)]
     instant = now()
     for each in changed:
@@ -104,7 +107,7 @@ async def ensure_automatic_route(session: AsyncSession, resources: Resources, se
         return None
     route = Route(
         team_id=service.team_id, service_id=service.id, hostname=hostname, tls=default_tls(hostname),
-        options=RouteOptions().model_dump(), is_automatic=True, acme_failures=0, path_prefix="/",
+        options=RouteOptions().model_dump(), is_automatic=True, path_prefix="/", **_NEW_NAME,
     )  # fmt: skip
     session.add(route)
     await session.flush()
@@ -209,6 +212,14 @@ def _asked_tls(wanted: RouteIn | RoutePatch) -> tuple[str, str | None] | None:
     if wanted.tls is None and wanted.certificate_id is not None:
         return "custom", wanted.certificate_id
     return (wanted.tls, wanted.certificate_id) if wanted.tls is not None else None
+
+
+def _progress(route: Route, siblings: list[Route]) -> Mapping[str, Any]:
+    """What its hostname has come to already under other paths."""
+    for other in siblings:
+        if (other.tls, other.certificate_id) == (route.tls, route.certificate_id):
+            return {name: getattr(other, name) for name in ACME_PROGRESS}
+    return _NEW_NAME
 
 
 def _share_tls(route: Route, siblings: list[Route]) -> list[Route]:
