@@ -5,7 +5,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -68,22 +68,45 @@ async def check_docker(resources: Resources) -> Finding:
 async def check_ports(resources: Resources) -> Finding:
     """The proxy's ports are free, or its own."""
     proxy = resources.settings.proxy
-    holders = await asyncio.to_thread(_holders, {proxy.http_port, proxy.https_port})
-    foreign = {port: name for port, name in holders.items() if "caddy" not in name}
+    wanted = {"ORC_PROXY_HTTP_PORT": proxy.http_port, "ORC_PROXY_HTTPS_PORT": proxy.https_port}
+    taken = await asyncio.to_thread(_listeners)
+    names = {setting: _name(taken[port]) for setting, port in wanted.items() if port in taken}
+    runs = await _may_run(resources)
+    foreign = {setting: name for setting, name in names.items() if not (runs and name.startswith("caddy "))}
     if foreign:
-        taken = ", ".join(f"{port} by {name}" for port, name in sorted(foreign.items()))
-        remedy = "Stop that program, or set ORC_PROXY_HTTP_PORT and ORC_PROXY_HTTPS_PORT to free ports."
-        return Finding("ports", "problem", f"taken: {taken}", remedy)
+        detail = ", ".join(f"{wanted[setting]} by {name}" for setting, name in foreign.items())
+        others = " and ".join(f"{setting}={_find_free(wanted[setting], taken)}" for setting in foreign)
+        return Finding("ports", "problem", f"taken: {detail}", f"Stop it, or set {others}; that is free.")
     return Finding("ports", "ok", f"{proxy.http_port} and {proxy.https_port} are free or ours")
 
 
-def _holders(ports: set[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for each in psutil.net_connections("tcp"):
-        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port in ports:
-            name = psutil.Process(each.pid).name() if each.pid else "another process"
-            found[each.laddr.port] = f"{name} (process {each.pid})" if each.pid else name
-    return found
+async def _may_run(resources: Resources) -> bool:
+    """False only when our own proxy certainly does not run, so that a Caddy which does is somebody else's."""
+    try:
+        return (await resources.proxy.inspect()).running
+    except OrcaError:
+        return True
+
+
+def _listeners() -> dict[int, int | None]:
+    """Port -> process."""
+    return {
+        each.laddr.port: each.pid
+        for each in psutil.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN and each.laddr
+    }
+
+
+def _name(pid: int | None) -> str:
+    try:
+        return f"{psutil.Process(pid).name()} (process {pid})" if pid else "another process"
+    except psutil.Error:
+        return f"process {pid}"
+
+
+def _find_free(port: int, taken: Collection[int]) -> int:
+    """One that reminds of `port`: 8080 for 80, 8443 for 443."""
+    return next(other for other in range(8000 + port % 1000, 65536) if other not in taken)
 
 
 async def check_disk(resources: Resources) -> Finding:

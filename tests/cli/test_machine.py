@@ -1,7 +1,9 @@
 """`orc serve` and `orc doctor` become the programs they stand for."""
 
 import json
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +79,32 @@ def test_doctor_in_a_folder_that_would_lend_its_modules(orc: Orc, tmp_path: Path
     )
     assert {each["name"] for each in json.loads(done.stdout)} >= {"docker", "disk"}
     assert not marker.exists()
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ports_finding(orc: Orc, tmp_path: Path, port: int) -> dict[str, str]:
+    env = {"ORC_DATA_DIR": str(tmp_path / "data"), "ORC_PROXY_MODE": "process", "ORC_PROXY_HTTP_PORT": str(port)}
+    found = orc.process("doctor", "--json", **env, ORC_PROXY_HTTPS_PORT=str(free_port())).json
+    return next(each for each in found if each["name"] == "ports")
+
+
+@pytest.mark.slow
+def test_doctor_names_who_has_the_port_and_offers_another(orc: Orc, tmp_path: Path) -> None:
+    """Somebody else's Caddy is not ours either."""
+    caddy = Path(sys.executable).with_name("caddy")
+    command = [caddy, "respond", "--listen", f"127.0.0.1:{(port := free_port())}", "theirs"]
+    server = subprocess.Popen(command, env={"HOME": str(tmp_path)}, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: is_taken(port), seconds=20, what="Caddy listens")
+        finding = ports_finding(orc, tmp_path, port)
+        assert finding["state"] == "problem"
+        assert f"{port} by caddy (process {server.pid})" in finding["message"]
+        assert re.search(r"ORC_PROXY_HTTP_PORT=\d+", finding["remedy"])
+    finally:
+        server.kill()
+        server.wait(10)
+    assert ports_finding(orc, tmp_path, port)["state"] == "ok"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -116,6 +117,22 @@ async def test_a_damaged_file_gives_way_to_the_generation_before(
     (config.data_dir / "caddy.json").write_bytes(damage)
     await running.start()
     assert by_id((await running.inspect()).config)["a"].hostname == "old.example.org"
+
+
+async def test_what_an_earlier_orca_wrote_is_served_until_routes_are_applied(
+    config: CaddyConfig, running: CaddyProxy, visitor: Visitor
+):
+    """An upgrade that changes the form and starts Caddy anew takes no site down."""
+    file = config.data_dir / "caddy.json"
+    await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", redirect_to="https://b.example.org"),)))
+    await running.stop()
+    shutil.rmtree(config.data_dir / "generations")
+    file.write_text(json.dumps(json.loads(file.read_text().replace('"sites":', '"earlier":')), indent=1))
+    await running.start()
+    assert (await visitor.get("a.example.org")).status_code == 308
+    await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", redirect_to="https://c.example.org"),)))
+    assert (await visitor.get("a.example.org")).headers["location"] == "https://c.example.org/"
+    assert not (await running.inspect()).drifted
 
 
 async def test_a_pid_file_of_another_life_is_not_believed(config: CaddyConfig, running: CaddyProxy):

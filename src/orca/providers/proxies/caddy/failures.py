@@ -30,9 +30,10 @@ class _Attempts:
 def read_failures(config: ProxyConfig, layout: Layout) -> list[CertificateFailure]:
     """One per hostname ordered by ACME whose last attempt failed. Reads files: call it in a thread."""
     ordered = {route.hostname: route for route in config.routes if route.tls == "acme"}
-    since = {hostname: issued_at(route, layout.storage) for hostname, route in ordered.items()}
     with suppress(FileNotFoundError):
-        return find_failures(layout.tls_log.read_text(errors="replace").splitlines(), since)
+        lines = layout.tls_log.read_text(errors="replace").splitlines()
+        named = ordered.keys() & {entry.get("identifier") for entry in _entries(lines)}
+        return find_failures(lines, {name: issued_at(ordered[name], layout.storage) for name in named})
     return []
 
 

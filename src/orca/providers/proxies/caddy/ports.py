@@ -1,7 +1,7 @@
 """Says who holds a port the proxy needs, before Caddy fails to get it or, worse, silently shares it."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -29,13 +29,15 @@ def check_ports(layout: Layout, own_pid: int | None) -> None:
 
     Reads all of /proc: call it in a thread.
     """
-    found = find_holder(layout, (listener for listener in listeners() if own_pid is None or listener.pid != own_pid))
+    taken = listeners()
+    found = find_holder(layout, (listener for listener in taken if own_pid is None or listener.pid != own_pid))
     if found is None:
         return
     setting = "ORC_PROXY_HTTP_PORT" if found.port == layout.http_port else "ORC_PROXY_HTTPS_PORT"
+    other = find_free(found.port, {listener.port for listener in taken})
     raise RequestRefused(
         f"Port {found.port}/{found.protocol} is taken by {found.holder} (listening on {found.address}).",
-        hint=f"Stop it, or choose another port for the proxy with {setting}.",
+        hint=f"Stop it, or give the proxy another port, for example {setting}={other}, which is free.",
         port=found.port,
     )
 
@@ -49,6 +51,11 @@ def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
         ):
             return listener
     return None
+
+
+def find_free(port: int, taken: Collection[int]) -> int:
+    """Pure: a port that is not among `taken` and reminds of `port`: 8080 for 80, 8443 for 443."""
+    return next(other for other in range(8000 + port % 1000, 65536) if other not in taken)
 
 
 def listeners() -> list[Listener]:

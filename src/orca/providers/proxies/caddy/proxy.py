@@ -167,15 +167,23 @@ class CaddyProxy:
         return config
 
     def _read_config(self) -> ProxyConfig:
-        """What Caddy would serve after a restart."""
+        """What Caddy would serve after a restart, give or take addresses."""
+        text = self._store.read_text()
+        for known in (self._rendered, self._parsed):
+            if known and known.served.text == text:
+                return known.config or _EMPTY
         return self._parse(self._store.read()) or _EMPTY
 
     def _restore_files(self) -> Served:
-        """The last good configuration as this version writes it: damaged files give way to the one before."""
+        """The last good configuration as this version writes it: damaged files give way to the one before. One that
+        an earlier Orca wrote otherwise is served as it is, until routes are applied.
+        """
         current = self._store.read()
         candidates = [current, *self._store.generations()]
-        config = next((found for found in map(self._parse, candidates) if found is not None), _EMPTY)
-        served = self._render(config)
+        config = next((found for found in map(self._parse, candidates) if found is not None), None)
+        if config is None and current.is_whole:
+            return current
+        served = self._render(config or _EMPTY)
         if current != served:
             self._store.write(served, current)
             self._store.tidy(served, current)

@@ -35,6 +35,13 @@ class Served:
         return sha256(self.text + json.dumps(self.upstreams, sort_keys=True).encode()).hexdigest()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether this may be a configuration of Caddy at all."""
+        with suppress(ValueError):
+            return "apps" in self.document
+        return False
+
+    @property
     def document(self) -> Json:
         """The configuration. Raises ValueError."""
         document = json.loads(self.text)
@@ -65,10 +72,13 @@ class Store:
 
     def read(self) -> Served:
         """What Caddy would serve after a restart."""
-        text = b""
+        return Served(self.read_text(), _read_folder(self._layout.upstreams))
+
+    def read_text(self) -> bytes:
+        """The configuration alone."""
         with suppress(FileNotFoundError):
-            text = self._layout.config_file.read_bytes()
-        return Served(text, _read_folder(self._layout.upstreams))
+            return self._layout.config_file.read_bytes()
+        return b""
 
     def read_acme_roots(self) -> dict[str, str]:
         """Path -> PEM."""
