@@ -218,6 +218,7 @@ def test_hostnames(site: Orc, busy_panel: Panel) -> None:
     checked = site("domains", "check", "www.example.org")
     assert checked.code == 1, "that name does not lead here"
     assert "✗ dns" in checked.out
+    assert "✗ dns" in site("domains", "retry", "www.example.org").out
     assert site("domains", "add", "www.example.org", "--tls", "off").code == 5
     assert site("domains", "add", "not a name").code == 5
     site.ok("domains", "remove", "example.org")

@@ -9,6 +9,7 @@ from orca.cli.failures import FAILED, NOT_FOUND, OK, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import Row, service_path
 from orca.cli.states import state_of
+from orca.cli.times import ago
 
 
 def list_domains(call: Invocation) -> None:
@@ -42,7 +43,16 @@ def remove(call: Invocation) -> None:
 
 def check(call: Invocation) -> int:
     """DNS, reachability, certificate. Fails when one of them does."""
-    found = call.client.post(f"/routes/{segment(_find(call)['id'])}/check")
+    return _look(call, "")
+
+
+def retry(call: Invocation) -> int:
+    """Order the certificate now, without waiting for the pause after a failed order to end."""
+    return _look(call, "?retry=true")
+
+
+def _look(call: Invocation, query: str) -> int:
+    found = call.client.post(f"/routes/{segment(_find(call)['id'])}/check{query}")
     call.output.answer(found, lambda screen: _draw_findings(screen, found["findings"]))
     return OK if found["ok"] else FAILED
 
@@ -66,7 +76,10 @@ def _find(call: Invocation) -> Row:
 
 def _row(route: dict[str, Any]) -> list[Part]:
     where = f"{route['url']} → {route['redirect_to']}" if route["redirect_to"] else route["url"]
-    return [where, state_of(route["state"]), route["tls"], text_of(route["port"], "public"), route["problem"]]
+    problem = route["problem"]
+    if route["acme_check_at"] and problem:
+        problem += f" Next try {ago(route['acme_check_at'])}."
+    return [where, state_of(route["state"]), route["tls"], text_of(route["port"], "public"), problem]
 
 
 def _draw_added(screen: Screen, route: dict[str, Any]) -> None:
@@ -105,4 +118,5 @@ COMMANDS = {
     ),
     "remove": Command(remove, "orc domains remove www.example.org", arguments=_hostname_argument),
     "check": Command(check, "orc domains check www.example.org", arguments=_hostname_argument),
+    "retry": Command(retry, "orc domains retry www.example.org", arguments=_hostname_argument),
 }  # fmt: skip
