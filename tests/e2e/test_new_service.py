@@ -7,9 +7,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.conftest import OWNER, Panel, make_panel, remove_all_of
 from tests.e2e.test_walk import Watched, browser, serious_findings
-from tests.features.sources.steps.conftest import GitServer, make_repository, repositories, server, tls_files
+from tests.features.sources.steps.conftest import (
+    GitServer,
+    SshServer,
+    make_repository,
+    repositories,
+    server,
+    ssh_server,
+    tls_files,
+)
 
-__all__ = ["browser", "make_repository", "repositories", "server", "tls_files"]
+__all__ = ["browser", "make_repository", "repositories", "server", "ssh_server", "tls_files"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SHOP = {
@@ -85,6 +93,27 @@ def test_what_is_found_is_shown_and_fills_the_form(
     page.get_by_role("button", name="Make service").press("Enter")
     expect(page.get_by_role("heading", name="storefront")).to_be_visible()
     context.close()
+
+
+def test_a_host_key_is_compared_trusted_and_the_source_found(
+    panel: Panel, browser: Browser, make_repository, ssh_server: SshServer
+) -> None:
+    make_repository("app.git").commit(SHOP)
+    page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
+    open_form(panel, page)
+    with panel.client() as http:
+        made = http.post("/api/v1/git-credentials", json={"name": "shop key", "kind": "ssh"}).json()
+    ssh_server.allow(made["public_key"])
+    found = page.locator("#found-git")
+    page.locator("#repository").fill(ssh_server.url("app.git"))
+    page.keyboard.press("Tab")
+    expect(found).to_contain_text("orc credentials add-key", timeout=30_000)
+    page.locator("#git_credential_id").select_option(label="shop key")  # made after the page was opened
+    expect(found).to_contain_text(ssh_server.fingerprint, timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious_findings(page) == []
+    found.get_by_role("button", name="Trust this host").press("Enter")
+    expect(found).to_contain_text("FastAPI", timeout=30_000)
 
 
 def test_a_directory_is_explained_and_nothing_typed_is_told(panel: Panel, browser: Browser) -> None:

@@ -239,6 +239,12 @@ class SshServer:
     known_hosts: str
     private_key: str
     root: Path
+    authorized_keys: Path
+
+    def allow(self, public_key: str) -> None:
+        """Let the holder of one more key in."""
+        with self.authorized_keys.open("a") as file:
+            file.write(f"{public_key}\n")
 
     def url(self, name: str) -> str:
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{self.root}/{name}"
@@ -285,7 +291,7 @@ def ssh_server(repositories: Path, tmp_path: Path) -> Iterator[SshServer]:
     process = subprocess.Popen([sshd, "-D", "-e", "-f", "/dev/null", *(f"-o{option}" for option in options)])
     _wait_for(port)
     kind, body = (home / "host.pub").read_text().split()[:2]
-    yield SshServer(port, f"[127.0.0.1]:{port} {kind} {body}\n", private, repositories)
+    yield SshServer(port, f"[127.0.0.1]:{port} {kind} {body}\n", private, repositories, home / "authorized_keys")
     process.terminate()
     process.wait(10)
 

@@ -82,6 +82,7 @@ class FoundPage:
 
     project_id: str
     source_type: str
+    is_ssh: bool
     credential_id: str
     credentials: list[tuple[str, str]]
     found: Detected | None = None
@@ -129,8 +130,15 @@ async def _draw_found(
         scope = Scope(request.state.subject.team_id)
         credentials = _options((await list_git_credentials(session, scope, limit=200)).items)
     found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
-    chosen = form.get("git_credential_id", "")
-    page = FoundPage(project_id, form.get("source_type", "git"), chosen, credentials, found, problem)
+    page = FoundPage(
+        project_id=project_id,
+        source_type=form.get("source_type", "git"),
+        is_ssh=not form.get("repository", "").startswith("https://"),
+        credential_id=form.get("git_credential_id", ""),
+        credentials=credentials,
+        found=found,
+        problem=problem,
+    )
     return render(request, "services/_found.html", page, status=422 if problem else 200)
 
 
