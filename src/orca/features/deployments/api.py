@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Header, Query, Response
+from fastapi import Body, Header, Query, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
@@ -28,13 +28,17 @@ from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["deployments"])
+OptionalBuildIn = Annotated[BuildIn, Body(default_factory=BuildIn)]
+OptionalDeployIn = Annotated[DeployIn, Body(default_factory=DeployIn)]
+OptionalRollbackIn = Annotated[RollbackIn, Body(default_factory=RollbackIn)]
+"""Every field has its default, so a request without a body asks for just that."""
 Trigger = Annotated[str, Header(alias="X-Orca-Trigger", pattern="^(api|cli|page)$", description="Which door asked.")]
 
 
 @router.post("/services/{service_id}/builds", status_code=202, response_model=DeploymentOut)
 @guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def create_build(
-    service_id: str, body: BuildIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+    service_id: str, body: OptionalBuildIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Deployment:
     """Make an image without making it live. Deploy it later with its `build_id`."""
     service = await get_service(session, scope, service_id)
@@ -46,7 +50,7 @@ async def create_build(
 @guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def create_deployment(
     service_id: str,
-    body: DeployIn,
+    body: OptionalDeployIn,
     session: WriteSession,
     scope: CurrentScope,
     resources: CurrentResources,
@@ -85,7 +89,7 @@ async def list_releases(
 @guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued")
 async def rollback(
     service_id: str,
-    body: RollbackIn,
+    body: OptionalRollbackIn,
     session: WriteSession,
     scope: CurrentScope,
     resources: CurrentResources,
