@@ -9,6 +9,8 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from orca import migrations
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def engine(database_url: str | None, tmp_path: Path):

@@ -12,6 +12,8 @@ from tests.core.task_program import open_engine
 from orca.resources import Resources
 from orca.tasks import Task, TaskEngine, count_active
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("task_program.py")
 Spawn = Callable[[float], subprocess.Popen[bytes]]
 

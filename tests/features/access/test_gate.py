@@ -34,7 +34,7 @@ from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.web.guard import PUBLIC, SIGNED_IN, Router, guard, tenant_resolver
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 probes = Router(prefix="/probe")
 owners: dict[str, str] = {}
 

@@ -14,7 +14,7 @@ from orca.features.access.models import ApiToken, Membership
 from orca.features.access.rules import PERMISSIONS, ROLES
 from orca.features.identity.models import User
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 FORM = {"name": "ci", "scopes": ["service.read", "token.read"], "expires_in_days": 30}
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 

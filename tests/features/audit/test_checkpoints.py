@@ -17,6 +17,8 @@ from orca.features.audit.queries import Trail, load_checkpoints, verify_trail
 from orca.features.audit.rules import EVERY, EVERY_EVENTS, FILE_NAME
 from orca.features.audit.tasks import Keeper, write_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def trail(tmp_path: Path, database_url: str | None) -> AsyncIterator[FastAPI]:

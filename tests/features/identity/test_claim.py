@@ -17,6 +17,8 @@ from orca.features.identity.claim import ensure_claim
 from orca.features.identity.models import User
 from orca.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 WRONG = "w" * 43
 
 

@@ -12,7 +12,7 @@ from tests.conftest import client_of
 from orca.db import now
 from orca.features.identity.models import BrowserSession
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 NEW = "another-good-passphrase"
 TOKEN_FORM = {"name": "ci", "scopes": ["service.read"], "expires_in_days": 30}
 

@@ -27,7 +27,7 @@ from orca.errors import TooOften
 from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.passwords import MAX_WAITING, is_password
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 async def change(app: FastAPI, model: type, **values: object) -> None:

@@ -21,6 +21,8 @@ from orca.features.routing.models import Route
 from orca.settings import Settings
 from orca.web.guard import Scope
 
+pytestmark = pytest.mark.slow
+
 HOSTNAME = "shop.example.org"
 
 

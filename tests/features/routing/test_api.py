@@ -18,6 +18,8 @@ from orca.features.routing.schemas import TargetIn
 from orca.features.services.models import Service
 from orca.sdk.testing.upstream import EchoUpstream
 
+pytestmark = pytest.mark.slow
+
 META = [
     "a;b.org", "a&b.org", "a|b.org", "a`b.org", "$(x).org", "${x}.org", "a'b.org", 'a"b.org', "a\\b.org", "a\nb.org",
     "a\r\nb.org", "a\x00b.org", "-a.org", "@a.org", "a%b.org", "../a.org", "a.org){}", "{http.vars}.org", "a" * 65536,

@@ -33,6 +33,8 @@ from orca.features.sources.actions import remove_leftovers
 from orca.features.sources.schemas import GitSource
 from orca.web.guard import Scope
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["make_repository", "repositories", "server", "ssh_server", "tls_files"]
 
 FASTAPI = {"requirements.txt": "fastapi\nuvicorn\n", "main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}

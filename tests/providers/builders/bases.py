@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.conftest import docker_client
+from tests.sites import make_tar
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orca-tests"
 MINUTES = 60
@@ -69,6 +70,19 @@ def base_image(language: str) -> str:
                 for name, text in context.items():
                     (Path(folder) / name).write_text(text)
                 _docker("build", "--tag", tag, folder)
+    return tag
+
+
+@cache
+def busybox_image() -> str:
+    """The tag of a base image with a shell and nothing else, four megabytes small."""
+    program = Path("/bin/busybox").read_bytes()
+    tag = f"orca-bench-busybox:{hashlib.sha256(program).hexdigest()[:16]}"
+    with _alone(), tempfile.TemporaryDirectory(prefix="orca-bench-") as folder:
+        if not _has_image(tag):
+            archive = Path(folder) / "root.tar"
+            archive.write_bytes(make_tar({"bin/busybox": program, "bin/sh": program}))
+            _docker("import", str(archive), tag)
     return tag
 
 

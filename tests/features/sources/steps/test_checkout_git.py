@@ -18,6 +18,8 @@ from orca.providers.connectors.local import LocalConnector
 from orca.sdk.archives import Limits
 from orca.sdk.connectors import Command
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "canary-token-7c1f"
 Fetch = Callable[..., Any]
 

@@ -330,12 +330,14 @@ async def test_the_dockerfile_example_is_built_on_any_busybox(bench: Any, run: A
     assert b"Built from a Dockerfile" in fetch(f"{run(image.id)}/")[2]
 
 
+@pytest.mark.docker
 async def test_the_python_example_is_recognised(bench: Any) -> None:
     found = await TemplateBuilder(bench.client).detect(EXAMPLES / "python-fastapi")
     assert found is not None
     assert (found.kind, found.port, found.evidence) == ("python", 8000, ("requirements.txt", "main.py"))
 
 
+@pytest.mark.docker
 async def test_what_no_template_fits_is_said(bench: Any) -> None:
     with pytest.raises(NothingRecognised, match="nothing that a template knows") as caught:
         await TemplateBuilder(bench.client).build(bench.request(bench.tree({"x": ""})), bench.log)

@@ -17,6 +17,8 @@ from orca.providers.connectors.local import LocalConnector, LocalConnectorProvid
 from orca.sdk.connectors import Command
 from orca.sdk.testing.connectors import ConnectorConformance
 
+pytestmark = pytest.mark.slow
+
 STUBBORN_FAMILY = """
 trap '' TERM
 (trap '' TERM; echo $$ child; sleep {seconds}) &

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from orca.errors import RequestRefused
+from orca.providers.engines.docker.observe import is_steady, read_steady
 from orca.sdk.engines import Mount
 from orca.sdk.testing.engines import Trial
 
@@ -293,6 +294,37 @@ async def test_a_crash_loop_is_seen(trial):
     assert looping.exit_code == 3
     assert not looping.out_of_memory
     assert container.address == looping.address
+
+
+async def test_a_survey_tells_what_inspection_tells(trial):
+    await trial.make(trial.spec("web"), trial.spec("ended", "false", restart="no"))
+    await trial.reach(trial.spec("ended"), "exited")
+    inspected = await trial.inspect()
+    surveyed = await trial.engine.survey(trial.labels)
+    assert sorted(surveyed, key=lambda each: each.name) == sorted(inspected, key=lambda each: each.name)
+    assert await trial.engine.survey({"orca.trial": "another"}) == []
+
+
+async def test_an_entry_of_the_list_is_read_like_the_container(trial, raw):
+    """As it will be once the container has run for a minute."""
+    (container,) = await trial.make(trial.spec("web"))
+    entry = next(each for each in json.loads((await raw("GET", "containers/json"))[1]) if each["Id"] == container.id)
+    assert not is_steady(entry)
+    assert is_steady({**entry, "Status": "Up About a minute"})
+    assert read_steady(entry) == replace(container, started_at=None)
+
+
+@pytest.mark.parametrize(
+    ("status", "steady"),
+    [
+        ("Up Less than a second", False), ("Up 59 seconds", False), ("Up About a minute", True), ("Up 2 minutes", True),
+        ("Up About an hour", True), ("Up 3 days (healthy)", True), ("Restarting (1) 2 minutes ago", False),
+        ("Exited (0) 2 weeks ago", False), ("Up", False),
+    ],
+)  # fmt: skip
+def test_what_counts_as_steady(status, steady):
+    assert is_steady({"State": "running", "Status": status}) is steady
+    assert not is_steady({"State": "paused", "Status": status})
 
 
 async def test_stopping_gives_time_and_then_kills(trial):

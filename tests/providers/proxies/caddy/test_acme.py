@@ -22,6 +22,8 @@ from orca.sdk.testing.upstream import EchoUpstream
 
 from .conftest import free_port
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Pebble:

@@ -32,6 +32,8 @@ from orca.sdk.testing.upstream import EchoUpstream
 
 from .samples import LAYOUT
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = render_options(
     LAYOUT, "abc", CaddyBinary(Path("/usr/bin/caddy"), "2.11.7"), ca_bundle="/etc/ca.crt", user=(0, 0)
 )

@@ -15,6 +15,8 @@ from orca.sdk.testing.certificates import make_certificate
 from orca.sdk.testing.proxy_traffic import Visitor
 from orca.sdk.testing.upstream import EchoUpstream, echo_upstreams
 
+pytestmark = pytest.mark.slow
+
 RATE = 200
 """Requests per second, as in the budget."""
 CLIENTS = 8

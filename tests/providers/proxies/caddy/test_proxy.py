@@ -30,6 +30,8 @@ from orca.sdk.testing.upstream import EchoUpstream, echo_upstreams
 
 from .conftest import free_port
 
+pytestmark = pytest.mark.slow
+
 
 def pid_of(config: CaddyConfig) -> int:
     return int((config.data_dir / "caddy.pid").read_text().split()[0])

@@ -19,6 +19,8 @@ from orca.sdk.proxies import ProxyConfig, ProxyRoute, Upstream
 from orca.sdk.testing.proxy_traffic import Visitor
 from orca.sdk.testing.upstream import LONG_TEXT, EchoUpstream
 
+pytestmark = pytest.mark.slow
+
 SITE = "a.example.org"
 
 
