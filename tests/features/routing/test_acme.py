@@ -71,7 +71,8 @@ class Authority:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Iterator[Authority]:
+def authority(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Authority]:
+    """Its certificates last for `request.param` days, else for years."""
     made = Authority(tmp_path, *(free_port() for _ in range(5)))
     root = issue()
     leaf = issue("localhost", issuer=root)
@@ -82,6 +83,7 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
         "listenAddress": f"127.0.0.1:{made.port}", "managementListenAddress": f"127.0.0.1:{made.management}",
         "certificate": str(tmp_path / "leaf.pem"), "privateKey": str(tmp_path / "leaf.key"),
         "httpPort": made.http_port, "tlsPort": made.https_port,
+        "certificateValidityPeriod": getattr(request, "param", 1825) * 86400,
     }  # fmt: skip
     (tmp_path / "pebble.json").write_text(json.dumps({"pebble": config}))
     dns = f"127.0.0.1:{free_port()}"
@@ -178,6 +180,25 @@ async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live,
         await watch_expiry(resources)
         events = (await client.get("/api/v1/events")).json()["items"]
         assert "CertificateExpiring" not in {event["type"] for event in events}
+
+
+@pytest.mark.parametrize("authority", [13], indirect=True)
+async def test_the_end_of_an_ordered_certificate_is_told(live, authority: Authority) -> None:
+    await authority.wait()
+    root, resources = await authority.root(), live.state.resources
+    async with client_of(live, Authorization=f"Bearer {API_TOKEN}") as client:
+        route_id = await give_name(client)
+        await check_names(resources, resolve=here)
+        async with asyncio.timeout(60):
+            while await serial_of(authority, root) is None:  # noqa: ASYNC110 - the proxy sets no event here
+                await asyncio.sleep(0.2)
+        await watch_expiry(resources)
+        events = (await client.get("/api/v1/events")).json()["items"]
+        (told,) = (event for event in events if event["type"] == "CertificateExpiring")
+        assert (told["object_id"], told["payload"]["hostnames"]) == (route_id, [HOSTNAME])
+        route = (await client.get(f"/api/v1/routes/{route_id}")).json()
+        page = (await client.get(f"/services/{route['service_id']}/domains")).text
+        assert f"The certificate of {HOSTNAME} ends on {route['certificate_until'][:10]}" in page
 
 
 async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, authority: Authority, tmp_path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
@@ -272,6 +273,32 @@ async def test_what_cannot_be_loaded_is_rolled_back(
     assert not (await running.inspect()).drifted
 
 
+async def test_what_does_not_answer_is_rolled_back(config: CaddyConfig, connector: LocalConnector, visitor: Visitor):
+    """Loaded, but somebody else answers in its place: the probe sees it, and the one before is back."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    everywhere = config.model_copy(update={"bind": (ip_address("0.0.0.0"),)})
+    site = ProxyRoute("a", "a.example.org", redirect_to="https://b.example.org")
+    async with CaddyProxyProvider().open(everywhere, connector) as proxy:
+        try:
+            await proxy.start()
+            await proxy.apply(ProxyConfig((site,)))
+            async with await asyncio.start_server(answer, "127.0.0.1", config.http_port, reuse_port=True):
+                with pytest.raises(RequestRefused, match="status 200 from elsewhere") as failure:
+                    await proxy.apply(ProxyConfig((site, ProxyRoute("c", "c.example.org"))))
+            assert failure.value.details["route_id"] == "c"
+            state = await proxy.inspect()
+            assert (by_id(state.config), state.drifted) == ({"a": site}, False)
+            assert (await visitor.get("a.example.org")).status_code == 308
+            assert (await visitor.get("c.example.org")).status_code == 404
+        finally:
+            await proxy.stop()
+
+
 async def test_a_cancelled_change_is_undone(config: CaddyConfig, running: CaddyProxy, visitor: Visitor):
     """At whatever moment; what is there afterwards is one of the two, whole."""
     old = ProxyConfig((ProxyRoute("a", "a.example.org", redirect_to="https://old.example.org"),))
@@ -389,7 +416,7 @@ async def test_the_admin_api_has_one_private_door(config: CaddyConfig, running: 
         assert api.delete("/config/").status_code == 200
     assert _tcp_ports(config) == set()
     await running.apply(ProxyConfig(()))
-    assert _tcp_ports(config) == {config.http_port, config.https_port}
+    assert _tcp_ports(config) == {("127.0.0.1", config.http_port), ("127.0.0.1", config.https_port)}
 
 
 async def test_visitors_find_no_door_to_the_admin_api(running: CaddyProxy, visitor: Visitor):
@@ -422,9 +449,9 @@ async def test_secrets_stay_out_of_arguments_and_logs(config: CaddyConfig, visit
     assert oct(holders[0].stat().st_mode)[-3:] == "600"
 
 
-def _tcp_ports(config: CaddyConfig) -> set[int]:
+def _tcp_ports(config: CaddyConfig) -> set[tuple[str, int]]:
     connections = psutil.Process(pid_of(config)).net_connections("tcp")
-    return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
+    return {tuple(connection.laddr) for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 
 # ── the configuration of the provider ────────────────────────────────────────────────────────────────────────────
