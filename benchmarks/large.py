@@ -1,5 +1,6 @@
 """A large instance: 1,000 services, 5,000 deployments, 200 containers that really run, 100,000 events."""
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ LOG_LINES = 5_000
 TOKENS = 120
 EVENTS = 100_000
 BATCH = 2_000
+YOUNG_SECONDS = 60
+"""For so long containers are looked at one by one; on a large instance few are ever that young."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,20 @@ async def start_containers(data_dir: Path) -> int:
         rows = (await session.scalars(select(LiveRelease))).all()
         specs = [_container(row, image, resources.instance) for row in rows]
         await resources.engine.apply(resources.engine.plan([], specs))
+        await asyncio.sleep(YOUNG_SECONDS)
         found = await resources.engine.inspect({"orca.instance": resources.instance})
     await db.close()
     return sum(each.state == "running" for each in found)
+
+
+def remove_containers(instance: str) -> None:
+    """One by one: a Docker that is told to remove hundreds at once may never answer again."""
+    label = f"label=orca.instance={instance}"
+    listed = subprocess.run(
+        [docker_client(), "ps", "-aq", "--filter", label], capture_output=True, text=True, check=True
+    )
+    for container in listed.stdout.split():
+        subprocess.run([docker_client(), "rm", "-f", container], capture_output=True, check=False)
 
 
 def _import_image(instance: str) -> str:

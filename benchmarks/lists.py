@@ -10,7 +10,7 @@ import httpx
 import psutil
 from tests.conftest import API_TOKEN, OWNER, Panel
 
-from benchmarks.large import EVENTS, LOG_LINES, SERVICES, Large, fill, start_containers
+from benchmarks.large import EVENTS, LOG_LINES, SERVICES, Large, fill, remove_containers, start_containers
 from benchmarks.panels import new_panel
 
 ROUNDS = 40
@@ -35,7 +35,10 @@ def large_panel() -> Iterator[tuple[Panel, Large, int]]:
             local.post("/api/v1/claim", json={**OWNER, "token": token}).raise_for_status()
             team = local.get("/api/v1/me").json()["team_id"]
         large = asyncio.run(fill(panel.data_dir, team))
-        yield panel, large, asyncio.run(start_containers(panel.data_dir))
+        try:
+            yield panel, large, asyncio.run(start_containers(panel.data_dir))
+        finally:
+            remove_containers(panel.instance)
 
 
 def paths(large: Large) -> dict[str, str]:

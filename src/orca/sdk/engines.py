@@ -211,6 +211,15 @@ class SupportsStats(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsSurvey(Protocol):
+    """An engine that can look over hundreds of containers in one call."""
+
+    async def survey(self, labels: Mapping[str, str]) -> list[Container]:
+        """`inspect` for lists: of a container that has run for a minute, only identity, labels and state are sure."""
+        ...
+
+
 class EngineProvider(Protocol):
     """Opens engines of one kind."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal
 
 Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
@@ -77,6 +78,8 @@ class Observed:
 
 
 CRASHING_RESTARTS: Final = 3
+STEADY_AFTER: Final = timedelta(minutes=1)
+"""A process that has run for so long is not in a crash loop, however often it crashed before."""
 
 
 def was_stopped(state: str, restart: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
 from orca.features.deployments.models import Build, Deployment, Release
@@ -15,7 +16,7 @@ from orca.features.routing.queries import list_urls
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.engines import Container, SupportsSurvey
 from orca.web.guard import Scope
 
 STEP_LABELS = {
@@ -171,7 +172,8 @@ async def states_of_services(
     busy = await queries.list_busy_services(session, scope)
     await session.close()
     try:
-        containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
+        look = resources.engine.survey if isinstance(resources.engine, SupportsSurvey) else resources.engine.inspect
+        containers = await look({"orca.instance": resources.instance, "orca.replica": ""})
     except OrcaError:
         containers = None
     by_deployment: dict[str, list[Container]] = defaultdict(list)
@@ -186,9 +188,15 @@ async def states_of_services(
 
 
 def observe(containers: Sequence[Container], deployment_id: str) -> Observed:
-    """Count the replicas of a deployment by condition."""
+    """Count replicas by condition. One that has run for a minute since it crashed is well again."""
     own = [each for each in containers if each.labels.get("orca.deployment") == deployment_id]
-    crashing = [each for each in own if each.state == "restarting" or each.restarts >= rules.CRASHING_RESTARTS]
+    young = now() - rules.STEADY_AFTER
+    crashing = [
+        each
+        for each in own
+        if each.state == "restarting"
+        or (each.restarts >= rules.CRASHING_RESTARTS and (each.started_at is None or each.started_at > young))
+    ]
     return Observed(sum(each.state == "running" for each in own), len(crashing))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -22,7 +22,13 @@ from orca.providers.engines.docker.labels import (
     matches,
 )
 from orca.providers.engines.docker.networks import Networks
-from orca.providers.engines.docker.observe import find_address, read_container, read_instant
+from orca.providers.engines.docker.observe import (
+    find_address,
+    is_steady,
+    read_container,
+    read_instant,
+    read_steady,
+)
 from orca.providers.engines.docker.references import check_container_id, check_name
 from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
@@ -50,19 +56,34 @@ class Containers:
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
         """Ours with these labels, oldest first. One that goes away meanwhile is left out."""
+        found = await self._look_at([listed["Id"] for listed in await self._list(labels)])
+        return [container for container in found if matches(container.labels, labels)]
+
+    async def survey(self, labels: Mapping[str, str]) -> list[Container]:
+        """The same, without a closer look at those that run steadily."""
+        listed = await self._list(labels)
+        closer = await self._look_at([each["Id"] for each in listed if not is_steady(each)])
+        steady = [read_steady(each) for each in listed if is_steady(each)]
+        ours = [each for each in steady if is_ours(self._instance, each.name, each.labels)]
+        return [container for container in (*ours, *closer) if matches(container.labels, labels)]
+
+    async def _list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         filters = {"label": [f"{INSTANCE}={self._instance}", CONTAINER, *label_filters(labels)]}
-        listed = await self._connection.call(
-            "list containers", lambda docker: docker.containers.list(all=True, filters=json.dumps(filters))
+        options = {"all": "true", "filters": json.dumps(filters)}
+        listed: list[dict[str, Any]] = await self._connection.get_json(
+            "list containers", "containers/json", params=options
         )
+        return listed[::-1]
+
+    async def _look_at(self, container_ids: Sequence[str]) -> list[Container]:
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def look(container_id: str) -> dict[str, Any] | None:
             async with slots:
                 return await self._find(container_id)
 
-        found = await asyncio.gather(*(look(container.id) for container in reversed(listed)))
-        ours = [read_container(facts) for facts in found if facts and self._is_ours(facts)]
-        return [container for container in ours if matches(container.labels, labels)]
+        found = await asyncio.gather(*map(look, container_ids))
+        return [read_container(facts) for facts in found if facts and self._is_ours(facts)]
 
     async def create(self, spec: ContainerSpec) -> str:
         """The id of the container of this name, made if it is missing. Raises RequestRefused for somebody else's."""

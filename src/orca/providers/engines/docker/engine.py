@@ -54,6 +54,10 @@ class DockerEngine:
         """This instance's containers with these labels, oldest first."""
         return await self._containers.inspect(labels)
 
+    async def survey(self, labels: Mapping[str, str]) -> list[Container]:
+        """The same from one list; only what does not run steadily is looked at more closely."""
+        return await self._containers.survey(labels)
+
     def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
         """What to create, start and remove."""
         return list(plan(current, desired))

@@ -1,5 +1,6 @@
 """What the Engine API says, in the words of orca.sdk.engines. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -15,6 +16,7 @@ _HEALTH: Mapping[str, Literal["starting", "healthy", "unhealthy"]] = {
     "healthy": "healthy",
     "unhealthy": "unhealthy",
 }
+_STEADY = re.compile(r"Up (?:About an? |\d+ )(?:minute|hour|day|week|month|year)")
 _ENDED = {"exited", "dead", "restarting"}
 
 
@@ -38,6 +40,21 @@ def read_container(facts: Mapping[str, Any]) -> Container:
         started_at=started_at,
         health=_HEALTH.get(health, "none"),
     )
+
+
+def is_steady(listed: Mapping[str, Any]) -> bool:
+    """Whether an entry of `GET /containers/json` has run for a minute: then the entry tells enough."""
+    return listed["State"] == "running" and _STEADY.match(listed["Status"]) is not None
+
+
+def read_steady(listed: Mapping[str, Any]) -> Container:
+    """From an entry that is steady; what it does not tell is left out."""
+    address = find_address(listed["NetworkSettings"]["Networks"], listed["HostConfig"]["NetworkMode"])
+    return Container(
+        id=listed["Id"], name=listed["Names"][0].removeprefix("/"), image_id=listed["ImageID"],
+        labels=visible_labels(listed["Labels"] or {}), state="running", address=str(address) if address else None,
+        exit_code=None, restarts=0, out_of_memory=False, started_at=None,
+    )  # fmt: skip
 
 
 def find_address(networks: Mapping[str, Any] | None, name: str) -> IPv4Address | None:

@@ -1,0 +1,37 @@
+"""How the replicas of a service are counted."""
+
+from datetime import timedelta
+
+import pytest
+
+from orca.db import now
+from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed
+from orca.features.deployments.views import observe
+from orca.sdk.engines import Container, ContainerState
+
+
+def replica(state: ContainerState, restarts: int, age: timedelta | None, deployment: str = "mine") -> Container:
+    started_at = None if age is None else now() - age
+    return Container(
+        id="c", name="c", image_id="i", labels={"orca.deployment": deployment}, state=state, address=None,
+        exit_code=None, restarts=restarts, out_of_memory=False, started_at=started_at,
+    )  # fmt: skip
+
+
+SOON, LATER = timedelta(seconds=1), STEADY_AFTER + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        (replica("running", 0, SOON), Observed(1, 0)),
+        (replica("running", 0, None), Observed(1, 0)),
+        (replica("running", CRASHING_RESTARTS, SOON), Observed(1, 1)),
+        (replica("running", CRASHING_RESTARTS, LATER), Observed(1, 0)),
+        (replica("restarting", 1, SOON), Observed(0, 1)),
+        (replica("exited", 0, LATER), Observed(0, 0)),
+        (replica("running", 0, SOON, "another"), Observed(0, 0)),
+    ],
+)
+def test_replicas_are_counted_by_condition(container: Container, expected: Observed) -> None:
+    assert observe([container], "mine") == expected
