@@ -11,7 +11,7 @@ from tests.conftest import API_TOKEN, OWNER, Panel
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-STREAMS = r"/(log|logs|stream|run|uploads)$"
+STREAMS = r"/(log|logs|stream|run|uploads|archive)$"
 
 
 def test_schemathesis_finds_nothing(panel: Panel, tmp_path: Path) -> None:

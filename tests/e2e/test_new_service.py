@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.conftest import OWNER, Panel, make_panel, remove_all_of
+from tests.conftest import OWNER, Panel, make_panel, stop_proxy
 from tests.e2e.test_walk import Watched, browser, serious_findings
 from tests.features.sources.steps.conftest import (
     GitServer,
@@ -40,7 +40,7 @@ def panel(tmp_path: Path, tls_files: tuple[Path, Path, str]) -> Iterator[Panel]:
         yield made
     finally:
         made.stop()
-        remove_all_of(made)
+        stop_proxy(made.data_dir / "proxy")
 
 
 def open_form(panel: Panel, page: Page) -> None:
