@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,25 @@ RUN ["/bin/busybox", "sleep", "{build}"]
 CMD ["/bin/busybox", "sh", "-c", "/bin/busybox sleep {boot}; exec /bin/busybox httpd -f -p 8080 -h /www"]
 """
     return {"Dockerfile": dockerfile, "index.html": text, "busybox": BUSYBOX.read_bytes()}
+
+
+def await_step(site: Site, deployment_id: str, name: str) -> None:
+    def runs() -> bool:
+        steps = site.deployment(deployment_id)["steps"]
+        return any((step["name"], step["state"]) == (name, "running") for step in steps)
+
+    until(runs, seconds=30, what=f"{name} runs")
+
+
+def slowest(ask: Callable[[], object], *, times: int, every: float = 0) -> float:
+    """Seconds that the slowest of some requests took."""
+    took = []
+    for _ in range(times):
+        started = time.monotonic()
+        ask()
+        took.append(time.monotonic() - started)
+        time.sleep(every)
+    return max(took)
 
 
 def run(*argv: str, check: bool = True, **options: Any) -> str:
@@ -143,6 +163,10 @@ class Machine:
         if self.dockerd is not None and self.dockerd.poll() is None:
             self.dockerd.send_signal(signal.SIGCONT)
 
+    def names(self) -> list[str]:
+        """Of all containers, ours and others."""
+        return self.docker("ps", "--all", "--format", "{{.Names}}").split()
+
     def make_image(self, reference: str, *changes: str) -> str:
         """An image that answers on port 8080 with what its folder /www holds; its id."""
         files: dict[str, str | bytes] = {"bin/busybox": BUSYBOX.read_bytes(), "www/index.html": reference}
@@ -151,6 +175,19 @@ class Machine:
         archive = self.folder / "image.tar"
         archive.write_bytes(make_tar(files))
         return self.docker("import", *options, str(archive), reference)
+
+    # ── the disk ──
+
+    def fill(self, *, leave_mb: int) -> None:
+        """One more file, so that only so much is free; 0 is nothing at all."""
+        size = shutil.disk_usage(self.disk).free - (max(leave_mb, 8) << 20)
+        run("fallocate", "--length", str(size), str(self.disk / f"ballast-{leave_mb}"))
+        if leave_mb == 0:  # bit by bit, for the file system needs some for its own books
+            run("dd", "if=/dev/zero", f"of={self.disk / 'ballast'}", "bs=4096", check=False)
+
+    def free_space(self) -> None:
+        for ballast in self.disk.glob("ballast*"):
+            ballast.unlink()
 
     # ── the whole computer ──
 
@@ -217,14 +254,14 @@ class Machine:
         except (httpx.HTTPError, AssertionError):
             return False
 
-    def check_whole(self, site: Site, deployment_id: str, leftovers: Sequence[str] = ()) -> None:
+    def check_whole(self, site: Site, deployment_id: str) -> None:
         """Exactly the container of this deployment, nothing half-done on the disk or in processes, an unbroken history."""
         containers = site.containers()
         told = (containers, site.deployment(deployment_id), site.log_of(deployment_id))
         assert [each["name"] for each in containers] == [f"orca-{deployment_id}-0"], told
         assert [each["state"] for each in containers] == ["running"]
         work = self.panel.data_dir / "work"
-        assert sorted(path.name for path in work.iterdir() if work.exists()) == sorted(leftovers)
+        assert [path.name for path in work.iterdir()] == []
         assert self.commands(str(self.panel.data_dir / "work")) == []
         assert site.get("/api/v1/events/verify")["is_intact"]
 

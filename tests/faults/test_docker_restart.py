@@ -2,29 +2,23 @@
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.conftest import until
-from tests.faults.machine import Machine, web
-from tests.sites import Site
+from tests.faults.machine import Machine, await_step, web
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("machine"), pytest.mark.timeout(180)]
 
 AWAY_SECONDS = 3.0
 RECOVERY_SECONDS = 60
-SEEDS = (0, 2, 3, 5)
-
-
-def step_runs(site: Site, deployment_id: str, name: str) -> bool:
-    steps = {step["name"]: step["state"] for step in site.deployment(deployment_id)["steps"]}
-    return steps.get(name) == "running"
 
 
 @pytest.mark.parametrize("step", ["build_image", "check_health"])
 def test_a_deployment_waits_for_docker(computer: Machine, step: str) -> None:
     site, text = computer.site, f"after a restart in {step}"
     deployment_id = site.deploy(web(text, build=4 if step == "build_image" else 0, boot=3))
-    until(lambda: step_runs(site, deployment_id, step), seconds=30, what=f"{step} runs")
+    await_step(site, deployment_id, step)
     time.sleep(1)
     computer.stop_docker()
     time.sleep(AWAY_SECONDS)
@@ -35,16 +29,15 @@ def test_a_deployment_waits_for_docker(computer: Machine, step: str) -> None:
     computer.check_whole(site, deployment_id)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_deployment_survives_a_restart_of_docker_at_any_moment(computer: Machine, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "end"), [(2, Machine.kill_docker), (5, Machine.stop_docker)])
+def test_a_deployment_survives_a_restart_of_docker_at_any_moment(
+    computer: Machine, seed: int, end: Callable[[Machine], None]
+) -> None:
     chance = random.Random(seed)
     site, text = computer.site, f"docker seed {seed}"
     deployment_id = site.deploy(web(text, build=1.5, boot=0.5))
     time.sleep(chance.uniform(0, 5))
-    if chance.random() < 0.5:
-        computer.stop_docker()
-    else:
-        computer.kill_docker()
+    end(computer)
     time.sleep(chance.uniform(0, AWAY_SECONDS))
     computer.start_docker()
     ended = site.wait(deployment_id, RECOVERY_SECONDS)

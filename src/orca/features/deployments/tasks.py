@@ -1,6 +1,9 @@
 """Background doors: the task that deploys, the duties that keep what is live alive, and news from below."""
 
+import asyncio
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from sqlalchemy import select
@@ -17,7 +20,7 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.pipeline import deploy
 from orca.features.services.queries import find_service
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.engines import Container, EngineAway
 from orca.tasks import Periodic, TaskDefinition
 
 log = structlog.get_logger("orca.deployments")
@@ -33,19 +36,37 @@ async def settle(resources: Resources, task_id: str, reason: str) -> None:
 
 
 async def sweep(resources: Resources) -> None:
-    """Remove containers of ours that belong to nothing that lives: leftovers of crashes and of deleted services."""
+    """Remove containers and work folders of nothing that lives: leftovers of crashes and of deleted services."""
+    folders = await asyncio.to_thread(_list_work, resources.settings.data_dir / "work")
     containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
     async with resources.db.read() as session:
         live = set((await session.scalars(select(LiveRelease.deployment_id))).all())
         busy = select(Deployment.id).where(Deployment.state.in_(rules.ACTIVE))
         recent = select(Deployment.id).where(Deployment.finished_at > now() - ORPHAN_GRACE)
         kept = live | set((await session.scalars(busy.union(recent))).all())
+    for folder in folders:
+        if folder.name not in kept:
+            log.warning("orphan_removed", folder=folder.name)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     for container in containers:
-        if _is_kept(container, kept):
-            continue
-        log.warning("orphan_removed", container=container.name)
+        if not _is_kept(container, kept):
+            await _remove_orphan(resources, container)
+
+
+def _list_work(work: Path) -> list[Path]:
+    return list(work.iterdir()) if work.is_dir() else []
+
+
+async def _remove_orphan(resources: Resources, container: Container) -> None:
+    """One that cannot be removed must not keep the others, and what should run, from their turn."""
+    log.warning("orphan_removed", container=container.name)
+    try:
         await resources.engine.stop(container.id, grace=10)
         await resources.engine.remove(container.id)
+    except EngineAway:
+        raise
+    except OrcaError as error:
+        log.warning("orphan_stays", container=container.name, reason=error.message)
 
 
 def _is_kept(container: Container, kept: set[str]) -> bool:

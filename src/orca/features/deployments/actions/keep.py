@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.errors import RequestRefused
+from orca.errors import ProviderUnavailable, RequestRefused
 from orca.events import Event, Fact, record
 from orca.features.deployments import rules
 from orca.features.deployments.actions.start import Request, start_deployment
@@ -12,7 +12,7 @@ from orca.features.deployments.models import Build, Deployment, LiveRelease, Rel
 from orca.features.deployments.rules import KeptImage
 from orca.features.services.models import Service
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.engines import Container, EngineAway
 
 log = structlog.get_logger("orca.deployments")
 
@@ -50,7 +50,7 @@ async def keep_services_alive(resources: Resources) -> None:
 
 
 async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
-    """Start containers where they stand; False when one cannot be, so that it must be replaced."""
+    """Start containers where they stand; False when one is refused, so that it must be replaced."""
     for container in stopped:
         log.warning("container_started_again", container=container.name, exit_code=container.exit_code)
         try:
@@ -58,6 +58,10 @@ async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
         except RequestRefused as error:
             log.warning("container_not_startable", container=container.name, reason=error.message)
             return False
+        except EngineAway:
+            raise
+        except ProviderUnavailable as error:  # tried again at the next look; others have their turn now
+            log.warning("container_not_started", container=container.name, reason=error.message)
     return True
 
 

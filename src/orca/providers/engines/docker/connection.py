@@ -25,6 +25,8 @@ QUICK = 10.0
 """Seconds for a call that only asks."""
 SLOW = 60.0
 """Seconds for a call that makes the engine work: create, start, remove."""
+_GLANCE = 0.5
+"""Seconds to wait for an engine that did not answer the last time."""
 _OLDEST: ApiVersion = (1, 41)
 """Docker 20.10, the first with one-shot statistics."""
 _NEWEST: ApiVersion = (1, 47)
@@ -52,6 +54,7 @@ class DockerConnection:
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         self._docker = Docker(url="unix://localhost", connector=connector, session=self._session)
         self._version_expires = 0.0
+        self._is_silent = False
         self._negotiation: asyncio.Future[None] | None = None
 
     async def close(self) -> None:
@@ -108,18 +111,27 @@ class DockerConnection:
         )
 
     async def _negotiate(self) -> None:
-        """Make sure that requests name a version which the engine speaks. Callers at the same time share one answer."""
+        """Make sure that requests name a version which the engine speaks. Callers at the same time share one answer.
+
+        An engine that fell silent is asked again and again, but nobody waits for it longer than a glance: pages of
+        the panel stay quick while it hangs.
+        """
         if time.monotonic() < self._version_expires:
             return
         if self._negotiation is None or self._negotiation.done():
             self._negotiation = asyncio.ensure_future(self._agree_on_version())
-        await asyncio.shield(self._negotiation)
+        try:
+            async with asyncio.timeout(_GLANCE if self._is_silent else None):
+                await asyncio.shield(self._negotiation)
+        except TimeoutError:
+            raise explain_silence("say its version", _GLANCE) from None
 
     async def _agree_on_version(self) -> None:
         answer = await self._within(QUICK, "say its version", self._ask_version)
         version = choose_version(parse_version(answer["ApiVersion"]), parse_version(answer["MinAPIVersion"]))
         self._docker.api_version = "v{}.{}".format(*version)
         self._version_expires = time.monotonic() + _VERSION_TTL
+        self._is_silent = False
 
     async def _ask_version(self) -> dict[str, str]:
         async with self._session.get(f"{self._docker.docker_host}/version") as response:
@@ -133,6 +145,7 @@ class DockerConnection:
                 return await action()
         except TimeoutError:
             self._version_expires = 0.0
+            self._is_silent = True
             raise explain_silence(doing, deadline) from None
         except (DockerError, aiohttp.ClientError) as error:
             raise explain(doing, error) from None
