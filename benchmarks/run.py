@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from benchmarks import deploying, idle, lists, routes, streams
+from benchmarks import deploying, idle, lists, many_routes, routes, streams
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 MARKERS = ("<!-- table:begin -->", "<!-- table:end -->")
@@ -31,8 +31,8 @@ class Row:
 
 
 MEASUREMENTS: tuple[Callable[[], list[tuple[str, str, str, bool]]], ...] = (
-    idle.help_time, idle.start_and_idle, routes.change_to_served, deploying.against_by_hand, deploying.under_load,
-    lists.pages_with_many_rows, streams.into_storage,
+    idle.help_time, idle.start_and_idle, routes.change_to_served, many_routes.thousand_routes,
+    deploying.against_by_hand, deploying.under_load, lists.pages_with_many_rows, streams.into_storage,
 )  # fmt: skip
 
 
