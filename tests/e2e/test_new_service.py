@@ -53,6 +53,7 @@ def open_form(panel: Panel, page: Page) -> None:
     page.get_by_label("Name").fill("Shop")
     page.get_by_role("button", name="Make project").click()
     page.get_by_role("link", name="New service").first.click()
+    page.wait_for_url("**/services/new")  # loaded, with its scripts
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
