@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from tests.conftest import ROOT
 from tests.providers.builders.bases import index_address, prepared
 
 _FASTAPI = 'from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get("/")\ndef home() -> str:\n    return "fastapi answers"\n'
+_EXAMPLE = {path.name: path.read_text() for path in (ROOT / "examples" / "python-fastapi").iterdir() if path.is_file()}
 _FLASK = 'from flask import Flask\n\n\ndef create_app():\n    app = Flask(__name__)\n    app.get("/")(lambda: "flask answers")\n    return app\n'
 _PROJECT = '[project]\nname = "shop"\nversion = "1.0"\nrequires-python = ">=3.9"\ndependencies = [{dependencies}]\n'
 _POETRY = (
@@ -39,18 +41,24 @@ _VITE = {
     "index.html": '<!doctype html><title>vite answers</title><script type="module" src="/main.js"></script>',
     "main.js": 'document.body.textContent = "hello"\n',
 }
+# Without net/http, which takes half a minute to compile.
 _GO = """\
 package main
 
 import (
-	"fmt"
-	"net/http"
+	"bufio"
+	"net"
 	"os"
 )
 
 func main() {
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "go answers") })
-	panic(http.ListenAndServe(":"+os.Getenv("PORT"), nil))
+	listener, _ := net.Listen("tcp", ":"+os.Getenv("PORT"))
+	for {
+		visitor, _ := listener.Accept()
+		bufio.NewReader(visitor).ReadString('\\n')
+		visitor.Write([]byte("HTTP/1.0 200 OK\\r\\nContent-Length: 10\\r\\n\\r\\ngo answers"))
+		visitor.Close()
+	}
 }
 """
 _HANDLER = """\
@@ -134,7 +142,7 @@ _BERRY = _locked(
 
 REPOSITORIES = {
     "fastapi-pip": Repository(
-        "fastapi answers", {"requirements.txt": "fastapi\n", "main.py": _FASTAPI}, "python", summary="FastAPI, pip"
+        '{"hello":"orca"}', _EXAMPLE, "python", variables={"GREETING": "orca"}, summary="FastAPI, pip"
     ),
     "fastapi-uv": Repository(
         "fastapi answers",
@@ -187,7 +195,7 @@ REPOSITORIES = {
         "next answers",
         {
             "package.json": _package(
-                dependencies={"next": "15", "react": "19", "react-dom": "19"},
+                dependencies={"next": "16", "react": "19", "react-dom": "19"},
                 scripts={"build": "next build", "start": "next start"},
             ),
             "app/layout.js": "export default ({ children }) => <html><body>{children}</body></html>\n",

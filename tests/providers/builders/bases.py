@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,6 +71,7 @@ def base_image(language: str) -> str:
                 for name, text in context.items():
                     (Path(folder) / name).write_text(text)
                 _docker("build", "--tag", tag, folder)
+            _forget_others(tag)
     return tag
 
 
@@ -105,11 +107,11 @@ def index_address() -> str:
         line.partition("=")[2].strip("'") for line in _pip_config() if line.partition("=")[0].endswith(".index-url")
     ]
     default = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
-    return told[-1] if told else _asked("python3", "-c", default).strip()
+    return told[-1] if told else _asked(sys.executable, "-c", default).strip()
 
 
 def _pip_config() -> list[str]:
-    return _asked("python3", "-m", "pip", "config", "list").splitlines()
+    return _asked(sys.executable, "-m", "pip", "config", "list").splitlines()
 
 
 def _debian() -> str:
@@ -168,6 +170,14 @@ def _alone() -> Iterator[None]:
 
 def _has_image(tag: str) -> bool:
     return subprocess.run([docker_client(), "image", "inspect", tag], capture_output=True, check=False).returncode == 0
+
+
+def _forget_others(tag: str) -> None:
+    """Older images of the same kind, unless a container needs them."""
+    name = tag.partition(":")[0]
+    for other in _asked(docker_client(), "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name).split():
+        if other != tag:
+            subprocess.run([docker_client(), "image", "rm", other], capture_output=True, check=False)
 
 
 def _asked(*command: str) -> str:

@@ -4,12 +4,9 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.providers.builders.bases import base_image
 
 from orca.errors import BadInput
 from orca.providers.builders.dockerfile import DockerfileBuilder
@@ -344,94 +343,20 @@ async def test_what_no_template_fits_is_said(bench: Any) -> None:
     assert "Dockerfile" in caught.value.hint
 
 
-@pytest.fixture
-def python_base(bench: Any, tmp_path: Path) -> str:
-    """An image with a shell, this Python and pip, made from what runs this test: no registry."""
-    root = tmp_path / "base"
-    program = Path(sys.executable).resolve()
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    listing = ["ldd", program, *stdlib.glob("lib-dynload/*.so")]
-    libraries = subprocess.run(listing, check=True, capture_output=True, text=True).stdout
-    wanted = {Path(path) for path in re.findall(r"\s(/\S+) \(", libraries)}
-    for path in {program, *wanted}:
-        target = root / str(path).lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path.resolve(), target)
-    ignore = shutil.ignore_patterns("test", "tests", "site-packages", "__pycache__", "idlelib", "tkinter", "config-*")
-    shutil.copytree(stdlib, root / str(stdlib).lstrip("/"), ignore=ignore)
-    wheel = next((stdlib / "ensurepip" / "_bundled").glob("pip-*.whl"), None)
-    packages = root / str(stdlib).lstrip("/") / "site-packages"
-    packages.mkdir()
-    if wheel:
-        zipfile.ZipFile(wheel).extractall(packages)
-    else:
-        import pip
-
-        shutil.copytree(Path(pip.__file__).parent, packages / "pip")
-    (root / "bin").mkdir(exist_ok=True)
-    shutil.copy("/bin/busybox", root / "bin/busybox")
-    (root / "tmp").mkdir()
-    dockerfile = f'FROM scratch\nCOPY . /\nRUN ["/bin/busybox", "--install", "-s", "/bin"]\nRUN ["/bin/ln", "-s", "{program}", "/bin/python3"]\nENV PATH=/bin\n'
-    (tmp_path / "Dockerfile").write_text(dockerfile)
-    tag = f"orca-test-{bench.id}:python"
-    command = [
-        "docker",
-        "build",
-        "--quiet",
-        "--label",
-        f"orca.test={bench.id}",
-        "--tag",
-        tag,
-        "--file",
-        str(tmp_path / "Dockerfile"),
-        str(root),
-    ]
-    client = next(path for path in ("/usr/bin/docker", "docker") if shutil.which(path))
-    subprocess.run(
-        [client, *command[1:]], check=True, capture_output=True, env={"DOCKER_BUILDKIT": "1", "PATH": "/usr/bin:/bin"}
-    )
-    return tag
-
-
-def local_wheel(folder: Path, name: str, files: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    info = f"{name}-1.0.dist-info"
-    contents = {
-        **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
-    }
-    record = "".join(f"{path},,\n" for path in [*contents, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
-        for path, text in {**contents, f"{info}/RECORD": record}.items():
-            wheel.writestr(path, text)
-
-
 @pytest.mark.docker
 @pytest.mark.slow
-async def test_a_python_service_is_built_with_pip_and_runs(bench: Any, run: Any, python_base: str) -> None:
-    """The packages come as wheels of the repository, because a build here reaches no index."""
-    server = (
-        "import http.server, os, sys\n"
-        "class Handler(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self):\n"
-        "        self.send_response(200)\n        self.end_headers()\n"
-        "        self.wfile.write(f'{sys.argv[1]} as {os.getuid()} in {os.getcwd()}'.encode())\n"
-        "def main():\n    http.server.HTTPServer(('0.0.0.0', int(os.environ['PORT'])), Handler).serve_forever()\n"
+async def test_dependencies_are_not_installed_again_while_only_the_code_changes(bench: Any, run: Any) -> None:
+    serve = (
+        "import http.server, os\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port=int(os.environ['PORT']))\n"
     )
-    tree = bench.tree(
-        {
-            "requirements.txt": "./wheels/fastapi-1.0-py3-none-any.whl\n./wheels/uvicorn-1.0-py3-none-any.whl\n",
-            "main.py": FASTAPI,
-        }
-    )
-    local_wheel(tree / "wheels", "fastapi", {"fastapi.py": "FastAPI = dict\n\ndef main():\n    pass\n"})
-    local_wheel(tree / "wheels", "uvicorn", {"uvicorn.py": server})
-    options = {"base": python_base, "start": "uvicorn main:app --port $PORT"}
-    image = await TemplateBuilder(bench.client).build(bench.request(tree, options=options), bench.log)
-    assert fetch(f"{run(image.id, '--env', 'PORT=8111', port=8111)}/")[2] == b"main:app as 10001 in /app"
+    options = {"base": base_image("python"), "start": "python3 serve.py"}
+    files: dict[str, str | bytes] = {"requirements.txt": "# none\n", "serve.py": serve}
+    await TemplateBuilder(bench.client).build(bench.request(bench.tree(files), options=options), bench.log)
     bench.lines.clear()
-    (tree / "main.py").write_text(FASTAPI + "# changed\n")
-    await TemplateBuilder(bench.client).build(bench.request(tree, options=options), bench.log)
-    assert "[build 3/5] cached" in bench.lines
+    changed = bench.tree({**files, "serve.py": serve + "# changed\n"})
+    image = await TemplateBuilder(bench.client).build(bench.request(changed, options=options), bench.log)
+    assert [line for line in bench.lines if re.fullmatch(r"\[build 5/6\] (cached|done.*)", line)] == [
+        "[build 5/6] cached"
+    ]
+    assert "[build 6/6] cached" not in bench.lines
+    assert b"serve.py" in fetch(f"{run(image.id, '--env', 'PORT=8111', port=8111)}/")[2]
