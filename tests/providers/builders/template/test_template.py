@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.providers.builders.bases import base_image
 
 from orca.errors import BadInput
