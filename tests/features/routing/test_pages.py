@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 
 from orca.db import now
@@ -13,20 +14,23 @@ HOSTNAME = "shop.example.org"
 
 @pytest.fixture
 async def shown(tmp_path):
-    """Gives a function that sets columns of the only route and returns the page."""
+    """Gives a function that sets columns of both routes of a hostname and returns the page."""
     async with running_app(make_settings(tmp_path / "data")) as app:
         await claim(app)
         async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
             project = (await http.post("/api/v1/projects", json={"name": "Shop"})).json()
             body = {"name": "Web", "build_source": {"type": "image", "image": "example.org/web"}}
             service = (await http.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()
-            route = (await http.post(f"/api/v1/services/{service['id']}/routes", json={"hostname": HOSTNAME})).json()
+            given = {"hostname": HOSTNAME}
+            for path in ("/api", "/"):
+                answer = await http.post(f"/api/v1/services/{service['id']}/routes", json=given | {"path_prefix": path})
+                route = answer.json()
 
             async def show(**values: object) -> str:
                 async with app.state.resources.db.write() as session:
-                    row = await session.get_one(Route, route["id"])
-                    for name, value in values.items():
-                        setattr(row, name, value)
+                    for row in (await session.scalars(select(Route))).all():
+                        for name, value in values.items():
+                            setattr(row, name, value)
                 answer = await http.get(f"/services/{service['id']}/domains")
                 assert answer.status_code == 200, answer.text
                 return answer.text.replace(route["id"], "ROUTE")
@@ -37,7 +41,8 @@ async def shown(tmp_path):
 async def test_a_certificate_that_ends_soon_is_a_warning(shown) -> None:
     soon, later = now() + timedelta(days=13), now() + timedelta(days=15)
     warning = f"The certificate of {HOSTNAME} ends on"
-    assert f"{warning} {soon:%Y-%m-%d}" in await shown(acme_ready_at=now(), certificate_until=soon)
+    page = await shown(acme_ready_at=now(), certificate_until=soon)
+    assert page.count(f"{warning} {soon:%Y-%m-%d}") == 1, "once for all paths"
     page = await shown(certificate_until=later)
     assert warning not in page
     assert f"until {later:%Y-%m-%d}" in page
