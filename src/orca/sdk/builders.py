@@ -52,6 +52,8 @@ class BuildRequest:
     """Given to `RUN --mount=type=secret,id=NAME` only."""
     logins: tuple[RegistryLogin, ...] = field(default=(), repr=False)
     """For fetching base images and nothing else; the first one for a registry counts."""
+    guarded_registries: frozenset[str] = frozenset()
+    """Whoever builds on an image from these must be let in there, even if the engine has the image."""
     cpus: float = 1.5
     memory_bytes: int = 2 << 30
     deadline: float = 1800.0

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from orca.sdk.buildkit.failures import Observed, explain_step
-from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
+from orca.sdk.buildkit.logins import choose_logins, is_guarded, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import Step
 from orca.sdk.engines import RegistryLogin
 
@@ -54,3 +54,19 @@ def test_a_base_image_that_is_not_given_out_says_what_to_do(observed: Observed, 
     error = explain_step(Step("[internal] load metadata for r.example/app:1", error="401"), observed)
     assert error.code == "base-image-unavailable"
     assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("image", "guarded"),
+    [
+        ("ghcr.io/acme/app", True),
+        ("quay.io/acme/app", False),
+        ("acme/app:1", True),
+        ("docker.io/acme/app", True),
+        ("alpine", False),
+        ("docker.io/library/alpine", False),
+        ("orca-caddy:2", False),
+    ],
+)
+def test_images_of_registries_with_logins_are_asked_for(image: str, guarded: bool) -> None:
+    assert is_guarded(image, {"ghcr.io", "index.docker.io"}) is guarded

@@ -62,6 +62,11 @@ async def open_registry_logins(session: AsyncSession, box: SecretBox, scope: Sco
     return tuple([await _open_login(session, box, row) for row in rows])
 
 
+async def list_guarded_registries(session: AsyncSession) -> frozenset[str]:
+    """The registries that any team has a login for. For tasks: what was fetched from there is not for everybody."""
+    return frozenset(await session.scalars(select(RegistryCredential.host).distinct()))
+
+
 async def _open_login(session: AsyncSession, box: SecretBox, row: RegistryCredential) -> RegistryLogin:
     password = await open_secret(session, box, (REGISTRY_CREDENTIAL, row.id), PASSWORD)
     return RegistryLogin(row.host, row.username, password or "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orca.errors import BadInput, DeadlineExceeded, ProviderUnavailable
+from orca.kit.text import clean_output, redact
 from orca.sdk.builders import BuildRequest, BuiltImage, Log
 from orca.sdk.buildkit import caddy_image
 from orca.sdk.buildkit.addresses import check_addresses
@@ -19,13 +20,14 @@ from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, find_images,
 from orca.sdk.buildkit.errors import BaseImageForbidden, BuildDiskFull, LabelReserved
 from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
-from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
+from orca.sdk.buildkit.logins import choose_logins, is_guarded, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
 from orca.sdk.engines import EngineAway, RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
 _LOOKUP_DEADLINE = 5.0
 _LOGIN_DEADLINE = 20.0
+_PULL_DEADLINE = 300.0
 BUILD_LABEL = "orca.build"
 """Carries the id of the build, so that an image is found again after a crash."""
 
@@ -49,8 +51,9 @@ async def build_image(docker: DockerClient, request: BuildRequest, text: str, lo
         images = find_images(dockerfile, request.arguments, facts.architecture)
         await _check_bases(docker, images)
         await _warn_of_secrets(dockerfile, log)
-        logins = choose_logins(request.logins, images)
-        await _Build(docker, request, dockerfile, folder, facts, logins, log).run()
+        build = _Build(docker, request, dockerfile, folder, facts, choose_logins(request.logins, images), log)
+        await build.ask_for([image for image in images if is_guarded(image, request.guarded_registries)])
+        await build.run()
     return await _accept(docker, request)
 
 
@@ -63,6 +66,19 @@ class _Build:
     facts: EngineFacts
     logins: Mapping[str, RegistryLogin]
     log: Log
+
+    async def ask_for(self, images: list[str]) -> None:
+        """The engine takes an image that it has without asking anybody; so the registry is asked who may have it."""
+        await asyncio.to_thread(self._write_config)
+        for image in images:
+            if await self.docker.find_image(image) is None:
+                continue
+            pull = ("pull", "--quiet", "--", image)
+            result = await self.docker.run(*pull, deadline=_PULL_DEADLINE, env=self._config())
+            if result.exit_code:
+                said = clean_output(result.stderr.decode(errors="replace"), colours=False).strip()
+                step = Step(f"[internal] load metadata for {image}", error=redact(said, self._hidden()))
+                raise explain_step(step, await self._observe(step, Watch(enforced=False)))
 
     async def run(self) -> None:
         """Raises unless the engine says that it made the image."""
@@ -90,8 +106,7 @@ class _Build:
     async def _run_client(self, progress: Progress, watch: Watch) -> bool:
         env = dict(zip(_secret_variables(self.request), self.request.secrets.values(), strict=True))
         env |= self._config()
-        hidden = redactions([*self.request.secrets.values(), *words_of(self.logins.values())])
-        sink = LogSink(progress, hidden, self.log)
+        sink = LogSink(progress, self._hidden(), self.log)
         run = self.docker.run(*self._arguments(), deadline=self.request.deadline, env=env, on_output=sink.take)
         building, filling = asyncio.create_task(run), asyncio.create_task(watch.disk_full.wait())
         try:
@@ -137,11 +152,16 @@ class _Build:
         ignore = tree.find_text(f"{self.request.dockerfile}.dockerignore")
         if ignore is None:
             ignore = tree.find_text(".dockerignore") or ""
+        (self.folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+        (self.folder / "Dockerfile.dockerignore").write_text(f"{ignore}\n{RESERVED_NAME}*\n", encoding="utf-8")
+
+    def _write_config(self) -> None:
         (self.folder / "config").mkdir()
         (self.folder / "config" / "config.json").touch(mode=0o600)
         (self.folder / "config" / "config.json").write_text(render_config(self.logins), encoding="utf-8")
-        (self.folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
-        (self.folder / "Dockerfile.dockerignore").write_text(f"{ignore}\n{RESERVED_NAME}*\n", encoding="utf-8")
+
+    def _hidden(self) -> tuple[str, ...]:
+        return redactions([*self.request.secrets.values(), *words_of(self.logins.values())])
 
     def _config(self) -> dict[str, str]:
         """Where docker commands of this build look for logins; the folder is private and goes with the build."""

@@ -30,6 +30,13 @@ def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dic
     return chosen
 
 
+def is_guarded(image: str, registries: Iterable[str]) -> bool:
+    """Whether an image comes from one of these; the hub's official images are everybody's."""
+    registry, path = registry_of(image), image.partition("/")[2] if "/" in image else ""
+    official = registry == _HUB and (not path or "library/" in image)
+    return not official and registry in {_plain(name.rpartition("://")[2]) for name in registries}
+
+
 def render_config(logins: Mapping[str, RegistryLogin]) -> str:
     """The file `config.json` of a docker command."""
     auths = {_HUB_KEY if registry == _HUB else registry: {"auth": _encode(login)} for registry, login in logins.items()}

@@ -103,6 +103,17 @@ async def test_what_one_team_fetched_is_not_given_to_another(registry: Registry,
     assert f"orc credentials add-registry {registry.address}" in caught.value.hint
 
 
+async def test_what_the_engine_has_is_given_to_those_who_are_let_in(registry: Registry, base: str, bench: Any) -> None:
+    """An image that one team's service was made from lies on the engine for all; the registry says who may have it."""
+    subprocess.run(["docker", "tag", bench.shell_image(), base], check=True)
+    guarded = {"guarded_registries": frozenset({registry.address})}
+    await build(bench, base, registry.login, cache_key=f"mine-{bench.id}", **guarded)
+    for logins in ((), (RegistryLogin(registry.address, "orca", "canary-wrong"),)):
+        with pytest.raises(BaseImageUnavailable) as caught:
+            await build(bench, base, *logins, cache_key=f"theirs-{bench.id}", **guarded)
+        assert "canary-wrong" not in f"{caught.value.message} {caught.value.hint} {caught.value.details}"
+
+
 async def test_what_only_this_machine_reaches_is_not_fetched(bench: Any) -> None:
     tree = bench.tree({"Dockerfile": "FROM scratch\nADD http://169.254.169.254/latest/meta-data /x\n"})
     with pytest.raises(AddressForbidden, match="line 2"):

@@ -15,7 +15,7 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.services.queries import list_build_variables
 from orca.features.services.schemas import FrozenConfig, Port
 from orca.features.services.steps.find_builder import find_builder
-from orca.features.sources.queries import open_registry_login, open_registry_logins
+from orca.features.sources.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.sdk.builders import Builder, BuildRequest, Detection
 from orca.sdk.engines import Image, RegistryLogin
 from orca.web.guard import Scope
@@ -87,6 +87,7 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
         box = work.resources.secret_box
         secrets = await list_build_variables(session, box, facts.service)
         logins = await open_registry_logins(session, box, Scope(facts.service.team_id))
+        guarded = await list_guarded_registries(session)
     return BuildRequest(
         id=build.id,
         tree=facts.source_folder(work),
@@ -101,6 +102,7 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
         arguments=options.arguments,
         secrets=secrets,
         logins=logins,
+        guarded_registries=guarded,
         cpus=settings.cpus,
         memory_bytes=settings.memory_mb << 20,
         deadline=settings.minutes * 60.0,
