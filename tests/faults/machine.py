@@ -88,7 +88,7 @@ class Machine:
         run("mount", "-o", "loop", str(image), str(self.disk))
         self.panel = make_panel(
             self.disk / "panel", ORC_DOCKER_HOST=self.docker_host, ORC_DOCKER_POOL=str(self.pool),
-            ORC_DISK_RESERVE_MB=str(RESERVE_MB), ORC_BUILD_MEMORY_MB="200",
+            ORC_DISK_RESERVE_MB=str(RESERVE_MB), ORC_BUILD_MEMORY_MB="200", ORC_BUILD_CONCURRENCY="3",
         )  # fmt: skip
         self.heal()
         self.site = self.make_site("home")

@@ -17,7 +17,7 @@ from orca.sdk.buildkit.addresses import check_addresses
 from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like, redactions
 from orca.sdk.buildkit.client import DockerClient, EngineFacts
 from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, find_images, parse_dockerfile, rewrite
-from orca.sdk.buildkit.errors import BaseImageForbidden, BuildDiskFull, LabelReserved
+from orca.sdk.buildkit.errors import BaseImageForbidden, BaseImageUnavailable, BuildDiskFull, LabelReserved
 from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
 from orca.sdk.buildkit.logins import choose_logins, is_guarded, registry_of, render_config, words_of
@@ -28,6 +28,7 @@ from orca.sdk.trees import Tree, UnsafePath
 _LOOKUP_DEADLINE = 5.0
 _LOGIN_DEADLINE = 20.0
 _PULL_DEADLINE = 300.0
+_ANSWER_DEADLINE, _LOOK_EVERY = 60.0, 1.0
 BUILD_LABEL = "orca.build"
 """Carries the id of the build, so that an image is found again after a crash."""
 
@@ -109,20 +110,21 @@ class _Build:
         sink = LogSink(progress, self._hidden(), self.log)
         run = self.docker.run(*self._arguments(), deadline=self.request.deadline, env=env, on_output=sink.take)
         building, filling = asyncio.create_task(run), asyncio.create_task(watch.disk_full.wait())
+        hanging = asyncio.create_task(_find_unanswered(progress))
         try:
-            await asyncio.wait({building, filling}, return_when=asyncio.FIRST_COMPLETED)
-            if not building.done():
-                raise self._disk_full()
-            return (await building).exit_code == 0
+            await asyncio.wait({building, filling, hanging}, return_when=asyncio.FIRST_COMPLETED)
+            if building.done():
+                return (await building).exit_code == 0
+            raise self._disk_full() if filling.done() else _unanswered(hanging.result())
         except DeadlineExceeded:
             raise DeadlineExceeded(
                 f"The build took longer than {self.request.deadline / 60:g} minutes and was stopped.",
                 hint="See in the log which step took so long, or raise the time limit of builds.",
             ) from None
         finally:
-            for task in (building, filling):
+            for task in (building, filling, hanging):
                 task.cancel()
-            await asyncio.wait({building, filling})
+            await asyncio.wait({building, filling, hanging})
             await sink.flush()
 
     def _arguments(self) -> list[str]:
@@ -207,6 +209,24 @@ async def _private_folder(tree: Path) -> AsyncIterator[Path]:
         yield folder
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+
+async def _find_unanswered(progress: Progress) -> str:
+    """The base image that a registry was asked about and kept silent: BuildKit itself would wait for ever."""
+    asked: dict[int, float] = {}
+    while True:
+        await asyncio.sleep(_LOOK_EVERY)
+        for number, step in progress.steps.items():
+            since = asked.setdefault(number, time.monotonic())
+            if step.is_question and step.state == "running" and time.monotonic() - since > _ANSWER_DEADLINE:
+                return step.base_image or ""
+
+
+def _unanswered(image: str) -> BaseImageUnavailable:
+    return BaseImageUnavailable(
+        f"The registry did not answer within {_ANSWER_DEADLINE:g} seconds when asked for the base image {image}.",
+        hint=f"Check that this machine reaches {registry_of(image)}, then deploy again.",
+    )
 
 
 async def _with_caddy(

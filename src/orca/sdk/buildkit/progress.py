@@ -58,6 +58,11 @@ class Step:
         return match["image"] if match else None
 
     @property
+    def is_question(self) -> bool:
+        """Whether it only asks a registry about an image: a small answer that takes moments, or never comes."""
+        return bool(_METADATA.fullmatch(self.name))
+
+    @property
     def position(self) -> str:
         """`build 2/5`, not counting the step that Orca put into each stage."""
         match = _NAME.fullmatch(self.name)
