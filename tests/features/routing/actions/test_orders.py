@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
+from tests.features.routing.bench import SCOPE
 
 from orca.db import now
 from orca.events import Event
-from orca.features.routing.actions import apply_routes, create_route, watch_orders
+from orca.features.routing.actions import apply_routes, check_route, create_route, watch_orders
 from orca.features.routing.models import Route
 from orca.features.routing.schemas import RouteIn
 from orca.sdk.proxies import CertificateFailure, CertificateState
@@ -85,6 +86,12 @@ async def test_a_certificate_that_counts_is_kept_while_its_renewal_fails(resourc
     problem = "The certificate cannot be renewed: rate limited"
     assert {(r.certificate_until, r.problem) for r in await read(resources)} == {(until, problem)}
     assert modes(proxy) == {"acme"}
+
+    async def resolve(_hostname: str) -> list[str]:
+        return []
+
+    route = (await read(resources))[0]
+    assert [each.hint for each in await check_route(resources, SCOPE, route.id, resolve=resolve)][-1] == problem
     proxy.failures, until = [], hold(proxy, timedelta(days=90))
     await watch_orders(resources)
     assert {(r.certificate_until, r.problem) for r in await read(resources)} == {(until, "")}

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -197,7 +197,8 @@ async def _check_ordered(resources: Resources, route: Route) -> Finding:
         return Finding("certificate", False, error.message, error.hint)
     for each in held:
         if certifies([each.hostname], route.hostname):
-            return _judge_expiry(each.issuer, datetime.fromisoformat(each.not_after))
+            finding = _judge_expiry(each.issuer, datetime.fromisoformat(each.not_after))
+            return replace(finding, hint=route.problem or finding.hint)
     hint = "This takes seconds, rarely minutes. The proxy's log says more if it stays so."
     return Finding("certificate", False, "ordered, but not issued yet", hint)
 
