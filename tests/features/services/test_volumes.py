@@ -1,13 +1,13 @@
 """Volumes through their doors: attached, detached, and destroyed only on a separate, confirmed wish."""
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+import subprocess
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import aiodocker
 import pytest
 from sqlalchemy import select
-from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.conftest import API_TOKEN, claim, client_of, docker_client, make_settings, running_app
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
@@ -165,9 +165,10 @@ async def test_the_whole_way_on_a_real_engine(tmp_path):
             service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=SEED)).json()
             made = (await attach(client, service, name="data", path="/data")).json()
             name, instance = f"orca-{made['id']}", app.state.resources.instance
-            docker = aiodocker.Docker(url="unix:///var/run/docker.sock")
+            docker = (docker_client(), "volume")
+            label = f"orca.instance={instance}"
+            subprocess.run([*docker, "create", "--label", label, name], check=True, capture_output=True)
             try:
-                await docker.volumes.create({"Name": name, "Labels": {"orca.instance": instance}})
                 await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
                 await client.post(f"/api/v1/volumes/{made['id']}/destroy", json={"confirm": "data"})
                 for _ in range(200):
@@ -175,9 +176,9 @@ async def test_the_whole_way_on_a_real_engine(tmp_path):
                         break
                     await asyncio.sleep(0.1)
                 assert await find(app, made["id"]) is None
-                with pytest.raises(aiodocker.DockerError, match="no such volume"):
-                    await (await docker.volumes.get(name)).show()
+                left = subprocess.run(
+                    [*docker, "ls", "--quiet", "--filter", f"label={label}"], check=True, capture_output=True
+                )
+                assert left.stdout == b""
             finally:
-                with suppress(aiodocker.DockerError):
-                    await (await docker.volumes.get(name)).delete()
-                await docker.close()
+                subprocess.run([*docker, "rm", "--force", name], check=True, capture_output=True)

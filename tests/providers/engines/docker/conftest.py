@@ -7,7 +7,7 @@ import tarfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
+import httpx
 import pytest
 
 pytest.register_assert_rewrite("orca.sdk.testing.engines")
@@ -91,12 +91,12 @@ def image():
 @pytest.fixture
 async def raw():
     """The Engine API without Orca."""
-    connector = aiohttp.UnixConnector(SOCKET)
-    async with aiohttp.ClientSession("http://docker", connector=connector) as session:
+    transport = httpx.AsyncHTTPTransport(uds=SOCKET)
+    async with httpx.AsyncClient(base_url="http://docker", transport=transport, timeout=60) as session:
 
         async def call(method, path, **options):
-            async with session.request(method, f"/v1.41/{path}", **options) as response:
-                return response.status, await response.text()
+            response = await session.request(method, f"/v1.41/{path}", **options)
+            return response.status_code, response.text
 
         yield call
 

@@ -1,19 +1,15 @@
-"""One engine's API: negotiated version, a deadline on every call, failures in the words of orca.errors.
-
-aiodocker makes the calls that are answered at once. Streams (logs, pulls, exec) are read here from its session,
-because they need what it hides: which stream a line came from, an early close, a deadline on silence.
-"""
+"""One engine's API: negotiated version, a deadline on every call, failures in the words of orca.errors."""
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import aiohttp
-from aiodocker import Docker, DockerError
+import httpx
 
 from orca.errors import ProviderUnavailable
 from orca.providers.engines.docker.failures import explain, explain_nonsense, explain_silence, explain_status
@@ -32,11 +28,13 @@ _OLDEST: ApiVersion = (1, 41)
 _NEWEST: ApiVersion = (1, 47)
 _VERSION_TTL = 60.0
 """Seconds after which the version is asked again: Docker may have been upgraded under a running Orca."""
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+"""A connection per call: a hundred followed logs keep nobody waiting, and none is stale after Docker restarted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that is answered by a stream."""
+    """One call of the API; `path` without version."""
 
     method: str
     path: str
@@ -49,10 +47,10 @@ class DockerConnection:
     """Calls one engine. Opening it does nothing; the first call connects."""
 
     def __init__(self, host: str) -> None:
-        # Without a limit: a hundred followed logs must not keep the calls of a deployment waiting.
-        connector = aiohttp.UnixConnector(host.removeprefix("unix://"), limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
-        self._docker = Docker(url="unix://localhost", connector=connector, session=self._session)
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading root certificates would cost time and memory
+        transport = httpx.AsyncHTTPTransport(uds=host.removeprefix("unix://"), limits=_LIMITS, verify=unused)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://docker", timeout=None)  # noqa: S113 - each call has a deadline
+        self._version = ""
         self._version_expires = 0.0
         self._is_silent = False
         self._negotiation: asyncio.Future[None] | None = None
@@ -62,53 +60,62 @@ class DockerConnection:
         if self._negotiation:
             self._negotiation.cancel()
             await asyncio.wait((self._negotiation,))
-        await self._docker.close()
-        await self._session.close()
+        await self._http.aclose()
 
-    async def call(self, doing: str, action: Callable[[Docker], Awaitable[T]], *, deadline: float = QUICK) -> T:
-        """One call through aiodocker. `doing` completes `Docker could not …`. Raises the ProviderError tree."""
+    async def get(self, doing: str, path: str, *, deadline: float = QUICK, **options: Any) -> Any:
+        """Ask. `doing` completes `Docker could not …`; `options`: see `Request`. Raises the ProviderError tree."""
+        return await self.call(doing, Request("GET", path, **options), deadline=deadline)
+
+    async def post(self, doing: str, path: str, *, deadline: float = SLOW, **options: Any) -> Any:
+        """Make the engine do something; otherwise as `get`."""
+        return await self.call(doing, Request("POST", path, **options), deadline=deadline)
+
+    async def delete(self, doing: str, path: str, *, deadline: float = SLOW, **options: Any) -> Any:
+        """Make the engine forget something; otherwise as `get`."""
+        return await self.call(doing, Request("DELETE", path, **options), deadline=deadline)
+
+    async def call(self, doing: str, request: Request, *, deadline: float) -> Any:
+        """The JSON that answers a call, None when the answer is empty."""
         await self._negotiate()
-        return await self._within(deadline, doing, lambda: action(self._docker))
-
-    async def get_json(self, doing: str, path: str, **options: Any) -> Any:
-        """A GET that aiodocker has no word for. `options`: `params`, `headers`."""
-        async with self.stream(doing, Request("GET", path, **options), silence=QUICK) as response:
-            body = await response.read()
-        try:
-            return json.loads(body)
-        except ValueError as error:
-            raise explain_nonsense(doing) from error
+        return await self._within(deadline, doing, lambda: self._ask(doing, request, f"/{self._version}"))
 
     @asynccontextmanager
     async def stream(
         self, doing: str, request: Request, *, answer: float = QUICK, silence: float | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[httpx.Response]:
         """An answer to be read bit by bit, closed at the end of the context.
 
         `answer`: seconds until it begins; `silence`: seconds between two bits. Raises the ProviderError tree.
         """
         await self._negotiate()
-        response = await self._within(answer, doing, lambda: self._send(request, silence))
+        response = await self._within(answer, doing, lambda: self._send(request, f"/{self._version}", silence))
         try:
-            if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
-                raise explain_status(doing, response.status, _message(await response.read()))
+            if response.is_error:
+                raise explain_status(doing, response.status_code, _message(await response.aread()))
             yield response
-        except aiohttp.ServerTimeoutError:
+        except httpx.ReadTimeout:
             raise explain_silence(doing, silence or 0.0) from None
-        except aiohttp.ClientError as error:
+        except httpx.HTTPError as error:
             raise explain(doing, error) from None
         finally:
-            response.close()
+            await response.aclose()
 
-    async def _send(self, request: Request, silence: float | None) -> aiohttp.ClientResponse:
-        return await self._session.request(
-            request.method,
-            f"{self._docker.docker_host}/{self._docker.api_version}/{request.path}",
-            params=request.params,
-            json=request.body,
-            headers=request.headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_read=silence),
-        )
+    async def _ask(self, doing: str, request: Request, version: str) -> Any:
+        response = await self._send(request, version, None)
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        if response.is_error:
+            raise explain_status(doing, response.status_code, _message(body))
+        return json.loads(body) if body else None
+
+    async def _send(self, request: Request, version: str, silence: float | None) -> httpx.Response:
+        built = self._http.build_request(
+            request.method, f"{version}/{request.path}", params=request.params, json=request.body,
+            headers=request.headers, timeout=httpx.Timeout(None, read=silence),
+        )  # fmt: skip
+        return await self._http.send(built, stream=True)
 
     async def _negotiate(self) -> None:
         """Make sure that requests name a version which the engine speaks. Callers at the same time share one answer.
@@ -127,17 +134,15 @@ class DockerConnection:
             raise explain_silence("say its version", _GLANCE) from None
 
     async def _agree_on_version(self) -> None:
-        answer = await self._within(QUICK, "say its version", self._ask_version)
-        version = choose_version(parse_version(answer["ApiVersion"]), parse_version(answer["MinAPIVersion"]))
-        self._docker.api_version = "v{}.{}".format(*version)
+        doing = "say its version"
+        answer = await self._within(QUICK, doing, lambda: self._ask(doing, Request("GET", "version"), ""))
+        try:
+            version = choose_version(parse_version(answer["ApiVersion"]), parse_version(answer["MinAPIVersion"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise explain_nonsense(doing) from error
+        self._version = "v{}.{}".format(*version)
         self._version_expires = time.monotonic() + _VERSION_TTL
         self._is_silent = False
-
-    async def _ask_version(self) -> dict[str, str]:
-        async with self._session.get(f"{self._docker.docker_host}/version") as response:
-            response.raise_for_status()
-            answer: dict[str, str] = await response.json()
-            return answer
 
     async def _within(self, deadline: float, doing: str, action: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -147,9 +152,9 @@ class DockerConnection:
             self._version_expires = 0.0
             self._is_silent = True
             raise explain_silence(doing, deadline) from None
-        except (DockerError, aiohttp.ClientError) as error:
+        except httpx.HTTPError as error:
             raise explain(doing, error) from None
-        except (KeyError, TypeError, ValueError) as error:  # how aiodocker and json say that they did not understand
+        except ValueError as error:  # how json says that it did not understand
             raise explain_nonsense(doing) from error
 
 

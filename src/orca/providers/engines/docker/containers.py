@@ -3,11 +3,9 @@
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
-
-from aiodocker.containers import DockerContainer
+from typing import Any
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.connection import SLOW, DockerConnection
@@ -34,11 +32,11 @@ from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.engines import Container, ContainerSpec
 
-T = TypeVar("T")
-
 _ATTEMPTS = 8
 _AT_ONCE = 16
 """Inspections in flight: enough for hundreds of containers in a blink, few enough not to stall the engine."""
+_ENDINGS_AT_ONCE = 32
+"""Stops and removals in flight: Docker 20.10 locks up for good when some sixty containers end at the same moment."""
 
 
 class Containers:
@@ -52,6 +50,7 @@ class Containers:
         self._volumes = volumes
         self._images = images
         self._instance = instance
+        self._endings = asyncio.Semaphore(_ENDINGS_AT_ONCE)
         self._has_init: bool | None = None
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
@@ -70,9 +69,7 @@ class Containers:
     async def _list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         filters = {"label": [f"{INSTANCE}={self._instance}", CONTAINER, *label_filters(labels)]}
         options = {"all": "true", "filters": json.dumps(filters)}
-        listed: list[dict[str, Any]] = await self._connection.get_json(
-            "list containers", "containers/json", params=options
-        )
+        listed: list[dict[str, Any]] = await self._connection.get("list containers", "containers/json", params=options)
         return listed[::-1]
 
     async def _look_at(self, container_ids: Sequence[str]) -> list[Container]:
@@ -112,48 +109,50 @@ class Containers:
         container_id = facts["Id"]
         for _ in range(_ATTEMPTS):
             try:
-                return await self._act(f"start {name}", container_id, DockerContainer.start)
+                await self._act(f"start {name}", container_id, "start")
             except Clash:
                 if facts["State"]["Status"] != "paused":
                     raise
-                return await self._act(f"continue {name}", container_id, DockerContainer.unpause)
+                await self._act(f"continue {name}", container_id, "unpause")
             except Disallowed:
                 if not await self._yield_address(container_id):
                     raise
+                continue
+            return
         raise ProviderUnavailable(f"No free address was found for {name}.", hint="Try again.")
 
     async def stop(self, container_id: str, grace: float) -> None:
         """TERM, wait, KILL."""
-        if await self.find_ours(container_id):
-            seconds = math.ceil(grace)
+        if await self.find_ours(container_id) is None:
+            return
+        doing, path, seconds = "stop a container", f"containers/{container_id}/stop", math.ceil(grace)
+        async with self._endings:
             with suppress(NoSuchObject):
-                await self._connection.call(
-                    "stop a container",
-                    lambda docker: docker.containers.container(container_id).stop(t=seconds),
-                    deadline=seconds + SLOW,
-                )
+                await self._connection.post(doing, path, params={"t": str(seconds)}, deadline=seconds + SLOW)
 
     async def kill(self, name: str) -> None:
         """KILL ours of this name and see it end; one that is gone or does not run is no error."""
         facts = await self._find_named(name)
         if facts and self._is_ours(facts):
             with suppress(NoSuchObject, Clash):
-                await self._act(f"kill {name}", facts["Id"], DockerContainer.kill)
+                await self._act(f"kill {name}", facts["Id"], "kill")
                 await self.wait(facts["Id"])
 
     async def remove(self, container_id: str) -> None:
         """Kill and remove; volumes stay, and one that is gone is no error."""
         if await self.find_ours(container_id) is None:
             return
-        with suppress(NoSuchObject):
-            try:
-                await self._act("remove a container", container_id, lambda ours: ours.delete(force=True, v=False))
-            except Clash:  # it is being removed already
-                await self._act("remove a container", container_id, lambda ours: ours.wait(condition="removed"))
+        doing, path = "remove a container", f"containers/{container_id}"
+        async with self._endings:
+            with suppress(NoSuchObject):
+                try:
+                    await self._connection.delete(doing, path, params={"force": "true"})
+                except Clash:  # it is being removed already
+                    await self._act(doing, container_id, "wait", condition="removed")
 
     async def wait(self, container_id: str) -> int:
         """The exit code of a container whose output has ended."""
-        answer = await self._act("wait for a container", container_id, DockerContainer.wait)
+        answer = await self._act("wait for a container", container_id, "wait")
         return int(answer["StatusCode"])
 
     async def find_ours(self, container_id: str) -> dict[str, Any] | None:
@@ -169,13 +168,12 @@ class Containers:
             subnet = await self._networks.ensure(spec.network)
             address = await self._networks.free_address(spec.network, subnet)
             body = render_container(spec, labels=labels, address=address, init=init)
-            created = await self._connection.call(
-                f"create the container {spec.name}",
-                lambda docker: docker.containers.create(body, name=spec.name),
-                deadline=SLOW,
+            created = await self._connection.post(
+                f"create the container {spec.name}", "containers/create", params={"name": spec.name}, body=body
             )
-            await self._settle_address(spec.network, created.id)
-        return str(created.id)
+            container_id = str(created["Id"])
+            await self._settle_address(spec.network, container_id)
+        return container_id
 
     async def _settle_address(self, network: str, container_id: str) -> None:
         """Another process may have chosen the same address at the same moment: the later container takes another."""
@@ -211,7 +209,7 @@ class Containers:
     async def _ask_for_init(self) -> bool:
         """Whether the engine has docker-init, which reaps what an application forgets."""
         if self._has_init is None:
-            facts = await self._connection.call("describe itself", lambda docker: docker.system.info())
+            facts = await self._connection.get("describe itself", "info")
             self._has_init = facts["InitCommit"]["ID"] != "N/A"
         return self._has_init
 
@@ -222,16 +220,13 @@ class Containers:
 
     async def _find(self, key: str) -> dict[str, Any] | None:
         try:
-            return await self._connection.call(
-                "inspect a container", lambda docker: docker.containers.container(key).show()
-            )
+            facts: dict[str, Any] = await self._connection.get("inspect a container", f"containers/{key}/json")
         except NoSuchObject:
             return None
+        return facts
 
-    async def _act(self, doing: str, container_id: str, action: Callable[[DockerContainer], Awaitable[T]]) -> T:
-        return await self._connection.call(
-            doing, lambda docker: action(docker.containers.container(container_id)), deadline=SLOW
-        )
+    async def _act(self, doing: str, container_id: str, verb: str, **params: str) -> Any:
+        return await self._connection.post(doing, f"containers/{container_id}/{verb}", params=params)
 
     def _is_ours(self, facts: Mapping[str, Any]) -> bool:
         return is_ours(self._instance, facts["Name"].removeprefix("/"), facts["Config"]["Labels"] or {})

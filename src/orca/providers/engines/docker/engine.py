@@ -40,8 +40,8 @@ class DockerEngine:
 
     async def info(self) -> EngineInfo:
         """Ask the engine who it is."""
-        version = await self._connection.call("say its version", lambda docker: docker.version())
-        facts = await self._connection.call("describe itself", lambda docker: docker.system.info())
+        version = await self._connection.get("say its version", "version")
+        facts = await self._connection.get("describe itself", "info")
         return EngineInfo(
             version=version["Version"],
             api_version=version["ApiVersion"],

@@ -14,7 +14,7 @@ from typing import Any
 from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
 from orca.kit.cancellation import see_through
 from orca.kit.tail import Tail
-from orca.providers.engines.docker.connection import DockerConnection, Request
+from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
 from orca.providers.engines.docker.frames import FrameDecoder
 from orca.sdk.connectors import Command, CommandResult, Connector
 
@@ -56,18 +56,18 @@ class Execs:
             raise
 
     async def _prepare(self, container_id: str, argv: Sequence[str], user: str = "") -> str:
-        created = await self._connection.call(
-            "run a command in a container",
-            lambda docker: docker.containers.container(container_id).exec(list(argv), user=user),
+        body = {"AttachStdout": True, "AttachStderr": True, "User": user, "Cmd": list(argv)}
+        created = await self._connection.post(
+            "run a command in a container", f"containers/{container_id}/exec", body=body, deadline=QUICK
         )
-        return created.id
+        return str(created["Id"])
 
     async def _collect(self, exec_id: str) -> CommandResult:
         tails = {"stdout": Tail(_OUTPUT_LIMIT), "stderr": Tail(_OUTPUT_LIMIT)}
         decoder = FrameDecoder()
         request = Request("POST", f"exec/{exec_id}/start", body={"Detach": False, "Tty": False})
         async with self._connection.stream("run a command in a container", request) as response:
-            async for chunk in response.content.iter_any():
+            async for chunk in response.aiter_raw():
                 for stream, data in decoder.feed(chunk):
                     tails[stream].add(data)
         while (facts := await self._inspect(exec_id))["Running"]:  # noqa: ASYNC110 - the engine sets no event
@@ -75,9 +75,8 @@ class Execs:
         return CommandResult(facts["ExitCode"], tails["stdout"].bytes(), tails["stderr"].bytes())
 
     async def _inspect(self, exec_id: str) -> dict[str, Any]:
-        return await self._connection.call(
-            "look at a command in a container", lambda docker: docker.containers.exec(exec_id).inspect()
-        )
+        facts: dict[str, Any] = await self._connection.get("look at a command in a container", f"exec/{exec_id}/json")
+        return facts
 
     async def _kill(self, exec_id: str, container_id: str) -> bool:
         """Whether the process and all of its session are gone for certain."""

@@ -2,15 +2,12 @@
 
 import errno
 
-import aiohttp
-from aiodocker import DockerError
+import httpx
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.kit.text import clean_output, shorten
 from orca.sdk.engines import EngineAway
 
-_NO_CONNECTION = 900
-"""What aiodocker says instead of an HTTP status when there was no answer."""
 _HINTS = {
     errno.ENOENT: "Install Docker or start it (`systemctl start docker`); `orc doctor` checks it.",
     errno.ECONNREFUSED: "Start Docker (`systemctl start docker`); `orc doctor` checks it.",
@@ -33,15 +30,22 @@ class Disallowed(RequestRefused):
 _REFUSALS: dict[int, type[RequestRefused]] = {403: Disallowed, 404: NoSuchObject, 409: Clash}
 
 
-def explain(doing: str, error: Exception) -> ProviderError:
-    """The failure of one call. `doing` completes `Docker could not …`."""
-    if isinstance(error, DockerError) and error.status != _NO_CONNECTION:
-        return explain_status(doing, error.status, error.message)
-    cause = error.__context__ if isinstance(error, DockerError) else error
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        hint = _HINTS.get(cause.os_error.errno or 0, "See the log of Docker; `orc doctor` checks it.")
+def explain(doing: str, error: httpx.HTTPError) -> ProviderError:
+    """The failure of one call that got no answer. `doing` completes `Docker could not …`."""
+    if isinstance(error, httpx.ConnectError):
+        hint = _HINTS.get(_errno_behind(error), "See the log of Docker; `orc doctor` checks it.")
         return EngineAway(f"Docker could not {doing}: there is no connection to it.", hint=hint)
     return EngineAway(f"Docker could not {doing}: the connection broke.", hint="Docker may be restarting; see its log.")
+
+
+def _errno_behind(error: BaseException) -> int:
+    """The number the kernel gave, which httpx keeps in the chain of causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return cause.errno
+        cause = cause.__cause__ or cause.__context__
+    return 0
 
 
 def explain_status(doing: str, status: int, message: str) -> ProviderError:

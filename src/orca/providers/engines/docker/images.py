@@ -1,10 +1,11 @@
 """Images on the engine."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 
 from orca.errors import RequestRefused
-from orca.providers.engines.docker.connection import SLOW, DockerConnection
+from orca.providers.engines.docker.connection import DockerConnection
 from orca.providers.engines.docker.failures import Clash, NoSuchObject
 from orca.providers.engines.docker.labels import INSTANCE, label_filters
 from orca.providers.engines.docker.observe import read_image
@@ -22,9 +23,7 @@ class Images:
     async def find(self, reference: str) -> Image | None:
         """By id, tag or digest."""
         try:
-            facts = await self._connection.call(
-                "inspect an image", lambda docker: docker.images.inspect(check_image(reference))
-            )
+            facts = await self._connection.get("inspect an image", f"images/{check_image(reference)}/json")
         except NoSuchObject:
             return None
         return read_image(facts, reference)
@@ -39,7 +38,7 @@ class Images:
     async def list(self, labels: Mapping[str, str]) -> list[Image]:
         """Those of this instance with these labels."""
         filters = {"label": [f"{INSTANCE}={self._instance}", *label_filters(labels)]}
-        listed = await self._connection.call("list images", lambda docker: docker.images.list(filters=filters))
+        listed = await self._connection.get("list images", "images/json", params={"filters": json.dumps(filters)})
         found = await asyncio.gather(*(self.find(entry["Id"]) for entry in listed))
         return [image for image in found if image]
 
@@ -47,9 +46,7 @@ class Images:
         """False when it is in use or gone."""
         check_image(reference)
         try:
-            await self._connection.call(
-                "remove an image", lambda docker: docker.images.delete(reference), deadline=SLOW
-            )
+            await self._connection.delete("remove an image", f"images/{reference}")
         except (NoSuchObject, Clash):
             return False
         return True

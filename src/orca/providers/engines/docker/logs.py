@@ -21,7 +21,7 @@ async def read_logs(
     request = Request("GET", f"containers/{container_id}/logs", params=params)
     decoder, lines = FrameDecoder(), LineAssembler()
     async with connection.stream("read the log", request, silence=None if follow else QUICK) as response:
-        async for chunk in response.content.iter_any():
+        async for chunk in response.aiter_raw():
             for frame in decoder.feed(chunk):
                 if line := lines.take(frame):
                     yield line

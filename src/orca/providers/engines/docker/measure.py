@@ -33,7 +33,7 @@ class Meter:
         return max(0.0, (used - before[0]) / elapsed), memory
 
     async def _sample(self, container_id: str) -> tuple[int, datetime, int]:
-        sample = await self._connection.get_json(
+        sample = await self._connection.get(
             "measure a container",
             f"containers/{container_id}/stats",
             params={"stream": "false", "one-shot": "true"},

@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from aiodocker.networks import DockerNetwork
-
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.addresses import choose_address, choose_subnet, parse_routes, parse_subnets
-from orca.providers.engines.docker.connection import SLOW, DockerConnection
+from orca.providers.engines.docker.connection import QUICK, DockerConnection
 from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
 from orca.providers.engines.docker.labels import INSTANCE
 from orca.providers.engines.docker.observe import find_address, read_instant
@@ -51,11 +49,12 @@ class Networks:
         if listed is None:
             return None
         try:
-            return await self._connection.call(
-                f"inspect the network {name}", lambda docker: DockerNetwork(docker, listed["Id"]).show()
+            facts: dict[str, Any] = await self._connection.get(
+                f"inspect the network {name}", f"networks/{listed['Id']}"
             )
         except NoSuchObject:
             return None
+        return facts
 
     async def remove(self, name: str) -> None:
         """Remove a network that no container, running or not, belongs to; one that is gone is no error."""
@@ -68,11 +67,7 @@ class Networks:
         if await self.members(name):
             raise in_use
         try:
-            await self._connection.call(
-                f"remove the network {name}",
-                lambda docker: DockerNetwork(docker, found["Id"]).delete(),
-                deadline=SLOW,
-            )
+            await self._connection.delete(f"remove the network {name}", f"networks/{found['Id']}")
         except NoSuchObject:
             return
         except (Clash, Disallowed):
@@ -80,10 +75,10 @@ class Networks:
 
     async def members(self, name: str) -> dict[str, IPv4Address | None]:
         """Container id -> its address in this network; stopped containers keep theirs."""
-        containers = await self._connection.call(
-            f"list the containers of the network {name}",
-            lambda docker: docker.containers.list(all=True, filters=json.dumps({"network": [name]})),
-        )
+        containers = await self._connection.get(
+            f"list the containers of the network {name}", "containers/json",
+            params={"all": "true", "filters": json.dumps({"network": [name]})},
+        )  # fmt: skip
         return {entry["Id"]: find_address(entry["NetworkSettings"]["Networks"], name) for entry in containers}
 
     async def free_address(self, name: str, subnet: IPv4Network) -> IPv4Address:
@@ -98,16 +93,11 @@ class Networks:
 
     async def move(self, name: str, container_id: str, address: IPv4Address) -> None:
         """Give a container that does not run another address."""
-        await self._connection.call(
-            "change an address",
-            lambda docker: DockerNetwork(docker, name).disconnect({"Container": container_id, "Force": True}),
-        )
-        await self._connection.call(
-            "change an address",
-            lambda docker: DockerNetwork(docker, name).connect(
-                {"Container": container_id, "EndpointConfig": render_endpoint(address)}
-            ),
-        )
+        doing, path = "change an address", f"networks/{name}"
+        leave = {"Container": container_id, "Force": True}
+        enter = {"Container": container_id, "EndpointConfig": render_endpoint(address)}
+        await self._connection.post(doing, f"{path}/disconnect", body=leave, deadline=QUICK)
+        await self._connection.post(doing, f"{path}/connect", body=enter, deadline=QUICK)
 
     async def is_taken(self, name: str, address: IPv4Address) -> bool:
         """Whether a running container has this address now, whoever it belongs to."""
@@ -145,14 +135,12 @@ class Networks:
 
     async def _create_with(self, name: str, subnet: IPv4Network) -> dict[str, Any]:
         body = render_network(name, {INSTANCE: self._instance}, subnet)
-        created = await self._connection.call(
-            f"create the network {name}", lambda docker: docker.networks.create(body), deadline=SLOW
-        )
+        created = await self._connection.post(f"create the network {name}", "networks/create", body=body)
         first = _first_of(await self._list(), name)
         if first is None:
             raise ProviderUnavailable(f"The network {name} vanished while it was created.", hint="Try again.")
-        if first["Id"] != created.id:
-            await self._connection.call("remove a network that exists twice", lambda _docker: created.delete())
+        if first["Id"] != created["Id"]:
+            await self._connection.delete("remove a network that exists twice", f"networks/{created['Id']}")
         return first
 
     async def _await_other(self, name: str) -> dict[str, Any] | None:
@@ -164,7 +152,8 @@ class Networks:
         return None
 
     async def _list(self) -> list[dict[str, Any]]:
-        return await self._connection.call("list networks", lambda docker: docker.networks.list())
+        networks: list[dict[str, Any]] = await self._connection.get("list networks", "networks")
+        return networks
 
     async def _routes(self) -> list[IPv4Network]:
         result = await self._connector.run(Command(("cat", "/proc/net/route"), deadline=10))

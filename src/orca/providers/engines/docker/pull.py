@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiohttp
+import httpx
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.connection import DockerConnection, Request
@@ -86,7 +86,7 @@ class Puller:
     async def _ask_registry(self, wanted: ImageReference, auth: Mapping[str, str]) -> int | None:
         """The status with which the registry answers for the manifest; None when that cannot be learned."""
         try:
-            await self._connection.get_json(f"ask for {wanted}", f"distribution/{wanted}/json", headers=auth)
+            await self._connection.get(f"ask for {wanted}", f"distribution/{wanted}/json", headers=auth)
         except ProviderError as failure:
             return failure.details.get("status")
         return _OK
@@ -110,10 +110,10 @@ def _auth_header(credentials: Mapping[str, str]) -> dict[str, str]:
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(credentials).encode()).decode()}
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     """One JSON object per line."""
     buffer = b""
-    async for chunk in response.content.iter_any():
+    async for chunk in response.aiter_raw():
         *lines, buffer = (buffer + chunk).split(b"\n")
         for line in lines:
             if line.strip():

@@ -1,12 +1,11 @@
 """Named volumes: made when missing, and never destroyed by anything but `remove`."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from aiodocker.volumes import DockerVolume
-
 from orca.errors import RequestRefused
-from orca.providers.engines.docker.connection import SLOW, DockerConnection
+from orca.providers.engines.docker.connection import DockerConnection
 from orca.providers.engines.docker.failures import Clash, NoSuchObject
 from orca.providers.engines.docker.labels import INSTANCE, label_filters
 from orca.providers.engines.docker.references import check_name
@@ -27,7 +26,7 @@ class Volumes:
         found = await self._find(check_name(name))
         if found is None:
             body = {"Name": name, "Labels": {**labels, INSTANCE: self._instance}}
-            await self._connection.call(f"create the volume {name}", lambda docker: docker.volumes.create(body))
+            await self._connection.post(f"create the volume {name}", "volumes/create", body=body)
             found = await self._find(name)
         if found is None or not self._is_ours(found):
             raise RequestRefused(
@@ -37,7 +36,7 @@ class Volumes:
     async def list(self, labels: Mapping[str, str]) -> list[str]:
         """Names of our volumes with these labels."""
         filters = {"label": [f"{INSTANCE}={self._instance}", *label_filters(labels)]}
-        answer = await self._connection.call("list volumes", lambda docker: docker.volumes.list(filters=filters))
+        answer = await self._connection.get("list volumes", "volumes", params={"filters": json.dumps(filters)})
         return sorted(volume["Name"] for volume in answer["Volumes"] or ())
 
     async def remove(self, name: str) -> None:
@@ -48,11 +47,7 @@ class Volumes:
         if not self._is_ours(found):
             raise RequestRefused(f"The volume {name} was not created by this Orca, so it stays.")
         try:
-            await self._connection.call(
-                f"remove the volume {name}",
-                lambda docker: DockerVolume(docker, name).delete(),
-                deadline=SLOW,
-            )
+            await self._connection.delete(f"remove the volume {name}", f"volumes/{name}")
         except NoSuchObject:
             return
         except Clash:
@@ -62,11 +57,10 @@ class Volumes:
 
     async def _find(self, name: str) -> dict[str, Any] | None:
         try:
-            return await self._connection.call(
-                f"inspect the volume {name}", lambda docker: DockerVolume(docker, name).show()
-            )
+            facts: dict[str, Any] = await self._connection.get(f"inspect the volume {name}", f"volumes/{name}")
         except NoSuchObject:
             return None
+        return facts
 
     def _is_ours(self, volume: Mapping[str, Any]) -> bool:
         return bool((volume.get("Labels") or {}).get(INSTANCE) == self._instance)
