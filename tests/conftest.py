@@ -249,9 +249,9 @@ def remove_all_of(panel: Panel) -> None:
         ids = subprocess.run(
             [docker, *listing, "--filter", mine], capture_output=True, text=True, check=True
         ).stdout.split()
-        if ids:
-            force = ["-f"] if kind != "network" else []
-            subprocess.run([docker, kind, "rm", *force, *ids], capture_output=True, check=False)
+        force = ["-f"] if kind != "network" else []
+        for each in ids:  # one by one: Docker 20.10 locks up for good when many containers end at once
+            subprocess.run([docker, kind, "rm", *force, each], capture_output=True, check=False)
     images = subprocess.run([docker, "images", "-q", "--filter", mine], capture_output=True, text=True, check=True)
     if images.stdout.split():
         subprocess.run([docker, "rmi", "-f", *set(images.stdout.split())], capture_output=True, check=False)
