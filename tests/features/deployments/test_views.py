@@ -1,6 +1,7 @@
 """How the replicas of a service are counted."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,16 @@ SOON, LATER = timedelta(seconds=1), STEADY_AFTER + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
-    ("container", "expected"),
+    ("seen", "expected"),
     [
-        (replica("running", 0, SOON), Observed(1, 0)),
-        (replica("running", 0, None), Observed(1, 0)),
-        (replica("running", CRASHING_RESTARTS, SOON), Observed(1, 1)),
-        (replica("running", CRASHING_RESTARTS, LATER), Observed(1, 0)),
-        (replica("restarting", 1, SOON), Observed(0, 1)),
-        (replica("exited", 0, LATER), Observed(0, 0)),
-        (replica("running", 0, SOON, "another"), Observed(0, 0)),
+        (("running", 0, SOON), Observed(1, 0)),
+        (("running", 0, None), Observed(1, 0)),
+        (("running", CRASHING_RESTARTS, SOON), Observed(1, 1)),
+        (("running", CRASHING_RESTARTS, LATER), Observed(1, 0)),
+        (("restarting", 1, SOON), Observed(0, 1)),
+        (("exited", 0, LATER), Observed(0, 0)),
+        (("running", 0, SOON, "another"), Observed(0, 0)),
     ],
 )
-def test_replicas_are_counted_by_condition(container: Container, expected: Observed) -> None:
-    assert observe([container], "mine") == expected
+def test_replicas_are_counted_by_condition(seen: tuple[Any, ...], expected: Observed) -> None:
+    assert observe([replica(*seen)], "mine") == expected
