@@ -179,11 +179,13 @@ class Machine:
     # ── the disk ──
 
     def fill(self, *, leave_mb: int) -> None:
-        """One more file, so that only so much is free; 0 is nothing at all."""
+        """More files, so that only so much is free; 0 is nothing at all."""
+        name = self.disk / f"ballast-{time.monotonic_ns()}"
         size = shutil.disk_usage(self.disk).free - (max(leave_mb, 8) << 20)
-        run("fallocate", "--length", str(size), str(self.disk / f"ballast-{leave_mb}"))
+        if size > 0:
+            run("fallocate", "--length", str(size), str(name))
         if leave_mb == 0:  # bit by bit, for the file system needs some for its own books
-            run("dd", "if=/dev/zero", f"of={self.disk / 'ballast'}", "bs=4096", check=False)
+            run("dd", "if=/dev/zero", f"of={name}-rest", "bs=4096", check=False)
 
     def free_space(self) -> None:
         for ballast in self.disk.glob("ballast*"):

@@ -14,19 +14,21 @@ AWAY_SECONDS = 3.0
 RECOVERY_SECONDS = 60
 
 
-@pytest.mark.parametrize("step", ["build_image", "check_health"])
-def test_a_deployment_waits_for_docker(computer: Machine, step: str) -> None:
-    site, text = computer.site, f"after a restart in {step}"
-    deployment_id = site.deploy(web(text, build=4 if step == "build_image" else 0, boot=3))
-    await_step(site, deployment_id, step)
-    time.sleep(1)
+def test_deployments_wait_for_docker(computer: Machine) -> None:
+    building, checked = computer.site, computer.make_site("waiting")
+    checked.go_live(web("before"))
+    busy = [(checked, checked.deploy(web("after", boot=4))), (building, building.deploy(web("after", build=4)))]
+    for (site, deployment_id), step in zip(busy, ("check_health", "build_image"), strict=True):
+        await_step(site, deployment_id, step)
     computer.stop_docker()
     time.sleep(AWAY_SECONDS)
     computer.start_docker()
-    ended = site.wait(deployment_id, RECOVERY_SECONDS)
-    assert ended["state"] == "succeeded", (ended, site.log_of(deployment_id))
-    assert computer.ask().strip() == text
-    computer.check_whole(site, deployment_id)
+    for site, deployment_id in busy:
+        ended = site.wait(deployment_id, RECOVERY_SECONDS)
+        assert ended["state"] == "succeeded", (ended, site.log_of(deployment_id))
+        assert computer.ask(site).strip() == "after"
+    for site, deployment_id in busy:
+        computer.check_whole(site, deployment_id)
 
 
 @pytest.mark.parametrize(("seed", "end"), [(2, Machine.kill_docker), (5, Machine.stop_docker)])

@@ -32,15 +32,3 @@ def test_a_hung_registry_holds_up_only_who_needs_it(computer: Machine, registry:
         assert (ended["state"], ended["code"]) == ("failed", code), ended
         assert registry in ended["reason"]
     assert computer.commands(str(computer.panel.data_dir / "work")) == [], "the build went on"
-
-
-def test_what_is_here_needs_no_registry(computer: Machine, registry: str) -> None:
-    site = computer.make_site("here")
-    site.go_live(web("first"))
-    computer.docker(
-        "tag", computer.docker("inspect", "--format", "{{.Image}}", site.containers()[0]["name"]), f"{registry}/app:1"
-    )
-    for kind in ("restart", "stop", "start"):
-        ended = site.wait(site.post(f"/api/v1/services/{site.id}/{kind}")["id"])
-        assert ended["state"] == "succeeded", ended
-    assert computer.ask(site).strip() == "first"
