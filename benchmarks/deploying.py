@@ -14,7 +14,7 @@ from tests.sites import Site
 
 from benchmarks.panels import new_panel
 
-ROUNDS = 5
+ROUNDS = 9
 REDEPLOYS = 20
 RATE = 200.0
 
