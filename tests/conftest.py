@@ -26,6 +26,9 @@ from orca.settings import Settings
 # Without the local variables of every frame: drawing those takes seconds for one crash.
 structlog.configure(processors=[ConsoleRenderer(colors=False, exception_formatter=plain_traceback)])
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests in its background wants that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).parents[1]
 OWNER = {"email": "owner@example.org", "name": "Owner", "password": "a-good-long-passphrase"}
 API_TOKEN = "tests-tests-tests-tests-tests-tests-tests"
