@@ -19,6 +19,8 @@ from orca.features.services.orca_file import OrcaFile, parse_orca_file
         ('FROM x AS base\nCMD ["kept"]\nFROM y AS other\nCMD ["not me"]\nFROM base\nRUN true\n', "kept"),
         ('FROM x\nCMD ["build"]\nFROM y\nCOPY --from=0 /a /a\n', None),
         ('FROM x\nCMD ["broken\n', '["broken'),
+        (f"FROM x\nCMD {'[' * 200}1{']' * 200}\n", f"{'[' * 200}1{']' * 200}"),
+        (f"FROM x\nCMD {'[' * 1000}{']' * 1000}\n", f"{'[' * 499}…"),
         ("no dockerfile at all", None),
     ],
 )  # fmt: skip

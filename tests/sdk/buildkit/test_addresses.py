@@ -13,7 +13,7 @@ def dockerfile(line: str, escape: str = "\\"):
 
 def hosts(line: str, escape: str = "\\") -> list[str]:
     read = dockerfile(line, escape)
-    return [host for instruction in read.instructions for host in find_hosts(instruction, read.escape)]
+    return [host for instruction in read.instructions for host in find_hosts(instruction.inner, read.escape)]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,12 @@ def hosts(line: str, escape: str = "\\") -> list[str]:
         ("ADD ssh://git@git.example:22/a.git /src", ["git.example"]),
         ("ADD app-$VERSION.tar.gz ./$NAME a/$b /", []),
         ("ADD rootfs.tar http.txt /", []),
+        (f"ADD {'[' * 1000}{']' * 1000} /", []),
+        ('ADD ["http://broken.example/', []),
+        ("ONBUILD ADD http://example.org/a.tar /", ["example.org"]),
+        ('onbuild  add --chown=1 ["http://example.org/a", "/x"]', ["example.org"]),
+        ("ONBUILD RUN true", []),
+        ("ONBUILD", []),
         ("COPY http://127.0.0.1/ /", []),
         ("RUN curl http://127.0.0.1/", []),
     ],
@@ -82,4 +88,6 @@ async def test_a_name_that_leads_here_is_refused() -> None:
         await check_addresses(dockerfile("ADD http://inside.example/ /"), look_up)
     with pytest.raises(AddressForbidden, match=r"127\.0\.0\.1 is this machine itself"):
         await check_addresses(dockerfile("ADD http://127.0.0.1:2375/info /"))
+    with pytest.raises(AddressForbidden, match=r"line 3: .*127\.0\.0\.1 is this machine itself"):
+        await check_addresses(dockerfile("ONBUILD ADD http://127.0.0.1:2375/info /"))
     await check_addresses(dockerfile("ADD http://no-such-name.invalid/ /"))

@@ -109,6 +109,11 @@ def test_continued_lines_may_begin_with_from() -> None:
     assert images('FROM x\nRUN psql -c "SELECT 1 \\\n  FROM y"') == ["x"]
 
 
+def test_a_heredoc_of_onbuild_hides_nothing_after_it() -> None:
+    text = "FROM x\nONBUILD RUN <<EOF\nRUN <<X\nEOF\nADD http://127.0.0.1/ /\nX"
+    assert [(i.keyword, i.inner.keyword) for i in parse(text).instructions][1:3] == [("ONBUILD", "RUN"), ("ADD", "ADD")]
+
+
 def test_heredocs_are_skipped_where_the_engine_knows_them() -> None:
     text = "FROM x\nRUN <<EOF cat\n# no comment\nCOPY --from=y / /\nEOF\nCOPY <<-'A' <<B /dest/\n\tone\n\tA\ntwo\nB\nRUN echo '<<EOF' $((1<<2)) a<<b\nRUN y"
     dockerfile = parse(text)

@@ -176,6 +176,7 @@ def test_line_numbers_are_those_of_the_user() -> None:
         ("COPY --from=x a /c", ()),
         ("ADD https://x/y a* $B ${C} d /c", ("d",)),
         ('COPY "unclosed /c', ()),
+        (f"COPY {'[' * 1000}{']' * 1000} /c", ()),
         ("COPY a", ()),
     ],
 )

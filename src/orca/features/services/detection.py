@@ -1,6 +1,5 @@
 """What a source turns out to be before anything is made of it: the answer, and how it follows from what was found."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -15,7 +14,7 @@ from orca.features.services.schemas import HealthCheck
 from orca.features.sources.schemas import Source
 from orca.kit.fields import Strict
 from orca.kit.text import clean_output, shorten
-from orca.sdk.buildkit.dockerfile import Instruction, parse_dockerfile
+from orca.sdk.buildkit.dockerfile import Instruction, parse_dockerfile, read_json
 from orca.sdk.buildkit.errors import BadDockerfile
 
 _NAMES_SHOWN = 12
@@ -141,11 +140,8 @@ def _last_stage(instructions: Sequence[Instruction]) -> list[Instruction]:
 
 def _argv(text: str) -> list[str] | str:
     """Arguments in the JSON form, or the shell's line as it stands."""
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        return text
-    return [str(each) for each in parsed] if isinstance(parsed, list) else text
+    words = read_json(text)
+    return text if words is None else words
 
 
 def _joined(argv: Sequence[str]) -> str:

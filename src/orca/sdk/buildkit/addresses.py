@@ -6,13 +6,12 @@ this stops mistakes and the plain ways, not somebody who controls a web server a
 """
 
 import asyncio
-import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from orca.sdk.buildkit.dockerfile import Dockerfile, Instruction
+from orca.sdk.buildkit.dockerfile import Dockerfile, Instruction, read_json
 from orca.sdk.buildkit.errors import AddressForbidden
 
 LookUp = Callable[[str], Awaitable[list[str]]]
@@ -30,7 +29,7 @@ _METADATA = {ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd
 async def check_addresses(dockerfile: Dockerfile, look_up: LookUp | None = None) -> None:
     """Raises AddressForbidden for an ADD from an address that is this machine's alone, or that cannot be made out."""
     for instruction in dockerfile.instructions:
-        for host in find_hosts(instruction, dockerfile.escape):
+        for host in find_hosts(instruction.inner, dockerfile.escape):
             found = await (look_up or _look_up)(host) if is_allowed(host) else [host]
             if not all(is_allowed(address) for address in found):
                 raise _forbidden(instruction, f"{host} is this machine itself or its cloud's metadata")
@@ -57,11 +56,7 @@ def find_hosts(instruction: Instruction, escape: str) -> Iterator[str]:
 
 def _sources(rest: str) -> list[str]:
     rest = _FLAGS.sub("", rest)
-    try:
-        words = [str(word) for word in json.loads(rest)] if rest.startswith("[") else rest.split()
-    except ValueError:
-        words = rest.split()
-    return words[:-1]
+    return (read_json(rest) or rest.split())[:-1]
 
 
 def is_allowed(host: str) -> bool:

@@ -8,9 +8,10 @@ own frontend reads a Dockerfile here. Pure.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orca.sdk.buildkit.errors import BadDockerfile
 
@@ -39,6 +40,14 @@ class Instruction:
     rest: str
     line: int
     end: int
+
+    @property
+    def inner(self) -> "Instruction":
+        """What an ONBUILD leaves to the stages and images that stand on this one; else the instruction itself."""
+        if self.keyword != "ONBUILD" or not self.rest:
+            return self
+        keyword, _, rest = re.sub(r"\s+", " ", self.rest, count=1).partition(" ")
+        return replace(self, keyword=keyword.upper(), rest=rest.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,15 @@ def parse_dockerfile(text: str, *, heredocs: bool) -> Dockerfile:
         raise BadDockerfile("The Dockerfile has no FROM.", hint="Begin it with FROM and the image to build on.")
     _check_hidden_stages(lines, instructions, escape)
     return Dockerfile(escape, lines, directives, instructions)
+
+
+def read_json(rest: str) -> list[str] | None:
+    """The words of an instruction in the JSON form; None for one that is not, however oddly it begins."""
+    try:
+        words = json.loads(rest) if rest.startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+    return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
 def _read_directives(lines: tuple[str, ...]) -> tuple[str, int]:
@@ -118,12 +136,13 @@ def _read_instructions(lines: tuple[str, ...], at: int, escape: str, *, heredocs
             text += body
         if keyword := text.split(None, 1)[:1]:
             rest = text.strip()[len(keyword[0]) :].strip()
-            at = _skip_heredocs(lines, at, keyword[0].upper(), rest, known=heredocs)
-            yield Instruction(keyword[0].upper(), rest, first + 1, at)
+            found = Instruction(keyword[0].upper(), rest, first + 1, at)
+            at = _skip_heredocs(lines, at, found.inner, known=heredocs)
+            yield replace(found, end=at)
 
 
-def _skip_heredocs(lines: tuple[str, ...], at: int, keyword: str, rest: str, *, known: bool) -> int:
-    documents = list(_find_heredocs(rest)) if keyword in _HEREDOC_KEYWORDS and "<<" in rest else []
+def _skip_heredocs(lines: tuple[str, ...], at: int, instruction: Instruction, *, known: bool) -> int:
+    documents = list(_find_heredocs(instruction.rest)) if instruction.keyword in _HEREDOC_KEYWORDS else []
     if documents and not known:
         raise _bad(
             at,

@@ -1,6 +1,5 @@
 """Says why a build failed and what to do, from what is known: the step, its exit code, and what was observed. Pure."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 
 from orca.errors import StepFailed
 from orca.kit.text import shorten
+from orca.sdk.buildkit.dockerfile import read_json
 from orca.sdk.buildkit.errors import (
     BadDockerfile,
     BaseImageUnavailable,
@@ -119,7 +119,7 @@ def copied_files(instruction: str) -> tuple[str, ...]:
     """What a COPY or ADD takes from the source tree: plain names only, no patterns, variables, URLs or stages."""
     _, _, rest = instruction.partition(" ")
     try:
-        words = [str(word) for word in json.loads(rest)] if rest.startswith("[") else shlex.split(rest)
+        words = read_json(rest) or shlex.split(rest)
     except ValueError:
         return ()
     if any(word.startswith("--from=") for word in words):

@@ -14,9 +14,14 @@ _HUB_KEY = "https://index.docker.io/v1/"
 
 def registry_of(image: str) -> str:
     """`alpine` -> docker.io, `ghcr.io/acme/app:1` -> ghcr.io; by Docker's own rule."""
-    first, slash, _ = image.partition("/")
+    return _split(image)[0]
+
+
+def _split(image: str) -> tuple[str, str]:
+    """Its registry, and its name there."""
+    first, slash, rest = image.partition("/")
     named = slash and (first.lower() == "localhost" or "." in first or ":" in first)
-    return _plain(first) if named else _HUB
+    return (_plain(first), rest) if named else (_HUB, image)
 
 
 def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dict[str, RegistryLogin]:
@@ -32,8 +37,8 @@ def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dic
 
 def is_guarded(image: str, registries: Iterable[str]) -> bool:
     """Whether an image comes from one of these; the hub's official images are everybody's."""
-    registry, path = registry_of(image), image.partition("/")[2] if "/" in image else ""
-    official = registry == _HUB and (not path or "library/" in image)
+    registry, name = _split(image)
+    official = registry == _HUB and ("/" not in name or name.startswith("library/"))
     return not official and registry in {_plain(name.rpartition("://")[2]) for name in registries}
 
 
