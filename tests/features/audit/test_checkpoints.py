@@ -234,6 +234,45 @@ async def test_a_changed_checkpoint_shows(fresh: FastAPI, change: tuple[str, str
     assert "Line 1" in (await checked(fresh)).problem
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff", b"[]", b"[" * 5000,
+        b'{"seq":"x","hash":"","at":"2020-01-01T00:00:00+00:00","signature":""}',
+        b'{"seq":1000000000000000000000,"hash":"","at":"2020-01-01T00:00:00+00:00","signature":""}',
+        b'{"seq":1,"hash":[],"at":"2020-01-01T00:00:00+00:00","signature":""}',
+        b'{"seq":1,"hash":"","at":"2020-01-01T00:00:00","signature":""}',
+        b'{"seq":1,"hash":"","at":"long ago","signature":""}',
+    ],
+)  # fmt: skip
+async def test_a_line_that_is_no_checkpoint_is_told(fresh: FastAPI, line: bytes) -> None:
+    keeper = Keeper()
+    await keeper.run(fresh.state.resources)
+    with (fresh.state.settings.data_dir / FILE_NAME).open("ab") as file:
+        file.write(line + b"\n")
+    async with client_of(fresh, Authorization=f"Bearer {API_TOKEN}") as http:
+        told = (await http.get("/api/v1/events/verify")).json()
+    assert (told["is_intact"], told["checkpoints"]) == (False, 2)
+    assert "Line 2" in told["problem"]
+    await sign_later(fresh)
+    await Keeper().run(fresh.state.resources)
+    assert "AuditTrailBroken" in [row.type for row in await all_rows(fresh)]
+
+
+async def test_a_proof_that_failed_is_tried_again_at_the_next_walk(fresh: FastAPI) -> None:
+    keeper, path = Keeper(), fresh.state.settings.data_dir / FILE_NAME
+    await write_checkpoint(fresh.state.resources)
+    text = path.read_text()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        await keeper.run(fresh.state.resources)
+    path.rmdir()
+    path.write_text(text.replace('"seq":', '"seq":1'))
+    await keeper.run(fresh.state.resources)
+    assert "AuditTrailBroken" in [row.type for row in await all_rows(fresh)]
+
+
 async def test_a_checkpoint_is_due_after_ten_minutes_or_a_thousand_events(fresh: FastAPI) -> None:
     path = fresh.state.settings.data_dir / FILE_NAME
     await write_checkpoint(fresh.state.resources)

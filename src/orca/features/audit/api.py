@@ -1,5 +1,6 @@
 """Doors: the audit trail, as a list, as a stream, and proven."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated
@@ -68,7 +69,7 @@ async def stream_events(
 @guard("instance.admin")
 async def verify_events(session: ReadSession, resources: CurrentResources) -> Verification:
     """Walks the hash chain from the first event to the last, and compares it with the checkpoints outside it."""
-    checkpoints = load_checkpoints(resources.settings)
+    checkpoints = await asyncio.to_thread(load_checkpoints, resources.settings)
     trail = await verify_trail(session, resources.secret_box.sign, checkpoints)
     return Verification(is_intact=not trail.problem, **asdict(trail))
 

@@ -1,5 +1,6 @@
 """Reads of the audit trail, through the eyes of who asks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -68,14 +69,14 @@ class Trail:
 
 
 def load_checkpoints(settings: Settings) -> list[Checkpoint | None]:
-    """What the file says; see `rules.read_checkpoints`. Call it before the events are read, which only grow."""
+    """What the file says; see `rules.read_checkpoints`. Call it before the events are read, which only grow. Blocks."""
     path = settings.data_dir / FILE_NAME
-    return read_checkpoints(path.read_text()) if path.exists() else []
+    return read_checkpoints(path.read_text("latin-1")) if path.exists() else []  # any byte is a letter of it
 
 
 async def verify_trail(session: AsyncSession, sign: Sign, checkpoints: Sequence[Checkpoint | None]) -> Trail:
     """Prove every event against the one before it, and all of them against what was signed outside the database."""
-    forged = find_forged(sign, checkpoints)
+    forged = await asyncio.to_thread(find_forged, sign, checkpoints)
     told = {each.seq: each for each in checkpoints[: forged - 1 if forged else None] if each is not None}
     events, broken, problem = 0, None, ""
     async for link in walk_chain(session):

@@ -9,6 +9,8 @@ from typing import Final
 EVERY_EVENTS: Final = 1000
 EVERY: Final = timedelta(minutes=10)
 FILE_NAME: Final = "audit-checkpoints"
+_NO_EVENT: Final = 1 << 63
+"""More than a database can number."""
 
 Sign = Callable[[str], str]
 """A keyed fingerprint of a message; see `SecretBox.sign`."""
@@ -64,9 +66,15 @@ def find_forged(sign: Sign, checkpoints: Sequence[Checkpoint | None]) -> int | N
 
 def _read_line(line: str) -> Checkpoint | None:
     try:
-        return Checkpoint(**json.loads(line))
-    except (ValueError, TypeError):
+        found = Checkpoint(**json.loads(line))
+        is_whole = (
+            isinstance(found.seq, int) and 0 < found.seq < _NO_EVENT
+            and isinstance(found.hash, str) and isinstance(found.signature, str)
+            and datetime.fromisoformat(found.at).tzinfo is not None
+        )  # fmt: skip
+    except (ValueError, TypeError, RecursionError):
         return None
+    return found if is_whole else None
 
 
 def _signature(sign: Sign, last: Checkpoint | None, facts: tuple[int, str, str]) -> str:

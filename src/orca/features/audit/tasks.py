@@ -61,8 +61,8 @@ class Keeper:
         """See `verify` and `write_checkpoint`."""
         at = resources.clock.now()
         if self._verified_at is None or at - self._verified_at >= VERIFY_EVERY:
-            self._verified_at = at
             await verify(resources)
+            self._verified_at = at
         await write_checkpoint(resources)
 
 
