@@ -9,11 +9,15 @@ from fastapi import Depends, Request
 from sqlalchemy import DDL, JSON, DateTime, MetaData, String, TypeDecorator, event
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from orca.kit.ids import new_id
 
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""The database does not answer or takes no writes: gone, locked, its disk full, or every connection in use."""
 _BUSY_TIMEOUT_MS = 30_000
 
 

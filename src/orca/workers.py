@@ -5,17 +5,17 @@ import socket
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import String, delete, text
+from sqlalchemy import String, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, now
+from orca.db import Base, UtcDateTime
 
 log = structlog.get_logger("orca.workers")
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER = timedelta(seconds=20)
-_TAKEOVER_LOCK = 0x0AC5
+_WORKERS_LOCK = 0x0AC5
 
 
 class Worker(Base):
@@ -41,11 +41,12 @@ class Lease(Base):
 
 async def enter(session: AsyncSession, worker: str) -> None:
     """From now on this worker counts as living."""
-    session.add(Worker(id=worker, host=socket.gethostname(), started_at=now(), seen_at=now()))
+    instant = await _alone(session)
+    session.add(Worker(id=worker, host=socket.gethostname(), started_at=instant, seen_at=instant))
 
 
 async def leave(session: AsyncSession, worker: str) -> None:
-    """Others may take over at once."""
+    """Others may take over its tasks and duties at once."""
     await session.execute(delete(Worker).where(Worker.id == worker))
 
 
@@ -54,25 +55,33 @@ async def beat(session: AsyncSession, worker: str) -> None:
 
     A worker that could not reach the database either judges nobody: the others get the time to come back, too.
     """
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TAKEOVER_LOCK})
+    instant = await _alone(session)
     mine = await session.get(Worker, worker)
     if mine is None:
         log.critical("worker_was_declared_dead", worker=worker)
         os._exit(70)  # others run its tasks already; going on would do things twice
-    was_away = mine.seen_at < now() - DEAD_AFTER
-    mine.seen_at = now()
+    was_away = mine.seen_at < instant - DEAD_AFTER
+    mine.seen_at = instant
     if not was_away:
-        await session.execute(delete(Worker).where(Worker.seen_at < now() - DEAD_AFTER))
+        await session.execute(delete(Worker).where(Worker.seen_at < instant - DEAD_AFTER))
 
 
 async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float) -> bool:
     """Take or keep the lease on a duty; False while another living process has it."""
-    lease = await session.get(Lease, duty, with_for_update=True)
-    until = now() + timedelta(seconds=seconds)
+    instant = await _alone(session)
+    lease = await session.get(Lease, duty)
+    until = instant + timedelta(seconds=seconds)
     if lease is None:
         session.add(Lease(name=duty, holder=worker, until=until))
         return True
-    if lease.holder != worker and lease.until > now():
+    lives = lease.until > instant and await session.get(Worker, lease.holder) is not None
+    if lease.holder != worker and lives:
         return False
     lease.holder, lease.until = worker, until
     return True
+
+
+async def _alone(session: AsyncSession) -> datetime:
+    """Nobody else enters, beats or takes a lease until the end of this transaction. The database's clock rules."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WORKERS_LOCK})
+    return (await session.scalars(select(func.clock_timestamp(type_=UtcDateTime)))).one()

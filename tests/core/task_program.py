@@ -5,6 +5,7 @@ Usage: task_program.py <database url> <journal file> <seconds a slow step takes>
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
-from orca.db import Base, Database
+from orca.db import Database
 from orca.errors import StepFailed
+from orca.migrations import upgrade
 from orca.resources import Resources
 from orca.tasks import TaskDefinition, TaskEngine, TaskRun
 
@@ -33,25 +35,32 @@ def definitions(path: str, slow: float) -> list[TaskDefinition]:
             try:
                 await asyncio.sleep(seconds)
             except asyncio.CancelledError:
+                await asyncio.sleep(payload.get("reluctance", 0))
                 journal(path, f"{label} {name} stopped")
                 raise
             journal(path, f"{label} {name} end {time.time()}")
             return name
 
         await run.step("first", lambda: one("first", 0), deadline=30)
-        await run.step("slow", lambda: one("slow", slow), deadline=payload.get("deadline", 60))
+        cancellable, deadline = not payload.get("stubborn"), payload.get("deadline", 60)
+        await run.step("slow", lambda: one("slow", slow), deadline=deadline, cancellable=cancellable)
         await run.step("last", lambda: one("last", 0), deadline=30)
         if payload.get("fail"):
             raise StepFailed("it was meant to fail", hint="Do not ask for it.")
+        if payload.get("crash"):
+            raise ZeroDivisionError
 
-    return [TaskDefinition("Work", work)]
+    async def settle(_resources: Resources, task_id: str, reason: str) -> None:
+        journal(path, f"settled {task_id} {reason}")
+        raise RuntimeError("and then it broke")
+
+    return [TaskDefinition("Work", work, settle)]
 
 
 async def open_engine(url: str, path: str, slow: float) -> tuple[TaskEngine, Resources]:
     parsed = make_url(url)
+    await asyncio.to_thread(upgrade, parsed)
     db = Database(parsed)
-    async with db.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
     engine = TaskEngine(parsed, definitions(path, slow), concurrency=4)
     nothing: Any = None
     resources = Resources(
@@ -64,9 +73,13 @@ async def open_engine(url: str, path: str, slow: float) -> tuple[TaskEngine, Res
 async def main() -> None:
     url, path, slow = sys.argv[1], sys.argv[2], float(sys.argv[3])
     engine, resources = await open_engine(url, path, slow)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await engine.start(resources)
     journal(path, f"worker {os.getpid()} {engine.executor}")
-    await asyncio.sleep(300)
+    async with asyncio.timeout(300):
+        await ended.wait()
+    await engine.stop(resources)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Migrations on both databases: what an earlier version left unfinished is carried over, and what it needed goes."""
 
+import shutil
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +84,40 @@ def test_an_up_to_date_database_is_left_alone(engine: Engine) -> None:
     migrations.upgrade_apart(engine.url)
     assert inspect(engine).has_table("task_steps")
     migrations.upgrade_apart(engine.url)
+
+
+DIES = """
+import os, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
+from orca import migrations
+left = int(sys.argv[2])
+@event.listens_for(Engine, "before_cursor_execute")
+def die(*_):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), 9)
+migrations.upgrade(make_url(f"sqlite:///{sys.argv[1]}"))
+"""
+
+
+def test_a_kill_at_any_statement_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    engine = create_engine(f"sqlite:///{old}")
+    migrate(engine, "0001")
+    engine.dispose()
+    for statement in range(500):
+        path = tmp_path / f"{statement}.db"
+        shutil.copy(old, path)
+        killed = subprocess.run([sys.executable, "-c", DIES, str(path), str(statement)]).returncode != 0
+        engine = create_engine(f"sqlite:///{path}")
+        migrations.upgrade(engine.url)
+        assert inspect(engine).has_table("task_steps")
+        engine.dispose()
+        assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        path.unlink()
+        if not killed:
+            assert statement > 10, "nothing was interrupted"
+            return
+    raise AssertionError("the migration never came to its end")

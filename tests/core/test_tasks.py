@@ -1,16 +1,23 @@
 """Durable tasks on both databases: outbox, serial targets, cancel, deadline, crash, takeover."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, text, update
 from tests.core.task_program import open_engine
 
+from orca import workers
+from orca.db import now
 from orca.resources import Resources
-from orca.tasks import Task, TaskEngine, count_active
+from orca.task_run import TaskStep
+from orca.tasks import MAX_RECOVERIES, Task, TaskEngine, count_active
+from orca.workers import Worker
 
 pytestmark = pytest.mark.slow
 
@@ -168,6 +175,120 @@ async def test_after_a_kill_the_interrupted_step_runs_again_and_finished_ones_do
     assert text.count("h first begin") == 1
     assert text.count("h slow begin") == 2
     assert text.count("h last begin") == 1
+
+
+@pytest.mark.parametrize("how", ["fail", "crash"])
+async def test_whatever_ends_a_task_its_target_is_told(queue, spawn: Spawn, journal: Path, how: str) -> None:
+    """Even by a `settle` that breaks, as this one does: the next task of the target still has its turn."""
+    task_id = await enqueue(queue, "k", **{how: True})
+    after = await enqueue(queue, "l")
+    spawn(0)
+    assert (await finished(queue, task_id)).state == "failed"
+    assert f"settled {task_id} " in journal.read_text()
+    assert (await finished(queue, after)).state == "succeeded"
+
+
+async def test_a_step_that_must_not_be_cancelled_goes_to_its_end(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "m", stubborn=True)
+    spawn(7)  # longer than a worker takes to look
+    await wait_for(journal, "m slow begin")
+    async with queue[1].db.write() as session:
+        await queue[0].cancel(session, task_id, "too late for this step")
+    task = await finished(queue, task_id)
+    assert (task.state, task.reason) == ("cancelled", "too late for this step")
+    assert "m slow end" in journal.read_text()
+    assert "m last" not in journal.read_text()
+
+
+async def test_a_graceful_stop_leaves_the_task_to_the_next_start(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "n", reluctance=1, deadline=30)
+    first = spawn(60)
+    await wait_for(journal, "n slow begin")
+    first.terminate()
+    assert first.wait(20) == 0
+    assert "n slow stopped" in journal.read_text()
+    assert "settled" not in journal.read_text()
+    spawn(0)
+    assert (await finished(queue, task_id)).state == "succeeded"
+    assert journal.read_text().count("n first begin") == 1
+
+
+async def test_a_task_that_kills_its_process_again_and_again_is_given_up(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "o")
+    async with queue[1].db.write() as session:
+        task = await session.get_one(Task, task_id)
+        task.state, task.worker, task.recoveries = "running", "local", MAX_RECOVERIES
+    spawn(0)
+    task = await finished(queue, task_id)
+    assert (task.state, "interrupted too often" in (task.reason or "")) == ("failed", True)
+    assert f"settled {task_id} " in journal.read_text()
+    assert "o first" not in journal.read_text()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_database_that_takes_no_writes_suspends_only(
+    queue, spawn: Spawn, journal: Path, tmp_path: Path
+) -> None:
+    """Locked for longer than anybody waits for it: neither the task nor the loop that starts tasks is lost."""
+    task_id = await enqueue(queue, "p")
+    spawn(4)
+    await wait_for(journal, "p slow begin")
+    lock = sqlite3.connect(tmp_path / "orc.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    await asyncio.sleep(40)
+    lock.execute("ROLLBACK")
+    after = await enqueue(queue, "q", "another")
+    assert (await finished(queue, task_id, 60)).state == "succeeded"
+    assert (await finished(queue, after)).state == "succeeded"
+    assert journal.read_text().count("p first begin") == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_database_that_drops_every_connection_suspends_only(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "r")
+    spawn(4)
+    await wait_for(journal, "r slow begin")
+    others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                  " AND pid <> pg_backend_pid()")  # fmt: skip
+    for _ in range(20):
+        async with queue[1].db.read() as session:
+            await session.execute(others)
+        await asyncio.sleep(0.3)
+    assert (await finished(queue, task_id, 60)).state == "succeeded"
+    assert journal.read_text().count("r first begin") == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_worker_that_was_thought_dead_writes_nothing_down(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "s")
+    one = spawn(4)
+    await wait_for(journal, "s slow begin")
+    async with queue[1].db.write() as session:
+        await session.execute(update(Task).where(Task.id == task_id).values(worker="somebody else"))
+        session.add(Worker(id="somebody else", host="h", started_at=now(), seen_at=now() + timedelta(hours=1)))
+    await wait_for(journal, "s slow end")
+    await asyncio.sleep(2)
+    async with queue[1].db.read() as session:
+        task = await session.get_one(Task, task_id)
+        steps = (await session.scalars(select(TaskStep.name).where(TaskStep.task_id == task_id))).all()
+    assert (task.state, list(steps)) == ("running", ["first"])
+    assert "s last" not in journal.read_text()
+    assert one.poll() is None
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_duty_passes_on_when_its_holder_left(queue) -> None:
+    db = queue[1].db
+    async with db.write() as session:
+        await workers.enter(session, "one")
+        await workers.enter(session, "two")
+        assert await workers.hold(session, "sweep", "one", seconds=3600)
+        assert not await workers.hold(session, "sweep", "two", seconds=3600)
+        await workers.leave(session, "one")
+        assert await workers.hold(session, "sweep", "two", seconds=3600)
 
 
 @pytest.mark.postgres

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _LOCK = 0x0ACB
 _VERSIONS = Path(__file__).parent / "versions"
 _TIME_LIMIT_SECONDS = 3600
+_PATIENCE_SECONDS = 300
+"""How long to wait for another process that migrates the same SQLite file."""
 
 
 def upgrade(url: URL) -> None:
@@ -40,10 +43,18 @@ def upgrade_apart(url: URL) -> None:
 
 
 def _connect(url: URL) -> Engine:
-    is_sqlite = url.get_backend_name() == "sqlite"
-    if is_sqlite and url.database:
-        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))  # born private, journal too
-    return create_engine(url.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"))
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url.set(drivername="postgresql+psycopg"))
+    os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))  # born private, journal too
+    engine = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": _PATIENCE_SECONDS})
+    event.listen(engine, "connect", _let_transactions_be)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _let_transactions_be(connection: DBAPIConnection, _record: object) -> None:
+    """The driver would commit before and after every change of a table, and a kill between two leave half of them."""
+    connection.isolation_level = None
 
 
 def _is_current(engine: Engine) -> bool:

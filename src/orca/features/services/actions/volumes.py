@@ -111,6 +111,8 @@ async def finish_destruction(session: AsyncSession, volume_id: str, failure: str
         await _record(session, "VolumeDestroyed", volume)
         await session.delete(volume)
         return
+    if volume.destroying_since is None:
+        return  # told already
     volume.destroying_since = None
     payload = {"name": volume.name, "reason": failure}
     await record(
