@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -30,7 +31,8 @@ from orca.errors import DeadlineExceeded
 from orca.features.services import pipeline
 from orca.features.services.models import Project
 from orca.features.sources.actions import remove_leftovers
-from orca.features.sources.schemas import GitSource
+from orca.features.sources.schemas import GitSource, ImageSource
+from orca.sdk.testing.fake_engine import FakeEngine
 from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow
@@ -245,6 +247,28 @@ async def test_an_image_is_not_pulled_for_a_look(look):
     found = await look({"type": "image", "image": "registry.invalid/team/shop:1.4"})
     assert (found["builder"], found["name"], found["port"]) == ("image", "shop", None)
     assert found["warnings"]
+
+
+async def test_an_image_of_other_teams_is_not_told_from_one_that_is_not_here(app, stranger, project):
+    """The engine holds what every team built, and what they pulled with their logins."""
+    engine = FakeEngine()
+    engine.add_image("docker.io/library/nginx:1", ports=(80,))
+    private = engine.add_image("ghcr.io/acme/app:1", ports=(80,))
+    engine.add_image("docker.io/orca/theirs:1", ports=(80,), labels={"orca.instance": "x"})
+    login = {"name": "GHCR", "host": "ghcr.io", "username": "robot", "password": "secret"}
+    assert (await stranger.post("/api/v1/registry-credentials", json=login)).status_code == 201
+    async with app.state.resources.db.read() as session:
+        scope = Scope(await session.scalar(select(Project.team_id)))
+    resources = replace(app.state.resources, engine=engine)
+
+    async def look_at(image):
+        return await pipeline.detect(resources, scope, project["id"], ImageSource(image=image))
+
+    assert (await look_at("nginx:1")).port == 80
+    missing = await look_at("nginx:2")
+    for image in ("ghcr.io/acme/app:1", "orca/theirs:1", private.id):
+        found = await look_at(image)
+        assert (found.port, found.warnings) == (None, missing.warnings)
 
 
 # ── directories ──────────────────────────────────────────────────────────────────────────────────────────────────

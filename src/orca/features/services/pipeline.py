@@ -21,7 +21,7 @@ from orca.features.services.rules import Kind
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.actions import look_folder, upload_folder
-from orca.features.sources.queries import find_team_upload
+from orca.features.sources.queries import find_team_upload, list_guarded_registries
 from orca.features.sources.rules import ImageRef, RepoUrl
 from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
 from orca.features.sources.steps.fetch_git import fetch_git
@@ -31,6 +31,8 @@ from orca.kit.ids import new_id
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
 from orca.sdk.archives import Limits
+from orca.sdk.buildkit.logins import is_guarded
+from orca.sdk.engines import Image
 from orca.sdk.trees import Tree
 from orca.web.guard import Scope
 
@@ -65,7 +67,7 @@ async def detect(
     """
     upload = await _note(resources, scope, project_id, source)
     if isinstance(source, ImageSource):
-        return await _detect_image(resources, source)
+        return await _describe_image(resources, source)
     if isinstance(source, GitSource):
         async with _desk(resources, scope, deadline) as folder:
             return await _describe(resources, await _fetch(resources, scope, source, folder))
@@ -242,17 +244,28 @@ def _is_directory(tree: Tree, path: str) -> bool:
         return False
 
 
-async def _detect_image(resources: Resources, source: ImageSource) -> Detected:
-    """Nothing is pulled for a look: what the engine already has is told."""
+async def _describe_image(resources: Resources, source: ImageSource) -> Detected:
+    """Nothing is pulled for a look: what the engine already has is told, as far as it is everybody's."""
     ref = ImageRef.parse(source.image)
     common = Detected(builder="image", name=ref.repository.rsplit("/", 1)[-1], summary=f"Image from {ref.registry}")
     try:
-        image = await resources.engine.find_image(source.image)
+        image = await _find_public_image(resources, ref)
     except OrcaError as error:
         return common.model_copy(update={"warnings": [f"{error.message} {error.hint}".strip()]})
     port = image.ports[0] if image and image.ports else None
-    later = "It is not here yet: the first deployment pulls it, and reads there where it listens."
+    later = "The first deployment pulls it, and reads there where it listens."
     return common.model_copy(update={
         "port": port, "health": rules.suggest_health(OrcaFile(), "web"),
         "warnings": rules.port_warning("web", port) if image else [later],
     })  # fmt: skip
+
+
+async def _find_public_image(resources: Resources, ref: ImageRef) -> Image | None:
+    """The engine is shared: what was built here, or may have been pulled with a login, is a team's own. Asked for by
+    its whole name: a short one may also be the beginning of an id.
+    """
+    async with resources.db.read() as session:
+        if is_guarded(str(ref), await list_guarded_registries(session)):
+            return None
+    image = await resources.engine.find_image(str(ref))
+    return None if image and "orca.instance" in image.labels else image
