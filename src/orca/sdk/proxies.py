@@ -109,6 +109,8 @@ class CertificateState:
     hostname: str
     issuer: str
     not_after: str
+    tls: TlsMode
+    """Where it is from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ async def _list_managed(resources: CurrentResources, hostnames: set[str]) -> lis
     if not hostnames:
         return []
     try:
-        held = await resources.proxy.certificates()
+        held = await actions.list_ordered(resources.proxy)
     except ProviderError:
         return None
     return [

@@ -85,8 +85,8 @@ class FakeProxy:
 
     async def certificates(self) -> list[CertificateState]:
         """`issued`, and the custom ones that are in use."""
-        custom = [route for route in self.served.routes if route.tls == "custom"]
-        return self.issued + [CertificateState(route.hostname, "Test", "2100-01-01T00:00:00+00:00") for route in custom]
+        custom = [route.hostname for route in self.served.routes if route.tls == "custom"]
+        return self.issued + [CertificateState(name, "Test", "2100-01-01T00:00:00+00:00", "custom") for name in custom]
 
     async def certificate_failures(self) -> list[CertificateFailure]:
         """`failures`, of hostnames it orders for."""

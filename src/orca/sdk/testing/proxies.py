@@ -173,7 +173,7 @@ class ProxyConformance:
         await proxy.start()
         await proxy.apply(ProxyConfig((own, SITE), certificates=(ProxyCertificate("mine", pem, key),)))
         (found,) = await proxy.certificates()
-        assert found.hostname == "own.example.org"
+        assert (found.hostname, found.tls) == ("own.example.org", "custom")
         assert "Test" in found.issuer
         assert found.not_after.endswith("+00:00")
 

@@ -79,7 +79,7 @@ async def test_ordered_ones_are_watched_and_the_internal_ca_is_not(resources, pr
     async with resources.db.write() as session:
         (await session.get_one(Route, ordered.id)).acme_ready_at = ordered.created_at
     names = ("a.example.org", "waiting.example.org", "a.internal", "unknown.example.org")
-    proxy.issued = [CertificateState(name, "CA", ends) for name in names]
+    proxy.issued = [CertificateState(name, "CA", ends, "acme") for name in names]
     await watch_expiry(resources)
     (event,) = await expiring(resources)
     assert (event.object_type, event.object_id) == ("route", ordered.id)

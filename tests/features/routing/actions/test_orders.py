@@ -8,10 +8,10 @@ from tests.features.routing.bench import SCOPE
 
 from orca.db import now
 from orca.events import Event
-from orca.features.routing.actions import apply_routes, check_route, create_route, watch_orders
+from orca.features.routing.actions import apply_routes, check_route, create_route, watch_expiry, watch_orders
 from orca.features.routing.models import Route
 from orca.features.routing.schemas import RouteIn
-from orca.sdk.proxies import CertificateFailure, CertificateState
+from orca.sdk.proxies import CertificateFailure, CertificateState, TlsMode
 
 HOSTNAME = "shop.example.org"
 
@@ -37,9 +37,9 @@ def fail(proxy, reason: str = "no route to host") -> None:
     proxy.failures = [CertificateFailure(HOSTNAME, reason, at, 1)]
 
 
-def hold(proxy, left: timedelta) -> datetime:
+def hold(proxy, left: timedelta, tls: TlsMode = "acme") -> datetime:
     until = (now() + left).replace(microsecond=0)
-    proxy.issued = [CertificateState(HOSTNAME, "CA", until.isoformat())]
+    proxy.issued = [CertificateState(HOSTNAME, "CA", until.isoformat(), tls)]
     return until
 
 
@@ -95,6 +95,24 @@ async def test_a_certificate_that_counts_is_kept_while_its_renewal_fails(resourc
     proxy.failures, until = [], hold(proxy, timedelta(days=90))
     await watch_orders(resources)
     assert {(r.certificate_until, r.problem) for r in await read(resources)} == {(until, "")}
+
+
+async def test_what_the_internal_ca_signed_is_not_what_was_ordered(resources, proxy) -> None:
+    """The proxy may serve it on: the order was written down, but the proxy was not there to hear of it."""
+    async with resources.db.write() as session:
+        for route in (await session.scalars(select(Route))).all():
+            route.order_failures = 3
+    hold(proxy, timedelta(hours=12), "internal")
+    await watch_orders(resources)
+    await watch_expiry(resources)
+    assert {(r.certificate_until, r.order_failures) for r in await read(resources)} == {(None, 3)}
+
+    async def resolve(_hostname: str) -> list[str]:
+        return []
+
+    route = (await read(resources))[0]
+    found = await check_route(resources, SCOPE, route.id, resolve=resolve)
+    assert found[-1].detail == "ordered, but not issued yet"
 
 
 async def test_an_old_failure_does_not_end_a_new_order(resources, proxy) -> None:

@@ -167,7 +167,7 @@ async def test_a_check_by_hand_orders_at_once(resources, proxy, service, port: i
         assert found[2].detail == "ordered, but not issued yet"
         assert proxy.served.routes[0].tls == "acme"
         ends = (datetime.now(UTC) + timedelta(days=60)).isoformat()
-        proxy.issued = [CertificateState("shop.example.org", "Test CA", ends)]
+        proxy.issued = [CertificateState("shop.example.org", "Test CA", ends, "acme")]
         found = await check_route(resources, SCOPE, route.id, resolve=answers("127.0.0.1"))
     assert all(each.ok for each in found)
     assert "issued by Test CA" in found[2].detail

@@ -2,7 +2,7 @@
 
 from orca.features.routing.actions.apply import apply_routes, check_drift
 from orca.features.routing.actions.certificates import add_certificate, delete_certificate, watch_expiry
-from orca.features.routing.actions.orders import watch_orders
+from orca.features.routing.actions.orders import list_ordered, watch_orders
 from orca.features.routing.actions.publish import publish_route, republish_route, retract_route
 from orca.features.routing.actions.reach import check_names, check_route
 from orca.features.routing.actions.routes import (
@@ -30,6 +30,7 @@ __all__ = [
     "ensure_named_routes",
     "follow_base_domain",
     "forget_service",
+    "list_ordered",
     "publish_route",
     "republish_route",
     "retract_route",

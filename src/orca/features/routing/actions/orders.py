@@ -14,7 +14,7 @@ from orca.features.routing.actions.apply import apply_routes
 from orca.features.routing.models import Route
 from orca.features.routing.rules.orders import Order, judge_order, next_order_delay
 from orca.resources import Resources
-from orca.sdk.proxies import CertificateFailure, Proxy, SupportsCertificateFailures
+from orca.sdk.proxies import CertificateFailure, CertificateState, Proxy, SupportsCertificateFailures
 
 log = structlog.get_logger("orca.routing")
 _ORDERED = Route.tls == "acme", Route.acme_ready_at.is_not(None), Route.state == "live"
@@ -41,9 +41,14 @@ async def watch_orders(resources: Resources) -> None:
         await apply_routes(resources)
 
 
+async def list_ordered(proxy: Proxy) -> list[CertificateState]:
+    """The certificates that came. A name that the proxy does not order for yet has one of the internal CA."""
+    return [each for each in await proxy.certificates() if each.tls == "acme"]
+
+
 async def read_ends(proxy: Proxy) -> dict[str, datetime]:
-    """When each certificate that the proxy holds ends, by hostname."""
-    return {each.hostname: datetime.fromisoformat(each.not_after) for each in await proxy.certificates()}
+    """When each of them ends, by hostname."""
+    return {each.hostname: datetime.fromisoformat(each.not_after) for each in await list_ordered(proxy)}
 
 
 async def _read_failures(proxy: Proxy) -> dict[str, CertificateFailure]:

@@ -14,6 +14,7 @@ from sqlalchemy import or_, select, update
 from orca.db import now
 from orca.errors import ProviderError
 from orca.features.routing.actions.apply import apply_routes
+from orca.features.routing.actions.orders import list_ordered
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import get_route, marker_path, marker_target
 from orca.features.routing.rules.certificates import certifies, is_expiring, next_check_delay
@@ -192,7 +193,7 @@ async def _check_ordered(resources: Resources, route: Route) -> Finding:
     if _is_waiting(route):
         return Finding("certificate", False, "not ordered yet", "It is ordered as soon as the name leads here.")
     try:
-        held = await resources.proxy.certificates()
+        held = await list_ordered(resources.proxy)
     except ProviderError as error:
         return Finding("certificate", False, error.message, error.hint)
     for each in held:

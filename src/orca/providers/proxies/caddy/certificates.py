@@ -25,7 +25,7 @@ def read_certificates(config: ProxyConfig, storage: Path) -> list[CertificateSta
             found = _parse(path.read_text() for path in _stored(route, storage / "certificates"))
         latest = max(found, key=lambda c: c.not_valid_after_utc, default=None)
         if latest is not None:
-            states.append(_describe(route.hostname, latest))
+            states.append(_describe(route, latest))
     return states
 
 
@@ -52,11 +52,11 @@ def _parse(texts: Iterable[str]) -> list[x509.Certificate]:
     return [x509.load_pem_x509_certificates(text.encode())[0] for text in texts]
 
 
-def _describe(hostname: str, certificate: x509.Certificate) -> CertificateState:
+def _describe(route: ProxyRoute, certificate: x509.Certificate) -> CertificateState:
     issuer = certificate.issuer
     names = [
         *issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME),
         *issuer.get_attributes_for_oid(NameOID.COMMON_NAME),
     ]
     not_after = certificate.not_valid_after_utc.astimezone(UTC).isoformat()
-    return CertificateState(hostname, ", ".join(str(name.value) for name in names), not_after)
+    return CertificateState(route.hostname, ", ".join(str(name.value) for name in names), not_after, route.tls)
