@@ -5,7 +5,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
-from orca.errors import NotFound
+from orca.errors import BadInput, NotFound
+from orca.features.sources.actions import trust_host_keys
 from orca.features.sources.queries import GitLogin, open_git_credential, open_registry_login
 from orca.kit.ids import new_id
 from orca.sdk.engines import RegistryLogin
@@ -87,6 +88,23 @@ async def test_bad_git_credentials_are_refused_without_an_echo(client):
     key = (await client.post(GIT, json={"name": "x", "kind": "ssh"})).json()
     assert (await client.patch(f"{GIT}/{key['id']}", json={"token": "canary"})).status_code == 422
     assert (await client.patch(f"{GIT}/{key['id']}", json={"kind": "token"})).status_code == 422
+
+
+async def test_trusted_host_keys_are_bounded_in_all(app, client):
+    made = (await client.post(GIT, json={"name": "x", "kind": "ssh", "known_hosts": HOST_KEY})).json()
+    scope, resources = await team_of(app, made["id"]), app.state.resources
+
+    async def trust(numbers):
+        lines = "".join(HOST_KEY.replace("github", f"git{number}") + "\n" for number in numbers)
+        async with resources.db.write() as session:
+            await trust_host_keys(session, scope, made["id"], lines)
+
+    await trust(range(49))
+    await trust(range(49))
+    with pytest.raises(BadInput) as refused:
+        await trust([49])
+    assert refused.value.hint
+    assert len((await opened(app, made["id"])).known_hosts.splitlines()) == 50
 
 
 async def test_a_registry_login_is_opened_for_its_host_alone(app, client):

@@ -4,6 +4,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import BadInput
@@ -64,10 +65,18 @@ async def update_git_credential(
 
 
 async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: str, host_keys: str) -> None:
-    """Add host keys, whose fingerprints somebody compared, to those that a credential trusts. Raises NotFound."""
+    """Add host keys, whose fingerprints somebody compared, to those that a credential trusts. Raises NotFound.
+
+    BadInput when they are more than a credential may have.
+    """
     row = await get_git_credential(session, scope, credential_id)
     lines = dict.fromkeys([*row.known_hosts.splitlines(), *host_keys.splitlines()])
-    row.known_hosts = "".join(f"{line}\n" for line in lines)
+    try:
+        changes = GitCredentialChanges(known_hosts="\n".join(lines))
+    except ValidationError:
+        hint = "Take old ones out of its `known_hosts`, or make another credential."
+        raise BadInput("this credential trusts too many host keys to take more", hint=hint) from None
+    row.known_hosts = changes.known_hosts or ""
     await _record(session, "GitCredentialUpdated", row, {"fields": ["known_hosts"]})
 
 
