@@ -129,6 +129,34 @@ async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_engine, scr
         assert hint in failure.value.hint
 
 
+async def test_many_images_are_looked_at_a_few_at_a_time(open_engine, scratch):
+    """Five hundred connections in one instant are more than some daemons take."""
+    listed = [{"Id": f"sha256:{number:064x}"} for number in range(100)]
+    facts = {"RepoTags": ["a:1"], "RepoDigests": [], "Size": 1, "Created": "2026-11-21T02:57:42Z", "Config": {}}
+    open_now, most = 0, 0
+
+    async def serve(reader, writer):
+        nonlocal open_now, most
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode().partition("?")[0]
+        open_now += 1
+        most = max(most, open_now)
+        await asyncio.sleep(0.02)
+        open_now -= 1
+        if path == "/version":
+            writer.write(answer({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}))
+        elif path.endswith("/images/json"):
+            writer.write(answer(listed))
+        else:
+            writer.write(answer(facts | {"Id": path.split("/")[3]}))
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, scratch / "docker.sock", backlog=500)
+    engine = await open_engine(host=f"unix://{scratch}/docker.sock")
+    assert [image.id for image in await engine.list_images({})] == [each["Id"] for each in listed]
+    assert most <= 16
+    server.close()
+
+
 @pytest.mark.parametrize(
     "wire",
     [

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from orca.errors import ProviderUnavailable, RequestRefused
-from orca.providers.engines.docker.connection import SLOW, DockerConnection
+from orca.providers.engines.docker.connection import SLOW, DockerConnection, look_at_each
 from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
 from orca.providers.engines.docker.images import Images
 from orca.providers.engines.docker.labels import (
@@ -33,8 +33,6 @@ from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.engines import Container, ContainerSpec
 
 _ATTEMPTS = 8
-_AT_ONCE = 16
-"""Inspections in flight: enough for hundreds of containers in a blink, few enough not to stall the engine."""
 _ENDINGS_AT_ONCE = 32
 """Stops and removals in flight: Docker 20.10 locks up for good when some sixty containers end at the same moment."""
 
@@ -73,13 +71,7 @@ class Containers:
         return listed[::-1]
 
     async def _look_at(self, container_ids: Sequence[str]) -> list[Container]:
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def look(container_id: str) -> dict[str, Any] | None:
-            async with slots:
-                return await self._find(container_id)
-
-        found = await asyncio.gather(*map(look, container_ids))
+        found = await look_at_each(container_ids, self._find)
         return [read_container(facts) for facts in found if facts and self._is_ours(facts)]
 
     async def create(self, spec: ContainerSpec) -> str:

@@ -1,11 +1,10 @@
 """Images on the engine."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 
 from orca.errors import RequestRefused
-from orca.providers.engines.docker.connection import DockerConnection
+from orca.providers.engines.docker.connection import DockerConnection, look_at_each
 from orca.providers.engines.docker.failures import Clash, NoSuchObject
 from orca.providers.engines.docker.labels import INSTANCE, label_filters
 from orca.providers.engines.docker.observe import read_image
@@ -39,7 +38,7 @@ class Images:
         """Those of this instance with these labels."""
         filters = {"label": [f"{INSTANCE}={self._instance}", *label_filters(labels)]}
         listed = await self._connection.get("list images", "images/json", params={"filters": json.dumps(filters)})
-        found = await asyncio.gather(*(self.find(entry["Id"]) for entry in listed))
+        found = await look_at_each([entry["Id"] for entry in listed], self.find)
         return [image for image in found if image]
 
     async def remove(self, reference: str) -> bool:
