@@ -5,7 +5,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -15,6 +15,7 @@ import psutil
 
 from orca.db import Database
 from orca.errors import OrcaError
+from orca.kit.ports import find_free
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
 
@@ -75,7 +76,7 @@ async def check_ports(resources: Resources) -> Finding:
     foreign = {setting: name for setting, name in names.items() if not (runs and name.startswith("caddy "))}
     if foreign:
         detail = ", ".join(f"{wanted[setting]} by {name}" for setting, name in foreign.items())
-        others = " and ".join(f"{setting}={_find_free(wanted[setting], taken)}" for setting in foreign)
+        others = " and ".join(f"{setting}={find_free(wanted[setting], taken)}" for setting in foreign)
         return Finding("ports", "problem", f"taken: {detail}", f"Stop it, or set {others}; that is free.")
     return Finding("ports", "ok", f"{proxy.http_port} and {proxy.https_port} are free or ours")
 
@@ -102,11 +103,6 @@ def _name(pid: int | None) -> str:
         return f"{psutil.Process(pid).name()} (process {pid})" if pid else "another process"
     except psutil.Error:
         return f"process {pid}"
-
-
-def _find_free(port: int, taken: Collection[int]) -> int:
-    """One that reminds of `port`: 8080 for 80, 8443 for 443."""
-    return next(other for other in range(8000 + port % 1000, 65536) if other not in taken)
 
 
 async def check_disk(resources: Resources) -> Finding:

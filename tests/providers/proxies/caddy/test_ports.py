@@ -11,7 +11,7 @@ import pytest
 
 from orca.errors import RequestRefused
 from orca.providers.proxies.caddy.layout import usable_addresses
-from orca.providers.proxies.caddy.ports import Listener, check_ports, find_free, find_holder, listeners
+from orca.providers.proxies.caddy.ports import Listener, check_ports, find_holder, listeners
 
 from .conftest import free_port
 from .samples import LAYOUT
@@ -60,14 +60,6 @@ def test_the_process_is_named(protocol: str):
         offered = re.findall(r"ORC_PROXY_HTTPS_PORT=(\d+), which is free", failure.value.hint)
         assert int(offered[0]) not in {listener.port for listener in listeners()}
         check_ports(layout, os.getpid())
-
-
-@pytest.mark.parametrize(
-    ("port", "taken", "other"),
-    [(80, [], 8080), (443, [80], 8443), (80, [8080, 8081], 8082), (8080, [8080], 8081), (65535, [], 8535)],
-)
-def test_another_port_is_offered(port: int, taken: list[int], other: int):
-    assert find_free(port, taken) == other
 
 
 def test_connections_are_no_listeners():

@@ -1,6 +1,7 @@
 """Ruby: Rails, or anything that Rack serves."""
 
 import re
+from collections.abc import Sequence
 
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import choose_process, parse_procfile
@@ -18,6 +19,8 @@ from orca.sdk.trees import Tree
 
 PORT = 3000
 _LATEST = "3.4"
+_ASSETS = "SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile"
+_ENVIRONMENT = "ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production"
 _NEEDS_TREE = re.compile(r"^[ \t]*(?:path|gemspec|eval_gemfile)\b|\bpath:|:path\b", re.MULTILINE)
 
 
@@ -33,35 +36,41 @@ def find_ruby(tree: Tree, options: TemplateOptions) -> Recipe | None:
         return None
     version = options.version or _version(tree, gemfile)
     title = f"Ruby {version} ({'Rails' if rails else 'Rack'})"
-    image = options.base or f"ruby:{version}-slim"
     manifests = [name for name in ("Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions") if tree.is_file(name)]
-    whole = bool(_NEEDS_TREE.search(gemfile)) or tree.is_directory("vendor/cache")
-    assets = "SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile" if rails else ""
-    build = options.build or (assets if tree.is_directory("app/assets") else "")
-    environment = "ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production"
-    lines = [
-        header(title),
+    is_whole = bool(_NEEDS_TREE.search(gemfile)) or tree.is_directory("vendor/cache")
+    image = options.base or f"ruby:{version}-slim"
+    build = options.build or (_ASSETS if rails and tree.is_directory("app/assets") else "")
+    first = _render_build(image, () if is_whole else manifests, build)
+    lines = [header(title), *first, "", *_render_run(image, start), ""]
+    return Recipe("ruby", title, "\n".join(lines), PORT, tuple(manifests), {IGNORE_FILE: IGNORE})
+
+
+def _render_build(image: str, manifests: Sequence[str], build: str) -> list[str]:
+    """The stage with a compiler; without manifests, installing needs the whole tree."""
+    return [
         f"FROM {image} AS build",
         "WORKDIR /app",
-        environment,
+        _ENVIRONMENT,
         _packages("build-essential git libpq-dev libyaml-dev pkg-config"),
-        "COPY . ." if whole else copy(manifests, "./"),
+        copy(manifests, "./") if manifests else "COPY . .",
         cached("BUNDLE_GLOBAL_GEM_CACHE=1 bundle install", "/root/.bundle/cache"),
-        *(() if whole else ("COPY . .",)),
+        *(("COPY . .",) if manifests else ()),
         *((f"RUN {build}",) if build else ()),
-        "",
+    ]
+
+
+def _render_run(image: str, start: str) -> list[str]:
+    return [
         f"FROM {image}",
         "WORKDIR /app",
         _packages("libpq5 libyaml-0-2"),
         "COPY --from=build /gems /gems",
         copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"),
         f"USER {USER}",
-        f"{environment} RAILS_LOG_TO_STDOUT=1 PORT={PORT} HOME=/tmp",
+        f"{_ENVIRONMENT} RAILS_LOG_TO_STDOUT=1 PORT={PORT} HOME=/tmp",
         f"EXPOSE {PORT}",
         shell_command(start),
-        "",
     ]
-    return Recipe("ruby", title, "\n".join(lines), PORT, tuple(manifests), {IGNORE_FILE: IGNORE})
 
 
 def _packages(names: str) -> str:

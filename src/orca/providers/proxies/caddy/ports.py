@@ -1,13 +1,14 @@
 """Says who holds a port the proxy needs, before Caddy fails to get it or, worse, silently shares it."""
 
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import psutil
 
 from orca.errors import RequestRefused
+from orca.kit.ports import find_free
 from orca.providers.proxies.caddy.layout import Layout
 
 Address = IPv4Address | IPv6Address
@@ -51,11 +52,6 @@ def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
         ):
             return listener
     return None
-
-
-def find_free(port: int, taken: Collection[int]) -> int:
-    """Pure: a port that is not among `taken` and reminds of `port`: 8080 for 80, 8443 for 443."""
-    return next(other for other in range(8000 + port % 1000, 65536) if other not in taken)
 
 
 def listeners() -> list[Listener]:
