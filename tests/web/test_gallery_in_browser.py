@@ -94,6 +94,16 @@ def test_the_palette_says_when_nothing_matches(site: Site, open_tab: OpenTab) ->
     expect(page.locator(".palette-none")).to_have_text("Nothing matches “<b>zzz”.")
 
 
+@pytest.mark.parametrize("name", ["web-" * 30, "a long name " * 10])
+def test_a_long_name_leaves_the_note_its_room(site: Site, open_tab: OpenTab, name: str) -> None:
+    item = {"label": name, "href": "/x", "icon": "search", "note": "shop · Production"}
+    content = '<div class="palette">{{ ui.palette_results([{"label": "Services", "items": [item]}]) }}</div>'
+    page = open_tab(site.show("/palette-item", draw_page(content, item=item)))
+    note, whole = page.locator(".palette-note"), page.locator(".palette-item")
+    assert note.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert whole.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
 def test_a_menu_is_used_without_a_mouse(site: Site, open_tab: OpenTab) -> None:
     page = open_tab(f"{site.address}/auto")
     opener = page.get_by_role("button", name="More actions")
@@ -260,7 +270,7 @@ PROBLEM = {"title": "Conflict", "detail": "The name is taken", "hint": "Choose a
     ("body", "content_type", "shown"),
     [
         (lambda: json.dumps(PROBLEM), "application/problem+json", "The name is taken Choose another"),
-        (lambda: draw_error(message="Only owners may"), "text/html", "Only owners may It may have been deleted."),
+        (lambda: draw_error(message="Only owners may"), "text/html", "Only owners may. It may have been deleted."),
         (lambda: "<html>Bad</html>", "text/html", "The server answered 409 Reload the page and try again."),
     ],
     ids=["problem", "page", "proxy"],

@@ -69,6 +69,20 @@ def test_a_log_is_searched(site: Site, open_tab: OpenTab) -> None:
     expect(page.locator(".log-line:visible")).to_have_count(11)
 
 
+def test_a_search_shows_the_headings_of_what_it_found(site: Site, open_tab: OpenTab) -> None:
+    lines = [{"step": "Fetch source", "text": "even"}, {"step": "Build image", "text": "odd"}]
+    events = [log_event(1, "even", "Start release"), log_event(2, "even", "Check health")]
+    late = (log_event(3, "an odd late one", "Check health"), end_event("done"))
+    page = open_tab(log_page(site, lambda: held(events, late, 1), lines=lines, offset=0))
+    expect(page.locator(".log-step")).to_have_count(4)
+    page.get_by_role("searchbox").fill("odd")
+    expect(page.locator(".log-step:visible").first).to_have_text("Build image")
+    expect(page.locator("[data-log-state]")).to_have_text("done")
+    expect(page.locator(".log-step:visible")).to_have_text(["Build image", "Check health"])
+    page.get_by_role("searchbox").fill("")
+    expect(page.locator(".log-step:visible")).to_have_count(4)
+
+
 def test_following_stops_when_the_reader_scrolls_up(site: Site, open_tab: OpenTab) -> None:
     def events() -> Iterator[str]:
         for i in range(400):

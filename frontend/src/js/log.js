@@ -174,9 +174,25 @@ class LogViewer {
     return /** @type {NodeListOf<HTMLElement>} */ (this.view.querySelectorAll(".log-line"));
   }
 
+  /**
+   * A heading is shown with what is shown below it.
+   * @param {boolean} searching
+   */
+  headings(searching) {
+    /** @type {HTMLElement | null} */
+    let heading = null;
+    for (const row of /** @type {NodeListOf<HTMLElement>} */ (this.view.querySelectorAll(".log-step, .log-line"))) {
+      if (row.matches(".log-step")) {
+        heading = row;
+        heading.hidden = searching;
+      } else if (heading && !row.hidden) heading.hidden = false;
+    }
+  }
+
   /** @param {string} wanted */
   report(wanted) {
     const found = [...this.lines()].filter((row) => !row.hidden);
+    this.headings(wanted !== "");
     const output = this.root.querySelector("[data-log-found]");
     if (output) output.textContent = wanted ? `${found.length} of ${this.count}` : "";
     highlight(wanted ? found : [], wanted);
