@@ -150,7 +150,7 @@ def _refuse(problems: Sequence[tuple[Mark, YamlPath, str]]) -> BadInput:
     name = f"{_dotted(path)}: " if path else ""
     return BadInput(
         f"{FILE_NAME}, {mark}: {name}{message}{more}",
-        hint=f"Correct {FILE_NAME} in the repository; docs/orca-yaml.md lists all keys.",
+        hint=f"Correct {FILE_NAME} in the repository; docs/reference/orca-yaml.md lists all keys.",
         fields=fields, line=mark.line, column=mark.column,
         problems=[
             {"key": _dotted(path), "message": message, "line": mark.line, "column": mark.column}
