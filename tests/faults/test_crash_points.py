@@ -6,7 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import Panel, make_panel, remove_all_of, until
+from tests.conftest import Panel, docker_client, make_panel, remove_all_of, until
+from tests.faults.machine import run, web
 from tests.sites import Site, page
 
 from orca.features.deployments.pipeline import STEPS
@@ -21,6 +22,7 @@ NAMED = sorted(
 )
 BUILDING = ("fetch_source", "build_image", "start_release", "check_health", "route_traffic", "retire_previous")
 POINTS = [*(f"{step}.{moment}" for step in BUILDING for moment in GENERIC), *NAMED]
+MIGRATING = tuple(f"run_release_command.{moment}" for moment in GENERIC)
 UNDO_POINTS = ["undo.restored", "undo.removed"]
 RECOVERY_SECONDS = 60
 
@@ -103,6 +105,38 @@ def test_undoing_survives_a_kill(live: Site, point: str) -> None:
     assert site_text(live) == before
     assert [each["name"].startswith(f"orca-{deployment_id}") for each in live.containers()] == [False]
     assert leftovers(live) == []
+
+
+@pytest.fixture(scope="module")
+def migrating(live: Site) -> Site:
+    """One more site on that panel, which counts the runs of its release command in a volume that it serves."""
+    site = Site(live.panel, "migrating", {
+        "type": "web", "ports": [{"port": 8080, "public": True}], "volumes": [{"name": "data", "path": "/www/data"}],
+        "release_command": ["/bin/busybox", "sh", "-c", "echo ran >> /www/data/runs"],
+    }).create()  # fmt: skip
+    site.go_live(web("version 0"))
+    return site
+
+
+def ended_commands(site: Site) -> str:
+    labels = (f"label=orca.service={site.id}", "label=orca.role=release-command")
+    filters = [word for label in labels for word in ("--filter", label)]
+    return run(docker_client(), "ps", "--all", "--quiet", *filters)
+
+
+@pytest.mark.parametrize("point", MIGRATING)
+def test_a_release_command_runs_once_whatever_is_killed(migrating: Site, point: str) -> None:
+    runs = migrating.answers("/data/runs").split()
+    restart_with(migrating.panel, point)
+    deployment_id = migrating.deploy(web(f"after {point}"))
+    await_death(migrating.panel)
+    revive(migrating.panel)
+    ended = migrating.wait(deployment_id, RECOVERY_SECONDS)
+    assert ended["state"] == "succeeded", ended
+    assert migrating.answers().strip() == f"after {point}"
+    assert migrating.answers("/data/runs").split() == [*runs, "ran"]
+    assert ended_commands(migrating) == ""
+    assert leftovers(migrating) == []
 
 
 def site_text(site: Site) -> str:

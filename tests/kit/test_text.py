@@ -2,7 +2,7 @@
 
 import pytest
 
-from orca.kit.text import clean_lines, clean_output, redact
+from orca.kit.text import clean_lines, clean_output, redact, redactions
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,7 @@ def test_colours_can_go_too() -> None:
 def test_a_secret_of_several_lines_is_found_in_a_text_of_several_lines() -> None:
     key = "-----BEGIN-----\nabcdef\n-----END-----"
     assert redact(clean_lines(["printing", *key.split("\n")]), (key,)) == "printing\n•••\n"
+
+
+def test_each_line_of_a_secret_is_hidden() -> None:
+    assert set(redactions(["one", "two\nthree\n", ""])) == {"one", "two\nthree\n", "two", "three"}

@@ -176,6 +176,8 @@ def test_ids_are_unique_and_labels_point_to_fields() -> None:
         ("\x1b[97;41m both \x1b[m", '<span class="sgr-97 sgr-41"> both </span>'),
         ("\x1b[101mhigh\x1b[49m low", '<span class="sgr-101">high</span> low'),
         ("\x1b[4munder\x1b[24m", '<span class="sgr-4">under</span>'),
+        ("\x1b[38;5;1mred\x1b[38;5;9m bright", '<span class="sgr-31">red</span><span class="sgr-91"> bright</span>'),
+        pytest.param(f"\x1b[38;5;{'1' * 5000}mno colour", "no colour", id="a colour of 5,000 digits"),
     ],
 )  # fmt: skip
 def test_colours_become_classes(text: str, markup: str) -> None:

@@ -1,6 +1,7 @@
 """Text that came from outside, made safe to store and show."""
 
 import re
+from collections.abc import Iterable
 
 # CSI sequences other than SGR (colours), OSC/DCS/PM/APC strings, and single-character escapes.
 _SGR = r"\x1b\[[0-9;:]*m"
@@ -35,3 +36,8 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
         if len(secret) >= 4:  # noqa: PLR2004 - shorter values would mangle ordinary words
             text = text.replace(secret, "•••")
     return text
+
+
+def redactions(secrets: Iterable[str]) -> tuple[str, ...]:
+    """What must not appear in a log: the secrets, and the lines of those that have several."""
+    return tuple(line for secret in secrets for line in {secret, *secret.splitlines()} if line.strip())

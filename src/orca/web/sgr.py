@@ -10,6 +10,7 @@ _STYLES = frozenset("12349")
 _ENDS = {"22": "12", "23": "3", "24": "4", "29": "9"}
 _FOREGROUND = re.compile(r"[39][0-7]")
 _BACKGROUND = re.compile(r"(?:4|10)[0-7]")
+_SMALL = re.compile(r"[0-9]{1,3}")
 _NORMAL, _BRIGHT = 8, 16
 """Of the 256 colours, the first eight and the next eight have classes."""
 
@@ -70,7 +71,7 @@ class _Pen:
                 next(following, "")
             return
         text = next(following, "")
-        colour = int(text) if text.isdecimal() else _BRIGHT
+        colour = int(text) if _SMALL.fullmatch(text) else _BRIGHT
         code = str(base + colour) if colour < _NORMAL else str(base + 52 + colour) if colour < _BRIGHT else ""
         if base == 30:  # noqa: PLR2004 - where the foreground colours begin
             self.foreground = code

@@ -1,6 +1,7 @@
 """Asking for builds, deployments and rollbacks through the API."""
 
 import httpx
+import pytest
 
 
 async def make_service(client: httpx.AsyncClient) -> str:
@@ -31,3 +32,15 @@ async def test_a_body_is_still_looked_at(client: httpx.AsyncClient) -> None:
         f"/api/v1/services/{service}/builds", content=b"commit=x", headers={"Content-Type": "text/plain"}
     )
     assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000])
+async def test_an_offset_beyond_all_logs_is_no_surprise(client: httpx.AsyncClient, number: str) -> None:
+    deployment = (await client.post(f"/api/v1/services/{await make_service(client)}/deployments")).json()["id"]
+    address = f"/api/v1/deployments/{deployment}"
+    assert (await client.post(f"{address}/cancel")).status_code < 300
+    answer = await client.get(f"{address}/log", params={"after": number})
+    assert answer.status_code == 422
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": number}
+    answer = await client.get(f"{address}/log", headers=headers)
+    assert (answer.status_code, "event: end" in answer.text) == (200, True)

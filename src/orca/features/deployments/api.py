@@ -1,5 +1,6 @@
 """REST doors of deployments, releases and what runs now."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -182,13 +183,13 @@ async def read_log(
     deployment_id: str,
     request: HttpRequest,
     resources: CurrentResources,
-    after: Annotated[int, Query(ge=0, description="Offset in characters to begin at.")] = 0,
+    after: Annotated[int, Query(ge=0, lt=10**18, description="Offset in characters to begin at.")] = 0,
     follow: Annotated[bool, Query(description="Wait for more, until the deployment ends.")] = False,
 ) -> Response:
     """Plain text, or with `Accept: text/event-stream` events `log` {offset, step, text} and at last `end` {state}."""
     if "text/event-stream" in request.headers.get("accept", ""):
         last = request.headers.get("last-event-id", "")
-        start = int(last) if last.isdecimal() else after
+        start = int(last) if re.fullmatch("[0-9]{1,18}", last) else after
         return StreamingResponse(
             keep_open(_log_events(resources, deployment_id, start)), media_type="text/event-stream",
             headers=STREAM_HEADERS,

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from orca.db import DATABASE_AWAY
 from orca.errors import OrcaError, StepFailed
 from orca.features.deployments.actions import progress
 from orca.features.deployments.actions.log import LogWriter
@@ -35,15 +36,15 @@ STEPS: Mapping[str, Callable[[Work], Awaitable[str]]] = {
     "route_traffic": route_traffic,
     "retire_previous": retire_previous,
 }
-NOT_CANCELLABLE = {"retire_previous"}
-"""Traffic has moved by then; stopping half-way would only leave the old release lying about."""
+AFTERWARDS = {"retire_previous"}
+"""Traffic has moved by then: it is not cancelled any more, and what goes wrong is a warning."""
 
 
 async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
     """fetch_source → build_image → start_release → check_health → route_traffic → retire_previous.
 
     Which of these a deployment has was written down when it was asked for. The old release serves until the new one
-    is healthy and routed; whatever fails before that leaves it untouched.
+    is healthy and routed; whatever fails before that leaves it untouched. What fails after that is swept later.
     """
     deployment_id = str(payload["deployment_id"])
     db = run.resources.db
@@ -53,7 +54,7 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
     work = await _open(run, deployment_id)
     try:
         for name in names:
-            await _step(run, work, name)
+            await (_step_afterwards if name in AFTERWARDS else _step)(run, work, name)
     except OrcaError as error:
         problem = error
         await run.step("undo", lambda: _undo(work, problem), deadline=600, cancellable=False)
@@ -79,6 +80,8 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
             await work.log.write(f"✗ {error.message}")
             await progress.mark_step(db, work.deployment_id, name, "failed", error.message)
             raise
+        except DATABASE_AWAY:  # the task waits for it, and does this step again
+            raise
         except Exception as error:
             log.exception("step_crashed", step=name, deployment=work.deployment_id)
             await progress.mark_step(db, work.deployment_id, name, "failed", type(error).__name__)
@@ -90,8 +93,17 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
         await progress.mark_step(db, work.deployment_id, name, "succeeded", detail)
         crash_point(f"{name}.told")
 
-    await run.step(name, tell_and_do, deadline=STEP_SECONDS[name], cancellable=name not in NOT_CANCELLABLE)
+    await run.step(name, tell_and_do, deadline=STEP_SECONDS[name], cancellable=name not in AFTERWARDS)
     crash_point(f"{name}.recorded")
+
+
+async def _step_afterwards(run: TaskRun, work: Work, name: str) -> None:
+    try:
+        await _step(run, work, name)
+    except OrcaError as error:
+        warning = f"{error.message}. What is left is removed within minutes."
+        db, deployment_id = work.resources.db, work.deployment_id
+        await run.step("warn", lambda: progress.add_warning(db, deployment_id, warning), deadline=60, cancellable=False)
 
 
 async def _undo(work: Work, error: OrcaError) -> None:

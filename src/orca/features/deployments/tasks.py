@@ -36,11 +36,15 @@ async def settle(resources: Resources, task_id: str, reason: str) -> None:
 
 
 async def sweep(resources: Resources) -> None:
-    """Remove containers and work folders of nothing that lives: leftovers of crashes and of deleted services."""
+    """Remove containers and work folders of nothing that lives: leftovers of crashes, stopped and deleted services."""
     folders = await asyncio.to_thread(_list_work, resources.settings.data_dir / "work")
     containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
     async with resources.db.read() as session:
-        live = set((await session.scalars(select(LiveRelease.deployment_id))).all())
+        stopped = select(Deployment.service_id).where(
+            Deployment.service_id == LiveRelease.service_id, Deployment.kind == "stop",
+            Deployment.state == "succeeded", Deployment.finished_at > LiveRelease.since,
+        )  # fmt: skip
+        live = set((await session.scalars(select(LiveRelease.deployment_id).where(~stopped.exists()))).all())
         busy = select(Deployment.id).where(Deployment.state.in_(rules.ACTIVE))
         recent = select(Deployment.id).where(Deployment.finished_at > now() - ORPHAN_GRACE)
         kept = live | set((await session.scalars(busy.union(recent))).all())

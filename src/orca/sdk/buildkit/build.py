@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orca.errors import BadInput, DeadlineExceeded, ProviderUnavailable
-from orca.kit.text import clean_output, redact
+from orca.kit.text import clean_output, redact, redactions
 from orca.sdk.builders import BuildRequest, BuiltImage, Log
 from orca.sdk.buildkit import caddy_image
 from orca.sdk.buildkit.addresses import check_addresses
-from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like, redactions
+from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like
 from orca.sdk.buildkit.client import DockerClient, EngineFacts
 from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, find_images, parse_dockerfile, rewrite
 from orca.sdk.buildkit.errors import BaseImageForbidden, BaseImageUnavailable, BuildDiskFull, LabelReserved

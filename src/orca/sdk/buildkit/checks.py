@@ -1,7 +1,7 @@
 """What a build may be asked to do, and what its image may say. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from orca.errors import BadInput
 from orca.sdk.builders import BuildRequest
@@ -60,8 +60,3 @@ def check_labels(labels: Mapping[str, str], ours: Mapping[str, str]) -> None:
             f"The image sets the label {foreign[0]}, which steers software on the host.",
             hint="Remove the LABEL from the Dockerfile, or choose another base image if it comes from there.",
         )
-
-
-def redactions(secrets: Iterable[str]) -> tuple[str, ...]:
-    """What must not appear in a log: the secrets, and the lines of those that have several."""
-    return tuple(line for secret in secrets for line in {secret, *secret.splitlines()} if line.strip())

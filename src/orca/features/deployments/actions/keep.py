@@ -33,19 +33,16 @@ async def keep_services_alive(resources: Resources) -> None:
             by_deployment.setdefault(container.labels.get("orca.deployment", ""), []).append(container)
     async with resources.db.read() as session:
         rows = (await session.execute(
-            select(LiveRelease, Service, Release).join(Service, Service.id == LiveRelease.service_id)
+            select(LiveRelease, Release).join(Service, Service.id == LiveRelease.service_id)
             .join(Release, Release.id == LiveRelease.release_id)
             .where(Service.desired_state == "running", Service.deleted_at.is_(None))
         )).all()  # fmt: skip
-        busy = set((await session.scalars(
-            select(Deployment.service_id).where(Deployment.state.in_(rules.ACTIVE))
-        )).all())  # fmt: skip
-    for live, service, release in rows:
+    for live, release in rows:
         present = by_deployment.get(live.deployment_id, [])
         stopped = [each for each in present if rules.was_stopped(each.state, release.config["restart"])]
         missing = int(release.config.get("replicas", 1)) - len(present)
-        if (missing > 0 or not await _start_again(resources, stopped)) and service.id not in busy:
-            await _revive(resources, service, missing)
+        if missing > 0 or not await _start_again(resources, stopped):
+            await _revive(resources, live, missing)
     await _tell_about_crash_loops(resources, [each for each in containers if each.restarts >= CRASHES_TO_TELL])
 
 
@@ -65,12 +62,22 @@ async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
     return True
 
 
-async def _revive(resources: Resources, service: Service, missing: int) -> None:
-    """A restart is a deployment of the live release, so it is as safe as any other."""
-    log.warning("service_revived", service=service.slug, missing=missing)
+async def _revive(resources: Resources, seen: LiveRelease, missing: int) -> None:
+    """A restart is a deployment of the live release, so it is as safe as any other.
+
+    Starting containers takes a while: whoever stopped, deleted or deployed the service meanwhile has the last word.
+    """
+    busy = select(Deployment.service_id).where(Deployment.state.in_(rules.ACTIVE))
+    still_wanted = (
+        select(Service).join(LiveRelease, LiveRelease.service_id == Service.id)
+        .where(Service.desired_state == "running", Service.deleted_at.is_(None), Service.id.not_in(busy))
+        .where(LiveRelease.id == seen.id, LiveRelease.deployment_id == seen.deployment_id)
+    )  # fmt: skip
     async with resources.db.write() as session:
-        row = await session.get_one(Service, service.id)
-        await start_deployment(session, resources, row, Request(kind="restart", trigger="system"))
+        service = await session.scalar(still_wanted.with_for_update(of=Service))
+        if service is not None:
+            log.warning("service_revived", service=service.slug, missing=missing)
+            await start_deployment(session, resources, service, Request(kind="restart", trigger="system"))
 
 
 async def _tell_about_crash_loops(resources: Resources, containers: list[Container]) -> None:

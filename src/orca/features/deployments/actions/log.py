@@ -3,12 +3,15 @@
 import asyncio
 import time
 
+import structlog
 from sqlalchemy import delete, func, select
 
-from orca.db import Database, now
+from orca.db import DATABASE_AWAY, Database, now
 from orca.events import bell
 from orca.features.deployments.models import LogChunk
-from orca.kit.text import clean_lines, redact
+from orca.kit.text import clean_lines, redact, redactions
+
+log = structlog.get_logger("orca.deployments")
 
 FLUSH_SECONDS = 0.25
 FLUSH_CHARACTERS = 131_072
@@ -24,9 +27,10 @@ class LogWriter:
         self.step = ""
         self._db = db
         self._deployment_id = deployment_id
-        self._secrets = secrets
+        self._secrets = redactions(secrets)
         self._lines: list[str] = []
         self._size = 0
+        self._unsaved = ""
         self._offset: int | None = None
         self._trimmed_at = 0
         self._flushed_at = time.monotonic()
@@ -34,32 +38,50 @@ class LogWriter:
         self._later: asyncio.Task[None] | None = None
 
     async def write(self, line: str) -> None:
-        """Add a line (or several). What is stored has no terminal tricks, and no secrets of the deployment."""
-        self._lines.append(line.rstrip("\n")[:_LINE_LIMIT])
+        """Add a line (or several). What is stored has no terminal tricks, and no secrets of the deployment.
+
+        While the database is away, the last MiB waits for it, and whoever writes goes on.
+        """
+        self._lines.append(line.rstrip("\n"))
         self._size += len(line)
         if self._size >= FLUSH_CHARACTERS or time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
-            await self.flush()
+            await self._try_to_flush()
         elif self._later is None or self._later.done():
             self._later = asyncio.create_task(self._flush_later())
 
     async def _flush_later(self) -> None:
         """What was written last must not wait for the next line."""
         await asyncio.sleep(FLUSH_SECONDS)
-        await self.flush()
+        await self._try_to_flush()
+
+    async def _try_to_flush(self) -> None:
+        try:
+            await self.flush()
+        except DATABASE_AWAY as error:
+            reason = str(getattr(error, "orig", error))
+            log.warning("log_waits_for_database", deployment=self._deployment_id, reason=reason)
 
     async def flush(self) -> None:
-        """Store what was collected."""
+        """Store what was collected. What could not be stored is kept for the next time."""
         async with self._lock:
             self._flushed_at = time.monotonic()
-            if not self._lines:
+            if self._lines:
+                self._unsaved = (self._unsaved + self._take_lines())[-KEEP_TAIL:]
+            if not self._unsaved:
                 return
-            lines, self._lines, self._size = self._lines, [], 0
-            text = redact(clean_lines(lines), self._secrets)
-            if self._offset is None:
-                self._offset = await self._find_end()
-            await self._store(text, self._offset)
-            self._offset += len(text)
+            offset = await self._find_end() if self._offset is None else self._offset
+            self._offset = None  # a commit whose answer was lost may have happened
+            await self._store(self._unsaved, offset)
+            self._offset, self._unsaved = offset + len(self._unsaved), ""
         bell.ring()
+
+    def _take_lines(self) -> str:
+        """Redacted before anything is cut, because half a secret is not found."""
+        lines, self._lines, self._size = self._lines, [], 0
+        text = redact(clean_lines(lines), self._secrets)
+        if max(map(len, lines)) > _LINE_LIMIT:
+            text = "\n".join(line[:_LINE_LIMIT] for line in text.split("\n"))
+        return text
 
     async def _find_end(self) -> int:
         async with self._db.read() as session:

@@ -7,7 +7,11 @@ from orca.features.deployments.steps.work import Work, container_spec, load
 
 
 async def run_release_command(work: Work) -> str:
-    """A container of its own; after a crash it is re-attached, never run a second time."""
+    """A container of its own; after a crash it is re-attached, never run a second time.
+
+    The ended container is what remembers that it ran, so it stays until this step is remembered: `start_release`
+    plans it away, and so does undoing.
+    """
     await ensure_release(work)
     facts = await load(work)
     command = tuple(facts.config.release_command)
@@ -17,10 +21,8 @@ async def run_release_command(work: Work) -> str:
             "labels": facts.labels(work.resources) | {"orca.role": "release-command"},
         },
     )  # fmt: skip
-    engine = work.resources.engine
-    code = await engine.run_once(spec, deadline=STEP_SECONDS["run_release_command"] - 60, progress=work.log.write)
-    for container in await engine.inspect({"orca.deployment": facts.deployment.id, "orca.role": "release-command"}):
-        await engine.remove(container.id)
+    seconds = STEP_SECONDS["run_release_command"] - 60
+    code = await work.resources.engine.run_once(spec, deadline=seconds, progress=work.log.write)
     if code != 0:
         raise ReleaseCommandFailed(
             f"the release command ended with exit code {code}",

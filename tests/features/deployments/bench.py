@@ -1,0 +1,121 @@
+"""Services that are live without a deployment of minutes, and an engine to which things happen."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+from tests.features.routing.bench import make_service
+
+from orca.db import now
+from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.models import Deployment, LiveRelease, LogChunk, Release
+from orca.features.deployments.rules import FINISHED
+from orca.features.secrets.actions import put_secret
+from orca.features.services.models import Service
+from orca.features.services.schemas import FrozenConfig
+from orca.resources import Resources
+from orca.sdk.engines import Container, ContainerSpec, Image, Progress, RegistryLogin
+from orca.sdk.testing.fake_engine import FakeEngine
+
+Trouble = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    return None
+
+
+class TroubledEngine(FakeEngine):
+    """The fake, and what happens at the moment it is asked to do something."""
+
+    at_start: Trouble = staticmethod(_nothing)
+    at_stop: Trouble = staticmethod(_nothing)
+    at_pull: Trouble = staticmethod(_nothing)
+
+    async def start(self, name: str) -> None:
+        await self.at_start()
+        await super().start(name)
+
+    async def stop(self, container_id: str, *, grace: float) -> None:
+        await self.at_stop()
+        await super().stop(container_id, grace=grace)
+
+    async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
+        await self.at_pull()
+        return await super().pull_image(reference, login, progress)
+
+
+@dataclass
+class Bench:
+    """What a test of deployments works on."""
+
+    resources: Resources
+
+    @property
+    def engine(self) -> TroubledEngine:
+        assert isinstance(self.resources.engine, TroubledEngine)
+        return self.resources.engine
+
+    async def make_service(self, slug: str = "web") -> Service:
+        service = await make_service(self.resources.db, slug=slug, project=f"of {slug}")
+        async with self.resources.db.write() as session:
+            row = await session.get_one(Service, service.id)
+            row.source, row.kind, row.ports = {"type": "image", "image": "app:1"}, "worker", []
+        return row
+
+    async def make_live(self, service: Service) -> str:
+        """One container has run for an hour, of the deployment that is given back."""
+        an_hour_ago = now() - timedelta(hours=1)
+        config = FrozenConfig(kind="worker").model_dump(mode="json")
+        common = {"team_id": service.team_id, "service_id": service.id}
+        async with self.resources.db.write() as session:
+            release = Release(**common, number=1, image="app:1", config=config)
+            deployment = Deployment(
+                **common, number=1, kind="deploy", state="succeeded", source=service.source, config=config, warnings=[],
+                finished_at=an_hour_ago,
+            )  # fmt: skip
+            session.add_all([release, deployment])
+            await session.flush()
+            deployment.release_id = release.id
+            session.add(LiveRelease(**common, release_id=release.id, deployment_id=deployment.id, since=an_hour_ago))
+            await put_secret(
+                session, self.resources.secret_box, team_id=service.team_id, owner=("release", release.id),
+                name="variables", value="{}",
+            )  # fmt: skip
+        await self.run_container(service, deployment.id)
+        return deployment.id
+
+    async def run_container(self, service: Service, deployment_id: str) -> None:
+        labels = {
+            "orca.instance": "test", "orca.service": service.id, "orca.deployment": deployment_id, "orca.replica": "0",
+        }  # fmt: skip
+        spec = ContainerSpec(f"orca-{deployment_id}-0", "app:1", "net", labels)
+        await self.engine.apply(self.engine.plan([], [spec]))
+
+    async def containers(self, service: Service) -> list[Container]:
+        return await self.engine.inspect({"orca.service": service.id})
+
+    async def ask(self, service: Service, request: Request) -> str:
+        async with self.resources.db.write() as session:
+            row = await session.get_one(Service, service.id)
+            return (await start_deployment(session, self.resources, row, request)).id
+
+    async def deployments(self, service: Service) -> list[Deployment]:
+        query = select(Deployment).where(Deployment.service_id == service.id).order_by(Deployment.number)
+        async with self.resources.db.read() as session:
+            return list(await session.scalars(query))
+
+    async def end_of(self, deployment_id: str) -> Deployment:
+        async with asyncio.timeout(30):
+            while True:
+                async with self.resources.db.read() as session:
+                    row = await session.get_one(Deployment, deployment_id)
+                if row.state in FINISHED:
+                    return row
+                await asyncio.sleep(0.05)
+
+    async def log_of(self, deployment_id: str) -> str:
+        query = select(LogChunk.text).where(LogChunk.deployment_id == deployment_id).order_by(LogChunk.offset)
+        async with self.resources.db.read() as session:
+            return "".join(await session.scalars(query))

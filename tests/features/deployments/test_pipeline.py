@@ -1,0 +1,83 @@
+"""How deployments end when something around them fails."""
+
+import asyncio
+
+from sqlalchemy.exc import OperationalError
+from tests.features.deployments.bench import Bench
+
+from orca.features.deployments import queries
+from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.start import Request
+from orca.features.deployments.models import Deployment
+from orca.features.deployments.tasks import sweep
+from orca.features.services.models import Service
+from orca.tasks import TaskEngine
+
+
+async def start_tasks(bench: Bench) -> None:
+    assert isinstance(bench.resources.tasks, TaskEngine)
+    await bench.resources.tasks.start(bench.resources)
+
+
+async def test_a_step_waits_for_a_database_that_is_away(bench: Bench) -> None:
+    times = []
+
+    async def lose_connection_once() -> None:
+        times.append(len(times))
+        if len(times) == 1:
+            raise OperationalError("SELECT 1", {}, ConnectionError("server closed the connection unexpectedly"))
+
+    bench.engine.at_pull = lose_connection_once
+    deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))
+    await start_tasks(bench)
+    ended = await bench.end_of(deployment_id)
+    assert (ended.state, ended.reason) == ("succeeded", "")
+    assert len(times) == 2
+
+
+async def deployments_that_run(bench: Bench, service: Service) -> set[str]:
+    return {each.labels["orca.deployment"] for each in await bench.containers(service)}
+
+
+async def surprise() -> None:
+    raise RuntimeError("nobody thought of this")
+
+
+async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:
+    service = await bench.make_service()
+    before = await bench.make_live(service)
+    deployment_id = await bench.ask(service, Request(kind="restart"))
+
+    async def cancel_and_fail() -> None:
+        async with bench.resources.db.write() as session:
+            row = await session.get_one(Deployment, deployment_id)
+            await cancel_deployment(session, bench.resources, row)
+        await asyncio.sleep(0.5)
+        await surprise()
+
+    bench.engine.at_stop = cancel_and_fail
+    await start_tasks(bench)
+    ended = await bench.end_of(deployment_id)
+    assert (ended.state, ended.reason) == ("succeeded", "")
+    assert "retire_previous met a case it was not built for (RuntimeError)" in ended.warnings[0]
+    async with bench.resources.db.read() as session:
+        live = await queries.find_live(session, service.id)
+    assert live is not None
+    assert live.deployment_id == deployment_id
+    assert await deployments_that_run(bench, service) == {before, deployment_id}
+    del bench.engine.at_stop
+    await sweep(bench.resources)
+    assert await deployments_that_run(bench, service) == {deployment_id}
+
+
+async def test_what_a_stop_left_is_swept(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    bench.engine.at_stop = surprise
+    stop_id = await bench.ask(service, Request(kind="stop"))
+    await start_tasks(bench)
+    assert (await bench.end_of(stop_id)).state == "succeeded"
+    assert [each.state for each in await bench.containers(service)] == ["running"]
+    del bench.engine.at_stop
+    await sweep(bench.resources)
+    assert await bench.containers(service) == []
