@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import gc
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class FromSocket:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs several servers in one loop."""
+    """Leaves signals to `serve`, which runs two in one loop; uvicorn's own would end the process half-way."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,9 +49,11 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     """Serve until TERM or INT. The app's lifespan runs once, with the TCP server."""
     app = create_app(settings)
-    panel = uvicorn.Server(_config(app, settings, lifespan="on"))
+    panel = _Server(_config(app, settings, lifespan="on"))
     panel.config.load()
     local = _Server(_config(FromSocket(app), settings, lifespan="off"))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, panel.handle_exit, number, None)
     listener = _listen_privately(settings.data_dir / "orc.sock")
     running = asyncio.create_task(panel.serve())
     try:
@@ -68,6 +71,7 @@ async def serve(settings: Settings) -> None:
     finally:
         running.cancel()
         listener.close()
+        (settings.data_dir / "orc.sock").unlink(missing_ok=True)
 
 
 def _config(app: ASGIApp, settings: Settings, *, lifespan: str) -> uvicorn.Config:
