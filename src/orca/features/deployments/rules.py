@@ -90,28 +90,16 @@ def was_stopped(state: str, restart: str) -> bool:
     return state in {"created", "exited"} and restart in {"always", "unless-stopped"}
 
 
-def state_of(*, desired: str, latest: str | None, wanted: int | None, observed: Observed | None) -> str:
-    """The one word a list shows for a service.
-
-    `latest` is the state of its newest deployment that matters (see `queries.list_latest_states`), `wanted` is None
-    while there is no live release.
-    """
-    if latest in ACTIVE:
+def state_of(*, desired: str, is_busy: bool, wanted: int | None, observed: Observed | None) -> str:
+    """The one word a list shows for a service. `wanted` is None while there is no live release."""
+    if is_busy:
         return "deploying"
-    if wanted is None:
-        return "failed" if latest == "failed" else "empty"
-    if desired == "stopped":
-        return "stopped"
-    return "unknown" if observed is None else _condition(wanted, observed)
-
-
-def _condition(wanted: int, observed: Observed) -> str:
-    if observed.crashing:
-        return "crash-looping"
-    if observed.running >= max(wanted, 1):
+    if wanted is None or desired == "stopped":
+        return "empty" if wanted is None else "stopped"
+    if observed is None or observed.crashing:
+        return "unknown" if observed is None else "crash-looping"
+    if observed.running >= wanted:
         return "running"
-    if wanted == 0:
-        return "down"
     return "degraded" if observed.running else "crashed"
 
 
