@@ -1,6 +1,6 @@
 """A new service in a real browser: what is found is shown, fills the form, and never overwrites what was typed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -115,6 +115,35 @@ def test_a_host_key_is_compared_trusted_and_the_source_found(
     assert serious_findings(page) == []
     found.get_by_role("button", name="Trust this host").press("Enter")
     expect(found).to_contain_text("FastAPI", timeout=30_000)
+
+
+def test_a_credential_is_never_chosen_by_itself(
+    panel: Panel, browser: Browser, server: GitServer, make_repository
+) -> None:
+    make_repository("open.git").commit(SHOP)
+    page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+    open_form(panel, page)
+    with panel.client() as http:
+        for name in ("first", "second"):
+            http.post("/api/v1/git-credentials", json={"name": name, "kind": "token", "token": "t"}).raise_for_status()
+    credential = page.locator("#git_credential_id")
+
+    def chosen_after(act: Callable[[], object]) -> str:
+        credential.evaluate("each => each.classList.add('of-before')")
+        act()
+        expect(page.locator(".of-before")).to_have_count(0, timeout=30_000)  # the look brought the credentials anew
+        return page.locator("#git_credential_id option:checked").inner_text()
+
+    page.locator("#repository").fill(server.url("/open.git"))
+    assert chosen_after(lambda: page.keyboard.press("Tab")) == "None, it is public"
+    assert credential.locator("option").all_inner_texts() == ["None, it is public", "second", "first"]
+    assert chosen_after(lambda: credential.select_option(label="first")) == "first"
+    assert chosen_after(lambda: credential.select_option(label="None, it is public")) == "None, it is public"
+    page.get_by_role("button", name="Make service").click()
+    expect(page.get_by_role("heading", name="open")).to_be_visible()
+    with panel.client() as http:
+        made = http.get(f"/api/v1/services/{page.url.rpartition('/')[2]}").json()
+    assert made["source"]["credential_id"] is None
 
 
 def test_a_directory_is_explained_and_nothing_typed_is_told(panel: Panel, browser: Browser) -> None:

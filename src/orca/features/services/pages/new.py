@@ -33,7 +33,7 @@ class NewServicePage:
     """The form that makes a service."""
 
     project: Project
-    git_options: list[tuple[str, str]]
+    credentials: list[tuple[str, str]]
     registry_options: list[tuple[str, str]]
     panel_url: str
     form: Filled[ServiceFields] = field(default_factory=Filled)
