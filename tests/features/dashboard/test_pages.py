@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, update
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 
-from orca.features.deployments.models import LiveRelease
+from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.views import LOG_LINES
 from orca.features.services.models import Project
 
@@ -51,8 +51,25 @@ async def test_services_that_need_a_look_come_first(filled: Filled) -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.docker
+async def test_a_service_whose_deployments_all_failed_needs_a_look(filled: Filled) -> None:
+    async with filled.app.state.resources.db.write() as session:
+        await session.execute(delete(LiveRelease).where(LiveRelease.service_id == filled.large.service))
+        await session.execute(
+            update(Deployment).where(Deployment.service_id == filled.large.service).values(state="failed")
+        )
+    page = await text_of(filled, "/")
+    assert "Failed" in page[page.index(">Service 0000<") : page.index("Service 0001")]
+    assert page.index(">Service 0000<") < page.index(">Service 0005<")
+    assert "Failed" in await text_of(filled, f"/services/{filled.large.service}")
+
+
 async def test_a_new_service_begins_in_the_only_project_or_with_the_choice_of_one(filled: Filled) -> None:
-    assert 'href="/projects?toast=Choose' in await text_of(filled, "/")
+    assert 'href="/projects?choosing=true"' in await text_of(filled, "/")
+    projects = await text_of(filled, "/projects?choosing=true")
+    assert "Choose the project of the new service." in projects
+    assert f'href="/projects/{filled.large.project}/services/new"' in projects
+    assert "/services/new" not in await text_of(filled, "/projects")
     async with filled.app.state.resources.db.write() as session:
         others = update(Project).where(Project.id != filled.large.project)
         await session.execute(others.values(deleted_at=Project.created_at))

@@ -4,7 +4,7 @@ import pytest
 
 from orca.features.deployments import rules
 from orca.features.deployments.pipeline import STEPS
-from orca.features.deployments.rules import KeptImage
+from orca.features.deployments.rules import KeptImage, Observed
 
 BUILD = ("fetch_source", "build_image")
 LIVE = ("start_release", "check_health", "route_traffic", "retire_previous")
@@ -56,6 +56,29 @@ def test_every_state_is_finished_or_can_move_on() -> None:
     reachable = set().union(*rules.TRANSITIONS.values()) | {"queued"}
     assert reachable == rules.FINISHED | rules.ACTIVE
     assert not set(rules.TRANSITIONS) & rules.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("desired", "is_busy", "has_failed", "wanted", "observed", "word"),
+    [
+        ("running", True, True, None, None, "deploying"),
+        ("running", False, False, None, None, "empty"),
+        ("running", False, True, None, None, "failed"),
+        ("stopped", False, True, 1, Observed(0, 0), "stopped"),
+        ("running", False, True, 1, None, "unknown"),
+        ("running", False, False, 2, Observed(2, 1), "crash-looping"),
+        ("running", False, True, 2, Observed(2, 0), "running"),
+        ("running", False, False, 2, Observed(1, 0), "degraded"),
+        ("running", False, False, 1, Observed(0, 0), "crashed"),
+        ("running", False, False, 0, Observed(0, 0), "down"),
+    ],
+)
+def test_the_word_of_a_service(
+    desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None, word: str
+) -> None:
+    assert word == rules.state_of(
+        desired=desired, is_busy=is_busy, has_failed=has_failed, wanted=wanted, observed=observed
+    )
 
 
 MIB = 1 << 20

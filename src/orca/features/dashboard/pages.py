@@ -1,9 +1,8 @@
 """The overview, the lists of projects and their services, and the command palette."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -27,8 +26,7 @@ from orca.web.render import render
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
 SHOWN = 50
-TROUBLED = frozenset({"crash-looping", "crashed", "degraded"})
-CHOOSE = quote("Choose the project of the new service.")
+TROUBLED = frozenset({"crash-looping", "crashed", "degraded", "down", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ async def overview(
 
 def _new_service(projects: Sequence[str]) -> str:
     """Where a service is made: in the only project there is, or in one that has to be chosen first."""
-    return f"/projects/{projects[0]}/services/new" if len(projects) == 1 else f"/projects?toast={CHOOSE}"
+    return f"/projects/{projects[0]}/services/new" if len(projects) == 1 else "/projects?choosing=true"
 
 
 async def _states(
@@ -107,14 +105,19 @@ class ProjectsPage:
     projects: Sequence[Project]
     counts: Mapping[str, int]
     next_cursor: str | None
+    choosing: bool = False
+    """Whether a project is wanted for a new service."""
     form: Filled[Any] = field(default_factory=Filled)
 
 
 @router.get("/projects")
 @guard("project.read", page=True)
-async def show_projects(request: Request, session: ReadSession, scope: CurrentScope, cursor: Cursor = None) -> Response:
-    """Projects, and the form to make one."""
-    return render(request, "dashboard/projects.html", await _projects_page(session, scope, cursor))
+async def show_projects(
+    request: Request, session: ReadSession, scope: CurrentScope, cursor: Cursor = None, *, choosing: bool = False
+) -> Response:
+    """Projects, and the form to make one. When `choosing` they lead to the form for a new service."""
+    page = replace(await _projects_page(session, scope, cursor), choosing=choosing)
+    return render(request, "dashboard/projects.html", page)
 
 
 async def _projects_page(session: ReadSession, scope: CurrentScope, cursor: str | None) -> ProjectsPage:
@@ -135,13 +138,8 @@ async def make_project(request: Request, session: WriteSession, scope: CurrentSc
             filled = filled.refused(error)
         else:
             return RedirectResponse(f"/projects/{project.id}", SEE_OTHER)
-    page = await _projects_page(session, scope, None)
-    return render(
-        request,
-        "dashboard/projects.html",
-        ProjectsPage(page.projects, page.counts, page.next_cursor, filled),
-        status=422,
-    )
+    page = replace(await _projects_page(session, scope, None), form=filled)
+    return render(request, "dashboard/projects.html", page, status=422)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,13 @@ async def list_busy_services(session: AsyncSession, scope: Scope) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
+async def list_never_live(session: AsyncSession, scope: Scope) -> set[str]:
+    """Ids of services with a failed deployment, and none that ever went live."""
+    query = select(Deployment.service_id).where(Deployment.team_id == scope.team_id, Deployment.state == "failed")
+    live = select(LiveRelease.service_id).where(LiveRelease.team_id == scope.team_id)
+    return set((await session.scalars(query.where(Deployment.service_id.not_in(live)).distinct())).all())
+
+
 async def find_build(session: AsyncSession, build_id: str | None) -> Build | None:
     """A build by id, where there is one."""
     return await session.get(Build, build_id) if build_id else None

@@ -90,16 +90,27 @@ def was_stopped(state: str, restart: str) -> bool:
     return state in {"created", "exited"} and restart in {"always", "unless-stopped"}
 
 
-def state_of(*, desired: str, is_busy: bool, wanted: int | None, observed: Observed | None) -> str:
-    """The one word a list shows for a service. `wanted` is None while there is no live release."""
+def state_of(*, desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None) -> str:
+    """The one word a list shows for a service. `wanted` is None while there is no live release.
+
+    `has_failed`: a deployment of it failed; that counts as long as none was ever live.
+    """
     if is_busy:
         return "deploying"
-    if wanted is None or desired == "stopped":
-        return "empty" if wanted is None else "stopped"
-    if observed is None or observed.crashing:
-        return "unknown" if observed is None else "crash-looping"
-    if observed.running >= wanted:
+    if wanted is None:
+        return "failed" if has_failed else "empty"
+    if desired == "stopped":
+        return "stopped"
+    return "unknown" if observed is None else _condition(wanted, observed)
+
+
+def _condition(wanted: int, observed: Observed) -> str:
+    if observed.crashing:
+        return "crash-looping"
+    if observed.running >= max(wanted, 1):
         return "running"
+    if wanted == 0:
+        return "down"
     return "degraded" if observed.running else "crashed"
 
 

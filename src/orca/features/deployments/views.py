@@ -155,7 +155,7 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
     observed = None if problem else observe(containers, live.deployment_id if live else "")
     state = rules.state_of(
         desired=service.desired_state, is_busy=any(each.state in rules.ACTIVE for each in page.items),
-        wanted=_wanted(release), observed=observed,
+        has_failed=any(each.state == "failed" for each in page.items), wanted=_wanted(release), observed=observed,
     )  # fmt: skip
     return ServiceView(
         service=service, project=project, state=state, urls=urls, release=release,
@@ -167,9 +167,10 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
 async def states_of_services(
     session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Service id -> its word, from id -> desired state: two queries and one look at the engine for any number."""
+    """Service id -> its word, from id -> desired state: three queries and one look at the engine for any number."""
     live = await queries.list_live(session, scope)
     busy = await queries.list_busy_services(session, scope)
+    failed = await queries.list_never_live(session, scope)
     await session.close()
     try:
         look = resources.engine.survey if isinstance(resources.engine, SupportsSurvey) else resources.engine.inspect
@@ -183,7 +184,9 @@ async def states_of_services(
     for service_id, wish in desired.items():
         deployment_id, wanted = live.get(service_id, ("", None))
         observed = None if containers is None else observe(by_deployment[deployment_id], deployment_id)
-        states[service_id] = rules.state_of(desired=wish, is_busy=service_id in busy, wanted=wanted, observed=observed)
+        states[service_id] = rules.state_of(
+            desired=wish, is_busy=service_id in busy, has_failed=service_id in failed, wanted=wanted, observed=observed
+        )
     return states
 
 
