@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -172,8 +172,6 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     file, problems = rules.read_orca_file(text or "")
     built = await find_builder(resources.builders, folder, file.build)
     plan = built[1] if built else None
-    if plan is not None and plan.kind == "static":
-        plan = replace(plan, service_kind="static")  # for a builder it is a web server like others
     kind: Kind = file.kind or (plan.service_kind if plan else "web")  # type: ignore[assignment]  # builders know these
     port = rules.public_port(file, plan.port if plan else None)
     name = file.name or found.name

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import until
 from tests.providers.builders.bases import base_image
 
 from orca.errors import BadInput
@@ -285,6 +286,25 @@ async def test_a_static_site_is_built_and_served_without_a_registry(bench: Any, 
         "/%2e%2e/etc/caddy/Caddyfile",
     ):
         assert fetch(f"{site}{path}")[0] in {400, 404}, path
+
+
+@pytest.mark.docker
+async def test_the_log_of_a_static_site_is_a_line_for_each_request(bench: Any, run: Any) -> None:
+    tree = bench.tree({"index.html": "home", "about.html": "about"})
+    image = await TemplateBuilder(bench.client).build(bench.request(tree), bench.log)
+    site = run(image.id, "--user", "10001:10001", "--name", f"log-{bench.id}")
+    fetch(f"{site}/about?from=home")
+    assert fetch(f"{site}/gone")[::2] == (404, b"404 Not Found")
+
+    def lines() -> list[str]:
+        return docker("logs", f"log-{bench.id}").splitlines()
+
+    until(lambda: len(lines()) >= 3, seconds=10, what="the last request is logged")
+    assert list(map(json.loads, lines())) == [
+        {"size": 4, "status": 200, "asked": "GET /"},
+        {"size": 5, "status": 200, "asked": "GET /about?from=home"},
+        {"size": 13, "status": 404, "asked": "GET /gone"},
+    ]
 
 
 @pytest.mark.docker

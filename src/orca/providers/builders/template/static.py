@@ -15,6 +15,30 @@ ARG ORCA_CADDY_IMAGE=caddy:2
 FROM ${ORCA_CADDY_IMAGE} AS caddy
 """
 
+_REQUEST_LOG = """\
+	# A line for each request; who asked is nobody's business, and when, the engine notes by itself.
+	log {
+		output stdout
+		format filter {
+			wrap console {
+				time_key ""
+				level_key ""
+				name_key ""
+				message_key ""
+			}
+			fields {
+				request delete
+				resp_headers delete
+				user_id delete
+				bytes_read delete
+				duration delete
+			}
+		}
+	}
+	vars asked "{method} {uri}"
+	log_append asked {vars.asked}
+"""
+
 
 def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
     """A directory with an index.html."""
@@ -25,7 +49,7 @@ def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
     title = f"Static site · {'index.html' if root == '.' else f'{root}/'}"
     dockerfile = f"{header(title)}\n{_CADDY_STAGE}\n{serve(copy([f'{root}/' if root != '.' else '.'], '/srv/'))}"
     evidence = "index.html" if root == "." else f"{root}/index.html"
-    return Recipe("static", title, dockerfile, PORT, (evidence,), files(spa=options.spa))
+    return Recipe("static", title, dockerfile, PORT, (evidence,), files(spa=options.spa), service_kind="static")
 
 
 def caddy_stage() -> str:
@@ -61,11 +85,14 @@ def _caddyfile(*, spa: bool) -> str:
 	admin off
 	persist_config off
 	auto_https off
+	log {{
+		level ERROR
+	}}
 }}
 
 :{{$PORT:8080}} {{
 	root * /srv
-	encode zstd gzip
+{_REQUEST_LOG}	encode zstd gzip
 	header {{
 		X-Content-Type-Options nosniff
 		X-Frame-Options SAMEORIGIN
@@ -83,8 +110,11 @@ def _caddyfile(*, spa: bool) -> str:
 	}}
 	handle_errors {{
 		@page file /{{err.status_code}}.html
-		rewrite @page {{file_match.relative}}
-		file_server
+		handle @page {{
+			rewrite {{file_match.relative}}
+			file_server
+		}}
+		respond "{{err.status_code}} {{err.status_text}}" {{err.status_code}}
 	}}
 }}
 """

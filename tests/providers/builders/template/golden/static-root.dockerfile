@@ -15,4 +15,4 @@ ENV PORT=8080 XDG_DATA_HOME=/data XDG_CONFIG_HOME=/data
 EXPOSE 8080
 CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 # ---
-# kind static, web, port 8080, because of index.html
+# kind static, static, port 8080, because of index.html
