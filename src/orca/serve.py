@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orca.app import create_app
 from orca.errors import OrcaError
 from orca.kit.logs import configure_logging
+from orca.kit.validation import explain
 from orca.migrations import upgrade_apart
 from orca.settings import Settings
 
@@ -114,7 +115,7 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
         raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
     configure_logging(settings.log.level, settings.log.format)
     os.umask(0o022)  # files of a source tree keep their modes in the image; what is private is born 0600

@@ -1,6 +1,7 @@
 """From a folder to a live site and back, through the command alone; real Docker, real proxy."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def test_the_whole_story(site: Orc, busy_panel: Panel) -> None:
 
     first = site.ok("deploy")
     assert "✓ build image" in first.out
+    assert re.search(r"✓ fetch source .* 4 files, \d\.\d MB\n", first.out)
     assert "Live after" in first.out
     assert hostname in first.out
     assert page(busy_panel, hostname) == "version one"
@@ -137,11 +139,16 @@ def test_logs_of_the_replicas(site: Orc) -> None:
     assert site.ok("logs").out == "0 line 0\n0 line 1\n0 line 2\n"
     assert site.ok("logs", "-n", "1").out == "0 line 2\n"
     assert [line["text"].strip() for line in site.ok("logs", "--json", "-n", "2").lines] == ["line 1", "line 2"]
+    assert site.ok("logs", "--replica", "0").out == site.ok("logs").out
+    other = site("logs", "--replica", "7")
+    assert (other.code, other.out, other.err) == (4, "", "error: there is no replica 7\nhint: There is: 0.\n")
     following = site.start("logs", "--follow", "--times")
     assert following.stdout is not None
     assert following.stdout.readline().endswith(" 0 line 0\n")
     following.terminate()
     following.communicate(timeout=20)
+    assert "no replica is wanted" in site.ok("scale", "0").out
+    assert "healthy after" not in site.ok("deployments", "show").out
 
 
 def test_failure_is_told_and_leaves_what_was_live(site: Orc, busy_panel: Panel) -> None:
@@ -169,9 +176,9 @@ def test_first_deploy_makes_project_service_and_link(site: Orc) -> None:
 
 def test_names_are_asked_at_a_terminal(site: Orc) -> None:
     with Terminal([sys.executable, "-m", "orca.cli", "deploy", "--no-follow"], site) as terminal:
-        terminal.expect("Project? [work]")
+        terminal.expect("Which project (a group of services, such as shop)? [work]")
         terminal.type("asked\n")
-        terminal.expect("Service? [web]")
+        terminal.expect("What is the service called? [web]")
         terminal.type("\n")
         assert terminal.wait() == 0
     link = json.loads((site.folder / ".orc/link.json").read_text())
@@ -213,7 +220,8 @@ def test_hostnames(site: Orc, busy_panel: Panel) -> None:
     assert page(busy_panel, "www.example.org") == "version one"
     assert "www.example.org" in site.ok("domains").out
     assert "www.example.org" in site.ok("open", "--print").out.splitlines()[0], "chosen names come first"
-    site.ok("domains", "add", "example.org", "--tls", "off", "--redirect-to", "http://www.example.org")
+    added = site.ok("domains", "add", "example.org", "--tls", "off", "--redirect-to", "http://www.example.org")
+    assert "✗ dns" in added.out
     assert "example.org → " not in site.ok("open", "--print").out
     checked = site("domains", "check", "www.example.org")
     assert checked.code == 1, "that name does not lead here"
@@ -221,6 +229,24 @@ def test_hostnames(site: Orc, busy_panel: Panel) -> None:
     assert "✗ dns" in site("domains", "retry", "www.example.org").out
     assert site("domains", "add", "www.example.org", "--tls", "off").code == 5
     assert site("domains", "add", "not a name").code == 5
+    site.ok("domains", "edit", "www.example.org", "--maintenance", "--max-body-mb", "20", "--allow-ips", "10.0.0.0/8")
+    site.ok("domains", "edit", "www.example.org", "--user", "ada", stdin="correct horse")
+    site.ok("domains", "edit", "www.example.org", "--user", "bob", stdin="battery staple")
+    changed = site.ok(
+        "domains", "edit", "www.example.org", "--no-maintenance", "--allow-ips", "all", "--remove-user", "bob",
+        "--port", "0", "--json",
+    ).json  # fmt: skip
+    options = changed["options"]
+    assert [options[name] for name in ("maintenance", "max_body_mb", "allow_ips", "basic_auth")] == [
+        False,
+        20,
+        [],
+        ["ada"],
+    ]
+    assert busy_panel.site("www.example.org").status_code == 401
+    assert busy_panel.site("www.example.org", auth=("ada", "correct horse")).text.strip() == "version one"
+    assert site("domains", "edit", "www.example.org").code == 2
+    assert site("domains", "edit", "www.example.org", "--max-body-mb", "-1").code == 5
     site.ok("domains", "remove", "example.org")
     site.ok("domains", "remove", made["id"])
     assert site("domains", "remove", "www.example.org").code == 4

@@ -67,7 +67,8 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry(
             "domains", "domains", "Hostnames of a service.",
             {"list": "List hostnames and how they are served.", "add": "Give a service a hostname.",
-             "remove": "Take a hostname away.", "check": "Look whether the world can reach a hostname.",
+             "edit": "Change how a hostname is served.", "remove": "Take a hostname away.",
+             "check": "Look whether the world can reach a hostname.",
              "retry": "Order a certificate again, without waiting for the next try."},
         ),
         Entry(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from orca.errors import BadInput, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
+from orca.kit.validation import explain
 from orca.web.guard import Guard, record_denial
 from orca.web.render import ErrorPage, render
 
@@ -67,7 +68,7 @@ async def _orca_error(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    fields = {".".join(str(part) for part in each["loc"][1:]) or "body": plain(each["msg"]) for each in error.errors()}
+    fields = {_place(each): explain(each) for each in error.errors()}
     first = next(iter(fields.items()), ("body", "cannot be read"))
     problem = BadInput(f"{first[0]}: {first[1]}", fields=fields)
     return _draw(request, 422, _problem(request, 422, problem.code, problem.message, problem))
@@ -95,9 +96,10 @@ def draw_problem(request: Request, error: OrcaError) -> JSONResponse:
     return JSONResponse(problem, error.status, media_type="application/problem+json")
 
 
-def plain(message: str) -> str:
-    """A validation message without the library's prefix."""
-    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+def _place(problem: Mapping[str, Any]) -> str:
+    """The field's name; of text that is no JSON pydantic gives the position only, which its words say as well."""
+    inside = () if problem["type"] == "json_invalid" else problem["loc"][1:]
+    return ".".join(str(part) for part in inside) or "body"
 
 
 def _problem(request: Request, status: int, code: str, message: str, error: OrcaError | None) -> dict[str, Any]:

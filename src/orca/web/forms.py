@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
 from orca.errors import OrcaError
+from orca.kit.validation import explain
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -38,10 +39,7 @@ def fill(model: type[Model], data: Mapping[str, Any], values: Mapping[str, str])
     try:
         return Filled(values, model=model.model_validate(data))
     except ValidationError as error:
-        problems = {
-            ".".join(str(part) for part in each["loc"]) or "": each["msg"].removeprefix("Value error, ")
-            for each in error.errors()
-        }
+        problems = {".".join(str(part) for part in each["loc"]): explain(each) for each in error.errors()}
         return Filled(values, problems)
 
 

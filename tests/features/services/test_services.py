@@ -1,5 +1,8 @@
 """Services through their doors."""
 
+import json
+
+import pytest
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
@@ -107,6 +110,26 @@ async def test_bad_changes_are_refused_before_anything_is_saved(client, service)
     for change in BAD_CHANGES:
         assert (await client.patch(url_of(service), json=change)).status_code == 422, change
     assert (await client.get(url_of(service))).json() == service
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({"resources": {"memory_mb": 1}}, "resources.memory_mb", "must be at least 6"),
+        ({"health": {"type": "http", "path": "no slash"}}, "health.path", "has a form or characters that are not"),
+        ({"nonsense": 1}, "nonsense", "is not known here"),
+        ("{", "body", "is not valid JSON: "),
+    ],
+)
+async def test_what_is_wrong_is_told_in_plain_words(client, service, body, field, words):
+    content = body if isinstance(body, str) else json.dumps(body)
+    answer = await client.patch(
+        f"/api/v1/services/{service['id']}", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert words in problem["fields"][field]
+    assert problem["detail"] == f"{field}: {problem['fields'][field]}"
 
 
 async def test_what_a_source_names_must_be_the_teams_own(client, stranger, project, service):

@@ -1,10 +1,12 @@
 """`orc domains`: hostnames of a service."""
 
 import argparse
+from contextlib import suppress
 from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of, whole_number
+from orca.cli.dialogue import read_secret
 from orca.cli.failures import FAILED, NOT_FOUND, OK, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import Row, service_path
@@ -26,12 +28,53 @@ def list_domains(call: Invocation) -> None:
 
 
 def add(call: Invocation) -> None:
-    """Served when this comes back, or not saved at all."""
+    """Served when this comes back, or not saved at all; then a look whether the name leads here."""
     body = {"hostname": call.args.hostname, "path_prefix": call.args.path}
     optional = {"port": call.args.port, "tls": call.args.tls, "redirect_to": call.args.redirect_to}
     body |= {name: value for name, value in optional.items() if value is not None}
     route = call.client.post(service_path(call, "/routes"), body)
-    call.output.answer(route, lambda screen: _draw_added(screen, route))
+
+    def draw(screen: Screen) -> None:
+        _draw_route(screen, route)
+        with suppress(CommandFailed):  # it is served; a look may need a permission that adding does not
+            findings = call.client.post(f"/routes/{segment(route['id'])}/check")["findings"]
+            _draw_findings(screen, [each for each in findings if not each["ok"]])
+
+    call.output.answer(route, draw)
+
+
+def edit(call: Invocation) -> None:
+    """Only what is given changes; what cannot be served is not saved."""
+    route = _find(call)
+    body = _changes(call.args) | ({"options": options} if (options := _options(call.args, route["options"])) else {})
+    if not body:
+        raise UsageError("nothing was given that should change", hint="`orc domains edit --help` lists what can.")
+    changed = call.client.call("PATCH", f"/routes/{segment(route['id'])}", body=body)
+    call.output.answer(changed, lambda screen: _draw_route(screen, changed))
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "hostname": args.rename, "path_prefix": args.path, "port": args.port, "tls": args.tls,
+        "certificate_id": args.certificate, "redirect_to": args.redirect_to,
+    }  # fmt: skip
+    body = {name: value for name, value in given.items() if value is not None}
+    body |= {name: None for name in ("port", "redirect_to") if body.get(name) in {0, ""}}
+    return body
+
+
+def _options(args: argparse.Namespace, current: dict[str, Any]) -> dict[str, Any]:
+    given = {name: getattr(args, name) for name in current if getattr(args, name, None) is not None}
+    if "allow_ips" in given:
+        given["allow_ips"] = [each for each in given["allow_ips"] if each != "all"]
+    given |= {name: None for name in ("max_body_mb", "timeout") if given.get(name) == 0}
+    if args.user or args.remove_user:
+        kept = [name for name in current["basic_auth"] if name not in {args.user, args.remove_user}]
+        given["basic_auth"] = [{"username": name} for name in kept]
+        if args.user:
+            password = read_secret(f"Password of {args.user}: ")
+            given["basic_auth"].append({"username": args.user, "password": password})
+    return given
 
 
 def remove(call: Invocation) -> None:
@@ -82,7 +125,7 @@ def _row(route: dict[str, Any]) -> list[Part]:
     return [where, state_of(route["state"]), route["tls"], text_of(route["port"], "public"), problem]
 
 
-def _draw_added(screen: Screen, route: dict[str, Any]) -> None:
+def _draw_route(screen: Screen, route: dict[str, Any]) -> None:
     screen.line(Styled(route["url"], "cyan"), " ", state_of(route["state"]))
     if route["problem"]:
         screen.line(Styled(route["problem"], "yellow"))
@@ -106,6 +149,32 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--redirect-to", metavar="URL", help="send visitors there instead")
 
 
+def _edit_arguments(parser: argparse.ArgumentParser) -> None:
+    _hostname_argument(parser)
+    either = argparse.BooleanOptionalAction
+    place = parser.add_argument_group("where")
+    place.add_argument("--rename", metavar="NAME", help="serve this hostname instead")
+    place.add_argument("--path", metavar="PREFIX", help="serve only what is below this path")
+    place.add_argument("--strip-prefix", action=either, help="take the path away before the service sees the request")
+    place.add_argument("--port", type=whole_number, metavar="PORT", help="port of the service; 0: the first public one")
+    place.add_argument("--redirect-to", metavar="URL", help='send visitors there instead; "" ends that')
+    place.add_argument("--redirect-status", type=whole_number, metavar="N", help="301, 302, 307 or 308")
+    secure = parser.add_argument_group("encryption")
+    secure.add_argument("--tls", choices=["acme", "internal", "custom", "off"], help="who issues the certificate")
+    secure.add_argument("--certificate", metavar="ID", help="your own one, which was uploaded")
+    secure.add_argument("--https-redirect", action=either, help="send plain HTTP to HTTPS")
+    visitors = parser.add_argument_group("who may visit")
+    visitors.add_argument("--maintenance", action=either, help="show everybody a page that says so")
+    visitors.add_argument("--allow-ips", nargs="+", metavar="NETWORK", help="admit these addresses only, or: all")
+    user = visitors.add_mutually_exclusive_group()
+    user.add_argument("--user", metavar="NAME", help="ask for this name and its password, which is typed or from stdin")
+    user.add_argument("--remove-user", metavar="NAME", help="this name is not let in any more")
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max-body-mb", type=whole_number, metavar="MIB", help="largest request; 0 is no limit")
+    limits.add_argument("--timeout", type=float, metavar="SECONDS", help="until an answer begins; 0 is no limit")
+    limits.add_argument("--compress", action=either, help="compress answers")
+
+
 def _hostname_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hostname", metavar="HOSTNAME", help="such as www.example.org, or *.example.org for one label")
 
@@ -115,6 +184,10 @@ COMMANDS = {
     "add": Command(
         add, "orc domains add www.example.org\norc domains add example.org --redirect-to https://www.example.org",
         arguments=_add_arguments,
+    ),
+    "edit": Command(
+        edit, "orc domains edit www.example.org --maintenance\norc domains edit www.example.org --user ada",
+        arguments=_edit_arguments,
     ),
     "remove": Command(remove, "orc domains remove www.example.org", arguments=_hostname_argument),
     "check": Command(check, "orc domains check www.example.org", arguments=_hostname_argument),

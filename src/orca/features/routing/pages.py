@@ -1,6 +1,6 @@
 """The page of a service's hostnames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from fastapi.responses import RedirectResponse
 from orca.db import ReadSession, now
 from orca.errors import OrcaError
 from orca.features.routing import actions, queries
+from orca.features.routing.forms import edit_data, edit_values
 from orca.features.routing.models import Route
 from orca.features.routing.rules.certificates import is_expiring
-from orca.features.routing.schemas import RouteIn, RouteOut
+from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
 from orca.web.forms import Filled, Form, fill
@@ -56,6 +57,21 @@ class DomainsPage:
     certificates: list[tuple[str, str]]
     form: Filled[RouteIn] = field(default_factory=Filled)
     tab: str = "domains"
+
+
+@dataclass(frozen=True, slots=True)
+class EditPage:
+    """How one hostname is served, to be changed."""
+
+    service: Service
+    project: Project
+    shown: Shown
+    users: Sequence[str]
+    certificates: list[tuple[str, str]]
+    values: Mapping[str, str]
+    form: Filled[RoutePatch]
+    problems: Mapping[str, str]
+    """Field of the form -> the first thing that is wrong with it."""
 
 
 async def _page(
@@ -106,6 +122,56 @@ async def add_domain(
     async with resources.db.read() as session:
         page = await _page(session, scope, resources, service_id, filled)
     return render(request, "routing/domains.html", page, status=422)
+
+
+@router.get("/routes/{route_id}/edit")
+@guard("route.update", tenant="route_id", page=True)
+async def edit_domain(
+    route_id: str, request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+) -> Response:
+    """Everything that can be said about a hostname."""
+    return await _draw_edit(request, session, scope, resources, route_id)
+
+
+@router.post("/routes/{route_id}/edit")
+@guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated", page=True)
+async def save_domain(
+    route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """It is served so when this redirects, or nothing was changed."""
+    async with resources.db.read() as session:
+        route = RouteOut.of(await queries.get_route(session, scope, route_id), resources.settings.proxy)
+    filled = fill(RoutePatch, edit_data(route, form), form)
+    if filled.model is not None:
+        try:
+            await actions.republish_route(resources, scope, route_id, filled.model)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return RedirectResponse(f"/services/{route.service_id}/domains", SEE_OTHER)
+    async with resources.db.read() as session:
+        return await _draw_edit(request, session, scope, resources, route_id, filled)
+
+
+async def _draw_edit(
+    request: Request,
+    session: ReadSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    route_id: str,
+    form: Filled[RoutePatch] | None = None,
+) -> Response:
+    row = await queries.get_route(session, scope, route_id)
+    route = RouteOut.of(row, resources.settings.proxy)
+    service = await get_service(session, scope, row.service_id)
+    certificates = (await queries.list_certificates(session, scope, limit=200)).items
+    form = form or Filled()
+    problems = {place.removeprefix("options.").split(".")[0]: text for place, text in reversed([*form.errors.items()])}
+    page = EditPage(
+        service, await get_project(session, scope, service.project_id), Shown(route, None), route.options.basic_auth,
+        [(each.id, each.name) for each in certificates], form.values or edit_values(route), form, problems,
+    )  # fmt: skip
+    return render(request, "routing/edit.html", page, status=form.status)
 
 
 @router.post("/routes/{route_id}/delete")

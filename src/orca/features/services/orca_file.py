@@ -26,6 +26,7 @@ from orca.features.services.schemas import (
 )
 from orca.kit.fields import Name
 from orca.kit.text import clean_output, shorten
+from orca.kit.validation import explain
 from orca.kit.yaml import BadYaml, Document, Mark, YamlPath, read_yaml
 from orca.sdk.builders import Detection
 
@@ -90,7 +91,7 @@ def _validate(document: Document) -> "OrcaFile | list[Any]":
     try:
         return OrcaFile.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
-        return list(error.errors(include_url=False, include_context=False, include_input=False))
+        return list(error.errors(include_url=False, include_input=False))
 
 
 def _take_as_text(document: Document, problems: Sequence[Any]) -> bool:
@@ -118,20 +119,14 @@ def _place(document: Document, problem: Any) -> tuple[Mark, YamlPath, str]:
 
 
 def _explain(document: Document, problem: Any, path: YamlPath) -> str:
-    kind, text = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    kind = problem["type"]
     if kind == "extra_forbidden":
         return f"unknown key{_suggest(path)}"
     if kind == "string_type" and path in document.texts:
         return 'has no value; write "" for an empty text'
     if kind == "list_type" and path in document.texts:
         return f"must be a list, such as [{json.dumps(document.texts[path].split(' ')[0], ensure_ascii=False)}]"
-    plain = {
-        "string_type": "must be text", "int_type": "must be a whole number", "int_from_float": "must be a whole number",
-        "float_type": "must be a number", "bool_type": "must be true or false", "list_type": "must be a list",
-        "dict_type": "must be a mapping of keys to values", "model_type": "must be a mapping of keys to values",
-        "missing": "is missing",
-    }  # fmt: skip
-    return plain.get(kind) or text.replace("Input should", "must").replace("String should", "must")
+    return "must be a mapping of keys to values" if kind in {"dict_type", "model_type"} else explain(problem)
 
 
 def _suggest(path: YamlPath) -> str:

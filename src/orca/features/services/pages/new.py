@@ -145,6 +145,6 @@ async def _draw_found(
 def _first_problem(errors: Mapping[str, str]) -> BadInput:
     place, message = next(iter(errors.items()))
     field = place.rpartition(".")[2]
-    if message == "Field required":
+    if message == "is missing":
         return NothingToLookAt(f"First type the {field}", hint="It is looked at as soon as you leave the field.")
     return BadInput(f"{field.capitalize()}: {message}", hint="Correct the field; then it is looked at again.")
