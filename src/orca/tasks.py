@@ -155,7 +155,7 @@ class TaskEngine:
             Task.id.in_(list(self._runs)), Task.cancel_reason.is_not(None)
         )
         async with resources.db.read() as session:
-            for task_id, reason in (await session.execute(asked)).tuples():
+            for task_id, reason in await session.execute(asked):
                 if task_id in self._runs and reason is not None:
                     self._runs[task_id][0].cancel(reason)
 

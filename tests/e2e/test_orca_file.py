@@ -51,6 +51,18 @@ def test_what_the_file_says_runs_and_its_volume_outlives_the_service(panel: Pane
         until(lambda: _destroyed(http, destroy, volume), every=0.5, what="the volume is destroyed")
 
 
+def test_a_release_command_in_the_file_runs_before_traffic_moves(panel: Panel) -> None:
+    site = Site(panel, "migrated", {"type": "web"}).create()
+    command = 'release_command: ["/bin/busybox", "sh", "-c", "echo applied 0042 for $GREETING"]\n'
+    files = tree(ORCA_FILE + command) | {"deploy/Dockerfile": DOCKERFILE.replace("ENTRYPOINT", "CMD")}
+    ended = site.go_live(files)
+    names = [step["name"] for step in ended["steps"]]
+    assert names.index("build_image") < names.index("run_release_command") < names.index("route_traffic")
+    assert "applied 0042 for it's $HOME # 1" in site.log_of(ended["id"])
+    ended = site.go_live({**files, "orca.yaml": ORCA_FILE})
+    assert "run_release_command" not in {step["name"] for step in ended["steps"]}
+
+
 def _destroyed(http, url: str, volume: dict[str, str]) -> bool:
     """Ask again while the last container still holds it."""
     answer = http.post(url, json={"confirm": "data"})

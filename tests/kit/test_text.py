@@ -2,7 +2,7 @@
 
 import pytest
 
-from orca.kit.text import clean_lines, clean_output, redact, redactions
+from orca.kit.text import clean_lines, clean_output, join, redact, redactions
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ def test_a_secret_of_several_lines_is_found_in_a_text_of_several_lines() -> None
 
 def test_each_line_of_a_secret_is_hidden() -> None:
     assert set(redactions(["one", "two\nthree\n", ""])) == {"one", "two\nthree\n", "two", "three"}
+
+
+def test_sentences_get_their_full_stop_once() -> None:
+    assert join("it failed", "Try again.") == "it failed. Try again."
+    assert join("Too many attempts.", "Wait!", "", "really") == "Too many attempts. Wait! really."

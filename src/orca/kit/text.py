@@ -25,6 +25,11 @@ def clean_lines(lines: list[str]) -> str:
     return text
 
 
+def join(*sentences: str) -> str:
+    """Sentences as one text; each gets its full stop if it ends with none."""
+    return " ".join(each if each[-1] in ".!?…:" else f"{each}." for each in sentences if each)
+
+
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters, with an ellipsis where something was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

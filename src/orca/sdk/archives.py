@@ -23,6 +23,8 @@ _CHUNK = 1 << 18
 _META_LIMIT = 64 << 10
 _DEPTH_LIMIT = 64
 _PATH_LIMIT = 4000
+_DIGITS = 18
+"""More than any size needs, and few enough for `int`."""
 _GZIP = b"\x1f\x8b"
 # Backslashes, control characters, and the marks that make a name read in another order than it is written.
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -239,7 +241,7 @@ def _entries(stream: _Stream) -> Iterator[_Entry]:
             continue
         entry.name = meta.get("path", entry.name)
         entry.link = meta.get("linkpath", entry.link)
-        entry.size = int(meta["size"]) if meta.get("size", "").isdecimal() else entry.size
+        entry.size = int(meta["size"]) if _is_number(meta.get("size", "")) else entry.size
         meta = {}
         _check_kind(entry)
         yield entry
@@ -287,11 +289,15 @@ def _parse_meta(entry: _Entry, stream: _Stream) -> dict[str, str]:
     return {} if entry.kind == b"g" else {key: records[key] for key in ("path", "linkpath", "size") if key in records}
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+
+
 def _parse_pax(data: bytes) -> dict[str, str]:
     records = {}
     while data:
         length, _, _ = data.partition(b" ")
-        if not length.isdigit() or not len(length) < int(length) <= len(data):
+        if not length.isdigit() or len(length) > _DIGITS or not len(length) < int(length) <= len(data):
             raise BadArchive("The archive has a damaged metadata record.", hint="Make the archive again.")
         record, data = data[len(length) + 1 : int(length)], data[int(length) :]
         key, _, value = record.rstrip(b"\n").partition(b"=")

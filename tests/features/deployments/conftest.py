@@ -36,7 +36,7 @@ async def bench(db: Database, tmp_path: Path) -> AsyncIterator[Bench]:
     tasks = TaskEngine(db.url, TASKS, concurrency=2)
     resources = Resources(
         settings=Settings(data={"dir": tmp_path / "data"}), db=db, plugins=Plugins(), connector=nothing,
-        engine=TroubledEngine(["app:1"]), proxy=FakeProxy(), builders={}, http=nothing, clock=SystemClock(),
+        engine=TroubledEngine(["app:1", "app:2"]), proxy=FakeProxy(), builders={}, http=nothing, clock=SystemClock(),
         secret_box=SecretBox(os.urandom(32)), tasks=tasks, instance="test",
     )  # fmt: skip
     db.session_info["resources"] = resources

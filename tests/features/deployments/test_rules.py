@@ -48,6 +48,18 @@ def test_what_supersedes_what(newer: str, older: str, expected: bool) -> None:
     assert rules.supersedes(newer, older) is expected
 
 
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (("app:1", {"replicas": 3, "variables": {}}), False),
+        (("app:2", {"replicas": 1, "variables": {}}), True),
+        (("app:1", {"replicas": 1, "variables": {"A": "b"}}), True),
+    ],
+)
+def test_a_scale_alone_is_no_other_release(other: tuple[str, dict[str, object]], expected: bool) -> None:
+    assert rules.differs("app:1", {"replicas": 1, "variables": {}}, *other) is expected
+
+
 def test_every_step_has_a_deadline_and_a_function() -> None:
     assert set(rules.STEP_SECONDS) == set(STEPS)
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from orca.db import DATABASE_AWAY
-from orca.errors import OrcaError, StepFailed
+from orca.errors import DeadlineExceeded, OrcaError, StepFailed, TaskCancelled
 from orca.features.deployments.actions import progress
 from orca.features.deployments.actions.log import LogWriter
 from orca.features.deployments.rules import STEP_SECONDS
@@ -23,6 +23,7 @@ from orca.features.deployments.steps.run_release_command import run_release_comm
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.work import Work, load
 from orca.kit.crash import crash_point
+from orca.kit.text import join
 from orca.tasks import TaskRun
 
 log = structlog.get_logger("orca.deployments")
@@ -43,8 +44,9 @@ AFTERWARDS = {"retire_previous"}
 async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
     """fetch_source → build_image → start_release → check_health → route_traffic → retire_previous.
 
-    Which of these a deployment has was written down when it was asked for. The old release serves until the new one
-    is healthy and routed; whatever fails before that leaves it untouched. What fails after that is swept later.
+    Which of these a deployment has was written down when it was asked for, and again when the source was here. The
+    old release serves until the new one is healthy and routed; whatever fails before that leaves it untouched, and
+    what fails after that is swept later.
     """
     deployment_id = str(payload["deployment_id"])
     db = run.resources.db
@@ -53,6 +55,9 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
         return
     work = await _open(run, deployment_id)
     try:
+        if names[0] == "fetch_source":
+            await _step(run, work, names[0])  # what it finds may ask for a release command
+            names = await run.step("plan again", lambda: progress.list_open(db, deployment_id), deadline=60)
         for name in names:
             await (_step_afterwards if name in AFTERWARDS else _step)(run, work, name)
     except OrcaError as error:
@@ -77,7 +82,7 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
         try:
             detail = await with_patience(work, lambda: STEPS[name](work))
         except OrcaError as error:
-            await work.log.write(f"✗ {error.message}")
+            await work.log.write(f"✗ {join(error.message, error.hint)}")
             await progress.mark_step(db, work.deployment_id, name, "failed", error.message)
             raise
         except DATABASE_AWAY:  # the task waits for it, and does this step again
@@ -101,7 +106,7 @@ async def _step_afterwards(run: TaskRun, work: Work, name: str) -> None:
     try:
         await _step(run, work, name)
     except OrcaError as error:
-        warning = f"{error.message}. What is left is removed within minutes."
+        warning = join(error.message, "What is left is removed within minutes.")
         db, deployment_id = work.resources.db, work.deployment_id
         await run.step("warn", lambda: progress.add_warning(db, deployment_id, warning), deadline=60, cancellable=False)
 
@@ -113,7 +118,8 @@ async def _undo(work: Work, error: OrcaError) -> None:
         await _take_back(work)
     except OrcaError as problem:
         await work.log.write(f"Not all could be undone: {problem.message} What is left is removed within minutes.")
-    await work.log.write(f"{error.message}. {error.hint}".strip())
+    if isinstance(error, TaskCancelled | DeadlineExceeded):  # anything else was told by its step
+        await work.log.write(join(error.message, error.hint))
     await work.log.flush()
     await progress.fail(work.resources.db, work.deployment_id, error)
     await _clean(work)

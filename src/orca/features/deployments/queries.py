@@ -10,7 +10,7 @@ from orca.db import Database
 from orca.errors import NotFound
 from orca.events import bell
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
-from orca.features.deployments.rules import ACTIVE, FINISHED
+from orca.features.deployments.rules import ACTIVE, FINISHED, differs
 from orca.kit.pagination import Page, cut_page
 from orca.web.guard import Scope, tenant_resolver
 
@@ -108,7 +108,7 @@ async def find_release(session: AsyncSession, release_id: str | None) -> Release
 
 
 async def find_rollback_release(session: AsyncSession, service_id: str, number: int | None) -> Release | None:
-    """The release of that number, or the newest one older than the live one."""
+    """The release of that number, or the newest one older than the live one that differs in more than replicas."""
     query = select(Release).where(Release.service_id == service_id)
     if number is not None:
         return await session.scalar(query.where(Release.number == number))
@@ -116,7 +116,11 @@ async def find_rollback_release(session: AsyncSession, service_id: str, number: 
     current = await find_release(session, live.release_id if live else None)
     if current is None:
         return None
-    return await session.scalar(query.where(Release.number < current.number).order_by(Release.number.desc()).limit(1))
+    older = await session.stream_scalars(query.where(Release.number < current.number).order_by(Release.number.desc()))
+    async for release in older:
+        if differs(release.image, release.config, current.image, current.config):
+            return release
+    return None
 
 
 async def read_log(session: AsyncSession, deployment_id: str, *, after: int = 0) -> Sequence[LogChunk]:

@@ -1,14 +1,20 @@
 """What a deployment is allowed to do, and what it consists of: pure decisions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "superseded"]
 
 FINISHED: Final = frozenset({"succeeded", "failed", "cancelled", "superseded"})
+ENDED: Final = {
+    "succeeded": "it succeeded",
+    "failed": "it failed",
+    "cancelled": "it was cancelled",
+    "superseded": "a newer one took its place",
+}
 ACTIVE: Final = frozenset({"queued", "running"})
 TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     "queued": frozenset({"running", "cancelled", "superseded", "failed"}),
@@ -42,6 +48,11 @@ def steps_of(kind: str, *, has_image: bool, has_release_command: bool) -> tuple[
         return _TAKES_DOWN
     migrate = ("run_release_command",) if has_release_command and kind == "deploy" else ()
     return (*build, *migrate, *_GOES_LIVE)
+
+
+def differs(image: str, config: Mapping[str, Any], other_image: str, other_config: Mapping[str, Any]) -> bool:
+    """Whether two releases are more than one release at two scales."""
+    return image != other_image or {**config, "replicas": 0} != {**other_config, "replicas": 0}
 
 
 def supersedes(newer: str, older: str) -> bool:

@@ -7,6 +7,7 @@ from orca.errors import OrcaError
 from orca.features.services.actions import finish_destruction
 from orca.features.services.actions.volumes import DESTROY_VOLUME
 from orca.features.services.models import Volume
+from orca.kit.text import join
 from orca.resources import Resources
 from orca.tasks import Task, TaskDefinition, TaskRun
 
@@ -20,7 +21,7 @@ async def destroy_volume(run: TaskRun, payload: Mapping[str, Any]) -> None:
     try:
         await run.step("remove", lambda: _remove(resources, volume_id), deadline=_SECONDS, cancellable=False)
     except OrcaError as error:
-        reason = f"{error.message} {error.hint}".strip()
+        reason = join(error.message, error.hint)
         await run.step("tell", lambda: _finish(resources, volume_id, reason), deadline=_SECONDS, cancellable=False)
         raise
     await run.step("forget", lambda: _finish(resources, volume_id, None), deadline=_SECONDS, cancellable=False)

@@ -6,14 +6,14 @@ from orca.db import now
 from orca.errors import Conflict
 from orca.events import Fact, origin, record
 from orca.features.deployments.models import Deployment
-from orca.features.deployments.rules import FINISHED
+from orca.features.deployments.rules import ENDED, FINISHED
 from orca.resources import Resources
 
 
 async def cancel_deployment(session: AsyncSession, resources: Resources, deployment: Deployment) -> None:
     """A queued one ends now; a running one is stopped by its task within 15 s, and what it started is removed."""
     if deployment.state in FINISHED:
-        raise Conflict(f"this deployment has already ended: it {deployment.state}")
+        raise Conflict(f"this deployment has already ended: {ENDED[deployment.state]}")
     reason = f"cancelled by {origin.get().actor}"
     if deployment.task_id is not None:
         await resources.tasks.cancel(session, deployment.task_id, reason)

@@ -117,7 +117,8 @@ async def remove_old_images(resources: Resources) -> None:
 async def _pinned_images(session: AsyncSession) -> set[str]:
     live = await session.execute(
         select(LiveRelease.service_id, Release.number).join(Release, Release.id == LiveRelease.release_id)
-    )
+        .join(Service, Service.id == LiveRelease.service_id).where(Service.deleted_at.is_(None))
+    )  # fmt: skip
     pinned: set[str] = set()
     for service_id, number in live.all():
         query = select(Release.image).where(Release.service_id == service_id, Release.number <= number)

@@ -28,6 +28,12 @@ async def begin(db: Database, deployment_id: str) -> list[str]:
         return [step.name for step in await queries.list_steps(session, deployment_id)]
 
 
+async def list_open(db: Database, deployment_id: str) -> list[str]:
+    """The steps that wait, now that the source is here."""
+    async with db.read() as session:
+        return [step.name for step in await queries.list_steps(session, deployment_id) if step.state == "waiting"]
+
+
 async def mark_step(db: Database, deployment_id: str, name: str, state: str, detail: str = "") -> None:
     """Write down how a step goes. A replayed step keeps the moment it first began."""
     async with db.write() as session:

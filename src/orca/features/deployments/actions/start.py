@@ -11,12 +11,12 @@ from orca.db import now
 from orca.errors import BadInput, Conflict, NotFound
 from orca.events import Fact, origin, record
 from orca.features.deployments import queries, rules
-from orca.features.deployments.models import Build, Deployment, DeploymentStep, Release
+from orca.features.deployments.actions.plan import plan_steps
+from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.secrets.actions import put_secret
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import freeze_config
 from orca.features.services.models import Service
-from orca.features.services.schemas import FrozenConfig
 from orca.features.sources.models import Upload
 from orca.resources import Resources
 
@@ -56,7 +56,8 @@ async def start_deployment(
     session.add(deployment)
     await session.flush()
     await _freeze(session, resources, service, deployment, request)
-    await _plan_steps(session, deployment)
+    has_image = deployment.release_id is not None or deployment.build_id is not None
+    await plan_steps(session, deployment, has_image=has_image)
     await _supersede(session, resources, deployment)
     _set_desired_state(service, request)
     deployment.task_id = await resources.tasks.enqueue(
@@ -105,10 +106,10 @@ async def _freeze(
     release = await _release_for(session, service, request)
     if release is None:
         return
+    replicas = await _wanted_replicas(session, service, release, request)
+    if replicas != release.config["replicas"]:
+        release = await _rescale(session, resources, release, replicas)
     deployment.release_id, deployment.build_id, deployment.config = release.id, release.build_id, dict(release.config)
-    if request.kind == "scale":
-        scaled = await _rescale(session, resources, service, release, request)
-        deployment.release_id, deployment.config = scaled.id, dict(scaled.config)
     sealed = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
     await _seal(session, resources, deployment, sealed or "{}")
 
@@ -144,40 +145,34 @@ async def _release_for(session: AsyncSession, service: Service, request: Request
     return release
 
 
-async def _rescale(
-    session: AsyncSession, resources: Resources, service: Service, release: Release, request: Request
-) -> Release:
+async def _wanted_replicas(session: AsyncSession, service: Service, release: Release, request: Request) -> int:
+    """Scaling says how many; going back keeps as many as there are today, which is seldom what they were then."""
+    if request.kind == "scale":
+        if request.replicas is None:
+            raise BadInput("say how many replicas should run")
+        service.replicas = request.replicas
+        service.version += 1
+        return request.replicas
+    live = await queries.find_live(session, service.id)
+    current = await queries.find_release(session, live.release_id if live else None)
+    return int((current or release).config["replicas"])
+
+
+async def _rescale(session: AsyncSession, resources: Resources, release: Release, replicas: int) -> Release:
     """A release is immutable, so another number of replicas is another release of the same image."""
-    if request.replicas is None:
-        raise BadInput("say how many replicas should run")
-    service.replicas = request.replicas
-    service.version += 1
-    config = FrozenConfig.model_validate(
-        {key: value for key, value in release.config.items() if key in FrozenConfig.model_fields}
-    ).model_copy(update={"replicas": request.replicas})
     scaled = Release(
-        team_id=service.team_id, service_id=service.id, number=await _next_number(session, Release, service.id),
-        build_id=release.build_id, image=release.image, commit=release.commit, commit_message=release.commit_message,
-        config=config.model_dump(mode="json"),
+        team_id=release.team_id, service_id=release.service_id, build_id=release.build_id, image=release.image,
+        number=await _next_number(session, Release, release.service_id), commit=release.commit,
+        commit_message=release.commit_message, config={**release.config, "replicas": replicas},
     )  # fmt: skip
     session.add(scaled)
     await session.flush()
     secrets = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
     await put_secret(
-        session, resources.secret_box, team_id=service.team_id, owner=("release", scaled.id), name=VARIABLES,
+        session, resources.secret_box, team_id=release.team_id, owner=("release", scaled.id), name=VARIABLES,
         value=secrets or "{}",
     )  # fmt: skip
     return scaled
-
-
-async def _plan_steps(session: AsyncSession, deployment: Deployment) -> None:
-    names = rules.steps_of(
-        deployment.kind,
-        has_image=deployment.release_id is not None or deployment.build_id is not None,
-        has_release_command=bool(deployment.config.get("release_command")),
-    )
-    for position, name in enumerate(names):
-        session.add(DeploymentStep(deployment_id=deployment.id, name=name, position=position))
 
 
 async def _supersede(session: AsyncSession, resources: Resources, newer: Deployment) -> None:

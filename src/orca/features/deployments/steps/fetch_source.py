@@ -5,6 +5,7 @@ import shutil
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.features.deployments.actions.plan import plan_steps
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
@@ -15,6 +16,7 @@ from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.checkout_git import Checkout
 from orca.features.sources.steps.fetch_git import fetch_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
+from orca.kit.amounts import counted, show_bytes
 from orca.kit.text import shorten
 from orca.sdk.trees import Tree
 from orca.web.guard import Scope
@@ -70,7 +72,7 @@ async def _unpack(work: Work, upload_id: str | None) -> str:
     if upload_id is None or not await asyncio.to_thread(archive.is_file):
         raise SourceMissing("no source was sent yet", hint="Run `orc deploy` in the directory of the project.")
     unpacked = await unpack_upload(archive, work.tree)
-    return f"{unpacked.files} files, {unpacked.total_bytes / 1e6:.1f} MB"
+    return f"{counted(unpacked.files, 'file')}, {show_bytes(unpacked.total_bytes)}"
 
 
 async def _apply_orca_file(work: Work, facts: Facts) -> None:
@@ -85,6 +87,7 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
         names = await ensure_named_routes(session, work.resources.settings, facts.service, file.domains)
         deployment = await session.get_one(Deployment, work.deployment_id)
         deployment.config = config.model_dump(mode="json") | {"build": build.model_dump(mode="json")}
+        await plan_steps(session, deployment, has_image=False)
     await work.log.write(f"{FILE_NAME} found; it overrides the stored settings")
     if names:
         await work.log.write(f"New hostnames from {FILE_NAME}: {', '.join(names)}")

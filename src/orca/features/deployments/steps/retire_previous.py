@@ -1,9 +1,11 @@
 """Let the old release finish what it is doing, then stop and remove it. A failure here is a warning."""
 
 import asyncio
+from contextlib import suppress
 
 from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.actions.progress import add_warning
+from orca.features.deployments.rules import network_name
 from orca.features.deployments.steps.patience import with_patience
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.sdk.engines import Container
@@ -26,12 +28,20 @@ async def retire_previous(work: Work) -> str:
     problems = await asyncio.gather(*(_retire(work, container) for container in old))
     for problem in filter(None, problems):
         await _warn(work, problem)
+    if facts.deployment.kind == "remove":
+        await _leave_network(work, facts)
     return f"{len(old)} container{'s' if len(old) != 1 else ''} removed"
 
 
 async def _find_old(work: Work, facts: Facts) -> list[Container]:
     found = await work.resources.engine.inspect({"orca.service": facts.service.id})
     return [container for container in found if _is_old(container, facts)]
+
+
+async def _leave_network(work: Work, facts: Facts) -> None:
+    """The environment's network goes with its last service; it is made again for the next one."""
+    with suppress(OrcaError):  # others still use it
+        await work.resources.engine.remove_network(network_name(facts.service.environment_id))
 
 
 async def _warn(work: Work, problem: str) -> None:

@@ -26,6 +26,6 @@ async def run_release_command(work: Work) -> str:
     if code != 0:
         raise ReleaseCommandFailed(
             f"the release command ended with exit code {code}",
-            hint="The log shows what it said. The old release still serves; mend the command and deploy again.",
+            hint=f"The log shows what it said. Mend the command and deploy again.{facts.old_serves}",
         )
     return f"exit code {code}"

@@ -57,6 +57,11 @@ class Facts:
         """How the image is made, frozen as well."""
         return BuildOptions.model_validate(self.deployment.config.get("build", {}))
 
+    @property
+    def old_serves(self) -> str:
+        """What to add to a hint while an earlier release is live; nothing at the first deployment."""
+        return " The old release still serves." if self.deployment.previous_release_id else ""
+
     def source_folder(self, work: Work) -> Path:
         """The folder to build in. Links on the way are resolved by us: UnsafePath when one leads out of the tree."""
         return Tree(work.tree).directory(str(self.deployment.source.get("subdirectory") or "."))

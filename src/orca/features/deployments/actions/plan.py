@@ -1,0 +1,20 @@
+"""Write down the steps of a deployment, and correct them once the source has said its word."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.deployments import queries, rules
+from orca.features.deployments.models import Deployment, DeploymentStep
+
+
+async def plan_steps(session: AsyncSession, deployment: Deployment, *, has_image: bool) -> None:
+    """The rows of its steps, in order; those that it has keep their state."""
+    names = rules.steps_of(
+        deployment.kind, has_image=has_image, has_release_command=bool(deployment.config.get("release_command"))
+    )
+    known = {step.name: step for step in await queries.list_steps(session, deployment.id)}
+    for position, name in enumerate(names):
+        step = known.pop(name, None) or DeploymentStep(deployment_id=deployment.id, name=name)
+        step.position = position
+        session.add(step)
+    for needless in known.values():
+        await session.delete(needless)
