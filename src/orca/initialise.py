@@ -1,4 +1,7 @@
-"""`orc init`: look at a directory and give a commented orca.yaml for it, or the files a template would build with."""
+"""`orc init`: look at a directory and give a commented orca.yaml for it, or the files a template would build with.
+
+`orc deploy` has it look whether the server could use the orca.yaml that is there.
+"""
 
 import argparse
 import asyncio
@@ -6,16 +9,18 @@ import json
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
-from orca.errors import OrcaError
-from orca.features.services.orca_file import FILE_NAME, render_orca_file
+from orca.errors import BadInput, OrcaError
+from orca.features.services.orca_file import FILE_NAME, parse_orca_file, render_orca_file
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.plugins import choose, load_plugins
 from orca.sdk.builders import Detection
+from orca.sdk.trees import Tree
 
 
-async def detect(folder: Path) -> Detection | None:
+async def detect(folder: Path, build: BuildOptions) -> Detection | None:
     """What the first builder that fits finds; files are only read."""
     plugins = load_plugins()
     connect = choose(plugins.connectors, "local", what="connector")()
@@ -25,21 +30,38 @@ async def detect(folder: Path) -> Detection | None:
         builders = {
             each.name: await stack.enter_async_context(each.open(each.Config(), connector)) for each in providers
         }
-        found = await find_builder(builders, folder, BuildOptions())
+        found = await find_builder(builders, folder, build)
     return found[1] if found else None
 
 
+async def check(folder: Path) -> dict[str, Any]:
+    """The kind of service that a folder makes, and the `problem` of its orca.yaml. Raises OrcaError."""
+    try:
+        file = parse_orca_file(Tree(folder).find_text(FILE_NAME) or "")
+    except BadInput as error:
+        told = {"status": error.status, "code": error.code, "detail": error.message, "hint": error.hint}
+        return {"problem": {**told, **error.details}}
+    if file.kind:
+        return {"kind": file.kind}
+    found = await detect(folder, file.build)
+    return {"kind": found.service_kind if found else None}
+
+
 def main() -> None:
-    """Entry of `python -m orca.initialise <directory> [--eject]`; prints JSON: file name → content."""
+    """Entry of `python -m orca.initialise <directory> [--eject|--check]`; prints JSON, mostly: file name → content."""
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--eject", action="store_true", help="give the Dockerfile and what it needs instead")
+    parser.add_argument("--check", action="store_true", help="check the orca.yaml that is there instead")
     options = parser.parse_args()
     folder = options.directory.resolve()
     if not folder.is_dir():
         sys.exit(f"error: {folder} is not a directory")
     try:
-        found = asyncio.run(detect(folder))
+        if options.check:
+            json.dump(asyncio.run(check(folder)), sys.stdout)
+            return
+        found = asyncio.run(detect(folder, BuildOptions()))
     except OrcaError as error:
         sys.exit(f"error: {error.message}\nhint: {error.hint}")
     if options.eject and found is None:

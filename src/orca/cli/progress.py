@@ -5,6 +5,7 @@ from typing import Any
 
 from orca.cli.output import Output, Part, Styled
 from orca.cli.times import duration, show_seconds
+from orca.kit.amounts import show_bytes
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_PER_SECOND = 10
@@ -90,13 +91,3 @@ class UploadBar:
 def step_name(name: str) -> str:
     """`check_health` as people read it."""
     return name.replace("_", " ")
-
-
-def show_bytes(count: int) -> str:
-    """A size with the unit that fits."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:  # noqa: PLR2004 - units of a thousand
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -36,9 +36,8 @@ def get_service(call: Invocation) -> Row:
         return get_linked(call, link)
     wanted = call.args.service or (read_orca_file(call.folder).name if call.args.project else None)
     if wanted is None:
-        raise UsageError(
-            "no service is chosen", hint="Name one with --service NAME, or `orc link --service NAME` this folder."
-        )
+        hint = "Name one with --service NAME, or `orc link --service NAME` this folder."
+        raise UsageError(f"no service is chosen{link_elsewhere(call)}", hint=hint)
     found = find_services(call, wanted)
     if len(found) > 1:
         projects = ", ".join(sorted(each["project"]["slug"] for each in found))
@@ -78,7 +77,8 @@ def get_project(call: Invocation) -> Row:
         row: Row = call.client.get(f"/projects/{segment(link.project_id)}")
         return row
     if call.args.project is None:
-        raise UsageError("no project is chosen", hint="Name one with --project NAME; `orc projects` lists them.")
+        hint = "Name one with --project NAME; `orc projects` lists them."
+        raise UsageError(f"no project is chosen{link_elsewhere(call)}", hint=hint)
     return pick(list_projects(call), call.args.project, "project")
 
 
@@ -90,14 +90,20 @@ def list_projects(call: Invocation) -> list[Row]:
 
 def pick(rows: Iterable[Row], wanted: str, what: str) -> Row:
     """The one row of that id, slug or name. Raises CommandFailed."""
-    found = matching(rows, wanted)
-    if not found:
+    found = find_one(rows, wanted, what)
+    if found is None:
         hint = f"`orc {what}s list` shows what there is."
         raise CommandFailed(f"there is no {what} {wanted}", hint=hint, code=NOT_FOUND)
+    return found
+
+
+def find_one(rows: Iterable[Row], wanted: str, what: str) -> Row | None:
+    """Like `pick`, with None where there is none. Raises UsageError when several are meant."""
+    found = matching(rows, wanted)
     if len(found) > 1:
         hint = f"Use the id instead: {', '.join(str(each['id']) for each in found)}."
         raise UsageError(f"several {what}s are called {wanted}", hint=hint)
-    return found[0]
+    return found[0] if found else None
 
 
 def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
@@ -105,6 +111,13 @@ def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
     candidates = list(rows)
     exact = [each for each in candidates if wanted in {each["id"], each.get("slug")}]
     return exact or [each for each in candidates if each["name"] == wanted]
+
+
+def link_elsewhere(call: Invocation) -> str:
+    """Why the folder's link does not count, where that is so."""
+    if call.link is None or is_current(call.link, call.client.server):
+        return ""
+    return f": the link of this folder belongs to {call.link.server}, and {call.client.server.name} is asked"
 
 
 def _link(call: Invocation) -> Link | None:

@@ -1,7 +1,7 @@
 """`orc deploy`: send a folder (or name an image or a repository), build it, make it live."""
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,41 @@ from orca.cli.deploying import follow_argument, report
 from orca.cli.dialogue import ask, is_interactive
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
 from orca.cli.link import Link, write_link
+from orca.cli.look import check_folder
 from orca.cli.orca_file import OrcaFile, read_orca_file
 from orca.cli.packing import MEDIA_TYPE, scan, stream
 from orca.cli.place import is_current
-from orca.cli.progress import UploadBar, show_bytes
-from orca.cli.selection import Row, get_linked, get_project, list_projects, matching
+from orca.cli.progress import UploadBar
+from orca.cli.selection import Row, find_one, get_linked, get_project, list_projects
+from orca.kit.amounts import counted, show_bytes
 
 _DIRECTORY = {"type": "directory"}
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The service that is meant. What is not there yet has only a name."""
+
+    project: Row | None
+    project_name: str
+    service: Row | None
+    service_name: str
+
+
 def deploy(call: Invocation) -> int:
-    """Find or make the service, give it the source, start the deployment."""
+    """Find or make the service, give it the source, start the deployment. Nothing is made before all is checked."""
     call.folder = _folder(call)
     file = read_orca_file(call.folder)
     source = _named_source(call.args)
-    service = _find_or_make(call, file, source or _DIRECTORY)
+    target = _find(call, file)
+    sends_folder = source is None and (call.args.folder is not None or _takes_folders(target.service))
+    kind = check_folder(call.folder) if sends_folder else file.kind
+    service = target.service or _make(call, target, source or _DIRECTORY, kind)
     path = f"/services/{segment(service['id'])}"
     if source is not None and _differs(service["source"], source):
         service = call.client.call("PATCH", path, body={"source": source, "version": service["version"]})
     body: dict[str, Any] = {}
-    if source is None and (call.args.folder is not None or service["source"]["type"] == "directory"):
+    if sends_folder:
         body["upload_id"] = _upload(call, path, file)["id"]
     elif source is None:
         call.output.note("Deploying its own source; `orc deploy .` sends this folder instead.")
@@ -64,47 +79,58 @@ def _differs(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return any(stored.get(key) != value for key, value in wanted.items())
 
 
-def _find_or_make(call: Invocation, file: OrcaFile, source: dict[str, Any]) -> Row:
-    link = call.link
-    is_said = call.args.service is not None or call.args.project is not None
-    if link is not None and not is_said and is_current(link, call.client.server):
-        return get_linked(call, link)
-    project = _find_or_make_project(call, link)
-    name = call.args.service or _ask_name(call, "Service", file.name or call.folder.name or "app")
-    path = f"/projects/{segment(project['id'])}/services"
-    known = matching(call.client.list(path)["items"], name)
-    service = known[0] if known else _make_service(call, path, name, file, source)
-    if link is None or not is_said:
-        _remember(call, project, service)
+def _takes_folders(service: Row | None) -> bool:
+    return service is None or service["source"]["type"] == "directory"
+
+
+def _find(call: Invocation, file: OrcaFile) -> Target:
+    """By the flags, by the link, or by asking."""
+    link = call.link if call.link is not None and is_current(call.link, call.client.server) else None
+    if link is not None and not _is_said(call):
+        return Target(None, link.project, get_linked(call, link), link.service)
+    folder_name = call.folder.name or "app"
+    if call.args.project is None and link is not None:
+        project: Row | None = get_project(call)
+        project_name = link.project
+    else:
+        question = "Which project (a group of services, such as shop)?"
+        project_name = call.args.project or _ask(call, question, folder_name)
+        project = find_one(list_projects(call), project_name, "project")
+    name = call.args.service or _ask(call, "What is the service called?", file.name or folder_name)
+    rows = call.client.list(f"/projects/{segment(project['id'])}/services")["items"] if project else []
+    target = Target(project, project_name, find_one(rows, name, "service"), name)
+    if project and target.service:
+        _remember(call, project, target.service)
+    return target
+
+
+def _make(call: Invocation, target: Target, source: dict[str, Any], kind: str | None) -> Row:
+    """The service, and its project where there is none."""
+    project = target.project
+    if project is None:
+        call.output.note(f"Making the project {target.project_name}.")
+        project = call.client.post("/projects", {"name": target.project_name})
+    call.output.note(f"Making the service {target.service_name}{f' ({kind})' if kind else ''}.")
+    body = {"name": target.service_name, "source": source} | ({"kind": kind} if kind else {})
+    service: Row = call.client.post(f"/projects/{segment(project['id'])}/services", body)
+    _remember(call, project, service)
     return service
 
 
-def _find_or_make_project(call: Invocation, link: Link | None) -> Row:
-    if call.args.project is None and link is not None and is_current(link, call.client.server):
-        return get_project(call)
-    name = call.args.project or _ask_name(call, "Project", call.folder.name or "app")
-    known = matching(list_projects(call), name)
-    if known:
-        return known[0]
-    call.output.note(f"Making the project {name}.")
-    made: Row = call.client.post("/projects", {"name": name})
-    return made
-
-
-def _make_service(call: Invocation, path: str, name: str, file: OrcaFile, source: dict[str, Any]) -> Row:
-    call.output.note(f"Making the service {name}.")
-    kind = {"kind": file.kind} if file.kind else {}
-    made: Row = call.client.post(path, {"name": name, "source": source, **kind})
-    return made
-
-
-def _ask_name(call: Invocation, what: str, default: str) -> str:
+def _ask(call: Invocation, question: str, default: str) -> str:
     if call.args.yes or not is_interactive():
         return default
-    return ask(call.output, f"{what}?", default)
+    return ask(call.output, question, default)
+
+
+def _is_said(call: Invocation) -> bool:
+    return call.args.service is not None or call.args.project is not None
 
 
 def _remember(call: Invocation, project: Row, service: Row) -> None:
+    """Link the folder, unless it is linked already and something else was meant only this once."""
+    if call.link is not None and _is_said(call):
+        return
     link = Link(call.client.server.name, project["id"], service["id"], project["slug"], service["slug"])
     if call.link is not None and asdict(call.link) == asdict(link):
         return
@@ -123,8 +149,7 @@ def _upload(call: Invocation, path: str, file: OrcaFile) -> Row:
         upload: Row = call.client.send(f"{path}/uploads", stream(packing, bar.tell), MEDIA_TYPE, packing.size_bytes)
     finally:
         bar.close()
-    files = "1 file" if packing.files == 1 else f"{packing.files} files"
-    call.output.note(f"Sent {files}, {show_bytes(packing.size_bytes)}.")
+    call.output.note(f"Sent {counted(packing.files, 'file')}, {show_bytes(packing.size_bytes)}.")
     return upload
 
 
@@ -134,7 +159,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--git", metavar="URL", help="deploy this repository instead of a folder")
     parser.add_argument("--branch", metavar="NAME", help="branch of the repository")
     parser.add_argument("--commit", metavar="ID", help="deploy this commit of the service's repository")
-    parser.add_argument("-y", "--yes", action="store_true", help="ask nothing; a new service is named after its folder")
+    parser.add_argument("-y", "--yes", action="store_true", help="ask nothing; what is new is named after the folder")
     follow_argument(parser)
 
 
@@ -147,7 +172,8 @@ COMMANDS = {
         arguments=_arguments,
         details=(
             "Sends the folder without what .gitignore and .dockerignore leave out, and follows the deployment to its\n"
-            "end. The first time it makes project and service, and links the folder to them."
+            "end. The first time it asks for a project and for the service's name, makes what is not there yet, and\n"
+            "links the folder to it. An orca.yaml that is wrong is refused before anything is made or sent."
         ),
     )
 }

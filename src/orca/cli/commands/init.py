@@ -1,18 +1,15 @@
 """`orc init`: look at a folder, write its orca.yaml. Offline: it asks the installed Orca, not a server."""
 
 import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
 from orca.cli.files import replace_file
+from orca.cli.look import read_folder
 from orca.cli.orca_file import FILE_NAME
 from orca.cli.output import Styled
 
-_SECONDS = 120.0
 _DOCKERFILE = "Dockerfile"
 
 
@@ -23,7 +20,7 @@ def initialise(call: Invocation) -> None:
         raise UsageError(f"{folder} is no folder")
     name, options = (_DOCKERFILE, ["--eject"]) if call.args.eject else (FILE_NAME, [])
     _check_free(call, folder / name)
-    files: dict[str, str] = json.loads(_look(str(folder), *options))
+    files = read_folder(folder, *options)
     if call.args.print:
         for path, content in files.items():
             call.output.out.text(content if len(files) == 1 else f"# {path}\n{content}\n")
@@ -39,26 +36,6 @@ def initialise(call: Invocation) -> None:
 def _check_free(call: Invocation, path: Path) -> None:
     if path.exists() and not (call.args.force or call.args.print):
         raise CommandFailed(f"{path} is there already", hint="--force replaces it, --print only shows.", code=REFUSED)
-
-
-def _look(*arguments: str) -> str:
-    """-P: the folder must not lend its modules to us."""
-    argv = [sys.executable, "-P", "-m", "orca.initialise", *arguments]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise CommandFailed(f"looking at the folder took more than {_SECONDS:.0f} s") from None
-    if done.returncode != 0:
-        raise _refused(done.stderr)
-    return done.stdout
-
-
-def _refused(told: str) -> CommandFailed:
-    """Its last words: `error: …`, and perhaps `hint: …`."""
-    lines = told.strip().splitlines()
-    hint = lines.pop().removeprefix("hint:").strip() if lines and lines[-1].startswith("hint:") else ""
-    message = lines[-1].removeprefix("error:").strip() if lines else "the folder cannot be looked at"
-    return CommandFailed(message, hint=hint, code=REFUSED)
 
 
 def _write(path: Path, content: str) -> None:
