@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.conftest import Orc
+from tests.cli.conftest import Orc, Stub
 from tests.cli.terminal import Terminal
 
 
@@ -39,8 +39,19 @@ def test_projects_are_made_listed_and_deleted(local: Orc) -> None:
     assert (asked.code, asked.out) == (2, "")
     assert f"--confirm {made['slug']}" in asked.err
     assert local("projects", "delete", made["slug"], "--confirm", "another").code == 2
-    local.ok("projects", "delete", "Böök Shop", "--confirm", made["slug"])
+    local.ok("projects", "delete", "Böök Shop", "--confirm", "Böök Shop")
     assert local("projects", "delete", made["slug"], "--confirm", made["slug"]).code == 4
+
+
+def test_a_second_project_of_a_name_is_told_and_chosen_by_its_slug(local: Orc) -> None:
+    assert local.ok("projects", "create", "Twin").err == ""
+    second = local.ok("projects", "create", "Twin")
+    assert second.out == "Made the project twin-2.\n"
+    assert "warning: twin has that name as well" in second.err
+    refused = local("deploy", "--project", "Twin", "--yes", "--no-follow")
+    assert (refused.code, refused.err.splitlines()[0]) == (2, "error: several projects are called Twin")
+    for slug in ("twin-2", "twin"):
+        local.ok("projects", "delete", slug, "--confirm", slug)
 
 
 def test_deleting_asks_for_the_name_at_a_terminal(local: Orc) -> None:
@@ -108,7 +119,8 @@ def test_edits_change_what_they_name_and_nothing_else(linked: Orc) -> None:
 
 def test_services_are_deleted_by_name(local: Orc, project: str) -> None:
     assert local("services", "delete", "web", "--project", project, "--confirm", "wrong").code == 2
-    local.ok("services", "delete", "web", "--project", project, "--confirm", "web")
+    local.ok("services", "edit", "web", "--project", project, "--name", "The Web")
+    local.ok("services", "delete", "web", "--project", project, "--confirm", "The Web")
     assert local("services", "show", "web", "--project", project).code == 4
 
 
@@ -186,7 +198,8 @@ def test_link_to_a_service_that_is_gone(linked: Orc, project: str) -> None:
 
 
 def test_variables_are_set_listed_imported_and_removed(linked: Orc) -> None:
-    linked.ok("env", "set", "A=1", "B=x=y", "EMPTY=", "AT=@/etc/passwd")
+    done = linked.ok("env", "set", "A=1", "B=x=y", "EMPTY=", "AT=@/etc/passwd")
+    assert done.out == "Set A, B, EMPTY, AT. They take effect with the next deployment.\n"
     listed = {each["key"]: each["value"] for each in linked.ok("env", "--json").json}
     assert listed == {"A": "1", "B": "x=y", "EMPTY": "", "AT": "@/etc/passwd"}
     (linked.folder / ".env").write_text("export C='two words'\n# no\nA=2\n")
@@ -243,7 +256,8 @@ def test_shared_variables_belong_to_the_project(linked: Orc, project: str) -> No
         "REGION"
     ]
     assert linked.ok("env", "reveal", "--shared", "REGION").out == "eu"
-    linked.ok("env", "unset", "--shared", "REGION")
+    done = linked.ok("env", "unset", "--shared", "REGION")
+    assert done.out == "Removed REGION. It takes effect with the next deployment.\n"
 
 
 def test_volumes_are_added_detached_attached_and_destroyed(linked: Orc) -> None:
@@ -273,7 +287,7 @@ def test_tokens_are_shown_once_and_revoked(local: Orc) -> None:
     assert {"service.deploy", "deployment.read"} == set(
         next(each for each in listed.json["items"] if each["name"] == "ci-token")["scopes"]
     )
-    assert "in 2 days" in local.ok("tokens").out
+    assert "in 3 days" in local.ok("tokens").out
     local.ok("tokens", "revoke", "ci-token")
     assert local("tokens", "revoke", "ci-token").code == 4
     assert local("tokens", "create", "x", "--scope", "no.such").code == 5
@@ -322,6 +336,8 @@ def test_nothing_runs_yet(linked: Orc) -> None:
     assert linked("scale", "51").code == 5
     assert linked("run").code == 2
     assert linked("run", "--", "true").code == 5
+    silent = linked("logs", "--replica", "7")
+    assert (silent.code, silent.err) == (4, "error: there is no replica 7\nhint: There is: none.\n")
 
 
 def test_status_lists_all_services(local: Orc, project: str) -> None:
@@ -336,6 +352,7 @@ def test_init_writes_what_it_finds_and_no_more(local: Orc) -> None:
     assert "Wrote" in local.ok("init").out
     assert (local.folder / "orca.yaml").read_text() == printed
     assert "name: " in printed
+    assert "kind: static " in printed
     (local.folder / "orca.yaml").write_text("name: mine\n")
     done = local("init")
     assert done.code == 5
@@ -356,6 +373,63 @@ def test_init_ejects_a_dockerfile_and_keeps_one_that_is_there(local: Orc) -> Non
     assert local.ok("init", "--eject", "--print").out == "FROM scratch\n"
 
 
-def test_the_trail_is_verified(local: Orc) -> None:
+def test_the_trail_is_listed_and_verified(local: Orc) -> None:
+    project = local.ok("projects", "create", "Seen", "--json").json
+    local.ok("projects", "delete", project["id"], "--confirm", "Seen")
+    about = ("audit", "list", "--object-type", "project", "--object-id", project["id"])
+    assert [each["type"] for each in local.ok(*about, "--json").json["items"]] == ["ProjectDeleted", "ProjectCreated"]
+    shown = local.ok(*about, "--type", "ProjectCreated").out.splitlines()
+    assert shown[0].split() == ["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"]
+    assert [(project["id"] in line, "done" in line) for line in shown[1:]] == [(True, True)]
+    assert len(local.ok("audit", "list", "--limit", "1", "--json").json["items"]) == 1
+    assert local.ok(*about, "--type", "Never").out == "Nothing of that kind has happened.\n"
+    assert local("audit", "list", "--limit", "1000").code == 5
     assert local.ok("audit", "verify", "--json").json["is_intact"]
     assert "intact" in local.ok("audit", "verify").out
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(1, "1 event, 1 signed checkpoint"), (2, "2 events, 2 signed checkpoints")]
+)
+def test_one_is_told_as_one(remote: Orc, stub: Stub, count: int, told: str) -> None:
+    stub.json("GET /api/v1/events/verify", {"is_intact": True, "events": count, "checkpoints": count})
+    assert remote.ok("audit", "verify").out == f"intact: {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"index.html": "<h1>hello</h1>"}, "static"),
+        ({"Dockerfile": "FROM scratch\n", "index.html": ""}, "web"),
+        ({"main.py": "print(1)\n", "requirements.txt": ""}, "worker"),
+        ({"index.html": "", "orca.yaml": "kind: site\n"}, "static"),
+        ({"index.html": "", "orca.yaml": "kind: web\n"}, "web"),
+    ],
+    ids=["static", "dockerfile", "worker", "said-by-an-alias", "said"],
+)
+def test_the_first_deploy_makes_the_kind_of_service_that_the_folder_is(
+    local: Orc, project: str, files: dict[str, str], kind: str
+) -> None:
+    for name, content in files.items():
+        (local.folder / name).write_text(content)
+    local.ok("deploy", "--project", project, "--service", "made", "--no-follow")
+    assert local.ok("services", "show", "--json").json["kind"] == kind
+
+
+def test_a_wrong_orca_yaml_is_refused_before_anything_is_made_or_sent(local: Orc, project: str) -> None:
+    (local.folder / "orca.yaml").write_text("kind: web\nreplicsa: 2\n")
+    done = local("deploy", "--project", project, "--service", "made")
+    assert done.code == 5
+    assert done.err.startswith("error: orca.yaml, line 2, column 1: replicsa: unknown key; did you mean “replicas”?")
+    assert "hint: " in done.err
+    assert local("deploy", "--project", "unheard-of").code == 5
+    assert json.loads(local("deploy", "--project", project, "--json").err)["problems"][0]["line"] == 2
+    assert [each["slug"] for each in local.ok("services", "list", "--project", project, "--json").json["items"]] == [
+        "web"
+    ]
+    assert all(each["slug"] != "unheard-of" for each in local.ok("projects", "--json").json["items"])
+    local.ok("link", "--project", project, "--service", "web")
+    assert local("deploy").code == 5
+    assert local.ok("deployments", "--json").json["items"] == []
+    (local.folder / "orca.yaml").write_text("kind: web\nreplicas: 2\n")
+    assert local.ok("deploy", "--no-follow", "--json").json["number"] == 1

@@ -62,6 +62,16 @@ def test_root_help_names_all_commands_and_exit_codes() -> None:
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
+@pytest.mark.parametrize(("entry", "verb"), COMMANDS, ids=NAMES)
+def test_commands_choose_by_the_options_that_the_root_help_promises(entry: Entry, verb: str | None) -> None:
+    command = load(entry, verb)
+    options = {option for action in make_parser(entry, verb, command)._actions for option in action.option_strings}
+    promised = {"server": {"--server", "--json"}, "project": {"--server", "--json", "--project"}, "machine": set()}
+    expected = promised.get(command.scope, {"--server", "--json", "--project", "--service"})
+    assert expected <= options
+    assert command.scope != "machine" or "--server" not in options
+
+
 def test_the_reference_names_every_command_option_and_exit_code() -> None:
     page = render_reference()
     for name in NAMES:

@@ -98,8 +98,21 @@ def test_ids_of_a_link_mean_nothing_elsewhere(orc: Orc, panel_stub: Stub) -> Non
     link_to(orc, "https://orca.example.org")
     done = orc("ps", "--server", panel_stub.url)
     assert done.code == 2
-    assert "no service is chosen" in done.err
+    assert "no service is chosen: the link of this folder belongs to https://orca.example.org, " in done.err
+    assert f"{panel_stub.url} is asked" in done.err
+    assert orc("env", "--shared", "--server", panel_stub.url).err.startswith("error: no project is chosen: the link ")
     assert panel_stub.asked == []
+
+
+def test_status_of_another_server_than_the_link_names_tells_of_all_there(orc: Orc, panel_stub: Stub) -> None:
+    link_to(orc, "https://orca.example.org")
+    panel_stub.json("GET /api/v1/projects", {"items": [], "next_cursor": None})
+    done = orc.ok("status", ORC_URL=panel_stub.url, ORC_TOKEN="t")
+    assert "There are no services yet." in done.out
+    assert "the link of this folder belongs to https://orca.example.org" in done.err
+    gone = orc("status", ORC_URL="http://127.0.0.1:1", ORC_TOKEN="t")
+    assert gone.code == 6
+    assert "cannot be reached" in gone.err
 
 
 def test_sign_in_beats_the_socket_unless_its_folder_is_named(local: Orc, panel_stub: Stub) -> None:

@@ -21,6 +21,9 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
         ("2026-02-28T12:00:00Z", "1 day ago"),
         ("2026-02-01T12:00:00Z", "28 days ago"),
         ("2026-03-03T12:00:00Z", "in 2 days"),
+        ("2026-03-31T11:59:58Z", "in 30 days"),
+        ("2026-03-02T12:00:01Z", "in 1 day"),
+        ("2026-03-01T13:29:00Z", "in 1 h"),
     ],
 )
 def test_ago(moment: str | None, expected: str) -> None:

@@ -31,15 +31,16 @@ def read_secret(prompt: str) -> str:
     return sys.stdin.read().removesuffix("\n")
 
 
-def confirm(output: Output, what: str, name: str, given: str | None) -> None:
-    """Raise UsageError unless the name of what will be destroyed was given, by flag or by hand."""
+def confirm(output: Output, what: str, name: str, given: str | None, *, title: str = "") -> None:
+    """Raise UsageError unless the name of what will be destroyed was given, by flag or by hand. `title` counts, too."""
+    known = {name, title or name}
     if given is not None:
-        if given != name:
+        if given not in known:
             raise UsageError(f"--confirm says {given}, but this is about {name}", hint="Nothing was changed.")
         return
     if not is_interactive():
         raise UsageError(f"{what} This needs --confirm {name}.", hint="Nothing was changed.")
     output.err.line(Styled(what, "yellow"))
     output.err.prompt(f"Type {name} to go on:")
-    if sys.stdin.readline().strip() != name:
+    if sys.stdin.readline().strip() not in known:
         raise UsageError("that is not the name", hint="Nothing was changed.")

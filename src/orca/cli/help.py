@@ -12,7 +12,8 @@ def root_help() -> str:
     for title, entries in SECTIONS.items():
         lines += [f"{title}:", *_columns((entry.name, entry.summary) for entry in entries), ""]
     lines += ["Exit codes:", *_columns((str(code), meaning) for code, meaning in EXIT_CODES.items()), ""]
-    lines += ["`orc COMMAND --help` says more. Every command takes --json, --server, --project and --service."]
+    lines += ["`orc COMMAND --help` says more. Commands that ask a server take --server and --json; those about"]
+    lines += ["a project take --project as well, and those about a service --project and --service."]
     return "\n".join(lines) + "\n"
 
 

@@ -12,11 +12,11 @@ def parse_moment(text: str) -> datetime:
 
 
 def ago(text: str | None, now: datetime | None = None) -> str:
-    """`3 min ago`; a dash for never. Moments to come are told as `in 3 days`."""
+    """`3 min ago`; a dash for never. Moments to come are told as `in 3 days`, rounded."""
     if text is None:
         return "—"
     seconds = ((now or datetime.now(UTC)) - parse_moment(text)).total_seconds()
-    amount = _roughly(abs(seconds))
+    amount = _roughly(seconds) if seconds > 0 else _roughly(-seconds, more=0.5)
     return "just now" if amount == "0 s" else f"{amount} ago" if seconds > 0 else f"in {amount}"
 
 
@@ -36,9 +36,9 @@ def show_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
-def _roughly(seconds: float) -> str:
+def _roughly(seconds: float, more: float = 0) -> str:
     for size, unit in ((_DAY, "days"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= size:
-            amount = int(seconds // size)
+            amount = int(seconds / size + more)
             return f"{amount} {'day' if unit == 'days' and amount == 1 else unit}"
     return f"{int(seconds)} s"

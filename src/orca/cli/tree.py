@@ -45,7 +45,8 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry("releases", "releases", "List the releases of a service, newest first."),
         Entry(
             "audit", "audit", "The trail of everything that happened.",
-            {"verify": "Prove that no event was changed, removed or put back."},
+            {"list": "List what happened, newest first.",
+             "verify": "Prove that no event was changed, removed or put back."},
         ),
     ),
     "Set it up": (

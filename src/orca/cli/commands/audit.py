@@ -1,8 +1,28 @@
-"""`orc audit`: whether what was written down is still what happened."""
+"""`orc audit`: what happened, and whether what was written down is still that."""
 
-from orca.cli.command import Command, Invocation
+import argparse
+from typing import Any
+
+from orca.cli.command import Command, Invocation, text_of
+from orca.cli.commands.releases import limit_argument
 from orca.cli.failures import FAILED, OK
-from orca.cli.output import Screen, Styled
+from orca.cli.output import Part, Screen, Styled
+from orca.cli.times import ago
+from orca.kit.amounts import counted
+
+
+def list_events(call: Invocation) -> None:
+    """Of the team; for instance admins also what belongs to no team."""
+    wanted = {"type": call.args.type, "object_type": call.args.object_type, "object_id": call.args.object_id}
+    page = call.client.get("/events", limit=call.args.limit, **wanted)
+
+    def draw(screen: Screen) -> None:
+        if not page["items"]:
+            screen.line("Nothing of that kind has happened.")
+            return
+        screen.table(["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"], map(_row, page["items"]))
+
+    call.output.answer(page, draw)
 
 
 def verify(call: Invocation) -> int:
@@ -11,9 +31,8 @@ def verify(call: Invocation) -> int:
 
     def draw(screen: Screen) -> None:
         if found["is_intact"]:
-            screen.line(
-                Styled("intact", "green"), f": {found['events']} events, {found['checkpoints']} signed checkpoints"
-            )
+            checkpoints = counted(found["checkpoints"], "signed checkpoint")
+            screen.line(Styled("intact", "green"), f": {counted(found['events'], 'event')}, {checkpoints}")
         else:
             screen.line(Styled("broken", "red"), f": {found['problem']}")
 
@@ -21,7 +40,27 @@ def verify(call: Invocation) -> int:
     return OK if found["is_intact"] else FAILED
 
 
+def _row(event: dict[str, Any]) -> list[Part]:
+    about = " ".join(filter(None, (event["object_type"], event["object_id"])))
+    outcome = event["outcome"]
+    return [
+        ago(event["at"]), event["type"], event["actor"], text_of(event["ip"] or event["via"]), text_of(about),
+        outcome if outcome == "done" else Styled(outcome, "red"),
+    ]  # fmt: skip
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--type", metavar="EVENT", help="only events of this type, such as DeploymentFinished")
+    parser.add_argument("--object-type", metavar="KIND", help="only events about such things, for example service")
+    parser.add_argument("--object-id", metavar="ID", help="only events about this one")
+    limit_argument(parser)
+
+
 COMMANDS = {
+    "list": Command(
+        list_events, "orc audit list --type DeploymentFinished\norc audit list --limit 200 --json", scope="server",
+        arguments=_list_arguments,
+    ),
     "verify": Command(
         verify, "orc audit verify", scope="server",
         details="Checkpoints are signed every ten minutes and every 1,000 events, and kept outside the database.",

@@ -37,7 +37,7 @@ def set_variables(call: Invocation) -> None:
 def unset_variables(call: Invocation) -> None:
     """Keys that are not there are no error."""
     changed = call.client.call("PATCH", _path(call), body={"removed": call.args.keys})
-    _tell(call, changed, f"Removed {', '.join(call.args.keys)}.")
+    _tell(call, changed, "Removed", call.args.keys)
 
 
 def import_variables(call: Invocation) -> None:
@@ -66,11 +66,13 @@ def _change(call: Invocation, given: dict[str, str]) -> None:
         for key, value in given.items()
     ]
     changed = call.client.call("PATCH", _path(call), body={"variables": rows})
-    _tell(call, changed, f"Set {', '.join(given)}.")
+    _tell(call, changed, "Set", list(given))
 
 
-def _tell(call: Invocation, changed: Any, done: str) -> None:
-    call.output.answer(changed, lambda screen: screen.line(done, " It takes effect with the next deployment."))
+def _tell(call: Invocation, changed: Any, done: str, keys: list[str]) -> None:
+    it = "It takes" if len(keys) == 1 else "They take"
+    told = f"{done} {', '.join(keys)}. {it} effect with the next deployment."
+    call.output.answer(changed, lambda screen: screen.line(told))
 
 
 def _pair(text: str) -> tuple[str, str]:

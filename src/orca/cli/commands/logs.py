@@ -7,6 +7,7 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.commands.deployments import find_deployment
+from orca.cli.failures import NOT_FOUND, CommandFailed
 from orca.cli.output import Style, Styled
 from orca.cli.selection import service_path
 from orca.cli.sse import Event, follow, open_stream
@@ -21,6 +22,8 @@ def show_logs(call: Invocation) -> None:
     if call.args.deployment is not None:
         _show_deployment(call)
         return
+    if call.args.replica is not None:
+        _check_replica(call)
     target = service_path(call, "/logs") + f"?tail={call.args.tail}"
     target += f"&replica={call.args.replica}" if call.args.replica is not None else ""
     events = _follow(call, target) if call.args.follow else open_stream(call.client, "GET", target)
@@ -29,6 +32,13 @@ def show_logs(call: Invocation) -> None:
             _draw(call, event.data)
     if call.args.follow:
         call.output.note("All replicas have ended.")
+
+
+def _check_replica(call: Invocation) -> None:
+    known = sorted({each["replica"] for each in call.client.get(service_path(call, "/containers"))})
+    if call.args.replica not in known:
+        there = ", ".join(map(str, known)) or "none"
+        raise CommandFailed(f"there is no replica {call.args.replica}", hint=f"There is: {there}.", code=NOT_FOUND)
 
 
 def _follow(call: Invocation, target: str) -> Iterator[Event]:

@@ -1,13 +1,15 @@
 """`orc projects`: groups of services."""
 
 import argparse
+from contextlib import suppress
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.dialogue import confirm
-from orca.cli.output import Screen
+from orca.cli.failures import CommandFailed
+from orca.cli.output import Screen, Styled
+from orca.cli.selection import Row, pick
 from orca.cli.selection import list_projects as all_projects
-from orca.cli.selection import pick
 from orca.cli.times import ago
 
 
@@ -29,12 +31,22 @@ def create(call: Invocation) -> None:
     """The server makes the slug from the name."""
     project = call.client.post("/projects", {"name": call.args.name, "description": call.args.description})
     call.output.answer(project, lambda screen: screen.line(f"Made the project {project['slug']}."))
+    with suppress(CommandFailed):  # it is made; who may not list projects gets no warning
+        _warn_of_twins(call, project)
+
+
+def _warn_of_twins(call: Invocation, project: Row) -> None:
+    for each in all_projects(call):
+        if each["name"] == project["name"] and each["id"] != project["id"]:
+            told = f"{each['slug']} has that name as well; `orc projects delete {project['slug']}` undoes this."
+            call.output.note(Styled("warning:", "yellow"), " ", told)
 
 
 def delete(call: Invocation) -> None:
     """Refused while it has services or volumes."""
     project = pick(all_projects(call), call.args.name, "project")
-    confirm(call.output, f"The project {project['name']} will be deleted.", project["slug"], call.args.confirm)
+    what = f"The project {project['name']} will be deleted."
+    confirm(call.output, what, project["slug"], call.args.confirm, title=project["name"])
     call.client.call("DELETE", f"/projects/{segment(project['id'])}")
     call.output.answer(project, lambda screen: screen.line(f"Deleted the project {project['slug']}."))
 

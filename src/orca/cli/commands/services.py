@@ -67,7 +67,7 @@ def delete(call: Invocation) -> None:
     _take_name(call)
     service = get_service(call)
     what = f"The service {service['name']}, its containers and hostnames will be deleted. Its volumes stay."
-    confirm(call.output, what, service["slug"], call.args.confirm)
+    confirm(call.output, what, service["slug"], call.args.confirm, title=service["name"])
     call.client.call("DELETE", f"/services/{segment(service['id'])}", query={"confirm": service["slug"]})
     call.output.answer(service, lambda screen: screen.line(f"Deleted the service {service['slug']}."))
 

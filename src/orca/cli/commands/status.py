@@ -6,17 +6,21 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.deploying import list_urls
 from orca.cli.output import Part, Screen, Styled
-from orca.cli.selection import get_project, get_service, list_projects
+from orca.cli.selection import get_project, get_service, link_elsewhere, list_projects
 from orca.cli.states import state_of
 from orca.cli.times import ago
 
 
 def show_status(call: Invocation) -> None:
     """One service in detail when one is chosen, else a line for each."""
-    if call.args.service is not None or (call.link is not None and call.args.project is None):
+    elsewhere = link_elsewhere(call)
+    is_linked = call.link is not None and not elsewhere
+    if call.args.service is not None or (is_linked and call.args.project is None):
         _show_one(call)
-    else:
-        _show_all(call)
+        return
+    _show_all(call)
+    if elsewhere:
+        call.output.note(Styled("note", "yellow"), elsewhere)
 
 
 def _show_one(call: Invocation) -> None:
