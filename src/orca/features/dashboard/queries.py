@@ -70,11 +70,11 @@ async def count_services(session: AsyncSession, scope: Scope, project_ids: Seque
 
 
 async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) -> list[RecentDeployment]:
-    """The newest deployments of a team."""
+    """The newest deployments of a team, without those that only took a deleted service away."""
     query = (
         select(Deployment, Service.name)
         .join(Service, Service.id == Deployment.service_id)
-        .where(Deployment.team_id == scope.team_id)
+        .where(Deployment.team_id == scope.team_id, Deployment.kind != "remove")
         .order_by(Deployment.id.desc())
         .limit(limit)
     )

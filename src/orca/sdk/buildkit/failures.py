@@ -19,6 +19,7 @@ from orca.sdk.buildkit.errors import (
 from orca.sdk.buildkit.progress import Progress, Step
 
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
+_WRAPPING = re.compile(r"^failed to solve(?: with frontend \S+)?: |failed to create LLB definition: ")
 _LINE = re.compile(r"(?P<before>dockerfile parse error (?:on )?line |Dockerfile:)(?P<line>\d+)")
 
 
@@ -111,6 +112,7 @@ def _command(step: Step, what: str, details: dict[str, object]) -> StepFailed:
 def explain_refusal(progress: Progress, original_line: Callable[[int], int]) -> StepFailed:
     """The failure of a build that ended before any step: the Dockerfile cannot be understood."""
     words = progress.trailer[-1] if progress.trailer else "no reason was given"
+    words = _WRAPPING.sub("", words)
     words = _LINE.sub(lambda match: f"{match['before']}{original_line(int(match['line']))}", words)
     return BadDockerfile(f"The Dockerfile was refused: {words}", hint="Correct the Dockerfile and deploy again.")
 

@@ -5,6 +5,7 @@ import shutil
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.errors import BadInput
 from orca.features.deployments.actions.plan import plan_steps
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
@@ -81,7 +82,12 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     if text is None:
         return
-    file = parse_orca_file(text)
+    try:
+        file = parse_orca_file(text)
+    except BadInput as error:
+        for each in error.details.get("problems", [])[1:]:  # the first is the error itself
+            await work.log.write(f"line {each['line']}, column {each['column']}: {each['key']}: {each['message']}")
+        raise
     async with work.resources.db.write() as session:
         config, build = await apply_orca_file(session, facts.service, facts.config, facts.build_options, file)
         names = await ensure_named_routes(session, work.resources.settings, facts.service, file.domains)

@@ -4,6 +4,7 @@ import json
 
 from sqlalchemy import func, select
 
+from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import NothingToDeploy
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.steps.work import Facts, Work, container_specs, load
@@ -21,6 +22,10 @@ async def start_release(work: Work) -> str:
         await work.log.write(change.describe())
     await engine.apply(changes)
     replicas = facts.config.replicas
+    if replicas > 1 and facts.config.mounts:
+        names = ", ".join(mount.name for mount in facts.config.mounts)
+        shared = f"{replicas} replicas share {names}; that is only for programs that were made to share their files."
+        await add_warning(work.resources.db, work.deployment_id, shared)
     return f"{replicas} replica{'' if replicas == 1 else 's'} of {_short(facts)}"
 
 
