@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
 from orca.errors import OrcaError
+from orca.kit.text import join
 from orca.kit.validation import explain
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,7 +31,7 @@ class Filled(Generic[Model]):
     def refused(self, error: OrcaError) -> "Filled[Model]":
         """The same form after the action said no; errors of fields stand at the fields."""
         fields: Mapping[str, str] = error.details.get("fields") or {}
-        text = f"{error.message}. {error.hint}".strip() if error.hint else error.message
+        text = join(error.message, error.hint) if error.hint else error.message
         return Filled(self.values, dict(fields) or {"": text})
 
 
