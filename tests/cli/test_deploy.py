@@ -70,7 +70,7 @@ def test_the_whole_story(site: Orc, busy_panel: Panel) -> None:
 
     first = site.ok("deploy")
     assert "✓ build image" in first.out
-    assert re.search(r"✓ fetch source .* 4 files, \d\.\d MB\n", first.out)
+    assert re.search(r"✓ fetch source .* 5 files, \d\.\d MB\n", first.out)
     assert "Live after" in first.out
     assert hostname in first.out
     assert page(busy_panel, hostname) == "version one"
@@ -172,6 +172,18 @@ def test_first_deploy_makes_project_service_and_link(site: Orc) -> None:
     assert site.ok("deployments", "follow").code == 0
     again = site.ok("deploy", "--json").lines[-1]
     assert (again["service_id"], again["number"]) == (link["service_id"], 2)
+
+
+def test_a_folder_of_files_becomes_a_static_service_that_logs_its_requests(tmp_path: Path, busy_panel: Panel) -> None:
+    orc = make_orc(tmp_path, ORC_DATA_DIR=str(busy_panel.data_dir))
+    (orc.folder / "index.html").write_text("plain files")
+    done = orc.ok("deploy", "--yes", "--project", "plain", "--service", "site")
+    assert re.search(r"✓ fetch source .* 1 file, 11 B\n", done.out)
+    assert page(busy_panel, "site-plain.localhost", "/?from=test") == "plain files"
+    assert "site (static)" in orc.ok("status").out
+    asked = until(lambda: [line for line in orc.ok("logs").out.splitlines() if "from=test" in line], seconds=20)
+    assert asked == ['0 {"size": 11, "status": 200, "asked": "GET /?from=test"}']
+    assert all('"asked": ' in line for line in orc.ok("logs").out.splitlines())
 
 
 def test_names_are_asked_at_a_terminal(site: Orc) -> None:
