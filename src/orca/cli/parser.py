@@ -22,6 +22,7 @@ class Parser(argparse.ArgumentParser):
             prog=prog, description=description, epilog=epilog, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
+        self.color = False  # newer Pythons would colour the usage that the reference page takes over
 
     def error(self, message: str) -> NoReturn:
         """What argparse would print and exit with."""
