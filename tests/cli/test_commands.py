@@ -8,6 +8,8 @@ import pytest
 from tests.cli.conftest import Orc, Stub
 from tests.cli.terminal import Terminal
 
+from orca import __version__
+
 
 @pytest.fixture
 def project(local: Orc, request: pytest.FixtureRequest) -> str:
@@ -433,3 +435,21 @@ def test_a_wrong_orca_yaml_is_refused_before_anything_is_made_or_sent(local: Orc
     assert local.ok("deployments", "--json").json["items"] == []
     (local.folder / "orca.yaml").write_text("kind: web\nreplicas: 2\n")
     assert local.ok("deploy", "--no-follow", "--json").json["number"] == 1
+
+
+def test_a_server_of_another_version_judges_orca_yaml_itself(remote: Orc, stub: Stub) -> None:
+    (remote.folder / "orca.yaml").write_text("key_of_tomorrow: 2\nkind: worker\n")
+    stub.json("GET /api/v1/projects", {"items": [{"id": "p", "slug": "shop", "name": "shop"}], "next_cursor": None})
+    stub.json("GET /api/v1/projects/p/services", {"items": [], "next_cursor": None})
+    stub.json("POST /api/v1/projects/p/services", {"id": "s", "slug": "web", "source": {"type": "directory"}})
+    stub.json("POST /api/v1/services/s/uploads", {"id": "u"})
+    stub.json("POST /api/v1/services/s/deployments", {"number": 1})
+    deploy = ("deploy", "--project", "shop", "--service", "web", "--no-follow")
+    stub.json("GET /api/health", {"version": __version__})
+    assert remote(*deploy).code == 5
+    assert all(asked.method == "GET" for asked in stub.asked)
+    stub.json("GET /api/health", {"version": "99.0.0"})
+    remote.ok(*deploy)
+    assert [
+        json.loads(asked.body) for asked in stub.asked if asked.path == "/api/v1/projects/p/services" and asked.body
+    ] == [{"name": "web", "source": {"type": "directory"}, "kind": "worker"}]

@@ -71,17 +71,24 @@ class Client:
         with self.open("POST", _target(path, None), headers, chunks) as response:
             return _parse(response)
 
+    def version(self) -> str:
+        """Of the server. Raises CommandFailed."""
+        return str(self.get("/api/health").get("version"))
+
     @contextmanager
     def open(
         self, method: str, target: str, headers: dict[str, str] | None = None, body: Body = None, timeout: float = 0
     ) -> Iterator[http.client.HTTPResponse]:
-        """A response whose body is not read yet; one of 300 or more raises CommandFailed."""
+        """A response whose body is not read yet; one of 300 or more raises CommandFailed.
+
+        `target` is below /api/v1, unless it begins with /api/ itself.
+        """
         path = self.server.socket
-        base = urlsplit(self.server.url).path.rstrip("/")
+        base = urlsplit(self.server.url).path.rstrip("/") + ("" if target.startswith("/api/") else API)
         try:
             connection = connect(self.server.url, path, timeout or self._timeout)
             try:
-                with exchange(connection, method, base + API + target, self._headers(headers), body) as response:
+                with exchange(connection, method, base + target, self._headers(headers), body) as response:
                     if response.status >= _REDIRECT:
                         raise self._failure(response)
                     yield response

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from orca import __version__
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.deploying import follow_argument, report
@@ -39,7 +40,7 @@ def deploy(call: Invocation) -> int:
     source = _named_source(call.args)
     target = _find(call, file)
     sends_folder = source is None and (call.args.folder is not None or _takes_folders(target.service))
-    kind = check_folder(call.folder) if sends_folder else file.kind
+    kind = _check(call, file) if sends_folder else file.kind
     service = target.service or _make(call, target, source or _DIRECTORY, kind)
     path = f"/services/{segment(service['id'])}"
     if source is not None and _differs(service["source"], source):
@@ -77,6 +78,16 @@ def _named_source(args: argparse.Namespace) -> dict[str, Any] | None:
 
 def _differs(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return any(stored.get(key) != value for key, value in wanted.items())
+
+
+def _check(call: Invocation, file: OrcaFile) -> str | None:
+    """The kind of service that the folder makes. Raises CommandFailed for an orca.yaml that the server would refuse."""
+    try:
+        return check_folder(call.folder)
+    except CommandFailed:
+        if call.client.version() == __version__:
+            raise
+        return file.kind  # a server of another version may know other keys
 
 
 def _takes_folders(service: Row | None) -> bool:
