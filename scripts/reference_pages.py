@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 import orca
 from orca.app import create_app
 from orca.cli.reference import render_reference
-from orca.errors import OrcaError
+from orca.errors import OrcaError, all_codes, meaning_of
 from orca.features.access.rules import PERMISSIONS, ROLES
 from orca.features.services.orca_file import orca_file_schema
 from orca.settings import Settings
@@ -235,14 +235,7 @@ def import_everything() -> None:
 def error_classes() -> dict[str, type[OrcaError]]:
     """Each code, and the class that introduced it."""
     import_everything()
-    found: dict[str, type[OrcaError]] = {}
-    waiting: list[type[OrcaError]] = [OrcaError]
-    while waiting:
-        each = waiting.pop()
-        if each.__module__.startswith("orca.") and "code" in vars(each):
-            found[each.code] = each
-        waiting.extend(each.__subclasses__())
-    return dict(sorted(found.items()))
+    return all_codes()
 
 
 def render_errors(remedies: Mapping[str, str]) -> str:
@@ -252,13 +245,6 @@ def render_errors(remedies: Mapping[str, str]) -> str:
         status = f" HTTP {known.status}." if known.status != OrcaError.status or code == OrcaError.code else ""
         parts.append(f"## {code}\n\n{meaning_of(known)}{status}\n\n**What to do:** {remedies[code].strip()}\n")
     return "\n".join(parts)
-
-
-def meaning_of(known: type[OrcaError]) -> str:
-    """What people read of an error's docstring: the part about `details` is for programmers."""
-    if known is OrcaError:
-        return "Something happened that nobody foresaw."
-    return inspect.cleandoc(known.__doc__ or "").split(" `details")[0].split("; `details")[0].rstrip(" .") + "."
 
 
 def event_types() -> set[str]:

@@ -19,6 +19,7 @@ OrcaError
     └── RequestRefused 502        final
 """
 
+from inspect import cleandoc
 from typing import Any, ClassVar
 
 
@@ -167,6 +168,24 @@ class RequestRefused(ProviderError):
     """The system behind the provider understood and said no; trying again changes nothing."""
 
     code = "request-refused"
+
+
+def all_codes() -> dict[str, type[OrcaError]]:
+    """Each code of what is imported by now, in order, with the class that introduced it."""
+    found: dict[str, type[OrcaError]] = {}
+    waiting: list[type[OrcaError]] = [OrcaError]
+    for each in waiting:
+        if each.__module__.startswith("orca.") and "code" in vars(each):
+            found[each.code] = each
+        waiting += each.__subclasses__()
+    return dict(sorted(found.items()))
+
+
+def meaning_of(known: type[OrcaError]) -> str:
+    """What people read of an error's docstring: the part about `details` is for programmers."""
+    if known is OrcaError:
+        return "Something happened that nobody foresaw."
+    return cleandoc(known.__doc__ or "").split(" `details")[0].split("; `details")[0].rstrip(" .") + "."
 
 
 def revive(code: str, message: str, hint: str) -> OrcaError:

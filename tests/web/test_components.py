@@ -86,7 +86,7 @@ MACROS = [
     "{{ ui.secret_field(x, x, hint=x, error=x) }}{{ ui.textarea_field(x, x, value=x, hint=x, error=x) }}",
     "{{ ui.select_field(x, x, [x, (x, x)], x, hint=x, error=x) }}{{ ui.checkbox_field(x, x, value=x, hint=x, error=x) }}",
     "{{ ui.choice_field(x, x, [{'value': x, 'label': x, 'hint': x, 'icon': x}], x, error=x) }}",
-    "{{ ui.error_summary({x: x, '': x}, title=x) }}{{ ui.csrf(x) }}",
+    "{{ ui.prose(x) }}{{ ui.prose('`' ~ x ~ '`') }}{{ ui.error_summary({x: x, '': x}, title=x) }}{{ ui.csrf(x) }}",
     "{{ ui.notice(x, x, actions=x) }}{{ ui.empty_state(x, x, x, action=x) }}{{ ui.toast(x, x) }}{{ ui.progress(x, 3) }}",
     "{{ ui.breadcrumbs([(x, x), (x, x)]) }}{{ ui.tabs([(x, x, x)], x, label=x) }}{{ ui.page_head(x, x) }}",
     "{% call ui.dialog(x, x) %}{{ x }}{% endcall %}",

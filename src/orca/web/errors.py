@@ -77,8 +77,18 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    problem = _problem(request, error.status_code, code, str(error.detail), None)
+    message = _plainer(request, error) if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
+    problem = _problem(request, error.status_code, code, message, None)
     return _draw(request, error.status_code, problem, error.headers)
+
+
+def _plainer(request: Request, error: HTTPException) -> str:
+    """More than the name of the status, where the framework says no more."""
+    known = {
+        404: "There is nothing at this address.",
+        405: f"This address does not take {request.method} requests.",
+    }
+    return known.get(error.status_code, error.detail)
 
 
 async def draw_crash(request: Request, error: Exception) -> Response:

@@ -1,15 +1,23 @@
-"""The API, described for programs (OpenAPI) and for people, to whoever is signed in."""
+"""The API and its error codes, described for programs (OpenAPI) and for people, to whoever is signed in."""
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import yaml
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from orca.errors import OrcaError, all_codes, meaning_of
 from orca.web.guard import SIGNED_IN, Router, guard
 from orca.web.render import render
 
+_HOUSE = Path(__file__).parents[3]
+_REMEDIES = (Path(__file__).with_name("errors.yml"), _HOUSE / "docs" / "errors.yml")
+"""In a wheel, and in a checkout."""
 router = Router(include_in_schema=False)
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -49,6 +57,46 @@ async def docs(request: Request) -> Response:
     """The same for people."""
     document = request.app.openapi()
     return render(request, "reference/api.html", ReferencePage(document["info"]["description"], operations(document)))
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """What a code stands for."""
+
+    code: str
+    status: int | None
+    """None for what ends a task and is no answer by itself."""
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsPage:
+    """Where the `type` of every problem leads."""
+
+    codes: list[ErrorCode]
+
+
+@router.get("/docs/errors")
+@guard(SIGNED_IN, page=True)
+async def errors(request: Request) -> Response:
+    """What each error code means, and what to do about it."""
+    remedies = await asyncio.to_thread(_remedies)
+    codes = [
+        ErrorCode(
+            code, known.status if known.status != OrcaError.status or known is OrcaError else None,
+            meaning_of(known), remedies.get(code, ""),
+        )
+        for code, known in all_codes().items()
+    ]  # fmt: skip
+    return render(request, "reference/errors.html", ErrorsPage(codes))
+
+
+@cache
+def _remedies() -> dict[str, str]:
+    path = next(each for each in _REMEDIES if each.is_file())
+    remedies: dict[str, str] = yaml.safe_load(path.read_text("utf-8"))
+    return remedies
 
 
 def operations(document: dict[str, Any]) -> dict[str, list[Operation]]:

@@ -86,6 +86,18 @@ async def test_a_token_makes_no_further_tokens(app: FastAPI) -> None:
         assert (await program.post("/api/v1/tokens", json=FORM)).status_code == 403
 
 
+async def test_who_lacks_a_permission_hears_how_to_get_it(app: FastAPI) -> None:
+    project = {"name": "Shop"}
+    token = await add_token(app, await add_person(app, "owner"), "project.read")
+    async with bearer(app, token) as program:
+        refused = (await program.post("/api/v1/projects", json=project)).json()
+    assert "orc tokens create NAME --scope project.create" in refused["hint"]
+    token = await add_token(app, await add_person(app, "viewer"), "*")
+    async with bearer(app, token) as program:
+        refused = (await program.post("/api/v1/projects", json=project)).json()
+    assert refused["hint"] == "Ask an owner of your team for a role that has it."
+
+
 @pytest.mark.parametrize("event", ["expires", "is revoked", "user disabled", "user removed", "user left the team"])
 async def test_a_token_ends_at_once_when_it(app: FastAPI, event: str) -> None:
     person = await add_person(app, "member")

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from sqlalchemy import delete, update
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 
+from orca.errors import StepFailed, TaskCancelled
+from orca.features.deployments.actions.progress import fail
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.views import LOG_LINES
 from orca.features.services.models import Project
@@ -105,3 +107,38 @@ async def test_what_is_not_there_is_told_with_a_next_step(filled: Filled) -> Non
     assert answer.status_code == 404
     assert "There is no project with this id." in answer.text
     assert "may have been deleted" in answer.text
+
+
+async def test_the_type_of_a_problem_leads_to_what_it_means(filled: Filled) -> None:
+    problem = (await filled.http.get("/api/v1/projects/nope")).json()
+    path, _, code = problem["type"].partition("#")
+    page = await text_of(filled, path)
+    assert f'<tr id="{code}">' in page
+    assert "Things of other teams look" in page[page.index(f'<tr id="{code}">') :]
+    assert '<code class="mono">orc whoami</code>' in page
+
+
+async def test_an_address_without_anything_says_so_once(filled: Filled) -> None:
+    page = (await filled.http.get("/nowhere", headers={"Accept": "text/html"})).text
+    assert "There is nothing at this address." in page
+    assert "Not Found." not in page
+    assert (await filled.http.get("/api/v1/nowhere")).json()["detail"] == "There is nothing at this address."
+    assert (await filled.http.put("/api/health")).json()["detail"] == "This address does not take PUT requests."
+
+
+async def test_the_reference_draws_code_as_code(filled: Filled) -> None:
+    page = await text_of(filled, "/api/docs")
+    assert '<code class="mono">retry</code> orders before it is over' in page
+    assert "`" not in page.partition("<main")[2]
+
+
+async def test_activity_names_the_service_and_tells_a_cancellation_from_a_failure(filled: Filled) -> None:
+    db, deployment = filled.app.state.resources.db, filled.large.deployment
+    for error, word in ((TaskCancelled("cancelled by ada"), "Cancelled"), (StepFailed("no"), "Failed")):
+        async with db.write() as session:
+            await session.execute(update(Deployment).where(Deployment.id == deployment).values(state="running"))
+        await fail(db, deployment, error)
+        page = await text_of(filled, "/activity?type=DeploymentFinished")
+        newest = page[page.index("<tbody") :].partition("</tr>")[0]
+        assert ">service-0<" in newest
+        assert f"</span>{word}</span>" in newest

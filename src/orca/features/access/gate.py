@@ -18,6 +18,7 @@ from orca.features.access.buckets import Buckets, Pace
 from orca.features.access.forgery import SAFE_METHODS, check_csrf_token, check_same_origin
 from orca.features.access.media_types import check_media_type
 from orca.features.access.peers import peer_of
+from orca.features.access.rules import permissions_of
 from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix, spend_attempts
 from orca.features.identity.queries import is_claimed
 from orca.features.identity.rules import Limit
@@ -166,10 +167,7 @@ class AccessGate:
     async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
         subject = known.subject
         if guard.permission not in {*ANYONE, SIGNED_IN} and not subject.can(guard.permission):
-            raise Forbidden(
-                f"This needs the permission {guard.permission}.",
-                hint="Ask an owner of your team for a role that has it.",
-            )
+            raise Forbidden(f"This needs the permission {guard.permission}.", hint=_way_to(guard.permission, subject))
         if guard.rate == "reveal" and not known.is_stepped_up:
             raise StepUpRequired("Enter your password again to see secrets.", hint="POST /api/v1/me/step-up")
         if guard.tenant is not None:
@@ -181,6 +179,15 @@ class AccessGate:
             owner = await tenant_resolvers[parameter](session, identifier)
         if owner is None or owner != subject.team_id:
             raise _no_such(parameter)
+
+
+def _way_to(permission: str, subject: Subject) -> str:
+    """How one gets a permission: by another token, when only this one lacks it, or by another role."""
+    held = permissions_of(subject.role, is_instance_admin=False)
+    if subject.token_id is not None and permission in held:
+        command = f"orc tokens create NAME --scope {permission}"
+        return f"Your role has it, this token does not. Tokens in the panel makes one, or on the server `{command}`."
+    return "Ask an owner of your team for a role that has it."
 
 
 def _check_route(request: Request, guard: Guard) -> None:

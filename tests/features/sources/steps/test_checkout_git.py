@@ -218,8 +218,9 @@ async def test_private_networks_need_permission_and_metadata_never_gets_it(
         (server.url("/app.git"), False), ("https://localhost/a", False), ("https://10.0.0.1/a", False), ("https://[::1]/a", False),
         ("https://169.254.169.254/a", True), ("https://[::ffff:169.254.169.254]/a", True), ("https://0.0.0.0/a", True), ("https://224.0.0.1/a", True),
     ):  # fmt: skip
-        with pytest.raises(errors.GitHostForbidden):
+        with pytest.raises(errors.GitHostForbidden) as refused:
             await fetch(url, private_networks=allowed)
+        assert ("ORC_GIT_PRIVATE_NETWORKS=true" in refused.value.hint) is not allowed
     assert not commands
     assert not server.requests
 

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import Conflict
 from orca.events import Fact, origin, record
+from orca.features.deployments.actions.progress import names_of
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.rules import ENDED, FINISHED
 from orca.resources import Resources
@@ -19,5 +20,5 @@ async def cancel_deployment(session: AsyncSession, resources: Resources, deploym
         await resources.tasks.cancel(session, deployment.task_id, reason)
     if deployment.state == "queued":
         deployment.state, deployment.reason, deployment.finished_at = "cancelled", reason, now()
-    payload = {"number": deployment.number, "deployment_id": deployment.id}
+    payload = await names_of(session, deployment)
     await record(session, Fact("DeploymentCancelled", deployment.team_id, "service", deployment.service_id, payload))

@@ -1,6 +1,7 @@
 """How far a deployment has come: its state, its steps, its end."""
 
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
 from orca.errors import OrcaError, TaskCancelled
@@ -8,6 +9,7 @@ from orca.events import Fact, Outcome, bell, record
 from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment, DeploymentStep
 from orca.features.deployments.rules import FINISHED
+from orca.features.services.models import Service
 from orca.kit.text import shorten
 
 
@@ -22,10 +24,16 @@ async def begin(db: Database, deployment_id: str) -> list[str]:
             deployment.state, deployment.started_at = "running", now()
             deployment.previous_release_id = live.release_id if live else None
             deployment.previous_deployment_id = live.deployment_id if live else None
-            payload = {"number": deployment.number, "kind": deployment.kind, "deployment_id": deployment.id}
+            payload = await names_of(session, deployment) | {"kind": deployment.kind}
             fact = Fact("DeploymentStarted", deployment.team_id, "service", deployment.service_id, payload)
             await record(session, fact)
         return [step.name for step in await queries.list_steps(session, deployment_id)]
+
+
+async def names_of(session: AsyncSession, deployment: Deployment) -> dict[str, str | int | None]:
+    """How people know a deployment: what every event about it says."""
+    service = await session.get_one(Service, deployment.service_id)
+    return {"service": service.slug, "number": deployment.number, "deployment_id": deployment.id}
 
 
 async def list_open(db: Database, deployment_id: str) -> list[str]:
@@ -80,8 +88,8 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
         await session.execute(
             open_steps.where(DeploymentStep.state == "running").values(state=state, finished_at=now())
         )
-        payload = {"number": deployment.number, "kind": deployment.kind, "state": state, "code": deployment.code,
-                   "deployment_id": deployment.id}  # fmt: skip
         outcome: Outcome = "done" if state == "succeeded" else "failed"
+        payload = await names_of(session, deployment)
+        payload |= {"kind": deployment.kind, "state": state, "code": deployment.code}
         fact = Fact("DeploymentFinished", deployment.team_id, "service", deployment.service_id, payload, outcome)
         await record(session, fact)

@@ -38,7 +38,7 @@ async def reach_host(url: RepoUrl, *, private_networks: bool) -> str:
         if not is_fetchable(address, private_networks=private_networks):
             raise GitHostForbidden(
                 f"{url.host} is at {address}, an address Orca does not fetch sources from.",
-                hint="Use a public host, or let an administrator allow sources from private networks.",
+                hint=_way_to(address),
             )
     for address in addresses:
         with suppress(OSError, TimeoutError):
@@ -50,6 +50,12 @@ async def reach_host(url: RepoUrl, *, private_networks: bool) -> str:
         f"{url.host} does not accept connections on port {url.port}.",
         hint="Check the address and port, and that this machine may connect to it; then try again.",
     )
+
+
+def _way_to(address: Address) -> str:
+    if is_fetchable(address, private_networks=True):
+        return "Use a public host, or set ORC_GIT_PRIVATE_NETWORKS=true where its own networks are trusted."
+    return "Use a host with an ordinary address; sources never come from this one."
 
 
 async def _resolve(url: RepoUrl) -> list[Address]:
