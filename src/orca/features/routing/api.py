@@ -22,6 +22,7 @@ from orca.features.routing.schemas import (
 )
 from orca.features.services.queries import get_service
 from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.text import join
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 
@@ -151,7 +152,7 @@ async def get_proxy(resources: CurrentResources) -> ProxyOut:
     try:
         state = await resources.proxy.inspect()
     except ProviderError as error:
-        return ProxyOut(state="unknown", problem=f"{error.message} {error.hint}".strip(), **place)
+        return ProxyOut(state="unknown", problem=join(error.message, error.hint), **place)
     if not state.running:
         return ProxyOut(state="stopped", **place)
     return ProxyOut(state="running", version=state.version, drifted=state.drifted, **place)

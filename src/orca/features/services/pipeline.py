@@ -28,7 +28,7 @@ from orca.features.sources.steps.fetch_git import fetch_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.features.sources.uploads import UploadLimits, check_space, upload_path
 from orca.kit.ids import new_id
-from orca.kit.text import clean_output, shorten
+from orca.kit.text import clean_output, join, shorten
 from orca.resources import Resources
 from orca.sdk.archives import Limits
 from orca.sdk.buildkit.logins import is_guarded
@@ -249,7 +249,7 @@ async def _describe_image(resources: Resources, source: ImageSource) -> Detected
     try:
         image = await _find_public_image(resources, ref)
     except OrcaError as error:
-        return common.model_copy(update={"warnings": [f"{error.message} {error.hint}".strip()]})
+        return common.model_copy(update={"warnings": [join(error.message, error.hint)]})
     port = image.ports[0] if image and image.ports else None
     later = "The first deployment pulls it, and reads there where it listens."
     return common.model_copy(update={

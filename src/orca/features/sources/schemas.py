@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from orca.errors import BadInput
 from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, parse_patterns, parse_subdirectory
 from orca.kit.fields import Identifier, Name, Strict, without_nul
+from orca.kit.text import join
 
 Given = TypeVar("Given")
 Parsed = TypeVar("Parsed")
@@ -20,7 +21,7 @@ def _translated(parse: Callable[[Given], Parsed], value: Given) -> Parsed:
     try:
         return parse(value)
     except BadInput as error:
-        raise ValueError(f"{error.message} {error.hint}".strip()) from None
+        raise ValueError(join(error.message, error.hint)) from None
 
 
 def parsed_by(parse: Callable[[Given], object]) -> AfterValidator:

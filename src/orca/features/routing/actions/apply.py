@@ -19,6 +19,7 @@ from orca.events import Fact, Origin, origin, record
 from orca.features.routing.actions.routes import follow_base_domain
 from orca.features.routing.models import Route
 from orca.features.routing.queries import MARKER_SUFFIX, list_stale_names, render_proxy_config
+from orca.kit.text import join
 from orca.resources import Resources
 from orca.sdk.proxies import Proxy, ProxyConfig, ProxyRoute, ProxyState
 
@@ -184,7 +185,7 @@ async def _note_outcome(resources: Resources, served: set[str], refused: Refusal
         query = select(Route).where(Route.id.in_(refused.keys()), Route.updated_at <= read_at)
         for route in (await session.scalars(query)).all():
             error = refused[route.id]
-            route.state, route.problem = "broken", f"{error.message} {error.hint}".strip()
+            route.state, route.problem = "broken", join(error.message, error.hint)
             await record(session, refusal_of(route, error))
 
 

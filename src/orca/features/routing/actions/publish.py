@@ -17,6 +17,7 @@ from orca.features.routing.models import Route
 from orca.features.routing.queries import get_route, list_siblings
 from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
 from orca.features.services.queries import get_service
+from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.guard import Scope
 
@@ -79,7 +80,7 @@ async def _try_on_proxy(resources: Resources, route: Route, before: Snapshot) ->
     try:
         refused = await apply_routes(resources)
     except ProviderUnavailable as error:
-        await _keep_pending(resources, route, f"{error.message} {error.hint}".strip())
+        await _keep_pending(resources, route, join(error.message, error.hint))
         return
     except RequestRefused as error:
         async with resources.db.write() as session:
