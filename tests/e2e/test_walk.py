@@ -102,11 +102,12 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
 def look_at_every_page(panel: Panel, browser: Browser, signed_in: object, site: Site, failed: str) -> None:
     project = site.get(f"/api/v1/services/{site.id}")["project_id"]
     service = f"/services/{site.id}"
+    route = site.get(f"/api/v1{service}/routes")["items"][0]["id"]
     paths = [
         "/", "/projects", f"/projects/{project}", f"/projects/{project}/services/new", service,
         f"{service}/deployments", f"{service}/output", f"{service}/variables", f"{service}/domains",
         f"{service}/volumes", f"{service}/settings", f"/deployments/{failed}", "/activity", "/tokens", "/account",
-        "/api/docs",
+        "/api/docs", "/docs/errors", f"/routes/{route}/edit",
     ]  # fmt: skip
     findings: list[str] = []
     for width, height, scheme in ((1280, 860, "light"), (390, 844, "dark")):
