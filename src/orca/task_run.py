@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, Row, now, unique_where
 from orca.errors import DeadlineExceeded, OrcaError, TaskCancelled, revive
+from orca.kit.cancellation import see_through
 from orca.resources import Resources
 
 T = TypeVar("T")
@@ -148,17 +148,10 @@ async def _stop(name: str, working: asyncio.Future[Any]) -> None:
     if working.done():
         return
     working.cancel()
-    letting_go = asyncio.ensure_future(asyncio.wait({working}, timeout=STOP_SECONDS))
-    is_cancelled = False
-    while not letting_go.done():
-        try:
-            await asyncio.shield(letting_go)
-        except asyncio.CancelledError:
-            is_cancelled = True
-    if not working.done():
-        log.error("step_does_not_stop", step=name, seconds=STOP_SECONDS)
-    else:
-        with suppress(asyncio.CancelledError):
-            working.exception()
-    if is_cancelled:
-        raise asyncio.CancelledError
+    try:
+        await see_through(asyncio.wait({working}, timeout=STOP_SECONDS))
+    finally:
+        if not working.done():
+            log.error("step_does_not_stop", step=name, seconds=STOP_SECONDS)
+        elif not working.cancelled():
+            working.exception()  # looked at, so that nobody misses it
