@@ -38,6 +38,45 @@ _REQUEST_LOG = """\
 	vars asked "{method} {uri}"
 	log_append asked {vars.asked}
 """
+_SITE = f"""\
+# How Caddy serves the site. Written by Orca; change it freely once it is in the repository.
+{{
+	admin off
+	persist_config off
+	auto_https off
+	log {{
+		level ERROR
+	}}
+}}
+
+:{{$PORT:8080}} {{
+	root * /srv
+{_REQUEST_LOG}	encode zstd gzip
+	header {{
+		X-Content-Type-Options nosniff
+		X-Frame-Options SAMEORIGIN
+		Referrer-Policy strict-origin-when-cross-origin
+		-Server
+	}}
+	@hidden {{
+		path */.* /{CADDYFILE} /Dockerfile /orca.yaml
+		not path /.well-known/*
+	}}
+	error @hidden 404
+	TRY_FILES
+	file_server {{
+		precompressed zstd br gzip
+	}}
+	handle_errors {{
+		@page file /{{err.status_code}}.html
+		handle @page {{
+			rewrite {{file_match.relative}}
+			file_server
+		}}
+		respond "{{err.status_code}} {{err.status_text}}" {{err.status_code}}
+	}}
+}}
+"""
 
 
 def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
@@ -78,43 +117,4 @@ def files(*, spa: bool) -> Mapping[str, str]:
 
 
 def _caddyfile(*, spa: bool) -> str:
-    found = "try_files {path} {path}.html /index.html" if spa else "try_files {path} {path}.html"
-    return f"""\
-# How Caddy serves the site. Written by Orca; change it freely once it is in the repository.
-{{
-	admin off
-	persist_config off
-	auto_https off
-	log {{
-		level ERROR
-	}}
-}}
-
-:{{$PORT:8080}} {{
-	root * /srv
-{_REQUEST_LOG}	encode zstd gzip
-	header {{
-		X-Content-Type-Options nosniff
-		X-Frame-Options SAMEORIGIN
-		Referrer-Policy strict-origin-when-cross-origin
-		-Server
-	}}
-	@hidden {{
-		path */.* /{CADDYFILE} /Dockerfile /orca.yaml
-		not path /.well-known/*
-	}}
-	error @hidden 404
-	{found}
-	file_server {{
-		precompressed zstd br gzip
-	}}
-	handle_errors {{
-		@page file /{{err.status_code}}.html
-		handle @page {{
-			rewrite {{file_match.relative}}
-			file_server
-		}}
-		respond "{{err.status_code}} {{err.status_text}}" {{err.status_code}}
-	}}
-}}
-"""
+    return _SITE.replace("TRY_FILES", f"try_files {{path}} {{path}}.html{' /index.html' if spa else ''}")
