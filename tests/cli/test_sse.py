@@ -11,6 +11,8 @@ from orca.cli.client import Client, Server
 from orca.cli.failures import REFUSED, UNREACHABLE, CommandFailed
 from orca.cli.sse import Event, follow, read_events
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("raw", "expected"),

@@ -9,6 +9,8 @@ from orca.sdk.engines import RegistryLogin
 from orca.sdk.testing.engines import EngineConformance, Trial
 from orca.sdk.testing.fake_engine import FakeEngine, FakeEngineProvider
 
+pytestmark = pytest.mark.slow
+
 
 class TestFakeEngine(EngineConformance):
     @pytest.fixture

@@ -9,6 +9,8 @@ from orca.sdk.builders import BuildRequest, BuiltImage
 from orca.sdk.testing.builders import BuilderConformance, BuilderSamples, FakeBuilder, FakeBuilderProvider
 from orca.sdk.testing.connectors import FakeConnector
 
+pytestmark = pytest.mark.slow
+
 
 def samples_in(home: Path) -> BuilderSamples:
     def tree(name: str, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy.exc import OperationalError
 from tests.features.deployments.bench import Bench
 
@@ -12,6 +13,8 @@ from orca.features.deployments.models import Deployment
 from orca.features.deployments.tasks import sweep
 from orca.features.services.models import Service
 from orca.tasks import TaskEngine
+
+pytestmark = pytest.mark.slow
 
 
 async def start_tasks(bench: Bench) -> None:

@@ -9,6 +9,8 @@ from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_a
 from orca.db import now
 from orca.features.routing.models import Route
 
+pytestmark = pytest.mark.slow
+
 HOSTNAME = "shop.example.org"
 
 

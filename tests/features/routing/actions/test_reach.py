@@ -142,6 +142,7 @@ async def test_every_address_must_lead_here(resources, service, port: int) -> No
     assert "::1" in found[1].detail
 
 
+@pytest.mark.slow
 async def test_the_silent_are_given_up(resources, service, port: int) -> None:
     route = await store(resources, service, hostname="shop.example.org")
     async with listening(port, None):
