@@ -190,13 +190,7 @@ def meaning_of(known: type[OrcaError]) -> str:
 
 def revive(code: str, message: str, hint: str) -> OrcaError:
     """The failure that was written down as code and words: of the class with this code, else a StepFailed."""
-    waiting = [OrcaError]
-    for kind in waiting:
-        if kind.code == code:
-            break
-        waiting += kind.__subclasses__()
-    else:
-        kind = StepFailed
+    kind = all_codes().get(code, StepFailed)
     error = kind.__new__(kind)
     OrcaError.__init__(error, message, hint=hint)
     return error

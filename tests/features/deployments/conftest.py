@@ -9,7 +9,7 @@ import pytest
 from tests.features.deployments.bench import Bench, TroubledEngine
 
 import orca.features.sources.models  # noqa: F401 - all tables of the test database
-from orca.db import Base, Database
+from orca.db import Database
 from orca.features.deployments.tasks import TASKS
 from orca.kit.clock import SystemClock
 from orca.kit.crypto import SecretBox
@@ -18,16 +18,6 @@ from orca.resources import Resources
 from orca.sdk.testing.fake_proxy import FakeProxy
 from orca.settings import Settings
 from orca.tasks import TaskEngine
-
-
-@pytest.fixture
-async def db(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database]:
-    (tmp_path / "data").mkdir()
-    database = Database(Settings(data={"dir": tmp_path / "data"}, database_url=database_url).database)
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A database, a project with a service, and a proxy that does what a test tells it."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import orca.features.routing.tasks
 import orca.features.secrets.models
 import orca.features.sources.models
 import orca.tasks  # noqa: F401 - all tables of the test database
-from orca.db import Base, Database
+from orca.db import Database
 from orca.features.services.models import Service
 from orca.kit.clock import SystemClock
 from orca.kit.crypto import SecretBox
@@ -21,16 +21,6 @@ from orca.kit.ids import new_id
 from orca.plugins import Plugins
 from orca.resources import Resources
 from orca.settings import Settings
-
-
-@pytest.fixture
-async def db(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database]:
-    (tmp_path / "data").mkdir()
-    database = Database(Settings(data={"dir": tmp_path / "data"}, database_url=database_url).database)
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield database
-    await database.close()
 
 
 @pytest.fixture
