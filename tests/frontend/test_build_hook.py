@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,14 @@ def hook() -> Hook:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What a build needs, copied; neither bundle nor node_modules."""
+    """What a source distribution is made from, copied; neither bundle nor node_modules."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     root = tmp_path / "orca"
     left_out = shutil.ignore_patterns("dist", "node_modules", "__pycache__")
-    for folder in ("src", "frontend"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=left_out)
-    for file in ("hatch_build.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / file, root / file)
+    for name in ["pyproject.toml", *project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = partial(shutil.copytree, ignore=left_out) if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, root / name)
     return root
 
 
