@@ -98,8 +98,9 @@ def orc(tmp_path: Path) -> Orc:
 
 @pytest.fixture(scope="session")
 def quiet_panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
-    """A real `orc serve` that runs no tasks."""
-    panel = make_panel(tmp_path_factory.mktemp("quiet") / "data", ORC_WORKER="false")
+    """A real `orc serve` that runs no tasks, on a machine whose Docker is away."""
+    data_dir = tmp_path_factory.mktemp("quiet") / "data"
+    panel = make_panel(data_dir, ORC_WORKER="false", ORC_DOCKER_HOST=f"unix://{data_dir}/no-docker.sock")
     panel.start()
     try:
         panel.wait_ready(120)

@@ -338,8 +338,16 @@ def test_nothing_runs_yet(linked: Orc) -> None:
     assert linked("scale", "51").code == 5
     assert linked("run").code == 2
     assert linked("run", "--", "true").code == 5
-    silent = linked("logs", "--replica", "7")
-    assert (silent.code, silent.err) == (4, "error: there is no replica 7\nhint: There is: none.\n")
+
+
+def test_status_tells_what_it_knows_while_docker_is_away(linked: Orc) -> None:
+    told = linked.ok("status").out
+    assert "unknown: Docker could not say its version" in told
+    assert "replicas" not in told
+    known = linked.ok("status", "--json").json
+    assert known["containers"] is None
+    assert "Docker" in known["containers_problem"]
+    assert linked("ps").code == 1
 
 
 def test_status_lists_all_services(local: Orc, project: str) -> None:

@@ -5,10 +5,13 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.deploying import list_urls
+from orca.cli.failures import CommandFailed
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import get_project, get_service, link_elsewhere, list_projects
 from orca.cli.states import state_of
 from orca.cli.times import ago
+
+ENGINE_AWAY = 503
 
 
 def show_status(call: Invocation) -> None:
@@ -25,29 +28,43 @@ def show_status(call: Invocation) -> None:
 
 def _show_one(call: Invocation) -> None:
     service = get_service(call)
-    path = f"/services/{segment(service['id'])}"
     found = {
         "service": service,
         "deployment": _newest(call, service["id"]),
-        "containers": call.client.get(f"{path}/containers"),
+        **_look_at_containers(call, service["id"]),
         "urls": list_urls(call, service["id"]),
     }
     call.output.answer(found, lambda screen: screen.facts(_facts(found)))
 
 
+def _look_at_containers(call: Invocation, service_id: str) -> dict[str, Any]:
+    """The containers, or null and why: the rest is known without Docker, and is asked for most when Docker is away."""
+    try:
+        return {"containers": call.client.get(f"/services/{segment(service_id)}/containers")}
+    except CommandFailed as failure:
+        if failure.problem is None or failure.problem["status"] != ENGINE_AWAY:
+            raise
+        return {"containers": None, "containers_problem": failure.message}
+
+
 def _facts(found: dict[str, Any]) -> list[tuple[str, Part]]:
-    service, deployment, containers = found["service"], found["deployment"], found["containers"]
-    running = [each for each in containers if each["state"] == "running"]
-    releases = ", ".join(sorted({str(each["release"]) for each in running if each["release"] is not None}))
+    service, deployment = found["service"], found["deployment"]
     facts: list[tuple[str, Part]] = [
         ("service", f"{service['name']} ({service['kind']})"),
         ("should be", state_of(service["desired_state"])),
-        ("runs", f"{len(running)} of {service['replicas']} replicas"),
-        ("release", text_of(releases)),
+        *_facts_of_containers(found),
         ("deployment", _last(deployment)),
     ]
     facts += [("reason", Styled(deployment["reason"], "red"))] if deployment and deployment["reason"] else []
     return [*facts, *(("url", Styled(url, "cyan")) for url in found["urls"])]
+
+
+def _facts_of_containers(found: dict[str, Any]) -> list[tuple[str, Part]]:
+    if found["containers"] is None:
+        return [("runs", Styled(f"unknown: {found['containers_problem']}", "yellow"))]
+    running = [each for each in found["containers"] if each["state"] == "running"]
+    releases = ", ".join(sorted({str(each["release"]) for each in running if each["release"] is not None}))
+    return [("runs", f"{len(running)} of {found['service']['replicas']} replicas"), ("release", text_of(releases))]
 
 
 def _show_all(call: Invocation) -> None:
