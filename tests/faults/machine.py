@@ -46,6 +46,12 @@ def await_step(site: Site, deployment_id: str, name: str) -> None:
     until(runs, seconds=30, what=f"{name} runs")
 
 
+def await_death(panel: Panel) -> None:
+    """Until a panel that was started with `ORC_CRASH_AT` has killed itself there."""
+    assert panel.process is not None
+    assert panel.process.wait(60) == -signal.SIGKILL
+
+
 def slowest(ask: Callable[[], object], *, times: int, every: float = 0) -> float:
     """Seconds that the slowest of some requests took."""
     took = []

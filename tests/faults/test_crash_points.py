@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import Panel, docker_client, make_panel, remove_all_of, until
-from tests.faults.machine import run, web
+from tests.conftest import Panel, docker_client, make_panel, remove_all_of
+from tests.faults.machine import await_death, run, web
 from tests.sites import Site, page
 
 from orca.features.deployments.pipeline import STEPS
@@ -47,16 +47,6 @@ def restart_with(panel: Panel, point: str) -> None:
     panel.stop()
     panel.start(ORC_CRASH_AT=point)
     panel.wait_ready()
-
-
-def await_death(panel: Panel) -> None:
-    assert panel.process is not None
-    until(
-        lambda: panel.process is not None and panel.process.poll() is not None,
-        seconds=60,
-        what="the crash point is reached",
-    )
-    assert panel.process.returncode == -9
 
 
 def revive(panel: Panel) -> None:

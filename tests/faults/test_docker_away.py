@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.conftest import until
-from tests.faults.machine import Machine, await_step, slowest, web
+from tests.faults.machine import Machine, await_death, await_step, slowest, web
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("machine"), pytest.mark.timeout(180)]
 
@@ -73,3 +73,25 @@ def test_deployments_wait_for_a_docker_that_answers_late(computer: Machine) -> N
         assert computer.ask(site).strip() == "late"
     for site, deployment_id in busy:
         computer.check_whole(site, deployment_id)
+
+
+def test_traffic_moves_back_while_docker_is_away(computer: Machine) -> None:
+    """Killed after traffic moved, and cancelled before Docker answers: the old release is live again without it."""
+    site, panel = computer.make_site("moved"), computer.panel
+    site.go_live(web("before"))
+    panel.stop()
+    panel.start(ORC_CRASH_AT="route_traffic.recorded")
+    panel.wait_ready()
+    moving = site.deploy(web("after"))
+    await_death(panel)
+    computer.freeze()
+    panel.start()
+    panel.wait_ready()
+    site.post(f"/api/v1/deployments/{moving}/cancel")
+    ended = site.wait(moving, seconds=60)
+    assert ended["state"] == "cancelled", (ended, site.log_of(moving), panel.log)
+    assert computer.ask(site).strip() == "before", "neither the proxy nor the database waits for Docker"
+    computer.thaw()
+    next_one = site.go_live(web("next"))["id"]
+    assert computer.ask(site).strip() == "next"
+    computer.check_whole(site, next_one)

@@ -66,7 +66,8 @@ class Deployment(TeamRow, Base):
     release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"))
     previous_release_id: Mapped[str | None] = mapped_column(String(36))
     previous_deployment_id: Mapped[str | None] = mapped_column(String(36))
-    """What was live when this began, and is put back when this fails after traffic moved."""
+    previous_targets: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    """What was live when this began (its targets as `TargetIn`): put back when this fails after traffic moved."""
     code: Mapped[str] = mapped_column(String(64), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     hint: Mapped[str] = mapped_column(Text, default="")

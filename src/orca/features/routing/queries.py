@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.errors import NotFound, OrcaError
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.hostnames import is_wildcard, overlap
-from orca.features.routing.schemas import RouteOptions, redirects_to_https, urls_of
+from orca.features.routing.schemas import RouteOptions, TargetIn, redirects_to_https, urls_of
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
 from orca.features.services.schemas import Port
@@ -54,6 +54,12 @@ async def list_routes(
     rows = (await session.scalars(query.order_by(Route.id.desc()).limit(limit + 1))).all()
     items, next_cursor = cut_page(list(rows), limit)
     return Page[Route].model_construct(items=items, next_cursor=next_cursor)
+
+
+async def list_targets(session: AsyncSession, service_id: str) -> list[TargetIn]:
+    """Where the live release of a service listens now."""
+    rows = await session.scalars(select(Target).where(Target.service_id == service_id).order_by(Target.replica))
+    return [TargetIn(replica=row.replica, address=row.address, ports=row.ports) for row in rows]
 
 
 async def list_urls(session: AsyncSession, settings: Settings, service_id: str) -> list[str]:

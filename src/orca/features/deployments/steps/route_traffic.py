@@ -1,13 +1,16 @@
 """Point the hostnames at the new release: one transaction, one atomic reload."""
 
 from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.features.deployments import queries
-from orca.features.deployments.models import LiveRelease
+from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.routing.actions import apply_routes, clear_targets, ensure_automatic_route, set_targets
+from orca.features.routing.queries import list_targets
 from orca.features.routing.schemas import TargetIn
+from orca.features.services.models import Service
 from orca.kit.crash import crash_point
 from orca.sdk.engines import Container
 
@@ -22,39 +25,50 @@ async def route_traffic(work: Work) -> str:
     async with work.resources.db.write() as session:
         if any(port.public for port in facts.config.ports):
             await ensure_automatic_route(session, work.resources, facts.service)
-        assert facts.release is not None  # noqa: S101 - start_release made it
-        await set_targets(session, facts.service, facts.release.id, targets)
-        live = await queries.find_live(session, facts.service.id)
-        if live is None:
-            live = LiveRelease(team_id=facts.service.team_id, service_id=facts.service.id)
-            session.add(live)
-        live.release_id, live.deployment_id, live.since = facts.release.id, work.deployment_id, now()
+        await _move(session, facts, targets)
     crash_point("route_traffic.recorded")
     await apply_routes(work.resources)
     return f"{len(targets)} target{'s' if len(targets) != 1 else ''}"
 
 
+async def _move(session: AsyncSession, facts: Facts, targets: list[TargetIn]) -> None:
+    assert facts.release is not None  # noqa: S101 - start_release made it
+    live = await queries.find_live(session, facts.service.id)
+    if live is None:
+        live = LiveRelease(team_id=facts.service.team_id, service_id=facts.service.id)
+    elif live.deployment_id != facts.deployment.id:  # a replay finds its own targets
+        deployment = await session.get_one(Deployment, facts.deployment.id)
+        before = await list_targets(session, facts.service.id)
+        deployment.previous_targets = [target.model_dump(mode="json") for target in before]
+    live.release_id, live.deployment_id, live.since = facts.release.id, facts.deployment.id, now()
+    session.add(live)
+    await set_targets(session, facts.service, facts.release.id, targets)
+
+
 async def restore_traffic(work: Work) -> None:
-    """Put back what was live before, when traffic had already moved to a release that then failed."""
-    facts = await load(work)
-    async with work.resources.db.read() as session:
-        live = await queries.find_live(session, facts.service.id)
-        previous = await queries.find_release(session, facts.deployment.previous_release_id)
-    if live is None or live.deployment_id != work.deployment_id:
-        return
-    before = facts.deployment.previous_deployment_id
-    containers = await work.resources.engine.inspect({"orca.deployment": before}) if before else []
+    """Put back what was live before, when traffic had already moved to a release that then failed.
+
+    The engine is not asked: it may be what failed, and containers keep their addresses.
+    """
     async with work.resources.db.write() as session:
-        if previous is None or before is None:
-            await session.execute(delete(LiveRelease).where(LiveRelease.service_id == facts.service.id))
-            await clear_targets(session, facts.service.id)
-        else:
-            old = Facts(facts.deployment, facts.service, None, previous, {})
-            await set_targets(session, facts.service, previous.id, targets_of(old, containers))
-            row = await queries.find_live(session, facts.service.id)
-            assert row is not None  # noqa: S101 - seen above, and one task at a time works on a service
-            row.release_id, row.deployment_id = previous.id, before
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        live = await queries.find_live(session, deployment.service_id)
+        if live is None or live.deployment_id != deployment.id:
+            return
+        await _move_back(session, deployment, live)
     await apply_routes(work.resources)
+
+
+async def _move_back(session: AsyncSession, deployment: Deployment, live: LiveRelease) -> None:
+    release_id, deployment_id = deployment.previous_release_id, deployment.previous_deployment_id
+    if release_id is None or deployment_id is None:
+        await session.delete(live)
+        await clear_targets(session, deployment.service_id)
+        return
+    service = await session.get_one(Service, deployment.service_id)
+    before = [TargetIn.model_validate(target) for target in deployment.previous_targets]
+    await set_targets(session, service, release_id, before)
+    live.release_id, live.deployment_id = release_id, deployment_id
 
 
 def targets_of(facts: Facts, containers: list[Container]) -> list[TargetIn]:
