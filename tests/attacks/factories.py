@@ -112,7 +112,7 @@ def _self_signed(hostname: str) -> tuple[str, str]:
 
 
 async def git_credential(place: Place) -> str:
-    body = {"name": "walked", "kind": "token", "token": place.secret("git-token")}
+    body = {"name": "walked", "kind": "token", "host": "github.com", "token": place.secret("git-token")}
     return (await place.post("/api/v1/git-credentials", body))["id"]
 
 

@@ -314,13 +314,24 @@ def test_hooks_show_their_secret_once(linked: Orc) -> None:
 
 
 def test_credentials_never_show_their_secrets(local: Orc) -> None:
-    key = local.ok("credentials", "add-key", "deploy-key")
+    assert local("credentials", "add-key", "deploy-key").code == 2
+    key = local.ok("credentials", "add-key", "deploy-key", "--host", "Git.Example.org:2222")
     assert key.out.startswith("ssh-ed25519 ")
-    local.ok("credentials", "add-token", "hub-token", "--username", "bot", stdin="ghp_precious\n")
+    hub = ("hub-token", "--host", "github.com", "--username", "bot")
+    local.ok("credentials", "add-token", *hub, stdin="ghp_precious\n")
     local.ok("credentials", "add-registry", "ghcr.io", "--username", "bot", stdin="pre cious\n")
     listed = local.ok("credentials").out
-    assert all(name in listed for name in ("deploy-key", "hub-token", "bot at ghcr.io"))
+    for told in ("deploy-key", "git.example.org:2222", "hub-token", "github.com", "bot at ghcr.io"):
+        assert told in listed
     assert "precious" not in local.ok("credentials", "--json").out
+    moved = local.ok("credentials", "set-host", "hub-token", "git.example.org", stdin="other-precious\n")
+    assert moved.out == "hub-token is used at git.example.org only.\n"
+    local.ok("credentials", "set-host", "deploy-key", "git.example.org")
+    assert local("credentials", "set-host", "nothing", "git.example.org").code == 4
+    refused = local("credentials", "set-host", "deploy-key", "https://git.example.org/a")
+    assert refused.code != 0
+    assert "is not the host of a repository" in refused.err
+    assert "github.com" not in local.ok("credentials").out
     for name in ("deploy-key", "hub-token", "ghcr.io"):
         local.ok("credentials", "delete", name)
     assert local("credentials", "delete", "deploy-key").code == 4

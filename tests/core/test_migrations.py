@@ -4,12 +4,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 from orca import migrations
 
@@ -24,12 +26,12 @@ def engine(database_url: str | None, tmp_path: Path):
     made.dispose()
 
 
-def migrate(engine: Engine, revision: str) -> None:
+def migrate(engine: Engine, revision: str, *, back: bool = False) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        (command.downgrade if back else command.upgrade)(config, revision)
         connection.commit()
 
 
@@ -78,6 +80,62 @@ def test_a_second_running_task_of_one_target_is_refused(engine: Engine) -> None:
         connection.execute(running, {"id": "a"})
     with pytest.raises(Exception, match=r"(?i)unique"), engine.begin() as connection:
         connection.execute(running, {"id": "b"})
+
+
+USES = [
+    ("one", "token", ["https://Git.example.org/a.git", "https://git.example.org:443/b.git"], "git.example.org"),
+    ("port", "token", ["https://git.example.org:8443/a.git"], "git.example.org:8443"),
+    ("scp", "ssh", ["git@git.example.org:a/b.git", "ssh://git@git.example.org:22/c.git"], "git.example.org"),
+    ("ssh-port", "ssh", ["ssh://git@[2001:DB8::0:1]:2222/a.git"], "[2001:db8::1]:2222"),
+    ("two", "token", ["https://git.example.org/a.git", "https://evil.example/a.git"], ""),
+    ("useless", "token", ["git@git.example.org:a/b.git"], ""),
+    ("unused", "token", [], ""),
+    ("deleted", "token", ["https://gone.example/a.git"], ""),
+    ("theirs", "token", ["https://their.example/a.git"], ""),
+]
+
+
+def insert(connection: Connection, into: str, **values: object) -> None:
+    """A row whose other columns are as empty as they may be."""
+    table = sa.Table(into, sa.MetaData(), autoload_with=connection)
+    empty = {sa.JSON: {}, sa.String: "", sa.Text: "", sa.Integer: 0, sa.Boolean: False, sa.Float: 0.0}
+    for column in table.columns:
+        if not column.nullable and column.server_default is None and column.name not in values:
+            kinds = [value for kind, value in empty.items() if isinstance(column.type, kind)]
+            values[column.name] = kinds[0] if kinds else datetime(2026, 1, 1, tzinfo=UTC)
+    connection.execute(table.insert().values(**values))
+
+
+def insert_uses(connection: Connection) -> None:
+    for team in ("ours", "others"):
+        insert(connection, "teams", id=team, slug=team)
+        insert(connection, "projects", id=team, team_id=team, slug=team)
+        insert(connection, "environments", id=team, team_id=team, project_id=team, slug=team)
+    insert(connection, "services", id="image", team_id="ours", project_id="ours", environment_id="ours", slug="image",
+           source={"type": "image", "image": "nginx"})  # fmt: skip
+    for name, kind, repositories, _ in USES:
+        insert(connection, "git_credentials", id=name, team_id="ours", name=name, kind=kind)
+        team = "others" if name == "theirs" else "ours"
+        for number, repository in enumerate(repositories):
+            insert(
+                connection, "services", id=f"{name}-{number}", slug=f"{name}-{number}", team_id=team, project_id=team,
+                environment_id=team, deleted_at=datetime(2026, 1, 1, tzinfo=UTC) if name == "deleted" else None,
+                source={"type": "git", "repository": repository, "credential_id": name},
+            )  # fmt: skip
+
+
+def test_a_credential_gets_the_one_host_it_is_used_at(engine: Engine) -> None:
+    migrate(engine, "0004")
+    with engine.begin() as connection:
+        insert_uses(connection)
+    migrations.upgrade(engine.url)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT id, host FROM git_credentials")).all()
+        assert {row.id: row.host for row in rows} == {name: host for name, _, _, host in USES}
+    migrate(engine, "0004", back=True)
+    with engine.connect() as connection:
+        assert "host" not in [column["name"] for column in inspect(connection).get_columns("git_credentials")]
+        assert connection.scalar(text("SELECT count(*) FROM git_credentials")) == len(USES)
 
 
 def test_an_up_to_date_database_is_left_alone(engine: Engine) -> None:

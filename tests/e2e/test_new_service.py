@@ -103,13 +103,15 @@ def test_a_host_key_is_compared_trusted_and_the_source_found(
     page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     open_form(panel, page)
     with panel.client() as http:
-        made = http.post("/api/v1/git-credentials", json={"name": "shop key", "kind": "ssh"}).json()
+        key = {"name": "shop key", "kind": "ssh", "host": ssh_server.host}
+        made = http.post("/api/v1/git-credentials", json=key).json()
     ssh_server.allow(made["public_key"])
     found = page.locator("#found-git")
     page.locator("#repository").fill(ssh_server.url("app.git"))
     page.keyboard.press("Tab")
-    expect(found).to_contain_text("orc credentials add-key", timeout=30_000)
-    page.locator("#git_credential_id").select_option(label="shop key")  # made after the page was opened
+    expect(found).to_contain_text(f"orc credentials add-key shop --host {ssh_server.host}", timeout=30_000)
+    label = f"shop key · {ssh_server.host}"  # made after the page was opened
+    page.locator("#git_credential_id").select_option(label=label)
     expect(found).to_contain_text(ssh_server.fingerprint, timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert serious_findings(page) == []
@@ -125,7 +127,9 @@ def test_a_credential_is_never_chosen_by_itself(
     open_form(panel, page)
     with panel.client() as http:
         for name in ("first", "second"):
-            http.post("/api/v1/git-credentials", json={"name": name, "kind": "token", "token": "t"}).raise_for_status()
+            body = {"name": name, "kind": "token", "host": server.host, "token": "t"}
+            http.post("/api/v1/git-credentials", json=body).raise_for_status()
+    first, second = (f"{name} · {server.host}" for name in ("first", "second"))
     credential = page.locator("#git_credential_id")
 
     def chosen_after(act: Callable[[], object]) -> str:
@@ -136,8 +140,8 @@ def test_a_credential_is_never_chosen_by_itself(
 
     page.locator("#repository").fill(server.url("/open.git"))
     assert chosen_after(lambda: page.keyboard.press("Tab")) == "None, it is public"
-    assert credential.locator("option").all_inner_texts() == ["None, it is public", "second", "first"]
-    assert chosen_after(lambda: credential.select_option(label="first")) == "first"
+    assert credential.locator("option").all_inner_texts() == ["None, it is public", second, first]
+    assert chosen_after(lambda: credential.select_option(label=first)) == first
     assert chosen_after(lambda: credential.select_option(label="None, it is public")) == "None, it is public"
     page.get_by_role("button", name="Make service").click()
     expect(page.get_by_role("heading", name="open")).to_be_visible()

@@ -89,7 +89,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             "credentials", "credentials", "Keys and logins for private repositories and registries.",
             {"list": "List credentials, never their secrets.", "add-key": "Make a deploy key for Git over SSH.",
              "add-token": "Store a token for Git over HTTPS.", "add-registry": "Store a login for an image registry.",
-             "delete": "Remove a credential."},
+             "set-host": "Say at which host a Git credential is used.", "delete": "Remove a credential."},
         ),
     ),
     "Who you are": (

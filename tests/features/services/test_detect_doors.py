@@ -154,7 +154,7 @@ async def test_a_private_repository_asks_for_a_credential_and_takes_one(
     problem = await look(git(server, "private/app.git"), 422)
     assert problem["code"] == "git-login-refused"
     assert "token or a deploy key" in problem["hint"]
-    fields = {"name": "shop", "kind": "token", "token": TOKEN}
+    fields = {"name": "shop", "kind": "token", "host": server.host, "token": TOKEN}
     credential = (await client.post("/api/v1/git-credentials", json=fields)).json()
     found = await look(git(server, "private/app.git", credential_id=credential["id"]))
     assert found["template"] == "python"
@@ -163,7 +163,8 @@ async def test_a_private_repository_asks_for_a_credential_and_takes_one(
 
 async def test_an_unknown_host_key_is_shown_by_its_fingerprint(client, look, make_repository, ssh_server):
     make_repository("app.git").commit(FASTAPI)
-    credential = (await client.post("/api/v1/git-credentials", json={"name": "key", "kind": "ssh"})).json()
+    fields = {"name": "key", "kind": "ssh", "host": ssh_server.host}
+    credential = (await client.post("/api/v1/git-credentials", json=fields)).json()
     source = {"type": "git", "repository": ssh_server.url("app.git"), "credential_id": credential["id"]}
     problem = await look(source, 422)
     assert problem["code"] == "git-host-key-unknown"
@@ -222,7 +223,7 @@ async def test_more_looks_than_allowed_wait_and_are_then_sent_away(app, look, ma
 
 
 async def test_foreign_and_unknown_ids_answer_alike(app, client, stranger, look, service, server):
-    fields = {"name": "theirs", "kind": "token", "token": "x" * 20}
+    fields = {"name": "theirs", "kind": "token", "host": server.host, "token": "x" * 20}
     theirs = (await stranger.post("/api/v1/git-credentials", json=fields)).json()["id"]
     foreign = await look(git(server, "app.git", credential_id=theirs), 422)
     unknown = await look(git(server, "app.git", credential_id=UNKNOWN), 422)

@@ -9,11 +9,24 @@ from fastapi import FastAPI
 from tests.attacks.people import browser_of
 from tests.features.services.events import events_of
 from tests.features.services.test_detect_doors import FASTAPI, app
-from tests.features.sources.steps.conftest import make_repository, repositories, server, ssh_server, tls_files
+from tests.features.sources.steps.conftest import (
+    TOKEN,
+    elsewhere,
+    make_repository,
+    repositories,
+    server,
+    ssh_server,
+    tls_files,
+)
 
 from orca.features.services import forms
 
-__all__ = ["app", "make_repository", "repositories", "server", "ssh_server", "tls_files"]
+__all__ = ["app", "elsewhere", "make_repository", "repositories", "server", "ssh_server", "tls_files"]
+
+
+def key_for(ssh_server) -> dict[str, str]:
+    """A deploy key for one host."""
+    return {"name": "key", "kind": "ssh", "host": ssh_server.host}
 
 
 @pytest.fixture
@@ -123,7 +136,7 @@ async def test_a_host_is_trusted_by_its_fingerprint_and_only_then(
     app, client, browser, project, make_repository, ssh_server
 ):
     make_repository("app.git").commit(FASTAPI)
-    made = (await client.post("/api/v1/git-credentials", json={"name": "key", "kind": "ssh"})).json()
+    made = (await client.post("/api/v1/git-credentials", json=key_for(ssh_server))).json()
     form = {"repository": ssh_server.url("app.git"), "git_credential_id": made["id"]}
     path = f"/projects/{project['id']}/services/new"
     shown = (await browser.post(f"{path}/look", data=form)).text
@@ -141,8 +154,52 @@ async def test_a_host_is_trusted_by_its_fingerprint_and_only_then(
 
 
 async def test_a_foreign_credential_is_not_touched(browser, stranger, project, ssh_server):
-    made = (await stranger.post("/api/v1/git-credentials", json={"name": "key", "kind": "ssh"})).json()
+    made = (await stranger.post("/api/v1/git-credentials", json=key_for(ssh_server))).json()
     form = {"git_credential_id": made["id"], "host_keys": ssh_server.known_hosts}
     answer = await browser.post(f"/projects/{project['id']}/services/new/trust", data=form)
     assert "there is no Git credential with this id" in answer.text
     assert (await stranger.get(f"/api/v1/git-credentials/{made['id']}")).json()["known_hosts"] == ""
+
+
+async def test_a_credential_stays_with_its_host_on_every_page(
+    client, browser, project, server, elsewhere, make_repository
+):
+    make_repository("private/app.git").commit(FASTAPI)
+    fields = {"name": "hub", "kind": "token", "host": server.host, "token": TOKEN}
+    made = (await client.post("/api/v1/git-credentials", json=fields)).json()
+    path = f"/projects/{project['id']}/services/new"
+    label = f'value="{made["id"]}">hub · {server.host}</option>'
+    assert label in html.unescape((await browser.get(path)).text)
+    right = {"name": "Shop", "repository": server.url("/private/app.git"), "git_credential_id": made["id"]}
+    wrong = {**right, "repository": elsewhere.url("/private/app.git")}
+    told = f"is for {server.host}, not for {elsewhere.host}."
+    for place in (path, f"{path}/look"):
+        answer = await browser.post(place, data=wrong)
+        assert (answer.status_code, told in answer.text) == (422, True), answer.text
+        assert f"Choose a credential for {elsewhere.host}" in answer.text
+    command = f"orc credentials add-token shop --host {elsewhere.host}"
+    assert command in answer.text
+    url = (await browser.post(path, data=right)).headers["location"]
+    service = f"/api/v1{url}"
+    before = (await client.get(service)).json()
+    page = (await browser.get(f"{url}/settings")).text
+    assert f'value="{made["id"]}" selected' in page
+    answer = await browser.post(f"{url}/settings", data={**wrong, "version": str(before["version"])})
+    assert (answer.status_code, told in answer.text) == (422, True)
+    assert (await client.get(service)).json() == before
+    assert elsewhere.requests == []
+    public = {**wrong, "git_credential_id": "", "version": str(before["version"])}
+    assert (await browser.post(f"{url}/settings", data=public)).status_code == 303
+    after = (await client.get(service)).json()["source"]
+    assert (after["repository"], after["credential_id"]) == (wrong["repository"], None)
+
+
+async def test_a_look_at_a_private_repository_names_its_host_in_the_command(
+    browser, project, server, ssh_server, make_repository
+):
+    make_repository("private/app.git").commit(FASTAPI)
+    path = f"/projects/{project['id']}/services/new/look"
+    answer = await browser.post(path, data={"repository": server.url("/private/app.git")})
+    assert f"orc credentials add-token shop --host {server.host}" in answer.text
+    answer = await browser.post(path, data={"repository": ssh_server.url("app.git")})
+    assert f"orc credentials add-key shop --host {ssh_server.host}" in answer.text

@@ -133,8 +133,9 @@ async def test_what_is_wrong_is_told_in_plain_words(client, service, body, field
 
 
 async def test_what_a_source_names_must_be_the_teams_own(client, stranger, project, service):
-    mine = (await client.post("/api/v1/git-credentials", json={"name": "Mine", "kind": "ssh"})).json()["id"]
-    theirs = (await stranger.post("/api/v1/git-credentials", json={"name": "Theirs", "kind": "ssh"})).json()["id"]
+    key = {"name": "Key", "kind": "ssh", "host": "github.com"}
+    mine = (await client.post("/api/v1/git-credentials", json=key)).json()["id"]
+    theirs = (await stranger.post("/api/v1/git-credentials", json=key)).json()["id"]
     registry = (await client.post("/api/v1/registry-credentials", json={
         "name": "GHCR", "host": "ghcr.io", "username": "u", "password": "p"})).json()["id"]  # fmt: skip
     git = SEED["build_source"]

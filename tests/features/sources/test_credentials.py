@@ -8,12 +8,14 @@ from tests.features.services.events import events_of
 from orca.errors import BadInput, NotFound
 from orca.features.sources.actions import trust_host_keys
 from orca.features.sources.queries import GitLogin, open_git_credential, open_registry_login
+from orca.features.sources.rules import RepoUrl
 from orca.kit.ids import new_id
 from orca.sdk.engines import RegistryLogin
 from orca.web.guard import Scope
 
 GIT, REGISTRY = "/api/v1/git-credentials", "/api/v1/registry-credentials"
 HOST_KEY = "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+KEY, TOKEN = {"kind": "ssh", "host": "github.com"}, {"kind": "token", "host": "github.com"}
 LOGIN = {"name": "GHCR", "host": "ghcr.io", "username": "robot", "password": "canary-p$'\" word"}
 
 
@@ -33,11 +35,12 @@ async def opened(app, credential_id, opener=open_git_credential):
     resources = app.state.resources
     scope = await team_of(app, credential_id)
     async with resources.db.read() as session:
-        return await opener(session, resources.secret_box, scope, credential_id)
+        place = (RepoUrl.parse("https://github.com/a/b"),) if opener is open_git_credential else ()
+        return await opener(session, resources.secret_box, scope, credential_id, *place)
 
 
 async def test_orca_makes_a_deploy_key_and_shows_its_public_half(app, client):
-    made = (await client.post(GIT, json={"name": "My Repo", "kind": "ssh", "known_hosts": HOST_KEY})).json()
+    made = (await client.post(GIT, json={"name": "My Repo", **KEY, "known_hosts": HOST_KEY})).json()
     kind, key, comment = made["public_key"].split(" ")
     assert (kind, comment, made["username"]) == ("ssh-ed25519", "orca-my-repo", "")
     login = await opened(app, made["id"])
@@ -45,12 +48,12 @@ async def test_orca_makes_a_deploy_key_and_shows_its_public_half(app, client):
     assert private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() == f"{kind} {key}"
     assert (login.token, login.known_hosts) == (None, f"{HOST_KEY}\n")
     assert "PRIVATE KEY" not in (await client.get(GIT)).text + (await client.get(f"{GIT}/{made['id']}")).text
-    another = (await client.post(GIT, json={"name": "My Repo", "kind": "ssh"})).json()
+    another = (await client.post(GIT, json={"name": "My Repo", **KEY})).json()
     assert another["public_key"] != made["public_key"]
 
 
 async def test_a_token_is_kept_and_replaced_but_never_shown(app, client):
-    made = (await client.post(GIT, json={"name": "T", "kind": "token", "token": "canary-1"})).json()
+    made = (await client.post(GIT, json={"name": "T", **TOKEN, "token": "canary-1"})).json()
     assert await opened(app, made["id"]) == GitLogin(username="x-access-token", token="canary-1")
     changed = await client.patch(f"{GIT}/{made['id']}", json={"username": "oauth2", "token": "canary-2", "name": "U"})
     assert (changed.status_code, changed.json()["name"]) == (200, "U")
@@ -65,33 +68,33 @@ async def test_a_token_is_kept_and_replaced_but_never_shown(app, client):
 
 
 async def test_no_credential_is_nobodys_login(app):
-    resources = app.state.resources
+    resources, anywhere = app.state.resources, RepoUrl.parse("https://github.com/a/b")
     async with resources.db.read() as session:
-        assert await open_git_credential(session, resources.secret_box, Scope("x"), None) == GitLogin()
+        assert await open_git_credential(session, resources.secret_box, Scope("x"), None, anywhere) == GitLogin()
         assert await open_registry_login(session, resources.secret_box, Scope("x"), None) is None
 
 
 async def test_bad_git_credentials_are_refused_without_an_echo(client):
     for body in (
-        {"name": "x", "kind": "token"}, {"name": "x", "kind": "token", "token": ""}, {"name": "x", "kind": "token", "token": "canary a"},
-        {"name": "x", "kind": "token", "token": "canary\nb"}, {"name": "x", "kind": "token", "token": "canaryé"},
-        {"name": "x", "kind": "ssh", "token": "canary"}, {"name": "x", "kind": "ssh", "username": "u"},
-        {"name": "x", "kind": "token", "token": "canary", "username": "a:b"}, {"name": "x", "kind": "token", "token": "canary", "username": "a\r\nb"},
-        {"name": "x", "kind": "password", "token": "canary"}, {"name": "x", "kind": "token", "token": "canary", "team_id": "y"},
-        {"name": "x", "kind": "ssh", "known_hosts": "@cert-authority * ssh-rsa AAAAAAAAAAAAAAAAAAAA"},
-        {"name": "x", "kind": "ssh", "known_hosts": "-oProxyCommand=x"}, {"name": "x", "kind": "ssh", "known_hosts": "host key"},
+        {"name": "x", **TOKEN}, {"name": "x", **TOKEN, "token": ""}, {"name": "x", **TOKEN, "token": "canary a"},
+        {"name": "x", **TOKEN, "token": "canary\nb"}, {"name": "x", **TOKEN, "token": "canaryé"},
+        {"name": "x", **KEY, "token": "canary"}, {"name": "x", **KEY, "username": "u"},
+        {"name": "x", **TOKEN, "token": "canary", "username": "a:b"}, {"name": "x", **TOKEN, "token": "canary", "username": "a\r\nb"},
+        {"name": "x", "kind": "password", "token": "canary"}, {"name": "x", **TOKEN, "token": "canary", "team_id": "y"},
+        {"name": "x", **KEY, "known_hosts": "@cert-authority * ssh-rsa AAAAAAAAAAAAAAAAAAAA"},
+        {"name": "x", **KEY, "known_hosts": "-oProxyCommand=x"}, {"name": "x", **KEY, "known_hosts": "host key"},
     ):  # fmt: skip
         answer = await client.post(GIT, json=body)
         assert answer.status_code == 422, body
         assert "canary" not in answer.text
     assert (await client.get(GIT)).json()["items"] == []
-    key = (await client.post(GIT, json={"name": "x", "kind": "ssh"})).json()
+    key = (await client.post(GIT, json={"name": "x", **KEY})).json()
     assert (await client.patch(f"{GIT}/{key['id']}", json={"token": "canary"})).status_code == 422
-    assert (await client.patch(f"{GIT}/{key['id']}", json={"kind": "token"})).status_code == 422
+    assert (await client.patch(f"{GIT}/{key['id']}", json={**TOKEN})).status_code == 422
 
 
 async def test_trusted_host_keys_are_bounded_in_all(app, client):
-    made = (await client.post(GIT, json={"name": "x", "kind": "ssh", "known_hosts": HOST_KEY})).json()
+    made = (await client.post(GIT, json={"name": "x", **KEY, "known_hosts": HOST_KEY})).json()
     scope, resources = await team_of(app, made["id"]), app.state.resources
 
     async def trust(numbers):
@@ -139,7 +142,7 @@ def test_registry_hosts(host):
 @pytest.mark.parametrize(
     ("url", "body", "source"),
     [
-        (GIT, {"name": "Key", "kind": "ssh"}, SEED["build_source"]),
+        (GIT, {"name": "Key", **KEY}, SEED["build_source"]),
         (REGISTRY, LOGIN, {"type": "image", "image": "ghcr.io/a/b"}),
     ],
 )
@@ -161,7 +164,7 @@ async def test_a_credential_in_use_is_not_deleted(app, client, service, url, bod
 
 
 async def test_credentials_of_others_are_unknown(client, stranger, viewer):
-    for url, body in ((GIT, {"name": "Key", "kind": "ssh"}), (REGISTRY, LOGIN)):
+    for url, body in ((GIT, {"name": "Key", **KEY}), (REGISTRY, LOGIN)):
         made = (await client.post(url, json=body)).json()
         assert (await stranger.get(url)).json()["items"] == []
         for method, change in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):

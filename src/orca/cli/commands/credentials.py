@@ -23,7 +23,7 @@ def list_credentials(call: Invocation) -> None:
     def draw(screen: Screen) -> None:
         rows = [*map(_git_row, git["items"]), *map(_registry_row, registry["items"])]
         if not rows:
-            screen.line("There are no credentials. `orc credentials add-key NAME` makes a deploy key.")
+            screen.line("There are no credentials. `orc credentials add-key NAME --host HOST` makes a deploy key.")
             return
         screen.table(["NAME", "KIND", "FOR", "MADE", "ID"], rows)
 
@@ -32,7 +32,8 @@ def list_credentials(call: Invocation) -> None:
 
 def add_key(call: Invocation) -> None:
     """Orca keeps the private half; the public one goes to the Git host."""
-    body = {"name": call.args.name, "kind": "ssh", "known_hosts": _known_hosts(call.args.known_hosts)}
+    body = {"name": call.args.name, "kind": "ssh", "host": call.args.host}
+    body["known_hosts"] = _known_hosts(call.args.known_hosts)
     made = call.client.post(_GIT, body)
     call.output.note("Register this key at the Git host; reading is enough:")
     call.output.answer(made, lambda screen: screen.line(made["public_key"]))
@@ -40,7 +41,7 @@ def add_key(call: Invocation) -> None:
 
 def add_token(call: Invocation) -> None:
     """The token is typed or comes from stdin."""
-    body = {"name": call.args.name, "kind": "token", "token": read_secret("Token: ")}
+    body = {"name": call.args.name, "kind": "token", "host": call.args.host, "token": read_secret("Token: ")}
     body |= {"username": call.args.username} if call.args.username else {}
     _tell(call, call.client.post(_GIT, body))
 
@@ -50,6 +51,14 @@ def add_registry(call: Invocation) -> None:
     name = call.args.name or call.args.host
     body = {"name": name, "host": call.args.host, "username": call.args.username, "password": read_secret("Password: ")}
     _tell(call, call.client.post(_REGISTRY, body))
+
+
+def set_host(call: Invocation) -> None:
+    """A token is asked for again: only who has it may send it elsewhere."""
+    chosen = pick(call.client.list(_GIT)["items"], call.args.name, "credential")
+    body = {"host": call.args.host} | ({"token": read_secret("Token: ")} if chosen["kind"] == "token" else {})
+    row = call.client.call("PATCH", f"{_GIT}/{segment(chosen['id'])}", body=body)
+    call.output.answer(row, lambda screen: screen.line(f"{row['name']} is used at {row['host']} only."))
 
 
 def delete(call: Invocation) -> None:
@@ -76,20 +85,25 @@ def _known_hosts(path: str | None) -> str:
 
 def _git_row(row: dict[str, Any]) -> list[Part]:
     kind = "deploy key" if row["kind"] == "ssh" else "token"
-    return [row["name"], kind, Styled("Git", "dim"), ago(row["created_at"]), row["id"]]
+    return [row["name"], kind, row["host"] or Styled("no host yet", "dim"), ago(row["created_at"]), row["id"]]
 
 
 def _registry_row(row: dict[str, Any]) -> list[Part]:
     return [row["name"], "login", f"{row['username']} at {row['host']}", ago(row["created_at"]), row["id"]]
 
 
-def _key_arguments(parser: argparse.ArgumentParser) -> None:
+def _git_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what it is called here")
+    parser.add_argument("--host", required=True, metavar="HOST", help="the only one it is used at, such as github.com")
+
+
+def _key_arguments(parser: argparse.ArgumentParser) -> None:
+    _git_arguments(parser)
     parser.add_argument("--known-hosts", metavar="FILE", help="host keys to trust, as in known_hosts; - is stdin")
 
 
 def _token_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="what it is called here")
+    _git_arguments(parser)
     parser.add_argument("--username", metavar="NAME", help="where the host wants a certain one")
 
 
@@ -99,6 +113,11 @@ def _registry_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="what it is called here (default: the host)")
 
 
+def _host_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="Git credential, by name or id")
+    parser.add_argument("host", metavar="HOST", help="such as github.com, or git.example.org:8443")
+
+
 def _name_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="credential, by name or id")
 
@@ -106,14 +125,19 @@ def _name_argument(parser: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "list": Command(list_credentials, "orc credentials list", scope="server"),
     "add-key": Command(
-        add_key, "orc credentials add-key shop --known-hosts hosts.txt", scope="server", arguments=_key_arguments
+        add_key, "orc credentials add-key shop --host github.com --known-hosts hosts.txt", scope="server",
+        arguments=_key_arguments,
     ),
     "add-token": Command(
-        add_token, "orc credentials add-token acme < token.txt", scope="server", arguments=_token_arguments
+        add_token, "orc credentials add-token acme --host github.com < token.txt", scope="server",
+        arguments=_token_arguments,
     ),
     "add-registry": Command(
         add_registry, "orc credentials add-registry ghcr.io --username acme < token.txt", scope="server",
         arguments=_registry_arguments,
+    ),
+    "set-host": Command(
+        set_host, "orc credentials set-host acme github.com < token.txt", scope="server", arguments=_host_arguments
     ),
     "delete": Command(delete, "orc credentials delete shop", scope="server", arguments=_name_argument),
 }  # fmt: skip

@@ -48,7 +48,8 @@ def settings_values(service: Service) -> dict[str, str]:
         "builder": str(service.build.get("builder", "auto")), "dockerfile": str(service.build.get("dockerfile", "")),
         "arguments": json.dumps(service.build.get("arguments", {})) if service.build.get("arguments") else "",
         "repository": str(source.get("repository", "")), "branch": str(source.get("branch") or ""),
-        "subdirectory": str(source.get("subdirectory") or ""), "image": str(source.get("image", "")),
+        "subdirectory": str(source.get("subdirectory") or ""),
+        "git_credential_id": str(source.get("credential_id") or ""), "image": str(source.get("image", "")),
         "version": str(service.version),
     }  # fmt: skip
 
@@ -67,6 +68,7 @@ def settings_data(service: Service, form: Mapping[str, str]) -> dict[str, Any]:
     if source["type"] == "git":
         source |= {"branch": form.get("branch") or None, "subdirectory": form.get("subdirectory", "")}
         source |= {"tag": None, "commit": None} if form.get("branch") else {}
+        source |= {"credential_id": form["git_credential_id"] or None} if "git_credential_id" in form else {}
     return {
         **given(form, "name", "kind", "replicas", "restart", "stop_grace", "version"),
         "ports": parse_ports(form.get("ports", "")),

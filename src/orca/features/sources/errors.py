@@ -47,6 +47,12 @@ class GitHostKeyChanged(SourceFailed):
     code = "git-host-key-changed"
 
 
+class GitCredentialElsewhere(SourceFailed):
+    """The credential is made for another host than the repository's, or nobody has said yet for which."""
+
+    code = "git-credential-elsewhere"
+
+
 class GitLoginRefused(SourceFailed):
     """The repository needs credentials, or does not accept those it was given."""
 

@@ -19,6 +19,8 @@ class GitCredential(TeamRow, Base):
 
     name: Mapped[str] = mapped_column(String(100))
     kind: Mapped[str] = mapped_column(String(8))
+    host: Mapped[str] = mapped_column(String(260), default="", server_default="")
+    """The only host it is used at, as `RepoUrl.authority` spells it. Empty: of before there was one, used nowhere."""
     username: Mapped[str] = mapped_column(String(100), default="")
     public_key: Mapped[str] = mapped_column(Text, default="")
     known_hosts: Mapped[str] = mapped_column(Text, default="")

@@ -9,9 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import TeamRow
 from orca.errors import NotFound
 from orca.features.secrets.queries import open_secret
+from orca.features.sources.errors import GitCredentialElsewhere
 from orca.features.sources.models import GitCredential, Hook, Push, RegistryCredential, Upload
+from orca.features.sources.rules import RepoUrl
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, cut_page
+from orca.kit.text import join
 from orca.sdk.engines import RegistryLogin
 from orca.web.guard import Scope, tenant_resolver
 
@@ -34,16 +37,34 @@ class GitLogin:
 
 
 async def open_git_credential(
-    session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str | None
+    session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str | None, url: RepoUrl
 ) -> GitLogin:
-    """A credential with its secret half; without an id, the login of nobody. Raises NotFound, SecretUnreadable."""
+    """A credential with its secret half, to fetch from `url`; without an id, the login of nobody.
+
+    Raises NotFound, GitCredentialElsewhere, SecretUnreadable.
+    """
     if credential_id is None:
         return GitLogin()
     row = await get_git_credential(session, scope, credential_id)
+    check_credential_host(row, url)
     private = await open_secret(session, box, (GIT_CREDENTIAL, row.id), PRIVATE)
     if row.kind == "ssh":
         return GitLogin(deploy_key=private, known_hosts=row.known_hosts)
     return GitLogin(username=row.username or _DEFAULT_USERNAME, token=private)
+
+
+def check_credential_host(row: GitCredential, url: RepoUrl) -> None:
+    """Raises GitCredentialElsewhere unless the credential is made for the host (and port) of `url`."""
+    if row.host == url.authority:
+        return
+    if row.host:
+        reason = f"is for {row.host}, not for {url.authority}"
+        hint = f"Choose a credential for {url.authority}, or none if the repository is public."
+    else:
+        reason = "has no host yet, so it is used nowhere"
+        hint = "Somebody who may change credentials says where it belongs: `orc credentials set-host NAME HOST`."
+    fields = {"source.credential_id": join(reason, hint)}
+    raise GitCredentialElsewhere(f"The credential “{row.name}” {reason}.", hint=hint, fields=fields)
 
 
 async def open_registry_login(

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from orca.errors import BadInput
 
 Scheme = Literal["https", "ssh", "http"]
+CredentialKind = Literal["ssh", "token"]
 
 _URL_LIMIT = 500
 _REF_LIMIT = 240
@@ -124,7 +125,7 @@ class RepoUrl:
     @property
     def origin(self) -> str:
         """Scheme, host and port: what credentials are bound to."""
-        return f"{self.scheme}://{self._authority}"
+        return f"{self.scheme}://{self.authority}"
 
     @property
     def name(self) -> str:
@@ -132,15 +133,30 @@ class RepoUrl:
         return self.path.rsplit("/", 1)[-1].removesuffix(".git")
 
     @property
-    def _authority(self) -> str:
+    def authority(self) -> str:
+        """Host, with the port where it is not the scheme's own: what a stored credential is made for."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""
         if self.from_home:
-            return f"{user}{self._authority}:{self.path[1:]}"
-        return f"{self.scheme}://{user}{self._authority}{self.path}"
+            return f"{user}{self.authority}:{self.path[1:]}"
+        return f"{self.scheme}://{user}{self.authority}{self.path}"
+
+
+def parse_git_host(text: str, kind: CredentialKind = "token") -> str:
+    """Where a credential may be used, spelled as `RepoUrl.authority`: `host` or `host:port`. BadInput otherwise."""
+    try:
+        url = RepoUrl.parse(f"{'ssh' if kind == 'ssh' else 'https'}://{text}/x")
+    except BadInput:
+        url = None
+    if url is None or "@" in text or url.path != "/x":
+        raise _bad(
+            f"{text[:80]!r} is not the host of a repository.",
+            "Write it alone, as in the address: github.com, or git.example.org:8443; international names as xn--.",
+        )
+    return url.authority
 
 
 def _parse_host(text: str) -> str:

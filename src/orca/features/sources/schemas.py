@@ -6,10 +6,28 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from orca.errors import BadInput
-from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, parse_patterns, parse_subdirectory
+from orca.features.sources.rules import (
+    CredentialKind,
+    GitRef,
+    ImageRef,
+    RepoUrl,
+    parse_git_host,
+    parse_patterns,
+    parse_subdirectory,
+)
 from orca.kit.fields import Identifier, Name, Strict, without_nul
 from orca.kit.text import join
 
@@ -119,6 +137,9 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_password)]
 Username = Annotated[str, StringConstraints(pattern=r"^[^\s:@/\x00-\x1f\x7f]{1,100}$")]
 HostKeys = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(_host_keys)]
+GitHost = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=260), parsed_by(parse_git_host)
+]
 RegistryHost = Annotated[str, StringConstraints(max_length=255, to_lower=True), AfterValidator(_registry_host)]
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=240)]
 
@@ -127,10 +148,18 @@ class GitCredentialFields(Strict):
     """A way into private repositories: a token, or an SSH deploy key that Orca makes."""
 
     name: Name
-    kind: Literal["ssh", "token"]
+    kind: CredentialKind
+    host: GitHost = Field(
+        description="The only host it is used at, as in the repositories' addresses: `github.com`, or with a port."
+    )
     username: Username | None = Field(None, description="For tokens, where the host wants a certain user name.")
     token: Token | None = None
     known_hosts: HostKeys = Field("", description="For SSH: the host keys that are trusted.")
+
+    @field_validator("host")
+    @classmethod
+    def _normalise_host(cls, host: str, info: ValidationInfo) -> str:
+        return parse_git_host(host, info.data.get("kind", "token"))
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -145,6 +174,7 @@ class GitCredentialChanges(Strict):
     """What to change; the rest stays. A new token takes the place of the old one."""
 
     name: Name | None = None
+    host: GitHost | None = Field(None, description="The host of a token is changed only with the token given anew.")
     username: Username | None = None
     token: Token | None = None
     known_hosts: HostKeys | None = None
@@ -158,6 +188,7 @@ class GitCredentialOut(BaseModel):
     id: str
     name: str
     kind: str
+    host: str = Field(description="The only host it is used at; empty: none was given yet, and it is used nowhere.")
     username: str
     public_key: str
     known_hosts: str

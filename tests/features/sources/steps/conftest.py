@@ -73,10 +73,17 @@ class GitServer:
     certificate_authority: str | None = None
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     redirect_to: str = ""
+    dumb: dict[str, tuple[int, list[tuple[str, str]], bytes]] = field(default_factory=dict)
+    """What is served below `/dumb` as plain files: path -> answer."""
     stall: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def host(self) -> str:
+        """As a credential has it."""
+        return f"127.0.0.1:{self.port}"
+
     def url(self, path: str) -> str:
-        return f"{'https' if self.certificate_authority else 'http'}://127.0.0.1:{self.port}{path}"
+        return f"{'https' if self.certificate_authority else 'http'}://{self.host}{path}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -98,6 +105,13 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path.startswith("/moved/"):
             self._send(302, [("Location", self.git.redirect_to + self.path.removeprefix("/moved"))], b"")
+        elif path.startswith("/late/") and self.command == "POST":
+            self._send(307, [("Location", self.git.redirect_to + self.path.removeprefix("/late"))], b"")
+        elif path.startswith("/late/"):
+            self.path = self.path.removeprefix("/late")
+            self._backend(body)
+        elif path.startswith("/dumb/"):
+            self._send(*self.git.dumb.get(path.removeprefix("/dumb"), (404, [], b"")))
         elif path.startswith("/stalled/"):
             self.git.stall.wait(30)
         elif path.startswith("/private/") and not self._is_allowed():
@@ -229,6 +243,12 @@ def server(repositories: Path, tls_files: tuple[Path, Path, str]) -> Iterator[Gi
 
 
 @pytest.fixture
+def elsewhere(repositories: Path, tls_files: tuple[Path, Path, str]) -> Iterator[GitServer]:
+    """Another host, which is just as trusted by TLS and has the same repositories."""
+    yield from _serve(repositories, tls_files)
+
+
+@pytest.fixture
 def other_server(repositories: Path) -> Iterator[GitServer]:
     yield from _serve(repositories, None)
 
@@ -245,6 +265,11 @@ class SshServer:
         """Let the holder of one more key in."""
         with self.authorized_keys.open("a") as file:
             file.write(f"{public_key}\n")
+
+    @property
+    def host(self) -> str:
+        """As a credential has it."""
+        return f"127.0.0.1:{self.port}"
 
     def url(self, name: str) -> str:
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{self.root}/{name}"

@@ -1,6 +1,6 @@
 """What all pages of a service do: answer a form, and read the service with its project."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import Response
 from fastapi.responses import RedirectResponse
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.errors import OrcaError
 from orca.features.services import queries
 from orca.features.services.models import Project, Service
+from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.web.forms import Filled, Model
 from orca.web.guard import CurrentScope
 
@@ -29,6 +30,11 @@ async def submit(
             filled = filled.refused(error)
     await session.rollback()
     return await draw(filled)
+
+
+def credential_options(rows: Sequence[GitCredential | RegistryCredential]) -> list[tuple[str, str]]:
+    """Credentials to choose from: id, and the name with the host at which it is used."""
+    return [(row.id, f"{row.name} · {row.host or 'no host yet'}") for row in rows]
 
 
 async def service_and_project(session: AsyncSession, scope: CurrentScope, service_id: str) -> tuple[Service, Project]:

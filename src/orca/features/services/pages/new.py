@@ -1,6 +1,6 @@
 """The page that makes a service: it looks at the source, shows what it is, and fills the form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request, Response
@@ -12,12 +12,12 @@ from orca.features.services import actions, queries
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
 from orca.features.services.forms import new_service_data, source_data
 from orca.features.services.models import Project
-from orca.features.services.pages.answers import submit
+from orca.features.services.pages.answers import credential_options, submit
 from orca.features.services.pipeline import detect
 from orca.features.services.schemas import ServiceFields
 from orca.features.sources.actions import trust_host_keys
-from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
+from orca.features.sources.rules import RepoUrl
 from orca.features.sources.schemas import GitCredentialChanges
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
@@ -53,12 +53,8 @@ async def _draw_new(
     git = await list_git_credentials(session, scope, limit=200)
     registries = await list_registry_credentials(session, scope, limit=200)
     panel = request.app.state.settings.panel_url
-    page = NewServicePage(project, _options(git.items), _options(registries.items), panel, form)
+    page = NewServicePage(project, credential_options(git.items), credential_options(registries.items), panel, form)
     return render(request, "services/new.html", page, status=form.status)
-
-
-def _options(rows: Sequence[GitCredential | RegistryCredential]) -> list[tuple[str, str]]:
-    return [(row.id, row.name) for row in rows]
 
 
 @router.post("/projects/{project_id}/services/new")
@@ -83,6 +79,8 @@ class FoundPage:
     project_id: str
     source_type: str
     is_ssh: bool
+    host: str
+    """Of the repository, as a credential for it has it; empty while none is typed."""
     credential_id: str
     credentials: list[tuple[str, str]]
     found: Detected | None = None
@@ -128,18 +126,26 @@ async def _draw_found(
     """With the credentials that there are now: one may have been made since the page was opened."""
     async with resources.db.read() as session:
         scope = Scope(request.state.subject.team_id)
-        credentials = _options((await list_git_credentials(session, scope, limit=200)).items)
+        credentials = credential_options((await list_git_credentials(session, scope, limit=200)).items)
     found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
     page = FoundPage(
         project_id=project_id,
         source_type=form.get("source_type", "git"),
         is_ssh=not form.get("repository", "").startswith("https://"),
+        host=_credential_host(form.get("repository", "")),
         credential_id=form.get("git_credential_id", ""),
         credentials=credentials,
         found=found,
         problem=problem,
     )
     return render(request, "services/_found.html", page, status=422 if problem else 200)
+
+
+def _credential_host(repository: str) -> str:
+    try:
+        return RepoUrl.parse(repository).authority
+    except BadInput:
+        return ""
 
 
 def _first_problem(errors: Mapping[str, str]) -> BadInput:

@@ -12,8 +12,9 @@ from orca.errors import BadInput
 from orca.features.services import actions, queries
 from orca.features.services.forms import settings_data, settings_values
 from orca.features.services.models import Project, Service
-from orca.features.services.pages.answers import SEE_OTHER, service_and_project, submit
+from orca.features.services.pages.answers import SEE_OTHER, credential_options, service_and_project, submit
 from orca.features.services.schemas import ServiceChanges
+from orca.features.sources.queries import list_git_credentials
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, Router, guard
 from orca.web.render import render
@@ -28,6 +29,7 @@ class SettingsPage:
     service: Service
     project: Project
     values: Mapping[str, str]
+    credentials: list[tuple[str, str]]
     form: Filled[ServiceChanges] = field(default_factory=Filled)
     tab: str = "settings"
 
@@ -43,7 +45,9 @@ async def _draw_settings(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[ServiceChanges]
 ) -> Response:
     service, project = await service_and_project(session, scope, service_id)
-    page = SettingsPage(service, project, form.values or settings_values(service), form)
+    git = await list_git_credentials(session, scope, limit=200)
+    values = form.values or settings_values(service)
+    page = SettingsPage(service, project, values, credential_options(git.items), form)
     return render(request, "services/settings.html", page, status=form.status)
 
 

@@ -12,6 +12,7 @@ from orca.events import Fact, record
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.sources.models import GitCredential
 from orca.features.sources.queries import GIT_CREDENTIAL, PRIVATE, get_git_credential
+from orca.features.sources.rules import parse_git_host
 from orca.features.sources.schemas import GitCredentialChanges, GitCredentialFields
 from orca.kit.crypto import SecretBox
 from orca.kit.ids import slugify
@@ -23,8 +24,8 @@ async def create_git_credential(
 ) -> GitCredential:
     """Store a token, or make an Ed25519 key whose public half is in the row."""
     row = GitCredential(
-        team_id=scope.team_id, name=fields.name, kind=fields.kind, username=fields.username or "",
-        known_hosts=fields.known_hosts,
+        team_id=scope.team_id, name=fields.name, kind=fields.kind, host=fields.host,
+        username=fields.username or "", known_hosts=fields.known_hosts,
     )  # fmt: skip
     if fields.token is not None:
         private = fields.token.get_secret_value()
@@ -48,13 +49,14 @@ def _make_key(comment: str) -> tuple[str, str]:
 async def update_git_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str, changes: GitCredentialChanges
 ) -> GitCredential:
-    """Rename it, trust host keys, or put a new token in place of the old one."""
+    """Rename it, trust host keys, put a new token in place of the old one, or say anew which host it is for."""
     row = await get_git_credential(session, scope, credential_id)
     if row.kind == "ssh" and (changes.token is not None or changes.username is not None):
         raise BadInput("a deploy key has no token", hint="Make a credential of kind “token” instead.")
     plain = changes.model_dump(include={"name", "username", "known_hosts"}, exclude_none=True)
     for name, value in plain.items():
         setattr(row, name, value)
+    row.host = _choose_host(row, changes)
     if changes.token is not None:
         await put_secret(
             session, box, team_id=scope.team_id, owner=(GIT_CREDENTIAL, row.id), name=PRIVATE,
@@ -62,6 +64,20 @@ async def update_git_credential(
         )  # fmt: skip
     await _record(session, "GitCredentialUpdated", row, {"fields": sorted(changes.model_fields_set)})
     return row
+
+
+def _choose_host(row: GitCredential, changes: GitCredentialChanges) -> str:
+    """A token goes to another host only if whoever says so has the token: it never leaves by way of this change."""
+    if changes.host is None:
+        return row.host
+    host = parse_git_host(changes.host, "ssh" if row.kind == "ssh" else "token")
+    if row.kind == "token" and host != row.host and changes.token is None:
+        raise BadInput(
+            "the stored token is not sent to another host than before",
+            hint="Give the token again, together with its new host.",
+            fields={"host": "is changed only together with the token", "token": "is missing"},
+        )
+    return host
 
 
 async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: str, host_keys: str) -> None:
@@ -89,4 +105,5 @@ async def delete_git_credential(session: AsyncSession, scope: Scope, credential_
 
 
 async def _record(session: AsyncSession, fact_type: str, row: GitCredential, payload: dict[str, Any]) -> None:
-    await record(session, Fact(fact_type, row.team_id, GIT_CREDENTIAL, row.id, {"name": row.name, **payload}))
+    payload = {"name": row.name, "host": row.host, **payload}
+    await record(session, Fact(fact_type, row.team_id, GIT_CREDENTIAL, row.id, payload))

@@ -22,7 +22,10 @@ router = Router(prefix="/api/v1", tags=["sources"])
 async def create_git_credential(
     body: GitCredentialFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> GitCredential:
-    """Store a token, or have a deploy key made: register the `public_key` of the answer at the Git host."""
+    """Store a token, or have a deploy key made: register the `public_key` of the answer at the Git host.
+
+    It is used at `host` only: services whose repository is elsewhere cannot have it.
+    """
     return await actions.create_git_credential(session, resources.secret_box, scope, body)
 
 
@@ -53,7 +56,7 @@ async def update_git_credential(
     scope: CurrentScope,
     resources: CurrentResources,
 ) -> GitCredential:
-    """Rename it, confirm host keys, or replace its token."""
+    """Rename it, confirm host keys, replace its token, or move it to another host: a token only if it is given anew."""
     return await actions.update_git_credential(session, resources.secret_box, scope, git_credential_id, body)
 
 

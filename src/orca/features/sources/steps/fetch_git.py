@@ -18,12 +18,12 @@ async def fetch_git(
     resources: Resources, scope: Scope, source: GitSource, into: Path, log: Log, **bounds: Any
 ) -> Checkout:
     """Fetch into a new directory. `bounds`: `limits` and `deadline` of the `GitCheckout`. Raises what checkout does."""
-    settings = resources.settings.git
+    settings, url = resources.settings.git, RepoUrl.parse(source.repository)
     async with resources.db.read() as session:
-        login = await open_git_credential(session, resources.secret_box, scope, source.credential_id)
+        login = await open_git_credential(session, resources.secret_box, scope, source.credential_id, url)
     authority = await asyncio.to_thread(settings.ca_file.read_text) if settings.ca_file else None
     request = GitCheckout(
-        url=RepoUrl.parse(source.repository),
+        url=url,
         ref=GitRef.parse(source.commit or source.branch or source.tag or "HEAD"),
         into=into,
         submodules=source.submodules,
