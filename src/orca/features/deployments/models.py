@@ -24,6 +24,10 @@ class Build(TeamRow, Base):
     image: Mapped[str] = mapped_column(String(255), default="")
     """Image id on the engine, or a reference pinned by digest."""
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    orca_file: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """The `orca.yaml` of its source, which speaks again when this build is deployed later."""
+    port: Mapped[int | None]
+    """Where a web service listens that names no port itself, as the builder or the image said."""
     finished_at: Mapped[datetime | None]
 
 
@@ -41,6 +45,8 @@ class Release(TeamRow, Base):
     commit_message: Mapped[str] = mapped_column(String(500), default="")
     config: Mapped[dict[str, Any]]
     """`FrozenConfig` of `schemas.py`; secret variables are sealed as the secret `release:<id>:variables`."""
+    went_live_at: Mapped[datetime | None]
+    """When it first was healthy and had traffic; null for one that never got so far."""
 
 
 class Deployment(TeamRow, Base):

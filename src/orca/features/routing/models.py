@@ -44,6 +44,10 @@ class Route(TeamRow, Base):
     """`pending` until the proxy serves it, then `live`; `broken` when the proxy refused it and serves the others."""
     problem: Mapped[str] = mapped_column(Text, default="")
     """Why it is broken, or why it has no public certificate yet."""
+    refusals: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often in a row the proxy refused it: each makes the pause before the next try longer."""
+    refused_at: Mapped[datetime | None]
+    """When the proxy refused it last."""
     acme_ready_at: Mapped[datetime | None]
     """Since when a certificate may be ordered: the last preflight passed. Until then the internal CA serves it."""
     acme_failures: Mapped[int] = mapped_column(default=0)
