@@ -135,13 +135,21 @@ class _Bell:
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
+        self.rung = 0
+        """How often so far."""
 
     def ring(self) -> None:
+        self.rung += 1
         for waiter in self._waiting:
             waiter.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Until the bell rings or the time is over."""
+    async def wait(self, seconds: float, *, heard: int | None = None) -> None:
+        """Until the bell rings or the time is over.
+
+        `heard` is what `rung` was before the caller looked: what rang while it looked is then not waited for again.
+        """
+        if heard is not None and heard != self.rung:
+            return
         waiter = asyncio.Event()
         self._waiting.add(waiter)
         try:

@@ -22,6 +22,7 @@ def stream_fragment(name: str, draw: Draw) -> StreamingResponse:
 async def _frames(name: str, draw: Draw) -> AsyncIterator[str]:
     shown = ""
     while True:
+        heard = bell.rung
         fragment, is_final = await draw()
         if fragment != shown:
             shown = fragment
@@ -29,4 +30,4 @@ async def _frames(name: str, draw: Draw) -> AsyncIterator[str]:
         if is_final:
             yield format_event("end", "")
             return
-        await bell.wait(LOOK_AGAIN_SECONDS)
+        await bell.wait(LOOK_AGAIN_SECONDS, heard=heard)
