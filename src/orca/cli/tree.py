@@ -110,6 +110,10 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             "proxy", "proxy", "The proxy that serves hostnames.",
             {"status": "Show whether the proxy runs.", "ca": "Print the root certificate of the internal CA."},
         ),
+        Entry(
+            "account", "account", "Accounts of this machine's Orca.",
+            {"reset-password": "Replace a forgotten password."},
+        ),
         Entry("completion", "completion", "Print a completion script for bash, zsh or fish."),
         Entry("version", "machine", "Print the version."),
     ),

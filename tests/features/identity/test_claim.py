@@ -103,6 +103,21 @@ async def test_a_second_claim_is_gone_even_with_the_token_and_after_a_restart(se
         assert await count(app, User) == 1
 
 
+async def test_the_claim_page_of_an_instance_with_an_owner_asks_for_a_sign_in(settings: Settings) -> None:
+    async with running_app(settings) as app, client_of(app) as client, client_of(app) as stranger:
+        page = await stranger.get("/claim")
+        assert page.status_code == 200
+        assert "It has no owner yet" in page.text
+        form = {**OWNER, "token": token_of(settings)}
+        assert (await post_claim(client, form["token"])).status_code == 201
+        answer = await stranger.get("/claim")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+        again = await stranger.post("/claim", data=form, headers={"Accept": "text/html"})
+        assert again.status_code == 410
+        assert "has an owner already" in again.text
+        assert "no owner yet" not in again.text
+
+
 async def test_ten_wrong_tokens_lock_the_claim_until_the_console_restarts_it(settings: Settings) -> None:
     async with running_app(settings) as app:
         token = token_of(settings)

@@ -87,3 +87,4 @@ async def _revoke_tokens_of(session: AsyncSession, fact: Fact) -> None:
 
 subscribe("InstanceClaimed", _found_team)
 subscribe("PasswordChanged", _revoke_tokens_of)
+subscribe("PasswordReset", _revoke_tokens_of)

@@ -3,7 +3,7 @@
 What checks a password takes `resources` instead of a session: hashing is slow and stays outside of transactions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.errors import BadInput, Forbidden, NotFound, NotSignedIn
+from orca.errors import BadInput, Conflict, Forbidden, NotFound, NotSignedIn
 from orca.events import Fact, origin, record
 from orca.features.identity.attempts import (
     LOGIN_BY_ACCOUNT,
@@ -26,9 +26,9 @@ from orca.features.identity.attempts import (
 )
 from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.passwords import hash_password, is_outdated, is_password
-from orca.features.identity.queries import find_user_by_email, get_user
+from orca.features.identity.queries import find_user_by_email, get_user, list_users
 from orca.features.identity.rules import Lifetime, password_problem
-from orca.features.identity.schemas import PasswordChange, SignIn
+from orca.features.identity.schemas import AccountChanges, PasswordChange, PasswordReset, SignIn
 from orca.kit.crypto import digest, new_token
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
@@ -147,6 +147,32 @@ async def change_password(
     return opened
 
 
+async def change_name(session: AsyncSession, subject: Subject, form: AccountChanges) -> User:
+    """Another name for oneself, in the caller's transaction."""
+    user_id, _ = of_browser(subject)
+    user = await get_user(session, user_id)
+    user.name = form.name
+    await record(session, Fact("UserUpdated", object_type="user", object_id=user.id, payload={"changed": ["name"]}))
+    return user
+
+
+async def reset_password(resources: Resources, subject: Subject, form: PasswordReset) -> User:
+    """Replace a forgotten password: whoever is Orca's own user on its machine may. Ends sessions, lifts a lock-out."""
+    if subject.via != "socket":
+        hint = "There, as the user that runs Orca: `orc account reset-password`."
+        raise Forbidden("A forgotten password is replaced on Orca's own machine only.", hint=hint)
+    async with resources.db.read() as session:
+        user = await _get_account(session, form.email)
+    replacement = await hash_new_password(form.password, email=user.email, name=user.name, field="password")
+    async with resources.db.write() as session:
+        user = await get_user(session, user.id)
+        user.password_hash, user.password_changed_at = replacement, now()
+        await session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        await forget_attempts(session, account_key(user.email))
+        await record(session, Fact("PasswordReset", object_type="user", object_id=user.id, payload={"of": user.email}))
+    return user
+
+
 async def hash_new_password(password: SecretStr, *, email: str, name: str, field: str) -> str:
     """Hash a password that follows the policy; raises BadInput that names `field`."""
     problem = password_problem(password.get_secret_value(), email=email, name=name)
@@ -170,6 +196,23 @@ def acting_as(user: User) -> Iterator[None]:
         yield
     finally:
         origin.reset(token)
+
+
+async def _get_account(session: AsyncSession, email: str | None) -> User:
+    """The one with this e-mail, or the only one. Raises NotFound, or Conflict when there are several."""
+    known = await list_users(session, limit=20)
+    if not known:
+        raise NotFound("nobody has claimed this Orca yet", hint="Open the claim link that Orca printed at its start.")
+    if email is None and len(known) > 1:
+        raise Conflict("There are several accounts.", hint=f"Name one: {_emails(known)}.")
+    user = known[0] if email is None else await find_user_by_email(session, email)
+    if user is None:
+        raise NotFound("there is no account with this e-mail", hint=f"There is {_emails(known)}.")
+    return user
+
+
+def _emails(users: Sequence[User]) -> str:
+    return ", ".join(user.email for user in users)
 
 
 async def _check_own_password(

@@ -8,9 +8,11 @@ from orca.db import ReadSession, WriteSession, now
 from orca.features.identity.actions import (
     Client,
     OpenedSession,
+    change_name,
     change_password,
     lifetime_of,
     of_browser,
+    reset_password,
     revoke_other_sessions,
     revoke_session,
     sign_in,
@@ -21,9 +23,11 @@ from orca.features.identity.claim import claim_instance
 from orca.features.identity.cookies import clear_session_cookie, set_session_cookie
 from orca.features.identity.queries import get_user, list_browser_sessions
 from orca.features.identity.schemas import (
+    AccountChanges,
     ClaimIn,
     MeOut,
     PasswordChange,
+    PasswordReset,
     SessionOut,
     SignedInOut,
     SignIn,
@@ -101,6 +105,20 @@ async def read_me(session: ReadSession, subject: CurrentSubject, resources: Curr
         permissions=sorted(subject.permissions), user=UserOut.model_validate(user) if user else None,
         csrf_token=csrf_token_of(resources.secret_box, subject.session_id) if subject.session_id else None,
     )  # fmt: skip
+
+
+@router.patch("/me", summary="Change one's own name")
+@guard(SIGNED_IN, rate="write", audit="UserUpdated")
+async def update_me(form: AccountChanges, session: WriteSession, subject: CurrentSubject) -> UserOut:
+    """What others read beside the e-mail."""
+    return UserOut.model_validate(await change_name(session, subject, form))
+
+
+@router.post("/users/reset-password", summary="Replace a forgotten password")
+@guard("instance.admin", rate="login", audit="PasswordReset")
+async def recover_account(form: PasswordReset, subject: CurrentSubject, resources: CurrentResources) -> UserOut:
+    """Only over the private socket of the machine. Signs the person out everywhere and revokes their API tokens."""
+    return UserOut.model_validate(await reset_password(resources, subject, form))
 
 
 @router.post("/me/password", summary="Change one's own password")

@@ -1,15 +1,16 @@
 """Pages: claim, sign in, sign out, account."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from orca.db import ReadSession, WriteSession, now
-from orca.errors import OrcaError
+from orca.errors import Gone, OrcaError
 from orca.features.identity.actions import (
+    change_name,
     change_password,
     lifetime_of,
     of_browser,
@@ -23,9 +24,9 @@ from orca.features.identity.api import CurrentClient
 from orca.features.identity.claim import claim_instance
 from orca.features.identity.cookies import clear_session_cookie, set_session_cookie
 from orca.features.identity.models import BrowserSession, User
-from orca.features.identity.queries import get_user, list_browser_sessions
+from orca.features.identity.queries import get_user, is_claimed, list_browser_sessions
 from orca.features.identity.rules import name_browser
-from orca.features.identity.schemas import ClaimIn, PasswordChange, SignIn, StepUp
+from orca.features.identity.schemas import AccountChanges, ClaimIn, PasswordChange, SignIn, StepUp
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, CurrentResources, CurrentSubject, Router, Subject, guard
 from orca.web.redirects import local_path
@@ -45,8 +46,10 @@ class BarePage:
 
 @router.get("/claim")
 @guard(UNCLAIMED, page=True)
-async def show_claim(request: Request) -> Response:
-    """The only page of an instance without an owner."""
+async def show_claim(request: Request, session: ReadSession) -> Response:
+    """The only page of an instance without an owner; one that has an owner asks for a sign-in."""
+    if await is_claimed(session):
+        return RedirectResponse("/login", SEE_OTHER)
     return render(request, "identity/claim.html", BarePage())
 
 
@@ -59,6 +62,8 @@ async def claim(request: Request, resources: CurrentResources, client: CurrentCl
     if filled.model is not None:
         try:
             opened = await claim_instance(resources, filled.model, client)
+        except Gone:
+            raise
         except OrcaError as error:
             return render(request, "identity/claim.html", BarePage(filled.refused(error)), status=error.status)
         response = RedirectResponse("/", SEE_OTHER)
@@ -115,6 +120,8 @@ class AccountPage:
     """With the name of the browser."""
     current_session: str
     form: Filled[Any] = field(default_factory=Filled)
+    """That of the password."""
+    name_form: Filled[Any] = field(default_factory=Filled)
 
 
 @router.get("/account")
@@ -122,18 +129,30 @@ class AccountPage:
 async def show_account(
     request: Request, session: ReadSession, subject: CurrentSubject, resources: CurrentResources
 ) -> Response:
-    """Password and sessions."""
-    return render(request, "identity/account.html", await _account(session, subject, resources, Filled()))
+    """Name, password and sessions."""
+    return render(request, "identity/account.html", await _account(session, subject, resources))
 
 
-async def _account(
-    session: ReadSession, subject: CurrentSubject, resources: CurrentResources, form: Filled[Any]
-) -> AccountPage:
+async def _account(session: ReadSession, subject: CurrentSubject, resources: CurrentResources) -> AccountPage:
     if subject.user_id is None or subject.session_id is None:
-        return AccountPage(None, (), "", form)
+        return AccountPage(None, (), "")
     rows = await list_browser_sessions(session, subject.user_id, lifetime_of(resources.settings), now())
     named = [(row, name_browser(row.agent)) for row in rows]
-    return AccountPage(await get_user(session, subject.user_id), named, subject.session_id, form)
+    return AccountPage(await get_user(session, subject.user_id), named, subject.session_id)
+
+
+@router.post("/account/name")
+@guard(SIGNED_IN, rate="write", audit="UserUpdated", page=True)
+async def save_name(
+    request: Request, session: WriteSession, subject: CurrentSubject, resources: CurrentResources, form: Form
+) -> Response:
+    """What others read beside the e-mail."""
+    filled = fill(AccountChanges, form, form)
+    if filled.model is None:
+        page = replace(await _account(session, subject, resources), name_form=filled)
+        return render(request, "identity/account.html", page, status=422)
+    await change_name(session, subject, filled.model)
+    return RedirectResponse("/account", SEE_OTHER)
 
 
 @router.post("/account/password")
@@ -154,7 +173,7 @@ async def save_password(
             set_session_cookie(response, resources.settings, opened.token)
             return response
     async with resources.db.read() as session:
-        page = await _account(session, subject, resources, filled)
+        page = replace(await _account(session, subject, resources), form=filled)
     return render(request, "identity/account.html", page, status=status)
 
 

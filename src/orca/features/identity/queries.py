@@ -1,5 +1,6 @@
 """Reads about people and their browser sessions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -22,6 +23,12 @@ async def get_user(session: AsyncSession, user_id: str) -> User:
 async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
     """A person who may sign in, by normalised e-mail."""
     return await session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+
+
+async def list_users(session: AsyncSession, *, limit: int) -> Sequence[User]:
+    """People who may sign in, oldest first."""
+    query = select(User).where(User.disabled_at.is_(None)).order_by(User.id).limit(limit)
+    return (await session.scalars(query)).all()
 
 
 async def find_browser_session(

@@ -49,6 +49,19 @@ class PasswordChange(Input):
     new_password: Password
 
 
+class AccountChanges(Input):
+    """What one may change of oneself without entering the password."""
+
+    name: PersonName
+
+
+class PasswordReset(Input):
+    """A new password for an account whose old one is forgotten; without an e-mail, for the only account there is."""
+
+    email: Email | None = None
+    password: Password
+
+
 class StepUp(Input):
     """The password, entered again."""
 
