@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -68,6 +69,29 @@ async def test_a_delivery_that_comes_again_does_nothing(app, client, anonymous, 
     assert len(await pushes_of(app)) == len(await accepted_pushes()) == 1
     other = await make_hook(client, service)
     assert (await send(anonymous, other, deliver("github", other["secret"], push_body("github")))).status_code == 202
+
+
+async def test_a_branch_that_is_set_back_is_deployed_though_the_body_came_before(app, client, anonymous, service):
+    """Without an id of the host's only the body tells deliveries apart: A, B, then A again is a push, not a repetition."""
+    hook = await make_hook(client, service, "generic")
+
+    async def push(commit, *, minutes_later=0):
+        async with app.state.resources.db.write() as session:
+            for each in (await session.scalars(select(Push))).all():
+                each.received_at -= timedelta(minutes=minutes_later)
+        sent = deliver("generic", hook["secret"], push_body("generic", commit=commit))
+        del sent.headers["X-Orca-Delivery"]
+        return (await send(anonymous, hook, sent)).status_code
+
+    assert [await push(NEW), await push(NEW), await push(NEW, minutes_later=60)] == [202, 200, 200]
+    assert [await push(OTHER), await push(OTHER, minutes_later=60)] == [202, 200]
+    assert [await push(NEW), await push(NEW, minutes_later=60)] == [202, 200]
+    assert [await push(OTHER), await push(NEW)] == [202, 202]
+    assert await push(OTHER, minutes_later=4) == 200  # may be a slow line
+    assert await push(OTHER, minutes_later=2) == 202
+    assert [each.commit for each in await pushes_of(app)] == [NEW, OTHER, NEW, OTHER, NEW, OTHER]
+    at_once = await asyncio.gather(*(push(NEW, minutes_later=n) for n in (60, 0, 0)))
+    assert sorted(at_once) == [200, 200, 202]
 
 
 async def test_a_wrong_signature_and_an_unknown_hook_answer_alike_and_leave_nothing(app, client, anonymous, service):

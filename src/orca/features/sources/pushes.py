@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -26,6 +26,9 @@ HeaderValues = Callable[[str], Sequence[str]]
 
 MAX_BODY_BYTES = 1 << 20
 CLOCK_SKEW_SECONDS = 300
+REPEATED_WITHIN = timedelta(minutes=5)
+"""For how long the same body, without an id of the host's, counts as the same delivery."""
+_BY_CONTENT = "sha256:"
 _MESSAGE_LIMIT = 2000
 _DELIVERY = re.compile(r"[\x21-\x7e]{1,128}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -134,7 +137,17 @@ def name_delivery(provider: str, values: HeaderValues, body: bytes) -> str:
     for header in _DELIVERY_HEADERS.get(provider, ()):
         if _DELIVERY.fullmatch(_only(values(header))):
             return _only(values(header))
-    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+    return f"{_BY_CONTENT}{hashlib.sha256(body).hexdigest()}"
+
+
+def is_named_by_content(delivery: str) -> bool:
+    """Whether the host gave no id, so that two pushes of the same state have one name."""
+    return delivery.startswith(_BY_CONTENT)
+
+
+def is_repeated(last_at: datetime, at: datetime, *, is_newest: bool) -> bool:
+    """Whether a body that came before, without an id, is the same push again, and not a branch that was set back."""
+    return is_newest or at - last_at < REPEATED_WITHIN
 
 
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:

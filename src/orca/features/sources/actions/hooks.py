@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.events import Fact, record, subscribe
 from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.sources import pushes
 from orca.features.sources.models import Hook, Push
 from orca.features.sources.pushes import Decision, new_hook_secret
 from orca.features.sources.queries import HOOK, SECRET, find_push, get_hook
 from orca.features.sources.schemas import HookFields
 from orca.kit.crypto import SecretBox
+from orca.kit.ids import new_id
 from orca.kit.text import shorten
 from orca.web.guard import Scope
 
@@ -68,12 +70,12 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
 
     Gives the row, and whether it is new: a delivery that came before changes nothing.
     """
-    known = await find_push(session, hook.id, delivery.name)
+    known, name = await _find_known(session, hook, delivery.name)
     if known is not None:
         return known, False
     decision = delivery.decision
     push = Push(
-        team_id=hook.team_id, hook_id=hook.id, delivery=delivery.name, is_accepted=decision.is_accepted,
+        team_id=hook.team_id, hook_id=hook.id, delivery=name, is_accepted=decision.is_accepted,
         commit=decision.change.commit if decision.change else "", decision=shorten(decision.reason, 255),
         payload=_summary(delivery), received_at=now(),
     )  # fmt: skip
@@ -81,7 +83,7 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
         async with session.begin_nested():
             session.add(push)
     except IntegrityError:  # the same delivery, at the same moment, in another process
-        known = await find_push(session, hook.id, delivery.name)
+        known = await find_push(session, hook.id, name)
         if known is None:
             raise
         return known, False
@@ -90,6 +92,25 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
         await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
     await session.execute(delete(Push).where(Push.hook_id == hook.id, Push.received_at < now() - KEEP_PUSHES))
     return push, True
+
+
+async def _find_known(session: AsyncSession, hook: Hook, name: str) -> tuple[Push | None, str]:
+    """The push that this one repeats, if it does; and the name under which it is kept.
+
+    The same body without an id of the host's may also be a branch that was set back, which is a push of its own.
+    """
+    if not pushes.is_named_by_content(name):
+        return await find_push(session, hook.id, name), name
+    await session.execute(select(Hook.id).where(Hook.id == hook.id).with_for_update())
+    newest_first = select(Push).where(Push.hook_id == hook.id).order_by(Push.id.desc()).limit(1)
+    last = await session.scalar(newest_first.where(Push.delivery.startswith(name, autoescape=True)))
+    if last is None:
+        return None, name
+    newest = await session.scalar(newest_first.where(Push.is_accepted))
+    is_newest = newest is not None and newest.id == last.id
+    if pushes.is_repeated(last.received_at, now(), is_newest=is_newest):
+        return last, name
+    return None, f"{name}:{new_id()}"
 
 
 def _summary(delivery: Delivery) -> dict[str, Any]:
