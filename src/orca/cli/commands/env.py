@@ -8,11 +8,11 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.dialogue import read_secret
-from orca.cli.dotenv import BadLine, parse_dotenv
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import get_project, service_path
 from orca.cli.times import ago
+from orca.kit.dotenv import BadLine, parse_dotenv
 
 
 def list_variables(call: Invocation) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orca.cli.dotenv import BadLine, parse_dotenv
+from orca.kit.dotenv import BadLine, parse_dotenv, read_dotenv
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,9 @@ def test_mistakes_are_placed_and_show_no_value(text: str, told: str) -> None:
         parse_dotenv(text)
     assert str(refused.value) == told
     assert "secret" not in str(refused.value)
+
+
+def test_every_bad_line_is_told_and_the_others_are_read() -> None:
+    found, problems = read_dotenv('A=1\nnonsense\nB=\'open\nC="x\ny"\n2D=1\nE=5')
+    assert [(each.line, each.key, each.value) for each in found] == [(1, "A", "1"), (4, "C", "x\ny"), (7, "E", "5")]
+    assert [each.line for each in problems] == [2, 3, 6]

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")
 _COMMENT = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _PLAIN = re.compile(r"(?P<value>[^\n]*?)(?:[ \t]+#[^\n]*)?[ \t]*(?:\n|\Z)")
 _SINGLE = re.compile(r"'(?P<value>[^']*)'")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
+_REST = re.compile(r"[^\n]*(?:\n|\Z)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\n": ""}
 
@@ -17,6 +19,16 @@ class BadLine(Exception):
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(f"line {line}: {problem}")
+        self.line = line
+        self.problem = problem
+
+
+class Assignment(NamedTuple):
+    """One KEY=value and the line it begins at."""
+
+    line: int
+    key: str
+    value: str
 
 
 @dataclass(slots=True)
@@ -30,21 +42,45 @@ class _Reader:
             self.at = match.end()
         return match
 
+    @property
+    def line(self) -> int:
+        return self.text.count("\n", 0, self.at) + 1
+
     def fail(self, problem: str) -> BadLine:
-        return BadLine(self.text.count("\n", 0, self.at) + 1, problem)
+        return BadLine(self.line, problem)
 
 
 def parse_dotenv(text: str) -> dict[str, str]:
     """The variables; a later line wins. Nothing is expanded. Raises BadLine, which never shows a value."""
-    reader, found = _Reader(text.replace("\r\n", "\n").removeprefix("\ufeff")), dict[str, str]()
+    found, problems = read_dotenv(text)
+    if problems:
+        raise problems[0]
+    return {each.key: each.value for each in found}
+
+
+def read_dotenv(text: str) -> tuple[list[Assignment], list[BadLine]]:
+    """Every assignment in order, and every line that is none: reading goes on behind it."""
+    reader = _Reader(text.replace("\r\n", "\n").removeprefix("\ufeff"))
+    found: list[Assignment] = []
+    problems: list[BadLine] = []
     while reader.at < len(reader.text):
         if reader.take(_COMMENT):
             continue
-        line = reader.take(_LINE)
-        if line is None:
-            raise reader.fail("KEY=value is expected")
-        found[line["key"]] = _value(reader)
-    return found
+        begin = reader.at
+        try:
+            found.append(_assignment(reader))
+        except BadLine as problem:
+            problems.append(problem)
+            reader.at = begin
+            reader.take(_REST)
+    return found, problems
+
+
+def _assignment(reader: _Reader) -> Assignment:
+    number, line = reader.line, reader.take(_LINE)
+    if line is None:
+        raise reader.fail("KEY=value is expected")
+    return Assignment(number, line["key"], _value(reader))
 
 
 def _value(reader: _Reader) -> str:
