@@ -69,6 +69,21 @@ def test_moments() -> None:
     assert text_of("{{ ui.relative_time(none) }}") == "never"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the release was not healthy", "The release was not healthy"),
+        ("cancelled: by ada", "Cancelled: by ada"),
+        ("orca.yaml has no port", "orca.yaml has no port"),
+        ("`health.path` is wrong", '<code class="mono">health.path</code> is wrong'),
+        ("set `health.path`", 'Set <code class="mono">health.path</code>'),
+        ("", ""),
+    ],
+)
+def test_sentences_of_the_house(text: str, shown: str) -> None:
+    assert draw("{{ ui.sentence(text) }}", text=text).strip() == shown
+
+
 MACROS = [
     "{{ ui.button(x, href=x, icon=x, attrs={'data-y': x}) }}",
     "{{ ui.button(x, type=x, attrs={'hx-post': x}) }}",
@@ -86,6 +101,7 @@ MACROS = [
     "{{ ui.secret_field(x, x, hint=x, error=x) }}{{ ui.textarea_field(x, x, value=x, hint=x, error=x) }}",
     "{{ ui.select_field(x, x, [x, (x, x)], x, hint=x, error=x) }}{{ ui.checkbox_field(x, x, value=x, hint=x, error=x) }}",
     "{{ ui.choice_field(x, x, [{'value': x, 'label': x, 'hint': x, 'icon': x}], x, error=x) }}",
+    "{{ ui.sentence(x) }}{{ ui.sentence('a `' ~ x ~ '`') }}",
     "{{ ui.prose(x) }}{{ ui.prose('`' ~ x ~ '`') }}{{ ui.error_summary({x: x, '': x}, title=x) }}{{ ui.csrf(x) }}",
     "{{ ui.notice(x, x, actions=x) }}{{ ui.empty_state(x, x, x, action=x) }}{{ ui.toast(x, x) }}{{ ui.progress(x, 3) }}",
     "{{ ui.breadcrumbs([(x, x), (x, x)]) }}{{ ui.tabs([(x, x, x)], x, label=x) }}{{ ui.page_head(x, x) }}",
@@ -93,7 +109,7 @@ MACROS = [
     "{{ ui.confirm_dialog(x, x, x, x, x, submit=x, goes=[x], name=x, attrs={'hx-post': x}) }}",
     "{% call ui.menu(x, x, icon=x, text=x) %}{{ ui.menu_item(x, x, x) }}{{ ui.menu_form(x, x, x, x) }}{% endcall %}",
     "{{ ui.steps_list([{'label': x, 'state': x, 'seconds': none, 'started_at': none, 'note': x}], label=x, id=x) }}",
-    "{{ ui.log_viewer(x, lines=[{'step': x, 'text': x}], src=x, download=x, label=x, state=x) }}",
+    "{{ ui.log_viewer(x, lines=[{'step': x, 'text': x}], src=x, download=x, label=x, state=x, labels={x: x}) }}",
     "{{ ui.log_lines([{'step': x, 'text': '\x1b[1m' ~ x ~ '\x1b[' ~ x}]) }}",
     "{{ ui.facts([(x, x)]) }}{{ ui.code_block(x, label=x, prompt=true) }}{{ ui.copyable(x, shown=x, label=x) }}",
     "{{ ui.secret_once(x, id=x) }}{{ ui.palette(x) }}",

@@ -35,6 +35,16 @@ def test_a_log_follows_its_stream(site: Site, open_tab: OpenTab) -> None:
     expect(page.locator("#after")).to_have_text("ended")
 
 
+def test_steps_are_called_the_same_while_following(site: Site, open_tab: OpenTab) -> None:
+    events = [log_event(1, "two", "build_image"), log_event(2, "three", "undo"), log_event(3, "four", "constructor")]
+    lines = [{"step": "Build image", "text": "one"}]
+    labels = {"build_image": "Build image", "undo": "Undo"}
+    stream = log_page(site, lambda: iter([*events, end_event("cancelled")]), lines=lines, offset=0, labels=labels)
+    page = open_tab(stream)
+    expect(page.locator("#log [data-log-state]")).to_have_text("cancelled")
+    assert page.locator(".log-step").all_text_contents() == ["Build image", "Undo", "constructor"]
+
+
 def test_browser_and_server_paint_alike(site: Site, open_tab: OpenTab) -> None:
     texts = [text for _, text in LINES] + [
         "\x1b[38;5;9mbright\x1b[0m \x1b[48;5;4mback\x1b[m",

@@ -20,6 +20,8 @@ class LogViewer {
     this.limit = Number(root.dataset.logLimit) || 5000;
     this.lastOffset = Number(root.dataset.logOffset ?? -1);
     this.step = root.dataset.logStep ?? "";
+    /** @type {Map<string, string>} */
+    this.labels = new Map(Object.entries(JSON.parse(root.dataset.logLabels ?? "{}")));
     this.pen = newPen();
     /** @type {Line[]} */
     this.queue = [];
@@ -65,7 +67,8 @@ class LogViewer {
     if (!this.root.isConnected) this.close();
     if (offset <= this.lastOffset) return;
     this.lastOffset = offset;
-    for (const line of text.replace(/\r?\n$/, "").split(/\r?\n/)) this.queue.push({ step, text: line });
+    const label = this.labels.get(step) ?? step;
+    for (const line of text.replace(/\r?\n$/, "").split(/\r?\n/)) this.queue.push({ step: label, text: line });
     this.bound();
     this.frame ||= requestAnimationFrame(() => this.flush());
   }
