@@ -401,7 +401,7 @@ def test_the_trail_is_listed_and_verified(local: Orc) -> None:
     assert [each["type"] for each in local.ok(*about, "--json").json["items"]] == ["ProjectDeleted", "ProjectCreated"]
     shown = local.ok(*about, "--type", "ProjectCreated").out.splitlines()
     assert shown[0].split() == ["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"]
-    assert [(project["id"] in line, "done" in line) for line in shown[1:]] == [(True, True)]
+    assert [("project Seen" in line, "done" in line) for line in shown[1:]] == [(True, True)]
     assert len(local.ok("audit", "list", "--limit", "1", "--json").json["items"]) == 1
     assert local.ok(*about, "--type", "Never").out == "Nothing of that kind has happened.\n"
     assert local("audit", "list", "--limit", "1000").code == 5
@@ -433,18 +433,18 @@ def test_the_first_deploy_makes_the_kind_of_service_that_the_folder_is(
 ) -> None:
     for name, content in files.items():
         (local.folder / name).write_text(content)
-    local.ok("deploy", "--project", project, "--service", "made", "--no-follow")
+    local.ok("deploy", "--project", project, "--service", "made", "--yes", "--no-follow")
     assert local.ok("services", "show", "--json").json["kind"] == kind
 
 
 def test_a_wrong_orca_yaml_is_refused_before_anything_is_made_or_sent(local: Orc, project: str) -> None:
     (local.folder / "orca.yaml").write_text("kind: web\nreplicsa: 2\n")
-    done = local("deploy", "--project", project, "--service", "made")
+    done = local("deploy", "--project", project, "--service", "made", "--yes")
     assert done.code == 5
     assert done.err.startswith("error: orca.yaml, line 2, column 1: replicsa: unknown key; did you mean “replicas”?")
     assert "hint: " in done.err
-    assert local("deploy", "--project", "unheard-of").code == 5
-    assert json.loads(local("deploy", "--project", project, "--json").err)["problems"][0]["line"] == 2
+    assert local("deploy", "--project", "unheard-of", "--yes").code == 5
+    assert json.loads(local("deploy", "--project", project, "--yes", "--json").err)["problems"][0]["line"] == 2
     assert [each["slug"] for each in local.ok("services", "list", "--project", project, "--json").json["items"]] == [
         "web"
     ]
@@ -463,7 +463,7 @@ def test_a_server_of_another_version_judges_orca_yaml_itself(remote: Orc, stub: 
     stub.json("POST /api/v1/projects/p/services", {"id": "s", "slug": "web", "source": {"type": "directory"}})
     stub.json("POST /api/v1/services/s/uploads", {"id": "u"})
     stub.json("POST /api/v1/services/s/deployments", {"number": 1})
-    deploy = ("deploy", "--project", "shop", "--service", "web", "--no-follow")
+    deploy = ("deploy", "--project", "shop", "--service", "web", "--yes", "--no-follow")
     stub.json("GET /api/health", {"version": __version__})
     assert remote(*deploy).code == 5
     assert all(asked.method == "GET" for asked in stub.asked)

@@ -165,7 +165,7 @@ def test_failure_is_told_and_leaves_what_was_live(site: Orc, busy_panel: Panel) 
 
 
 def test_first_deploy_makes_project_service_and_link(site: Orc) -> None:
-    done = site.ok("deploy", "--project", "fresh", "--no-follow", "--json")
+    done = site.ok("deploy", "--project", "fresh", "--yes", "--no-follow", "--json")
     assert done.json["state"] in {"queued", "running"}
     link = json.loads((site.folder / ".orc/link.json").read_text())
     assert (link["project"], link["service"], link["server"]) == ("fresh", "web", "local")
@@ -199,14 +199,14 @@ def test_names_are_asked_at_a_terminal(site: Orc) -> None:
 
 def test_folder_by_argument_and_flags_as_scripts_use_them(site: Orc, tmp_path: Path) -> None:
     elsewhere = Orc(tmp_path, site.env)
-    elsewhere.ok("deploy", str(site.folder), "--project", "examples", "--service", "hello")
+    elsewhere.ok("deploy", str(site.folder), "--project", "examples", "--service", "hello", "--yes")
     listed = elsewhere.ok("services", "list", "--project", "examples", "--json").json["items"]
     assert [each["slug"] for each in listed] == ["hello"]
     elsewhere.ok("stop", "--project", "examples", "--service", "hello")
 
 
 def test_image_that_does_not_exist(site: Orc) -> None:
-    done = site("deploy", "--image", "127.0.0.1:1/nothing:none", "--project", "images", "--service", "app")
+    done = site("deploy", "--yes", "--image", "127.0.0.1:1/nothing:none", "--project", "images", "--service", "app")
     assert done.code == 1
     assert site("deploy", "--image", "Not An Image!", "--project", "images", "--service", "app").code == 5
 

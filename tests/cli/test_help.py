@@ -115,6 +115,8 @@ def test_nothing_at_all_is_a_mistake(orc: Orc) -> None:
     [
         (["deplyo"], "Did you mean `orc deploy`?"),
         (["env", "imprt"], "Did you mean `orc env import`?"),
+        (["dep"], "Did you mean `orc deploy`?"),
+        (["bogus"], "`orc --help` lists them."),
         (["scale"], "`orc scale --help`"),
         (["scale", "many"], "many is no whole number"),
         (["ps", "--nope"], "unrecognized arguments: --nope"),

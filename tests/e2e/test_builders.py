@@ -59,8 +59,8 @@ def deploy(panel: Panel, folder: Path, name: str) -> str:
 
 def try_to_deploy(panel: Panel, folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "orca.cli", "deploy", str(folder), "--project", "built", "--service", name],
-        env={"ORC_DATA_DIR": str(panel.data_dir), "PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb"},
+        [sys.executable, "-m", "orca.cli", "deploy", str(folder), "--project", "built", "--service", name, "--yes"],
+        env={"ORC_DATA_DIR": str(panel.data_dir), "PATH": os.environ["PATH"], "HOME": str(folder.parent), "TERM": "dumb"},
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 

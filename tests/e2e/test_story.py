@@ -193,7 +193,7 @@ def test_orc_deploy_of_a_directory(shared: Panel, tmp_path: Path) -> None:
     env = {"ORC_DATA_DIR": str(shared.data_dir), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb"}
     orc = [sys.executable, "-m", "orca.cli"]
     done = subprocess.run(
-        [*orc, "deploy", str(folder), "--project", "shop", "--service", "web"],
+        [*orc, "deploy", str(folder), "--project", "shop", "--service", "web", "--yes"],
         env=env,
         capture_output=True,
         text=True,

@@ -8,7 +8,12 @@ from orca.cli.tree import SECTIONS, Entry
 
 def root_help() -> str:
     """What `orc --help` prints."""
-    lines = ["usage: orc COMMAND [options]", "", "Orca: one control plane for every server you own.", ""]
+    lines = [
+        "usage: orc COMMAND [options]",
+        "",
+        "Orca: your repositories, folders and images as live sites on a machine of your own.",
+        "",
+    ]
     for title, entries in SECTIONS.items():
         lines += [f"{title}:", *_columns((entry.name, entry.summary) for entry in entries), ""]
     lines += ["Exit codes:", *_columns((str(code), meaning) for code, meaning in EXIT_CODES.items()), ""]

@@ -12,6 +12,8 @@ from orca.cli.tree import ENTRIES, Entry
 
 _CHOICES = ("--server", "--project", "--service", "-p", "-s")
 """Options that take a value and may stand before the command."""
+_NEAR = 0.75
+"""Share of letters that must be the same: a slip of the pen, and not another word."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,5 +88,6 @@ def _example(command: Command) -> str:
 
 
 def _nearest(name: str, known: Iterable[str], prog: str) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
+    begun = [each for each in known if each.startswith(name)]
+    near = begun or difflib.get_close_matches(name, list(known), n=1, cutoff=_NEAR)
     return f"Did you mean `{prog} {near[0]}`?" if near else f"`{prog} --help` lists them."

@@ -1,8 +1,9 @@
-"""Which project and service a command is about: by flag, or by the folder's link.
+"""Which project and service a command is about: by flag, or by the folder's link, which hides no other project.
 
 The name in an `orca.yaml` only counts inside a chosen project: another project may well have a service of that name.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,11 +15,12 @@ from orca.cli.orca_file import read_orca_file
 from orca.cli.place import is_current
 
 Row = dict[str, Any]
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def service_id(call: Invocation) -> str:
     """The id of the chosen service. Raises CommandFailed."""
-    link = _link(call)
+    link = current_link(call)
     if call.args.service is None and call.args.project is None and link is not None:
         return link.service_id
     return str(get_service(call)["id"])
@@ -31,22 +33,19 @@ def service_path(call: Invocation, rest: str = "") -> str:
 
 def get_service(call: Invocation) -> Row:
     """The chosen service as the API shows it. Raises CommandFailed."""
-    link = _link(call)
+    link = current_link(call)
     if call.args.service is None and call.args.project is None and link is not None:
         return get_linked(call, link)
     wanted = call.args.service or (read_orca_file(call.folder).name if call.args.project else None)
     if wanted is None:
         hint = "Name one with --service NAME, or `orc link --service NAME` this folder."
         raise UsageError(f"no service is chosen{link_elsewhere(call)}", hint=hint)
-    found = find_services(call, wanted)
-    if len(found) > 1:
-        projects = ", ".join(sorted(each["project"]["slug"] for each in found))
-        raise UsageError(f"several projects have a service {wanted}: {projects}", hint="Choose one with --project.")
-    if not found:
-        raise CommandFailed(
-            f"there is no service {wanted}", hint="`orc services list` shows what there is.", code=NOT_FOUND
-        )
-    return {name: value for name, value in found[0].items() if name != "project"}
+    found = find_service(call, wanted)
+    if found is None:
+        where = f" in the project {call.args.project}" if call.args.project else ""
+        hint = "`orc services list` shows what there is."
+        raise CommandFailed(f"there is no service {wanted}{where}", hint=hint, code=NOT_FOUND)
+    return {name: value for name, value in found.items() if name != "project"}
 
 
 def get_linked(call: Invocation, link: Link) -> Row:
@@ -60,9 +59,27 @@ def get_linked(call: Invocation, link: Link) -> Row:
         raise
 
 
-def find_services(call: Invocation, wanted: str) -> list[Row]:
-    """Services of that id, slug or name in the chosen project, or in all; each with its `project`."""
-    projects = [get_project(call)] if call.args.project or _link(call) else list_projects(call)
+def find_service(call: Invocation, wanted: str) -> Row | None:
+    """The one service of that id, slug or name, with its `project`. Raises UsageError when several are meant.
+
+    In the chosen project; without one in the folder's, then in all others. An id is found wherever it is.
+    """
+    if call.args.project is not None:
+        return _the_only(wanted, _services_in(call, [get_project(call)], wanted))
+    if _ID.fullmatch(wanted) and (known := _find_by_id(call, wanted)):
+        return known
+    link, projects = current_link(call), list_projects(call)
+    own = [each for each in projects if link is not None and each["id"] == link.project_id]
+    others = [each for each in projects if each not in own]
+    if near := _the_only(wanted, _services_in(call, own, wanted)):
+        return near
+    found = _the_only(wanted, _services_in(call, others, wanted))
+    if found and own:
+        call.output.note(f"This is {found['project']['slug']}/{found['slug']}; {own[0]['slug']} has none of that name.")
+    return found
+
+
+def _services_in(call: Invocation, projects: Iterable[Row], wanted: str) -> list[Row]:
     found = []
     for project in projects:
         page = call.client.list(f"/projects/{segment(project['id'])}/services")
@@ -70,9 +87,27 @@ def find_services(call: Invocation, wanted: str) -> list[Row]:
     return found
 
 
+def _the_only(wanted: str, found: list[Row]) -> Row | None:
+    projects = sorted({each["project"]["slug"] for each in found})
+    if len(projects) > 1:
+        message = f"several projects have a service {wanted}: {', '.join(projects)}"
+        raise UsageError(message, hint=f"Choose one with --project, such as `--project {projects[0]}`.")
+    return find_one(found, wanted, "service")
+
+
+def _find_by_id(call: Invocation, wanted: str) -> Row | None:
+    try:
+        row = call.client.get(f"/services/{segment(wanted)}")
+    except CommandFailed as error:
+        if error.code == NOT_FOUND:
+            return None
+        raise
+    return {**row, "project": call.client.get(f"/projects/{segment(row['project_id'])}")}
+
+
 def get_project(call: Invocation) -> Row:
     """The chosen project. Raises CommandFailed."""
-    link = _link(call)
+    link = current_link(call)
     if call.args.project is None and link is not None:
         row: Row = call.client.get(f"/projects/{segment(link.project_id)}")
         return row
@@ -120,5 +155,6 @@ def link_elsewhere(call: Invocation) -> str:
     return f": the link of this folder belongs to {call.link.server}, and {call.client.server.name} is asked"
 
 
-def _link(call: Invocation) -> Link | None:
+def current_link(call: Invocation) -> Link | None:
+    """The folder's link, where it belongs to the server that is asked."""
     return call.link if call.link is not None and is_current(call.link, call.client.server) else None

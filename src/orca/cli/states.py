@@ -8,6 +8,7 @@ _LOOKS: Final[dict[str, Style]] = {
     "succeeded": "green", "running": "green", "live": "green", "failed": "red", "broken": "red", "exited": "red",
     "dead": "red", "queued": "cyan", "pending": "yellow", "restarting": "yellow", "cancelled": "dim",
     "superseded": "dim", "stopped": "dim", "waiting": "dim", "skipped": "dim",
+    "deploying": "cyan", "not deployed": "dim", "nothing runs": "red", "unknown": "yellow",
 }  # fmt: skip
 
 

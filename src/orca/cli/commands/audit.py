@@ -10,6 +10,9 @@ from orca.cli.output import Part, Screen, Styled
 from orca.cli.times import ago
 from orca.kit.amounts import counted
 
+_NAMES = ("service", "name", "slug", "hostname")
+"""Where a payload names what the event is about; what it names by the way comes after."""
+
 
 def list_events(call: Invocation) -> None:
     """Of the team; for instance admins also what belongs to no team."""
@@ -41,12 +44,19 @@ def verify(call: Invocation) -> int:
 
 
 def _row(event: dict[str, Any]) -> list[Part]:
-    about = " ".join(filter(None, (event["object_type"], event["object_id"])))
     outcome = event["outcome"]
     return [
-        ago(event["at"]), event["type"], event["actor"], text_of(event["ip"] or event["via"]), text_of(about),
+        ago(event["at"]), event["type"], event["actor"], text_of(event["ip"] or event["via"]), text_of(_about(event)),
         outcome if outcome == "done" else Styled(outcome, "red"),
     ]  # fmt: skip
+
+
+def _about(event: dict[str, Any]) -> str:
+    """By the name that the event tells; by the id where it tells none."""
+    payload = event["payload"]
+    name = next((payload[key] for key in _NAMES if isinstance(payload.get(key), str) and payload[key]), None)
+    about = " ".join(filter(None, (event["object_type"], name or event["object_id"])))
+    return f"{about}, deployment {payload['number']}" if "deployment_id" in payload else about
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,58 +1,68 @@
 """`orc deploy`: send a folder (or name an image or a repository), build it, make it live."""
 
 import argparse
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from orca import __version__
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.deploying import follow_argument, report
-from orca.cli.dialogue import ask, is_interactive
-from orca.cli.failures import REFUSED, CommandFailed, UsageError
-from orca.cli.link import Link, write_link
+from orca.cli.failures import NOT_FOUND, REFUSED, CommandFailed, UsageError
 from orca.cli.look import check_folder
-from orca.cli.orca_file import OrcaFile, read_orca_file
-from orca.cli.packing import MEDIA_TYPE, scan, stream
-from orca.cli.place import is_current
+from orca.cli.orca_file import FILE_NAME, OrcaFile, read_orca_file
+from orca.cli.packing import MEDIA_TYPE, Packing, scan, stream
 from orca.cli.progress import UploadBar
-from orca.cli.selection import Row, find_one, get_linked, get_project, list_projects
+from orca.cli.selection import Row, get_service
+from orca.cli.target import find_target, make, remember
 from orca.kit.amounts import counted, show_bytes
 
-_DIRECTORY = {"type": "directory"}
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The service that is meant. What is not there yet has only a name."""
-
-    project: Row | None
-    project_name: str
-    service: Row | None
-    service_name: str
+_DIRECTORY: Final = {"type": "directory"}
+_SOURCE_FILES: Final = (FILE_NAME, "Dockerfile")
 
 
 def deploy(call: Invocation) -> int:
     """Find or make the service, give it the source, start the deployment. Nothing is made before all is checked."""
     call.folder = _folder(call)
-    file = read_orca_file(call.folder)
     source = _named_source(call.args)
-    target = _find(call, file)
+    if source is None and call.args.commit is not None:
+        return _deploy_commit(call)
+    file = read_orca_file(call.folder)
+    target = find_target(call, file.name)
     sends_folder = source is None and (call.args.folder is not None or _takes_folders(target.service))
-    kind = _check(call, file) if sends_folder else file.kind
-    service = target.service or _make(call, target, source or _DIRECTORY, kind)
-    path = f"/services/{segment(service['id'])}"
+    packing, kind = _look(call, file) if sends_folder else (None, file.kind)
+    project, service = target.project, target.service
+    if service is None:
+        project, service = make(call, target, source or _DIRECTORY, kind)
     if source is not None and _differs(service["source"], source):
-        service = call.client.call("PATCH", path, body={"source": source, "version": service["version"]})
-    body: dict[str, Any] = {}
-    if sends_folder:
-        body["upload_id"] = _upload(call, path, file)["id"]
+        service = call.client.call("PATCH", _path(service), body={"source": source, "version": service["version"]})
+    body = {"commit": call.args.commit} if call.args.commit is not None else {}
+    if packing is not None:
+        body["upload_id"] = _upload(call, _path(service), packing)["id"]
     elif source is None:
         call.output.note("Deploying its own source; `orc deploy .` sends this folder instead.")
-    if call.args.commit is not None:
-        body["commit"] = call.args.commit
-    return report(call, call.client.post(f"{path}/deployments", body))
+    deployment = call.client.post(f"{_path(service)}/deployments", body)
+    if packing is not None:
+        remember(call, project, service)
+    return report(call, deployment)
+
+
+def _deploy_commit(call: Invocation) -> int:
+    """Of the repository that the service has: a folder has no commits, so none is ever sent."""
+    try:
+        service = get_service(call)
+    except CommandFailed as error:
+        if error.code == NOT_FOUND:
+            error.hint = "--commit is for a service that is there; `orc deploy --git URL --commit ID` makes one."
+        raise
+    if service["source"]["type"] != "git":
+        hint = "Leave --commit out, or give --git URL too."
+        raise UsageError(f"{service['slug']} has no repository, so that there are no commits", hint=hint)
+    return report(call, call.client.post(f"{_path(service)}/deployments", {"commit": call.args.commit}))
+
+
+def _path(service: Row) -> str:
+    return f"/services/{segment(service['id'])}"
 
 
 def _folder(call: Invocation) -> Path:
@@ -67,6 +77,8 @@ def _named_source(args: argparse.Namespace) -> dict[str, Any] | None:
         raise UsageError("--image and --git exclude each other")
     if args.folder is not None and (args.image or args.git):
         raise UsageError("a folder is sent, or --image or --git is deployed; not both")
+    if args.commit is not None and (args.folder or args.image):
+        raise UsageError("--commit is one of a repository; no folder or image has any")
     if args.branch is not None and args.git is None:
         raise UsageError("--branch belongs to --git")
     if args.image is not None:
@@ -78,6 +90,29 @@ def _named_source(args: argparse.Namespace) -> dict[str, Any] | None:
 
 def _differs(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return any(stored.get(key) != value for key, value in wanted.items())
+
+
+def _look(call: Invocation, file: OrcaFile) -> tuple[Packing, str | None]:
+    """What will be sent, and the kind of service that it makes. Raises CommandFailed for what would be refused."""
+    _check_folder(call.folder)
+    kind = _check(call, file)
+    packing = scan(call.folder, file.dockerfile)
+    for skipped in packing.skipped:
+        call.output.note(f"Not sent: {skipped} is neither file, folder nor link.")
+    return packing, kind
+
+
+def _check_folder(folder: Path) -> None:
+    """The whole machine or a home is sent only when it says itself that it is a source."""
+    home = Path.home().resolve()
+    if folder not in {home, *home.parents} or any((folder / name).is_file() for name in _SOURCE_FILES):
+        return
+    what = "your home folder" if folder == home else "a folder above your home"
+    raise CommandFailed(
+        f"{folder} is {what}, with much in it that is nobody's business", code=REFUSED,
+        hint="Go to the folder of your project, or name it: `orc deploy FOLDER`. With an orca.yaml or a Dockerfile "
+        "in it, this folder is sent as well.",
+    )  # fmt: skip
 
 
 def _check(call: Invocation, file: OrcaFile) -> str | None:
@@ -94,67 +129,7 @@ def _takes_folders(service: Row | None) -> bool:
     return service is None or service["source"]["type"] == "directory"
 
 
-def _find(call: Invocation, file: OrcaFile) -> Target:
-    """By the flags, by the link, or by asking."""
-    link = call.link if call.link is not None and is_current(call.link, call.client.server) else None
-    if link is not None and not _is_said(call):
-        return Target(None, link.project, get_linked(call, link), link.service)
-    folder_name = call.folder.name or "app"
-    if call.args.project is None and link is not None:
-        project: Row | None = get_project(call)
-        project_name = link.project
-    else:
-        question = "Which project (a group of services, such as shop)?"
-        project_name = call.args.project or _ask(call, question, folder_name)
-        project = find_one(list_projects(call), project_name, "project")
-    name = call.args.service or _ask(call, "What is the service called?", file.name or folder_name)
-    rows = call.client.list(f"/projects/{segment(project['id'])}/services")["items"] if project else []
-    target = Target(project, project_name, find_one(rows, name, "service"), name)
-    if project and target.service:
-        _remember(call, project, target.service)
-    return target
-
-
-def _make(call: Invocation, target: Target, source: dict[str, Any], kind: str | None) -> Row:
-    """The service, and its project where there is none."""
-    project = target.project
-    if project is None:
-        call.output.note(f"Making the project {target.project_name}.")
-        project = call.client.post("/projects", {"name": target.project_name})
-    call.output.note(f"Making the service {target.service_name}{f' ({kind})' if kind else ''}.")
-    body = {"name": target.service_name, "source": source} | ({"kind": kind} if kind else {})
-    service: Row = call.client.post(f"/projects/{segment(project['id'])}/services", body)
-    _remember(call, project, service)
-    return service
-
-
-def _ask(call: Invocation, question: str, default: str) -> str:
-    if call.args.yes or not is_interactive():
-        return default
-    return ask(call.output, question, default)
-
-
-def _is_said(call: Invocation) -> bool:
-    return call.args.service is not None or call.args.project is not None
-
-
-def _remember(call: Invocation, project: Row, service: Row) -> None:
-    """Link the folder, unless it is linked already and something else was meant only this once."""
-    if call.link is not None and _is_said(call):
-        return
-    link = Link(call.client.server.name, project["id"], service["id"], project["slug"], service["slug"])
-    if call.link is not None and asdict(call.link) == asdict(link):
-        return
-    try:
-        write_link(call.folder, link)
-    except OSError as error:
-        call.output.note(f"The folder could not be linked to the service ({error.strerror}); name it with --service.")
-
-
-def _upload(call: Invocation, path: str, file: OrcaFile) -> Row:
-    packing = scan(call.folder, file.dockerfile)
-    for skipped in packing.skipped:
-        call.output.note(f"Not sent: {skipped} is neither file, folder nor link.")
+def _upload(call: Invocation, path: str, packing: Packing) -> Row:
     bar = UploadBar(call.output, packing.size_bytes)
     try:
         upload: Row = call.client.send(f"{path}/uploads", stream(packing, bar.tell), MEDIA_TYPE, packing.size_bytes)
@@ -183,8 +158,10 @@ COMMANDS = {
         arguments=_arguments,
         details=(
             "Sends the folder without what .gitignore and .dockerignore leave out, and follows the deployment to its\n"
-            "end. The first time it asks for a project and for the service's name, makes what is not there yet, and\n"
-            "links the folder to it. An orca.yaml that is wrong is refused before anything is made or sent."
+            "end. The first time it asks for a project and for the service's name, and makes what is not there yet;\n"
+            "without a terminal only with --yes. A service that is there and has a name of its own needs no project.\n"
+            "A folder that was sent is linked to its service. An orca.yaml that is wrong is refused before anything\n"
+            "is made or sent."
         ),
     )
 }

@@ -4,7 +4,10 @@ import argparse
 
 from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.deploying import follow_argument, start
-from orca.cli.selection import service_id
+from orca.cli.failures import OK
+from orca.cli.following import FINISHED
+from orca.cli.observing import find_newest
+from orca.cli.selection import Row, get_service, service_id
 
 
 def roll_back(call: Invocation) -> int:
@@ -24,7 +27,18 @@ def restart(call: Invocation) -> int:
 
 def stop(call: Invocation) -> int:
     """Nothing runs any more; hostnames answer a page that says so."""
-    return start(call, service_id(call), "stop")
+    service = get_service(call)
+    if _is_stopped(call, service):
+        told = f"{service['slug']} is stopped already. `orc start` starts it again."
+        call.output.answer(service, lambda screen: screen.line(told))
+        return OK
+    return start(call, service["id"], "stop")
+
+
+def _is_stopped(call: Invocation, service: Row) -> bool:
+    """Nothing runs, and nothing is about to."""
+    newest = find_newest(call.client, service["id"]) if service["desired_state"] == "stopped" else None
+    return newest is not None and newest["state"] in FINISHED
 
 
 def start_again(call: Invocation) -> int:

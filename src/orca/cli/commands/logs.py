@@ -27,10 +27,14 @@ def show_logs(call: Invocation) -> None:
     target = service_path(call, "/logs") + f"?tail={call.args.tail}"
     target += f"&replica={call.args.replica}" if call.args.replica is not None else ""
     events = _follow(call, target) if call.args.follow else open_stream(call.client, "GET", target)
+    is_silent = True
     for event in events:
         if event.name == "log":
+            is_silent = False
             _draw(call, event.data)
-    if call.args.follow:
+    if is_silent and not call.client.get(service_path(call, "/containers")):
+        call.output.note("Nothing runs, so that nothing is written. The log of the last deployment: `orc logs -d`.")
+    elif call.args.follow:
         call.output.note("All replicas have ended.")
 
 

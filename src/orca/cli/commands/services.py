@@ -8,6 +8,7 @@ from orca.cli.command import Command, Invocation, text_of
 from orca.cli.commands.projects import confirm_argument
 from orca.cli.dialogue import confirm
 from orca.cli.failures import UsageError
+from orca.cli.observing import observe
 from orca.cli.output import Part, Screen
 from orca.cli.selection import get_project, get_service, list_projects
 from orca.cli.settings import edit_arguments, settings_from
@@ -26,8 +27,11 @@ def list_services(call: Invocation) -> None:
         if not found["items"]:
             screen.line("There are no services yet. `orc deploy` in a project's folder makes the first.")
             return
-        rows = [[names[each["project_id"]], *_row(each)] for each in found["items"]]
-        screen.table(["PROJECT", "SERVICE", "KIND", "SHOULD BE", "SOURCE", "CHANGED"], rows)
+        states = observe(call.client, found["items"])
+        rows = [
+            [names[each["project_id"]], *_row(each, state)] for each, state in zip(found["items"], states, strict=True)
+        ]
+        screen.table(["PROJECT", "SERVICE", "KIND", "STATE", "SOURCE", "CHANGED"], rows)
 
     call.output.answer(found, draw)
 
@@ -85,8 +89,8 @@ def describe_source(source: dict[str, Any]) -> str:
     return str(source["image"]) if source["type"] == "image" else "a sent folder"
 
 
-def _row(service: dict[str, Any]) -> list[Part]:
-    return [service["slug"], service["kind"], state_of(service["desired_state"]), describe_source(service["source"]),
+def _row(service: dict[str, Any], state: str) -> list[Part]:
+    return [service["slug"], service["kind"], state_of(state), describe_source(service["source"]),
             ago(service["updated_at"])]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.deploying import list_urls
 from orca.cli.failures import CommandFailed
+from orca.cli.observing import find_newest
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import get_project, get_service, link_elsewhere, list_projects
 from orca.cli.states import state_of
@@ -30,7 +31,7 @@ def _show_one(call: Invocation) -> None:
     service = get_service(call)
     found = {
         "service": service,
-        "deployment": _newest(call, service["id"]),
+        "deployment": find_newest(call.client, service["id"]),
         **_look_at_containers(call, service["id"]),
         "urls": list_urls(call, service["id"]),
     }
@@ -51,7 +52,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, Part]]:
     service, deployment = found["service"], found["deployment"]
     facts: list[tuple[str, Part]] = [
         ("service", f"{service['name']} ({service['kind']})"),
-        ("should be", state_of(service["desired_state"])),
+        ("should be", state_of(service["desired_state"]) if deployment else "—"),
         *_facts_of_containers(found),
         ("deployment", _last(deployment)),
     ]
@@ -70,7 +71,7 @@ def _facts_of_containers(found: dict[str, Any]) -> list[tuple[str, Part]]:
 def _show_all(call: Invocation) -> None:
     projects = [get_project(call)] if call.args.project is not None else list_projects(call)
     rows = [
-        {"project": project, "service": service, "deployment": _newest(call, service["id"])}
+        {"project": project, "service": service, "deployment": find_newest(call.client, service["id"])}
         for project in projects
         for service in call.client.list(f"/projects/{segment(project['id'])}/services")["items"]
     ]
@@ -86,19 +87,14 @@ def _show_all(call: Invocation) -> None:
 
 def _row(row: dict[str, Any]) -> list[Part]:
     service = row["service"]
-    return [row["project"]["slug"], service["slug"], service["kind"], state_of(service["desired_state"]),
-            _last(row["deployment"])]  # fmt: skip
+    return [row["project"]["slug"], service["slug"], service["kind"],
+            state_of(service["desired_state"]) if row["deployment"] else "—", _last(row["deployment"])]  # fmt: skip
 
 
 def _last(deployment: dict[str, Any] | None) -> str:
     if deployment is None:
         return "none yet"
     return f"{deployment['number']} {deployment['state']} {ago(deployment['created_at'])}"
-
-
-def _newest(call: Invocation, service_id: str) -> dict[str, Any] | None:
-    items = call.client.get(f"/services/{segment(service_id)}/deployments", limit=1)["items"]
-    return items[0] if items else None
 
 
 COMMANDS = {"status": Command(show_status, "orc status\norc status --project shop")}
