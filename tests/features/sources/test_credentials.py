@@ -1,5 +1,7 @@
 """Git and registry credentials through their doors."""
 
+import asyncio
+
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 from tests.features.services.conftest import SEED
@@ -48,8 +50,32 @@ async def test_orca_makes_a_deploy_key_and_shows_its_public_half(app, client):
     assert private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() == f"{kind} {key}"
     assert (login.token, login.known_hosts) == (None, f"{HOST_KEY}\n")
     assert "PRIVATE KEY" not in (await client.get(GIT)).text + (await client.get(f"{GIT}/{made['id']}")).text
-    another = (await client.post(GIT, json={"name": "My Repo", **KEY})).json()
+    another = (await client.post(GIT, json={"name": "My other Repo", **KEY})).json()
     assert another["public_key"] != made["public_key"]
+
+
+@pytest.mark.parametrize(
+    ("url", "body"), [(GIT, KEY), (GIT, {**TOKEN, "token": "canary"}), (REGISTRY, {**LOGIN, "name": ""})]
+)
+async def test_two_of_a_kind_have_two_names(client, stranger, url, body):
+    first = (await client.post(url, json={**body, "name": "k1"})).json()
+    refused = await client.post(url, json={**body, "name": " k1 "})
+    assert (refused.status_code, list(refused.json()["fields"])) == (409, ["name"])
+    assert "“k1” already" in refused.json()["detail"]
+    second = (await client.post(url, json={**body, "name": "k2"})).json()
+    assert (await client.patch(f"{url}/{second['id']}", json={"name": "k1"})).status_code == 409
+    assert (await client.patch(f"{url}/{first['id']}", json={"name": "k1"})).status_code == 200
+    assert sorted(each["name"] for each in (await client.get(url)).json()["items"]) == ["k1", "k2"]
+    assert (await stranger.post(url, json={**body, "name": "k1"})).status_code == 201
+    at_once = await asyncio.gather(*(client.post(url, json={**body, "name": "k3"}) for _ in range(5)))
+    assert sorted(each.status_code for each in at_once) == [201, 409, 409, 409, 409]
+    assert (await client.delete(f"{url}/{first['id']}")).status_code == 204
+    assert (await client.patch(f"{url}/{second['id']}", json={"name": "k1"})).status_code == 200
+
+
+async def test_kinds_do_not_share_their_names(client):
+    for url, body in ((GIT, KEY), (GIT, {**TOKEN, "token": "canary"}), (REGISTRY, LOGIN)):
+        assert (await client.post(url, json={**body, "name": "acme"})).status_code == 201
 
 
 async def test_a_token_is_kept_and_replaced_but_never_shown(app, client):

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.errors import BadInput
 from orca.events import Fact, record
 from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.sources.actions.names import check_git_name
 from orca.features.sources.models import GitCredential
 from orca.features.sources.queries import GIT_CREDENTIAL, PRIVATE, get_git_credential
 from orca.features.sources.rules import parse_git_host
@@ -22,11 +23,12 @@ from orca.web.guard import Scope
 async def create_git_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, fields: GitCredentialFields
 ) -> GitCredential:
-    """Store a token, or make an Ed25519 key whose public half is in the row."""
+    """Store a token, or make an Ed25519 key whose public half is in the row. Raises Conflict for a name in use."""
     row = GitCredential(
         team_id=scope.team_id, name=fields.name, kind=fields.kind, host=fields.host,
         username=fields.username or "", known_hosts=fields.known_hosts,
     )  # fmt: skip
+    await check_git_name(session, row, row.name)
     if fields.token is not None:
         private = fields.token.get_secret_value()
     else:
@@ -53,6 +55,8 @@ async def update_git_credential(
     row = await get_git_credential(session, scope, credential_id)
     if row.kind == "ssh" and (changes.token is not None or changes.username is not None):
         raise BadInput("a deploy key has no token", hint="Make a credential of kind “token” instead.")
+    if changes.name is not None and changes.name != row.name:
+        await check_git_name(session, row, changes.name)
     plain = changes.model_dump(include={"name", "username", "known_hosts"}, exclude_none=True)
     for name, value in plain.items():
         setattr(row, name, value)

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Fact, record
 from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.sources.actions.names import check_registry_name
 from orca.features.sources.models import RegistryCredential
 from orca.features.sources.queries import PASSWORD, REGISTRY_CREDENTIAL, get_registry_credential
 from orca.features.sources.schemas import RegistryCredentialChanges, RegistryCredentialFields
@@ -14,8 +15,9 @@ from orca.web.guard import Scope
 async def create_registry_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, fields: RegistryCredentialFields
 ) -> RegistryCredential:
-    """Store a login; whether the registry takes it shows when an image is pulled."""
+    """Store a login; whether the registry takes it shows when an image is pulled. Raises Conflict for a name in use."""
     row = RegistryCredential(team_id=scope.team_id, name=fields.name, host=fields.host, username=fields.username)
+    await check_registry_name(session, row, row.name)
     session.add(row)
     await session.flush()
     await _put_password(session, box, row, fields.password.get_secret_value())
@@ -28,6 +30,8 @@ async def update_registry_credential(
 ) -> RegistryCredential:
     """Change name, user name or password; the host stays, so that a password never goes elsewhere."""
     row = await get_registry_credential(session, scope, credential_id)
+    if changes.name is not None and changes.name != row.name:
+        await check_registry_name(session, row, changes.name)
     row.name, row.username = changes.name or row.name, changes.username or row.username
     if changes.password is not None:
         await _put_password(session, box, row, changes.password.get_secret_value())
