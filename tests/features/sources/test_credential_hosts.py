@@ -62,7 +62,7 @@ async def test_a_host_is_kept_as_addresses_spell_it(app, client):
         ("ssh", "h.example:443", "h.example:443"), ("ssh", "[2001:DB8::0:1]:2222", "[2001:db8::1]:2222"),
         ("token", "xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
     ):  # fmt: skip
-        body = {"name": "x", "kind": kind, "host": given} | ({"token": TOKEN} if kind == "token" else {})
+        body = {"name": f"for {given}", "kind": kind, "host": given} | ({"token": TOKEN} if kind == "token" else {})
         made = (await client.post(GIT, json=body)).json()
         assert made["host"] == kept
         assert (await client.get(f"{GIT}/{made['id']}")).json()["host"] == kept
@@ -164,3 +164,27 @@ async def test_a_credential_of_before_is_used_nowhere_until_somebody_says_where(
     await client.patch(f"{GIT}/{credential['id']}", json={"host": server.host, "token": TOKEN})
     assert (await client.post(f"/api/v1/projects/{project['id']}/services", json=fields)).status_code == 201
     await fetched(app, team, fields["source"], tmp_path / "tree")
+
+
+async def test_a_registry_login_stays_with_its_registry(app, client, project):
+    """As for Git: refused when it is saved, not first when it is pulled."""
+    login = {"name": "GHCR", "host": "ghcr.io", "username": "u", "password": "canary"}
+    made = (await client.post("/api/v1/registry-credentials", json=login)).json()
+    services = f"/api/v1/projects/{project['id']}/services"
+    right = {"type": "image", "image": "ghcr.io/a/b:1", "credential_id": made["id"]}
+    service = (await client.post(services, json={"name": "Shop", "source": right})).json()
+    for image in ("registry.example.org/a/b:1", "nginx", "ghcr.io.example.org/a/b"):
+        wrong = {**right, "image": image}
+        for answer in (
+            await client.post(services, json={"name": "Evil", "source": wrong}),
+            await client.patch(f"/api/v1/services/{service['id']}", json={"source": wrong}),
+            await client.post(f"/api/v1/projects/{project['id']}/detect", json={"build_source": wrong}),
+        ):
+            problem = answer.json()
+            assert (answer.status_code, problem["code"]) == (422, "registry-credential-elsewhere"), image
+            assert "is for ghcr.io, not for" in problem["fields"][FIELD]
+    assert (await client.get(f"/api/v1/services/{service['id']}")).json()["source"]["image"] == right["image"]
+    hub = {"name": "Hub", "host": "index.docker.io", "username": "u", "password": "canary"}
+    made = (await client.post("/api/v1/registry-credentials", json=hub)).json()
+    fields = {"name": "Web", "source": {"type": "image", "image": "nginx", "credential_id": made["id"]}}
+    assert (await client.post(services, json=fields)).status_code == 201

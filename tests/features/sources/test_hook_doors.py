@@ -10,6 +10,7 @@ from tests.features.services.events import events_of
 from tests.features.sources.hosts import NEW, PROVIDERS, deliver, push_body, sign_as_gitlab_19
 
 from orca.features.secrets.models import Secret
+from orca.features.sources.actions.hooks import KEEP_REFUSALS
 from orca.features.sources.models import Push
 from orca.kit.ids import new_id
 
@@ -94,7 +95,7 @@ async def test_a_branch_that_is_set_back_is_deployed_though_the_body_came_before
     assert sorted(at_once) == [200, 200, 202]
 
 
-async def test_a_wrong_signature_and_an_unknown_hook_answer_alike_and_leave_nothing(app, client, anonymous, service):
+async def test_a_wrong_signature_and_an_unknown_hook_answer_alike_and_deploy_nothing(app, client, anonymous, service):
     hook = await make_hook(client, service)
     right = deliver("github", hook["secret"], push_body("github"))
     wrong = deliver("github", "another secret", push_body("github"))
@@ -110,7 +111,44 @@ async def test_a_wrong_signature_and_an_unknown_hook_answer_alike_and_leave_noth
     answers.append(await anonymous.post(f"/api/v1/hooks/{hook['id']}", content=right.body, headers=doubled))
     assert {each.status_code for each in answers} == {401}
     assert len({str(each.json() | {"request_id": ""}) for each in answers}) == 1
-    assert await pushes_of(app) == []
+    assert [each.is_accepted for each in await pushes_of(app)] == [False] * 4
+    assert await events_of(app, "PushAccepted") == []
+
+
+async def test_refused_pushes_are_listed_with_their_reason_and_counted(app, client, anonymous, service):
+    hook = await make_hook(client, service, "generic")
+    path = f"/api/v1/services/{service['id']}/hooks/{hook['id']}/pushes"
+
+    async def listed():
+        items = (await client.get(path)).json()["items"]
+        assert not any(each["is_accepted"] for each in items)
+        return [(each["decision"].removeprefix("refused: "), each["times"]) for each in items]
+
+    as_github = deliver("github", hook["secret"], push_body("github"))
+    unsigned = deliver("generic", hook["secret"], push_body("generic"))
+    unsigned.headers["X-Orca-Signature-256"] = unsigned.headers["X-Orca-Signature-256"].removeprefix("sha256=")
+    wrong = deliver("generic", "canary-wrong", push_body("generic"))
+    no_commit = deliver("generic", hook["secret"], {"branch": "main", "commit": "canary"})
+    large = deliver("generic", hook["secret"], b"x" * ((1 << 20) + 1))
+    for sent in (as_github, unsigned, wrong, no_commit, as_github, large):
+        assert (await send(anonymous, hook, sent)).status_code in {401, 413, 422}
+    github = "it has no X-Orca-Signature-256 header, by which a generic hook signs; it has X-Hub-Signature-256"
+    assert await listed() == [
+        ("a push may have 1 MiB at most", 1), (github, 2), ("the push names no whole commit id", 1),
+        ("its X-Orca-Signature-256 header does not fit the hook's secret", 1),
+        ("its X-Orca-Signature-256 header does not begin with sha256=", 1),
+    ]  # fmt: skip
+    kept = str([(each.payload, each.decision, each.delivery) for each in await pushes_of(app)])
+    assert not any(secret in kept for secret in (hook["secret"], "canary", as_github.headers["X-Hub-Signature-256"]))
+    for number in range(KEEP_REFUSALS + 5):
+        branch = {"branch": f"-{number}", "commit": NEW}
+        assert (await send(anonymous, hook, deliver("generic", hook["secret"], branch))).status_code == 422
+    assert len(await listed()) == KEEP_REFUSALS
+    at_once = await asyncio.gather(*(send(anonymous, hook, wrong) for _ in range(5)))
+    assert {each.status_code for each in at_once} == {401}
+    assert (await listed())[0][1] == 5
+    good = deliver("generic", hook["secret"], push_body("generic"))
+    assert (await send(anonymous, hook, good)).status_code == 202
 
 
 async def test_what_is_not_deployed_is_stored_with_its_reason(app, client, anonymous, service, accepted_pushes):
@@ -157,10 +195,10 @@ async def test_bodies_that_are_too_large_or_no_push_are_refused_and_the_process_
     for number, body in enumerate(bodies):
         answer = await send(anonymous, hook, deliver("github", hook["secret"], body, delivery=f"d-{number}"))
         assert 400 <= answer.status_code < 500, (body[:50], answer.text)
-    assert await pushes_of(app) == []
+    assert all(each.is_refused for each in await pushes_of(app))
     good = deliver("github", hook["secret"], push_body("github", message="half \ud800 \x00 done"), delivery="good")
     assert (await send(anonymous, hook, good)).status_code == 202
-    assert (await pushes_of(app))[0].payload["message"] == "half ?  done"
+    assert (await pushes_of(app))[-1].payload["message"] == "half ?  done"
 
 
 async def test_another_type_of_body_is_refused(anonymous, client, service):

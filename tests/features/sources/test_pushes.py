@@ -17,6 +17,7 @@ from orca.errors import BadInput
 from orca.features.sources.pushes import (
     Change,
     decide,
+    explain_mismatch,
     is_signed,
     name_delivery,
     name_event,
@@ -342,3 +343,19 @@ def test_ten_thousand_bodies_give_a_decision_or_bad_input(seed, provider):
         else:
             assert decision.reason
             assert not decision.is_accepted or len(decision.change.commit) == 40
+
+
+@pytest.mark.parametrize(
+    ("provider", "headers", "reason"),
+    [
+        ("github", {"X-Hub-Signature": "sha256=x"}, "it has no X-Hub-Signature-256 header, by which GitHub signs; it has X-Hub-Signature"),
+        ("bitbucket", {}, "it has no X-Hub-Signature header, by which Bitbucket signs"),
+        ("gitea", {"X-Gitea-Signature": "x"}, "its X-Gitea-Signature header does not fit the hook's secret"),
+        ("gitlab", {}, "it has no X-Gitlab-Token or Webhook-Signature header, by which GitLab signs"),
+        ("gitlab", {"X-Gitlab-Token": "x"}, "its X-Gitlab-Token header does not fit the hook's secret"),
+        ("gitlab", {"Webhook-Signature": "v1,x", "Webhook-Timestamp": "1"}, "the time of its signature is more than five minutes off: check the clocks"),
+        ("generic", {"X-Gitlab-Token": "x"}, "it has no X-Orca-Signature-256 header, by which a generic hook signs; it has X-Gitlab-Token"),
+    ],
+)  # fmt: skip
+def test_a_mismatch_is_explained_by_its_headers(provider, headers, reason):
+    assert explain_mismatch(provider, Delivery(b"", headers).values, datetime.now(UTC)) == reason

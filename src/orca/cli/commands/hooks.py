@@ -5,7 +5,7 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
-from orca.cli.output import Part, Screen, Styled
+from orca.cli.output import Part, Screen, Style, Styled
 from orca.cli.selection import service_path
 from orca.cli.times import ago
 
@@ -41,22 +41,30 @@ def delete(call: Invocation) -> None:
 
 
 def list_pushes(call: Invocation) -> None:
-    """Of the last 30 days, newest first."""
+    """Of the last 30 days, newest first, with those that were refused and why."""
     page = call.client.list(f"{_path(call)}/pushes")
 
     def draw(screen: Screen) -> None:
         if not page["items"]:
-            screen.line("Nothing has arrived yet.")
+            screen.line("Nothing has arrived yet, neither taken in nor refused: check the address at the Git host.")
             return
-        screen.table(["WHEN", "COMMIT", "DECISION"], [
-            [ago(each["received_at"]), each["commit"][:10], each["decision"]] for each in page["items"]
-        ])  # fmt: skip
+        screen.table(["WHEN", "COMMIT", "DECISION"], map(_push_row, page["items"]))
 
     call.output.answer(page, draw)
 
 
+def _push_row(push: dict[str, Any]) -> list[Part]:
+    decision = push["decision"] + (f" ({push['times']} times)" if push["times"] > 1 else "")
+    style: Style = "red" if push["is_refused"] else "green" if push["is_accepted"] else "dim"
+    return [ago(push["received_at"]), push["commit"][:10], Styled(decision, style)]
+
+
 def _show_once(call: Invocation, hook: dict[str, Any]) -> None:
     call.output.note(Styled("The secret is not shown again.", "yellow"))
+    if hook["warning"]:
+        call.output.note(Styled("warning: ", "yellow"), hook["warning"])
+    if hook["provider"] == "generic":
+        call.output.note("Sign the body with HMAC-SHA256 of the secret: header X-Orca-Signature-256, sha256= and hex.")
     call.output.answer(hook, lambda screen: screen.facts([("url", hook["url"]), ("secret", hook["secret"])]))
 
 

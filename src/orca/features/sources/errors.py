@@ -53,6 +53,12 @@ class GitCredentialElsewhere(SourceFailed):
     code = "git-credential-elsewhere"
 
 
+class RegistryCredentialElsewhere(SourceFailed):
+    """The login is for another registry than the image's."""
+
+    code = "registry-credential-elsewhere"
+
+
 class GitLoginRefused(SourceFailed):
     """The repository needs credentials, or does not accept those it was given."""
 

@@ -72,3 +72,13 @@ class Push(TeamRow, Base):
     """Why it was or was not deployed, in words."""
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was turned away: not signed as it should be, or no push at all."""
+        return self.payload.get("refused") is True
+
+    @property
+    def times(self) -> int:
+        """How often it came: refusals for the same reason are one row."""
+        return int(self.payload.get("times", 1))

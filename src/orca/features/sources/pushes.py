@@ -29,6 +29,8 @@ CLOCK_SKEW_SECONDS = 300
 REPEATED_WITHIN = timedelta(minutes=5)
 """For how long the same body, without an id of the host's, counts as the same delivery."""
 _BY_CONTENT = "sha256:"
+REFUSED = "refused: "
+"""Begins the names of refused deliveries."""
 _MESSAGE_LIMIT = 2000
 _DELIVERY = re.compile(r"[\x21-\x7e]{1,128}")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -38,6 +40,14 @@ _SIGNATURE_HEADERS: Mapping[str, tuple[str, ...]] = {
     "bitbucket": ("x-hub-signature",),
     "generic": ("x-orca-signature-256",),
 }
+_FOREIGN_HEADERS = tuple(
+    dict.fromkeys([*(each for names in _SIGNATURE_HEADERS.values() for each in names), "x-gitlab-token"])
+)
+PROVIDER_NAMES: Mapping[str, str] = {
+    "github": "GitHub", "gitlab": "GitLab", "gitea": "Gitea or Forgejo", "bitbucket": "Bitbucket",
+    "generic": "a generic hook",
+}  # fmt: skip
+"""How those who send pushes are called."""
 _DELIVERY_HEADERS: Mapping[str, tuple[str, ...]] = {
     "github": ("x-github-delivery",),
     "gitlab": ("webhook-id", "idempotency-key", "x-gitlab-webhook-uuid"),
@@ -108,7 +118,7 @@ def _is_signed_by_gitlab(secret: str, values: HeaderValues, body: bytes, at: dat
 
 def _is_standard_signature(secret: str, signature: str, values: HeaderValues, body: bytes, at: datetime) -> bool:
     identity, timestamp = _only(values("webhook-id")), _only(values("webhook-timestamp"))
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(at.timestamp() - int(timestamp)) > CLOCK_SKEW_SECONDS:
+    if not _is_recent(timestamp, at):
         return False
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
@@ -117,6 +127,34 @@ def _is_standard_signature(secret: str, signature: str, values: HeaderValues, bo
     signed = hmac.digest(key, f"{identity}.{timestamp}.".encode("latin-1", "replace") + body, "sha256")
     expected = f"v1,{base64.b64encode(signed).decode()}"
     return any(_equal(each, expected) for each in signature.split(" "))
+
+
+def explain_mismatch(provider: str, values: HeaderValues, at: datetime) -> str:
+    """Why `is_signed` said no, for those who look after the hook. Names headers, never their values."""
+    wanted = _SIGNATURE_HEADERS.get(provider, ("x-gitlab-token", "webhook-signature"))
+    given = [name for name in wanted if values(name)]
+    if not given:
+        missing = f"it has no {' or '.join(map(_shown, wanted))} header, by which {PROVIDER_NAMES[provider]} signs"
+        other = next((name for name in _FOREIGN_HEADERS if name not in wanted and values(name)), None)
+        return f"{missing}; it has {_shown(other)}" if other else missing
+    doubled = next((name for name in given if len(values(name)) > 1), None)
+    if doubled is not None:
+        return f"its {_shown(doubled)} header came twice"
+    if provider not in {"gitlab", "gitea"} and not _only(values(given[0])).startswith("sha256="):
+        return f"its {_shown(given[0])} header does not begin with sha256="
+    timestamp = _only(values("webhook-timestamp"))
+    if "webhook-signature" in given and not _is_recent(timestamp, at):
+        return "the time of its signature is more than five minutes off: check the clocks"
+    return f"its {_shown(given[0])} header does not fit the hook's secret"
+
+
+def _shown(header: str) -> str:
+    return "-".join(part.capitalize() for part in header.split("-"))
+
+
+def _is_recent(timestamp: str, at: datetime) -> bool:
+    is_number = re.fullmatch(r"[0-9]{1,12}", timestamp) is not None
+    return is_number and abs(at.timestamp() - int(timestamp)) <= CLOCK_SKEW_SECONDS
 
 
 def _one_each(values: Sequence[str]) -> list[str]:
@@ -148,6 +186,11 @@ def is_named_by_content(delivery: str) -> bool:
 def is_repeated(last_at: datetime, at: datetime, *, is_newest: bool) -> bool:
     """Whether a body that came before, without an id, is the same push again, and not a branch that was set back."""
     return is_newest or at - last_at < REPEATED_WITHIN
+
+
+def name_refusal(reason: str) -> str:
+    """What repeated refusals have in common. Holds a space, so that no host's id for a delivery is the same."""
+    return f"{REFUSED}{hashlib.sha256(reason.encode()).hexdigest()[:32]}"
 
 
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import TeamRow
 from orca.errors import NotFound
 from orca.features.secrets.queries import open_secret
-from orca.features.sources.errors import GitCredentialElsewhere
+from orca.features.sources.errors import GitCredentialElsewhere, RegistryCredentialElsewhere
 from orca.features.sources.models import GitCredential, Hook, Push, RegistryCredential, Upload
-from orca.features.sources.rules import RepoUrl
+from orca.features.sources.rules import ImageRef, RepoUrl, is_login_for
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, cut_page
 from orca.kit.text import join
@@ -65,6 +65,17 @@ def check_credential_host(row: GitCredential, url: RepoUrl) -> None:
         hint = "Somebody who may change credentials says where it belongs: `orc credentials set-host NAME HOST`."
     fields = {"source.credential_id": join(reason, hint)}
     raise GitCredentialElsewhere(f"The credential “{row.name}” {reason}.", hint=hint, fields=fields)
+
+
+def check_login_registry(row: RegistryCredential, image: str) -> None:
+    """Raises RegistryCredentialElsewhere unless the login is for the registry of `image`."""
+    if is_login_for(row.host, image):
+        return
+    registry = ImageRef.parse(image).registry
+    reason = f"is for {row.host}, not for {registry}"
+    hint = f"Choose a login for {registry}, or none if the image is public."
+    fields = {"source.credential_id": join(reason, hint)}
+    raise RegistryCredentialElsewhere(f"The login “{row.name}” {reason}.", hint=hint, fields=fields)
 
 
 async def open_registry_login(

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from posixpath import normpath
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from orca.errors import BadInput
 
@@ -239,6 +240,38 @@ class ImageRef:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+_HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
+
+
+def is_login_for(host: str, image: str) -> bool:
+    """Whether a login stored for a registry's host is for the registry of this image. Raises BadInput."""
+    registry = ImageRef.parse(image).registry.lower()
+    return (_DOCKER_HUB if host in _HUB_NAMES else host) == (_DOCKER_HUB if registry in _HUB_NAMES else registry)
+
+
+_MAKE_PUBLIC = "Give the panel an address that it can reach, and set ORC_BASE_URL to that."
+_HOME_DOMAINS = (".local", ".lan", ".internal", ".home.arpa", ".test")
+
+
+def hook_url(panel_url: str, hook_id: str) -> str:
+    """Where a Git host sends its pushes."""
+    return f"{panel_url}/api/v1/hooks/{hook_id}"
+
+
+def warn_of_reach(panel_url: str) -> str:
+    """Who cannot send pushes to a panel at this address, judged by its name, and what to do; empty when all can."""
+    host = urlsplit(panel_url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    is_here = host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
+    is_private = "." not in host or host.endswith(_HOME_DOMAINS) if address is None else not address.is_global
+    if is_here:
+        return f"{host} is the panel's own machine: no Git host elsewhere reaches this address. {_MAKE_PUBLIC}"
+    return f"A Git host outside your network does not reach {host}. {_MAKE_PUBLIC}" if is_private else ""
 
 
 def parse_subdirectory(text: str) -> str:

@@ -266,6 +266,9 @@ class HookSecret(HookOut):
 
     url: str = Field(description="Where the Git host sends its pushes.")
     secret: str
+    warning: str = Field(
+        description="Why hosts may not reach `url`, and what to do; empty where nothing is known of that."
+    )
 
 
 class PushOut(BaseModel):
@@ -278,6 +281,8 @@ class PushOut(BaseModel):
     delivery: str
     commit: str
     is_accepted: bool
+    is_refused: bool = Field(description="Turned away: not signed as this hook expects, or no push that makes sense.")
+    times: int = Field(description="How often it came; refusals for the same reason are one entry.")
     decision: str
     received_at: datetime
 

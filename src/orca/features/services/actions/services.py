@@ -16,15 +16,16 @@ from orca.features.services.models import Environment, Project, Service, Variabl
 from orca.features.services.queries import get_service
 from orca.features.services.rules import Kind, choose_slug
 from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
-from orca.features.sources.models import GitCredential
+from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.features.sources.queries import (
     check_credential_host,
+    check_login_registry,
     find_git_credential,
     find_registry_credential,
     find_upload,
 )
 from orca.features.sources.rules import RepoUrl
-from orca.features.sources.schemas import DirectorySource, GitSource, Source
+from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
 from orca.web.guard import Scope
 
 _SETTINGS = tuple(Settings.model_fields)
@@ -136,7 +137,8 @@ async def delete_service(session: AsyncSession, scope: Scope, service_id: str, c
 async def check_source(session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None) -> None:
     """Whatever a source names by id must be the team's own; a foreign id answers like one that does not exist.
 
-    Raises BadInput, and GitCredentialElsewhere for a credential that is made for another host than the repository's.
+    Raises BadInput, and GitCredentialElsewhere or RegistryCredentialElsewhere for a credential that is made for another
+    host than the repository's or the image's.
     """
     found: object
     if isinstance(source, DirectorySource):
@@ -150,6 +152,8 @@ async def check_source(session: AsyncSession, scope: Scope, source: Source, *, s
         raise BadInput(f"{field}: there is nothing with this id", fields={field: "is not known"})
     if isinstance(source, GitSource) and isinstance(found, GitCredential):
         check_credential_host(found, RepoUrl.parse(source.repository))
+    if isinstance(source, ImageSource) and isinstance(found, RegistryCredential):
+        check_login_registry(found, source.image)
 
 
 async def _refuse_while_used(session: AsyncSession, fact: Fact) -> None:

@@ -6,7 +6,7 @@ from orca.features.sources.actions.git_credentials import (
     trust_host_keys,
     update_git_credential,
 )
-from orca.features.sources.actions.hooks import create_hook, delete_hook, receive_push, rotate_hook
+from orca.features.sources.actions.hooks import create_hook, delete_hook, note_refusal, receive_push, rotate_hook
 from orca.features.sources.actions.registry_credentials import (
     create_registry_credential,
     delete_registry_credential,
@@ -23,6 +23,7 @@ __all__ = [
     "delete_registry_credential",
     "keep_upload",
     "look_folder",
+    "note_refusal",
     "receive_push",
     "remove_leftovers",
     "rotate_hook",

@@ -22,6 +22,8 @@ from orca.kit.text import shorten
 from orca.web.guard import Scope
 
 KEEP_PUSHES = timedelta(days=30)
+KEEP_REFUSALS = 20
+"""How many kinds of refusal a hook remembers: anybody may send it anything."""
 
 
 async def create_hook(
@@ -92,6 +94,29 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
         await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
     await session.execute(delete(Push).where(Push.hook_id == hook.id, Push.received_at < now() - KEEP_PUSHES))
     return push, True
+
+
+async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None:
+    """Remember that a push was turned away, and why; the same reason again counts up. Nothing for unknown hooks."""
+    hook = await session.scalar(select(Hook).where(Hook.id == hook_id).with_for_update())
+    if hook is None:
+        return
+    name = pushes.name_refusal(reason)
+    is_refusal = Push.delivery.startswith(pushes.REFUSED, autoescape=True)
+    newest_first = select(Push).where(Push.hook_id == hook.id, is_refusal).order_by(Push.id.desc())
+    kept = (await session.scalars(newest_first)).all()
+    times = 1 + sum(each.times for each in kept if each.delivery == name)
+    others = [each for each in kept if each.delivery != name]
+    stay = {each.id for each in others[: KEEP_REFUSALS - 1]}
+    for each in kept:
+        if each.id not in stay:
+            await session.delete(each)
+    await session.flush()
+    push = Push(
+        team_id=hook.team_id, hook_id=hook.id, delivery=name, decision=shorten(f"refused: {reason}", 255),
+        payload={"refused": True, "times": times}, received_at=now(),
+    )  # fmt: skip
+    session.add(push)
 
 
 async def _find_known(session: AsyncSession, hook: Hook, name: str) -> tuple[Push | None, str]:

@@ -7,16 +7,16 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import NotSignedIn, TooMuch
+from orca.errors import BadInput, NotSignedIn, TooMuch
 from orca.events import Origin, origin
 from orca.features.sources import actions, pushes, queries
 from orca.features.sources.actions.hooks import Delivery
 from orca.features.sources.errors import BodyCutOff
 from orca.features.sources.models import Hook, Push
+from orca.features.sources.rules import hook_url, warn_of_reach
 from orca.features.sources.schemas import HookFields, HookOut, HookSecret, PushAnswer, PushOut
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.resources import Resources
-from orca.settings import Settings
 from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["sources"])
@@ -36,14 +36,9 @@ _BODY: dict[str, Any] = {
 }
 
 
-def hook_url(settings: Settings, hook_id: str) -> str:
-    """Where a Git host sends its pushes."""
-    return f"{settings.panel_url}/api/v1/hooks/{hook_id}"
-
-
 def _shown_once(hook: Hook, secret: str, resources: Resources) -> HookSecret:
-    shown = HookOut.model_validate(hook).model_dump()
-    return HookSecret(**shown, url=hook_url(resources.settings, hook.id), secret=secret)
+    shown, panel = HookOut.model_validate(hook).model_dump(), resources.settings.panel_url
+    return HookSecret(**shown, url=hook_url(panel, hook.id), secret=secret, warning=warn_of_reach(panel))
 
 
 @router.post("/services/{service_id}/hooks", status_code=201, summary="Add a push hook")
@@ -92,20 +87,24 @@ async def list_pushes(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Push]:
-    """The deliveries of the last 30 days and what was decided about each, newest first."""
+    """The deliveries of the last 30 days and what was decided about each, newest first; the refused ones too."""
     await queries.get_hook(session, scope, service_id, hook_id)
     return await queries.list_pushes(session, scope, hook_id, limit=limit, cursor=cursor)
 
 
-@router.post("/hooks/{hook_id}", summary="Report a push", openapi_extra=_BODY, responses={202: {"model": PushAnswer}})
+@router.post(
+    "/hooks/{hook_id}",
+    summary="Report a push",
+    openapi_extra=_BODY,
+    responses={202: {"model": PushAnswer}},
+    max_body_size=2 * pushes.MAX_BODY_BYTES,  # what is larger than allowed is refused here, with the reason kept
+)
 @guard(PUBLIC, rate="webhook", audit="PushAccepted")
 async def receive_push(
     hook_id: str, request: Request, response: Response, session: WriteSession, resources: CurrentResources
 ) -> PushAnswer:
     """For Git hosts. 202: stored, and a deployment follows; 200: stored, but nothing is to be done."""
-    body = await _read_body(request)
-    hook = await _check_sender(request, resources, hook_id, body)
-    delivery = await asyncio.to_thread(_judge, request, hook, body)
+    hook, delivery = await _admit(request, resources, hook_id)
     token = origin.set(Origin(f"hook {hook.id}", "webhook", request.state.peer, request.state.request_id))
     try:
         push, is_new = await actions.receive_push(session, hook, delivery)
@@ -115,6 +114,22 @@ async def receive_push(
         return PushAnswer(push_id=push.id, accepted=False, decision="this delivery came before; nothing to do")
     response.status_code = 202 if push.is_accepted else 200
     return PushAnswer(push_id=push.id, accepted=push.is_accepted, decision=push.decision)
+
+
+async def _admit(request: Request, resources: Resources, hook_id: str) -> tuple[Hook, Delivery]:
+    """Who sent what. Those who look after the hook can read later why something was turned away."""
+    try:
+        body = await _read_body(request)
+        hook = await _check_sender(request, resources, hook_id, body)
+        return hook, await asyncio.to_thread(_judge, request, hook, body)
+    except (TooMuch, BadInput) as error:
+        await _note_refusal(resources, hook_id, error.message)
+        raise
+
+
+async def _note_refusal(resources: Resources, hook_id: str, reason: str) -> None:
+    async with resources.db.write() as session:
+        await actions.note_refusal(session, hook_id, reason)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -136,8 +151,10 @@ async def _check_sender(request: Request, resources: Resources, hook_id: str, bo
         found = await queries.open_hook(session, resources.secret_box, hook_id)
     hook, secret = found or (None, _NOBODY)
     provider = hook.provider if hook is not None else "generic"
-    is_signed = pushes.is_signed(provider, secret, request.headers.getlist, body, resources.clock.now())
+    values, at = request.headers.getlist, resources.clock.now()
+    is_signed = pushes.is_signed(provider, secret, values, body, at)
     if hook is None or not is_signed:
+        await _note_refusal(resources, hook_id, pushes.explain_mismatch(provider, values, at))
         raise NotSignedIn(
             "the signature does not match this hook",
             hint="Check address, provider and secret of the hook in the settings of the Git host.",
