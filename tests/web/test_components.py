@@ -114,6 +114,7 @@ MACROS = [
     "{{ ui.facts([(x, x)]) }}{{ ui.code_block(x, label=x, prompt=true) }}{{ ui.copyable(x, shown=x, label=x) }}",
     "{{ ui.secret_once(x, id=x) }}{{ ui.palette(x) }}",
     "{{ ui.palette_results([{'label': x, 'items': [{'label': x, 'href': x, 'icon': x, 'note': x}]}], x) }}",
+    "{{ ui.palette_results([{'label': x, 'items': [{'label': x, 'href': x, 'icon': x, 'note': x, 'posts': true}]}], x, x) }}",
 ]
 
 

@@ -1,28 +1,72 @@
 """The page of what happened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from orca.db import ReadSession
 from orca.events import Event
-from orca.features.audit.queries import EventFilter, list_events
+from orca.features.audit.feed import Feed, Wanted, list_actors, list_feed
+from orca.features.audit.names import Named
+from orca.features.audit.words import FINISHED, KINDS, OUTCOMES, detail_of, state_of, title_of, who_of
 from orca.web.guard import CurrentSubject, Router, guard
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
 PAGE_SIZE = 50
+_NAMELESS = Named("")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event as it is read."""
+
+    type: str
+    title: str
+    about: Named
+    of: Named
+    """The service to which the object belongs."""
+    detail: str
+    deployment: str
+    """Address of its page, or empty."""
+    number: str
+    state: str
+    outcome: str
+    who: str
+    door: str
+    ip: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityPage:
     """Events, newest first."""
 
-    events: Sequence[Event]
-    next_before: int | None
-    type: str
+    lines: Sequence[Line]
+    next: str
+    wanted: Wanted
+    is_narrow: bool
+    kinds: Sequence[tuple[str, str]]
+    outcomes: Sequence[tuple[str, str]]
+    actors: Sequence[str]
+
+
+Short = Annotated[str, Query(max_length=100)]
+
+
+def _wanted(
+    type: Annotated[str, Query(max_length=64)] = "",  # noqa: A002 - the query parameter
+    who: Short = "",
+    outcome: Annotated[str, Query(max_length=16)] = "",
+    about: Short = "",
+    text: Short = "",
+    steps: Annotated[str, Query(max_length=8)] = "",
+) -> Wanted:
+    return Wanted(type.strip(), who.strip(), outcome.strip(), about.strip(), text.strip(), bool(steps))
 
 
 @router.get("/activity")
@@ -31,10 +75,62 @@ async def show_activity(
     request: Request,
     session: ReadSession,
     subject: CurrentSubject,
-    before: Annotated[int | None, Query(ge=1)] = None,
-    type: Annotated[str, Query(max_length=64)] = "",  # noqa: A002 - the query parameter
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    before: Annotated[int | None, Query(ge=1, le=1 << 62)] = None,
 ) -> Response:
     """Who did what, when, from where, and how it ended."""
-    rows = await list_events(session, subject, EventFilter(type=type or None), limit=PAGE_SIZE, before=before)
-    following = rows[PAGE_SIZE - 1].seq if len(rows) > PAGE_SIZE else None
-    return render(request, "audit/activity.html", ActivityPage(rows[:PAGE_SIZE], following, type))
+    feed = await list_feed(session, subject, wanted, limit=PAGE_SIZE, before=before)
+    page = ActivityPage(
+        lines=[_line(event, feed) for event in feed.events],
+        next=_address(wanted, feed.next_before) if feed.next_before else "",
+        wanted=wanted,
+        is_narrow=wanted.is_narrow,
+        kinds=_kinds(wanted.type),
+        outcomes=[("", "Any"), *((each, each.capitalize()) for each in OUTCOMES)],
+        actors=await list_actors(session, subject),
+    )
+    return render(request, "audit/activity.html", page, headers={"HX-Replace-Url": _address(wanted, before)})
+
+
+def _kinds(chosen: str) -> list[tuple[str, str]]:
+    """What can be chosen, with the one type that was asked for by following a link."""
+    kinds = [("", "Everything"), *((kind, label) for kind, (label, _) in KINDS.items())]
+    return kinds if chosen in {"", *KINDS} else [*kinds, (chosen, f"Only “{title_of(chosen, {})}”")]
+
+
+def _address(wanted: Wanted, before: int | None) -> str:
+    """Of this page, with what is asked for and nothing else."""
+    asked: Mapping[str, object] = {
+        "type": wanted.type, "who": wanted.who, "outcome": wanted.outcome, "about": wanted.about, "text": wanted.text,
+        "steps": "all" if wanted.steps else "", "before": before or "",
+    }  # fmt: skip
+    query = urlencode({key: value for key, value in asked.items() if value})
+    return f"/activity?{query}" if query else "/activity"
+
+
+def _line(event: Event, feed: Feed) -> Line:
+    payload = event.payload
+    deployment = payload.get("deployment_id") or ""
+    by = feed.askers.get(deployment, event) if event.type == FINISHED else event
+    state, outcome = state_of(event)
+    who, door = who_of(by.actor, by.via)
+    return Line(
+        type=event.type,
+        title=title_of(event.type, payload),
+        about=feed.names.get((event.object_type or "", event.object_id or ""), _named_then(event)),
+        of=feed.names.get(("service", payload.get("service_id") or ""), _NAMELESS),
+        detail=detail_of(payload),
+        deployment=f"/deployments/{deployment}" if deployment else "",
+        number=str(payload.get("number", "")),
+        state=state,
+        outcome=outcome,
+        who=who,
+        door=door,
+        ip=by.ip or "",
+        at=event.at,
+    )
+
+
+def _named_then(event: Event) -> Named:
+    """As it was called when it happened."""
+    return Named(str(event.payload.get("service") or event.payload.get("name") or ""))

@@ -27,7 +27,7 @@ async def list_events(
     session: AsyncSession, subject: Subject, wanted: EventFilter, *, limit: int, before: int | None = None
 ) -> list[Event]:
     """Newest first; `limit + 1` rows, so that one sees if there are more. `before` is a `seq`."""
-    query = select(Event).where(_visible_to(subject)).order_by(Event.seq.desc()).limit(limit + 1)
+    query = select(Event).where(visible_to(subject)).order_by(Event.seq.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Event.seq < before)
     return list(await session.scalars(_narrow(query, wanted)))
@@ -97,7 +97,7 @@ async def verify_trail(session: AsyncSession, sign: Sign, checkpoints: Sequence[
 _WAYS = "the end was cut off or rewritten, or an older database was put back"
 
 
-def _visible_to(subject: Subject) -> ColumnElement[bool]:
+def visible_to(subject: Subject) -> ColumnElement[bool]:
     """The team's events; instance admins also see those of no team, such as sign-ins."""
     if subject.is_instance_admin:  # written so that the newest rows are walked, instead of two indexes being merged
         return func.coalesce(Event.team_id, subject.team_id) == subject.team_id

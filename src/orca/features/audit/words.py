@@ -1,0 +1,81 @@
+"""How an event reads: its words, its kind, and what it says beside its object. Pure."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from orca.events import Event
+
+KINDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType({
+    "deployments": ("Deployments", ("Deployment", "Push", "Upload")),
+    "services": ("Services and volumes", ("Service", "Volume", "Command", "Source")),
+    "variables": ("Variables", ("Variable",)),
+    "hostnames": ("Hostnames and certificates", ("Route", "Certificate", "Proxy")),
+    "credentials": ("Credentials and hooks", ("GitCredential", "RegistryCredential", "Hook")),
+    "projects": ("Projects and teams", ("Project", "Team", "Member")),
+    "access": (
+        "Sign-ins, tokens and refusals",
+        ("Signed", "SteppedUp", "Session", "Token", "Password", "User", "Instance", "Attempt", "Audit"),
+    ),
+})  # fmt: skip
+"""What can be asked for: kind -> its name, and how the types of its events begin."""
+
+OUTCOMES: Final = ("done", "denied", "failed")
+STEPS: Final = frozenset({"DeploymentQueued", "DeploymentStarted"})
+FINISHED: Final = "DeploymentFinished"
+
+_DOORS = {"session": "in a browser", "token": "by an API token", "socket": "on the server"}
+_OPERATIONS = frozenset({"restart", "start", "stop", "scale", "rollback", "remove"})
+
+
+def kind_of(event_type: str) -> str:
+    """The kind an event belongs to; empty for one of none."""
+    return next((kind for kind, (_, begins) in KINDS.items() if event_type.startswith(begins)), "")
+
+
+def title_of(event_type: str, payload: Mapping[str, Any]) -> str:
+    """`DeploymentFinished` -> `Deployment finished`; of a restart `Restart finished`."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in event_type).strip()
+    operation = payload.get("kind")
+    if event_type.startswith("Deployment") and operation in _OPERATIONS:
+        words = words.replace("deployment", str(operation), 1)
+    return words[:1].upper() + words[1:]
+
+
+def state_of(event: Event) -> tuple[str, str]:
+    """How it ended: a state that is drawn, and its word."""
+    if event.payload.get("state") in {"cancelled", "superseded"}:
+        return str(event.payload["state"]), str(event.payload["state"]).capitalize()
+    return {"done": "done", "denied": "rejected", "failed": "failed"}[event.outcome], event.outcome.capitalize()
+
+
+def who_of(actor: str, via: str) -> tuple[str, str]:
+    """Who did it, and through which door."""
+    if via == "webhook":
+        return "A push", "by a hook"
+    known = {"orca": "Orca", "anonymous": "Somebody", "local": "Orca's user", "instance token": "ORC_AUTH_TOKEN"}
+    return known.get(actor, actor), "" if actor == "instance token" else _DOORS.get(via, "")
+
+
+def detail_of(payload: Mapping[str, Any]) -> str:
+    """What was done, where the object's name does not say it."""
+    if "route" in payload:
+        return " ".join(filter(None, (payload.get("method"), payload["route"], _in_brackets(payload.get("code")))))
+    if "what" in payload:
+        return f"{payload['what']}, from one {'address' if payload.get('by') == 'peer' else payload.get('by', 'place')}"
+    lists = [f"{word} {', '.join(payload[key])}" for key, word in _LISTS.items() if payload.get(key)]
+    if lists:
+        return "; ".join(lists)
+    if "branch" in payload:
+        return " ".join(
+            filter(None, (payload.get("provider"), payload["branch"], str(payload.get("commit") or "")[:12]))
+        )
+    return next((str(payload[key]) for key in _WORTH if payload.get(key)), "")
+
+
+_LISTS = {"set": "set", "removed": "removed", "fields": "changed", "changed": "changed"}
+_WORTH = ("problem", "hostname", "key", "command", "repository", "image", "of", "role", "reason")
+
+
+def _in_brackets(text: object) -> str:
+    return f"({text})" if text else ""

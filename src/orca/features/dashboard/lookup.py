@@ -1,0 +1,62 @@
+"""What the palette looks up: services and projects by a part of their name, and what a page is about."""
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.dashboard.palette import Finds, Found, FoundProject, Words
+from orca.features.deployments.models import Deployment
+from orca.features.services.models import Project, Service
+from orca.web.guard import Scope
+
+_MOST = 8
+
+
+async def look_up(session: AsyncSession, scope: Scope, words: Words) -> Finds:
+    """By all the words; and when one of them says what to do, by the others."""
+    text = " ".join(words.said)
+    services, projects = await _services(session, scope, text), await _projects(session, scope, text)
+    if not words.verbs:
+        return Finds(services, projects, services, projects)
+    return Finds(
+        services, projects, await _services(session, scope, words.names), await _projects(session, scope, words.names)
+    )
+
+
+async def find_place(
+    session: AsyncSession, scope: Scope, place: tuple[str, str] | None
+) -> tuple[Found | None, FoundProject | None]:
+    """The service and the project that a page is about, as far as it is about them."""
+    if place is None:
+        return None, None
+    kind, identifier = place
+    if kind == "projects":
+        query = select(Project.id, Project.name).where(Project.id == identifier, Project.team_id == scope.team_id)
+        row = (await session.execute(query.where(Project.deleted_at.is_(None)))).one_or_none()
+        return None, FoundProject(*row) if row else None
+    living = _living(scope)
+    if kind == "deployments":
+        living = living.join(Deployment, Deployment.service_id == Service.id).where(Deployment.id == identifier)
+    else:
+        living = living.where(Service.id == identifier)
+    found = (await session.execute(living)).one_or_none()
+    service = Found(*found) if found else None
+    return service, FoundProject(service.project_id, service.project) if service else None
+
+
+def _living(scope: Scope) -> Select[str, str, str, str, str]:
+    return (
+        select(Service.id, Service.name, Service.desired_state, Service.project_id, Project.name)
+        .join(Project, Project.id == Service.project_id)
+        .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+    )
+
+
+async def _services(session: AsyncSession, scope: Scope, text: str) -> list[Found]:
+    query = _living(scope).where(Service.name.icontains(text, autoescape=True))
+    return [Found(*row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(_MOST))]
+
+
+async def _projects(session: AsyncSession, scope: Scope, text: str) -> list[FoundProject]:
+    query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    query = query.where(Project.name.icontains(text, autoescape=True)).order_by(Project.name, Project.id)
+    return [FoundProject(*row) for row in await session.execute(query.limit(_MOST))]

@@ -1,0 +1,141 @@
+"""The command palette: what it offers where, to whom, for which words, and that it does things by the pages' doors."""
+
+import re
+from collections.abc import Sequence
+from html import unescape
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import update
+from tests.attacks.fixtures import anonymous, app, client, module_app
+from tests.attacks.people import add_person, add_team, browser_of
+from tests.conftest import client_of
+
+from orca.features.dashboard.palette import place_of, read_words
+from orca.features.services.models import Service
+from orca.kit.ids import new_id
+
+__all__ = ["anonymous", "app", "client", "module_app"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+_ENTRY = re.compile(
+    r'(?:<form method="post" action="(?P<action>[^"]+)".*?)?<(?:a|button) class="palette-item"(?:[^>]*? href="(?P<href>[^"]+)")?'
+    r"[^>]*>.*?</svg>(?P<label>.*?)<span",
+    re.DOTALL,
+)
+Entries = Sequence[tuple[str, str, bool]]
+
+
+async def ask(client: httpx.AsyncClient, text: str = "", at: str = "/") -> Entries:
+    """(label, address, whether it posts), in their order."""
+    answer = await client.get("/palette", params={"q": text}, headers={"HX-Current-URL": f"http://localhost{at}"})
+    assert answer.status_code == 200, answer.text
+    found = _ENTRY.finditer(answer.text)
+    return [(unescape(each["label"]), each["href"] or each["action"], each["action"] is not None) for each in found]
+
+
+def labels(entries: Entries) -> list[str]:
+    return [label for label, _, _ in entries]
+
+
+async def make(client: httpx.AsyncClient, project: str, service: str) -> tuple[str, str]:
+    project_id = (await client.post("/api/v1/projects", json={"name": project})).json()["id"]
+    body = {"name": service, "type": "web", "build_source": {"type": "image", "image": "registry.example.org/app:1"}}
+    made = await client.post(f"/api/v1/projects/{project_id}/services", json=body)
+    assert made.status_code == 201, made.text
+    return project_id, made.json()["id"]
+
+
+async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmless(client: httpx.AsyncClient) -> None:
+    project, service = await make(client, "Bakery", "oven")
+    entries = await ask(client, at=f"/services/{service}/settings?x=1")
+    assert labels(entries)[:10] == [
+        "Logs of oven", "Deploy oven", "Restart oven", "Overview of oven", "Deployments of oven", "Variables of oven",
+        "Domains of oven", "Volumes of oven", "Settings of oven", "New service in Bakery",
+    ]  # fmt: skip
+    assert entries[0] == ("Logs of oven", f"/services/{service}/output", False)
+    assert [each for each in entries if each[2]] == [
+        ("Deploy oven", f"/services/{service}/deploy", True), ("Restart oven", f"/services/{service}/operate/restart", True),
+    ]  # fmt: skip
+    assert labels(await ask(client, "vari", at=f"/services/{service}"))[0] == "Variables of oven"
+    assert labels(await ask(client, at=f"/projects/{project}"))[0] == "New service in Bakery"
+    assert "Deploy oven" not in labels(await ask(client, at="/services/nope"))
+
+
+async def test_words_lead_to_services_and_to_what_one_does_with_them(client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Garden", "greenhouse")
+    assert (await ask(client, "greenh"))[:4] == [
+        ("greenhouse", f"/services/{service}", False), ("Logs of greenhouse", f"/services/{service}/output", False),
+        ("Deploy greenhouse", f"/services/{service}/deploy", True),
+        ("Restart greenhouse", f"/services/{service}/operate/restart", True),
+    ]  # fmt: skip
+    assert await ask(client, "restart Green") == [("Restart greenhouse", f"/services/{service}/operate/restart", True)]
+    assert labels(await ask(client, "logs of greenhouse")) == ["Logs of greenhouse"]
+    assert labels(await ask(client, "new service in gard")) == ["New service in Garden"]
+    assert "New project" in labels(await ask(client, "new"))
+    assert await ask(client, "zzz 100%_") == []
+    for word in ("stop", "delete", "rollback"):
+        assert not any(posts for _, _, posts in await ask(client, f"{word} greenhouse"))
+
+
+async def test_a_stopped_service_is_started(app: FastAPI, client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Night", "lamp")
+    async with app.state.resources.db.write() as session:
+        await session.execute(update(Service).where(Service.id == service).values(desired_state="stopped"))
+    offered = labels(await ask(client, at=f"/services/{service}"))
+    assert "Start lamp" in offered
+    assert "Restart lamp" not in offered
+
+
+async def test_nobody_is_offered_what_they_may_not_do(app: FastAPI, client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Library", "catalogue")
+    viewer = await add_person(app, "viewer")
+    async with browser_of(app, viewer.email) as browser:
+        entries = await ask(browser, at=f"/services/{service}")
+        assert "Logs of catalogue" in labels(entries)
+        assert not any(posts for _, _, posts in entries)
+        assert not any(label.startswith("New") for label in labels(await ask(browser, "new")))
+    rival = await add_person(app, "owner", team_id=await add_team(app, f"rivals-{new_id()[-8:]}"))
+    async with browser_of(app, rival.email) as browser:
+        assert not any("catalogue" in label for label in labels(await ask(browser, at=f"/services/{service}")))
+        assert await ask(browser, "catalogue") == []
+    async with client_of(app) as nobody:
+        assert (await nobody.get("/palette")).status_code in {303, 401}
+
+
+async def test_what_it_does_needs_the_token_of_the_session(app: FastAPI, client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Press", "printer")
+    async with browser_of(app) as browser:
+        page = (await browser.get("/palette", params={"q": "deploy printer"})).text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        assert token
+        csrf = browser.headers.pop("X-CSRF-Token")
+        assert token[1] == csrf
+        assert (await browser.post(f"/services/{service}/deploy", data={"csrf_token": "forged"})).status_code == 403
+        assert (await browser.post(f"/services/{service}/deploy", data={"csrf_token": token[1]})).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("http://localhost/services/ab-1", ("services", "ab-1")), ("https://x/projects/p/services/new", ("projects", "p")),
+        ("http://x/deployments/d?y#z", ("deployments", "d")), ("http://x/", None), ("http://[", None), ("", None),
+        ("http://x/services/a'b", None),
+    ],
+)  # fmt: skip
+async def test_the_page_says_what_it_is_about(address: str, place: tuple[str, str] | None) -> None:
+    assert place_of(address) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs", "names"),
+    [
+        ("restart web", ("restart",), "web"),
+        ("web", (), "web"),
+        ("New service in shop", ("new",), "shop"),
+        ("d", (), "d"),
+    ],
+)
+async def test_words_are_told_apart(text: str, verbs: tuple[str, ...], names: str) -> None:
+    words = read_words(text)
+    assert (words.verbs, words.names) == (verbs, names)
