@@ -159,7 +159,8 @@ async def _history(db: Database, team: str, services: list[str], live: int) -> s
         }
         mine = {"team_id": team, "service_id": service}
         builds.append(mine | what | {"id": build, "state": "succeeded", "dockerfile": "FROM scratch\n" * 20})
-        releases.append(mine | what | {"id": release, "number": turn, "build_id": build, "config": config})
+        release_row = {"id": release, "number": turn, "build_id": build, "config": config, "went_live_at": at}
+        releases.append(mine | what | release_row)
         deployments.append(mine | {
             "id": deployment, "number": turn, "kind": "deploy", "state": "succeeded", "requested_by": "bench",
             "trigger": "push", "source": {}, "config": config, "build_id": build, "release_id": release, "warnings": [],

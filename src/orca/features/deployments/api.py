@@ -12,12 +12,14 @@ from orca.db import ReadSession, WriteSession
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.history import list_makers
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.schemas import (
     BuildIn,
     DeployIn,
     DeploymentDetail,
     DeploymentOut,
+    MakerOut,
     ReleaseOut,
     RollbackIn,
     ScaleIn,
@@ -78,11 +80,12 @@ async def list_deployments(
 async def list_releases(
     service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ReleaseOut]:
-    """Newest first; the live one is marked."""
+    """Newest first: which is live, when each first went live (`went_live_at`), and the deployment that made it."""
     await get_service(session, scope, service_id)
     live = await queries.find_live(session, service_id)
     page = await queries.list_releases(session, scope, service_id, limit=limit, cursor=cursor)
-    items = [_release_out(row, live.release_id if live else None) for row in page.items]
+    makers = await list_makers(session, [row.id for row in page.items])
+    items = [_release_out(row, makers.get(row.id), live.release_id if live else None) for row in page.items]
     return Page[ReleaseOut](items=items, next_cursor=page.next_cursor)
 
 
@@ -217,5 +220,6 @@ async def _log_text(resources: CurrentResources, deployment_id: str, after: int,
         yield text
 
 
-def _release_out(row: Release, live_id: str | None) -> ReleaseOut:
-    return ReleaseOut.model_validate(row).model_copy(update={"is_live": row.id == live_id})
+def _release_out(row: Release, maker: Deployment | None, live_id: str | None) -> ReleaseOut:
+    made_by = MakerOut.model_validate(maker) if maker is not None else None
+    return ReleaseOut.model_validate(row).model_copy(update={"is_live": row.id == live_id, "deployment": made_by})

@@ -1,6 +1,6 @@
 """Pages of a service's first tab and logs, and of deployments."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from fastapi import Request as HttpRequest
@@ -12,7 +12,12 @@ from orca.errors import NotFound
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.start import Request, start_deployment
-from orca.features.deployments.models import Deployment, Release
+from orca.features.deployments.history import (
+    DeploymentLine,
+    ReleaseLine,
+    list_deployment_lines,
+    list_release_lines,
+)
 from orca.features.deployments.output import OutputLine, follow_output
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
@@ -93,11 +98,8 @@ class DeploymentsPage:
 
     service: Service
     project: Project
-    deployments: list[Deployment]
-    messages: Mapping[str, str]
-    """Build id -> what its commit says."""
-    releases: list[Release]
-    live_release_id: str
+    deployments: list[DeploymentLine]
+    releases: list[ReleaseLine]
     next_cursor: str | None
     tab: str = "deployments"
 
@@ -112,11 +114,14 @@ async def list_deployments(
     found = await queries.list_deployments(session, scope, service_id, limit=25, cursor=cursor)
     releases = await queries.list_releases(session, scope, service_id, limit=10)
     live = await queries.find_live(session, service_id)
-    messages = await queries.list_commit_messages(session, [each.build_id for each in found.items if each.build_id])
+    is_stopped = service.desired_state == "stopped"
     page = DeploymentsPage(
-        service, await get_project(session, scope, service.project_id), found.items, messages, releases.items,
-        live.release_id if live else "", found.next_cursor,
-    )  # fmt: skip
+        service,
+        await get_project(session, scope, service.project_id),
+        await list_deployment_lines(session, found.items),
+        await list_release_lines(session, releases.items, live.release_id if live else "", is_stopped=is_stopped),
+        found.next_cursor,
+    )
     return render(request, "deployments/list.html", page)
 
 

@@ -61,6 +61,14 @@ class DeploymentDetail(DeploymentOut):
     image: str = ""
 
 
+class MakerOut(Out):
+    """The deployment that made a release."""
+
+    id: str
+    number: int
+    kind: str = Field(description="`deploy`; `scale` or `rollback` for a release that repeats one at another scale.")
+
+
 class ReleaseOut(Out):
     """An image with frozen configuration."""
 
@@ -71,6 +79,10 @@ class ReleaseOut(Out):
     commit: str
     commit_message: str
     created_at: datetime
+    went_live_at: datetime | None = Field(
+        description="When it first was healthy and had traffic; null for one that never was, so do not go back to it."
+    )
+    deployment: MakerOut | None = Field(None, description="What made it.")
     is_live: bool = False
 
 

@@ -2,15 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
-from orca.features.deployments.models import Build, Deployment, Release
+from orca.features.deployments.history import find_last_good
+from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.deployments.rules import Observed
 from orca.features.routing.queries import list_urls
 from orca.features.services.models import Project, Service
@@ -68,14 +70,20 @@ class DeploymentView:
     deployment: Deployment
     service: Service
     project: Project
+    state: str
     steps: tuple[StepView, ...]
     build: Build | None
     release: Release | None
     urls: tuple[str, ...]
     is_active: bool
+    has_moved: bool
+    """Whether traffic has; then only the old containers are left to do."""
     is_live: bool
+    back_to: Release | None
+    """The release that can be gone back to from here."""
     seconds: float | None
     log: LogEnd = LogEnd()
+    labels: Mapping[str, str] = field(default_factory=lambda: STEP_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,11 @@ class ServiceView:
     state: str
     urls: tuple[str, ...]
     release: Release | None
-    live_since: datetime | None
+    since: datetime | None
+    """When it went live; of a stopped one, when it was stopped."""
+    running: int | None
+    """Replicas of the live release that run; None when nobody could look."""
+    wanted: int | None
     containers: tuple[Container, ...]
     observation_problem: str
     deployments: tuple[Deployment, ...]
@@ -102,20 +114,48 @@ async def view_deployment(
     service = await get_service(session, scope, row.service_id)
     steps = await queries.list_steps(session, deployment_id)
     live = await queries.find_live(session, service.id)
+    has_moved = row.state == "running" and any(
+        step.name == "route_traffic" and step.state == "succeeded" for step in steps
+    )
+    release = await queries.find_release(session, row.release_id)
     return DeploymentView(
         deployment=row,
         service=service,
         project=await get_project(session, scope, service.project_id),
+        state=_word_of(row, has_moved=has_moved),
         steps=tuple(
             _step_view(step.name, step.state, step.started_at, step.finished_at, step.detail) for step in steps
         ),
         build=await queries.find_build(session, row.build_id),
-        release=await queries.find_release(session, row.release_id),
+        release=release,
         urls=tuple(await list_urls(session, resources.settings, service.id)),
         is_active=row.state in rules.ACTIVE,
+        has_moved=has_moved,
         is_live=live is not None and live.release_id == row.release_id,
+        back_to=await _find_way_back(session, row, release, live),
         seconds=_seconds(row.started_at, row.finished_at),
     )
+
+
+def _word_of(row: Deployment, *, has_moved: bool) -> str:
+    if row.state != "running":
+        return row.state
+    if row.kind in {"stop", "remove"}:
+        return "stopping"
+    return "retiring" if has_moved else "deploying"
+
+
+async def _find_way_back(
+    session: AsyncSession, row: Deployment, release: Release | None, live: LiveRelease | None
+) -> Release | None:
+    """Its own release when that was live once; after a failure the last good one. None for what is live anyway."""
+    if row.state in rules.ACTIVE:
+        return None
+    if row.state != "succeeded":
+        return None if live is not None else await find_last_good(session, row.service_id)
+    if release is None or release.went_live_at is None or (live is not None and live.release_id == release.id):
+        return None
+    return release
 
 
 def _step_view(
@@ -150,6 +190,7 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
     page = await queries.list_deployments(session, scope, service_id, limit=10)
     project = await get_project(session, scope, service.project_id)
     urls = tuple(await list_urls(session, resources.settings, service_id))
+    stopped_at = await _find_last_stop(session, service_id) if service.desired_state == "stopped" else None
     await session.close()
     containers, problem = await _containers(resources, service_id)
     observed = None if problem else observe(containers, live.deployment_id if live else "")
@@ -159,7 +200,8 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
     )  # fmt: skip
     return ServiceView(
         service=service, project=project, state=state, urls=urls, release=release,
-        live_since=live.since if live else None,
+        since=stopped_at if state == "stopped" else live.since if live else None,
+        running=observed.running if observed else None, wanted=_wanted(release),
         containers=tuple(containers), observation_problem=problem, deployments=tuple(page.items),
     )  # fmt: skip
 
@@ -201,6 +243,13 @@ def observe(containers: Sequence[Container], deployment_id: str) -> Observed:
         or (each.restarts >= rules.CRASHING_RESTARTS and (each.started_at is None or each.started_at > young))
     ]
     return Observed(sum(each.state == "running" for each in own), len(crashing))
+
+
+async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | None:
+    stops = select(Deployment.finished_at).where(
+        Deployment.service_id == service_id, Deployment.kind == "stop", Deployment.state == "succeeded"
+    )
+    return await session.scalar(stops.order_by(Deployment.id.desc()).limit(1))
 
 
 def _wanted(release: Release | None) -> int | None:

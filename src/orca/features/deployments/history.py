@@ -1,0 +1,180 @@
+"""What the lists of deployments and releases say of each one, in a fixed number of queries for a page of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.deployments import rules
+from orca.features.deployments.models import Build, Deployment, DeploymentStep, Release
+from orca.kit.amounts import counted
+
+Made = TypeVar("Made", Build, Release)
+RELATIVES = 200
+"""How many releases of one image are looked at for the one that another repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentLine:
+    """A deployment and what it brought: a commit and what that says, a folder, an image, or what was done."""
+
+    deployment: Deployment
+    commit: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLine:
+    """A release, the deployment that made it, what it runs in short, and its mark."""
+
+    release: Release
+    maker: DeploymentLine | None
+    image: str
+    mark: str
+    """`live`, `stopped`, `deploying`, `never healthy`, `never live`; empty for one that can be gone back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    fetched: Mapping[str, str]
+    """Deployment id -> what its first step brought."""
+    builds: Mapping[str, Build]
+    releases: Mapping[str, Release]
+    repeated: Mapping[str, int]
+    """Release id -> number of the older one that it repeats at another scale."""
+
+
+async def list_deployment_lines(session: AsyncSession, rows: Sequence[Deployment]) -> list[DeploymentLine]:
+    """In the order of the rows, which belong to one service."""
+    known = await _gather(session, rows)
+    return [_line(row, known) for row in rows]
+
+
+async def list_release_lines(
+    session: AsyncSession, releases: Sequence[Release], live_id: str, *, is_stopped: bool
+) -> list[ReleaseLine]:
+    """In the order of the releases; `live_id` is the live one, or the one that is kept for the next start."""
+    makers = await list_makers(session, [each.id for each in releases])
+    lines = {each.deployment.id: each for each in await list_deployment_lines(session, list(makers.values()))}
+    shown = []
+    for each in releases:
+        maker = makers.get(each.id)
+        mark = ("stopped" if is_stopped else "live") if each.id == live_id else _mark(each, maker)
+        shown.append(ReleaseLine(each, lines[maker.id] if maker else None, _short(each.image), mark))
+    return shown
+
+
+async def list_makers(session: AsyncSession, release_ids: Sequence[str]) -> dict[str, Deployment]:
+    """Release id -> the first deployment that had it."""
+    first = select(func.min(Deployment.id)).where(Deployment.release_id.in_(release_ids))
+    query = select(Deployment).where(Deployment.id.in_(first.group_by(Deployment.release_id)))
+    return {each.release_id: each for each in (await session.scalars(query)).all() if each.release_id}
+
+
+async def find_last_good(session: AsyncSession, service_id: str) -> Release | None:
+    """The release that was the last to become healthy and get traffic for the first time."""
+    query = select(Release).where(Release.service_id == service_id, Release.went_live_at.is_not(None))
+    return await session.scalar(query.order_by(Release.went_live_at.desc()).limit(1))
+
+
+def _short(image: str) -> str:
+    """A reference or an id with the first twelve digits of its digest."""
+    name, algorithm, digest = image.rpartition("sha256:")
+    return name.rsplit("/", 1)[-1] + digest[:12] if algorithm else image
+
+
+def _mark(release: Release, maker: Deployment | None) -> str:
+    if release.went_live_at is not None:
+        return ""
+    if maker is not None and maker.state in rules.ACTIVE:
+        return "deploying"
+    return "never healthy" if maker is None or maker.state == "failed" else "never live"
+
+
+async def _gather(session: AsyncSession, rows: Sequence[Deployment]) -> _Known:
+    steps = select(DeploymentStep.deployment_id, DeploymentStep.detail).where(
+        DeploymentStep.deployment_id.in_([row.id for row in rows]), DeploymentStep.name == "fetch_source",
+        DeploymentStep.state == "succeeded",
+    )  # fmt: skip
+    release_ids = [each for row in rows for each in (row.release_id, row.previous_release_id)]
+    releases = await _by_id(session, Release, release_ids)
+    builds = await _by_id(session, Build, [row.build_id for row in rows])
+    fetched = dict((await session.execute(steps)).all())
+    back = [releases[row.release_id] for row in rows if row.kind == "rollback" and row.release_id in releases]
+    return _Known(fetched, builds, releases, await _list_repeated(session, back))
+
+
+async def _by_id(session: AsyncSession, table: type[Made], ids: Iterable[str | None]) -> dict[str, Made]:
+    found = await session.scalars(select(table).where(table.id.in_({each for each in ids if each})))
+    return {each.id: each for each in found}
+
+
+async def _list_repeated(session: AsyncSession, releases: Sequence[Release]) -> dict[str, int]:
+    """Going back keeps today's number of replicas, so it may make a release that repeats an older one."""
+    makers = await list_makers(session, [each.id for each in releases])
+    new = [each for each in releases if each.id in makers and makers[each.id].kind == "rollback"]
+    if not new:
+        return {}
+    query = select(Release).where(
+        Release.service_id == new[0].service_id, Release.image.in_({each.image for each in new})
+    )
+    relatives = (await session.scalars(query.order_by(Release.number.desc()).limit(RELATIVES))).all()
+    return {each.id: _repeats(each, relatives) for each in new}
+
+
+def _repeats(release: Release, relatives: Iterable[Release]) -> int:
+    for each in relatives:
+        if each.number < release.number and not rules.differs(each.image, each.config, release.image, release.config):
+            return each.number
+    return release.number
+
+
+def _line(row: Deployment, known: _Known) -> DeploymentLine:
+    if row.kind not in {"deploy", "build"}:
+        return DeploymentLine(row, "", _act(row, known))
+    build = known.builds.get(row.build_id or "")
+    if build is not None and build.commit:
+        return DeploymentLine(row, build.commit[:10], build.commit_message.split("\n")[0])
+    brought = known.fetched.get(row.id) or (build.summary if build else "")
+    return DeploymentLine(row, "", brought or _asked_for(row))
+
+
+def _act(row: Deployment, known: _Known) -> str:
+    if row.kind in {"stop", "remove"}:
+        return "Stops the service" if row.kind == "stop" else "Removes the service"
+    release = known.releases.get(row.release_id or "")
+    if release is None:
+        return ""
+    match row.kind:
+        case "rollback":
+            meant = known.repeated.get(release.id, release.number)
+            return f"To release {meant}" + (f", as release {release.number}" if meant != release.number else "")
+        case "scale":
+            return _scaled(row, known)
+        case "start":
+            return f"Starts release {release.number} again"
+        case _:
+            return f"Fresh containers of release {release.number}"
+
+
+def _scaled(row: Deployment, known: _Known) -> str:
+    wanted = int(row.config.get("replicas", 1))
+    before = known.releases.get(row.previous_release_id or "")
+    start = f"{before.config.get('replicas', 1)} → " if before else ""
+    return start + counted(wanted, "replica")
+
+
+def _asked_for(row: Deployment) -> str:
+    source = row.source
+    match source.get("type"):
+        case "image":
+            return str(source.get("image", ""))
+        case "git":
+            name = source.get("branch") or source.get("tag") or str(source.get("commit") or "")[:10]
+            return str(name or "The default branch")
+        case "directory":
+            return "A folder that was sent" if source.get("upload_id") else "No folder was sent yet"
+        case _:
+            return ""

@@ -1,0 +1,175 @@
+"""What the pages and the API say of deployments and releases that went well, failed, or are under way."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.features.deployments.test_doors import make_service
+
+from orca.db import now
+from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
+from orca.features.services.models import Service
+
+
+@dataclass
+class History:
+    """A service whose rows the test writes, and the doors to look at them."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    service_id: str
+    team_id: str
+
+    async def add(self, row: Any) -> Any:
+        row.team_id, row.service_id = self.team_id, self.service_id
+        async with self.app.state.resources.db.write() as session:
+            session.add(row)
+        return row
+
+    async def release(self, number: int, *, good: bool = True, replicas: int = 1, image: str = "") -> Release:
+        went_live_at = now() if good else None
+        config = {"kind": "web", "replicas": replicas}
+        image = image or f"sha256:{number:064x}"
+        return await self.add(Release(number=number, image=image, config=config, went_live_at=went_live_at))
+
+    async def deployment(self, number: int, kind: str = "deploy", **values: Any) -> Deployment:
+        common = {"source": {}, "config": {}, "warnings": [], "state": "succeeded", "requested_by": "ada"}
+        return await self.add(Deployment(**{**common, "number": number, "kind": kind, **values}))
+
+    async def step(self, deployment: Deployment, name: str, state: str, detail: str = "") -> None:
+        async with self.app.state.resources.db.write() as session:
+            session.add(DeploymentStep(deployment_id=deployment.id, name=name, position=0, state=state, detail=detail))
+
+    async def go_live(self, release: Release, deployment: Deployment) -> None:
+        live = LiveRelease(release_id=release.id, deployment_id=deployment.id, since=now() - timedelta(hours=1))
+        await self.add(live)
+
+    async def page(self, address: str = "") -> str:
+        answer = await self.http.get(address or f"/services/{self.service_id}/deployments")
+        assert answer.status_code == 200, answer.text
+        return re.sub(r"\s+", " ", answer.text)
+
+
+@pytest.fixture
+async def history(app: FastAPI, client: httpx.AsyncClient) -> History:
+    service_id = await make_service(client)
+    async with app.state.resources.db.read() as session:
+        service = await session.get_one(Service, service_id)
+    return History(app, client, service_id, service.team_id)
+
+
+def rows_of(page: str) -> list[str]:
+    """The texts of the table rows, top to bottom."""
+    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in re.findall("<tr>(.*?)</tr>", page)]
+
+
+async def test_every_deployment_says_what_it_brought(history: History) -> None:
+    first, wide = await history.release(1), await history.release(2, replicas=2)
+    sent = await history.deployment(1, release_id=first.id)
+    await history.step(sent, "fetch_source", "succeeded", "4 files, 2.0 MB")
+    build = await history.add(Build(commit="0123456789abcdef", commit_message="Warmer words\n\nand more"))
+    await history.deployment(2, build_id=build.id)
+    scaled = {"release_id": wide.id, "previous_release_id": first.id, "config": {"replicas": 2}}
+    await history.deployment(3, "scale", **scaled)
+    await history.deployment(4, "stop")
+    await history.deployment(5, "start", release_id=wide.id)
+    await history.deployment(6, "restart", release_id=wide.id)
+    await history.deployment(7, "rollback", release_id=first.id)
+    failed = {"state": "failed", "reason": "set `health.path` first", "source": {"type": "image", "image": "app:2"}}
+    await history.deployment(8, **failed)
+    shown = [row for row in rows_of(await history.page()) if "ada" in row]
+    expected = [
+        "#8 deploy Failed app:2 Set health.path first ada",
+        "#7 rollback Succeeded To release 1 ada",
+        "#6 restart Succeeded Fresh containers of release 2 ada",
+        "#5 start Succeeded Starts release 2 again ada",
+        "#4 stop Succeeded Stops the service ada",
+        "#3 scale Succeeded 1 → 2 replicas ada",
+        "#2 deploy Succeeded 0123456789 Warmer words ada",
+        "#1 deploy Succeeded 4 files, 2.0 MB ada",
+    ]
+    assert [row[: len(text)] for row, text in zip(shown, expected, strict=True)] == expected
+
+
+async def test_going_back_at_todays_scale_names_the_release_that_was_meant(history: History) -> None:
+    await history.release(1, image="app@sha256:" + "a" * 64)
+    again = await history.release(3, image="app@sha256:" + "a" * 64, replicas=2)
+    await history.deployment(4, "rollback", release_id=again.id)
+    page = await history.page()
+    assert "To release 1, as release 3" in page
+    assert ">app@aaaaaaaaaaaa<" in page
+
+
+async def test_only_releases_that_were_live_can_be_gone_back_to(history: History) -> None:
+    releases = [await history.release(number, good=number < 3) for number in range(1, 6)]
+    states = ["succeeded", "succeeded", "failed", "cancelled", "running"]
+    made = [
+        await history.deployment(number + 10, release_id=release.id, state=state)
+        for number, (release, state) in enumerate(zip(releases, states, strict=True))
+    ]
+    await history.go_live(releases[1], made[1])
+    page = await history.page()
+    assert re.findall(r"Roll back to #(\d)", page) == ["1"]
+    shown = rows_of(page)[-5:]
+    for row, mark in zip(shown, ["Deploying", "Never live", "Never healthy", "Live", "Roll back to #1"], strict=True):
+        assert row.endswith(mark)
+    assert [row.split()[1:3] for row in shown] == [[f"#{number}", "deploy"] for number in (14, 13, 12, 11, 10)]
+
+    items = (await history.http.get(f"/api/v1/services/{history.service_id}/releases")).json()["items"]
+    assert [item["went_live_at"] is not None for item in items] == [False, False, False, True, True]
+    assert items[-1]["deployment"] == {"id": made[0].id, "number": 10, "kind": "deploy"}
+    assert [item["is_live"] for item in items] == [False, False, False, True, False]
+
+
+async def test_a_failed_deployment_offers_the_last_good_release_unless_it_is_live(history: History) -> None:
+    good, bad = await history.release(1), await history.release(2, good=False)
+    first = await history.deployment(1, release_id=good.id)
+    failed = await history.deployment(
+        2, release_id=bad.id, state="failed", reason="the release was not healthy: set `health.path`",
+        hint="See `orc logs`.", warnings=["2 replicas share data."],
+    )  # fmt: skip
+    page = await history.page(f"/deployments/{failed.id}")
+    assert "Roll back to release #1" in page
+    assert '>The release was not healthy: set <code class="mono">health.path</code><' in page
+    assert '>See <code class="mono">orc logs</code>.<' in page
+    assert ">Failed, with a warning besides<" in page
+    assert "Finished with a warning" not in page
+    await history.go_live(good, first)
+    assert "Roll back" not in await history.page(f"/deployments/{failed.id}")
+
+
+async def test_while_only_retiring_traffic_has_moved_and_nothing_is_cancelled(history: History) -> None:
+    release = await history.release(1)
+    running = await history.deployment(1, state="running", release_id=release.id, started_at=now())
+    await history.step(running, "route_traffic", "running")
+    address = f"/deployments/{running.id}"
+    page = await history.page(address)
+    assert ("Deploying" in page, f"{address}/cancel" in page, "Traffic has moved" in page) == (True, True, False)
+    assert '"undo": "Undo"' in page
+    await history.go_live(release, running)
+    async with history.app.state.resources.db.write() as session:
+        (await session.get_one(DeploymentStep, (running.id, "route_traffic"))).state = "succeeded"
+    await history.step(running, "retire_previous", "running")
+    page = await history.page(address)
+    assert ("Retiring" in page, f"{address}/cancel" in page, "Traffic has moved" in page) == (True, False, True)
+
+
+async def test_a_stopped_service_is_not_called_live(history: History) -> None:
+    release = await history.release(4)
+    deployed = await history.deployment(1, release_id=release.id)
+    await history.go_live(release, deployed)
+    await history.deployment(2, "stop", finished_at=now() - timedelta(minutes=3))
+    async with history.app.state.resources.db.write() as session:
+        (await session.get_one(Service, history.service_id)).desired_state = "stopped"
+    page = await history.page(f"/services/{history.service_id}")
+    assert ("Stopped since" in page, "#4, kept" in page, "Live since" in page) == (True, True, False)
+    assert "#4, kept while stopped" in await history.page(f"/deployments/{deployed.id}")
+    assert rows_of(await history.page())[-1].endswith("Stopped")
+
+
+async def test_a_service_without_deployments_is_not_deployed(history: History) -> None:
+    assert "Not deployed" in await history.page(f"/services/{history.service_id}")
