@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orca.errors import OrcaError, TooMuch
-from orca.sdk.archives import BadArchive, Limits, Unpacked, unpack_tar
+from orca.sdk.archives import BadArchive, Limits, Unpacked, UnpackingStopped, unpack_tar
 from orca.sdk.trees import UnsafePath
 
 Builder = Callable[[tarfile.TarFile], None]
@@ -221,3 +221,77 @@ def test_any_damage_ends_in_a_stated_refusal_or_a_clean_tree(
     except OrcaError:
         assert not (home / "tree").exists()
     assert [path.name for path in home.iterdir()] in ([], ["tree"])
+
+
+def metadata(kind: bytes, data: bytes) -> bytes:
+    """One metadata header with its record, as it lies in a tar."""
+    header = bytearray(512)
+    header[:9], header[156:157], header[257:265] = b"././@meta", kind, b"ustar\x0000"
+    header[124:136] = b"%011o\0" % len(data)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + data + bytes(-len(data) % 512)
+
+
+def records(count: int) -> bytes:
+    return b"".join(b"8 k=%03d\n" % (number % 1000) for number in range(count))
+
+
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+@pytest.mark.parametrize("size", [8000 * 8, 8], ids=["large", "small"])
+def test_metadata_without_end_is_refused_at_once(kind: bytes, size: int, tmp_path: Path) -> None:
+    data = metadata(kind, records(size // 8) if kind in b"xg" else b"n" * size) * (640 if size > 8 else 40_000)
+    packed = gzip.compress(data, 1)
+    started = time.monotonic()
+    with pytest.raises((BadArchive, TooMuch)):
+        unpack(packed, tmp_path / "tree")
+    assert time.monotonic() - started < 1
+    assert not (tmp_path / "tree").exists()
+
+
+@pytest.mark.parametrize("kind", [b"x", b"L"])
+def test_metadata_counts_as_entries_and_as_bytes(kind: bytes, tmp_path: Path) -> None:
+    record = records(90) if kind == b"x" else b"name" * 200
+    described = b"".join(metadata(kind, record) + archive(member(f"f{n}", b""))[:512] for n in range(60)) + bytes(1024)
+    if kind == b"x":
+        assert unpack(described, tmp_path / "whole", Limits(entries=120)).files == 60
+    for limits in (Limits(entries=100), Limits(total_bytes=30_000)):
+        with pytest.raises((TooMuch, BadArchive)) as caught:
+            unpack(described, tmp_path / "tree", limits)
+        assert kind == b"L" or isinstance(caught.value, TooMuch)
+
+
+def test_long_names_and_targets_of_both_kinds_still_fit(tmp_path: Path) -> None:
+    long = "/".join(["folder" * 10] * 4)
+    tree = members(
+        member(f"{long}/file", b"x"),
+        *(member(f"{long}/link{n}", kind=tarfile.SYMTYPE, link="x" * 200) for n in range(9)),
+    )
+    for fmt in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        assert unpack(archive(tree, fmt), tmp_path / str(fmt)).files == 1
+
+
+def test_records_at_the_edge_of_the_limit_are_read(tmp_path: Path) -> None:
+    plain = archive(member("a"))
+    assert unpack(metadata(b"x", records(100)) + plain, tmp_path / "whole").files == 1
+    with pytest.raises(BadArchive):
+        unpack(metadata(b"x", records(101)) + plain, tmp_path / "more")
+    for damaged in (b"7 k=v\n", b" k=v\n", b"x k=v\n", b"0 k=v\n", b"9", b"9" * 30 + b" k=v\n"):
+        with pytest.raises(BadArchive):
+            unpack(metadata(b"x", damaged) + plain, tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("after", [0, 3, 50])
+def test_unpacking_stops_when_it_is_told_to_and_leaves_nothing(after: int, tmp_path: Path) -> None:
+    asked = 0
+
+    def is_stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > after
+
+    data = archive(members(*(member(f"f{n}", b"x" * 600_000) for n in range(30))))
+    with pytest.raises(UnpackingStopped):
+        unpack_tar(io.BytesIO(data), tmp_path / "tree", Limits(), is_stopped=is_stopped)
+    assert asked == after + 1
+    assert not (tmp_path / "tree").exists()

@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,10 @@ from orca.sdk.trees import NAME_LIMIT, Tree, UnsafePath
 _BLOCK = 512
 _CHUNK = 1 << 18
 _META_LIMIT = 64 << 10
+_META_IN_A_ROW = 3
+"""Metadata headers before one member: two long names, or a global and an own record; one more than that."""
+_RECORDS = 100
+"""In one metadata header; what people pack has fewer than ten."""
 _DEPTH_LIMIT = 64
 _PATH_LIMIT = 4000
 _DIGITS = 18
@@ -32,7 +36,7 @@ _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an archive may unpack to."""
+    """How much an archive may unpack to. Metadata counts like what it describes."""
 
     total_bytes: int = 1 << 30
     entries: int = 200_000
@@ -44,6 +48,10 @@ class BadArchive(BadInput):
     code = "bad-archive"
 
 
+class UnpackingStopped(Exception):
+    """Unpacking was told to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unpacked:
     """What was unpacked."""
@@ -52,14 +60,19 @@ class Unpacked:
     total_bytes: int
 
 
-def unpack_tar(source: BinaryIO, into: Path, limits: Limits) -> Unpacked:
+def _never() -> bool:
+    return False
+
+
+def unpack_tar(source: BinaryIO, into: Path, limits: Limits, *, is_stopped: Callable[[], bool] = _never) -> Unpacked:
     """Unpack a tar stream (plain or gzip) into `into`, which must not exist yet. Blocking: run it in a thread.
 
-    Raises BadArchive, UnsafePath or TooMuch, and leaves nothing behind then.
+    Raises BadArchive, UnsafePath or TooMuch, and UnpackingStopped soon after `is_stopped` (asked often, from this
+    thread) says yes; leaves nothing behind then.
     """
     into.mkdir(mode=0o700)
     try:
-        extraction = _Extraction(into, limits)
+        extraction = _Extraction(into, limits, is_stopped)
         extraction.run(_Stream(source, limits))
         return extraction.verify()
     except BaseException:
@@ -127,24 +140,40 @@ class _Entry:
 class _Extraction:
     into: Path
     limits: Limits
+    is_stopped: Callable[[], bool]
     kinds: dict[tuple[str, ...], bytes] = field(default_factory=lambda: {(): b"5"})
     links: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     entries: int = 0
     total: int = 0
+    metadata: int = 0
     files: int = 0
 
     def run(self, stream: _Stream) -> None:
-        for entry in _entries(stream):
-            self.entries += 1
+        for entry in _entries(stream, self._count_metadata):
             self.total += entry.size
-            if self.entries > self.limits.entries or self.total > self.limits.total_bytes:
-                raise TooMuch(
-                    f"The archive holds more than {self.limits.entries} entries or {self.limits.total_bytes} bytes.",
-                    hint="Leave out build output, dependencies and data with .dockerignore or .gitignore.",
-                )
+            self._count()
             self._place(entry, stream)
         for parts, target in self.links:
+            self._go_on()
             self.into.joinpath(*parts).symlink_to(target)
+
+    def _count_metadata(self, size: int) -> None:
+        self.metadata += size
+        self._count()
+
+    def _count(self) -> None:
+        """One more header, before what follows it is read."""
+        self._go_on()
+        self.entries += 1
+        if self.entries > self.limits.entries or self.total + self.metadata > self.limits.total_bytes:
+            raise TooMuch(
+                f"The archive holds more than {self.limits.entries} entries or {self.limits.total_bytes} bytes.",
+                hint="Leave out build output, dependencies and data with .dockerignore or .gitignore.",
+            )
+
+    def _go_on(self) -> None:
+        if self.is_stopped():
+            raise UnpackingStopped
 
     def _place(self, entry: _Entry, stream: _Stream) -> None:
         parts = _check_name(entry.name)
@@ -181,6 +210,7 @@ class _Extraction:
         with os.fdopen(os.open(self.into.joinpath(*parts), flags, mode), "wb") as file:
             left = entry.size
             while left:
+                self._go_on()
                 piece = stream.read(min(left, _CHUNK))
                 file.write(piece)
                 left -= len(piece)
@@ -191,6 +221,7 @@ class _Extraction:
         """Look at what is really on the disk now; UnsafePath for a link that leads out."""
         tree = Tree(self.into)
         for parts, target in self.links:
+            self._go_on()
             path = "/".join(parts)
             if target.startswith("/") or not tree.stays_inside(path):
                 raise UnsafePath(
@@ -231,14 +262,20 @@ def _check_link(parts: tuple[str, ...], target: str) -> None:
             )
 
 
-def _entries(stream: _Stream) -> Iterator[_Entry]:
+def _entries(stream: _Stream, count_metadata: Callable[[int], None]) -> Iterator[_Entry]:
     """The archive's members, with long names and sizes from metadata records already put in their place."""
     meta: dict[str, str] = {}
+    in_a_row = 0
     while any(header := stream.read(_BLOCK)):
         entry = _parse_header(header)
         if entry.kind in b"xgLK":
+            in_a_row += 1
+            count_metadata(entry.size)
+            if in_a_row > _META_IN_A_ROW:
+                raise BadArchive("The archive describes one entry again and again.", hint="Make the archive again.")
             meta |= _parse_meta(entry, stream)
             continue
+        in_a_row = 0
         entry.name = meta.get("path", entry.name)
         entry.link = meta.get("linkpath", entry.link)
         entry.size = int(meta["size"]) if _is_number(meta.get("size", "")) else entry.size
@@ -294,14 +331,21 @@ def _is_number(text: str) -> bool:
 
 
 def _parse_pax(data: bytes) -> dict[str, str]:
-    records = {}
-    while data:
-        length, _, _ = data.partition(b" ")
-        if not length.isdigit() or len(length) > _DIGITS or not len(length) < int(length) <= len(data):
+    """Records of the form `<length> <key>=<value>` and a line feed, where the length counts itself."""
+    records: dict[str, str] = {}
+    at = 0
+    for _ in range(_RECORDS):
+        if at == len(data):
+            return records
+        space = data.find(b" ", at, at + _DIGITS + 1)
+        digits = data[at : max(space, at)]
+        if not digits.isdigit() or not len(digits) < int(digits) <= len(data) - at:
             raise BadArchive("The archive has a damaged metadata record.", hint="Make the archive again.")
-        record, data = data[len(length) + 1 : int(length)], data[int(length) :]
-        key, _, value = record.rstrip(b"\n").partition(b"=")
+        key, _, value = data[space + 1 : at + int(digits)].rstrip(b"\n").partition(b"=")
         records[_text(key)] = _text(value)
+        at += int(digits)
+    if at < len(data):
+        raise BadArchive("The archive has too many metadata records.", hint="Make it with plain `tar -c`.")
     return records
 
 

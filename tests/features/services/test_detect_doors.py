@@ -1,6 +1,7 @@
 """Looking at a source through its doors: real Git servers, both databases, hostile trees; nothing stays behind."""
 
 import asyncio
+import gzip
 import io
 import os
 import shutil
@@ -330,6 +331,18 @@ async def test_hostile_archives_are_refused(app, client, project, content):
     assert answer.status_code == 422, answer.text
     assert answer.json()["hint"]
     assert list((app.state.settings.data_dir / "uploads").iterdir()) == []
+
+
+async def test_an_archive_of_metadata_keeps_nobody_waiting(client, project):
+    """Megabytes of descriptions of nothing, as small as gzip makes them: for a look, and for a deployment."""
+    header = tarfile.TarInfo("./PaxHeaders/x")
+    header.type, header.size = tarfile.XHDTYPE, 8 * 8000
+    content = gzip.compress((header.tobuf(tarfile.USTAR_FORMAT) + b"8 k=000\n" * 8000) * 4000, 1)
+    started = time.monotonic()
+    answers = await asyncio.gather(*(send(client, project, content) for _ in range(3)), client.get("/api/health"))
+    assert [answer.status_code for answer in answers] == [422, 422, 422, 200]
+    assert answers[0].json()["code"] == "bad-archive"
+    assert time.monotonic() - started < 5
 
 
 # ── hostile repositories and words ───────────────────────────────────────────────────────────────────────────────

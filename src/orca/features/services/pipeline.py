@@ -27,6 +27,7 @@ from orca.features.sources.schemas import DirectorySource, GitSource, ImageSourc
 from orca.features.sources.steps.fetch_git import fetch_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.features.sources.uploads import UploadLimits, check_space, upload_path
+from orca.kit.cancellation import see_through
 from orca.kit.ids import new_id
 from orca.kit.text import clean_output, join, shorten
 from orca.resources import Resources
@@ -126,7 +127,7 @@ async def _desk(resources: Resources, scope: Scope, deadline: float = DEADLINE) 
                 hint="Make the service anyway: a deployment has more time.",
             ) from None
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await see_through(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
 
 @asynccontextmanager
