@@ -84,7 +84,7 @@ async def list_releases(
     await get_service(session, scope, service_id)
     live = await queries.find_live(session, service_id)
     page = await queries.list_releases(session, scope, service_id, limit=limit, cursor=cursor)
-    makers = await list_makers(session, [row.id for row in page.items])
+    makers = await list_makers(session, page.items)
     items = [_release_out(row, makers.get(row.id), live.release_id if live else None) for row in page.items]
     return Page[ReleaseOut](items=items, next_cursor=page.next_cursor)
 

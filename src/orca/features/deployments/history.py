@@ -56,7 +56,7 @@ async def list_release_lines(
     session: AsyncSession, releases: Sequence[Release], live_id: str, *, is_stopped: bool
 ) -> list[ReleaseLine]:
     """In the order of the releases; `live_id` is the live one, or the one that is kept for the next start."""
-    makers = await list_makers(session, [each.id for each in releases])
+    makers = await list_makers(session, releases)
     lines = {each.deployment.id: each for each in await list_deployment_lines(session, list(makers.values()))}
     shown = []
     for each in releases:
@@ -66,9 +66,13 @@ async def list_release_lines(
     return shown
 
 
-async def list_makers(session: AsyncSession, release_ids: Sequence[str]) -> dict[str, Deployment]:
-    """Release id -> the first deployment that had it."""
-    first = select(func.min(Deployment.id)).where(Deployment.release_id.in_(release_ids))
+async def list_makers(session: AsyncSession, releases: Sequence[Release]) -> dict[str, Deployment]:
+    """Release id -> the first deployment that had it. The releases belong to one service."""
+    if not releases:
+        return {}
+    first = select(func.min(Deployment.id)).where(
+        Deployment.service_id == releases[0].service_id, Deployment.release_id.in_([each.id for each in releases])
+    )
     query = select(Deployment).where(Deployment.id.in_(first.group_by(Deployment.release_id)))
     return {each.release_id: each for each in (await session.scalars(query)).all() if each.release_id}
 
@@ -113,7 +117,7 @@ async def _by_id(session: AsyncSession, table: type[Made], ids: Iterable[str | N
 
 async def _list_repeated(session: AsyncSession, releases: Sequence[Release]) -> dict[str, int]:
     """Going back keeps today's number of replicas, so it may make a release that repeats an older one."""
-    makers = await list_makers(session, [each.id for each in releases])
+    makers = await list_makers(session, releases)
     new = [each for each in releases if each.id in makers and makers[each.id].kind == "rollback"]
     if not new:
         return {}
