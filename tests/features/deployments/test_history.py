@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_doors import make_service
 
 from orca.db import now
+from orca.features.deployments.history import find_last_good, list_deployment_lines, list_release_lines
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.services.models import Service
 
@@ -173,3 +175,21 @@ async def test_a_stopped_service_is_not_called_live(history: History) -> None:
 
 async def test_a_service_without_deployments_is_not_deployed(history: History) -> None:
     assert "Not deployed" in await history.page(f"/services/{history.service_id}")
+
+
+async def test_the_lists_are_read_from_both_databases(bench: Bench) -> None:
+    service = await bench.make_service()
+    deployment_id = await bench.make_live(service)
+    async with bench.resources.db.write() as session:
+        row = await session.get_one(Deployment, deployment_id)
+        release = await session.get_one(Release, row.release_id)
+        release.went_live_at = now()
+        row.kind = "rollback"
+    async with bench.resources.db.read() as session:
+        (line,) = await list_deployment_lines(session, [row])
+        (made,) = await list_release_lines(session, [release], "", is_stopped=False)
+        good = await find_last_good(session, service.id)
+    assert (line.what, made.mark) == ("To release 1", "")
+    assert made.maker is not None
+    assert good is not None
+    assert (made.maker.deployment.id, good.id) == (row.id, release.id)
