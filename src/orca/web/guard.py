@@ -16,6 +16,7 @@ from orca.errors import OrcaError
 from orca.events import Fact, Origin, Via, origin, record
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
+from orca.web.middleware import name_method
 from orca.web.texts import TextRequest
 
 Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
@@ -209,12 +210,8 @@ async def record_denial(request: Request, error: OrcaError) -> None:
     token = origin.set(_origin(request, subject))
     try:
         async with request.app.state.resources.db.write() as session:
-            fact = Fact(
-                "AttemptDenied",
-                subject.team_id if subject else None,
-                payload={"route": request.scope["route"].path, "method": request.method, "code": error.code},
-                outcome="denied",
-            )
+            what = {"route": request.scope["route"].path, "method": name_method(request.scope), "code": error.code}
+            fact = Fact("AttemptDenied", subject.team_id if subject else None, payload=what, outcome="denied")
             await record(session, fact)
     finally:
         origin.reset(token)

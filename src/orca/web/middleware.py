@@ -25,6 +25,7 @@ _SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _HSTS = "max-age=63072000; includeSubDomains"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 
 class HttpMetrics:
@@ -81,12 +82,12 @@ class RequestContext:
             if name.lower().encode() not in present:
                 message["headers"].append((name.lower().encode(), value.encode()))
         route = scope.get("route")
-        path = getattr(route, "path", "other")
-        self.metrics.requests.labels(scope["method"], path, str(message["status"])).inc()
-        self.metrics.seconds.labels(scope["method"], path).observe(seconds)
+        path, method = getattr(route, "path", "other"), name_method(scope)
+        self.metrics.requests.labels(method, path, str(message["status"])).inc()
+        self.metrics.seconds.labels(method, path).observe(seconds)
         log.info(
             "request",
-            method=scope["method"],
+            method=method,
             path=path,
             status=message["status"],
             milliseconds=round(seconds * 1000, 1),
@@ -100,6 +101,11 @@ class RequestContext:
             "Cache-Control": "no-store",
         }
         return headers | ({"Strict-Transport-Security": _HSTS} if self.is_https else {})
+
+
+def name_method(scope: Scope) -> str:
+    """One of HTTP's own methods, or `other`: a request may say anything there, and what is kept of it must not grow."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def content_security_policy(nonce: str) -> str:
