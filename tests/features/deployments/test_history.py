@@ -170,7 +170,7 @@ async def test_a_stopped_service_is_not_called_live(history: History) -> None:
     page = await history.page(f"/services/{history.service_id}")
     assert ("Stopped since" in page, "#4, kept" in page, "Live since" in page) == (True, True, False)
     assert "#4, kept while stopped" in await history.page(f"/deployments/{deployed.id}")
-    assert rows_of(await history.page())[-1].endswith("Stopped")
+    assert rows_of(await history.page())[-1].endswith("Kept")
 
 
 async def test_a_service_without_deployments_is_not_deployed(history: History) -> None:

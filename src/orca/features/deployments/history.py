@@ -33,7 +33,7 @@ class ReleaseLine:
     maker: DeploymentLine | None
     image: str
     mark: str
-    """`live`, `stopped`, `deploying`, `never healthy`, `never live`; empty for one that can be gone back to."""
+    """`live`, `kept`, `deploying`, `never healthy`, `never live`; empty for one that can be gone back to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ async def list_release_lines(
     shown = []
     for each in releases:
         maker = makers.get(each.id)
-        mark = ("stopped" if is_stopped else "live") if each.id == live_id else _mark(each, maker)
+        mark = ("kept" if is_stopped else "live") if each.id == live_id else _mark(each, maker)
         shown.append(ReleaseLine(each, lines[maker.id] if maker else None, _short(each.image), mark))
     return shown
 
