@@ -11,6 +11,7 @@ import "./log.js";
 import "./menu.js";
 import "./palette.js";
 import "./suggest.js";
+import "./slug.js";
 import "./tabs.js";
 import "./time.js";
 import "./toast.js";

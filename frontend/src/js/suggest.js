@@ -1,4 +1,5 @@
-// Values that a fragment suggests for the form around it: `<data data-suggest="port" value="8080">`. What somebody typed stays.
+// Values that a fragment suggests for the form around it: `<data data-suggest="port" value="8080">`. What somebody typed
+// stays; what was only suggested goes when another choice of the form (`data-choices`) makes it out of place.
 import { htmx } from "./htmx-global.js";
 
 /** @typedef {HTMLInputElement | HTMLSelectElement} Field */
@@ -19,6 +20,18 @@ htmx.onLoad((content) => {
   for (const suggestion of all) {
     if (!(suggestion instanceof HTMLDataElement)) continue;
     const field = suggestion.closest("form")?.elements.namedItem(suggestion.dataset.suggest ?? "");
-    if (isField(field) && !field.hasAttribute("data-typed")) field.value = suggestion.value;
+    if (!isField(field) || field.hasAttribute("data-typed")) continue;
+    field.value = suggestion.value;
+    field.dataset.suggested = "";
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (!(event.target instanceof HTMLInputElement) || event.target.type !== "radio") return;
+  for (const field of event.target.form?.elements ?? []) {
+    if (!isField(field) || field.dataset.suggested === undefined || field.hasAttribute("data-typed")) continue;
+    if (field instanceof HTMLInputElement) field.value = field.defaultValue;
+    else field.selectedIndex = Math.max(0, [...field.options].findIndex((each) => each.defaultSelected));
+    delete field.dataset.suggested;
   }
 });

@@ -1,5 +1,6 @@
 // Toasts: the server asks for one with the header HX-Trigger: {"toast": {"text", "hint"?, "tone"?}}.
-// One that arrives together with a redirect is kept and shown on the page that follows.
+// One that arrives together with a redirect is kept and shown on the page that follows; where a plain form was sent,
+// the redirect brings it in a cookie.
 import { byId, closest, icon, make } from "./dom.js";
 
 /** @typedef {{ text: string, hint?: string, tone?: string }} Toast */
@@ -76,8 +77,16 @@ function remember() {
   else sessionStorage.removeItem(memory);
 }
 
+/** @returns {Toast[]} */
+function brought() {
+  const found = document.cookie.match(/(?:^|; )((?:__Host-)?orca_toast)="?([^;"]*)/);
+  if (!found) return [];
+  document.cookie = `${found[1]}=; Max-Age=0; Path=/${location.protocol === "https:" ? "; Secure" : ""}`;
+  return [JSON.parse(decodeURIComponent(found[2]))];
+}
+
 addEventListener("pageshow", () => {
   const kept = JSON.parse(sessionStorage.getItem(memory) ?? "[]");
   sessionStorage.removeItem(memory);
-  for (const message of kept) toast(message);
+  for (const message of [...kept, ...brought()]) toast(message);
 });

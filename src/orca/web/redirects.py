@@ -1,10 +1,33 @@
 """Where a browser may be sent: only to our own pages."""
 
+import json
 import re
+from urllib.parse import quote
 
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+
+SEE_OTHER = 303
+TOAST_SECONDS = 30
 _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 
 
 def local_path(target: str, default: str = "/") -> str:
     """The path if it stays on this host, else the default."""
     return target if _LOCAL.fullmatch(target) else default
+
+
+def see_other(request: Request, path: str, *, said: str = "", hint: str = "") -> RedirectResponse:
+    """The answer to a form that did what it was for: the next page, which tells `said` in a toast.
+
+    The words travel in a cookie that the page's script reads once; with TLS no neighbouring host can plant one.
+    """
+    response = RedirectResponse(path, SEE_OTHER)
+    if said:
+        is_https: bool = request.app.state.settings.is_https
+        message = {"text": said, "tone": "good"} | ({"hint": hint} if hint else {})
+        response.set_cookie(
+            "__Host-orca_toast" if is_https else "orca_toast", quote(json.dumps(message)), max_age=TOAST_SECONDS,
+            path="/", secure=is_https, samesite="strict",
+        )  # fmt: skip
+    return response

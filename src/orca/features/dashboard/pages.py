@@ -2,48 +2,66 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import Header, Request, Response
 
+import orca.features.dashboard.names  # noqa: F401 - tells activity what things are called
 from orca.db import ReadSession, WriteSession
-from orca.errors import BadInput, OrcaError
-from orca.features.dashboard import queries
-from orca.features.dashboard.queries import Listed, Match, RecentDeployment
-from orca.features.deployments.views import states_of_services
-from orca.features.routing.queries import list_urls_by_service
-from orca.features.services.actions import create_project, delete_project, update_project
+from orca.errors import OrcaError
+from orca.features.dashboard import project_pages, queries
+from orca.features.dashboard.lookup import find_place, look_up
+from orca.features.dashboard.palette import (
+    Entry,
+    Group,
+    found_groups,
+    new_service,
+    place_of,
+    read_words,
+    service_entries,
+    without_shown,
+)
+from orca.features.dashboard.queries import RecentDeployment
+from orca.features.dashboard.views import ServiceRow, read_rows, read_states
+from orca.features.services.actions import create_project
 from orca.features.services.models import Project
-from orca.features.services.queries import get_project, list_projects, list_services
-from orca.features.services.schemas import ProjectChanges, ProjectFields
+from orca.features.services.queries import list_projects
+from orca.features.services.schemas import ProjectFields
 from orca.kit.pagination import Cursor
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import SIGNED_IN, CurrentResources, CurrentScope, CurrentSubject, Router, guard
 from orca.web.nav import navigation
+from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
-SEE_OTHER = 303
+router.include_router(project_pages.router)
 SHOWN = 50
-TROUBLED = frozenset({"crash-looping", "crashed", "degraded", "down", "failed"})
+TROUBLES = {
+    "crash-looping": "Its process keeps ending.",
+    "crashed": "Its process ended.",
+    "degraded": "Not all of its replicas run.",
+    "down": "It is deployed with no replicas.",
+    "failed": "Its deployments failed.",
+}
+"""State of a service that needs a look -> what that means, where nothing more is known."""
+TROUBLES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceRow:
-    """A service in a list."""
+class Trouble:
+    """A service that needs a look, why, and where more of it is told."""
 
-    id: str
-    name: str
-    project: str
-    state: str
-    url: str
+    service: ServiceRow
+    reason: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The first page."""
 
+    troubles: Sequence[Trouble]
     services: Sequence[ServiceRow]
     counts: Mapping[str, int]
     recent: Sequence[RecentDeployment]
@@ -59,43 +77,34 @@ async def overview(
     services = await queries.list_all_services(session, scope)
     recent = await queries.list_recent(session, scope)
     projects = await queries.list_project_ids(session, scope, limit=2)
-    states = await _states(session, scope, resources, services)
+    states = await read_states(session, scope, resources, services)
     counts = {
         "services": len(services),
         "running": sum(state == "running" for state in states.values()),
-        "troubled": sum(state in TROUBLED for state in states.values()),
+        "troubled": sum(state in TROUBLES for state in states.values()),
         "deploying": sum(state == "deploying" for state in states.values()),
     }
-    first = sorted(services, key=lambda each: states[each.id] not in TROUBLED)[:SHOWN]
-    rows = await _rows(session, scope, resources, first, states)
-    return render(request, "dashboard/overview.html", Overview(rows, counts, recent, _new_service(projects)))
+    first = sorted(services, key=lambda each: states[each.id] not in TROUBLES)[:SHOWN]
+    rows = await read_rows(session, scope, resources, first, states)
+    troubles = await _troubles(session, scope, [row for row in rows if row.state in TROUBLES][:TROUBLES_SHOWN])
+    return render(request, "dashboard/overview.html", Overview(troubles, rows, counts, recent, _new_service(projects)))
+
+
+async def _troubles(session: ReadSession, scope: CurrentScope, rows: Sequence[ServiceRow]) -> list[Trouble]:
+    """One that never went live is explained by its last failed deployment; the others by what their processes wrote."""
+    never_live = [row.id for row in rows if row.state == "failed"]
+    failures = await queries.list_failures(session, scope, never_live)
+    return [
+        Trouble(row, failures[row.id].reason, f"/deployments/{failures[row.id].id}")
+        if row.id in failures
+        else Trouble(row, TROUBLES[row.state], f"/services/{row.id}/output")
+        for row in rows
+    ]
 
 
 def _new_service(projects: Sequence[str]) -> str:
     """Where a service is made: in the only project there is, or in one that has to be chosen first."""
     return f"/projects/{projects[0]}/services/new" if len(projects) == 1 else "/projects?choosing=true"
-
-
-async def _states(
-    session: ReadSession, scope: CurrentScope, resources: CurrentResources, services: Sequence[Listed]
-) -> Mapping[str, str]:
-    desired = {service.id: service.desired_state for service in services}
-    return await states_of_services(session, scope, resources, desired)
-
-
-async def _rows(
-    session: ReadSession,
-    scope: CurrentScope,
-    resources: CurrentResources,
-    services: Sequence[Listed],
-    states: Mapping[str, str],
-) -> list[ServiceRow]:
-    names = await queries.project_names(session, scope, [service.project_id for service in services])
-    urls = await list_urls_by_service(session, resources.settings, [service.id for service in services])
-    return [
-        ServiceRow(each.id, each.name, names.get(each.project_id, ""), states[each.id], next(iter(urls[each.id]), ""))
-        for each in services
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,67 +146,9 @@ async def make_project(request: Request, session: WriteSession, scope: CurrentSc
         except OrcaError as error:
             filled = filled.refused(error)
         else:
-            return RedirectResponse(f"/projects/{project.id}", SEE_OTHER)
+            return see_other(request, f"/projects/{project.id}", said=f"{project.name} is made")
     page = replace(await _projects_page(session, scope, None), form=filled)
     return render(request, "dashboard/projects.html", page, status=422)
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectPage:
-    """One project."""
-
-    project: Project
-    services: Sequence[ServiceRow]
-    next_cursor: str | None
-
-
-@router.get("/projects/{project_id}")
-@guard("project.read", tenant="project_id", page=True)
-async def show_project(
-    project_id: str,
-    request: Request,
-    session: ReadSession,
-    scope: CurrentScope,
-    resources: CurrentResources,
-    cursor: Cursor = None,
-) -> Response:
-    """Its services."""
-    project = await get_project(session, scope, project_id)
-    page = await list_services(session, scope, project_id, limit=50, cursor=cursor)
-    services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
-    states = await _states(session, scope, resources, services)
-    rows = await _rows(session, scope, resources, services, states)
-    return render(request, "dashboard/project.html", ProjectPage(project, rows, page.next_cursor))
-
-
-@router.post("/projects/{project_id}/rename")
-@guard("project.update", tenant="project_id", rate="write", audit="ProjectUpdated", page=True)
-async def rename_project(project_id: str, session: WriteSession, scope: CurrentScope, form: Form) -> Response:
-    """Another name or description."""
-    filled = fill(ProjectChanges, {key: value for key, value in form.items() if value}, form)
-    if filled.model is None:
-        raise BadInput("the name or the description cannot be used", fields=dict(filled.errors))
-    await update_project(session, scope, project_id, filled.model)
-    return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
-
-
-@router.post("/projects/{project_id}/delete")
-@guard("project.delete", tenant="project_id", rate="write", audit="ProjectDeleted", page=True)
-async def remove_project(project_id: str, session: WriteSession, scope: CurrentScope, form: Form) -> Response:
-    """Only an empty project goes, and only by its name."""
-    project = await get_project(session, scope, project_id)
-    if form.get("confirm") != project.name:
-        raise BadInput("the name does not match, so nothing was deleted", hint=f"Type “{project.name}”.")
-    await delete_project(session, scope, project_id)
-    return RedirectResponse("/projects", SEE_OTHER)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A group of things the palette found."""
-
-    label: str
-    items: Sequence[Match]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +162,25 @@ class PaletteResults:
 @router.get("/palette")
 @guard(SIGNED_IN, page=True)
 async def palette(
-    request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject, q: str = ""
+    request: Request,
+    session: ReadSession,
+    scope: CurrentScope,
+    subject: CurrentSubject,
+    q: str = "",
+    hx_current_url: Annotated[str, Header(max_length=2000)] = "",
 ) -> Response:
-    """Services, projects and pages by name."""
-    services, projects = await queries.search(session, scope, q[:100]) if subject.can("service.read") else ([], [])
-    pages = [
-        Match(item.label, item.href, item.icon, "page")
-        for item in navigation(subject)
-        if q.lower() in item.label.lower()
-    ]
-    groups = [Group("Services", services), Group("Projects", projects), Group("Pages", pages)]
-    return render(
-        request, "dashboard/_palette.html", PaletteResults([group for group in groups if group.items], q[:100])
-    )
+    """What can be done with what the page is about; services, projects and pages by name, and what to do with them."""
+    words = read_words(q[:100])
+    here: list[Entry] = []
+    found: list[Group] = []
+    service = None
+    if subject.can("service.read"):
+        service, project = await find_place(session, scope, place_of(hx_current_url))
+        here = [*(service_entries(service, subject) if service else [])]
+        here += [new_service(project)] if project and subject.can("service.create") else []
+        here = [entry for entry in here if words.fit(entry)]
+        found = found_groups(words, subject, await look_up(session, scope, words))
+    pages = [Entry(item.label, item.href, item.icon, "page") for item in navigation(subject)]
+    found.append(Group("Pages", [entry for entry in pages if words.fit(entry)]))
+    groups = without_shown([Group(service.name if service else "Here", here)], ()) + without_shown(found, here)
+    return render(request, "dashboard/_palette.html", PaletteResults(groups, q[:100]))

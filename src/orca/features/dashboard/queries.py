@@ -69,6 +69,14 @@ async def count_services(session: AsyncSession, scope: Scope, project_ids: Seque
     return dict((await session.execute(query)).all())
 
 
+async def list_service_names(session: AsyncSession, scope: Scope, project_id: str, *, limit: int) -> dict[str, str]:
+    """Id -> name of the services of a project, by name."""
+    query = select(Service.id, Service.name).where(
+        Service.team_id == scope.team_id, Service.project_id == project_id, Service.deleted_at.is_(None)
+    )
+    return dict((await session.execute(query.order_by(Service.name).limit(limit))).all())
+
+
 async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) -> list[RecentDeployment]:
     """The newest deployments of a team, without those that only took a deleted service away."""
     query = (
@@ -79,6 +87,15 @@ async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) ->
         .limit(limit)
     )
     return [RecentDeployment(deployment, name) for deployment, name in (await session.execute(query))]
+
+
+async def list_failures(session: AsyncSession, scope: Scope, service_ids: Sequence[str]) -> dict[str, Deployment]:
+    """Service id -> the newest of its deployments that failed."""
+    newest = select(func.max(Deployment.id)).where(
+        Deployment.team_id == scope.team_id, Deployment.service_id.in_(service_ids), Deployment.state == "failed"
+    )
+    rows = await session.scalars(select(Deployment).where(Deployment.id.in_(newest.group_by(Deployment.service_id))))
+    return {each.service_id: each for each in rows}
 
 
 async def search(session: AsyncSession, scope: Scope, text: str, *, limit: int = 8) -> tuple[list[Match], list[Match]]:

@@ -21,7 +21,8 @@ from orca.features.deployments.history import (
 from orca.features.deployments.output import OutputLine, follow_output
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
-from orca.features.services.queries import get_project, get_service
+from orca.features.services.queries import get_service
+from orca.features.services.standing import Standing, read_head
 from orca.kit.pagination import Cursor
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
@@ -63,6 +64,7 @@ class LogsPage:
 
     service: Service
     project: Project
+    standing: Standing
     tab: str = "logs"
 
 
@@ -70,8 +72,7 @@ class LogsPage:
 @guard("service.read", tenant="service_id", page=True)
 async def show_logs(service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope) -> Response:
     """Live output of all replicas."""
-    service = await get_service(session, scope, service_id)
-    page = LogsPage(service, await get_project(session, scope, service.project_id))
+    page = LogsPage(*await read_head(session, scope, service_id))
     return render(request, "deployments/logs.html", page)
 
 
@@ -98,6 +99,7 @@ class DeploymentsPage:
 
     service: Service
     project: Project
+    standing: Standing
     deployments: list[DeploymentLine]
     releases: list[ReleaseLine]
     next_cursor: str | None
@@ -110,14 +112,13 @@ async def list_deployments(
     service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, cursor: Cursor = None
 ) -> Response:
     """History, and releases to go back to."""
-    service = await get_service(session, scope, service_id)
+    head = await read_head(session, scope, service_id)
     found = await queries.list_deployments(session, scope, service_id, limit=25, cursor=cursor)
     releases = await queries.list_releases(session, scope, service_id, limit=10)
     live = await queries.find_live(session, service_id)
-    is_stopped = service.desired_state == "stopped"
+    is_stopped = head.service.desired_state == "stopped"
     page = DeploymentsPage(
-        service,
-        await get_project(session, scope, service.project_id),
+        *head,
         await list_deployment_lines(session, found.items),
         await list_release_lines(session, releases.items, live.release_id if live else "", is_stopped=is_stopped),
         found.next_cursor,

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import orca.features.deployments.standing  # noqa: F401 - tells the head of a service how it stands
 from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
@@ -17,6 +18,7 @@ from orca.features.deployments.rules import Observed
 from orca.features.routing.queries import list_urls
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
+from orca.features.services.standing import Standing, read_head
 from orca.resources import Resources
 from orca.sdk.engines import Container, SupportsSurvey
 from orca.web.guard import Scope
@@ -92,6 +94,7 @@ class ServiceView:
 
     service: Service
     project: Project
+    standing: Standing
     state: str
     urls: tuple[str, ...]
     release: Release | None
@@ -184,11 +187,11 @@ async def read_log_end(session: AsyncSession, deployment_id: str) -> LogEnd:
 
 async def view_service(session: AsyncSession, scope: Scope, resources: Resources, service_id: str) -> ServiceView:
     """A service with what runs of it now. The engine is asked last, when nothing else needs the session."""
-    service = await get_service(session, scope, service_id)
+    head = await read_head(session, scope, service_id)
+    service = head.service
     live = await queries.find_live(session, service_id)
     release = await queries.find_release(session, live.release_id if live else None)
     page = await queries.list_deployments(session, scope, service_id, limit=10)
-    project = await get_project(session, scope, service.project_id)
     urls = tuple(await list_urls(session, resources.settings, service_id))
     stopped_at = await _find_last_stop(session, service_id) if service.desired_state == "stopped" else None
     await session.close()
@@ -199,7 +202,7 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
         has_failed=any(each.state == "failed" for each in page.items), wanted=_wanted(release), observed=observed,
     )  # fmt: skip
     return ServiceView(
-        service=service, project=project, state=state, urls=urls, release=release,
+        *head, state=state, urls=urls, release=release,
         since=stopped_at if state == "stopped" else live.since if live else None,
         running=observed.running if observed else None, wanted=_wanted(release),
         containers=tuple(containers), observation_problem=problem, deployments=tuple(page.items),

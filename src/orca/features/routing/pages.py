@@ -16,6 +16,7 @@ from orca.features.routing.rules.certificates import is_expiring
 from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
+from orca.features.services.standing import Standing, read_head
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.render import render
@@ -53,6 +54,7 @@ class DomainsPage:
 
     service: Service
     project: Project
+    standing: Standing
     routes: Sequence[Shown]
     certificates: list[tuple[str, str]]
     form: Filled[RouteIn] = field(default_factory=Filled)
@@ -77,13 +79,12 @@ class EditPage:
 async def _page(
     session: ReadSession, scope: CurrentScope, resources: CurrentResources, service_id: str, form: Filled[RouteIn]
 ) -> DomainsPage:
-    service = await get_service(session, scope, service_id)
+    head = await read_head(session, scope, service_id)
     rows: Sequence[Route] = (await queries.list_routes(session, scope, service_id, limit=200)).items
     certificates = (await queries.list_certificates(session, scope, limit=200)).items
     ends = {each.id: each.not_after for each in certificates}
     return DomainsPage(
-        service,
-        await get_project(session, scope, service.project_id),
+        *head,
         [
             Shown(
                 RouteOut.of(row, resources.settings.proxy), row.certificate_until or ends.get(row.certificate_id or "")

@@ -1,11 +1,21 @@
 """What people type about a service, as the API writes it, and back. Pure."""
 
-import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from orca.features.services.comparison import show_ports
 from orca.features.services.models import Service
+from orca.features.services.schemas import BuildOptions, HealthCheck, NamedVariable, Port
+from orca.kit.dotenv import read_dotenv
+from orca.web.forms import fill
+
+_HEALTH_NUMBERS = ("interval", "timeout", "start_period", "settle")
+_FORM_FIELDS = {
+    "source.git": "", "source.image": "", "source.directory": "", "source.credential_id": "git_credential_id",
+    "build": "", "resources": "", "health": "health_",
+}  # fmt: skip
+"""Part of the API's JSON -> what the form puts before the names of its fields."""
 
 
 def source_data(form: Mapping[str, str]) -> dict[str, Any]:
@@ -34,19 +44,46 @@ def given(form: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: form[name] for name in names if form.get(name)}
 
 
+def variable_data(form: Mapping[str, str]) -> dict[str, Any]:
+    """One variable. An empty value of a secret that is being edited leaves the stored one."""
+    keeps = form.get("editing") == "secret" and not form.get("value")
+    return {**given(form, "key"), "value": None if keeps else form.get("value", ""), **_flags(form)}
+
+
+def dotenv_data(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The variables of a pasted `.env` file, and `text` with the line's number -> what is wrong with it."""
+    found, problems = read_dotenv(form.get("text", ""))
+    wrong = {each.line: each.problem for each in problems}
+    for each in found:
+        checked = fill(NamedVariable, {"key": each.key, "value": each.value}, {})
+        if checked.errors:
+            wrong[each.line] = f"{each.key}: {next(iter(checked.errors.values()))}"
+    if not found and not wrong:
+        return {}, {"text": "there are no KEY=value lines"}
+    last = {each.key: {"key": each.key, "value": each.value, **_flags(form, "import_")} for each in found}
+    return {"variables": list(last.values())}, {f"text.{line}": f"line {line}: {wrong[line]}" for line in sorted(wrong)}
+
+
+def _flags(form: Mapping[str, str], before: str = "") -> dict[str, bool]:
+    return {name: form.get(before + name) == "true" for name in ("is_secret", "is_build_time")}
+
+
 def settings_values(service: Service) -> dict[str, str]:
     """The stored settings as the form shows them."""
-    ports = ", ".join(f"{port['name']}:{port['port']}{'' if port['public'] else ' private'}" for port in service.ports)
-    resources, health, source = service.resources, service.health, service.source
+    resources, source = service.resources, service.source
+    health, build = HealthCheck.model_validate(service.health), BuildOptions.model_validate(service.build)
     return {
-        "name": service.name, "kind": service.kind, "ports": ports, "replicas": str(service.replicas),
+        "name": service.name, "kind": service.kind, "replicas": str(service.replicas),
+        "ports": show_ports([Port.model_validate(port) for port in service.ports]),
         "cpus": str(resources.get("cpus") or ""), "memory_mb": str(resources.get("memory_mb") or ""),
         "command": shlex.join(service.command), "release_command": shlex.join(service.release_command),
         "restart": service.restart, "stop_grace": f"{service.stop_grace:g}",
-        "health_type": str(health["type"]), "health_path": str(health["path"]),
-        "health_command": shlex.join(health.get("command", [])), "health_start_period": f"{health['start_period']:g}",
-        "builder": str(service.build.get("builder", "auto")), "dockerfile": str(service.build.get("dockerfile", "")),
-        "arguments": json.dumps(service.build.get("arguments", {})) if service.build.get("arguments") else "",
+        "health_type": health.type, "health_path": health.path, "health_method": health.method,
+        "health_port": str(health.port or ""), "health_status": ", ".join(map(str, health.status)),
+        "health_command": shlex.join(health.command),
+        **{f"health_{name}": f"{getattr(health, name):g}" for name in _HEALTH_NUMBERS},
+        "builder": build.builder, "dockerfile": build.dockerfile, "target": build.target or "",
+        "arguments": _show_lines(build.arguments), "options": _show_lines(build.options),
         "repository": str(source.get("repository", "")), "branch": str(source.get("branch") or ""),
         "subdirectory": str(source.get("subdirectory") or ""),
         "git_credential_id": str(source.get("credential_id") or ""), "image": str(source.get("image", "")),
@@ -54,29 +91,109 @@ def settings_values(service: Service) -> dict[str, str]:
     }  # fmt: skip
 
 
-def settings_data(service: Service, form: Mapping[str, str]) -> dict[str, Any]:
-    """The typed form as the API's JSON. Raises ValueError where a text cannot be read."""
+def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The typed form as the API's JSON, and field -> why its text cannot be read; what is stored stands in for it."""
+    reader = _Reader(form)
+    data = {
+        **given(form, "name", "kind", "replicas", "restart", "stop_grace", "version"),
+        "ports": reader.read("ports", parse_ports, service.ports),
+        "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
+        "command": reader.read("command", shlex.split, service.command),
+        "release_command": reader.read("release_command", shlex.split, service.release_command),
+        "health": _health_data(service, form, reader),
+        "build": _build_data(service, form, reader),
+        "source": _changed_source(service, form),
+    }
+    return data, reader.problems
+
+
+def errors_of_settings(errors: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong, by the names of the form's fields instead of the API's; several things at one field are joined."""
+    named: dict[str, str] = {}
+    for place, message in errors.items():
+        name = _field_of(place)
+        named[name] = f"{named[name]}; {message}" if name in named else message
+    return named
+
+
+def _field_of(place: str) -> str:
+    for part, before in _FORM_FIELDS.items():
+        if place == part:
+            return before if before.endswith("_id") else "health_type" if part == "health" else ""
+        if place.startswith(f"{part}."):
+            return before + place.removeprefix(f"{part}.").split(".")[0]
+    return place.split(".", maxsplit=1)[0]
+
+
+class _Reader:
+    """Reads the texts of a form, and notes those that cannot be read."""
+
+    def __init__(self, form: Mapping[str, str]) -> None:
+        self.form = form
+        self.problems: dict[str, str] = {}
+
+    def read(self, name: str, parse: Callable[[str], Any], stored: object) -> Any:
+        """What a field says; what is stored where it says nothing that can be read."""
+        try:
+            return parse(self.form.get(name, ""))
+        except ValueError as error:
+            self.problems[name] = str(error)
+            return stored
+
+
+def _health_data(service: Service, form: Mapping[str, str], reader: _Reader) -> dict[str, Any]:
     health = {**service.health, "type": form.get("health_type", "auto"), "path": form.get("health_path") or "/"}
-    health["command"] = shlex.split(form.get("health_command", "")) if health["type"] == "command" else []
-    health["start_period"] = form.get("health_start_period") or health["start_period"]
+    is_command = health["type"] == "command"
+    health["command"] = reader.read("health_command", shlex.split, service.health["command"]) if is_command else []
+    if is_command and not health["command"] and "health_command" not in reader.problems:
+        reader.problems["health_command"] = "say what to run inside the container"
+        health |= {"type": "auto"}
+    health |= {name: form[f"health_{name}"] for name in ("method", *_HEALTH_NUMBERS) if form.get(f"health_{name}")}
+    if "health_port" in form:
+        health["port"] = form["health_port"] or None
+    if "health_status" in form:
+        health["status"] = [each.strip() for each in form["health_status"].split(",") if each.strip()]
+    return health
+
+
+def _build_data(service: Service, form: Mapping[str, str], reader: _Reader) -> dict[str, Any]:
     build = {
         **service.build,
         "builder": form.get("builder", "auto"),
         "dockerfile": form.get("dockerfile") or "Dockerfile",
     }
+    if "target" in form:
+        build["target"] = form["target"] or None
+    for name in ("arguments", "options"):
+        if name in form:
+            build[name] = reader.read(name, parse_lines, service.build.get(name, {}))
+    return build
+
+
+def _changed_source(service: Service, form: Mapping[str, str]) -> dict[str, Any]:
     source = {**service.source, **given(form, "repository", "image")}
     if source["type"] == "git":
         source |= {"branch": form.get("branch") or None, "subdirectory": form.get("subdirectory", "")}
         source |= {"tag": None, "commit": None} if form.get("branch") else {}
         source |= {"credential_id": form["git_credential_id"] or None} if "git_credential_id" in form else {}
-    return {
-        **given(form, "name", "kind", "replicas", "restart", "stop_grace", "version"),
-        "ports": parse_ports(form.get("ports", "")),
-        "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
-        "command": shlex.split(form.get("command", "")),
-        "release_command": shlex.split(form.get("release_command", "")),
-        "health": health, "build": build, "source": source,
-    }  # fmt: skip
+    return source
+
+
+def parse_lines(text: str) -> dict[str, str]:
+    """`KEY=value` lines as a mapping. Raises ValueError that names the line."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        key, sign, value = line.partition("=")
+        if not line.strip():
+            continue
+        if not sign or not key.strip():
+            raise ValueError(f"line {number} is not KEY=value")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _show_lines(values: Mapping[str, str]) -> str:
+    return "\n".join(f"{key}={value}" for key, value in values.items())
 
 
 def parse_ports(text: str) -> list[dict[str, Any]]:

@@ -1,10 +1,14 @@
 """Fixing what a release will run with, so that later edits cannot reach it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.services.actions.services import settings_of
 from orca.features.services.actions.volumes import ensure_volumes
-from orca.features.services.models import Service
+from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import OrcaFile, merge
 from orca.features.services.queries import list_effective_variables, list_volumes, open_variables
 from orca.features.services.schemas import BuildOptions, FrozenConfig
@@ -19,16 +23,38 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
     """
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
+    return await _config_of(session, service, variables, sorted(secrets)), secrets
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConfig:
+    """What `freeze_config` would fix now, with the secrets left sealed."""
+
+    config: FrozenConfig
+    secrets_changed_at: dict[str, datetime]
+    """Key of each secret variable -> when it was set last."""
+
+
+async def read_config(session: AsyncSession, service: Service) -> StoredConfig:
+    """Today's configuration, to be compared with one that was frozen before."""
+    variables = await list_effective_variables(session, service)
+    changed_at = {each.key: each.updated_at for each in variables if each.is_secret}
+    return StoredConfig(await _config_of(session, service, variables, sorted(changed_at)), changed_at)
+
+
+async def _config_of(
+    session: AsyncSession, service: Service, variables: Sequence[Variable], secret_keys: list[str]
+) -> FrozenConfig:
     volumes = await list_volumes(session, Scope(service.team_id), service.id)
     config = FrozenConfig.model_validate({
         **settings_of(service).model_dump(mode="json"),
         "kind": service.kind,
         "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
-        "secret_keys": sorted(secrets),
+        "secret_keys": secret_keys,
         "mounts": [{"name": each.name, "path": each.path} for each in volumes],
         "volume_names": {each.name: each.engine_name for each in volumes},
     })  # fmt: skip
-    return config.announce_port(), secrets
+    return config.announce_port()
 
 
 async def apply_orca_file(

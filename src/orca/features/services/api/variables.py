@@ -1,9 +1,8 @@
 """REST doors of variables: each stands twice, at projects and at services."""
 
-import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from fastapi import Path
 
@@ -11,8 +10,8 @@ from orca.db import ReadSession, WriteSession
 from orca.features.services import actions
 from orca.features.services.actions.variables import Owner
 from orca.features.services.models import Variable
+from orca.features.services.owners import Door, put_door
 from orca.features.services.queries import check_owner, list_variables
-from orca.features.services.rules import OwnerType
 from orca.features.services.schemas import (
     NamedVariable,
     Revealed,
@@ -22,48 +21,15 @@ from orca.features.services.schemas import (
     VariableOut,
     Variables,
 )
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router
 
 router = Router(prefix="/api/v1", tags=["variables"])
 Key = Annotated[VariableKey, Path(max_length=128)]
-Door = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def door(method: str, path: str, summary: str, **declared: Any) -> Callable[[Door], Door]:
-    """Put an endpoint whose first parameter is `owner` at both places; `declared` is what its guard takes."""
-    options = {name: declared.pop(name) for name in ("status_code", "response_model") if name in declared}
-
-    def put(endpoint: Door) -> Door:
-        for kind in get_args(OwnerType):
-            place = _at(kind, endpoint)
-            guard(tenant=f"{kind}_id", **declared)(place)
-            router.add_api_route(
-                f"/{kind}s/{{{kind}_id}}/variables{path}",
-                place,
-                methods=[method],
-                summary=summary.format(kind),
-                **options,
-            )
-        return endpoint
-
-    return put
-
-
-def _at(kind: OwnerType, endpoint: Door) -> Door:
-    """The endpoint with `project_id` or `service_id` in the place of `owner`, which it is made from."""
-
-    async def place(**given: Any) -> Any:
-        owner_id = given.pop(f"{kind}_id")
-        return await endpoint((kind, owner_id), **given)
-
-    _, *others = inspect.signature(endpoint).parameters.values()
-    owner_id = inspect.Parameter(f"{kind}_id", inspect.Parameter.KEYWORD_ONLY, annotation=str)
-    place.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what FastAPI reads
-        [owner_id, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in others)],
-        return_annotation=inspect.signature(endpoint).return_annotation,
-    )
-    place.__name__, place.__doc__ = endpoint.__name__.replace("variable", f"{kind}_variable"), endpoint.__doc__
-    return place
+    """An endpoint at the variables of both owners."""
+    return put_door(router, method, f"/variables{path}", summary=summary, **declared)
 
 
 writing = partial(door, permission="variable.write", rate="write", audit="VariablesChanged")

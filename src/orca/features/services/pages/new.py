@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from orca.features.services import actions, queries
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
 from orca.features.services.forms import new_service_data, source_data
 from orca.features.services.models import Project
-from orca.features.services.pages.answers import credential_options, submit
+from orca.features.services.pages.answers import Done, credential_options, submit
 from orca.features.services.pipeline import detect
 from orca.features.services.schemas import ServiceFields
 from orca.features.sources.actions import trust_host_keys
@@ -64,12 +65,13 @@ async def make_service(
 ) -> Response:
     """Make it, and go there."""
 
-    async def make(fields: ServiceFields) -> str:
+    async def make(fields: ServiceFields) -> Done:
         project = await queries.get_project(session, scope, project_id)
-        return f"/services/{(await actions.create_service(session, scope, project, fields)).id}"
+        service = await actions.create_service(session, scope, project, fields)
+        return Done(f"/services/{service.id}", f"{service.name} is made", "Its first deployment is yours to start.")
 
     filled = fill(ServiceFields, new_service_data(form), form)
-    return await submit(session, filled, make, lambda again: _draw_new(request, session, scope, project_id, again))
+    return await submit(request, session, filled, make, partial(_draw_new, request, session, scope, project_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,50 @@
-"""The page of a service's variables."""
+"""The pages of variables: those of a service, and those that the services of a project share."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
-from orca.features.services.forms import given
+from orca.features.services.actions.variables import Owner
+from orca.features.services.forms import dotenv_data, variable_data
 from orca.features.services.models import Project, Service, Variable
-from orca.features.services.pages.answers import SEE_OTHER, service_and_project, submit
-from orca.features.services.schemas import NamedVariable
+from orca.features.services.owners import put_door
+from orca.features.services.pages.answers import Done, submit
+from orca.features.services.schemas import NamedVariable, VariableChanges
+from orca.features.services.standing import Standing, read_head
+from orca.kit.amounts import counted
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router
+from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
+door = partial(put_door, router, page=True)
+writing = partial(door, permission="variable.write", rate="write", audit="VariablesChanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody typed into the forms, or wants to see."""
+
+    form: Filled[NamedVariable] = field(default_factory=Filled)
+    imported: Filled[VariableChanges] = field(default_factory=Filled)
+    revealed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What both pages show: `services/_variables.html`."""
+
+    place: str
+    """Address of the owner."""
+    rows: Sequence[Variable]
+    inherited: Sequence[Variable]
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,78 +53,112 @@ class VariablesPage:
 
     service: Service
     project: Project
-    variables: Sequence[Variable]
-    inherited: Sequence[Variable]
-    form: Filled[NamedVariable] = field(default_factory=Filled)
-    revealed: Mapping[str, str] = field(default_factory=dict)
+    standing: Standing
+    shown: Shown
     tab: str = "variables"
 
 
-@router.get("/services/{service_id}/variables")
-@guard("variable.read", tenant="service_id", page=True)
-async def show_variables(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
-    """Its own variables and those of its project. Secret values are never shown here."""
-    return await _draw_variables(request, session, scope, service_id)
+@dataclass(frozen=True, slots=True)
+class SharedPage:
+    """What all services of a project find in theirs."""
+
+    project: Project
+    shown: Shown
+    tab: str = "variables"
 
 
-async def _draw_variables(
-    request: Request,
-    session: AsyncSession,
-    scope: CurrentScope,
-    service_id: str,
-    form: Filled[NamedVariable] | None = None,
-    revealed: Mapping[str, str] | None = None,
+@door("GET", "/variables", permission="variable.read")
+async def show_variables(
+    owner: Owner, request: Request, session: ReadSession, scope: CurrentScope, edit: str = ""
 ) -> Response:
-    service, project = await service_and_project(session, scope, service_id)
-    own = await queries.list_variables(session, "service", service_id)
-    taken = {variable.key for variable in own}
-    inherited = await queries.list_variables(session, "project", service.project_id)
-    form = form or Filled()
-    page = VariablesPage(
-        service, project, own, [each for each in inherited if each.key not in taken], form, revealed or {}
-    )
-    return render(request, "services/variables.html", page, status=form.status)
+    """Its own variables and those of its project. Secret values are not here. `edit` names one to be changed."""
+    await queries.check_owner(session, scope, owner)
+    row = await queries.get_variable(session, *owner, edit) if edit else None
+    asked = Asked(form=Filled(_values_of(row))) if row else Asked()
+    return await _draw(request, session, scope, owner, asked)
 
 
-@router.post("/services/{service_id}/variables")
-@guard("variable.write", tenant="service_id", rate="write", audit="VariablesChanged", page=True)
+def _values_of(row: Variable) -> dict[str, str]:
+    flags = {name: "true" for name in ("is_secret", "is_build_time") if getattr(row, name)}
+    return {"key": row.key, "value": row.value or "", "editing": "secret" if row.is_secret else "plain", **flags}
+
+
+async def _draw(request: Request, session: AsyncSession, scope: CurrentScope, owner: Owner, asked: Asked) -> Response:
+    kind, owner_id = owner
+    rows = await queries.list_variables(session, kind, owner_id)
+    status = max(asked.form.status, asked.imported.status)
+    shown = Shown(f"/{kind}s/{owner_id}", rows, (), asked)
+    if kind == "project":
+        page = SharedPage(await queries.get_project(session, scope, owner_id), shown)
+        return render(request, "services/shared_variables.html", page, status=status)
+    head = await read_head(session, scope, owner_id)
+    taken = {each.key for each in rows}
+    shared = await queries.list_variables(session, "project", head.project.id)
+    shown = replace(shown, inherited=[each for each in shared if each.key not in taken])
+    return render(request, "services/variables.html", VariablesPage(*head, shown), status=status)
+
+
+@writing("POST", "/variables")
 async def set_variable(
-    service_id: str,
-    request: Request,
-    session: WriteSession,
-    scope: CurrentScope,
-    resources: CurrentResources,
-    form: Form,
+    owner: Owner, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """Set one; an existing one of that name is replaced."""
+    await queries.check_owner(session, scope, owner, lock=True)
 
-    async def put(variable: NamedVariable) -> str:
-        await queries.get_service(session, scope, service_id)
-        await actions.set_variables(session, resources.secret_box, scope, ("service", service_id), [variable])
-        return f"/services/{service_id}/variables"
+    async def put(variable: NamedVariable) -> Done:
+        await actions.set_variables(session, resources.secret_box, scope, owner, [variable])
+        return _done(owner, f"{variable.key} is set")
 
-    flags = {name: form.get(name) == "true" for name in ("is_secret", "is_build_time")}
-    data = {**given(form, "key"), "value": form.get("value", ""), **flags}
-    shown = {name: value for name, value in form.items() if name != "value"}
-    filled = fill(NamedVariable, data, shown)
-    return await submit(session, filled, put, lambda again: _draw_variables(request, session, scope, service_id, again))
+    def draw(again: Filled[NamedVariable]) -> Awaitable[Response]:
+        errors = {"value" if name == form.get("key") else name: told for name, told in again.errors.items()}
+        return _draw(request, session, scope, owner, Asked(form=replace(again, errors=errors)))
 
-
-@router.post("/services/{service_id}/variables/{key}/delete")
-@guard("variable.write", tenant="service_id", rate="write", audit="VariablesChanged", page=True)
-async def delete_variable(service_id: str, key: str, session: WriteSession, scope: CurrentScope) -> Response:
-    """Forget one; what runs keeps it until the next deployment."""
-    await queries.get_service(session, scope, service_id)
-    await actions.remove_variables(session, scope, ("service", service_id), [key])
-    return RedirectResponse(f"/services/{service_id}/variables", SEE_OTHER)
+    shown = {name: value for name, value in form.items() if name != "value" or form.get("is_secret") != "true"}
+    return await submit(request, session, fill(NamedVariable, variable_data(form), shown), put, draw)
 
 
-@router.post("/services/{service_id}/variables/{key}/reveal")
-@guard("variable.reveal", tenant="service_id", rate="reveal", audit="VariableRevealed", page=True)
-async def reveal_variable(
-    service_id: str, key: str, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+@writing("POST", "/variables/import")
+async def import_variables(
+    owner: Owner, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """Show one secret value, once, and write down who looked."""
-    await queries.get_service(session, scope, service_id)
-    value = await actions.reveal_variable(session, resources.secret_box, scope, ("service", service_id), key)
-    return await _draw_variables(request, session, scope, service_id, revealed={key: value})
+    """All of a pasted `.env` file, or none of it. Those that it does not name stay."""
+    await queries.check_owner(session, scope, owner, lock=True)
+
+    async def put(changes: VariableChanges) -> Done:
+        given = changes.variables
+        await actions.set_variables(session, resources.secret_box, scope, owner, given)
+        return _done(owner, f"{counted(len(given), 'variable')} set")
+
+    data, problems = dotenv_data(form)
+    shown = {name: value for name, value in form.items() if name != "text" or form.get("import_is_secret") != "true"}
+    filled = Filled[VariableChanges](shown, problems) if problems else fill(VariableChanges, data, shown)
+    return await submit(
+        request, session, filled, put, lambda again: _draw(request, session, scope, owner, Asked(imported=again))
+    )
+
+
+@writing("POST", "/variables/{key}/delete")
+async def delete_variable(
+    owner: Owner, key: str, request: Request, session: WriteSession, scope: CurrentScope
+) -> Response:
+    """Forget one; what runs keeps it until the next deployment."""
+    await queries.check_owner(session, scope, owner, lock=True)
+    await actions.remove_variables(session, scope, owner, [key])
+    done = _done(owner, f"{key} is removed")
+    return see_other(request, done.path, said=done.said, hint=done.hint)
+
+
+def _done(owner: Owner, said: str) -> Done:
+    kind, owner_id = owner
+    hint = "Each service of the project takes it with its next deployment." if kind == "project" else ""
+    return Done(f"/{kind}s/{owner_id}/variables", said, hint)
+
+
+@door("POST", "/variables/{key}/reveal", permission="variable.reveal", rate="reveal", audit="VariableRevealed")
+async def reveal_variable(
+    owner: Owner, key: str, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> Response:
+    """Show one secret value, and write down who looked."""
+    await queries.check_owner(session, scope, owner)
+    value = await actions.reveal_variable(session, resources.secret_box, scope, owner, key)
+    return await _draw(request, session, scope, owner, Asked(revealed={key: value}))

@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
 from orca.features.services.forms import given
 from orca.features.services.models import Project, Service, Volume
-from orca.features.services.pages.answers import SEE_OTHER, service_and_project, submit
+from orca.features.services.pages.answers import Done, submit
 from orca.features.services.schemas import VolumeFields
+from orca.features.services.standing import Standing, read_head
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
+NEXT_DEPLOYMENT = "It is there from the next deployment on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class VolumesPage:
 
     service: Service
     project: Project
+    standing: Standing
     volumes: Sequence[Volume]
     detached: Sequence[Volume]
     form: Filled[VolumeFields] = field(default_factory=Filled)
@@ -42,11 +46,11 @@ async def show_volumes(service_id: str, request: Request, session: ReadSession, 
 async def _draw_volumes(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
 ) -> Response:
-    service, project = await service_and_project(session, scope, service_id)
-    everything = await queries.list_project_volumes(session, scope, service.project_id, limit=200)
+    head = await read_head(session, scope, service_id)
+    everything = await queries.list_project_volumes(session, scope, head.project.id, limit=200)
     own = await queries.list_volumes(session, scope, service_id)
     detached = [volume for volume in everything.items if volume.service_id is None]
-    page = VolumesPage(service, project, own, detached, form)
+    page = VolumesPage(*head, own, detached, form)
     return render(request, "services/volumes.html", page, status=form.status)
 
 
@@ -57,29 +61,34 @@ async def attach_volume(
 ) -> Response:
     """A new volume, or a detached one again; it is there from the next deployment on."""
 
-    async def attach(fields: VolumeFields) -> str:
-        await actions.attach_volume(session, scope, service_id, fields)
-        return f"/services/{service_id}/volumes"
+    async def attach(fields: VolumeFields) -> Done:
+        volume = await actions.attach_volume(session, scope, service_id, fields)
+        return Done(f"/services/{service_id}/volumes", f"Volume {volume.name} added", NEXT_DEPLOYMENT)
 
     filled = fill(VolumeFields, given(form, "name", "path", "volume_id"), form)
-    return await submit(
-        session, filled, attach, lambda again: _draw_volumes(request, session, scope, service_id, again)
-    )
+    return await submit(request, session, filled, attach, partial(_draw_volumes, request, session, scope, service_id))
 
 
 @router.post("/services/{service_id}/volumes/{volume_id}/detach")
 @guard("volume.update", tenant="service_id", rate="write", audit="VolumeDetached", page=True)
-async def detach_volume(service_id: str, volume_id: str, session: WriteSession, scope: CurrentScope) -> Response:
+async def detach_volume(
+    service_id: str, volume_id: str, request: Request, session: WriteSession, scope: CurrentScope
+) -> Response:
     """The data stays."""
     await actions.detach_volume(session, scope, service_id, volume_id)
-    return RedirectResponse(f"/services/{service_id}/volumes", SEE_OTHER)
+    return see_other(request, f"/services/{service_id}/volumes", said="Volume detached", hint="Its data is kept.")
 
 
 @router.post("/volumes/{volume_id}/destroy")
 @guard("volume.delete", tenant="volume_id", rate="write", audit="VolumeDestructionRequested", page=True)
 async def destroy_volume(
-    volume_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
+    volume_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
 ) -> Response:
     """The data goes; only a detached volume, only by its name."""
     volume = await actions.request_destruction(session, resources.tasks, scope, volume_id, form.get("confirm", ""))
-    return RedirectResponse(f"/projects/{volume.project_id}", SEE_OTHER)
+    return see_other(request, f"/projects/{volume.project_id}", said=f"Volume {volume.name} is being destroyed")

@@ -1,0 +1,80 @@
+"""Reads how a service stands: stored settings beside those its live release was frozen with, and the last failure."""
+
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.errors import BadInput
+from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.rules import ACTIVE
+from orca.features.services.actions.freeze import read_config
+from orca.features.services.comparison import compare_builds, compare_configs, compare_sources
+from orca.features.services.models import Service
+from orca.features.services.orca_file import merge, parse_orca_file
+from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.standing import Failure, Standing, standing_reader
+
+
+class Frozen(NamedTuple):
+    """What runs, the build of its image, and the deployment that froze its configuration."""
+
+    release: Release
+    build: Build | None
+    deployment: Deployment | None
+
+
+@standing_reader
+async def read_standing(session: AsyncSession, service: Service) -> Standing:
+    """Four short reads, besides those of variables and volumes."""
+    newest = select(Deployment).where(Deployment.service_id == service.id, Deployment.kind != "build")
+    last = await session.scalar(newest.order_by(Deployment.id.desc()).limit(1))
+    frozen = await _find_frozen(session, service.id)
+    is_coming = last is not None and last.kind == "deploy" and last.state in ACTIVE
+    pending = [] if frozen is None or is_coming else await _list_pending(session, service, frozen)
+    return Standing(has_release=frozen is not None, pending=tuple(pending), failure=_failure(last))
+
+
+def _failure(last: Deployment | None) -> Failure | None:
+    if last is None or last.state != "failed":
+        return None
+    return Failure(f"{last.kind.capitalize()} #{last.number} failed", last.reason, last.hint, f"/deployments/{last.id}")
+
+
+async def _find_frozen(session: AsyncSession, service_id: str) -> Frozen | None:
+    query = select(Release, Build).join(LiveRelease, LiveRelease.release_id == Release.id)
+    query = query.outerjoin(Build, Build.id == Release.build_id).where(LiveRelease.service_id == service_id)
+    row = (await session.execute(query)).first()
+    if row is None:
+        return None
+    release, build = row
+    froze = select(Deployment).where(
+        Deployment.service_id == service_id, Deployment.kind == "deploy", Deployment.build_id == release.build_id,
+        Deployment.created_at <= release.created_at,
+    )  # fmt: skip
+    return Frozen(release, build, await session.scalar(froze.order_by(Deployment.id.desc()).limit(1)))
+
+
+async def _list_pending(session: AsyncSession, service: Service, frozen: Frozen) -> list[str]:
+    stored = await read_config(session, service)
+    build = BuildOptions.model_validate(service.build)
+    config, build = _as_deployed(stored.config, build, frozen.build)
+    since = frozen.deployment.created_at if frozen.deployment else frozen.release.created_at
+    changed = {key for key, moment in stored.secrets_changed_at.items() if moment > since}
+    pending = compare_configs(config, FrozenConfig.model_validate(frozen.release.config), changed)
+    if frozen.deployment is None:
+        return pending
+    deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))
+    return [*compare_sources(service.source, frozen.deployment.source), *compare_builds(build, deployed), *pending]
+
+
+def _as_deployed(config: FrozenConfig, options: BuildOptions, build: Build | None) -> tuple[FrozenConfig, BuildOptions]:
+    """Today's settings with what the source of the live release says on top, as a deployment would freeze them."""
+    if build is None:
+        return config, options
+    if build.orca_file:
+        try:
+            config, options = merge(config, options, parse_orca_file(build.orca_file))
+        except BadInput:  # does not go with today's settings: the deployment will tell
+            return config, options
+    return (config.listen_on(build.port) if build.port else config), options

@@ -1,0 +1,137 @@
+"""What of a service's stored settings is not what runs: two configurations, told apart in words. Pure."""
+
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from orca.features.services.schemas import BuildOptions, FrozenConfig, HealthCheck, Limits, Port
+from orca.kit.text import shorten
+
+_LONGEST = 40
+_HEALTH_WORDS = {
+    "type": "health check", "path": "health check path", "method": "health check method", "port": "health check port",
+    "command": "health check command", "status": "health check status", "interval": "health check interval",
+    "timeout": "health check timeout", "start_period": "health check deadline", "settle": "health check settle time",
+}  # fmt: skip
+_SOURCE_WORDS = {
+    "repository": "repository", "branch": "branch", "tag": "tag", "commit": "commit", "subdirectory": "subdirectory",
+    "image": "image",
+}  # fmt: skip
+_REFERENCES = ("branch", "tag", "commit")
+
+
+def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()) -> list[str]:
+    """`replicas 1→2`, `variable API_KEY changed`... in the order of the settings page. No value of a variable is told.
+
+    `changed_secrets` are keys whose value was set after `live` was frozen.
+    """
+    if not stored.ports and stored.kind != "worker":
+        stored = stored.model_copy(update={"ports": live.ports}).announce_port()  # detected ones are as good as named
+    return [
+        *_told("kind", stored.kind, live.kind),
+        *_told("replicas", stored.replicas, live.replicas),
+        *_told("ports", show_ports(stored.ports), show_ports(live.ports)),
+        *_told("command", shlex.join(stored.command), shlex.join(live.command)),
+        *_told("release command", shlex.join(stored.release_command), shlex.join(live.release_command)),
+        *_compare_limits(stored.resources, live.resources),
+        *_told("restart", stored.restart, live.restart),
+        *_told("stop grace", f"{stored.stop_grace:g} s", f"{live.stop_grace:g} s"),
+        *_compare_health(stored.health, live.health),
+        *_compare_variables(stored, live, changed_secrets),
+        *_compare_mounts(stored, live),
+    ]
+
+
+def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
+    """The same for where the code came from. One push or request may have named a commit: that is no difference."""
+    if stored["type"] != deployed.get("type"):
+        return list(_told("source", stored["type"], deployed.get("type")))
+    named_once = deployed.get("commit") and not stored.get("commit")
+    skipped = _REFERENCES if named_once else ()
+    return [
+        told
+        for key, word in _SOURCE_WORDS.items()
+        if key not in skipped
+        for told in _told(word, stored.get(key), deployed.get(key))
+    ]
+
+
+def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[str]:
+    """The same for how the image was made."""
+    return [
+        *_told("builder", stored.builder, deployed.builder),
+        *_told("Dockerfile", stored.dockerfile, deployed.dockerfile),
+        *_told("build target", stored.target, deployed.target),
+        *_compare_keys("build argument", stored.arguments, deployed.arguments),
+        *_compare_keys("build option", stored.options, deployed.options),
+    ]
+
+
+def show_ports(ports: Sequence[Port]) -> str:
+    """`http:8080, metrics:9090 private`: as people type them."""
+    return ", ".join(f"{port.name}:{port.port}{'' if port.public else ' private'}" for port in ports)
+
+
+def _told(word: str, stored: object, live: object) -> Iterator[str]:
+    if (stored or None) != (live or None):
+        yield f"{word} {_shown(live)}→{_shown(stored)}"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None or value == "" else shorten(str(value), _LONGEST)
+
+
+def _compare_limits(stored: Limits, live: Limits) -> Iterator[str]:
+    def memory(limits: Limits) -> str | None:
+        return None if limits.memory_mb is None else f"{limits.memory_mb} MiB"
+
+    yield from _told("CPU cores", _number(stored.cpus), _number(live.cpus))
+    yield from _told("memory", memory(stored), memory(live))
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:g}"
+
+
+def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[str]:
+    for name, word in _HEALTH_WORDS.items():
+        yield from _told(word, _health_value(stored, name), _health_value(live, name))
+
+
+def _health_value(health: HealthCheck, name: str) -> object:
+    value = getattr(health, name)
+    if isinstance(value, float):
+        return f"{value:g} s"
+    if isinstance(value, list):
+        return shlex.join(map(str, value))
+    return value
+
+
+def _compare_variables(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]) -> Iterator[str]:
+    sealed = {key: ("secret", key in changed_secrets) for key in stored.secret_keys}
+    was_sealed = dict.fromkeys(live.secret_keys, ("secret", False))
+    yield from _compare_keys("variable", {**stored.variables, **sealed}, {**live.variables, **was_sealed})
+
+
+def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, object]) -> Iterator[str]:
+    for key in sorted({*stored, *live}):
+        if key not in live:
+            yield f"{word} {key} added"
+        elif key not in stored:
+            yield f"{word} {key} removed"
+        elif stored[key] != live[key]:
+            yield f"{word} {key} changed"
+
+
+def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[str]:
+    now = {mount.name: mount.path for mount in stored.mounts}
+    before = {mount.name: mount.path for mount in live.mounts}
+    for name in sorted({*now, *before}):
+        if name not in before:
+            yield f"volume {name} added"
+        elif name not in now:
+            yield f"volume {name} removed"
+        else:
+            yield from _told(f"path of volume {name}", now[name], before[name])
+            if stored.volume_names.get(name) != live.volume_names.get(name):
+                yield f"volume {name} is another one"
