@@ -75,6 +75,8 @@ async def test_a_deployment_that_ended_is_one_row_with_who_asked_for_it(
     assert len(await rows(client, about="Folded one", type="deployments", steps="all")) == 8
     assert len(await rows(client, about="Folded one", type="DeploymentQueued")) == 3
     assert len(await rows(client, about="Folded one", who="ADA@example")) == 3
+    assert len(await rows(client, about="Folded one", type="deployments", text="web")) == 4
+    assert len(await rows(client, about="Folded one", type="deployments", outcome="done")) == 3
 
 
 async def test_filters_narrow_and_the_address_says_what_was_asked(app: FastAPI, client: httpx.AsyncClient) -> None:
@@ -164,6 +166,7 @@ async def test_every_event_of_the_house_is_of_one_kind() -> None:
             "POST /x (forbidden)",
         ),
         ("AttemptsLimited", {"what": "login", "by": "peer"}, "Attempts limited", "login, from one address"),
+        ("MemberAdded", {"role": "owner"}, "Member added", "as owner"),
         ("PushAccepted", {"branch": "main", "commit": "0123456789abcdef"}, "Push accepted", "main 0123456789ab"),
     ],
 )

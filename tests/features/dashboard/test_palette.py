@@ -12,7 +12,9 @@ from tests.attacks.fixtures import anonymous, app, client, module_app
 from tests.attacks.people import add_person, add_team, browser_of
 from tests.conftest import client_of
 
+from orca.db import now
 from orca.features.dashboard.palette import place_of, read_words
+from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.services.models import Service
 from orca.kit.ids import new_id
 
@@ -46,8 +48,33 @@ async def make(client: httpx.AsyncClient, project: str, service: str) -> tuple[s
     return project_id, made.json()["id"]
 
 
-async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmless(client: httpx.AsyncClient) -> None:
+async def go_live(app: FastAPI, service: str) -> str:
+    """As after its first deployment, whose id is returned."""
+    async with app.state.resources.db.write() as session:
+        team = (await session.get_one(Service, service)).team_id
+        mine = {"team_id": team, "service_id": service}
+        build = Build(**mine, state="succeeded")
+        session.add(build)
+        await session.flush()
+        release = Release(**mine, number=1, build_id=build.id, image="app", config={})
+        session.add(release)
+        await session.flush()
+        deployment = Deployment(
+            **mine, number=1, kind="deploy", state="succeeded", build_id=build.id, release_id=release.id, source={},
+            config={}, warnings=[], started_at=now(), finished_at=now(),
+        )  # fmt: skip
+        session.add(deployment)
+        await session.flush()
+        session.add(LiveRelease(**mine, release_id=release.id, deployment_id=deployment.id, since=now()))
+        return deployment.id
+
+
+async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmless(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
     project, service = await make(client, "Bakery", "oven")
+    assert not {"Restart oven", "Start oven"} & {*labels(await ask(client, at=f"/services/{service}"))}
+    deployment = await go_live(app, service)
     entries = await ask(client, at=f"/services/{service}/settings?x=1")
     assert labels(entries)[:10] == [
         "Logs of oven", "Deploy oven", "Restart oven", "Overview of oven", "Deployments of oven", "Variables of oven",
@@ -57,13 +84,15 @@ async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmles
     assert [each for each in entries if each[2]] == [
         ("Deploy oven", f"/services/{service}/deploy", True), ("Restart oven", f"/services/{service}/operate/restart", True),
     ]  # fmt: skip
+    assert labels(await ask(client, at=f"/deployments/{deployment}"))[1] == "Deploy oven"
     assert labels(await ask(client, "vari", at=f"/services/{service}"))[0] == "Variables of oven"
     assert labels(await ask(client, at=f"/projects/{project}"))[0] == "New service in Bakery"
     assert "Deploy oven" not in labels(await ask(client, at="/services/nope"))
 
 
-async def test_words_lead_to_services_and_to_what_one_does_with_them(client: httpx.AsyncClient) -> None:
+async def test_words_lead_to_services_and_to_what_one_does_with_them(app: FastAPI, client: httpx.AsyncClient) -> None:
     _, service = await make(client, "Garden", "greenhouse")
+    await go_live(app, service)
     assert (await ask(client, "greenh"))[:4] == [
         ("greenhouse", f"/services/{service}", False), ("Logs of greenhouse", f"/services/{service}/output", False),
         ("Deploy greenhouse", f"/services/{service}/deploy", True),
@@ -80,6 +109,7 @@ async def test_words_lead_to_services_and_to_what_one_does_with_them(client: htt
 
 async def test_a_stopped_service_is_started(app: FastAPI, client: httpx.AsyncClient) -> None:
     _, service = await make(client, "Night", "lamp")
+    await go_live(app, service)
     async with app.state.resources.db.write() as session:
         await session.execute(update(Service).where(Service.id == service).values(desired_state="stopped"))
     offered = labels(await ask(client, at=f"/services/{service}"))
@@ -89,6 +119,7 @@ async def test_a_stopped_service_is_started(app: FastAPI, client: httpx.AsyncCli
 
 async def test_nobody_is_offered_what_they_may_not_do(app: FastAPI, client: httpx.AsyncClient) -> None:
     _, service = await make(client, "Library", "catalogue")
+    await go_live(app, service)
     viewer = await add_person(app, "viewer")
     async with browser_of(app, viewer.email) as browser:
         entries = await ask(browser, at=f"/services/{service}")

@@ -21,6 +21,7 @@ _MOST_CHUNKS: Final = 5
 _AROUND: Final = 5_000
 """Within so many events a deployment is over."""
 _ACTORS_OF: Final = 1_000
+Conditions = Sequence[ColumnElement[bool]]
 _DEPLOYMENT = Event.payload["deployment_id"].as_string()
 
 
@@ -37,11 +38,6 @@ class Wanted:
     text: str = ""
     steps: bool = False
     """Whether queued and started are shown of deployments that have ended."""
-
-    @property
-    def folds(self) -> bool:
-        """Who and text may be found in a step only, and a type is what was asked for."""
-        return not (self.steps or self.who or self.text or self.type not in {"", *KINDS})
 
     @property
     def is_narrow(self) -> bool:
@@ -68,12 +64,15 @@ async def list_feed(
     top = before or await find_last_seq(session) + 1
     floor = max(top - most, 1) if wanted.is_narrow else 1
     conditions = [visible_to(subject), Event.seq >= floor, *await _conditions(session, subject, wanted)]
+    outcome = [Event.outcome == wanted.outcome] if wanted.outcome else []
     rows: list[Event] = []
     following: int | None = top
     for _ in range(_MOST_CHUNKS):
-        query = select(Event).where(*conditions, Event.seq < following).order_by(Event.seq.desc()).limit(_CHUNK)
+        query = (
+            select(Event).where(*conditions, *outcome, Event.seq < following).order_by(Event.seq.desc()).limit(_CHUNK)
+        )
         chunk = (await session.scalars(query)).all()
-        ended = await _ended(session, chunk) if wanted.folds else set()
+        ended = set() if wanted.steps else await _ended(session, chunk, conditions)
         rows += [row for row in chunk if not (row.type in STEPS and row.payload.get("deployment_id") in ended)]
         if len(chunk) < _CHUNK:
             following = floor if floor > 1 else None
@@ -98,8 +97,6 @@ async def _conditions(session: AsyncSession, subject: Subject, wanted: Wanted) -
         conditions.append(or_(*(Event.type.startswith(begin) for begin in KINDS[wanted.type][1])))
     elif wanted.type:
         conditions.append(Event.type == wanted.type)
-    if wanted.outcome:
-        conditions.append(Event.outcome == wanted.outcome)
     if wanted.who:
         conditions.append(Event.actor.icontains(wanted.who, autoescape=True))
     if wanted.about:
@@ -129,19 +126,25 @@ def _holds(text: str) -> ColumnElement[bool]:
     )
 
 
-async def _ended(session: AsyncSession, chunk: Collection[Event]) -> set[str]:
-    """The deployments of these steps that have ended."""
+async def _ended(session: AsyncSession, chunk: Sequence[Event], conditions: Conditions) -> set[str]:
+    """The deployments of these steps whose end is asked for as well, and says it all."""
     steps = [row for row in chunk if row.type in STEPS]
-    near = await _near(session, steps, FINISHED, later=_AROUND)
-    return set(near)
+    return set(await _near(session, steps, FINISHED, conditions, later=_AROUND))
 
 
 async def _askers(session: AsyncSession, shown: Collection[Event]) -> dict[str, Event]:
-    return await _near(session, [row for row in shown if row.type == FINISHED], "DeploymentQueued", earlier=_AROUND)
+    ends = [row for row in shown if row.type == FINISHED]
+    return await _near(session, ends, "DeploymentQueued", earlier=_AROUND)
 
 
 async def _near(
-    session: AsyncSession, rows: Sequence[Event], event_type: str, *, earlier: int = 0, later: int = 0
+    session: AsyncSession,
+    rows: Sequence[Event],
+    event_type: str,
+    conditions: Conditions = (),
+    *,
+    earlier: int = 0,
+    later: int = 0,
 ) -> dict[str, Event]:
     """Deployment -> its event of this type, not far from the given ones."""
     if not rows:
@@ -149,6 +152,7 @@ async def _near(
     numbers, services = [row.seq for row in rows], {row.object_id for row in rows}
     deployments = {row.payload.get("deployment_id") for row in rows}
     query = select(Event).where(
+        *conditions,
         Event.type == event_type,
         Event.object_id.in_(services),
         and_(Event.seq >= min(numbers) - earlier, Event.seq <= max(numbers) + later),

@@ -117,7 +117,7 @@ def _line(event: Event, feed: Feed) -> Line:
     return Line(
         type=event.type,
         title=title_of(event.type, payload),
-        about=feed.names.get((event.object_type or "", event.object_id or ""), _named_then(event)),
+        about=_about(event, feed),
         of=feed.names.get(("service", payload.get("service_id") or ""), _NAMELESS),
         detail=detail_of(payload),
         deployment=f"/deployments/{deployment}" if deployment else "",
@@ -131,6 +131,8 @@ def _line(event: Event, feed: Feed) -> Line:
     )
 
 
-def _named_then(event: Event) -> Named:
-    """As it was called when it happened."""
-    return Named(str(event.payload.get("service") or event.payload.get("name") or ""))
+def _about(event: Event, feed: Feed) -> Named:
+    """The object by its name of today, or by that of then; nobody is told twice who did something to themselves."""
+    then = Named(str(event.payload.get("service") or event.payload.get("name") or ""))
+    named = feed.names.get((event.object_type or "", event.object_id or ""), then)
+    return _NAMELESS if event.object_type == "user" and named.name == event.actor else named

@@ -53,7 +53,7 @@ def who_of(actor: str, via: str) -> tuple[str, str]:
     """Who did it, and through which door."""
     if via == "webhook":
         return "A push", "by a hook"
-    known = {"orca": "Orca", "anonymous": "Somebody", "local": "Orca's user", "instance token": "ORC_AUTH_TOKEN"}
+    known = {"orca": "Orca", "anonymous": "Somebody", "local": "Command line", "instance token": "ORC_AUTH_TOKEN"}
     return known.get(actor, actor), "" if actor == "instance token" else _DOORS.get(via, "")
 
 
@@ -70,11 +70,14 @@ def detail_of(payload: Mapping[str, Any]) -> str:
         return " ".join(
             filter(None, (payload.get("provider"), payload["branch"], str(payload.get("commit") or "")[:12]))
         )
-    return next((str(payload[key]) for key in _WORTH if payload.get(key)), "")
+    return next((f"{word}{payload[key]}" for key, word in _WORTH.items() if payload.get(key)), "")
 
 
 _LISTS = {"set": "set", "removed": "removed", "fields": "changed", "changed": "changed"}
-_WORTH = ("problem", "hostname", "key", "command", "repository", "image", "of", "role", "reason")
+_WORTH = {
+    "problem": "", "hostname": "", "key": "", "command": "", "repository": "", "image": "", "of": "", "role": "as ",
+    "reason": "",
+}  # fmt: skip
 
 
 def _in_brackets(text: object) -> str:

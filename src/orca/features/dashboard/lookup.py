@@ -1,10 +1,10 @@
 """What the palette looks up: services and projects by a part of their name, and what a page is about."""
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, case, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.dashboard.palette import Finds, Found, FoundProject, Words
-from orca.features.deployments.models import Deployment
+from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.services.models import Project, Service
 from orca.web.guard import Scope
 
@@ -44,9 +44,11 @@ async def find_place(
 
 
 def _living(scope: Scope) -> Select[str, str, str, str, str]:
+    state = case((LiveRelease.id.is_(None), "new"), else_=Service.desired_state)
     return (
-        select(Service.id, Service.name, Service.desired_state, Service.project_id, Project.name)
+        select(Service.id, Service.name, state, Service.project_id, Project.name)
         .join(Project, Project.id == Service.project_id)
+        .outerjoin(LiveRelease, LiveRelease.service_id == Service.id)
         .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     )
 

@@ -21,7 +21,8 @@ class Found(NamedTuple):
 
     id: str
     name: str
-    desired_state: str
+    state: str
+    """`running` or `stopped`, as it is wanted; `new` when no release is live yet."""
     project_id: str
     project: str
 
@@ -70,7 +71,7 @@ _VERBS: Final = (
     _Verb("Start {}", "/operate/start", "play", "service.operate", posts=True, only_when="stopped"),
     _Verb("Overview of {}", "", "box", "service.read"),
     _Verb("Deployments of {}", "/deployments", "activity", "deployment.read"),
-    _Verb("Variables of {}", "/variables", "list", "variable.read"),
+    _Verb("Variables of {}", "/variables", "code", "variable.read"),
     _Verb("Domains of {}", "/domains", "globe", "route.read"),
     _Verb("Volumes of {}", "/volumes", "database", "service.read"),
     _Verb("Settings of {}", "/settings", "settings", "service.read"),
@@ -121,7 +122,7 @@ def service_entries(service: Found, subject: Subject) -> list[Entry]:
             verb.posts,
         )
         for verb in _VERBS
-        if subject.can(verb.permission) and verb.only_when in {"", service.desired_state}
+        if subject.can(verb.permission) and verb.only_when in {"", service.state}
     ]
 
 
