@@ -27,6 +27,7 @@ from orca.features.services import api as services_api
 from orca.features.services import pages as services_pages
 from orca.features.services import tasks as services_tasks
 from orca.features.sources import api as sources_api
+from orca.features.sources import pages as sources_pages
 from orca.features.sources import tasks as sources_tasks
 from orca.resources import Resources
 from orca.settings import Settings
@@ -51,6 +52,7 @@ ROUTERS = (
     access_pages.router,
     audit_pages.router,
     services_pages.router,
+    sources_pages.router,
     routing_pages.router,
     deployments_pages.router,
     dashboard_pages.router,

@@ -18,6 +18,7 @@ class NavItem:
 ITEMS = (
     NavItem("Overview", "/", "home"),
     NavItem("Projects", "/projects", "folder", "project.read"),
+    NavItem("Credentials", "/credentials", "lock", "source.read"),
     NavItem("Activity", "/activity", "activity", "event.read"),
     NavItem("Tokens", "/tokens", "key", "token.manage"),
     NavItem("Account", "/account", "user"),

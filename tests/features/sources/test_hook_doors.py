@@ -121,8 +121,8 @@ async def test_refused_pushes_are_listed_with_their_reason_and_counted(app, clie
 
     async def listed():
         items = (await client.get(path)).json()["items"]
-        assert not any(each["is_accepted"] for each in items)
-        return [(each["decision"].removeprefix("refused: "), each["times"]) for each in items]
+        assert all(each["is_refused"] and not each["is_accepted"] for each in items)
+        return [(each["decision"], each["times"]) for each in items]
 
     as_github = deliver("github", hook["secret"], push_body("github"))
     unsigned = deliver("generic", hook["secret"], push_body("generic"))

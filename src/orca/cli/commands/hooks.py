@@ -54,7 +54,8 @@ def list_pushes(call: Invocation) -> None:
 
 
 def _push_row(push: dict[str, Any]) -> list[Part]:
-    decision = push["decision"] + (f" ({push['times']} times)" if push["times"] > 1 else "")
+    decision = ("refused: " if push["is_refused"] else "") + push["decision"]
+    decision += f" ({push['times']} times)" if push["times"] > 1 else ""
     style: Style = "red" if push["is_refused"] else "green" if push["is_accepted"] else "dim"
     return [ago(push["received_at"]), push["commit"][:10], Styled(decision, style)]
 

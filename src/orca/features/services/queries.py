@@ -1,6 +1,7 @@
 """Reads of projects, services, their variables and volumes. What is deleted is found by `find_x` only."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Select, select
@@ -11,6 +12,7 @@ from orca.errors import NotFound
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Project, Service, Variable, Volume
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
+from orca.features.sources.usage import CredentialUser, Usage, usage_reader
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, cut_page
 from orca.web.guard import Scope, tenant_resolver
@@ -80,6 +82,19 @@ async def find_service_team(session: AsyncSession, service_id: str) -> str | Non
     """Whose service it is."""
     query = select(Service.team_id).where(Service.id == service_id, Service.deleted_at.is_(None))
     return await session.scalar(query)
+
+
+@usage_reader
+async def list_credential_users(session: AsyncSession, scope: Scope, credential_ids: Collection[str]) -> Usage:
+    """The services that fetch with these credentials."""
+    credential = Service.source["credential_id"].as_string()
+    query = select(credential, Service.name, Service.id).where(
+        Service.team_id == scope.team_id, Service.deleted_at.is_(None), credential.in_(credential_ids)
+    )
+    users = defaultdict(list)
+    for used, name, service_id in await session.execute(query.order_by(Service.name, Service.id)):
+        users[used].append(CredentialUser(name, f"/services/{service_id}"))
+    return users
 
 
 async def check_owner(session: AsyncSession, scope: Scope, owner: tuple[OwnerType, str], *, lock: bool = False) -> None:

@@ -1,5 +1,6 @@
 """Reads of credentials, uploads, hooks and pushes; and opening credentials for those who fetch with them."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -210,6 +211,14 @@ async def list_pushes(
 ) -> Page[Push]:
     """What came in at a hook and what was decided, newest first."""
     return await _page(session, scope, Push, limit, cursor, Push.hook_id == hook_id)
+
+
+async def list_recent_pushes(
+    session: AsyncSession, scope: Scope, hook_ids: Collection[str], *, limit: int
+) -> Sequence[Push]:
+    """What came in at some hooks, newest first."""
+    query = select(Push).where(Push.team_id == scope.team_id, Push.hook_id.in_(hook_ids))
+    return (await session.scalars(query.order_by(Push.id.desc()).limit(limit))).all()
 
 
 async def _find(session: AsyncSession, scope: Scope, table: type[Owned], row_id: str) -> Owned | None:

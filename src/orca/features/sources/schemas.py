@@ -106,6 +106,8 @@ _HOST_KEYS = 50
 
 
 def _token(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value():
+        raise ValueError("must not be empty")
     if not _TOKEN.fullmatch(value.get_secret_value()):
         raise ValueError("a token has no spaces, no line breaks, and only ASCII characters")
     return value

@@ -113,7 +113,7 @@ async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None
             await session.delete(each)
     await session.flush()
     push = Push(
-        team_id=hook.team_id, hook_id=hook.id, delivery=name, decision=shorten(f"refused: {reason}", 255),
+        team_id=hook.team_id, hook_id=hook.id, delivery=name, decision=shorten(reason, 255),
         payload={"refused": True, "times": times}, received_at=now(),
     )  # fmt: skip
     session.add(push)

@@ -1,0 +1,132 @@
+"""The page of a service's push hooks: where Git hosts report pushes, and what came of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import OrcaError
+from orca.features.services.models import Project, Service
+from orca.features.services.queries import get_service
+from orca.features.services.standing import Standing, read_head
+from orca.features.sources import actions, queries
+from orca.features.sources.models import Hook, Push
+from orca.features.sources.pushes import PROVIDER_NAMES
+from orca.features.sources.rules import hook_url, warn_of_reach
+from orca.features.sources.schemas import HookFields
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.redirects import see_other
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret that is shown in this answer, and never again."""
+
+    hook: Hook
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class HooksPage:
+    """Hooks without their secrets, except one that was made just now."""
+
+    service: Service
+    project: Project
+    standing: Standing
+    hooks: Sequence[Hook]
+    pushes: Sequence[Push]
+    urls: Mapping[str, str]
+    """Id of a hook -> where its pushes go."""
+    warning: str
+    """Why Git hosts may not reach these addresses; empty where nothing is known of that."""
+    branch: str
+    """What the form offers."""
+    form: Filled[HookFields] = field(default_factory=Filled)
+    made: NewSecret | None = None
+    providers: Mapping[str, str] = field(default_factory=lambda: PROVIDER_NAMES)
+    tab: str = "hooks"
+
+
+async def _draw(
+    request: Request,
+    session: AsyncSession,
+    scope: CurrentScope,
+    service_id: str,
+    *,
+    form: Filled[HookFields] | None = None,
+    made: NewSecret | None = None,
+) -> Response:
+    head = await read_head(session, scope, service_id)
+    hooks = (await queries.list_hooks(session, scope, service_id, limit=SHOWN)).items
+    pushes = await queries.list_recent_pushes(session, scope, [hook.id for hook in hooks], limit=SHOWN)
+    panel = request.app.state.settings.panel_url
+    urls = {hook.id: hook_url(panel, hook.id) for hook in hooks}
+    branch = str(head.service.source.get("branch") or "main")
+    page = HooksPage(*head, hooks, pushes, urls, warn_of_reach(panel), branch, form or Filled(), made)
+    return render(request, "services/hooks.html", page, status=page.form.status)
+
+
+@router.get("/services/{service_id}/hooks")
+@guard("source.read", tenant="service_id", page=True)
+async def show_hooks(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
+    """Its hooks, how each Git host is told of them, and the last pushes with what was decided."""
+    return await _draw(request, session, scope, service_id)
+
+
+@router.post("/services/{service_id}/hooks")
+@guard("source.create", tenant="service_id", rate="write", audit="HookCreated", page=True)
+async def make_hook(
+    service_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
+) -> Response:
+    """The answer to this, and nothing else, shows the secret."""
+    service = await get_service(session, scope, service_id)
+    patterns = [line.strip() for line in form.get("watch_paths", "").splitlines() if line.strip()]
+    data = {"provider": form.get("provider", ""), "branch": form.get("branch", ""), "watch_paths": patterns}
+    filled = fill(HookFields, data, form)
+    if filled.model is not None:
+        try:
+            made = await actions.create_hook(session, resources.secret_box, scope, service.id, filled.model)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return await _draw(request, session, scope, service_id, made=NewSecret(*made))
+    await session.rollback()
+    errors = {place.partition(".")[0]: text for place, text in filled.errors.items()}  # patterns share a field
+    return await _draw(request, session, scope, service_id, form=Filled(filled.values, errors))
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}/rotate")
+@guard("source.update", tenant="service_id", rate="write", audit="HookRotated", page=True)
+async def rotate_hook(
+    service_id: str,
+    hook_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+) -> Response:
+    """A new secret, shown in the answer; the old one stops working at once."""
+    made = await actions.rotate_hook(session, resources.secret_box, scope, service_id, hook_id)
+    return await _draw(request, session, scope, service_id, made=NewSecret(*made))
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}/delete")
+@guard("source.delete", tenant="service_id", rate="write", audit="HookDeleted", page=True)
+async def remove_hook(
+    service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope
+) -> Response:
+    """Pushes that still arrive at it are refused."""
+    await actions.delete_hook(session, scope, service_id, hook_id)
+    return see_other(request, f"/services/{service_id}/hooks", said="Push hook deleted")

@@ -1,0 +1,116 @@
+"""The page that lists credentials, and makes them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import OrcaError
+from orca.features.sources import actions, queries
+from orca.features.sources.models import GitCredential, RegistryCredential
+from orca.features.sources.schemas import GitCredentialFields, RegistryCredentialFields
+from orca.features.sources.usage import Usage, read_usage
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.redirects import see_other
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+SHOWN = 200
+REGISTRY = "registry_"
+"""Begins the names of the fields of the second form: the ids of a page are unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsPage:
+    """What there is, who uses it, and the forms that make more."""
+
+    git: Sequence[GitCredential]
+    registries: Sequence[RegistryCredential]
+    has_more: bool
+    usage: Usage
+    git_form: Filled[GitCredentialFields] = field(default_factory=Filled)
+    registry_form: Filled[RegistryCredentialFields] = field(default_factory=Filled)
+
+
+async def _draw(
+    request: Request,
+    session: AsyncSession,
+    scope: CurrentScope,
+    git_form: Filled[GitCredentialFields] | None = None,
+    registry_form: Filled[RegistryCredentialFields] | None = None,
+) -> Response:
+    git = await queries.list_git_credentials(session, scope, limit=SHOWN)
+    registries = await queries.list_registry_credentials(session, scope, limit=SHOWN)
+    ids = [row.id for row in git.items] + [row.id for row in registries.items]
+    usage = await read_usage(session, scope, ids)
+    has_more = git.next_cursor is not None or registries.next_cursor is not None
+    page = CredentialsPage(
+        git.items, registries.items, has_more, usage, git_form or Filled(), registry_form or Filled()
+    )
+    return render(
+        request, "sources/credentials.html", page, status=max(page.git_form.status, page.registry_form.status)
+    )
+
+
+@router.get("/credentials")
+@guard("source.read", page=True)
+async def show_credentials(
+    request: Request, session: ReadSession, scope: CurrentScope, kind: str = "ssh", host: str = ""
+) -> Response:
+    """Deploy keys, tokens and registry logins; never their secrets. `kind` and `host` fill in the form for Git."""
+    offered = {"kind": kind if kind in {"ssh", "token"} else "ssh", "host": host}
+    return await _draw(request, session, scope, Filled(offered))
+
+
+@router.post("/credentials/git")
+@guard("source.create", rate="write", audit="GitCredentialCreated", page=True)
+async def make_git_credential(
+    request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """A deploy key, whose page then shows what the Git host needs of it; or a token."""
+    filled = fill(GitCredentialFields, git_data(form), form)
+    if filled.model is not None:
+        try:
+            row = await actions.create_git_credential(session, resources.secret_box, scope, filled.model)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            said = f"Deploy key {row.name} made" if row.kind == "ssh" else f"Token {row.name} stored"
+            return see_other(request, f"/credentials/git/{row.id}", said=said)
+    await session.rollback()
+    return await _draw(request, session, scope, git_form=filled)
+
+
+def git_data(form: Mapping[str, str]) -> dict[str, Any]:
+    """The typed form as the API's JSON: of each kind only what belongs to it."""
+    kind = form.get("kind", "ssh")
+    data: dict[str, Any] = {"name": form.get("name", ""), "kind": kind, "host": form.get("host", "")}
+    if kind == "ssh":
+        return data | {"known_hosts": form.get("known_hosts", "")}
+    return data | {"token": form.get("token", ""), "username": form.get("username") or None}
+
+
+@router.post("/credentials/registries")
+@guard("source.create", rate="write", audit="RegistryCredentialCreated", page=True)
+async def make_registry_credential(
+    request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
+    """A login; without a name it is called like its registry."""
+    typed = {name.removeprefix(REGISTRY): value for name, value in form.items() if name.startswith(REGISTRY)}
+    names = ("name", "host", "username", "password")
+    data = {name: typed.get(name, "") for name in names} | {"name": typed.get("name") or typed.get("host", "")}
+    filled = fill(RegistryCredentialFields, data, form)
+    if filled.model is not None:
+        try:
+            row = await actions.create_registry_credential(session, resources.secret_box, scope, filled.model)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return see_other(request, "/credentials", said=f"Login for {row.host} stored")
+    await session.rollback()
+    renamed = {REGISTRY + name if name else "": text for name, text in filled.errors.items()}
+    return await _draw(request, session, scope, registry_form=Filled(form, renamed))

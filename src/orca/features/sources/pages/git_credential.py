@@ -1,0 +1,101 @@
+"""The page of one deploy key or token: its public half, its host, and who uses it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import OrcaError
+from orca.features.sources import actions, queries
+from orca.features.sources.models import GitCredential
+from orca.features.sources.schemas import GitCredentialChanges
+from orca.features.sources.usage import CredentialUser, read_usage
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.redirects import see_other
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GitCredentialPage:
+    """A credential without its secret half."""
+
+    credential: GitCredential
+    users: Sequence[CredentialUser]
+    form: Filled[GitCredentialChanges] = field(default_factory=Filled)
+    refusal: OrcaError | None = None
+    """Why it was not deleted."""
+
+
+async def _draw(
+    request: Request,
+    session: AsyncSession,
+    scope: CurrentScope,
+    credential_id: str,
+    form: Filled[GitCredentialChanges] | None = None,
+    refusal: OrcaError | None = None,
+) -> Response:
+    row = await queries.get_git_credential(session, scope, credential_id)
+    users = (await read_usage(session, scope, [row.id])).get(row.id, [])
+    page = GitCredentialPage(row, users, form or Filled(), refusal)
+    return render(request, "sources/git_credential.html", page, status=refusal.status if refusal else page.form.status)
+
+
+@router.get("/credentials/git/{git_credential_id}")
+@guard("source.read", tenant="git_credential_id", page=True)
+async def show_git_credential(
+    git_credential_id: str, request: Request, session: ReadSession, scope: CurrentScope
+) -> Response:
+    """What is known of it; of a deploy key the public half, which is no secret."""
+    return await _draw(request, session, scope, git_credential_id)
+
+
+@router.post("/credentials/git/{git_credential_id}")
+@guard("source.update", tenant="git_credential_id", rate="write", audit="GitCredentialUpdated", page=True)
+async def change_git_credential(
+    git_credential_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
+) -> Response:
+    """Rename it, move it to another host, trust other host keys, or put a new token in place of the old one."""
+    row = await queries.get_git_credential(session, scope, git_credential_id)
+    filled = fill(GitCredentialChanges, changes_data(row.kind, form), form)
+    if filled.model is not None:
+        try:
+            await actions.update_git_credential(session, resources.secret_box, scope, row.id, filled.model)
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return see_other(request, f"/credentials/git/{row.id}", said="Saved")
+    await session.rollback()
+    return await _draw(request, session, scope, git_credential_id, filled)
+
+
+def changes_data(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
+    """The typed form as the API's JSON. An empty token keeps the stored one."""
+    data: dict[str, Any] = {"name": form.get("name", ""), "host": form.get("host", "")}
+    if kind == "ssh":
+        return data | {"known_hosts": form.get("known_hosts", "")}
+    return data | {name: form[name] for name in ("token", "username") if form.get(name)}
+
+
+@router.post("/credentials/git/{git_credential_id}/delete")
+@guard("source.delete", tenant="git_credential_id", rate="write", audit="GitCredentialDeleted", page=True)
+async def remove_git_credential(
+    git_credential_id: str, request: Request, session: WriteSession, scope: CurrentScope
+) -> Response:
+    """Refused while a service uses it; the page then names the services."""
+    try:
+        await actions.delete_git_credential(session, scope, git_credential_id)
+    except OrcaError as error:
+        await session.rollback()
+        return await _draw(request, session, scope, git_credential_id, refusal=error)
+    return see_other(request, "/credentials", said="The credential is deleted")

@@ -1,0 +1,96 @@
+"""The page of one registry login."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import ReadSession, WriteSession
+from orca.errors import OrcaError
+from orca.features.sources import actions, queries
+from orca.features.sources.models import RegistryCredential
+from orca.features.sources.schemas import RegistryCredentialChanges
+from orca.features.sources.usage import CredentialUser, read_usage
+from orca.web.forms import Filled, Form, fill
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.redirects import see_other
+from orca.web.render import render
+
+router = Router(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryCredentialPage:
+    """A login without its password."""
+
+    credential: RegistryCredential
+    users: Sequence[CredentialUser]
+    form: Filled[RegistryCredentialChanges] = field(default_factory=Filled)
+    refusal: OrcaError | None = None
+    """Why it was not deleted."""
+
+
+async def _draw(
+    request: Request,
+    session: AsyncSession,
+    scope: CurrentScope,
+    credential_id: str,
+    form: Filled[RegistryCredentialChanges] | None = None,
+    refusal: OrcaError | None = None,
+) -> Response:
+    row = await queries.get_registry_credential(session, scope, credential_id)
+    users = (await read_usage(session, scope, [row.id])).get(row.id, [])
+    page = RegistryCredentialPage(row, users, form or Filled(), refusal)
+    status = refusal.status if refusal else page.form.status
+    return render(request, "sources/registry_credential.html", page, status=status)
+
+
+@router.get("/credentials/registries/{registry_credential_id}")
+@guard("source.read", tenant="registry_credential_id", page=True)
+async def show_registry_credential(
+    registry_credential_id: str, request: Request, session: ReadSession, scope: CurrentScope
+) -> Response:
+    """What is known of it."""
+    return await _draw(request, session, scope, registry_credential_id)
+
+
+@router.post("/credentials/registries/{registry_credential_id}")
+@guard("source.update", tenant="registry_credential_id", rate="write", audit="RegistryCredentialUpdated", page=True)
+async def change_registry_credential(
+    registry_credential_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
+) -> Response:
+    """Rename it, or replace user name and password; the registry stays."""
+    data = {"name": form.get("name", ""), "username": form.get("username", "")}
+    data |= {"password": form["password"]} if form.get("password") else {}
+    filled = fill(RegistryCredentialChanges, data, form)
+    if filled.model is not None:
+        try:
+            await actions.update_registry_credential(
+                session, resources.secret_box, scope, registry_credential_id, filled.model
+            )
+        except OrcaError as error:
+            filled = filled.refused(error)
+        else:
+            return see_other(request, f"/credentials/registries/{registry_credential_id}", said="Saved")
+    await session.rollback()
+    return await _draw(request, session, scope, registry_credential_id, filled)
+
+
+@router.post("/credentials/registries/{registry_credential_id}/delete")
+@guard("source.delete", tenant="registry_credential_id", rate="write", audit="RegistryCredentialDeleted", page=True)
+async def remove_registry_credential(
+    registry_credential_id: str, request: Request, session: WriteSession, scope: CurrentScope
+) -> Response:
+    """Refused while a service uses it; the page then names the services."""
+    try:
+        await actions.delete_registry_credential(session, scope, registry_credential_id)
+    except OrcaError as error:
+        await session.rollback()
+        return await _draw(request, session, scope, registry_credential_id, refusal=error)
+    return see_other(request, "/credentials", said="The login is deleted")
