@@ -91,7 +91,7 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     page.get_by_label("Key").fill("GREETING")
     page.get_by_label("Value").fill("<b id=x>hello</b>")
     page.get_by_role("button", name="Set variable").click()
-    expect(page.get_by_text("GREETING")).to_be_visible()
+    expect(page.get_by_text("GREETING", exact=True)).to_be_visible()
     assert page.locator("#x").count() == 0
 
     failed = site.wait(site.deploy({"Dockerfile": "FROM scratch\nCOPY nothing /x\n"}))
