@@ -23,7 +23,7 @@ class Deployment:
         stub.json("GET /api/v1/projects", {"items": [{"id": "p", "slug": "shop", "name": "shop"}], "next_cursor": None})
         service = {"id": "s", "slug": "web", "name": "web", "source": {"type": "image", "image": "x"}, "version": 1}
         stub.json("GET /api/v1/projects/p/services", {"items": [service], "next_cursor": None})
-        route = {"url": "https://web.example.org/", "is_automatic": True, "redirect_to": None}
+        route = {"url": "https://web.example.org/", "is_automatic": True, "redirect_to": None, "condition": "live"}
         stub.json("GET /api/v1/services/s/routes", {"items": [route], "next_cursor": None})
         for verb in ("deployments", "restart"):
             stub.on(f"POST /api/v1/services/s/{verb}", self.show)

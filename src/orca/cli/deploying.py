@@ -52,10 +52,14 @@ def _celebrate(call: Invocation, deployment: Deployment) -> None:
 
 
 def list_urls(call: Invocation, service_id: str) -> list[str]:
-    """Where a service answers; hostnames that somebody chose come first."""
+    """Where a service answers; hostnames that somebody chose come first, those that lead nowhere yet last."""
     routes = call.client.list(f"/services/{segment(service_id)}/routes")["items"]
     shown = [route for route in routes if route["redirect_to"] is None]
-    return [route["url"] for route in sorted(shown, key=lambda route: route["is_automatic"])]
+    return [route["url"] for route in sorted(shown, key=_rank)]
+
+
+def _rank(route: dict[str, Any]) -> tuple[bool, bool]:
+    return route["condition"] not in {"live", "pending"}, route["is_automatic"]
 
 
 def draw_urls(screen: Screen, urls: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What routing tests share: a proxy with troubles, services, certificates."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from orca.db import Database
 from orca.errors import RequestRefused
 from orca.features.routing.schemas import TargetIn
 from orca.features.services.models import Environment, Project, Service
-from orca.sdk.proxies import ProxyConfig
+from orca.sdk.proxies import ProxyConfig, ProxyRoute
 from orca.sdk.testing.fake_proxy import FakeProxy
 from orca.web.guard import Scope
 
@@ -28,6 +29,8 @@ class ScriptedProxy(FakeProxy):
 
     running: bool = True
     refuses: dict[str, str] = field(default_factory=dict)
+    judges: Callable[[ProxyRoute], str] = lambda _route: ""
+    """Gives the reason for which a route is not served as it is."""
     port_taken: str = ""
     seconds: float = 0.0
     starts: int = 0
@@ -41,8 +44,8 @@ class ScriptedProxy(FakeProxy):
     async def apply(self, desired: ProxyConfig) -> None:
         await asyncio.sleep(self.seconds)
         for route in desired.routes:
-            if route.hostname in self.refuses:
-                raise RequestRefused(self.refuses[route.hostname], hint="Mend it.", route_id=route.id)
+            if reason := self.refuses.get(route.hostname) or self.judges(route):
+                raise RequestRefused(reason, hint="Mend it.", route_id=route.id)
         await super().apply(desired)
 
     @property

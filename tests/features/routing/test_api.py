@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from tests.features.routing.bench import issue
 
+from orca.db import now
 from orca.events import Event
 from orca.features.routing.actions import apply_routes, check_drift, check_names, set_targets
 from orca.features.routing.models import Route
@@ -278,6 +279,25 @@ async def test_a_killed_proxy_comes_back_with_everything(client, live, service_i
         state = (await client.get("/api/v1/proxy")).json()
         assert (state["state"], state["drifted"], state["version"][:2]) == ("running", False, "2.")
         assert (await visit("web-shop.localhost")).json()["name"] == "one"
+
+
+async def test_what_a_broken_route_served_stays_until_it_is_tried_again(client, live, service_id, visit) -> None:
+    resources = live.state.resources
+    async with EchoUpstream("one") as one:
+        await go_live(live, service_id, one)
+        async with resources.db.write() as session:
+            route = (await session.scalars(select(Route))).one()
+            route.state, route.refusals, route.refused_at = "broken", 1, now()
+            route.options = {**route.options, "timeout": 30.0}
+        for _ in range(2):
+            await check_drift(resources)
+            assert (await visit("web-shop.localhost")).json()["name"] == "one"
+        assert (await resources.proxy.inspect()).config.routes[0].timeout is None
+        (told,) = (await client.get(f"/api/v1/services/{service_id}/routes")).json()["items"]
+        assert (told["state"], told["condition"], told["next_try_at"] is None) == ("broken", "broken", False)
+        assert (await client.post(f"/api/v1/routes/{told['id']}/check?retry=true")).status_code == 200
+        assert (await resources.proxy.inspect()).config.routes[0].timeout == 30
+        assert (await client.get(f"/api/v1/routes/{told['id']}")).json()["state"] == "live"
 
 
 async def test_a_taken_port_is_told_with_its_holder(client, live, service_id) -> None:

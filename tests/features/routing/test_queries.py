@@ -1,8 +1,11 @@
 """From rows to what the proxy should do."""
 
+from datetime import timedelta
+
 from sqlalchemy import update
 from tests.features.routing.bench import SCOPE, issue, make_service, target
 
+from orca.db import now
 from orca.features.routing import queries
 from orca.features.routing.actions import add_certificate, clear_targets, create_route, set_targets
 from orca.features.routing.models import Route
@@ -169,3 +172,22 @@ async def test_urls_tell_the_names_that_people_chose_first(resources, service) -
     async with resources.db.read() as session:
         found = await queries.list_urls_by_service(session, resources.settings, [service.id, "other"])
     assert found == {service.id: ["https://shop.example.org/", "https://web-shop.localhost/"], "other": []}
+
+
+async def test_names_that_lead_nowhere_come_last(resources, service) -> None:
+    chosen = await store(resources, service, hostname="www.example.org")
+    automatic = await store(resources, service, hostname="web-shop.localhost")
+    await change(resources, automatic.id, is_automatic=True, state="live")
+
+    async def list_hosts() -> list[str]:
+        async with resources.db.read() as session:
+            urls = await queries.list_urls(session, resources.settings, service.id)
+        return [url.split("/")[2] for url in urls]
+
+    assert await list_hosts() == ["www.example.org", "web-shop.localhost"], "nothing is known yet"
+    await change(resources, chosen.id, state="live", acme_failures=1)
+    assert await list_hosts() == ["web-shop.localhost", "www.example.org"]
+    await change(resources, chosen.id, acme_ready_at=chosen.created_at)
+    assert await list_hosts() == ["web-shop.localhost", "www.example.org"]
+    await change(resources, chosen.id, certificate_until=now() + timedelta(days=80))
+    assert await list_hosts() == ["www.example.org", "web-shop.localhost"]

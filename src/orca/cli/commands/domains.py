@@ -12,6 +12,9 @@ from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import Row, service_path
 from orca.cli.states import state_of
 from orca.cli.times import ago
+from orca.kit.text import join
+
+_WAITING = {"unreachable": "does not lead here", "awaiting_certificate": "waiting for a certificate"}
 
 
 def list_domains(call: Invocation) -> None:
@@ -90,7 +93,7 @@ def check(call: Invocation) -> int:
 
 
 def retry(call: Invocation) -> int:
-    """Order the certificate now, without waiting for the pause after a failed order to end."""
+    """Order the certificate, or serve a broken route, now: without waiting for the pause after a failure to end."""
     return _look(call, "?retry=true")
 
 
@@ -119,16 +122,26 @@ def _find(call: Invocation) -> Row:
 
 def _row(route: dict[str, Any]) -> list[Part]:
     where = f"{route['url']} → {route['redirect_to']}" if route["redirect_to"] else route["url"]
-    problem = route["problem"]
-    if route["acme_check_at"] and problem:
-        problem += f" Next try {ago(route['acme_check_at'])}."
-    return [where, state_of(route["state"]), route["tls"], text_of(route["port"], "public"), problem]
+    return [where, _condition(route), route["tls"], text_of(route["port"], "public"), _problem(route)]
+
+
+def _condition(route: dict[str, Any]) -> Part:
+    """What a visitor finds."""
+    words = _WAITING.get(route["condition"])
+    return Styled(words, "yellow") if words else state_of(route["condition"])
+
+
+def _problem(route: dict[str, Any]) -> str:
+    problem: str = route["problem"]
+    if not problem or not route["next_try_at"]:
+        return problem
+    return join(problem, f"Tried again {ago(route['next_try_at'])}")
 
 
 def _draw_route(screen: Screen, route: dict[str, Any]) -> None:
-    screen.line(Styled(route["url"], "cyan"), " ", state_of(route["state"]))
+    screen.line(Styled(route["url"], "cyan"), " ", _condition(route))
     if route["problem"]:
-        screen.line(Styled(route["problem"], "yellow"))
+        screen.line(Styled(_problem(route), "yellow"))
 
 
 def _draw_findings(screen: Screen, findings: list[dict[str, Any]]) -> None:

@@ -1,18 +1,21 @@
 """Reads of routes and certificates, and the one that turns all of them into what the proxy should do."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from itertools import islice
+from typing import NamedTuple, cast
 
 import structlog
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.db import now
 from orca.errors import NotFound, OrcaError
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.hostnames import is_wildcard, overlap
-from orca.features.routing.schemas import RouteOptions, TargetIn, redirects_to_https, urls_of
+from orca.features.routing.rules.refusals import MOST_RETRIED, next_try_at, what_stays
+from orca.features.routing.schemas import RouteOptions, TargetIn, condition_of, redirects_to_https, urls_of
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
 from orca.features.services.schemas import Port
@@ -56,6 +59,19 @@ async def list_routes(
     return Page[Route].model_construct(items=items, next_cursor=next_cursor)
 
 
+class RouteState(NamedTuple):
+    """A route and whether the proxy serves it."""
+
+    hostname: str
+    state: str
+
+
+async def list_route_states(session: AsyncSession, service_id: str) -> dict[str, RouteState]:
+    """The routes of a service, by id."""
+    rows = await session.execute(select(Route.id, Route.hostname, Route.state).where(Route.service_id == service_id))
+    return {route_id: RouteState(hostname, state) for route_id, hostname, state in rows}
+
+
 async def list_targets(session: AsyncSession, service_id: str) -> list[TargetIn]:
     """Where the live release of a service listens now."""
     rows = await session.scalars(select(Target).where(Target.service_id == service_id).order_by(Target.replica))
@@ -63,7 +79,9 @@ async def list_targets(session: AsyncSession, service_id: str) -> list[TargetIn]
 
 
 async def list_urls(session: AsyncSession, settings: Settings, service_id: str) -> list[str]:
-    """Where a service can be opened: names that people chose first, then the automatic one."""
+    """Where a service can be opened: names that people chose first, then the automatic one; last, in the same order,
+    those that lead nowhere yet.
+    """
     return (await list_urls_by_service(session, settings, [service_id]))[service_id]
 
 
@@ -72,8 +90,9 @@ async def list_urls_by_service(
 ) -> dict[str, list[str]]:
     """`list_urls` of many services in one query; every asked service has an entry."""
     query = select(Route).where(Route.service_id.in_(service_ids), Route.state != "broken", Route.redirect_to.is_(None))
+    routes = (await session.scalars(query.order_by(Route.is_automatic, Route.id))).all()
     urls: dict[str, list[str]] = {service_id: [] for service_id in service_ids}
-    for route in await session.scalars(query.order_by(Route.is_automatic, Route.id)):
+    for route in sorted(routes, key=lambda route: condition_of(route) not in {"live", "pending"}):
         if not is_wildcard(route.hostname):
             urls[route.service_id].append(urls_of(route, RouteOptions(**route.options), settings.proxy)[0])
     return urls
@@ -98,6 +117,26 @@ async def list_overlapping(session: AsyncSession, hostname: str, *, besides: str
 async def count_routes(session: AsyncSession, service_id: str) -> int:
     """How many routes a service has."""
     return await session.scalar(select(func.count()).select_from(Route).where(Route.service_id == service_id)) or 0
+
+
+async def list_pending(session: AsyncSession) -> set[str]:
+    """Ids of the routes that the proxy does not know yet."""
+    query = select(Route.id).join(Service, Service.id == Route.service_id)
+    rows = await session.scalars(query.where(Route.state == "pending", Service.deleted_at.is_(None)))
+    return set(rows.all())
+
+
+async def has_broken(session: AsyncSession) -> bool:
+    """Whether the proxy refused any route."""
+    return await session.scalar(select(Route.id).where(Route.state == "broken").limit(1)) is not None
+
+
+async def list_retried(session: AsyncSession) -> list[str]:
+    """Ids of the broken routes whose pause is over, those first that wait longest; a few at a time."""
+    query = select(Route.id, Route.refusals, Route.refused_at).where(Route.state == "broken")
+    rows = (await session.execute(query.order_by(Route.refused_at.nulls_first(), Route.id))).all()
+    due = (row.id for row in rows if (next_try_at(row.refusals, row.refused_at) or now()) <= now())
+    return list(islice(due, MOST_RETRIED))
 
 
 async def list_stale_names(session: AsyncSession, settings: Settings) -> Sequence[Route]:
@@ -149,23 +188,43 @@ class RouteFacts:
     """Empty for a service that is stopped."""
 
 
-async def render_proxy_config(session: AsyncSession, box: SecretBox, settings: Settings) -> ProxyConfig:
-    """Everything the proxy should do now. Broken routes are left out, so that they cannot hold up the others."""
+async def render_proxy_config(
+    session: AsyncSession,
+    box: SecretBox,
+    settings: Settings,
+    served: ProxyConfig | None = None,
+    retried: Collection[str] = (),
+) -> ProxyConfig:
+    """Everything the proxy should do now. Of broken routes, so that they cannot hold up the others, only what it
+    serves of them already (`served`), unless they are to be tried again (`retried`, ids).
+    """
     acme = _acme_account(settings)
+    earlier = {route.id: route for route in served.routes} if served is not None else {}
     routes: list[ProxyRoute] = []
+    kept: list[ProxyRoute] = []
+    async for route, facts in _list_with_facts(session):
+        if route.state != "broken" or route.id in retried:
+            routes += render_routes(route, facts, box, can_order=acme is not None)
+        elif route.id in earlier:
+            wanted = render_routes(route, facts, box, can_order=acme is not None)[0]
+            stays = what_stays(earlier[route.id], wanted, {target.address for target in facts.targets})
+            kept += [stays] if stays is not None else []
+    routes += kept  # last, so that none of the others is blamed for what does not go together with them
+    used = {route.certificate_id for route in routes if route.certificate_id is not None}
+    return ProxyConfig(tuple(routes), await _open_certificates(session, box, used), acme)
+
+
+async def _list_with_facts(session: AsyncSession) -> AsyncIterator[tuple[Route, RouteFacts]]:
     targets = await _targets_by_service(session)
     rows = await session.execute(
         select(Route, Service.name, Service.ports, Service.desired_state)
         .join(Service, Service.id == Route.service_id)
-        .where(Service.deleted_at.is_(None), Route.state != "broken")
+        .where(Service.deleted_at.is_(None))
         .order_by(Route.hostname, Route.path_prefix)
     )
     for route, name, ports, desired_state in rows:
         live = targets[route.service_id] if desired_state == "running" else []
-        facts = RouteFacts(name, [Port.model_validate(port) for port in ports], live)
-        routes += render_routes(route, facts, box, can_order=acme is not None)
-    wanted = {route.certificate_id for route in routes if route.certificate_id is not None}
-    return ProxyConfig(tuple(routes), await _open_certificates(session, box, wanted), acme)
+        yield route, RouteFacts(name, [Port.model_validate(port) for port in ports], live)
 
 
 def render_routes(route: Route, facts: RouteFacts, box: SecretBox, *, can_order: bool) -> list[ProxyRoute]:

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from orca.db import now
 from orca.features.routing.models import Route
+from orca.features.routing.rules.conditions import Condition, judge_certificate
 from orca.features.routing.rules.hostnames import parse_hostname
 from orca.features.routing.rules.places import parse_prefix, parse_redirect, route_url
+from orca.features.routing.rules.refusals import next_try_at
 from orca.features.services.schemas import Port, PortNumber
 from orca.kit.fields import Identifier, Name, Strict
 from orca.settings import ProxySettings
@@ -138,7 +141,15 @@ class RouteOut(BaseModel):
     options: RouteOptionsOut
     is_automatic: bool
     state: Literal["pending", "live", "broken"]
+    condition: Condition = Field(
+        description="What a visitor finds: `unreachable` while the name was not found to lead here, "
+        "`awaiting_certificate` until there is the public one; otherwise the same as `state`."
+    )
     problem: str = Field(description="Why it is broken, or has no public certificate yet; else empty.")
+    next_try_at: datetime | None = Field(
+        description="When Orca tries again by itself: to serve a broken route, to look where the name leads, or to "
+        "order its certificate. Null when it is due now, or nothing is awaited."
+    )
     url: str
     urls: list[str] = Field(description="Every address under which it answers; the best one first.")
     acme_ready_at: datetime | None = Field(description="When the name was found to point here; null until then.")
@@ -156,8 +167,30 @@ class RouteOut(BaseModel):
         options = RouteOptions.model_validate(route.options)
         shown = options.model_dump(exclude={"basic_auth"}) | {"basic_auth": [u.username for u in options.basic_auth]}
         urls = urls_of(route, options, proxy)
-        columns = {name: getattr(route, name) for name in cls.model_fields if name not in {"options", "url", "urls"}}
-        return cls(**columns, options=RouteOptionsOut(**shown), url=urls[0], urls=urls)
+        columns = {
+            name: getattr(route, name) for name in cls.model_fields if hasattr(route, name) and name != "options"
+        }
+        return cls(
+            **columns, options=RouteOptionsOut(**shown), url=urls[0], urls=urls,
+            condition=condition_of(route), next_try_at=next_try_of(route),
+        )  # fmt: skip
+
+
+def condition_of(route: Route) -> Condition:
+    """What a visitor finds at a route."""
+    if route.state != "live" or route.tls != "acme":
+        return cast("Condition", route.state)
+    return judge_certificate(
+        route.acme_ready_at, route.certificate_until,
+        failed_looks=route.acme_failures, failed_orders=route.order_failures, now=now(),
+    )  # fmt: skip
+
+
+def next_try_of(route: Route) -> datetime | None:
+    """When a route that is not served as it should be is tried again; None when it is due, or nothing is awaited."""
+    if route.state == "broken":
+        return next_try_at(route.refusals, route.refused_at)
+    return route.acme_check_at if route.tls == "acme" and route.acme_ready_at is None else None
 
 
 def urls_of(route: Route, options: RouteOptions, proxy: ProxySettings) -> list[str]:
@@ -226,7 +259,7 @@ class FindingOut(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    name: Literal["dns", "reachable", "certificate"]
+    name: Literal["proxy", "dns", "reachable", "certificate"]
     ok: bool
     detail: str
     hint: str = ""

@@ -48,7 +48,24 @@ async def test_a_route_is_stored_and_recorded(resources, service) -> None:
     async with resources.db.read() as session:
         event = await session.scalar(select(Event).where(Event.type == "RouteCreated"))
     assert event is not None
-    assert event.payload == {"hostname": "shop.example.org", "path_prefix": "/api", "service_id": service.id}
+    place = {"hostname": "shop.example.org", "path_prefix": "/api", "service_id": service.id, "service": "web"}
+    assert event.payload == place
+
+
+async def test_every_event_names_hostname_and_service(resources, service) -> None:
+    async with resources.db.write() as session:
+        automatic = await ensure_automatic_route(session, resources, service)
+    assert automatic is not None
+    await update(resources, automatic.id, hostname="shop.internal")
+    async with resources.db.write() as session:
+        await delete_route(session, await queries.get_route(session, SCOPE, automatic.id))
+    async with resources.db.read() as session:
+        events = (await session.scalars(select(Event).order_by(Event.seq))).all()
+    assert [(each.type, each.payload["hostname"], each.payload["service"]) for each in events] == [
+        ("RouteCreated", "web-shop.localhost", "web"),
+        ("RouteUpdated", "shop.internal", "web"),
+        ("RouteDeleted", "shop.internal", "web"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Writes of routing: rows first, then the proxy, and back again when the proxy says no."""
 
-from orca.features.routing.actions.apply import apply_routes, check_drift
+from orca.features.routing.actions.apply import Refusals, apply_routes, check_drift
 from orca.features.routing.actions.certificates import add_certificate, delete_certificate, watch_expiry
 from orca.features.routing.actions.orders import list_ordered, watch_orders
 from orca.features.routing.actions.publish import publish_route, republish_route, retract_route
@@ -17,6 +17,7 @@ from orca.features.routing.actions.routes import (
 from orca.features.routing.actions.targets import clear_targets, set_targets
 
 __all__ = [
+    "Refusals",
     "add_certificate",
     "apply_routes",
     "check_drift",

@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,13 +12,22 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import Fact, Origin, origin, record
 from orca.features.routing.actions.routes import follow_base_domain
+from orca.features.routing.events import fact_of
 from orca.features.routing.models import Route
-from orca.features.routing.queries import MARKER_SUFFIX, list_stale_names, render_proxy_config
+from orca.features.routing.queries import (
+    MARKER_SUFFIX,
+    has_broken,
+    list_pending,
+    list_retried,
+    list_stale_names,
+    render_proxy_config,
+)
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.sdk.proxies import Proxy, ProxyConfig, ProxyRoute, ProxyState
@@ -32,18 +41,20 @@ Refusals = Mapping[str, RequestRefused]
 """Route id -> why the proxy does not serve it."""
 
 
-async def apply_routes(resources: Resources) -> Refusals:
+async def apply_routes(resources: Resources, retried: Collection[str] = ()) -> Refusals:
     """Bring the proxy to what is committed now, starting it when it does not run; call it outside transactions.
 
-    A route that the proxy refuses is marked `broken`, told in the result, and does not stop the others. Raises
+    A route that the proxy refuses is marked `broken`, told in the result, and does not stop the others; it is left out
+    from then on, but for what is served of it already, and tried again when its id is in `retried`. Raises
     ProviderUnavailable when the proxy cannot run (with the process that holds its port), RequestRefused when the
     configuration as a whole was refused.
     """
-    return await _queues.setdefault(resources.db, _ApplyQueue()).apply(resources)
+    return await _queues.setdefault(resources.db, _ApplyQueue()).apply(resources, retried)
 
 
 async def check_drift(resources: Resources) -> None:
-    """Look whether the proxy serves what it should, and repair it to what Orca wants, never to defaults.
+    """Look whether the proxy serves what it should, and repair it to what Orca wants, never to defaults. Broken routes
+    whose pause is over are tried again.
 
     When nothing can be observed, nothing is changed.
     """
@@ -57,10 +68,12 @@ async def check_drift(resources: Resources) -> None:
         if not state.running:
             log.warning("proxy_not_running")
             await apply_routes(resources)
-        elif changes := await _find_changes(resources, state):
-            await apply_routes(resources)
-            if state.drifted:
-                await _tell_drift(resources, changes)
+            return
+        changes, retried = await _find_changes(resources, state)
+        if changes or retried:
+            await apply_routes(resources, retried)
+        if changes and state.drifted:
+            await _tell_drift(resources, changes)
     except ProviderError as error:
         log.warning("routes_not_checked", reason=error.message, hint=error.hint)
 
@@ -71,8 +84,10 @@ class _ApplyQueue:
     def __init__(self) -> None:
         self._running = asyncio.Lock()
         self._next: asyncio.Task[Refusals] | None = None
+        self._retried: set[str] = set()
 
-    async def apply(self, resources: Resources) -> Refusals:
+    async def apply(self, resources: Resources, retried: Collection[str]) -> Refusals:
+        self._retried.update(retried)
         if self._next is None:
             self._next = asyncio.create_task(self._run(resources))
         return await asyncio.shield(self._next)  # one who gives up must not take it from the others
@@ -81,8 +96,9 @@ class _ApplyQueue:
         origin.set(Origin())  # it works for everybody who waits, not for the one who came first
         async with self._running:
             self._next = None
+            retried, self._retried = self._retried, set()
             async with _machine_lock(resources.settings.data_dir / "routes.lock"):
-                return await _apply(resources)
+                return await _apply(resources, retried)
 
 
 _queues: WeakKeyDictionary[Database, _ApplyQueue] = WeakKeyDictionary()
@@ -118,16 +134,29 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-async def _apply(resources: Resources) -> Refusals:
+async def _apply(resources: Resources, retried: Collection[str]) -> Refusals:
     read_at = now()
+    earlier = await _find_served(resources)
     async with resources.db.read() as session:
-        config = await render_proxy_config(session, resources.secret_box, resources.settings)
-        pending = set((await session.scalars(select(Route.id).where(Route.state == "pending"))).all())
+        config = await render_proxy_config(session, resources.secret_box, resources.settings, earlier, retried)
+        tried = await list_pending(session) | set(retried)
     refused = await _apply_what_works(resources.proxy, config)
-    if refused or pending:
-        served = {route.id for route in config.routes} & pending - refused.keys()
-        await _note_outcome(resources, served, refused, read_at)
+    if refused or tried:
+        served = {route.id for route in config.routes} & tried - refused.keys()
+        await _note_outcome(resources, served, refused, tried, read_at)
     return refused
+
+
+async def _find_served(resources: Resources) -> ProxyConfig | None:
+    """What the proxy serves, if that matters: only of broken routes more than what is wanted stays."""
+    async with resources.db.read() as session:
+        if not await has_broken(session):
+            return None
+    state = await resources.proxy.inspect()
+    if not state.running:
+        await _start(resources.proxy)
+        state = await resources.proxy.inspect()
+    return state.config
 
 
 async def _apply_what_works(proxy: Proxy, desired: ProxyConfig) -> dict[str, RequestRefused]:
@@ -145,7 +174,8 @@ async def _apply_what_works(proxy: Proxy, desired: ProxyConfig) -> dict[str, Req
             if not refused:
                 before = _by_route((await proxy.inspect()).config)
             refused.setdefault(culprit, error)
-            wanted[culprit] = before.pop(culprit, [])
+            del wanted[culprit]
+            wanted[culprit] = before.pop(culprit, [])  # last: should it not fit the others any more, they stay
             desired = replace(desired, routes=tuple(route for group in wanted.values() for route in group))
         else:
             return refused
@@ -177,29 +207,41 @@ def _by_route(config: ProxyConfig | None) -> dict[str, list[ProxyRoute]]:
     return grouped
 
 
-async def _note_outcome(resources: Resources, served: set[str], refused: Refusals, read_at: datetime) -> None:
+async def _note_outcome(
+    resources: Resources, served: set[str], refused: Refusals, tried: Collection[str], read_at: datetime
+) -> None:
     """Write down what is served and what is broken, except of rows that changed since they were read."""
     async with resources.db.write() as session:
-        pending = update(Route).where(Route.id.in_(served), Route.state == "pending", Route.updated_at <= read_at)
-        await session.execute(pending.values(state="live", problem=""))
+        won = update(Route).where(Route.id.in_(served), Route.state != "live", Route.updated_at <= read_at)
+        await session.execute(won.values(state="live", problem="", refusals=0, refused_at=None))
         query = select(Route).where(Route.id.in_(refused.keys()), Route.updated_at <= read_at)
         for route in (await session.scalars(query)).all():
-            error = refused[route.id]
-            route.state, route.problem = "broken", join(error.message, error.hint)
-            await record(session, refusal_of(route, error))
+            if route.state != "broken" or route.id in tried:  # else it was not tried, only what stayed of it
+                await _note_refusal(session, route, refused[route.id])
 
 
-def refusal_of(route: Route, error: RequestRefused) -> Fact:
+async def _note_refusal(session: AsyncSession, route: Route, error: RequestRefused) -> None:
+    """Told once in a row, however often it is tried again."""
+    route.state, route.problem = "broken", join(error.message, error.hint)
+    route.refusals, route.refused_at = route.refusals + 1, now()
+    if route.refusals == 1:
+        await record(session, await refusal_of(session, route, error))
+
+
+async def refusal_of(session: AsyncSession, route: Route, error: RequestRefused) -> Fact:
     """The event of a route that the proxy does not serve."""
-    payload = {"hostname": route.hostname, "service_id": route.service_id, "reason": error.message}
-    return Fact("RouteRefused", route.team_id, "route", route.id, payload, outcome="failed")
+    return await fact_of(session, "RouteRefused", route, "failed", reason=error.message)
 
 
-async def _find_changes(resources: Resources, state: ProxyState) -> list[str]:
+async def _find_changes(resources: Resources, state: ProxyState) -> tuple[list[str], list[str]]:
+    """What is not as it should be, and which broken routes are due."""
     async with resources.db.read() as session:
-        desired = await render_proxy_config(session, resources.secret_box, resources.settings)
+        desired = await render_proxy_config(session, resources.secret_box, resources.settings, state.config)
+        pending, retried = await list_pending(session), await list_retried(session)
     changes = [change.describe() for change in resources.proxy.plan(state.config, desired)]
-    return changes or (["the running configuration is not the one that was applied"] if state.drifted else [])
+    if not changes and state.drifted:
+        changes = ["the running configuration is not the one that was applied"]
+    return changes or (["a route was not tried yet"] if pending else []), retried
 
 
 async def _tell_drift(resources: Resources, changes: list[str]) -> None:

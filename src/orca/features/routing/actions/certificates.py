@@ -11,6 +11,7 @@ from orca.db import now
 from orca.errors import BadInput, Conflict, ProviderError
 from orca.events import Event, Fact, record
 from orca.features.routing.actions.orders import read_ends
+from orca.features.routing.events import fact_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
 from orca.features.routing.rules.certificates import WARN_BEFORE, Unusable, parse_certificate
@@ -95,13 +96,12 @@ async def _expiring_managed(session: AsyncSession) -> list[Fact]:
     """Ordered ones that were not renewed in time; the internal CA's live for hours and renew themselves."""
     query = select(Route).where(Route.tls == "acme", Route.certificate_until < now() + WARN_BEFORE)
     rows = {route.hostname: route for route in (await session.scalars(query.order_by(Route.id.desc()))).all()}
-    return [
-        Fact(
-            "CertificateExpiring", route.team_id, "route", route.id,
-            {"hostnames": [name], "not_after": route.certificate_until.isoformat(), "service_id": route.service_id},
-        )
-        for name, route in rows.items() if route.certificate_until is not None
-    ]  # fmt: skip
+    facts = []
+    for name, route in rows.items():
+        if route.certificate_until is not None:
+            until = route.certificate_until.isoformat()
+            facts.append(await fact_of(session, "CertificateExpiring", route, hostnames=[name], not_after=until))
+    return facts
 
 
 def _fact(name: str, row: Certificate) -> Fact:

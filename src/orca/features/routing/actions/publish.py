@@ -12,7 +12,7 @@ from orca.db import now
 from orca.errors import BadInput, ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import record
 from orca.features.routing.actions.apply import apply_routes, refusal_of
-from orca.features.routing.actions.routes import ACME_PROGRESS, create_route, delete_route, update_route
+from orca.features.routing.actions.routes import ACME_PROGRESS, REFUSAL, create_route, delete_route, update_route
 from orca.features.routing.models import Route
 from orca.features.routing.queries import get_route, list_siblings
 from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
@@ -25,8 +25,8 @@ log = structlog.get_logger("orca.routing")
 _BCRYPT_ROUNDS = 10
 """About 70 ms, once per visitor: the proxy remembers which passwords were right."""
 _EDITABLE = (
-    "hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to", "options", "is_automatic", "state",
-    "problem", *ACME_PROGRESS,
+    "hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to", "options", "is_automatic", *REFUSAL,
+    *ACME_PROGRESS,
 )  # fmt: skip
 Snapshot = Mapping[str, Mapping[str, Any]]
 
@@ -84,7 +84,7 @@ async def _try_on_proxy(resources: Resources, route: Route, before: Snapshot) ->
         return
     except RequestRefused as error:
         async with resources.db.write() as session:
-            await record(session, refusal_of(route, error))
+            await record(session, await refusal_of(session, route, error))
         await _undo(resources, route, before)
         raise
     blamed = next((refused[each] for each in (route.id, *before) if each in refused), None)

@@ -21,6 +21,7 @@ from orca.features.routing.rules.certificates import certifies, is_expiring, nex
 from orca.features.routing.rules.hostnames import is_wildcard
 from orca.features.routing.rules.places import HTTP_PORT
 from orca.features.routing.rules.reach import judge_addresses
+from orca.features.routing.rules.refusals import next_try_at
 from orca.resources import Resources
 from orca.web.guard import Scope
 
@@ -36,7 +37,7 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 class Finding:
     """One thing that was looked at, and the next step when it is not as it should be."""
 
-    name: Literal["dns", "reachable", "certificate"]
+    name: Literal["proxy", "dns", "reachable", "certificate"]
     ok: bool
     detail: str
     hint: str = ""
@@ -61,17 +62,34 @@ async def check_route(
 ) -> list[Finding]:
     """Look at everything between a visitor and this route; when a waiting certificate can be ordered now, order it.
 
-    After an order that failed, only when its pause is over, or when `retry` asks for it.
+    After an order that failed, only when its pause is over, or when `retry` asks for it; that also tries a route again
+    that the proxy refused.
     """
-    async with resources.db.read() as session:
-        route = await get_route(session, scope, route_id)
+    route = await _read(resources, scope, route_id)
+    if route.state == "broken" and retry:
+        await apply_routes(resources, [route_id])
+        route = await _read(resources, scope, route_id)
+    if route.state == "broken":
+        return [_tell_refusal(route)]
     findings = await _check_name(resources, route, resolve)
     if all(finding.ok for finding in findings) and _is_waiting(route) and (retry or not _is_paused(route)):
         await _note_names(resources, {route.hostname: findings})
         await apply_routes(resources)
-        async with resources.db.read() as session:
-            route = await get_route(session, scope, route_id)
+        route = await _read(resources, scope, route_id)
     return [*findings, *await _check_certificate(resources, route)]
+
+
+async def _read(resources: Resources, scope: Scope, route_id: str) -> Route:
+    async with resources.db.read() as session:
+        return await get_route(session, scope, route_id)
+
+
+def _tell_refusal(route: Route) -> Finding:
+    """Nothing else matters as long as the proxy does not serve it."""
+    again = next_try_at(route.refusals, route.refused_at)
+    when = f"at {again:%Y-%m-%d %H:%M:%S} UTC" if again is not None and again > now() else "within half a minute"
+    hint = f"It is tried again {when}; `orc domains retry` tries it now."
+    return Finding("proxy", False, f"the proxy refused it: {route.problem}", hint)
 
 
 async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import BadInput, Conflict
-from orca.events import Fact, record
+from orca.events import record
 from orca.features.routing import queries
+from orca.features.routing.events import fact_of
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.certificates import certifies, default_tls
 from orca.features.routing.rules.hostnames import (
@@ -35,6 +36,9 @@ _NEW_NAME: Mapping[str, Any] = {
 }  # fmt: skip
 ACME_PROGRESS = tuple(_NEW_NAME)
 """How far a hostname is on the way to its certificate: the same for all its paths."""
+_UNTRIED: Mapping[str, Any] = {"state": "pending", "problem": "", "refusals": 0, "refused_at": None}
+REFUSAL = tuple(_UNTRIED)
+"""What the proxy made of a route."""
 
 
 async def create_route(
@@ -54,7 +58,7 @@ async def create_route(
     _set(route, _progress(route, siblings))
     session.add(route)
     await session.flush()
-    await record(session, _fact("RouteCreated", route))
+    await record(session, await fact_of(session, "RouteCreated", route))
     return route
 
 
@@ -85,9 +89,9 @@ async def update_route(
     changed = [route, *_share_tls(route, siblings)]
     instant = now()
     for each in changed:
-        _set(each, {"state": "pending", "problem": "", "updated_at": instant})
+        _set(each, {**_UNTRIED, "updated_at": instant})
     await session.flush()
-    await record(session, _fact("RouteUpdated", route, changed=sorted(given)))
+    await record(session, await fact_of(session, "RouteUpdated", route, changed=sorted(given)))
     return changed
 
 
@@ -95,7 +99,7 @@ async def delete_route(session: AsyncSession, route: Route) -> None:
     """Give a name back."""
     await session.delete(route)
     await session.flush()
-    await record(session, _fact("RouteDeleted", route))
+    await record(session, await fact_of(session, "RouteDeleted", route))
 
 
 async def ensure_automatic_route(session: AsyncSession, resources: Resources, service: Service) -> Route | None:
@@ -111,7 +115,7 @@ async def ensure_automatic_route(session: AsyncSession, resources: Resources, se
     )  # fmt: skip
     session.add(route)
     await session.flush()
-    await record(session, _fact("RouteCreated", route))
+    await record(session, await fact_of(session, "RouteCreated", route))
     return route
 
 
@@ -143,10 +147,10 @@ async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
         hostname = await _free_automatic_name(session, settings, service)
         if hostname is None:
             continue
-        values = {"hostname": hostname, "tls": default_tls(hostname), "certificate_id": None, "state": "pending"}
-        _set(route, {**values, **_NEW_NAME, "problem": "", "updated_at": now()})
+        values = {"hostname": hostname, "tls": default_tls(hostname), "certificate_id": None}
+        _set(route, {**values, **_NEW_NAME, **_UNTRIED, "updated_at": now()})
         await session.flush()
-        await record(session, _fact("RouteUpdated", route, changed=["hostname"]))
+        await record(session, await fact_of(session, "RouteUpdated", route, changed=["hostname"]))
         moved += 1
     return moved
 
@@ -274,11 +278,6 @@ async def _free_automatic_name(session: AsyncSession, settings: Settings, servic
         if not taken and not is_reserved(hostname, panel, settings.base.domain):
             return hostname
     return None
-
-
-def _fact(name: str, route: Route, **more: Any) -> Fact:
-    place = {"hostname": route.hostname, "path_prefix": route.path_prefix, "service_id": route.service_id}
-    return Fact(name, route.team_id, "route", route.id, place | more)
 
 
 def _set(route: Route, values: Mapping[str, Any]) -> None:
