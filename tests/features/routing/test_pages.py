@@ -55,11 +55,60 @@ async def test_a_refused_order_shows_reason_and_next_try(shown) -> None:
     again = now() + timedelta(minutes=15)
     page = await shown(order_failures=1, acme_check_at=again, problem="the authority refused it: CAA forbids")
     assert "CAA forbids" in page
-    assert f'The next try is <time datetime="{again.isoformat()}"' in page
+    assert f'Tried again <time datetime="{again.isoformat()}"' in page
     assert 'action="/routes/ROUTE/check?retry=true"' in page
     page = await shown(order_failures=0, acme_check_at=None, problem="")
-    assert "The next try" not in page
+    assert "Tried again" not in page
     assert 'action="/routes/ROUTE/check"' in page
+
+
+async def test_a_name_without_dns_is_not_called_live(shown) -> None:
+    page = await shown(state="live")
+    assert "Waiting for a certificate" in page
+    assert f"Point an A record for {HOSTNAME} to this machine" in page
+    problem = f"No public certificate yet: {HOSTNAME} has no address in the DNS."
+    page = await shown(acme_failures=1, acme_check_at=now() + timedelta(minutes=1), problem=problem)
+    assert page.count('tone-warn"><span class="pill-dot" aria-hidden="true"></span>Does not lead here') == 2
+    assert problem in page
+    assert "Tried again" in page
+    assert ">Live</span>" not in page
+    assert ">Awaited</span>" in page
+
+
+async def test_a_name_is_live_when_its_certificate_is_there(shown) -> None:
+    page = await shown(state="live", acme_ready_at=now())
+    assert "Waiting for a certificate" in page
+    assert "It was ordered" in page
+    page = await shown(certificate_until=now() + timedelta(days=80))
+    assert page.count('tone-good"><span class="pill-dot" aria-hidden="true"></span>Live') == 2
+    assert ">Public</span>" in page
+
+
+async def test_a_broken_route_says_when_it_is_tried_again_and_offers_to_do_it_now(shown) -> None:
+    at = now()
+    page = await shown(state="broken", refusals=2, refused_at=at, problem="No answer.", tls="off")
+    assert page.count('tone-bad"><span class="pill-dot" aria-hidden="true"></span>Broken') == 2
+    again = (at + timedelta(minutes=1)).isoformat()
+    assert f'No answer. Tried again <time datetime="{again}"' in page
+    assert 'action="/routes/ROUTE/check?retry=true"' in page
+    answer = await shown.http.post(f"/routes/{shown.route['id']}/check?retry=true")
+    assert answer.status_code == 303
+
+
+async def test_the_api_says_what_a_visitor_finds(shown) -> None:
+    async def read() -> tuple[str, str, str | None]:
+        route = (await shown.http.get(f"/api/v1/routes/{shown.route['id']}")).json()
+        return route["state"], route["condition"], route["next_try_at"]
+
+    again = now() + timedelta(minutes=1)
+    await shown(state="live", acme_failures=1, acme_check_at=again)
+    assert await read() == ("live", "unreachable", again.isoformat().replace("+00:00", "Z"))
+    await shown(acme_ready_at=again)
+    assert await read() == ("live", "awaiting_certificate", None)
+    await shown(certificate_until=now() + timedelta(days=80))
+    assert await read() == ("live", "live", None)
+    await shown(tls="internal", acme_ready_at=None)
+    assert await read() == ("live", "live", None)
 
 
 async def test_removing_asks_first(shown) -> None:

@@ -17,12 +17,19 @@ from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
 from orca.features.services.standing import Standing, read_head
+from orca.kit.text import join
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
+_LOOKS = {
+    "unreachable": ("warning", "Does not lead here"),
+    "awaiting_certificate": ("warning", "Waiting for a certificate"),
+    "broken": ("failed", "Broken"),
+}
+_CERTIFICATES = {"off": "None", "internal": "Internal CA", "acme": "Public", "custom": "Own"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,34 @@ class Shown:
         return self.until is not None and is_expiring(self.until, now())
 
     @property
+    def look(self) -> tuple[str, str]:
+        """State whose tone fits, and the words for what a visitor finds."""
+        if self.route.condition == "live" and self.route.problem:
+            return "warning", "Live"
+        return _LOOKS.get(self.route.condition, (self.route.condition, self.route.condition.capitalize()))
+
+    @property
+    def certificate(self) -> str:
+        """Whose certificate visitors see."""
+        if self.route.tls == "acme" and self.until is None:
+            return "Awaited"
+        return _CERTIFICATES[self.route.tls]
+
+    @property
+    def note(self) -> str:
+        """What is wrong, or what to do about a hostname that waits, in whole sentences."""
+        if self.route.problem:
+            return join(self.route.problem)
+        if self.route.condition != "awaiting_certificate":
+            return ""
+        if self.route.acme_ready_at is not None:
+            return "It was ordered and is here within seconds, rarely minutes."
+        return f"Point an A record for {self.route.hostname} to this machine; where it leads is looked at in a moment."
+
+    @property
     def is_paused(self) -> bool:
-        """Whether the next order waits because the last one failed."""
-        return self.route.order_failures > 0 and self.route.acme_check_at is not None
+        """Whether the next try waits because the last one failed."""
+        return self.route.state == "broken" or (self.route.order_failures > 0 and self.route.acme_check_at is not None)
 
 
 @dataclass(frozen=True, slots=True)
