@@ -1,5 +1,6 @@
 """Finds the command, runs it, and turns every failure into two lines and an exit code."""
 
+import importlib
 import io
 import os
 import sys
@@ -53,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _dispatch(argv: Sequence[str], output: Output) -> int:
+    if argv and argv[0] == "__complete":
+        return _complete(argv[1:], output)
     before, name, rest = split(argv)
     if name == "help":
         before, name, rest = split([*rest, "--help"])
@@ -70,6 +73,14 @@ def _dispatch(argv: Sequence[str], output: Output) -> int:
     args = make_parser(entry, verb, command).parse_args([*before, *rest])
     output.as_json = getattr(args, "json", False)
     return command.run(Invocation(args, output, Path.cwd())) or OK
+
+
+def _complete(argv: Sequence[str], output: Output) -> int:
+    """What completion scripts ask for; nobody types it."""
+    names = importlib.import_module("orca.cli.names")
+    for name in names.list_names(argv[0], argv[1:]) if argv else ():
+        output.out.line(name)
+    return OK
 
 
 def _without_command(options: list[str], output: Output) -> int:

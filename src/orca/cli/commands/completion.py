@@ -1,4 +1,4 @@
-"""`orc completion`: scripts that complete commands and options without starting `orc` at each key."""
+"""`orc completion`: scripts that complete commands and options by themselves, and ask `orc` for names only."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -6,6 +6,13 @@ from collections.abc import Callable, Iterator
 from orca.cli.command import Command, Invocation
 from orca.cli.parser import load, make_parser
 from orca.cli.tree import ENTRIES, Entry
+
+_NAMED = {"service": ("-s", "--service"), "project": ("-p", "--project")}
+"""Options whose values the server knows."""
+_POSITIONS = {
+    "services show": "service", "services edit": "service", "services delete": "service", "projects delete": "project",
+}  # fmt: skip
+"""Commands that take such a name without an option."""
 
 
 def print_script(call: Invocation) -> None:
@@ -33,16 +40,38 @@ def _options(entry: Entry, verb: str | None) -> list[str]:
     return found
 
 
+def _asked(what: str) -> str:
+    return f'"$("${{COMP_WORDS[0]}}" __complete {what} "${{COMP_WORDS[@]}}" 2>/dev/null)"'
+
+
 def _bash() -> str:
     cases = "\n".join(f'    "{line}") words="{" ".join(words)}" ;;' for line, words in _words())
     nouns = "|".join(entry.name for entry in ENTRIES.values() if entry.verbs)
+    values = "\n".join(f"    {'|'.join(options)}) words={_asked(what)} ;;" for what, options in _NAMED.items())
+    positions = "\n".join(f'    "{line}") words+=" "{_asked(what)} ;;' for line, what in _POSITIONS.items())
+    taking = "|".join(option for options in (*_NAMED.values(), ("--server",)) for option in options)
     return f"""\
 # bash completion for orc: source this file, or put it into /etc/bash_completion.d
 _orc() {{
-  local current="${{COMP_WORDS[COMP_CWORD]}}" line="" words="" word index
+  local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" line="" words="" word index
+  [[ "$previous" == "=" ]] && previous="${{COMP_WORDS[COMP_CWORD-2]}}"
+  case "$previous" in
+{values}
+    *) previous="" ;;
+  esac
+  if [[ -n "$previous" ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "${{current#=}}"))
+    return
+  fi
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="${{COMP_WORDS[index]}}"
-    [[ "$word" == -* ]] && continue
+    case "$word" in
+      {taking})
+        index=$((index + 1))
+        [[ "${{COMP_WORDS[index]}}" == "=" ]] && index=$((index + 1))
+        continue ;;
+      -*) continue ;;
+    esac
     case "$line" in
       "") line="$word" ;;
       {nouns}) line="$line $word" ;;
@@ -51,8 +80,11 @@ _orc() {{
   case "$line" in
 {cases}
   esac
+  [[ "$current" != -* ]] && case "$line" in
+{positions}
+  esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
-  [ ${{#COMPREPLY[@]}} -eq 0 ] && compopt -o default
+  [ ${{#COMPREPLY[@]}} -eq 0 ] && compopt -o default 2>/dev/null
 }}
 complete -F _orc orc
 """
@@ -84,10 +116,15 @@ def _fish() -> str:
 
 
 def _fish_options(condition: str, options: list[str]) -> list[str]:
-    return [
-        f"complete -c orc -n {_quote(condition)} " + (f"-l {each[2:]}" if each.startswith("--") else f"-f -a {each}")
-        for each in options
-    ]
+    return [f"complete -c orc -n {_quote(condition)} {_fish_option(each)}" for each in options]
+
+
+def _fish_option(option: str) -> str:
+    for what, (short, long) in _NAMED.items():
+        if option == long:
+            asked = f"(orc __complete {what} (commandline -opc) 2>/dev/null)"
+            return f"-l {long[2:]} -s {short[1:]} -x -a {_quote(asked)}"
+    return f"-l {option[2:]}" if option.startswith("--") else f"-f -a {option}"
 
 
 def _quote(text: str) -> str:
@@ -105,5 +142,9 @@ COMMANDS = {
     "completion": Command(
         print_script, "source <(orc completion bash)\norc completion fish > ~/.config/fish/completions/orc.fish",
         scope="machine", arguments=_arguments,
+        details=(
+            "Commands and options are in the script. Names of services and projects are asked of the server that a\n"
+            "command would talk to; when it does not answer within a second, none are offered."
+        ),
     )
 }  # fmt: skip
