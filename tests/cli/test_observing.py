@@ -123,3 +123,18 @@ def test_the_trail_names_what_it_is_about(remote: Orc, stub: Stub, payload: dict
     stub.json("GET /api/v1/events", page(event))
     line = remote.ok("audit", "list").out.splitlines()[1]
     assert f"  {about}  done" in line
+
+
+def test_releases_tell_what_made_them_and_whether_they_went_live(remote: Orc, stub: Stub) -> None:
+    tell(stub)
+    release = {
+        "id": "r", "number": 2, "is_live": True, "created_at": "2026-01-01T00:00:00Z", "commit": "", "commit_message": "",
+        "went_live_at": "2026-01-01T00:00:00Z", "deployment": {"id": "d", "number": 7, "kind": "scale"},
+    }  # fmt: skip
+    never = {**release, "number": 1, "is_live": False, "went_live_at": None, "deployment": None}
+    stub.json("GET /api/v1/services/s/releases", page(release, never))
+    header, second, first = remote.ok("releases", "--service", "web").out.splitlines()
+    assert re.split(" {2,}", header) == ["RELEASE", "MADE BY", "MADE", "WENT LIVE", "COMMIT", "MESSAGE"]
+    assert re.split(" {2,}", second)[:3] == ["2", "live", "deployment 7 (scale)"]
+    assert "never" not in second
+    assert "never" in first

@@ -12,14 +12,14 @@ _SHORT = 10
 
 
 def list_releases(call: Invocation) -> None:
-    """Newest first; the live one is marked."""
+    """Newest first, with what made them; the live one is marked, and those that never were are told."""
     page = call.client.get(service_path(call, "/releases"), limit=call.args.limit)
 
     def draw(screen: Screen) -> None:
         if not page["items"]:
             screen.line("There are no releases yet. `orc deploy` makes one.")
             return
-        screen.table(["RELEASE", "", "MADE", "COMMIT", "MESSAGE"], map(_row, page["items"]))
+        screen.table(["RELEASE", "", "MADE BY", "MADE", "WENT LIVE", "COMMIT", "MESSAGE"], map(_row, page["items"]))
 
     call.output.answer(page, draw)
 
@@ -27,7 +27,15 @@ def list_releases(call: Invocation) -> None:
 def _row(release: dict[str, Any]) -> list[Part]:
     live: Part = Styled("live", "green") if release["is_live"] else ""
     message = release["commit_message"].partition("\n")[0]
-    return [text_of(release["number"]), live, ago(release["created_at"]), text_of(release["commit"][:_SHORT]), message]
+    ever: Part = ago(release["went_live_at"]) if release["went_live_at"] else Styled("never", "yellow")
+    return [
+        text_of(release["number"]), live, _maker(release["deployment"]), ago(release["created_at"]), ever,
+        text_of(release["commit"][:_SHORT]), message,
+    ]  # fmt: skip
+
+
+def _maker(deployment: dict[str, Any] | None) -> str:
+    return f"deployment {deployment['number']} ({deployment['kind']})" if deployment else text_of(None)
 
 
 def limit_argument(parser: argparse.ArgumentParser) -> None:
@@ -37,4 +45,9 @@ def limit_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-COMMANDS = {"releases": Command(list_releases, "orc releases --limit 5", arguments=limit_argument)}
+COMMANDS = {
+    "releases": Command(
+        list_releases, "orc releases --limit 5", arguments=limit_argument,
+        details="A rollback goes back to releases that went live once: `orc rollback RELEASE`.",
+    )
+}  # fmt: skip
