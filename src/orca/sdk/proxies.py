@@ -147,7 +147,8 @@ class Proxy(Protocol):
         """Render, parse back, validate with the real tool, load atomically, probe; restore the last good
         configuration when the probe fails. Long connections of other routes survive.
 
-        Raises RequestRefused with the route that is to blame.
+        Raises RequestRefused with the route that is to blame (`details["route_id"]`); `details["also"]` may tell of
+        further ones: id -> why.
         """
         ...
 

@@ -31,6 +31,7 @@ class ScriptedProxy(FakeProxy):
     refuses: dict[str, str] = field(default_factory=dict)
     judges: Callable[[ProxyRoute], str] = lambda _route: ""
     """Gives the reason for which a route is not served as it is."""
+    refusals: int = 0
     port_taken: str = ""
     seconds: float = 0.0
     starts: int = 0
@@ -43,9 +44,12 @@ class ScriptedProxy(FakeProxy):
 
     async def apply(self, desired: ProxyConfig) -> None:
         await asyncio.sleep(self.seconds)
-        for route in desired.routes:
-            if reason := self.refuses.get(route.hostname) or self.judges(route):
-                raise RequestRefused(reason, hint="Mend it.", route_id=route.id)
+        reasons = {route.id: self.refuses.get(route.hostname) or self.judges(route) for route in desired.routes}
+        refused = {name: reason for name, reason in reasons.items() if reason}
+        if refused:
+            self.refusals += 1
+            first = next(iter(refused))
+            raise RequestRefused(refused.pop(first), hint="Mend it.", route_id=first, also=refused)
         await super().apply(desired)
 
     @property

@@ -122,12 +122,14 @@ async def test_of_many_a_few_are_tried_at_a_time_and_all_in_the_end(resources, p
     ids = [await store(resources, service, name) for name in names]
     proxy.refuses = dict.fromkeys(names, "No.")
     await apply_routes(resources)
+    assert proxy.refusals == 12, "a route that never broke is blamed for itself only"
     await let_pauses_end(resources)
     tried = []
     for _ in range(3):
         await check_drift(resources)
         tried.append(sum([(await read(resources, each)).refusals == 2 for each in ids]))
     assert tried == [5, 10, 12]
+    assert proxy.refusals == 12 + 3, "those that broke before wait for their answer together"
 
 
 async def test_a_route_that_broke_before_pauses_were_counted_is_tried_at_once(resources, proxy, broken) -> None:

@@ -289,8 +289,11 @@ async def test_what_does_not_answer_is_rolled_back(config: CaddyConfig, connecto
             await proxy.apply(ProxyConfig((site,)))
             async with await asyncio.start_server(answer, "127.0.0.1", config.http_port, reuse_port=True):
                 with pytest.raises(RequestRefused, match="status 200 from elsewhere") as failure:
-                    await proxy.apply(ProxyConfig((site, ProxyRoute("c", "c.example.org"))))
+                    await proxy.apply(
+                        ProxyConfig((site, ProxyRoute("c", "c.example.org"), ProxyRoute("d", "d.example.org")))
+                    )
             assert failure.value.details["route_id"] == "c"
+            assert "'d.example.org/' is not served" in failure.value.details["also"]["d"]
             state = await proxy.inspect()
             assert (by_id(state.config), state.drifted) == ({"a": site}, False)
             assert (await visitor.get("a.example.org")).status_code == 308

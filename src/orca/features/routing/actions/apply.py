@@ -140,7 +140,7 @@ async def _apply(resources: Resources, retried: Collection[str]) -> Refusals:
     async with resources.db.read() as session:
         config = await render_proxy_config(session, resources.secret_box, resources.settings, earlier, retried)
         tried = await list_pending(session) | set(retried)
-    refused = await _apply_what_works(resources.proxy, config)
+    refused = await _apply_what_works(resources.proxy, config, retried)
     if refused or tried:
         served = {route.id for route in config.routes} & tried - refused.keys()
         await _note_outcome(resources, served, refused, tried, read_at)
@@ -159,7 +159,7 @@ async def _find_served(resources: Resources) -> ProxyConfig | None:
     return state.config
 
 
-async def _apply_what_works(proxy: Proxy, desired: ProxyConfig) -> dict[str, RequestRefused]:
+async def _apply_what_works(proxy: Proxy, desired: ProxyConfig, retried: Collection[str]) -> dict[str, RequestRefused]:
     """Apply; each route that is refused goes back to what it was, and is left out if that is refused as well."""
     before: dict[str, list[ProxyRoute]] = {}
     refused: dict[str, RequestRefused] = {}
@@ -167,18 +167,31 @@ async def _apply_what_works(proxy: Proxy, desired: ProxyConfig) -> dict[str, Req
         try:
             await _apply_started(proxy, desired)
         except RequestRefused as error:
-            culprit = str(error.details.get("route_id", "")).removesuffix(MARKER_SUFFIX)
+            blamed = _find_blamed(error, retried)
             wanted = _by_route(desired)
-            if culprit not in wanted:
+            if not blamed.keys() <= wanted.keys():
                 raise
             if not refused:
                 before = _by_route((await proxy.inspect()).config)
-            refused.setdefault(culprit, error)
-            del wanted[culprit]
-            wanted[culprit] = before.pop(culprit, [])  # last: should it not fit the others any more, they stay
+            for culprit in blamed:
+                refused.setdefault(culprit, blamed[culprit])
+                del wanted[culprit]
+                wanted[culprit] = before.pop(culprit, [])  # last: should it not fit the others any more, they stay
             desired = replace(desired, routes=tuple(route for group in wanted.values() for route in group))
         else:
             return refused
+
+
+def _find_blamed(error: RequestRefused, retried: Collection[str]) -> dict[str, RequestRefused]:
+    """Whom a refusal names. Of further routes only those that broke before, so that they cost one look together; the
+    others may be fine without the first.
+    """
+    blamed = {
+        name.removesuffix(MARKER_SUFFIX): RequestRefused(message, hint=error.hint)
+        for name, message in error.details.get("also", {}).items()
+    }
+    blamed = {name: refusal for name, refusal in blamed.items() if name in retried}
+    return blamed | {str(error.details.get("route_id", "")).removesuffix(MARKER_SUFFIX): error}
 
 
 async def _apply_started(proxy: Proxy, desired: ProxyConfig) -> None:

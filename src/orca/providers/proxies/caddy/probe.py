@@ -24,7 +24,7 @@ _HANDSHAKES = 20
 
 
 async def probe(config: ProxyConfig, routes: Sequence[ProxyRoute], layout: Layout, *, tls: bool) -> None:
-    """Raises RequestRefused that names the first of `routes` the proxy does not answer for itself.
+    """Raises RequestRefused that names the first of `routes` the proxy does not answer for itself, and the others.
 
     The upstream is never asked. `tls` also tries HTTPS, where the certificate does not depend on somebody else.
     """
@@ -35,9 +35,10 @@ async def probe(config: ProxyConfig, routes: Sequence[ProxyRoute], layout: Layou
         asked = [visitor.ask(http, route, "http", turn) for route in routes]
         secure = [route for route in routes if route.tls in {"internal", "custom"}] if tls else []
         asked += [visitor.ask(http, route, "https", turn) for route in secure[:_HANDSHAKES]]
-        for failure in await asyncio.gather(*asked):
-            if failure is not None:
-                raise failure
+        failures = [failure for failure in await asyncio.gather(*asked) if failure is not None]
+    if failures:
+        failures[0].details["also"] = {each.details["route_id"]: each.message for each in failures[1:]}
+        raise failures[0]
 
 
 class _Visitor:
