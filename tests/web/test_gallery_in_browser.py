@@ -87,6 +87,48 @@ def test_the_palette_is_used_without_a_mouse(site: Site, open_tab: OpenTab) -> N
     page.wait_for_url("**/activity")
 
 
+def test_the_palette_sends_what_does_something_with_the_token(site: Site, open_tab: OpenTab) -> None:
+    page = open_tab(f"{site.address}/auto")
+    page.route("**/deployed", lambda route: route.fulfill(body="<title>Queued</title>", content_type="text/html"))
+    page.keyboard.press("Control+k")
+    page.keyboard.type("deploy")
+    expect(page.locator("[role=option][aria-selected=true]")).to_contain_text("Deploy web")
+    with page.expect_request("**/deployed") as sent:
+        page.keyboard.press("Enter")
+    assert (sent.value.method, sent.value.post_data) == ("POST", "csrf_token=csrf-4242")
+    page.wait_for_url("**/deployed")
+
+
+@pytest.mark.parametrize("touch", [True, False])
+def test_the_palette_shows_how_to_close_it_here(site: Site, open_tab: OpenTab, touch: bool) -> None:
+    page = open_tab(f"{site.address}/auto", 390, has_touch=touch, is_mobile=touch)
+    page.get_by_role("button", name="Search or jump to").click()
+    escape, close = (
+        page.locator("#palette kbd", has_text="Esc"),
+        page.locator("#palette").get_by_role("button", name="Close"),
+    )
+    expect(escape).to_be_visible(visible=not touch)
+    expect(close).to_be_visible(visible=touch)
+    if touch:
+        close.tap()
+    else:
+        page.keyboard.press("Escape")
+    expect(page.locator("#palette")).to_be_hidden()
+
+
+def test_an_address_opens_a_dialog_once(site: Site, open_tab: OpenTab) -> None:
+    content = "{% call ui.dialog('stop', 'Stop web?') %}Really?{% endcall %}"
+    address = site.show("/dialog", draw_page(content))
+    page = open_tab(f"{address}#stop")
+    expect(page.get_by_role("dialog", name="Stop web?")).to_be_visible()
+    page.reload()
+    expect(page.locator("#stop")).to_be_hidden()
+    page.keyboard.press("Control+k")
+    page.evaluate("location.hash = 'stop'")
+    expect(page.locator("#stop")).to_be_visible()
+    expect(page.locator("#palette")).to_be_hidden()
+
+
 def test_the_palette_says_when_nothing_matches(site: Site, open_tab: OpenTab) -> None:
     page = open_tab(f"{site.address}/auto")
     page.get_by_role("button", name="Search or jump to").click()

@@ -1,5 +1,5 @@
-// Dialogs: `data-dialog-open="id"` opens one, `data-dialog-close` closes the one around it; a dialog that asks for a
-// name keeps its submit button off until the name is typed.
+// Dialogs: `data-dialog-open="id"` opens one, and so does an address that ends in `#id`; `data-dialog-close` closes the
+// one around it; a dialog that asks for a name keeps its submit button off until the name is typed.
 import { byId, closest } from "./dom.js";
 
 document.addEventListener("click", (event) => {
@@ -9,6 +9,17 @@ document.addEventListener("click", (event) => {
   closest(event, "[data-dialog-close]")?.closest("dialog")?.close();
   if (event.target instanceof HTMLDialogElement && isOutside(event.target, event)) event.target.close();
 });
+
+function openByAddress() {
+  const dialog = byId(location.hash.slice(1));
+  if (!(dialog instanceof HTMLDialogElement)) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  for (const other of document.querySelectorAll("dialog[open]")) if (other instanceof HTMLDialogElement) other.close();
+  dialog.showModal();
+}
+
+addEventListener("hashchange", openByAddress);
+openByAddress();
 
 /**
  * @param {HTMLDialogElement} dialog

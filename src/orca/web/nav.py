@@ -20,7 +20,7 @@ ITEMS = (
     NavItem("Projects", "/projects", "folder", "project.read"),
     NavItem("Credentials", "/credentials", "lock", "source.read"),
     NavItem("Activity", "/activity", "activity", "event.read"),
-    NavItem("Tokens", "/tokens", "key", "token.manage"),
+    NavItem("Tokens", "/tokens", "key", "token.read"),
     NavItem("Account", "/account", "user"),
 )
 

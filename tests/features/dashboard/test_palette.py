@@ -76,9 +76,9 @@ async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmles
     assert not {"Restart oven", "Start oven"} & {*labels(await ask(client, at=f"/services/{service}"))}
     deployment = await go_live(app, service)
     entries = await ask(client, at=f"/services/{service}/settings?x=1")
-    assert labels(entries)[:10] == [
+    assert labels(entries)[:12] == [
         "Logs of oven", "Deploy oven", "Restart oven", "Overview of oven", "Deployments of oven", "Variables of oven",
-        "Domains of oven", "Volumes of oven", "Settings of oven", "New service in Bakery",
+        "Domains of oven", "Push hooks of oven", "Volumes of oven", "Settings of oven", "Stop oven…", "New service in Bakery",
     ]  # fmt: skip
     assert entries[0] == ("Logs of oven", f"/services/{service}/output", False)
     assert [each for each in entries if each[2]] == [
@@ -103,8 +103,17 @@ async def test_words_lead_to_services_and_to_what_one_does_with_them(app: FastAP
     assert labels(await ask(client, "new service in gard")) == ["New service in Garden"]
     assert "New project" in labels(await ask(client, "new"))
     assert await ask(client, "zzz 100%_") == []
+    assert await ask(client, "stop greenhouse") == [("Stop greenhouse…", f"/services/{service}#stop", False)]
     for word in ("stop", "delete", "rollback"):
         assert not any(posts for _, _, posts in await ask(client, f"{word} greenhouse"))
+
+
+async def test_a_folder_that_was_never_sent_cannot_be_deployed(app: FastAPI, client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Attic", "box")
+    async with app.state.resources.db.write() as session:
+        source = update(Service).where(Service.id == service).values(source={"type": "directory", "upload_id": None})
+        await session.execute(source)
+    assert "Deploy box" not in labels(await ask(client, at=f"/services/{service}"))
 
 
 async def test_a_stopped_service_is_started(app: FastAPI, client: httpx.AsyncClient) -> None:

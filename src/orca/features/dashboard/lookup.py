@@ -1,5 +1,7 @@
 """What the palette looks up: services and projects by a part of their name, and what a page is about."""
 
+from typing import Any
+
 from sqlalchemy import Select, case, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,23 +41,30 @@ async def find_place(
     else:
         living = living.where(Service.id == identifier)
     found = (await session.execute(living)).one_or_none()
-    service = Found(*found) if found else None
+    service = _found(*found) if found else None
     return service, FoundProject(service.project_id, service.project) if service else None
 
 
-def _living(scope: Scope) -> Select[str, str, str, str, str]:
+def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any]]:
     state = case((LiveRelease.id.is_(None), "new"), else_=Service.desired_state)
     return (
-        select(Service.id, Service.name, state, Service.project_id, Project.name)
+        select(Service.id, Service.name, state, Service.project_id, Project.name, Service.source)
         .join(Project, Project.id == Service.project_id)
         .outerjoin(LiveRelease, LiveRelease.service_id == Service.id)
         .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     )
 
 
+def _found(
+    identifier: str, name: str, state: str, project_id: str, project: str, source: dict[str, Any]
+) -> Found:
+    deployable = source.get("type") != "directory" or bool(source.get("upload_id"))
+    return Found(identifier, name, state, project_id, project, deployable)
+
+
 async def _services(session: AsyncSession, scope: Scope, text: str) -> list[Found]:
     query = _living(scope).where(Service.name.icontains(text, autoescape=True))
-    return [Found(*row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(_MOST))]
+    return [_found(*row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(_MOST))]
 
 
 async def _projects(session: AsyncSession, scope: Scope, text: str) -> list[FoundProject]:

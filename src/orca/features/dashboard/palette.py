@@ -25,6 +25,8 @@ class Found(NamedTuple):
     """`running` or `stopped`, as it is wanted; `new` when no release is live yet."""
     project_id: str
     project: str
+    deployable: bool = True
+    """Not before a folder was sent, where that is the source."""
 
 
 class FoundProject(NamedTuple):
@@ -73,10 +75,12 @@ _VERBS: Final = (
     _Verb("Deployments of {}", "/deployments", "activity", "deployment.read"),
     _Verb("Variables of {}", "/variables", "code", "variable.read"),
     _Verb("Domains of {}", "/domains", "globe", "route.read"),
+    _Verb("Push hooks of {}", "/hooks", "branch", "source.read"),
     _Verb("Volumes of {}", "/volumes", "database", "service.read"),
     _Verb("Settings of {}", "/settings", "settings", "service.read"),
+    _Verb("Stop {}…", "#stop", "stop", "service.operate", only_when="running"),
 )
-"""The first one must be harmless: Enter without a word takes it. What cannot be undone is done on its page only."""
+"""The first one must be harmless: Enter without a word takes it. What takes something away opens its page's dialog."""
 _FIRST_WORDS: Final = frozenset(verb.label.split()[0].lower() for verb in _VERBS) | {"new"}
 
 
@@ -122,7 +126,9 @@ def service_entries(service: Found, subject: Subject) -> list[Entry]:
             verb.posts,
         )
         for verb in _VERBS
-        if subject.can(verb.permission) and verb.only_when in {"", service.state}
+        if subject.can(verb.permission)
+        and verb.only_when in {"", service.state}
+        and (service.deployable or verb.path != "/deploy")
     ]
 
 

@@ -29,16 +29,6 @@ class RecentDeployment:
     service: str
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Something the palette found."""
-
-    label: str
-    href: str
-    icon: str
-    note: str
-
-
 async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 5000) -> list[Listed]:
     """Services of a team by name."""
     query = select(Service.id, Service.name, Service.project_id, Service.desired_state)
@@ -96,25 +86,3 @@ async def list_failures(session: AsyncSession, scope: Scope, service_ids: Sequen
     )
     rows = await session.scalars(select(Deployment).where(Deployment.id.in_(newest.group_by(Deployment.service_id))))
     return {each.service_id: each for each in rows}
-
-
-async def search(session: AsyncSession, scope: Scope, text: str, *, limit: int = 8) -> tuple[list[Match], list[Match]]:
-    """Services and projects whose name holds the text."""
-    pattern = f"%{text.replace('%', '').replace('_', '').lower()}%"
-    services = select(Service, Project.name).join(Project, Project.id == Service.project_id)
-    services = services.where(
-        Service.team_id == scope.team_id, Service.deleted_at.is_(None), func.lower(Service.name).like(pattern)
-    )
-    projects = select(Project).where(
-        Project.team_id == scope.team_id, Project.deleted_at.is_(None), func.lower(Project.name).like(pattern)
-    )
-    return (
-        [
-            Match(service.name, f"/services/{service.id}", "box", project)
-            for service, project in (await session.execute(services.order_by(Service.name).limit(limit)))
-        ],
-        [
-            Match(project.name, f"/projects/{project.id}", "folder", "project")
-            for project in (await session.scalars(projects.order_by(Project.name).limit(limit))).all()
-        ],
-    )

@@ -29,7 +29,7 @@ from orca.features.identity.rules import name_browser
 from orca.features.identity.schemas import AccountChanges, ClaimIn, PasswordChange, SignIn, StepUp
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, CurrentResources, CurrentSubject, Router, Subject, guard
-from orca.web.redirects import local_path
+from orca.web.redirects import local_path, see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -152,7 +152,7 @@ async def save_name(
         page = replace(await _account(session, subject, resources), name_form=filled)
         return render(request, "identity/account.html", page, status=422)
     await change_name(session, subject, filled.model)
-    return RedirectResponse("/account", SEE_OTHER)
+    return see_other(request, "/account", said="The name is saved")
 
 
 @router.post("/account/password")
@@ -169,7 +169,7 @@ async def save_password(
         except OrcaError as error:
             filled, status = filled.refused(error), error.status
         else:
-            response = RedirectResponse("/account", SEE_OTHER)
+            response = see_other(request, "/account", said="The password is changed")
             set_session_cookie(response, resources.settings, opened.token)
             return response
     async with resources.db.read() as session:
