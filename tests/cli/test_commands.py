@@ -306,17 +306,34 @@ def test_hooks_show_their_secret_once(linked: Orc) -> None:
     rotated = linked.ok("hooks", "rotate", made["id"])
     assert made["secret"] not in rotated.out
     assert made["id"] in rotated.out
+    assert "warning: localhost is the panel's own machine" in rotated.err
+    assert "ORC_BASE_URL" in rotated.err
     assert "Nothing has arrived" in linked.ok("hooks", "pushes", made["id"]).out
+    generic = linked.ok("hooks", "create", "--provider", "generic", "--branch", "main")
+    assert "X-Orca-Signature-256" in generic.err
     linked.ok("hooks", "delete", made["id"])
     assert linked("hooks", "delete", made["id"]).code == 4
     assert linked("hooks", "delete", "../../projects").code == 4
     assert linked("hooks", "create", "--provider", "svn", "--branch", "x").code == 2
 
 
+def test_pushes_that_were_refused_are_told_with_their_reason(remote: Orc, stub: Stub) -> None:
+    push = {"received_at": "2026-01-01T00:00:00Z", "commit": "a" * 40, "is_accepted": True, "decision": "goes live"}
+    refused = {**push, "commit": "", "is_accepted": False, "is_refused": True, "times": 2, "decision": "not signed"}
+    stub.json("GET /api/v1/projects", {"items": [{"id": "p", "slug": "shop", "name": "shop"}], "next_cursor": None})
+    stub.json("GET /api/v1/projects/p/services", {"items": [{"id": "s", "slug": "web"}], "next_cursor": None})
+    stub.json("GET /api/v1/services/s/hooks/h/pushes", {"items": [refused, push], "next_cursor": None})
+    told = remote.ok("hooks", "pushes", "h", "-p", "shop", "-s", "web").out
+    assert "refused: not signed (2 times)" in told
+    assert "goes live\n" in told
+
+
 def test_credentials_never_show_their_secrets(local: Orc) -> None:
     assert local("credentials", "add-key", "deploy-key").code == 2
     key = local.ok("credentials", "add-key", "deploy-key", "--host", "Git.Example.org:2222")
     assert key.out.startswith("ssh-ed25519 ")
+    again = local("credentials", "add-key", "deploy-key", "--host", "github.com")
+    assert (again.code, "there is a deploy key “deploy-key” already" in again.err) == (5, True)
     hub = ("hub-token", "--host", "github.com", "--username", "bot")
     local.ok("credentials", "add-token", *hub, stdin="ghp_precious\n")
     local.ok("credentials", "add-registry", "ghcr.io", "--username", "bot", stdin="pre cious\n")

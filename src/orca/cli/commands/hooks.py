@@ -54,15 +54,15 @@ def list_pushes(call: Invocation) -> None:
 
 
 def _push_row(push: dict[str, Any]) -> list[Part]:
-    decision = ("refused: " if push["is_refused"] else "") + push["decision"]
-    decision += f" ({push['times']} times)" if push["times"] > 1 else ""
-    style: Style = "red" if push["is_refused"] else "green" if push["is_accepted"] else "dim"
+    is_refused, times = push.get("is_refused", False), push.get("times", 1)  # servers of before do not tell
+    decision = ("refused: " if is_refused else "") + push["decision"] + (f" ({times} times)" if times > 1 else "")
+    style: Style = "red" if is_refused else "green" if push["is_accepted"] else "dim"
     return [ago(push["received_at"]), push["commit"][:10], Styled(decision, style)]
 
 
 def _show_once(call: Invocation, hook: dict[str, Any]) -> None:
     call.output.note(Styled("The secret is not shown again.", "yellow"))
-    if hook["warning"]:
+    if hook.get("warning"):
         call.output.note(Styled("warning: ", "yellow"), hook["warning"])
     if hook["provider"] == "generic":
         call.output.note("Sign the body with HMAC-SHA256 of the secret: header X-Orca-Signature-256, sha256= and hex.")
