@@ -54,7 +54,7 @@ def _celebrate(call: Invocation, deployment: Deployment) -> None:
 def list_urls(call: Invocation, service_id: str) -> list[str]:
     """Where a service answers; hostnames that somebody chose come first, those that lead nowhere yet last."""
     routes = call.client.list(f"/services/{segment(service_id)}/routes")["items"]
-    shown = [route for route in routes if route["redirect_to"] is None]
+    shown = [route for route in routes if route["redirect_to"] is None and route["condition"] != "broken"]
     return [route["url"] for route in sorted(shown, key=_rank)]
 
 
