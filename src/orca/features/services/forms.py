@@ -98,8 +98,8 @@ def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, 
         **given(form, "name", "kind", "replicas", "restart", "stop_grace", "version"),
         "ports": reader.read("ports", parse_ports, service.ports),
         "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
-        "command": reader.read("command", shlex.split, service.command),
-        "release_command": reader.read("release_command", shlex.split, service.release_command),
+        "command": reader.read("command", _split, service.command),
+        "release_command": reader.read("release_command", _split, service.release_command),
         "health": _health_data(service, form, reader),
         "build": _build_data(service, form, reader),
         "source": _changed_source(service, form),
@@ -144,7 +144,7 @@ class _Reader:
 def _health_data(service: Service, form: Mapping[str, str], reader: _Reader) -> dict[str, Any]:
     health = {**service.health, "type": form.get("health_type", "auto"), "path": form.get("health_path") or "/"}
     is_command = health["type"] == "command"
-    health["command"] = reader.read("health_command", shlex.split, service.health["command"]) if is_command else []
+    health["command"] = reader.read("health_command", _split, service.health["command"]) if is_command else []
     if is_command and not health["command"] and "health_command" not in reader.problems:
         reader.problems["health_command"] = "say what to run inside the container"
         health |= {"type": "auto"}
@@ -177,6 +177,13 @@ def _changed_source(service: Service, form: Mapping[str, str]) -> dict[str, Any]
         source |= {"tag": None, "commit": None} if form.get("branch") else {}
         source |= {"credential_id": form["git_credential_id"] or None} if "git_credential_id" in form else {}
     return source
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise ValueError("a quotation mark is not closed, or a backslash stands at the end") from None
 
 
 def parse_lines(text: str) -> dict[str, str]:
