@@ -16,7 +16,7 @@ from orca.db import Database
 from orca.migrations import upgrade
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
-from orca.tasks import TaskEngine
+from orca.tasks import TASKS_AT_ONCE, TaskEngine
 from orca.web import health, reference
 from orca.web.errors import PROBLEM_RESPONSES, draw_crash, install_error_handlers
 from orca.web.guard import GuardedRoute, tenant_resolvers
@@ -88,7 +88,7 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await asyncio.to_thread(upgrade, settings.database)
     db = Database(settings.database)
-    engine = TaskEngine(settings.database, house.TASKS, concurrency=settings.build.concurrency)
+    engine = TaskEngine(settings.database, house.TASKS, concurrency=TASKS_AT_ONCE)
     try:
         async with open_resources(settings, db, engine) as resources:
             yield resources, engine

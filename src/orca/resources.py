@@ -1,5 +1,6 @@
 """What a running process holds, opened once and passed in: no globals."""
 
+import asyncio
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -53,6 +54,8 @@ class Resources:
     tasks: TaskQueue
     instance: str
     """Short id of this installation; labels everything it makes on an engine."""
+    build_slots: asyncio.Semaphore
+    """How many builds may still begin on this machine."""
     looks: Counter[str] = field(default_factory=Counter)
     """How many sources of each team are being looked at now."""
 
@@ -84,6 +87,7 @@ async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> 
             secret_box=box,
             tasks=tasks,
             instance=instance,
+            build_slots=asyncio.Semaphore(settings.build.concurrency),
         )
         db.session_info["resources"] = resources
         yield resources

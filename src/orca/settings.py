@@ -146,7 +146,7 @@ class Git(Group):
 class Build(Group):
     """`ORC_BUILD_*`."""
 
-    concurrency: int = Field(2, ge=1, le=32, description="Deployments that may work at the same time on this machine.")
+    concurrency: int = Field(2, ge=1, le=32, description="Builds that may run at the same time on this machine.")
     cpus: float = Field(1.5, gt=0, le=256, description="CPU cores a build may use.")
     memory_mb: int = Field(2048, ge=128, description="Memory a build may use, in MiB.")
     minutes: int = Field(30, ge=1, le=720, description="A build is stopped after this many minutes.")

@@ -23,7 +23,7 @@ from orca.resources import Resources
 from orca.task_run import FINISHED, STOP_SECONDS, Task, TaskLost, TaskRun
 from orca.workers import HEARTBEAT_SECONDS, Worker
 
-__all__ = ["Periodic", "Task", "TaskDefinition", "TaskEngine", "TaskRun", "count_active"]
+__all__ = ["TASKS_AT_ONCE", "Periodic", "Task", "TaskDefinition", "TaskEngine", "TaskRun", "count_active"]
 
 log = structlog.get_logger("orca.tasks")
 
@@ -33,6 +33,8 @@ POLL_SECONDS = {True: 5.0, False: 1.0}
 """How often a worker looks without being called; `True` when it is the only one, who is called for everything."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between tries while the database does not take writes (gone, or its disk is full)."""
+TASKS_AT_ONCE = 12
+"""In one process. Builds, which are the heavy part, have a limit of their own."""
 MAX_RECOVERIES = 20
 """A task that was running at this many deaths of its process is given up: it may be what kills it."""
 

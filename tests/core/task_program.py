@@ -65,7 +65,7 @@ async def open_engine(url: str, path: str, slow: float) -> tuple[TaskEngine, Res
     nothing: Any = None
     resources = Resources(
         settings=nothing, db=db, plugins=nothing, connector=nothing, engine=nothing, proxy=nothing, builders={},
-        http=nothing, clock=nothing, secret_box=nothing, tasks=engine, instance="test",
+        http=nothing, clock=nothing, secret_box=nothing, tasks=engine, instance="test", build_slots=asyncio.Semaphore(2),
     )  # fmt: skip
     return engine, resources
 

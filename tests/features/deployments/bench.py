@@ -1,14 +1,17 @@
 """Services that are live without a deployment of minutes, and an engine to which things happen."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from tests.features.routing.bench import make_service
 
 from orca.db import now
+from orca.features.deployments import queries
+from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Deployment, LiveRelease, LogChunk, Release
 from orca.features.deployments.rules import FINISHED
@@ -17,6 +20,7 @@ from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
 from orca.resources import Resources
 from orca.sdk.engines import Container, ContainerSpec, Image, Progress, RegistryLogin
+from orca.sdk.plans import Change
 from orca.sdk.testing.fake_engine import FakeEngine
 
 Trouble = Callable[[], Awaitable[None]]
@@ -32,10 +36,15 @@ class TroubledEngine(FakeEngine):
     at_start: Trouble = staticmethod(_nothing)
     at_stop: Trouble = staticmethod(_nothing)
     at_pull: Trouble = staticmethod(_nothing)
+    at_apply: Trouble = staticmethod(_nothing)
 
     async def start(self, name: str) -> None:
         await self.at_start()
         await super().start(name)
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        await self.at_apply()
+        await super().apply(changes)
 
     async def stop(self, container_id: str, *, grace: float) -> None:
         await self.at_stop()
@@ -58,7 +67,7 @@ class Bench:
         return self.resources.engine
 
     async def make_service(self, slug: str = "web") -> Service:
-        service = await make_service(self.resources.db, slug=slug, project=f"of {slug}")
+        service = await make_service(self.resources.db, slug=slug, project=f"of-{slug}")
         async with self.resources.db.write() as session:
             row = await session.get_one(Service, service.id)
             row.source, row.kind, row.ports = {"type": "image", "image": "app:1"}, "worker", []
@@ -70,7 +79,7 @@ class Bench:
         config = FrozenConfig(kind="worker").model_dump(mode="json")
         common = {"team_id": service.team_id, "service_id": service.id}
         async with self.resources.db.write() as session:
-            release = Release(**common, number=1, image="app:1", config=config)
+            release = Release(**common, number=1, image="app:1", config=config, went_live_at=an_hour_ago)
             deployment = Deployment(
                 **common, number=1, kind="deploy", state="succeeded", source=service.source, config=config, warnings=[],
                 finished_at=an_hour_ago,
@@ -85,6 +94,43 @@ class Bench:
             )  # fmt: skip
         await self.run_container(service, deployment.id)
         return deployment.id
+
+    async def make_web_live(self, service: Service) -> Deployment:
+        """It was deployed once, and the proxy serves it under a name of the base domain."""
+        await self.edit(
+            service, kind="web", ports=[{"name": "http", "port": 8080, "public": True}], health={"type": "none"}
+        )
+        ended = await self.end_of(await self.ask(service, Request()))
+        assert ended.state == "succeeded", ended.reason
+        return ended
+
+    async def edit(self, service: Service, **fields: Any) -> None:
+        async with self.resources.db.write() as session:
+            row = await session.get_one(Service, service.id)
+            for name, value in fields.items():
+                setattr(row, name, value)
+
+    async def cancel(self, deployment_id: str) -> None:
+        async with self.resources.db.write() as session:
+            row = await session.get_one(Deployment, deployment_id)
+            await cancel_deployment(session, self.resources, row)
+
+    async def hold_pulls(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """(set when a pull has begun, to be set for it to go on)."""
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            begun.set()
+            await go_on.wait()
+
+        self.engine.at_pull = wait  # type: ignore[method-assign]
+        return begun, go_on
+
+    async def live_image(self, service: Service) -> str:
+        async with self.resources.db.read() as session:
+            live = await queries.find_live(session, service.id)
+            assert live is not None
+            return (await session.get_one(Release, live.release_id)).image
 
     async def run_container(self, service: Service, deployment_id: str) -> None:
         labels = {

@@ -1,5 +1,6 @@
 """A database, an engine and a proxy in memory, and tasks that run in this process."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +28,7 @@ async def bench(db: Database, tmp_path: Path) -> AsyncIterator[Bench]:
     resources = Resources(
         settings=Settings(data={"dir": tmp_path / "data"}), db=db, plugins=Plugins(), connector=nothing,
         engine=TroubledEngine(["app:1", "app:2"]), proxy=FakeProxy(), builders={}, http=nothing, clock=SystemClock(),
-        secret_box=SecretBox(os.urandom(32)), tasks=tasks, instance="test",
+        secret_box=SecretBox(os.urandom(32)), tasks=tasks, instance="test", build_slots=asyncio.Semaphore(2),
     )  # fmt: skip
     db.session_info["resources"] = resources
     yield Bench(resources)

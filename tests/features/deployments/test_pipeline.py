@@ -1,15 +1,12 @@
 """How deployments end when something around them fails."""
 
-import asyncio
-
 import pytest
 from sqlalchemy.exc import OperationalError
 from tests.features.deployments.bench import Bench
 
+from orca.errors import Conflict
 from orca.features.deployments import queries
-from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.start import Request
-from orca.features.deployments.models import Deployment
 from orca.features.deployments.tasks import sweep
 from orca.features.services.models import Service
 from orca.tasks import TaskEngine
@@ -51,14 +48,12 @@ async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:
     before = await bench.make_live(service)
     deployment_id = await bench.ask(service, Request(kind="restart"))
 
-    async def cancel_and_fail() -> None:
-        async with bench.resources.db.write() as session:
-            row = await session.get_one(Deployment, deployment_id)
-            await cancel_deployment(session, bench.resources, row)
-        await asyncio.sleep(0.5)
+    async def fail_and_be_cancelled() -> None:
+        with pytest.raises(Conflict, match="live already"):
+            await bench.cancel(deployment_id)
         await surprise()
 
-    bench.engine.at_stop = cancel_and_fail
+    bench.engine.at_stop = fail_and_be_cancelled
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason) == ("succeeded", "")

@@ -1,5 +1,6 @@
 """A database, a project with a service, and a proxy that does what a test tells it."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ def make_resources(db: Database, proxy: ScriptedProxy, tmp_path: Path) -> Callab
         resources = Resources(
             settings=Settings(data={"dir": tmp_path / "data"}, **settings), db=db, plugins=Plugins(),
             connector=nothing, engine=nothing, proxy=proxy, builders={}, http=nothing, clock=SystemClock(),
-            secret_box=SecretBox(os.urandom(32)), tasks=Waiting(), instance="test",
+            secret_box=SecretBox(os.urandom(32)), tasks=Waiting(), instance="test", build_slots=asyncio.Semaphore(2),
         )  # fmt: skip
         db.session_info["resources"] = resources
         return resources

@@ -11,8 +11,9 @@ import structlog
 from orca.db import DATABASE_AWAY
 from orca.errors import DeadlineExceeded, OrcaError, StepFailed, TaskCancelled
 from orca.features.deployments.actions import progress
+from orca.features.deployments.actions.choose import Wish
 from orca.features.deployments.actions.log import LogWriter
-from orca.features.deployments.rules import STEP_SECONDS
+from orca.features.deployments.rules import STEP_SECONDS, TAKES_DOWN
 from orca.features.deployments.steps.build_image import build_image
 from orca.features.deployments.steps.check_health import check_health
 from orca.features.deployments.steps.fetch_source import fetch_source
@@ -21,9 +22,10 @@ from orca.features.deployments.steps.retire_previous import retire_previous
 from orca.features.deployments.steps.route_traffic import restore_traffic, route_traffic
 from orca.features.deployments.steps.run_release_command import run_release_command
 from orca.features.deployments.steps.start_release import start_release
-from orca.features.deployments.steps.work import Work, load
+from orca.features.deployments.steps.work import Work, load_facts
 from orca.kit.crash import crash_point
 from orca.kit.text import join
+from orca.sdk.engines import Container
 from orca.tasks import TaskRun
 
 log = structlog.get_logger("orca.deployments")
@@ -50,7 +52,7 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
     """
     deployment_id = str(payload["deployment_id"])
     db = run.resources.db
-    names = await run.step("plan", lambda: progress.begin(db, deployment_id), deadline=60)
+    names = await _begin(run, deployment_id, Wish.of(payload))
     if not names:
         return
     work = await _open(run, deployment_id)
@@ -67,10 +69,19 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
     await run.step("finish", lambda: _finish(work), deadline=60, cancellable=False)
 
 
+async def _begin(run: TaskRun, deployment_id: str, wish: Wish) -> list[str]:
+    try:
+        return await run.step("plan", lambda: progress.begin(run.resources, deployment_id, wish), deadline=60)
+    except OrcaError as error:
+        problem, db = error, run.resources.db
+        await run.step("refuse", lambda: progress.fail(db, deployment_id, problem), deadline=60, cancellable=False)
+        raise
+
+
 async def _open(run: TaskRun, deployment_id: str) -> Work:
-    work = Work(run.resources, deployment_id, LogWriter(run.resources.db, deployment_id))
-    facts = await load(work)
-    return Work(run.resources, deployment_id, LogWriter(run.resources.db, deployment_id, tuple(facts.secrets.values())))
+    facts = await load_facts(run.resources, deployment_id)
+    log = LogWriter(run.resources.db, deployment_id, tuple(facts.secrets.values()))
+    return Work(run.resources, deployment_id, log, takes_down=facts.deployment.kind in TAKES_DOWN)
 
 
 async def _step(run: TaskRun, work: Work, name: str) -> None:
@@ -98,7 +109,8 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
         await progress.mark_step(db, work.deployment_id, name, "succeeded", detail)
         crash_point(f"{name}.told")
 
-    await run.step(name, tell_and_do, deadline=STEP_SECONDS[name], cancellable=name not in AFTERWARDS)
+    cancellable = name not in AFTERWARDS and not work.takes_down
+    await run.step(name, tell_and_do, deadline=STEP_SECONDS[name], cancellable=cancellable)
     crash_point(f"{name}.recorded")
 
 
@@ -129,12 +141,15 @@ async def _take_back(work: Work) -> None:
     """Old routes, old release, no container of this deployment."""
     await restore_traffic(work)
     crash_point("undo.restored")
-    engine = work.resources.engine
-    for container in await engine.inspect({"orca.deployment": work.deployment_id}):
-        with suppress(OrcaError):
-            await engine.stop(container.id, grace=2)
-        await engine.remove(container.id)
+    containers = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
+    await asyncio.gather(*(_remove(work, container) for container in containers))
     crash_point("undo.removed")
+
+
+async def _remove(work: Work, container: Container) -> None:
+    with suppress(OrcaError):
+        await work.resources.engine.stop(container.id, grace=2)
+    await work.resources.engine.remove(container.id)
 
 
 async def _finish(work: Work) -> None:

@@ -108,7 +108,7 @@ async def find_release(session: AsyncSession, release_id: str | None) -> Release
 
 
 async def find_rollback_release(session: AsyncSession, service_id: str, number: int | None) -> Release | None:
-    """The release of that number, or the newest one older than the live one that differs in more than replicas."""
+    """The release of that number, or the newest older one that was healthy and differs in more than replicas."""
     query = select(Release).where(Release.service_id == service_id)
     if number is not None:
         return await session.scalar(query.where(Release.number == number))
@@ -116,8 +116,9 @@ async def find_rollback_release(session: AsyncSession, service_id: str, number: 
     current = await find_release(session, live.release_id if live else None)
     if current is None:
         return None
-    older = await session.stream_scalars(query.where(Release.number < current.number).order_by(Release.number.desc()))
-    async for release in older:
+    older = query.where(Release.number < current.number, Release.went_live_at.is_not(None))
+    newest_first = await session.stream_scalars(older.order_by(Release.number.desc()))
+    async for release in newest_first:
         if differs(release.image, release.config, current.image, current.config):
             return release
     return None

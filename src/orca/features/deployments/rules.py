@@ -23,20 +23,23 @@ TRANSITIONS: Final[dict[str, frozenset[str]]] = {
 
 _BUILDS = ("fetch_source", "build_image")
 _GOES_LIVE = ("start_release", "check_health", "route_traffic", "retire_previous")
-_TAKES_DOWN = ("route_traffic", "retire_previous")
+_TAKING_DOWN = ("route_traffic", "retire_previous")
 _NEW_INTENT: Final = frozenset({"deploy", "rollback", "stop", "remove"})
 _SAME_RELEASE: Final = frozenset({"restart", "scale", "start"})
+REUSES: Final = _SAME_RELEASE | {"rollback"}
+"""Kinds that make a release live that is there already."""
+TAKES_DOWN: Final = frozenset({"stop", "remove"})
 
 STEP_SECONDS: Final = {
     "fetch_source": 900.0,
-    "build_image": 7500.0,
+    "build_image": 90_000.0,
     "run_release_command": 1800.0,
     "start_release": 300.0,
     "check_health": 4000.0,
     "route_traffic": 120.0,
     "retire_previous": 900.0,
 }
-"""Deadlines, in seconds; builds and health checks have tighter ones of their own inside."""
+"""Deadlines, in seconds; builds, which may wait for others, and health checks have tighter ones of their own inside."""
 
 
 def steps_of(kind: str, *, has_image: bool, has_release_command: bool) -> tuple[str, ...]:
@@ -44,8 +47,8 @@ def steps_of(kind: str, *, has_image: bool, has_release_command: bool) -> tuple[
     build = () if has_image else _BUILDS
     if kind == "build":
         return build
-    if kind in {"stop", "remove"}:
-        return _TAKES_DOWN
+    if kind in TAKES_DOWN:
+        return _TAKING_DOWN
     migrate = ("run_release_command",) if has_release_command and kind == "deploy" else ()
     return (*build, *migrate, *_GOES_LIVE)
 
@@ -58,8 +61,11 @@ def differs(image: str, config: Mapping[str, Any], other_image: str, other_confi
 def supersedes(newer: str, older: str) -> bool:
     """Whether a newer request makes a queued older one pointless.
 
-    A restart must not swallow new code that still waits; new code makes a waiting restart pointless.
+    A restart must not swallow new code that still waits; new code makes a waiting restart pointless. A build is
+    wanted for itself, and nothing but the end of its service makes it pointless.
     """
+    if older == "build":
+        return newer == "remove"
     if older == "remove" or newer == "build":
         return False
     return newer in _NEW_INTENT or (newer in _SAME_RELEASE and older in _SAME_RELEASE)

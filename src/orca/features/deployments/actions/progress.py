@@ -7,27 +7,38 @@ from orca.db import Database, now
 from orca.errors import OrcaError, TaskCancelled
 from orca.events import Fact, Outcome, bell, record
 from orca.features.deployments import queries
-from orca.features.deployments.models import Deployment, DeploymentStep
-from orca.features.deployments.rules import FINISHED
+from orca.features.deployments.actions.choose import Wish, bind_release, lock_service
+from orca.features.deployments.models import Deployment, DeploymentStep, Release
+from orca.features.deployments.rules import FINISHED, REUSES
 from orca.features.services.models import Service
 from orca.kit.text import shorten
+from orca.resources import Resources
 
 
-async def begin(db: Database, deployment_id: str) -> list[str]:
-    """Mark it running, remember what was live, and give its steps; none when it has already ended."""
-    async with db.write() as session:
-        deployment = await session.get_one(Deployment, deployment_id)
+async def begin(resources: Resources, deployment_id: str, wish: Wish) -> list[str]:
+    """Mark it running, fix what it makes live, and give its steps; none when it has already ended.
+
+    Raises Conflict when what was asked for cannot be any more.
+    """
+    async with resources.db.write() as session:
+        deployment = await session.get_one(Deployment, deployment_id, with_for_update=True)
         if deployment.state in FINISHED:
             return []
         if deployment.state == "queued":
-            live = await queries.find_live(session, deployment.service_id)
-            deployment.state, deployment.started_at = "running", now()
-            deployment.previous_release_id = live.release_id if live else None
-            deployment.previous_deployment_id = live.deployment_id if live else None
-            payload = await names_of(session, deployment) | {"kind": deployment.kind}
-            fact = Fact("DeploymentStarted", deployment.team_id, "service", deployment.service_id, payload)
-            await record(session, fact)
+            await _start(session, resources, deployment, wish)
         return [step.name for step in await queries.list_steps(session, deployment_id)]
+
+
+async def _start(session: AsyncSession, resources: Resources, deployment: Deployment, wish: Wish) -> None:
+    await lock_service(session, deployment.service_id)
+    if deployment.kind in REUSES:
+        await bind_release(session, resources, deployment, wish)
+    live = await queries.find_live(session, deployment.service_id)
+    deployment.state, deployment.started_at = "running", now()
+    deployment.previous_release_id = live.release_id if live else None
+    deployment.previous_deployment_id = live.deployment_id if live else None
+    payload = await names_of(session, deployment) | {"kind": deployment.kind}
+    await record(session, Fact("DeploymentStarted", deployment.team_id, "service", deployment.service_id, payload))
 
 
 async def names_of(session: AsyncSession, deployment: Deployment) -> dict[str, str | int | None]:
@@ -81,6 +92,9 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
         if deployment is None:
             return
         deployment.state, deployment.finished_at = state, now()
+        if state == "succeeded":
+            fresh = update(Release).where(Release.id == deployment.release_id, Release.went_live_at.is_(None))
+            await session.execute(fresh.values(went_live_at=now()))
         if error is not None:
             deployment.code, deployment.reason, deployment.hint = error.code, error.message, error.hint
         open_steps = update(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)

@@ -1,6 +1,9 @@
 """Make an image from the source tree, or pin the one that was named."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -8,12 +11,12 @@ import psutil
 from orca.db import now
 from orca.errors import ProviderUnavailable
 from orca.features.deployments import queries, rules
+from orca.features.deployments.actions.choose import BUILD_VARIABLES
 from orca.features.deployments.errors import DiskTooFull, NoBuilder
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.work import Facts, Work, load
-from orca.features.services.queries import list_build_variables
-from orca.features.services.schemas import FrozenConfig, Port
+from orca.features.secrets.queries import open_secret
 from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.sdk.builders import Builder, BuildRequest, Detection
@@ -35,11 +38,22 @@ async def build_image(work: Work) -> str:
     builder, detection = await _choose_builder(work, facts)
     await _note(work, facts, builder=detection.builder, summary=detection.summary, dockerfile=detection.dockerfile)
     await work.log.write(f"{detection.summary} (builder: {detection.builder})")
-    image = await builder.build(await _request(work, facts), work.log.write)
+    async with _turn(work):
+        image = await builder.build(await _request(work, facts), work.log.write)
     built = await work.resources.engine.find_image(image.id)
     await _note(work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", finished_at=now())
-    await _settle_ports(work, facts, detection.port, built.ports if built else ())
+    await _settle_port(work, facts, detection.port, built.ports if built else ())
     return f"{detection.summary} · {image.size_bytes / 1e6:.0f} MB"
+
+
+@asynccontextmanager
+async def _turn(work: Work) -> AsyncIterator[None]:
+    """Builds are heavy, so few run at a time; everything else of Orca goes on beside them."""
+    slots = work.resources.build_slots
+    if slots.locked():
+        await work.log.write("Waiting for another build to end (ORC_BUILD_CONCURRENCY says how many run at a time).")
+    async with slots:
+        yield
 
 
 async def _pull(work: Work, facts: Facts) -> str:
@@ -52,7 +66,7 @@ async def _pull(work: Work, facts: Facts) -> str:
         work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", builder="image",
         summary=image.digest or source["image"], finished_at=now(),
     )  # fmt: skip
-    await _settle_ports(work, facts, None, image.ports)
+    await _settle_port(work, facts, None, image.ports)
     return image.digest or image.id
 
 
@@ -85,7 +99,7 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
     assert build is not None  # noqa: S101 - fetch_source made it
     async with work.resources.db.read() as session:
         box = work.resources.secret_box
-        secrets = await list_build_variables(session, box, facts.service)
+        sealed = await open_secret(session, box, ("deployment", work.deployment_id), BUILD_VARIABLES)
         logins = await open_registry_logins(session, box, Scope(facts.service.team_id))
         guarded = await list_guarded_registries(session)
     return BuildRequest(
@@ -100,7 +114,7 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
         dockerfile=options.dockerfile,
         target=options.target,
         arguments=options.arguments,
-        secrets=secrets,
+        secrets=json.loads(sealed or "{}"),
         logins=logins,
         guarded_registries=guarded,
         cpus=settings.cpus,
@@ -135,14 +149,11 @@ async def _note(work: Work, facts: Facts, **values: object) -> None:
             setattr(build, name, value)
 
 
-async def _settle_ports(work: Work, facts: Facts, detected: int | None, exposed: tuple[int, ...]) -> None:
-    """A web service that named no port gets the one its builder or its image names."""
-    config = facts.config
-    if config.ports or config.kind == "worker":
-        return
+async def _settle_port(work: Work, facts: Facts, detected: int | None, exposed: tuple[int, ...]) -> None:
+    """A service that named no port gets the one its builder or its image names; the build remembers it."""
     port = detected or (exposed[0] if exposed else DEFAULT_PORT)
-    settled: FrozenConfig = config.model_copy(update={"ports": [Port(name="http", port=port, public=True)]})
-    settled.variables.setdefault("PORT", str(port))
+    await _note(work, facts, port=port)
+    settled = facts.config.listen_on(port)
     async with work.resources.db.write() as session:
         deployment = await session.get_one(Deployment, work.deployment_id)
         deployment.config = deployment.config | settled.model_dump(mode="json")

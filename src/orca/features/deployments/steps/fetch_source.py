@@ -5,14 +5,15 @@ import shutil
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.errors import BadInput
+from orca.errors import BadInput, Conflict
+from orca.features.deployments.actions.choose import lock_service
 from orca.features.deployments.actions.plan import plan_steps
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.services.actions import apply_orca_file
-from orca.features.services.orca_file import FILE_NAME, parse_orca_file
+from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge, parse_orca_file
 from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.checkout_git import Checkout
 from orca.features.sources.steps.fetch_git import fetch_git
@@ -89,11 +90,27 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
             await work.log.write(f"line {each['line']}, column {each['column']}: {each['key']}: {each['message']}")
         raise
     async with work.resources.db.write() as session:
-        config, build = await apply_orca_file(session, facts.service, facts.config, facts.build_options, file)
-        names = await ensure_named_routes(session, work.resources.settings, facts.service, file.domains)
-        deployment = await session.get_one(Deployment, work.deployment_id)
-        deployment.config = config.model_dump(mode="json") | {"build": build.model_dump(mode="json")}
-        await plan_steps(session, deployment, has_image=False)
+        names = await _obey(session, work, facts, file)
+        (await _build(session, work)).orca_file = text
     await work.log.write(f"{FILE_NAME} found; it overrides the stored settings")
     if names:
         await work.log.write(f"New hostnames from {FILE_NAME}: {', '.join(names)}")
+
+
+async def _obey(session: AsyncSession, work: Work, facts: Facts, file: OrcaFile) -> list[str]:
+    """Freeze what the file says, and make the volumes and hostnames that it names; gives the new hostnames.
+
+    A build on its own makes nothing but an image.
+    """
+    deployment = await session.get_one(Deployment, work.deployment_id)
+    service = await lock_service(session, facts.service.id)
+    if service.deleted_at is not None:
+        raise Conflict("the service was deleted meanwhile")
+    if deployment.kind == "build":
+        (config, build), names = merge(facts.config, facts.build_options, file), []
+    else:
+        config, build = await apply_orca_file(session, service, facts.config, facts.build_options, file)
+        names = await ensure_named_routes(session, work.resources.settings, service, file.domains)
+    deployment.config = config.model_dump(mode="json") | {"build": build.model_dump(mode="json")}
+    await plan_steps(session, deployment, has_image=False)
+    return names

@@ -4,45 +4,71 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
+from orca.errors import Conflict, ProviderError, StepFailed
 from orca.features.deployments import queries
+from orca.features.deployments.actions.choose import lock_service
+from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.models import Deployment, LiveRelease
+from orca.features.deployments.rules import TAKES_DOWN
 from orca.features.deployments.steps.work import Facts, Work, load
-from orca.features.routing.actions import apply_routes, clear_targets, ensure_automatic_route, set_targets
-from orca.features.routing.queries import list_targets
+from orca.features.routing.actions import Refusals, apply_routes, clear_targets, ensure_automatic_route, set_targets
+from orca.features.routing.queries import RouteState, list_route_states, list_targets
 from orca.features.routing.schemas import TargetIn
 from orca.features.services.models import Service
 from orca.kit.crash import crash_point
+from orca.kit.text import join
 from orca.sdk.engines import Container
 
 
 async def route_traffic(work: Work) -> str:
     """Move targets and the live release together, then let the proxy load; the old release still runs."""
     facts = await load(work)
-    if facts.deployment.kind in {"stop", "remove"}:
+    if facts.deployment.kind in TAKES_DOWN:
         return await _take_down(work, facts)
     containers = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
     targets = targets_of(facts, containers)
     async with work.resources.db.write() as session:
-        if any(port.public for port in facts.config.ports):
-            await ensure_automatic_route(session, work.resources, facts.service)
-        await _move(session, facts, targets)
+        routes = await _move(session, work, facts, targets)
     crash_point("route_traffic.recorded")
-    await apply_routes(work.resources)
+    await _check_refusals(work, facts, routes, await apply_routes(work.resources))
     return f"{len(targets)} target{'s' if len(targets) != 1 else ''}"
 
 
-async def _move(session: AsyncSession, facts: Facts, targets: list[TargetIn]) -> None:
+async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[TargetIn]) -> dict[str, RouteState]:
+    """What is live, where it listens, and that it should run. Gives its routes as they were, by id."""
+    service = await lock_service(session, facts.service.id)
+    if service.deleted_at is not None:
+        raise Conflict("the service was deleted meanwhile")
     assert facts.release is not None  # noqa: S101 - start_release made it
-    live = await queries.find_live(session, facts.service.id)
+    if any(port.public for port in facts.config.ports):
+        await ensure_automatic_route(session, work.resources, service)
+    live = await queries.find_live(session, service.id)
     if live is None:
-        live = LiveRelease(team_id=facts.service.team_id, service_id=facts.service.id)
-    elif live.deployment_id != facts.deployment.id:  # a replay finds its own targets
-        deployment = await session.get_one(Deployment, facts.deployment.id)
-        before = await list_targets(session, facts.service.id)
-        deployment.previous_targets = [target.model_dump(mode="json") for target in before]
-    live.release_id, live.deployment_id, live.since = facts.release.id, facts.deployment.id, now()
+        live = LiveRelease(team_id=service.team_id, service_id=service.id)
+    elif live.deployment_id != work.deployment_id:  # a replay finds its own targets
+        await _keep_targets(session, work, service)
+    live.release_id, live.deployment_id, live.since = facts.release.id, work.deployment_id, now()
     session.add(live)
-    await set_targets(session, facts.service, facts.release.id, targets)
+    routes = await list_route_states(session, service.id)
+    await set_targets(session, service, facts.release.id, targets)
+    service.desired_state = "running"
+    return routes
+
+
+async def _keep_targets(session: AsyncSession, work: Work, service: Service) -> None:
+    deployment = await session.get_one(Deployment, work.deployment_id)
+    before = await list_targets(session, service.id)
+    deployment.previous_targets = [target.model_dump(mode="json") for target in before]
+
+
+async def _check_refusals(work: Work, facts: Facts, routes: dict[str, RouteState], refused: Refusals) -> None:
+    """A hostname that worked and does not now ends the deployment; one that was broken before is a warning."""
+    for route_id in refused.keys() & routes.keys():
+        route, error = routes[route_id], refused[route_id]
+        problem = f"{route.hostname} is not served: {error.message}"
+        if route.state != "broken":
+            raise StepFailed(problem, hint=f"{error.hint} Deploy again once that is mended.{facts.old_serves}".strip())
+        await add_warning(work.resources.db, work.deployment_id, join(problem, error.hint))
 
 
 async def restore_traffic(work: Work) -> None:
@@ -65,10 +91,11 @@ async def _move_back(session: AsyncSession, deployment: Deployment, live: LiveRe
         await session.delete(live)
         await clear_targets(session, deployment.service_id)
         return
-    service = await session.get_one(Service, deployment.service_id)
+    service = await lock_service(session, deployment.service_id)
     before = [TargetIn.model_validate(target) for target in deployment.previous_targets]
     await set_targets(session, service, release_id, before)
     live.release_id, live.deployment_id = release_id, deployment_id
+    service.desired_state = "running" if before else "stopped"
 
 
 def targets_of(facts: Facts, containers: list[Container]) -> list[TargetIn]:
@@ -83,9 +110,15 @@ def targets_of(facts: Facts, containers: list[Container]) -> list[TargetIn]:
 
 
 async def _take_down(work: Work, facts: Facts) -> str:
+    """Nothing is wanted from here on: a proxy that cannot be told now repairs itself, and the containers go anyway."""
     async with work.resources.db.write() as session:
-        await clear_targets(session, facts.service.id)
+        service = await lock_service(session, facts.service.id)
+        service.desired_state = "stopped"
+        await clear_targets(session, service.id)
         if facts.deployment.kind == "remove":
-            await session.execute(delete(LiveRelease).where(LiveRelease.service_id == facts.service.id))
-    await apply_routes(work.resources)
+            await session.execute(delete(LiveRelease).where(LiveRelease.service_id == service.id))
+    try:
+        await apply_routes(work.resources)
+    except ProviderError as error:
+        await add_warning(work.resources.db, work.deployment_id, join(error.message, error.hint))
     return "no traffic any more"

@@ -2,19 +2,21 @@
 
 import json
 
-from sqlalchemy import func, select
-
+from orca.features.deployments.actions.choose import VARIABLES, lock_service, next_number
 from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import NothingToDeploy
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.steps.work import Facts, Work, container_specs, load
 from orca.features.secrets.actions import put_secret
+from orca.features.services.actions import check_volumes
 
 
 async def start_release(work: Work) -> str:
     """Plan what is missing, apply it. Containers are matched by name, so a repeated step adds nothing."""
     await ensure_release(work)
     facts = await load(work)
+    async with work.resources.db.read() as session:
+        await check_volumes(session, facts.service, facts.config.volume_names)
     engine = work.resources.engine
     current = await engine.inspect({"orca.deployment": work.deployment_id})
     changes = engine.plan(current, container_specs(facts, work.resources))
@@ -42,9 +44,10 @@ async def ensure_release(work: Work) -> None:
         raise NothingToDeploy("there is no image to start", hint="Deploy the service again from its source.")
     async with work.resources.db.write() as session:
         deployment = await session.get_one(Deployment, work.deployment_id)
-        last = await session.scalar(select(func.max(Release.number)).where(Release.service_id == deployment.service_id))
+        await lock_service(session, deployment.service_id)
         release = Release(
-            team_id=deployment.team_id, service_id=deployment.service_id, number=(last or 0) + 1,
+            team_id=deployment.team_id, service_id=deployment.service_id,
+            number=await next_number(session, Release, deployment.service_id),
             build_id=facts.build.id, image=facts.build.image, commit=facts.build.commit,
             commit_message=facts.build.commit_message, config=facts.config.model_dump(mode="json"),
         )  # fmt: skip
@@ -53,5 +56,5 @@ async def ensure_release(work: Work) -> None:
         deployment.release_id = release.id
         await put_secret(
             session, work.resources.secret_box, team_id=deployment.team_id, owner=("release", release.id),
-            name="variables", value=json.dumps(dict(facts.secrets)),
+            name=VARIABLES, value=json.dumps(dict(facts.secrets)),
         )  # fmt: skip

@@ -24,6 +24,8 @@ class Work:
     resources: Resources
     deployment_id: str
     log: LogWriter
+    takes_down: bool = False
+    """Whether it stops or removes the service: nothing is built then, and nobody cancels it half-way."""
 
     @property
     def folder(self) -> Path:

@@ -12,6 +12,7 @@ from orca.features.services.actions.variables import (
 )
 from orca.features.services.actions.volumes import (
     attach_volume,
+    check_volumes,
     detach_volume,
     ensure_volumes,
     finish_destruction,
@@ -23,6 +24,7 @@ __all__ = [
     "attach_volume",
     "change_variables",
     "check_source",
+    "check_volumes",
     "create_project",
     "create_service",
     "delete_project",

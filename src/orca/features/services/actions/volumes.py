@@ -1,7 +1,8 @@
 """Attaching, detaching and, only on a separate wish, destroying volumes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -60,6 +61,25 @@ async def ensure_volumes(session: AsyncSession, service: Service, mounts: Iterab
             await _record(session, "VolumeAttached", volume)
         names[mount.name] = volume.engine_name
     return names
+
+
+async def check_volumes(session: AsyncSession, service: Service, names: Mapping[str, str]) -> None:
+    """Raise Conflict when a volume that was frozen (mount name -> name on the engine) is gone, or another's by now.
+
+    An engine makes a volume that is not there: empty, and known to nobody.
+    """
+    if not names:
+        return
+    rows = await session.scalars(select(Volume).where(Volume.team_id == service.team_id))
+    known = {each.engine_name: each for each in rows if each.destroying_since is None}
+    for name, engine_name in names.items():
+        if engine_name not in known:
+            problem = "was destroyed"
+        elif known[engine_name].service_id not in {None, service.id}:
+            problem = "belongs to another service now"
+        else:
+            continue
+        raise Conflict(f"the volume “{name}” {problem}", hint="Choose a later release, or deploy with today's volumes.")
 
 
 async def detach_volume(session: AsyncSession, scope: Scope, service_id: str, volume_id: str) -> None:
