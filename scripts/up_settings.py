@@ -91,9 +91,13 @@ def load(data: Path) -> dict[str, str]:
     """What earlier calls were given."""
     try:
         kept = json.loads((data / FILE).read_text())
+        return {str(name): str(value) for name, value in kept.items()}
     except FileNotFoundError:
         return {}
-    return {str(name): str(value) for name, value in kept.items()}
+    except (ValueError, AttributeError) as error:
+        raise SystemExit(
+            f"✗ {data / FILE} cannot be read ({error}). Mend it, or remove it and give them again."
+        ) from None
 
 
 def collect(data: Path, python: Path) -> tuple[Kept, list[str]]:

@@ -58,6 +58,7 @@ def test_what_was_never_deployed_should_be_nothing_yet(local: Orc, request: pyte
     local.ok("services", "create", "idle", "--project", name)
     slug = local.ok("services", "show", "idle", "--project", name, "--json").json["slug"]
     assert "not deployed" in local.ok("services", "list", "--project", name).out
+    assert re.search(r"^state +not deployed$", local.ok("services", "show", "-s", slug, "-p", name).out, re.MULTILINE)
     told = local.ok("status", "--project", name, "--service", slug).out
     assert "running" not in told
     assert "running" not in local.ok("status", "--project", name).out
@@ -66,7 +67,7 @@ def test_what_was_never_deployed_should_be_nothing_yet(local: Orc, request: pyte
 def test_stopping_twice_makes_no_second_deployment(remote: Orc, stub: Stub) -> None:
     tell(stub, wanted="stopped", running=0)
     done = remote.ok("stop", "--service", "web")
-    assert done.out == "web is stopped already. `orc start` starts it again.\n"
+    assert done.out == "web is stopped already. `orc start --service web` starts it again.\n"
     assert remote.ok("stop", "--service", "web", "--json").json["desired_state"] == "stopped"
     assert all(asked.method == "GET" for asked in stub.asked)
 
@@ -89,7 +90,10 @@ def test_logs_of_nothing_say_so(remote: Orc, stub: Stub, options: list[str]) -> 
     stub.on("GET /api/v1/services/s/logs", silent)
     done = remote.ok("logs", "--service", "web", *options)
     assert done.out == ""
-    assert done.err == "Nothing runs, so that nothing is written. The log of the last deployment: `orc logs -d`.\n"
+    assert (
+        done.err
+        == "Nothing runs, so that nothing is written. The log of the last deployment: `orc logs -d --service web`.\n"
+    )
 
 
 def test_logs_of_what_runs_silently_say_nothing(remote: Orc, stub: Stub) -> None:

@@ -148,6 +148,12 @@ def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
     return exact or [each for each in candidates if each["name"] == wanted]
 
 
+def same_choice(call: Invocation) -> str:
+    """The options that choose the same service in a command that is suggested."""
+    said = {"--project": call.args.project, "--service": call.args.service}
+    return "".join(f" {option} {value}" for option, value in said.items() if value is not None)
+
+
 def link_elsewhere(call: Invocation) -> str:
     """Why the folder's link does not count, where that is so."""
     if call.link is None or is_current(call.link, call.client.server):

@@ -7,7 +7,7 @@ from orca.cli.deploying import follow_argument, start
 from orca.cli.failures import OK
 from orca.cli.following import FINISHED
 from orca.cli.observing import find_newest
-from orca.cli.selection import Row, get_service, service_id
+from orca.cli.selection import Row, get_service, same_choice, service_id
 
 
 def roll_back(call: Invocation) -> int:
@@ -29,7 +29,8 @@ def stop(call: Invocation) -> int:
     """Nothing runs any more; hostnames answer a page that says so."""
     service = get_service(call)
     if _is_stopped(call, service):
-        told = f"{service['slug']} is stopped already. `orc start` starts it again."
+        again = f"orc start{same_choice(call)}"
+        told = f"{service['slug']} is stopped already. `{again}` starts it again."
         call.output.answer(service, lambda screen: screen.line(told))
         return OK
     return start(call, service["id"], "stop")

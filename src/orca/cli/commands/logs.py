@@ -9,7 +9,7 @@ from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.commands.deployments import find_deployment
 from orca.cli.failures import NOT_FOUND, CommandFailed
 from orca.cli.output import Style, Styled
-from orca.cli.selection import service_path
+from orca.cli.selection import same_choice, service_path
 from orca.cli.sse import Event, follow, open_stream
 
 _NEWEST = "newest"
@@ -33,7 +33,8 @@ def show_logs(call: Invocation) -> None:
             is_silent = False
             _draw(call, event.data)
     if is_silent and not call.client.get(service_path(call, "/containers")):
-        call.output.note("Nothing runs, so that nothing is written. The log of the last deployment: `orc logs -d`.")
+        again = f"orc logs -d{same_choice(call)}"
+        call.output.note(f"Nothing runs, so that nothing is written. The log of the last deployment: `{again}`.")
     elif call.args.follow:
         call.output.note("All replicas have ended.")
 

@@ -40,7 +40,7 @@ def show(call: Invocation) -> None:
     """All that is set."""
     _take_name(call)
     service = get_service(call)
-    call.output.answer(service, lambda screen: screen.facts(_facts(service)))
+    call.output.answer(service, lambda screen: screen.facts(_facts(service, observe(call.client, [service])[0])))
 
 
 def create(call: Invocation) -> None:
@@ -94,13 +94,13 @@ def _row(service: dict[str, Any], state: str) -> list[Part]:
             ago(service["updated_at"])]  # fmt: skip
 
 
-def _facts(service: dict[str, Any]) -> list[tuple[str, Part]]:
+def _facts(service: dict[str, Any], state: str) -> list[tuple[str, Part]]:
     ports = ", ".join(f"{each['port']}{' (public)' if each['public'] else ''}" for each in service["ports"])
     limits, health = service["resources"], service["health"]
     probe = f"{health['type']} {health['path']}" if health["type"] in {"auto", "http"} else health["type"]
     return [
         ("name", service["name"]), ("slug", service["slug"]), ("id", service["id"]), ("kind", service["kind"]),
-        ("should be", state_of(service["desired_state"])), ("source", describe_source(service["source"])),
+        ("state", state_of(state)), ("source", describe_source(service["source"])),
         ("builder", service["build"]["builder"]), ("ports", text_of(ports)),
         ("health check", probe),
         ("replicas", text_of(service["replicas"])), ("CPU cores", text_of(limits["cpus"], "no limit")),
