@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from orca.features.deployments.actions.keep import keep_services_alive, remove_o
 from orca.features.deployments.actions.start import TASK, Request, start_deployment
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.pipeline import deploy
+from orca.features.services.models import Service
 from orca.features.services.queries import find_service
 from orca.resources import Resources
-from orca.sdk.engines import Container, EngineAway
+from orca.sdk.engines import Container
 from orca.tasks import Periodic, TaskDefinition
 
 log = structlog.get_logger("orca.deployments")
@@ -40,53 +42,68 @@ async def sweep(resources: Resources) -> None:
     folders = await asyncio.to_thread(_list_work, resources.settings.data_dir / "work")
     containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
     async with resources.db.read() as session:
-        stopped = select(Deployment.service_id).where(
-            Deployment.service_id == LiveRelease.service_id, Deployment.kind == "stop",
-            Deployment.state == "succeeded", Deployment.finished_at > LiveRelease.since,
-        )  # fmt: skip
-        live = set((await session.scalars(select(LiveRelease.deployment_id).where(~stopped.exists()))).all())
-        busy = select(Deployment.id).where(Deployment.state.in_(rules.ACTIVE))
-        recent = select(Deployment.id).where(Deployment.finished_at > now() - ORPHAN_GRACE)
-        kept = live | set((await session.scalars(busy.union(recent))).all())
+        kept, leaving = await _list_kept(session), await _list_leaving(session)
     for folder in folders:
         if folder.name not in kept:
             log.warning("orphan_removed", folder=folder.name)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    for container in containers:
-        if not _is_kept(container, kept):
-            await _remove_orphan(resources, container)
+    orphans = [container for container in containers if not _is_kept(container, kept, leaving)]
+    await asyncio.gather(*(_remove_orphan(resources, container) for container in orphans))
 
 
 def _list_work(work: Path) -> list[Path]:
     return list(work.iterdir()) if work.is_dir() else []
 
 
+async def _list_kept(session: AsyncSession) -> set[str]:
+    """Deployments whose containers stay: live ones, running and just ended ones, and what those can go back to.
+
+    Once traffic has moved, the previous deployment still serves until the proxy has answered and requests have drained.
+    """
+    live = select(LiveRelease.deployment_id).join(Service, Service.id == LiveRelease.service_id)
+    wanted = live.where(Service.desired_state == "running", Service.deleted_at.is_(None))
+    is_active = Deployment.state.in_(rules.ACTIVE)
+    at_work = select(Deployment.id).where(is_active | (Deployment.finished_at > now() - ORPHAN_GRACE))
+    previous = select(Deployment.previous_deployment_id).where(
+        is_active, Deployment.previous_deployment_id.is_not(None)
+    )
+    return set((await session.scalars(wanted.union(at_work, previous))).all())
+
+
+async def _list_leaving(session: AsyncSession) -> set[str]:
+    """Services that are being stopped or removed: that takes their containers down itself, with the grace they have."""
+    is_active = Deployment.state.in_(rules.ACTIVE)
+    query = select(Deployment.service_id).where(is_active, Deployment.kind.in_(rules.TAKES_DOWN))
+    return set((await session.scalars(query)).all())
+
+
 async def _remove_orphan(resources: Resources, container: Container) -> None:
-    """One that cannot be removed must not keep the others, and what should run, from their turn."""
+    """One that cannot be removed must not keep the others from their turn."""
     log.warning("orphan_removed", container=container.name)
     try:
-        await resources.engine.stop(container.id, grace=10)
+        await resources.engine.stop(container.id, grace=float(container.labels.get("orca.stop-grace", "10")))
         await resources.engine.remove(container.id)
-    except EngineAway:
-        raise
     except OrcaError as error:
         log.warning("orphan_stays", container=container.name, reason=error.message)
 
 
-def _is_kept(container: Container, kept: set[str]) -> bool:
+def _is_kept(container: Container, kept: set[str], leaving: set[str]) -> bool:
     """A one-off command may run until its own deadline; everything else lives with its deployment."""
     if container.labels.get("orca.role") == "run":
         return container.state == "running" and float(container.labels["orca.until"]) > now().timestamp()
-    return container.labels["orca.deployment"] in kept
+    return container.labels["orca.deployment"] in kept or container.labels.get("orca.service") in leaving
 
 
-async def keep_alive(resources: Resources) -> None:
-    """Sweep, then bring back what should run and does not."""
-    try:
-        await sweep(resources)
-        await keep_services_alive(resources)
-    except OrcaError as error:
-        log.warning("observation_failed", reason=error.message)
+def _observing(duty: Callable[[Resources], Awaitable[None]]) -> Callable[[Resources], Awaitable[None]]:
+    """A duty that looks at the engine: when it cannot, it says so in one line, and looks again later."""
+
+    async def run(resources: Resources) -> None:
+        try:
+            await duty(resources)
+        except OrcaError as error:
+            log.warning("observation_failed", reason=error.message)
+
+    return run
 
 
 async def _on_push(session: AsyncSession, fact: Fact) -> None:
@@ -100,7 +117,17 @@ async def _on_push(session: AsyncSession, fact: Fact) -> None:
 async def _on_service_deleted(session: AsyncSession, fact: Fact) -> None:
     service = await find_service(session, str(fact.object_id))
     if service is not None:
-        await start_deployment(session, _resources_of(session), service, Request(kind="remove", trigger="system"))
+        resources = _resources_of(session)
+        await _cancel_running(session, resources, service.id)
+        await start_deployment(session, resources, service, Request(kind="remove", trigger="system"))
+
+
+async def _cancel_running(session: AsyncSession, resources: Resources, service_id: str) -> None:
+    """Removing waits for what runs, and nothing of a deleted service should go live meanwhile."""
+    running = select(Deployment.task_id).where(Deployment.service_id == service_id, Deployment.state == "running")
+    for task_id in (await session.scalars(running.where(Deployment.kind.not_in(TAKES_DOWN)))).all():
+        if task_id is not None:
+            await resources.tasks.cancel(session, task_id, "the service was deleted")
 
 
 def _resources_of(session: AsyncSession) -> Resources:
@@ -113,6 +140,7 @@ subscribe("ServiceDeleted", _on_service_deleted)
 
 TASKS = (TaskDefinition(TASK, run=deploy, settle=settle),)
 PERIODIC = (
-    Periodic("keep-alive", 30, keep_alive),
+    Periodic("sweep", 30, _observing(sweep)),
+    Periodic("keep-alive", 30, _observing(keep_services_alive)),
     Periodic("old-images", 600, remove_old_images),
 )

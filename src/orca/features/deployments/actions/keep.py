@@ -1,12 +1,17 @@
 """Keep what is live alive, and the disk from filling with what is not."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import takewhile
+
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.errors import ProviderUnavailable, RequestRefused
+from orca.db import now
+from orca.errors import Conflict, ProviderUnavailable, RequestRefused
 from orca.events import Event, Fact, record
-from orca.features.deployments import rules
+from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.deployments.rules import KeptImage
@@ -16,9 +21,13 @@ from orca.sdk.engines import Container, EngineAway
 
 log = structlog.get_logger("orca.deployments")
 
-KEEP_RELEASES = 3
-"""Images of the live release and of this many before it are pinned for rollback."""
+KEEP_IMAGES = 4
+"""The last images of a service that served are pinned: the live one, and those to which it may go back."""
 CRASHES_TO_TELL = 5
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(hours=1)
+MOST_FAILURES = 7
+"""With so many failures in a row the pause has reached its longest."""
 
 
 async def keep_services_alive(resources: Resources) -> None:
@@ -63,7 +72,7 @@ async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
 
 
 async def _revive(resources: Resources, seen: LiveRelease, missing: int) -> None:
-    """A restart is a deployment of the live release, so it is as safe as any other.
+    """A restart is a deployment of the live release, so it is as safe as any other; failed ones make pauses.
 
     Starting containers takes a while: whoever stopped, deleted or deployed the service meanwhile has the last word.
     """
@@ -73,11 +82,55 @@ async def _revive(resources: Resources, seen: LiveRelease, missing: int) -> None
         .where(Service.desired_state == "running", Service.deleted_at.is_(None), Service.id.not_in(busy))
         .where(LiveRelease.id == seen.id, LiveRelease.deployment_id == seen.deployment_id)
     )  # fmt: skip
-    async with resources.db.write() as session:
-        service = await session.scalar(still_wanted.with_for_update(of=Service))
-        if service is not None:
-            log.warning("service_revived", service=service.slug, missing=missing)
-            await start_deployment(session, resources, service, Request(kind="restart", trigger="system"))
+    try:
+        async with resources.db.write() as session:
+            service = await session.scalar(still_wanted.with_for_update(of=Service))
+            if service is not None:
+                await _restart_unless_paused(session, resources, service, missing)
+    except Conflict as error:  # its volume was destroyed: others have their turn
+        log.warning("service_not_revived", service=seen.service_id, reason=error.message)
+
+
+async def _restart_unless_paused(session: AsyncSession, resources: Resources, service: Service, missing: int) -> None:
+    failed = await _list_failed(session, service.id)
+    ended = failed[0].finished_at if failed else None
+    if ended is not None and now() < ended + pause_after(len(failed)):
+        return
+    log.warning("service_revived", service=service.slug, missing=missing, failures=len(failed))
+    await start_deployment(session, resources, service, Request(kind="restart", trigger="system"))
+    if len(failed) == 1:  # once in a row of failures, which ends with a success or with what somebody asks for
+        await _tell_not_revived(session, service, failed[0])
+
+
+async def _list_failed(session: AsyncSession, service_id: str) -> Sequence[Deployment]:
+    """The failed attempts to revive a service since the last deployment that succeeded or that somebody asked for.
+
+    Newest first; no more of them than make a difference.
+    """
+    newest = select(Deployment).where(Deployment.service_id == service_id).order_by(Deployment.number.desc())
+    last = (await session.scalars(newest.limit(MOST_FAILURES))).all()
+    return last[: count_failures([(each.trigger, each.state) for each in last])]
+
+
+def count_failures(newest_first: Sequence[tuple[str, str]]) -> int:
+    """How often in a row Orca itself tried in vain: (trigger, state) of the last deployments of a service.
+
+    What somebody asks for, and what succeeds, begins a new row.
+    """
+    tries = takewhile(lambda each: each[0] == "system" and each[1] in {"failed", "cancelled"}, newest_first)
+    return len(list(tries))
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long Orca waits before it tries again; at once when nothing failed."""
+    if failures == 0:
+        return timedelta()
+    return min(FIRST_PAUSE * (1 << min(failures, MOST_FAILURES)), LONGEST_PAUSE)
+
+
+async def _tell_not_revived(session: AsyncSession, service: Service, failed: Deployment) -> None:
+    payload = {"service": service.slug, "number": failed.number, "deployment_id": failed.id, "code": failed.code}
+    await record(session, Fact("ServiceNotRevived", service.team_id, "service", service.id, payload, "failed"))
 
 
 async def _tell_about_crash_loops(resources: Resources, containers: list[Container]) -> None:
@@ -116,16 +169,22 @@ async def remove_old_images(resources: Resources) -> None:
 
 async def _pinned_images(session: AsyncSession) -> set[str]:
     live = await session.execute(
-        select(LiveRelease.service_id, Release.number).join(Release, Release.id == LiveRelease.release_id)
+        select(LiveRelease.service_id, Release.image).join(Release, Release.id == LiveRelease.release_id)
         .join(Service, Service.id == LiveRelease.service_id).where(Service.deleted_at.is_(None))
     )  # fmt: skip
     pinned: set[str] = set()
-    for service_id, number in live.all():
-        query = select(Release.image).where(Release.service_id == service_id, Release.number <= number)
-        recent = query.order_by(Release.number.desc()).limit(KEEP_RELEASES + 1)
-        pinned.update((await session.scalars(recent)).all())
+    for service_id, image in live.all():
+        back = await queries.find_rollback_release(session, service_id, None)
+        pinned.update([image, *([back.image] if back else []), *await _list_served_images(session, service_id)])
     busy = (
         select(Build.image).join(Deployment, Deployment.build_id == Build.id).where(Deployment.state.in_(rules.ACTIVE))
     )
     pinned.update((await session.scalars(busy)).all())
     return pinned
+
+
+async def _list_served_images(session: AsyncSession, service_id: str) -> Sequence[str]:
+    """The last images that served. Scaling makes releases of the same image, and failures make some that never did."""
+    served = select(Release.image).where(Release.service_id == service_id, Release.went_live_at.is_not(None))
+    newest = served.group_by(Release.image).order_by(func.max(Release.number).desc())
+    return (await session.scalars(newest.limit(KEEP_IMAGES))).all()

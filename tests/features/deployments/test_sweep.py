@@ -1,0 +1,192 @@
+"""What the sweep takes away, and what it leaves to those who work on it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.features.deployments.bench import Bench, TroubledEngine
+from tests.features.deployments.test_pipeline import start_tasks
+from tests.features.routing.bench import ScriptedProxy
+
+from orca.db import now
+from orca.errors import RequestRefused
+from orca.features.deployments import queries
+from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.keep import keep_services_alive
+from orca.features.deployments.actions.start import Request
+from orca.features.deployments.models import Deployment
+from orca.features.deployments.rules import Kind
+from orca.features.deployments.tasks import sweep
+from orca.features.services.actions import delete_service
+from orca.features.services.models import Service
+from orca.resources import Resources
+from orca.sdk.engines import ContainerSpec
+from orca.sdk.proxies import ProxyConfig
+from orca.web.guard import Scope
+
+
+class WatchedEngine(TroubledEngine):
+    """Remembers whom it was to stop, and with which grace."""
+
+    def __init__(self) -> None:
+        super().__init__(["app:1", "app:2"])
+        self.stops: list[tuple[str, float]] = []
+
+    async def stop(self, container_id: str, *, grace: float) -> None:
+        found = [each for each in await self.inspect({}) if each.id == container_id]
+        self.stops += [(each.labels["orca.deployment"], grace) for each in found]
+        await super().stop(container_id, grace=grace)
+
+
+class HesitantProxy(ScriptedProxy):
+    """Refuses everything once, after something has happened."""
+
+    before_refusing: Callable[[], Awaitable[None]] | None = None
+
+    async def apply(self, desired: ProxyConfig) -> None:
+        happens, self.before_refusing = self.before_refusing, None
+        if happens is not None:
+            await happens()
+            raise RequestRefused("the configuration as a whole was refused")
+        await super().apply(desired)
+
+
+@pytest.fixture
+def engine(bench: Bench) -> WatchedEngine:
+    engine = WatchedEngine()
+    equip(bench, replace(bench.resources, engine=engine))
+    return engine
+
+
+def equip(bench: Bench, resources: Resources) -> None:
+    bench.resources = resources
+    resources.db.session_info["resources"] = resources
+
+
+async def run_orphan(bench: Bench, name: str, labels: dict[str, str]) -> None:
+    spec = ContainerSpec(name, "app:1", "net", {"orca.instance": "test", "orca.deployment": name, **labels})
+    await bench.engine.apply(bench.engine.plan([], [spec]))
+
+
+@pytest.mark.slow
+async def test_the_old_release_stays_until_the_proxy_has_answered(bench: Bench) -> None:
+    proxy = HesitantProxy()
+    equip(bench, replace(bench.resources, proxy=proxy))
+    service = await bench.make_service()
+    before = await bench.make_live(service)
+    moved_to: list[str] = []
+
+    async def sweep_meanwhile() -> None:
+        async with bench.resources.db.read() as session:
+            live = await queries.find_live(session, service.id)
+        moved_to.append(live.deployment_id if live else "")
+        await sweep(bench.resources)
+
+    proxy.before_refusing = sweep_meanwhile
+    deployment_id = await bench.ask(service, Request(kind="restart"))
+    await start_tasks(bench)
+    assert (await bench.end_of(deployment_id)).state == "failed"
+    assert moved_to == [deployment_id]
+    async with bench.resources.db.read() as session:
+        live = await queries.find_live(session, service.id)
+    assert live is not None
+    assert live.deployment_id == before
+    assert [each.labels["orca.deployment"] for each in await bench.containers(service)] == [before]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["restart", "stop", "remove"])
+async def test_who_retires_a_container_is_not_disturbed(bench: Bench, engine: WatchedEngine, kind: Kind) -> None:
+    service = await bench.make_service()
+    before = await bench.make_live(service)
+
+    async def sweep_meanwhile() -> None:
+        if len(engine.stops) == 1:
+            await sweep(bench.resources)
+
+    engine.at_stop = sweep_meanwhile
+    deployment_id = await bench.ask(service, Request(kind=kind))
+    await start_tasks(bench)
+    assert (await bench.end_of(deployment_id)).state == "succeeded"
+    assert engine.stops == [(before, 10.0)]
+    left = {each.labels["orca.deployment"] for each in await bench.containers(service)}
+    assert left == ({deployment_id} if kind == "restart" else set())
+
+
+async def test_an_orphan_has_the_grace_that_it_was_started_with(bench: Bench, engine: WatchedEngine) -> None:
+    await run_orphan(bench, "patient", {"orca.stop-grace": "300.0"})
+    await run_orphan(bench, "old", {})
+    await sweep(bench.resources)
+    assert sorted(engine.stops) == [("old", 10.0), ("patient", 300.0)]
+    assert await engine.inspect({}) == []
+
+
+async def test_orphans_do_not_wait_for_each_other(bench: Bench, engine: WatchedEngine) -> None:
+    for name in ("one", "two"):
+        await run_orphan(bench, name, {})
+    both = asyncio.Barrier(2)
+
+    async def meet() -> None:
+        await both.wait()
+
+    engine.at_stop = meet
+    async with asyncio.timeout(10):
+        await sweep(bench.resources)
+    assert await engine.inspect({}) == []
+
+
+@pytest.mark.parametrize("column", ["desired_state", "deleted_at"])
+async def test_what_nobody_wants_any_more_goes(bench: Bench, column: str) -> None:
+    service, other = await bench.make_service("first"), await bench.make_service("second")
+    for each in (service, other):
+        await bench.make_live(each)
+    async with bench.resources.db.write() as session:
+        row = await session.get_one(Service, service.id)
+        setattr(row, column, {"desired_state": "stopped", "deleted_at": now()}[column])
+    await sweep(bench.resources)
+    assert await bench.containers(service) == []
+    assert len(await bench.containers(other)) == 1
+
+
+async def test_a_stop_that_waits_or_was_cancelled_stops_nothing(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    stop_id = await bench.ask(service, Request(kind="stop"))
+    await sweep(bench.resources)
+    assert len(await bench.containers(service)) == 1
+    async with bench.resources.db.write() as session:
+        await cancel_deployment(session, bench.resources, await session.get_one(Deployment, stop_id))
+    await sweep(bench.resources)
+    [container] = await bench.containers(service)
+    await bench.engine.remove(container.id)
+    await keep_services_alive(bench.resources)
+    assert [each.kind for each in await bench.deployments(service)] == ["deploy", "stop", "restart"]
+
+
+@pytest.mark.slow
+async def test_deleting_a_service_ends_what_runs(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    begun = asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    bench.engine.at_pull = hang
+    running = await bench.ask(service, Request())
+    await start_tasks(bench)
+    await begun.wait()
+    waiting = await bench.ask(service, Request(kind="build"))
+    asked_at = now()
+    async with bench.resources.db.write() as session:
+        await delete_service(session, Scope(service.team_id), service.id, service.slug)
+    ended = await bench.end_of(running)
+    assert (ended.state, ended.reason) == ("cancelled", "the service was deleted")
+    assert (await bench.end_of(waiting)).state == "superseded"
+    removed = (await bench.deployments(service))[-1]
+    assert (removed.kind, (await bench.end_of(removed.id)).state) == ("remove", "succeeded")
+    assert now() - asked_at < timedelta(seconds=15)
+    assert await bench.containers(service) == []
