@@ -1,6 +1,7 @@
 """The pages of services through their doors: forms that are right, wrong and refused; and the fragment that looks."""
 
 import html
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -103,6 +104,137 @@ async def test_settings_that_are_wrong_are_told_at_their_field(client, browser, 
     assert (await browser.post(path, data={**values, "ports": "http:8081"})).status_code == 303
     stale = await browser.post(path, data={**values, "ports": "http:8082"})
     assert (stale.status_code, "changed meanwhile" in stale.text) == (422, True)
+
+
+async def test_every_field_of_the_settings_that_is_wrong_is_marked_and_nothing_is_saved(client, browser, service):
+    path = f"/services/{service['id']}/settings"
+    wrong = {
+        "name": "", "replicas": "many", "ports": "eighty", "command": "'open", "memory_mb": "1", "arguments": "A=1\nB",
+        "health_type": "command", "health_command": "", "health_interval": "0", "health_status": "200, 1000",
+        "dockerfile": "../x", "repository": "ftp://x/y",
+    }  # fmt: skip
+    answer = await browser.post(path, data={**wrong, "version": str(service["version"])})
+    assert answer.status_code == 422
+    fields = [field for field in wrong if field not in {"name", "health_type"}]  # an empty name keeps the stored one
+    assert [field for field in fields if f'id="{field}-error"' not in answer.text] == []
+    assert 'value="eighty"' in answer.text
+    assert "line 2 is not KEY=value" in answer.text
+    assert (await client.get(f"/api/v1/services/{service['id']}")).json() == service
+
+
+async def test_all_that_orca_yaml_says_of_build_and_health_is_set_on_the_page_and_shown_again(client, browser, service):
+    path = f"/services/{service['id']}/settings"
+    typed = {
+        "name": "API Server", "kind": "web", "ports": "http:8080", "version": str(service["version"]), "target": "run",
+        "arguments": "A=1\nB=x=y", "options": "version=3.12", "health_type": "http", "health_path": "/up",
+        "health_method": "HEAD", "health_port": "9000", "health_status": "200, 204", "health_interval": "2",
+        "health_timeout": "3", "health_start_period": "90", "health_settle": "4",
+    }  # fmt: skip
+    answer = await browser.post(path, data=typed)
+    assert answer.status_code == 303, answer.text
+    assert "Saved" in answer.headers["set-cookie"]
+    stored = (await client.get(f"/api/v1/services/{service['id']}")).json()
+    assert stored["build"] == {
+        "builder": "auto", "dockerfile": "Dockerfile", "target": "run", "arguments": {"A": "1", "B": "x=y"},
+        "options": {"version": "3.12"},
+    }  # fmt: skip
+    assert stored["health"] == {
+        "type": "http", "path": "/up", "method": "HEAD", "port": 9000, "command": [], "status": [200, 204],
+        "interval": 2.0, "timeout": 3.0, "start_period": 90.0, "settle": 4.0,
+    }  # fmt: skip
+    again = forms_of(await browser.get(path))
+    answer = await browser.post(path, data={**again, "health_command": ""})
+    assert answer.status_code == 303, answer.text
+    assert (await client.get(f"/api/v1/services/{service['id']}")).json() == stored
+
+
+def forms_of(answer: httpx.Response) -> dict[str, str]:
+    """What a browser would send of the settings form as it was drawn."""
+    form = answer.text[answer.text.index('action="/services/') :]
+    form = form[form.index("data-choices") : form.index(">Save settings<")]
+    values = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', form))
+    values |= dict(re.findall(r'<textarea[^>]* name="(\w+)"[^>]*>\n([^<]*)</textarea>', form))
+    for name, options in re.findall(r'<select[^>]* name="(\w+)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        values[name] = (re.findall(r'value="([^"]*)" selected', options) or [""])[0]
+    return {name: html.unescape(value) for name, value in values.items() if name != "csrf_token"}
+
+
+# ── variables ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(params=["project", "service"])
+async def place(request: pytest.FixtureRequest, project: dict, service: dict) -> str:
+    """The address of an owner of variables."""
+    return f"/{request.param}s/{(project if request.param == 'project' else service)['id']}"
+
+
+async def test_a_pasted_file_is_set_whole_or_not_at_all(app, client, browser, place):
+    path = f"{place}/variables"
+    text = "# a comment\nA=1\nnonsense\nB='open\n1C=2\n"
+    answer = await browser.post(f"{path}/import", data={"text": text})
+    assert answer.status_code == 422
+    told = html.unescape(answer.text)
+    for line in ("Line 3: KEY=value is expected", "Line 4: the closing ' is missing", "Line 5: KEY=value is expected"):
+        assert line in told
+    assert "# a comment\nA=1" in told  # to be corrected, not typed again
+    assert await events_of(app, "VariablesChanged") == []
+    assert (await browser.post(f"{path}/import", data={"text": "\n# nothing\n"})).status_code == 422
+    text = 'A=1\nexport B="two words"\nA=3\n'
+    assert (await browser.post(f"{path}/import", data={"text": text})).status_code == 303
+    stored = {each["key"]: each["value"] for each in (await client.get(f"/api/v1{path}")).json()}
+    assert stored == {"A": "3", "B": "two words"}
+
+
+async def test_a_pasted_secret_is_stored_as_one_and_never_drawn(client, browser, place):
+    path = f"{place}/variables"
+    form = {"text": "KEY=the-secret\nnonsense", "import_is_secret": "true"}
+    answer = await browser.post(f"{path}/import", data=form)
+    assert (answer.status_code, "the-secret" in answer.text) == (422, False)
+    assert (await browser.post(f"{path}/import", data={**form, "text": "KEY=the-secret"})).status_code == 303
+    assert "the-secret" not in (await browser.get(path)).text
+    stored = (await client.get(f"/api/v1{path}")).json()
+    assert [(each["key"], each["is_secret"], each["value"]) for each in stored] == [("KEY", True, None)]
+
+
+async def test_a_variable_is_edited_and_an_empty_secret_keeps_its_value(client, browser, place):
+    path = f"{place}/variables"
+    await browser.post(path, data={"key": "PLAIN", "value": "old"})
+    await browser.post(path, data={"key": "TOKEN", "value": "the-secret", "is_secret": "true"})
+    assert 'value="PLAIN" required' in (await browser.get(f"{path}?edit=PLAIN")).text
+    page = (await browser.get(f"{path}?edit=TOKEN")).text
+    assert "keep the value that is stored" in page
+    assert "the-secret" not in page
+    kept = {"key": "TOKEN", "value": "", "editing": "secret", "is_secret": "true", "is_build_time": "true"}
+    assert (await browser.post(path, data=kept)).status_code == 303
+    revealed = await client.post(f"/api/v1{path}/TOKEN/reveal")
+    assert revealed.json()["value"] == "the-secret"
+    bare = await browser.post(path, data={**kept, "is_secret": "false"})
+    assert (bare.status_code, 'id="value-error"' in bare.text) == (422, True)
+    assert (await browser.get(f"{path}?edit=NONE")).status_code == 404
+    assert (await browser.post(f"{path}/PLAIN/delete")).status_code == 303
+    assert [each["key"] for each in (await client.get(f"/api/v1{path}")).json()] == ["TOKEN"]
+
+
+async def test_a_service_shows_what_its_project_shares_and_what_it_has_instead(browser, project, service):
+    await browser.post(f"/projects/{project['id']}/variables", data={"key": "SHARED", "value": "from-project"})
+    path = f"/services/{service['id']}/variables"
+    assert "from-project" in (await browser.get(path)).text
+    await browser.post(path, data={"key": "SHARED", "value": "own"})
+    assert "from-project" not in (await browser.get(path)).text
+
+
+# ── the head of a service ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_every_tab_offers_the_same_actions_and_a_folder_its_command(client, browser, project, service):
+    made = {"name": "site", "type": "static", "build_source": {"type": "directory"}}
+    folder = (await client.post(f"/api/v1/projects/{project['id']}/services", json=made)).json()
+    for tab in ("", "/deployments", "/output", "/variables", "/domains", "/volumes", "/settings"):
+        page = (await browser.get(f"/services/{service['id']}{tab}")).text
+        assert f'action="/services/{service["id"]}/deploy"' in page, tab
+        page = (await browser.get(f"/services/{folder['id']}{tab}")).text
+        assert f'action="/services/{folder["id"]}/deploy"' not in page, tab  # nothing was sent yet
+        assert "orc deploy --project my-app --service site" in page, tab
 
 
 # ── looking at a source ──────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from fastapi import Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import NotFound
+from orca.errors import BadInput, NotFound
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.start import Request, start_deployment
@@ -19,6 +19,7 @@ from orca.features.deployments.history import (
     list_release_lines,
 )
 from orca.features.deployments.output import OutputLine, follow_output
+from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_service
@@ -26,6 +27,7 @@ from orca.features.services.standing import Standing, read_head
 from orca.kit.pagination import Cursor
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
+from orca.web.forms import Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.live import stream_fragment
 from orca.web.render import draw, render
@@ -145,6 +147,19 @@ async def operate(
     if verb not in kinds:
         raise NotFound("there is no such operation")
     return await _ask(session, scope, resources, service_id, Request(kind=kinds[verb], trigger="page"))
+
+
+@router.post("/services/{service_id}/scale")
+@guard("service.operate", tenant="service_id", rate="write", audit="DeploymentQueued", page=True)
+async def scale(
+    service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> RedirectResponse:
+    """Run another number of replicas of what is live, now."""
+    filled = fill(ScaleIn, {"replicas": form.get("replicas", "")}, form)
+    if filled.model is None:
+        raise BadInput(f"the number of replicas {filled.errors['replicas']}", hint="Go back and choose another one.")
+    request = Request(kind="scale", trigger="page", replicas=filled.model.replicas)
+    return await _ask(session, scope, resources, service_id, request)
 
 
 @router.post("/services/{service_id}/rollback/{number}")

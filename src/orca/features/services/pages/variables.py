@@ -131,7 +131,7 @@ async def import_variables(
 
     data, problems = dotenv_data(form)
     shown = {name: value for name, value in form.items() if name != "text" or form.get("import_is_secret") != "true"}
-    filled = Filled[VariableChanges](shown, problems) if problems else fill(VariableChanges, data, shown)
+    filled: Filled[VariableChanges] = Filled(shown, problems) if problems else fill(VariableChanges, data, shown)
     return await submit(
         request, session, filled, put, lambda again: _draw(request, session, scope, owner, Asked(imported=again))
     )
