@@ -125,7 +125,7 @@ async def _on_service_deleted(session: AsyncSession, fact: Fact) -> None:
 async def _cancel_running(session: AsyncSession, resources: Resources, service_id: str) -> None:
     """Removing waits for what runs, and nothing of a deleted service should go live meanwhile."""
     running = select(Deployment.task_id).where(Deployment.service_id == service_id, Deployment.state == "running")
-    for task_id in (await session.scalars(running.where(Deployment.kind.not_in(TAKES_DOWN)))).all():
+    for task_id in (await session.scalars(running.where(Deployment.kind.not_in(rules.TAKES_DOWN)))).all():
         if task_id is not None:
             await resources.tasks.cancel(session, task_id, "the service was deleted")
 
