@@ -3,11 +3,13 @@
 import asyncio
 import fcntl
 import gc
+import logging
 import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,9 +23,14 @@ from orca.kit.logs import configure_logging
 from orca.kit.validation import explain
 from orca.migrations import upgrade_apart
 from orca.settings import Settings
+from orca.web.connections import Caps, Connection, Connections, Seldom, raise_file_limit
 
 log = structlog.get_logger("orca.serve")
 DRAIN_SECONDS = 5
+_ACCEPTED_AT_ONCE = 16
+"""Connections that asyncio takes in one go, before any of them is counted."""
+_QUEUE = 1024
+"""Connections that wait in the kernel meanwhile."""
 
 
 class FromSocket:
@@ -46,11 +53,19 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; asyncio has one number for the queue in the kernel and for what it takes of it at once."""
+        await super().startup(sockets)
+        for listener in (each for server in self.servers for each in server.sockets):
+            with listener.dup() as same:
+                same.listen(_QUEUE)
+
 
 async def serve(settings: Settings) -> None:
     """Serve until TERM or INT. The app's lifespan runs once, with the TCP server."""
     app = create_app(settings)
-    panel = _Server(_config(app, settings, lifespan="on"))
+    strangers = Connections(Caps.within(raise_file_limit()), trusted=settings.trusted_proxies)
+    panel = _Server(_config(app, settings, lifespan="on", http=partial(Connection, connections=strangers)))
     panel.config.load()
     local = _Server(_config(FromSocket(app), settings, lifespan="off"))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,11 +90,11 @@ async def serve(settings: Settings) -> None:
         (settings.data_dir / "orc.sock").unlink(missing_ok=True)
 
 
-def _config(app: ASGIApp, settings: Settings, *, lifespan: str) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings, *, lifespan: str, http: object = "h11") -> uvicorn.Config:
     return uvicorn.Config(
         app, host=settings.host, port=settings.port, lifespan=lifespan, log_config=None, access_log=False,  # type: ignore[arg-type]  # uvicorn names its literals
         server_header=False, date_header=True, proxy_headers=False, timeout_graceful_shutdown=DRAIN_SECONDS,
-        h11_max_incomplete_event_size=64 << 10,
+        h11_max_incomplete_event_size=64 << 10, http=http, ws="none", backlog=_ACCEPTED_AT_ONCE,  # type: ignore[arg-type]  # it only calls it
     )  # fmt: skip
 
 
@@ -118,6 +133,8 @@ def main() -> None:
         reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
         raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
     configure_logging(settings.log.level, settings.log.format)
+    for name in Seldom.loggers:
+        logging.getLogger(name).addFilter(Seldom())
     os.umask(0o022)  # files of a source tree keep their modes in the image; what is private is born 0600
     try:
         with only_one(settings.data_dir):

@@ -1,0 +1,235 @@
+"""What strangers may hold open: deadlines for a request's head and body, and as many connections as there is room for.
+
+uvicorn itself waits for ever for both and takes as many connections as come. Here each connection is looked at once a
+second; when there is no room, the one that has waited longest without a request makes it. Answers may take their
+time: streams of events are not cut as long as somebody reads them.
+"""
+
+import asyncio
+import logging
+import resource
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_TICK = 1.0
+_FILES = 16_384
+"""Open files to ask the system for."""
+_OWN_FILES = 256
+"""Of those, what the panel needs for itself: database, Docker, builds."""
+_MOST, _MOST_EACH = 2048, 256
+_ANSWER = (
+    "HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n{}Content-Length: {}\r\n\r\n{}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the other side may keep us waiting, in seconds."""
+
+    head: float = 10
+    body: float = 20
+    """Without a byte; each byte that arrives earns time back."""
+    body_rate: int = 1024
+    """Bytes per second below which a body arrives too slowly."""
+    reading: float = 60
+    """Without taking anything of an answer that waits to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many connections may be open."""
+
+    total: int
+    each_peer: int
+
+    @classmethod
+    def within(cls, files: int) -> "Caps":
+        """What fits when so many files may be open, with enough left for everything else."""
+        total = max(min(_MOST, files - _OWN_FILES), 8)
+        return cls(total, max(min(_MOST_EACH, total // 4), 4))
+
+
+def raise_file_limit() -> int:
+    """Ask for as many open files as the system gives without asking an administrator; gives what there is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _FILES if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+class Connections:
+    """All that are open on one listener, oldest first, and whose they are."""
+
+    def __init__(self, caps: Caps, *, patience: Patience | None = None, trusted: Collection[str] = ()) -> None:
+        self.caps = caps
+        self.patience = patience or Patience()
+        self._trusted = [ip_network(each) for each in trusted]
+        self._open: dict[Connection, str | None] = {}
+        self._by_peer: dict[str, dict[Connection, None]] = {}
+        self._ticking: asyncio.TimerHandle | None = None
+
+    def admit(self, newcomer: "Connection") -> bool:
+        """Whether there is room, if need be because an older connection without a request is dropped."""
+        peer = self._peer_of(newcomer)
+        mine = self._by_peer.get(peer, {}) if peer is not None else {}
+        if len(mine) >= self.caps.each_peer and not self._drop_one(mine):
+            return False
+        if len(self._open) >= self.caps.total and not self._drop_one(self._open):
+            return False
+        self._open[newcomer] = peer
+        if peer is not None:
+            self._by_peer.setdefault(peer, {})[newcomer] = None
+        if self._ticking is None:
+            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        return True
+
+    def release(self, connection: "Connection") -> None:
+        """It is gone; saying so twice does no harm."""
+        peer = self._open.pop(connection, None)
+        if peer is not None:
+            mine = self._by_peer[peer]
+            del mine[connection]
+            if not mine:
+                del self._by_peer[peer]
+
+    def _drop_one(self, connections: Iterable["Connection"]) -> bool:
+        waiting = next((each for each in connections if each.is_waiting), None)
+        if waiting is not None:
+            self.release(waiting)
+            waiting.transport.abort()
+        return waiting is not None
+
+    def _tick(self) -> None:
+        for connection in list(self._open):
+            connection.grow_older(_TICK)
+        running = asyncio.get_running_loop()
+        self._ticking = running.call_later(_TICK, self._tick) if self._open else None
+
+    def _peer_of(self, connection: "Connection") -> str | None:
+        """The network one person usually controls; None for proxies, behind which many people are."""
+        if connection.client is None:
+            return None
+        address = ip_address(connection.client[0].partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        if any(address in network for network in self._trusted):
+            return None
+        return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+class Connection(H11Protocol):
+    """uvicorn's connection, with an end to its patience."""
+
+    def __init__(self, *given: Any, connections: Connections, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._all = connections
+        self._patience = connections.patience
+        self._head = self._unread = 0.0
+        self._credit = self._patience.body
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request has arrived that is not answered yet."""
+        return self.cycle is None or (self.cycle.response_complete and self.conn.their_state is h11.IDLE)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Count it, or say that there is no room."""
+        super().connection_made(transport)
+        if not self._all.admit(self):
+            self._answer("503 Service Unavailable", "Too many connections are open; try again soon.\n", retry_after=10)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room."""
+        self._all.release(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a body earn time; a whole head ends the wait for it."""
+        if self.transport.is_closing():
+            return
+        before = self.cycle
+        if before is not None and not before.response_complete:
+            self._credit = min(self._credit + len(data) / self._patience.body_rate, self._patience.body)
+        super().data_received(data)
+        if self.cycle is not before:
+            self._head, self._credit = 0.0, self._patience.body
+
+    def grow_older(self, seconds: float) -> None:
+        """So much time has passed; end what waited too long."""
+        if self.flow.write_paused or self.transport.is_closing():
+            self._unread += seconds
+            if self._unread >= self._patience.reading:
+                self.transport.abort()
+            return
+        self._unread = 0.0
+        if self.conn.their_state is h11.IDLE:
+            self._wait_for_head(seconds)
+        elif self.conn.their_state is h11.SEND_BODY:
+            self._wait_for_body(seconds)
+        else:
+            self._credit = self._patience.body
+
+    def _wait_for_head(self, seconds: float) -> None:
+        """Between requests uvicorn's own, shorter time runs until the first byte of the next one."""
+        self._head = 0.0 if self.timeout_keep_alive_task is not None else self._head + seconds
+        if self._head >= self._patience.head:
+            self.transport.close()
+
+    def _wait_for_body(self, seconds: float) -> None:
+        """Only time in which the other side could have sent something counts."""
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            return
+        self._credit -= seconds
+        if self._credit > 0:
+            return
+        if self.cycle.response_started:
+            self.transport.close()
+            return
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        slow = f"nothing for {self._patience.body:g} seconds, or less than {self._patience.body_rate} bytes a second"
+        self._answer("408 Request Timeout", f"The request did not arrive in time: {slow}.\n")
+
+    def _answer(self, status: str, text: str, *, retry_after: int | None = None) -> None:
+        """Past h11, as the last thing on this connection."""
+        more = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+        self.transport.write(_ANSWER.format(status, more, len(text), text).encode())
+        self.transport.close()
+
+
+class Seldom(logging.Filter):
+    """Lets a line that strangers can cause at will pass once in a while, with how many there were."""
+
+    _CAUSED = (
+        "socket.accept() out of system resource", "Invalid HTTP request received.", "Unsupported upgrade request.",
+        "No supported WebSocket library detected.",
+    )  # fmt: skip
+    loggers = ("asyncio", "uvicorn.error")
+
+    def __init__(self, seconds: float = 60) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        text = str(record.msg)
+        line = next((each for each in self._CAUSED if text.startswith(each)), None)
+        if line is None:
+            return True
+        at, left_out = self._seen.get(line, (float("-inf"), 0))
+        if time.monotonic() - at < self._seconds:
+            self._seen[line] = (at, left_out + 1)
+            return False
+        self._seen[line] = (time.monotonic(), 0)
+        if left_out:
+            record.msg = f"{text} (and {left_out} times more since this was last said)"
+        return True
