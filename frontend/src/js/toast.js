@@ -12,7 +12,7 @@ const carried = 1500;
 /** @type {Map<HTMLElement, Toast & { at: number }>} */
 const shown = new Map();
 
-/** @param {Toast} message */
+/** @param {Toast & { at?: number }} message `at`: when it was shown first, if that was on an earlier page */
 export function toast(message) {
   const tone = icons.has(message.tone ?? "") ? String(message.tone) : "info";
   const card = make("div", `toast-card tone-${tone}`);
@@ -24,7 +24,7 @@ export function toast(message) {
   card.append(icon(icons.get(tone) ?? "info"), make("p", "toast-text", message.text), close);
   if (message.hint) card.append(make("p", "toast-hint", message.hint));
   region(tone)?.append(card);
-  shown.set(card, { ...message, at: Date.now() });
+  shown.set(card, { at: Date.now(), ...message });
   remember();
   setTimeout(remember, carried);
   for (const old of [...shown.keys()].slice(0, -limit)) dismiss(old);
