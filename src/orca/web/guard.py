@@ -96,6 +96,10 @@ class Gate(Protocol):
         """The body of a stream, for as long as its subject stays admitted."""
         ...
 
+    def count_denial(self, request: Request, guard: Guard) -> int | None:
+        """Whether this refusal is worth a row (None: not so soon after the last), and how many were not since then."""
+        ...
+
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -201,16 +205,21 @@ class Router(APIRouter):
 async def record_denial(request: Request, error: OrcaError) -> None:
     """Audit a refused attempt in a transaction of its own; reads that nobody tried to force are not worth a row.
 
-    Neither are requests over a limit: those would let anybody fill the trail. The limit itself records that it was met.
+    Neither are requests over a limit, or the same from a stranger again and again: those would let anybody fill the
+    trail. The limit itself records that it was met, the next row of the stranger how many there were.
     """
     declared: Guard | None = getattr(request.state, "guard", None)
     if declared is None or error.status not in {401, 403} or declared.rate in {"read", "stream", "none"}:
+        return
+    repeated = request.app.state.gate.count_denial(request, declared)
+    if repeated is None:
         return
     subject: Subject | None = getattr(request.state, "subject", None)
     token = origin.set(_origin(request, subject))
     try:
         async with request.app.state.resources.db.write() as session:
-            what = {"route": request.scope["route"].path, "method": name_method(request.scope), "code": error.code}
+            what: dict[str, object] = {"route": request.scope["route"].path, "method": name_method(request.scope)}
+            what |= {"code": error.code} | ({"repeated": repeated} if repeated else {})
             fact = Fact("AttemptDenied", subject.team_id if subject else None, payload=what, outcome="denied")
             await record(session, fact)
     finally:

@@ -3,7 +3,7 @@
 import pytest
 
 from orca.errors import TooOften
-from orca.features.access.buckets import MAX_KEYS, Buckets, Pace
+from orca.features.access.buckets import MAX_KEYS, Buckets, Pace, Repeated
 
 
 class Hands:
@@ -69,3 +69,15 @@ def test_memory_is_bounded_by_forgetting_the_longest_unused(clock: Hands) -> Non
     assert len(buckets._levels) == MAX_KEYS
     with pytest.raises(TooOften):
         buckets.take(str(MAX_KEYS + 9))
+
+
+def test_what_is_repeated_is_counted_and_told_the_next_time(clock: Hands) -> None:
+    repeated = Repeated(60, clock)
+    assert [repeated.note("a") for _ in range(4)] == [0, None, None, None]
+    assert repeated.note("b") == 0
+    clock.seconds = 61
+    assert [repeated.note("a"), repeated.note("a"), repeated.note("b")] == [3, None, 0]
+    for number in range(MAX_KEYS):
+        repeated.note(str(number))
+    assert repeated.note("a") == 0
+    assert len(repeated._seen) == MAX_KEYS

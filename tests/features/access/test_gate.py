@@ -10,7 +10,7 @@ import pytest_asyncio
 from fastapi import FastAPI, Form, Request, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.attacks.people import (
     add_person,
@@ -26,11 +26,12 @@ from tests.attacks.people import (
 from tests.conftest import API_TOKEN, client_of
 
 from orca.db import now
+from orca.events import Event
 from orca.features.access import gate as gate_module
-from orca.features.access.buckets import Pace
+from orca.features.access.buckets import Pace, Repeated
 from orca.features.access.gate import AccessGate, Limits
 from orca.features.access.models import Membership
-from orca.features.identity.models import BrowserSession, User
+from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.web.guard import PUBLIC, SIGNED_IN, Router, guard, tenant_resolver
 
@@ -335,13 +336,54 @@ async def test_each_subject_has_a_pace_of_its_own(app: FastAPI) -> None:
         assert [(await local.get("/api/v1/me")).status_code for _ in range(8)] == [200] * 8
 
 
-async def test_hooks_are_limited_one_by_one(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
+async def make_hook(client: httpx.AsyncClient) -> str:
+    made = await client.post("/api/v1/projects", json={"name": "Hooked"})
+    body = {"name": "web", "source": {"type": "git", "repository": "https://example.org/a"}}
+    service = await client.post(f"/api/v1/projects/{made.json()['id']}/services", json=body)
+    hook = {"provider": "generic", "branch": "main"}
+    answer = await client.post(f"/api/v1/services/{service.json()['id']}/hooks", json=hook)
+    return str(answer.json()["id"])
+
+
+async def test_hooks_are_limited_one_by_one(
+    app: FastAPI, client: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
     app.state.gate = AccessGate(app.state.resources, Limits(webhook=Limit(3, 60)))
-    statuses = [(await anonymous.post("/probe/hook/one")).status_code for _ in range(5)]
+    one, two = await make_hook(client), await make_hook(client)
+    statuses = [(await anonymous.post(f"/probe/hook/{one}")).status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
-    assert (await anonymous.post("/probe/hook/two")).status_code == 200
+    assert (await anonymous.post(f"/probe/hook/{two}")).status_code == 200
     async with client_from(app, "198.51.100.9") as elsewhere:
-        assert (await elsewhere.post("/probe/hook/one")).status_code == 429
+        assert (await elsewhere.post(f"/probe/hook/{one}")).status_code == 429
+
+
+async def test_invented_hooks_are_counted_by_address_and_leave_nothing(app: FastAPI) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(refused=Pace(30, 0.1)))
+    async with client_from(app, "198.51.100.77") as stranger, client_from(app, "198.51.100.78") as other:
+        statuses = [(await stranger.post(f"/api/v1/hooks/{number}", json={})).status_code for number in range(40)]
+        assert statuses == [401] * 30 + [429] * 10
+        assert (await other.post("/api/v1/hooks/1", json={})).status_code == 401
+        assert (await stranger.post("/api/v1/session", json={"email": "a@b", "password": "x"})).status_code == 401
+    async with app.state.resources.db.read() as session:
+        kept = (await session.scalars(select(Attempt.key))).all()
+        denied = (await session.scalars(select(Event).where(Event.ip == "198.51.100.77"))).all()
+    assert [key for key in kept if "hook" in key] == []
+    assert [each.payload["route"] for each in denied] == ["/api/v1/hooks/{hook_id}", "/api/v1/session"]
+
+
+async def test_refusals_of_a_stranger_are_in_the_trail_once_a_minute_with_how_many_there_were(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    passed = 0.0
+    app.state.gate = gate = AccessGate(app.state.resources)
+    gate._denials = Repeated(60, lambda: passed)
+    async with client_from(app, "198.51.100.79") as stranger:
+        for _ in range(3):
+            for _ in range(5):
+                assert (await stranger.post("/probe/json", json={})).status_code == 401
+            passed += 61
+    events = (await client.get("/api/v1/events", params={"type": "AttemptDenied"})).json()["items"]
+    assert [each["payload"].get("repeated") for each in events if each["ip"] == "198.51.100.79"] == [4, 4, None]
 
 
 async def test_secrets_are_shown_so_many_times_an_hour(app: FastAPI) -> None:
@@ -355,9 +397,10 @@ async def test_secrets_are_shown_so_many_times_an_hour(app: FastAPI) -> None:
 
 async def test_a_met_limit_is_in_the_trail_once(app: FastAPI, client: httpx.AsyncClient) -> None:
     app.state.gate = AccessGate(app.state.resources, Limits(webhook=Limit(2, 60)))
+    hook = await make_hook(client)
     async with client_from(app, "2001:db8::7") as sender:
         for _ in range(6):
-            await sender.post("/probe/hook/three")
+            await sender.post(f"/probe/hook/{hook}")
     events = (await client.get("/api/v1/events", params={"type": "AttemptsLimited"})).json()["items"]
     assert [(event["ip"], event["payload"]["what"]) for event in events if event["ip"] == "2001:db8::7"] == [
         ("2001:db8::7", "webhook")
@@ -444,6 +487,16 @@ async def test_streams_of_one_subject_are_bounded_and_leaving_makes_room(app: Fa
         fourth = reader_of(app, browser)
         assert await fourth.first_line() == 200
         for reader in (readers[1], fourth):
+            await reader.leave()
+
+
+async def test_streams_that_are_asked_for_at_the_same_moment_are_bounded_too(app: FastAPI) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(open_streams=3))
+    async with browser_of(app) as browser:
+        readers = [reader_of(app, browser) for _ in range(40)]
+        await asyncio.sleep(2)
+        assert sum(not reader._task.done() for reader in readers) <= 3
+        for reader in readers:
             await reader.leave()
 
 

@@ -1,4 +1,4 @@
-"""Token buckets in memory: nobody may take the panel from everybody else by asking too often."""
+"""Counting in memory: nobody may take the panel from everybody else, or fill its trail, by asking too often."""
 
 import time
 from collections import OrderedDict
@@ -49,3 +49,24 @@ class Buckets:
         self._levels.move_to_end(key)
         if len(self._levels) > MAX_KEYS:
             self._levels.popitem(last=False)
+
+
+class Repeated:
+    """Tells what happens for the first time in a while from what happens again and again, by key."""
+
+    def __init__(self, seconds: float = 60, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def note(self, key: str) -> int | None:
+        """How often it gave None since it last gave a number; None itself within so many seconds of that."""
+        at, left_out = self._seen.get(key, (float("-inf"), 0))
+        if self._clock() - at < self._seconds:
+            self._seen[key] = (at, left_out + 1)
+            return None
+        self._seen[key] = (self._clock(), 0)
+        self._seen.move_to_end(key)
+        if len(self._seen) > MAX_KEYS:
+            self._seen.popitem(last=False)
+        return left_out

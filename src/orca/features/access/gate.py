@@ -14,7 +14,7 @@ from starlette.requests import Request
 from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, StepUpRequired, TooOften
 from orca.events import origin
 from orca.features.access.authentication import Authenticator, Known, is_local
-from orca.features.access.buckets import Buckets, Pace
+from orca.features.access.buckets import Buckets, Pace, Repeated
 from orca.features.access.forgery import SAFE_METHODS, check_csrf_token, check_same_origin
 from orca.features.access.media_types import check_media_type
 from orca.features.access.peers import peer_of
@@ -62,6 +62,7 @@ class AccessGate:
         self._limits = limits or Limits()
         self._each = Buckets(self._limits.each)
         self._refused = Buckets(self._limits.refused)
+        self._denials = Repeated()
         self._streams: Counter[str] = Counter()
         self._is_claimed = False
 
@@ -84,9 +85,17 @@ class AccessGate:
         await self._check_stored_limit(request, guard)
         return subject
 
+    def count_denial(self, request: Request, guard: Guard) -> int | None:
+        """See `Gate.count_denial`."""
+        if request.state.subject is not None:
+            return 0
+        return self._denials.note(f"{guard.rate} {peer_prefix(request.state.peer)}")
+
     async def watch(self, request: Request, guard: Guard, body: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         """See `Gate.watch`."""
         key = _asker(request)
+        if self._streams[key] >= self._limits.open_streams and not is_local(request):
+            return  # others were let in at the same moment
         self._streams[key] += 1
         checked = time.monotonic()
         try:
@@ -160,9 +169,17 @@ class AccessGate:
             "webhook": (f"webhook:{request.path_params.get('hook_id', '')}", self._limits.webhook),
             "reveal": (f"reveal:{_asker(request)}", self._limits.reveal),
         }
-        if guard.rate in stored and not is_local(request):
-            key, limit = stored[guard.rate]
-            await spend_attempts(self._resources.db, {key: limit})
+        if guard.rate not in stored or is_local(request):
+            return
+        if guard.rate == "webhook" and not await self._is_known_hook(request.path_params["hook_id"]):
+            self._refused.take(peer_prefix(request.state.peer))  # what anybody can invent leaves nothing behind
+            return
+        key, limit = stored[guard.rate]
+        await spend_attempts(self._resources.db, {key: limit})
+
+    async def _is_known_hook(self, hook_id: str) -> bool:
+        async with self._resources.db.read() as session:
+            return await tenant_resolvers["hook_id"](session, hook_id) is not None
 
     async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
         subject = known.subject

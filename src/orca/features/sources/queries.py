@@ -177,6 +177,12 @@ async def list_uploads(
     return await _page(session, scope, Upload, limit, cursor, Upload.service_id == service_id)
 
 
+@tenant_resolver("hook_id")
+async def team_of_hook(session: AsyncSession, hook_id: str) -> str | None:
+    """Whose hook it is."""
+    return await session.scalar(select(Hook.team_id).where(Hook.id == hook_id))
+
+
 async def get_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str) -> Hook:
     """A push hook of a service."""
     hook = await _find(session, scope, Hook, hook_id)
