@@ -24,7 +24,7 @@ from orca.tasks import TaskEngine
 @pytest.fixture
 async def bench(db: Database, tmp_path: Path) -> AsyncIterator[Bench]:
     nothing: Any = None
-    tasks = TaskEngine(db.url, TASKS, concurrency=2)
+    tasks = TaskEngine(db.url, TASKS, concurrency=8)
     resources = Resources(
         settings=Settings(data={"dir": tmp_path / "data"}), db=db, plugins=Plugins(), connector=nothing,
         engine=TroubledEngine(["app:1", "app:2"]), proxy=FakeProxy(), builders={}, http=nothing, clock=SystemClock(),

@@ -164,3 +164,21 @@ async def test_a_volume_destroyed_after_the_asking_is_not_made_again(bench: Benc
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason) == ("failed", "the volume “data” was destroyed")
     assert bench.engine.volumes == {}
+
+
+async def test_builds_wait_for_builds_and_nothing_else_does(bench: Bench) -> None:
+    imager, asked = Imager(bench), []
+    imager.go_on.clear()
+    idle = await bench.make_service("idle")
+    await bench.make_live(idle)
+    for slug in ("one", "two", "three"):
+        service = await bench.make_service(slug)
+        await send(bench, service, {"Dockerfile": "FROM scratch\n"})
+        asked.append(await bench.ask(service, Request(kind="build")))
+    await start_tasks(bench)
+    await imager.begun.wait()
+    assert (await bench.end_of(await bench.ask(idle, Request(kind="stop")))).state == "succeeded"
+    logs = [await bench.log_of(deployment_id) for deployment_id in asked]
+    assert sum("Waiting for another build to end" in log for log in logs) == 1
+    imager.go_on.set()
+    assert {(await bench.end_of(deployment_id)).state for deployment_id in asked} == {"succeeded"}

@@ -146,7 +146,7 @@ def _line(row: Deployment, known: _Known) -> DeploymentLine:
 
 
 def _act(row: Deployment, known: _Known) -> str:
-    if row.kind in {"stop", "remove"}:
+    if row.kind in rules.TAKES_DOWN:
         return "Stops the service" if row.kind == "stop" else "Removes the service"
     release = known.releases.get(row.release_id or "")
     if release is None:

@@ -96,12 +96,6 @@ async def find_build(session: AsyncSession, build_id: str | None) -> Build | Non
     return await session.get(Build, build_id) if build_id else None
 
 
-async def list_commit_messages(session: AsyncSession, build_ids: Sequence[str]) -> dict[str, str]:
-    """Build id -> message of the commit that it was made from."""
-    query = select(Build.id, Build.commit_message).where(Build.id.in_(build_ids))
-    return dict((await session.execute(query)).all())
-
-
 async def find_release(session: AsyncSession, release_id: str | None) -> Release | None:
     """A release by id, where there is one."""
     return await session.get(Release, release_id) if release_id else None
@@ -139,6 +133,7 @@ async def read_log_end(session: AsyncSession, deployment_id: str, *, lines: int)
 async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[LogChunk | str]:
     """Chunks as they are written; at last the state in which the deployment ended."""
     while True:
+        heard = bell.rung
         async with db.read() as session:
             state = await session.scalar(select(Deployment.state).where(Deployment.id == deployment_id))
             chunks = await read_log(session, deployment_id, after=after)
@@ -149,7 +144,7 @@ async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> Asy
             if state is None or state in FINISHED:
                 yield state or "gone"
                 return
-            await bell.wait(POLL_SECONDS)
+            await bell.wait(POLL_SECONDS, heard=heard)
 
 
 async def stream_kept_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[str]:

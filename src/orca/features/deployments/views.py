@@ -143,7 +143,7 @@ async def view_deployment(
 def _word_of(row: Deployment, *, has_moved: bool) -> str:
     if row.state != "running":
         return row.state
-    if row.kind in {"stop", "remove"}:
+    if row.kind in rules.TAKES_DOWN:
         return "stopping"
     return "retiring" if has_moved else "deploying"
 

@@ -75,7 +75,7 @@ async def _choose(
 ) -> None:
     if request.kind in {"deploy", "build"}:
         await freeze_new_code(session, resources, service, deployment, request.build_id)
-    elif request.kind not in {"stop", "remove"}:
+    elif request.kind not in rules.TAKES_DOWN:
         if request.kind == "scale":
             _keep_scale(service, request.replicas)
         await check_wish(session, service, deployment, Wish(request.release, request.replicas))

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.actions.progress import add_warning
-from orca.features.deployments.rules import network_name
+from orca.features.deployments.rules import TAKES_DOWN, network_name
 from orca.features.deployments.steps.patience import with_patience
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.sdk.engines import Container
@@ -52,7 +52,7 @@ async def _warn(work: Work, problem: str) -> None:
 def _is_old(container: Container, facts: Facts) -> bool:
     if "orca.replica" not in container.labels:
         return False
-    takes_down = facts.deployment.kind in {"stop", "remove"}
+    takes_down = facts.deployment.kind in TAKES_DOWN
     return takes_down or container.labels.get("orca.deployment") != facts.deployment.id
 
 
