@@ -67,6 +67,8 @@ async def test_guessing_the_current_password_is_limited(app: FastAPI) -> None:
     async with browser_of(app, person.email) as browser:
         statuses = [(await change_password(browser, current=f"wrong wrong {n}")).status_code for n in range(6)]
         assert statuses == [403] * 5 + [429]
+        async with browser_of(app, person.email) as other:
+            assert (await change_password(other)).status_code == 200, "another session has tries of its own"
 
 
 async def test_a_token_cannot_look_after_the_account_it_belongs_to(app: FastAPI) -> None:

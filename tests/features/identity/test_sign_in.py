@@ -24,6 +24,7 @@ from tests.conftest import OWNER, claim, client_of, make_settings, running_app
 
 from orca.db import now
 from orca.errors import TooOften
+from orca.events import Event
 from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.passwords import MAX_WAITING, is_password
 
@@ -149,9 +150,48 @@ async def test_five_wrong_passwords_close_the_account_for_a_while(app: FastAPI, 
     refused = await sign_in(anonymous)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 60
-    async with client_from(app, "198.51.100.7") as elsewhere:
-        assert (await sign_in(elsewhere)).status_code == 429
-        assert (await sign_in(elsewhere, "nobody@example.org", "x")).status_code == 401
+    assert (await sign_in(anonymous, "nobody@example.org", "x")).status_code == 401
+
+
+async def guess(app: FastAPI, email: str, ip: str) -> list[int]:
+    async with client_from(app, ip) as stranger:
+        return [(await sign_in(stranger, email, f"wrong wrong {number}")).status_code for number in range(6)]
+
+
+async def test_a_stranger_cannot_lock_somebody_out_of_where_they_sign_in(app: FastAPI) -> None:
+    person = await add_person(app, "owner")
+    async with client_from(app, "2001:db8:7::1") as home, client_from(app, "192.0.2.77") as away:
+        assert (await sign_in(home, person.email)).status_code == 201
+        assert await guess(app, person.email, "198.51.100.71") == [401] * 5 + [429]
+        assert await guess(app, person.email, "198.51.100.72") == [429] * 6
+        assert (await sign_in(away, person.email)).status_code == 429, "guessing is as slow as ever from elsewhere"
+        assert (await home.post("/api/v1/me/step-up", json={"password": PASSWORD})).status_code == 200
+        assert (await sign_in(home, person.email)).status_code == 201
+    async with client_from(app, "2001:db8:7::2") as neighbour:
+        assert (await sign_in(neighbour, person.email)).status_code == 201, "the same network"
+    assert await guess(app, person.email, "198.51.100.73") == [429] * 6, "a sign-in elsewhere gives no tries back"
+
+
+async def test_guesses_from_a_known_place_are_as_slow_and_lock_only_that_place(app: FastAPI) -> None:
+    person = await add_person(app, "owner")
+    async with client_from(app, "192.0.2.80") as home, client_from(app, "192.0.2.81") as office:
+        for place in (home, office):
+            assert (await sign_in(place, person.email)).status_code == 201
+        assert await guess(app, person.email, "192.0.2.80") == [401] * 5 + [429]
+        assert (await sign_in(home, person.email)).status_code == 429
+        assert (await sign_in(office, person.email)).status_code == 201
+
+
+async def test_a_place_is_forgotten_after_a_season(app: FastAPI) -> None:
+    person = await add_person(app, "owner")
+    async with client_from(app, "192.0.2.90") as home:
+        assert (await sign_in(home, person.email)).status_code == 201
+        async with app.state.resources.db.write() as session:
+            await session.execute(
+                update(Event).where(Event.object_id == person.id).values(at=now() - timedelta(days=91))
+            )
+        await guess(app, person.email, "198.51.100.90")
+        assert (await sign_in(home, person.email)).status_code == 429
 
 
 async def test_forwarded_headers_do_not_make_another_place(app: FastAPI, anonymous: httpx.AsyncClient) -> None:

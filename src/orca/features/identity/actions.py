@@ -19,14 +19,18 @@ from orca.features.identity.attempts import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_PEER,
     account_key,
+    forget_account,
     forget_attempts,
     peer_key,
+    peer_prefix,
+    place_key,
     refund_attempts,
+    session_key,
     spend_attempts,
 )
 from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.passwords import hash_password, is_outdated, is_password
-from orca.features.identity.queries import find_user_by_email, get_user, list_users
+from orca.features.identity.queries import find_user_by_email, get_user, list_places, list_users
 from orca.features.identity.rules import Lifetime, password_problem
 from orca.features.identity.schemas import AccountChanges, PasswordChange, PasswordReset, SignIn
 from orca.kit.crypto import digest, new_token
@@ -37,6 +41,8 @@ from orca.web.guard import Subject
 
 WRONG = "The e-mail or the password is wrong."
 _AGENT_LENGTH = 255
+_PLACES_FOR = timedelta(days=90)
+"""How long a place where somebody signed in is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +69,10 @@ def lifetime_of(settings: Settings) -> Lifetime:
 
 async def sign_in(resources: Resources, form: SignIn, client: Client, *, replaces: str | None = None) -> OpenedSession:
     """Open a session; unknown, disabled and mistaken answer alike. `replaces`: the session this browser had before."""
-    account = account_key(form.email)
-    await spend_attempts(resources.db, {account: LOGIN_BY_ACCOUNT})
     async with resources.db.read() as session:
         user = await find_user_by_email(session, form.email)
+        tries = await _key_of_tries(session, user, form.email, client)
+    await spend_attempts(resources.db, {tries: LOGIN_BY_ACCOUNT})
     verified = user.password_hash if user else None
     is_right = await is_password(verified, form.password.get_secret_value())
     if user is None or verified is None or not is_right:
@@ -75,13 +81,23 @@ async def sign_in(resources: Resources, form: SignIn, client: Client, *, replace
     async with resources.db.write() as session:
         user = await _get_verified(session, user.id, verified)
         user.password_hash = renewed
-        await forget_attempts(session, account)
+        await forget_attempts(session, tries)
         await refund_attempts(session, {peer_key("login", client.ip): LOGIN_BY_PEER})
         await session.execute(delete(BrowserSession).where(BrowserSession.id == replaces))
         await session.execute(
             delete(BrowserSession).where(BrowserSession.user_id == user.id, BrowserSession.expires_at <= now())
         )
         return await open_browser_session(session, user, client, lifetime_of(resources.settings))
+
+
+async def _key_of_tries(session: AsyncSession, user: User | None, email: str, client: Client) -> str:
+    """Where its owner signed in before, an account has tries that nobody elsewhere can use up.
+
+    Looked up for unknown accounts too, so that they take as long.
+    """
+    places = await list_places(session, user.id if user else "", now() - _PLACES_FOR)
+    is_known = peer_prefix(client.ip) in {peer_prefix(ip) for ip in places}
+    return place_key(email, client.ip) if is_known else account_key(email)
 
 
 async def open_browser_session(session: AsyncSession, user: User, client: Client, lifetime: Lifetime) -> OpenedSession:
@@ -168,7 +184,7 @@ async def reset_password(resources: Resources, subject: Subject, form: PasswordR
         user = await get_user(session, user.id)
         user.password_hash, user.password_changed_at = replacement, now()
         await session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
-        await forget_attempts(session, account_key(user.email))
+        await forget_account(session, user.email)
         await record(session, Fact("PasswordReset", object_type="user", object_id=user.id, payload={"of": user.email}))
     return user
 
@@ -218,15 +234,15 @@ def _emails(users: Sequence[User]) -> str:
 async def _check_own_password(
     resources: Resources, subject: Subject, password: SecretStr, client: Client
 ) -> tuple[User, str]:
-    user_id, _ = of_browser(subject)
+    user_id, session_id = of_browser(subject)
     async with resources.db.read() as session:
         user = await get_user(session, user_id)
-    account = account_key(user.email)
-    await spend_attempts(resources.db, {account: LOGIN_BY_ACCOUNT})
+    tries = session_key(session_id)
+    await spend_attempts(resources.db, {tries: LOGIN_BY_ACCOUNT})
     if not await is_password(user.password_hash, password.get_secret_value()):
         raise Forbidden("This is not your password.", hint="Check whether Caps Lock is on.")
     async with resources.db.write() as session:
-        await forget_attempts(session, account)
+        await forget_attempts(session, tries)
         await refund_attempts(session, {peer_key("login", client.ip): LOGIN_BY_PEER})
     return user, user.password_hash
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from math import ceil
 from operator import itemgetter
 
-from sqlalchemy import delete
+from sqlalchemy import delete, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
@@ -25,6 +25,20 @@ _FORGET_AFTER = timedelta(days=1)
 def account_key(email: str) -> str:
     """Guesses at one account, known or not; the address itself is not kept."""
     return f"login:account:{digest(email)}"
+
+
+def place_key(email: str, ip: str | None) -> str:
+    """Guesses at one account from a place where its owner signed in before: strangers elsewhere do not use these up."""
+    return f"{_place_prefix(email)}{peer_prefix(ip)}"
+
+
+def _place_prefix(email: str) -> str:
+    return f"login:place:{digest(email)}:"
+
+
+def session_key(session_id: str) -> str:
+    """Guesses at one's own password within a living session, which is nobody else's to use up."""
+    return f"password:session:{session_id}"
 
 
 def peer_key(what: str, ip: str | None) -> str:
@@ -51,8 +65,9 @@ async def spend_attempts(db: Database, limits: Mapping[str, Limit]) -> None:
             row = await _get_or_add(session, key)
             tries, wait = spend_try(Tries(row.window_started_at, row.count, row.blocked_until), limit, now())
             if tries.blocked_until not in {None, row.blocked_until}:
-                what, _, by = key.rpartition(":")[0].partition(":")
-                await record(session, Fact("AttemptsLimited", payload={"what": what, "by": by}, outcome="denied"))
+                what, *by = key.split(":")[:-1]
+                told = {"what": what, "by": by[0] if by else ""}
+                await record(session, Fact("AttemptsLimited", payload=told, outcome="denied"))
             _store(row, tries)
             waits.append(wait)
     longest = max((wait for wait in waits if wait is not None), default=None)
@@ -70,6 +85,12 @@ async def refund_attempts(session: AsyncSession, limits: Mapping[str, Limit]) ->
 async def forget_attempts(session: AsyncSession, key: str) -> None:
     """Start from nothing again: the account proved to be in the right hands."""
     await session.execute(delete(Attempt).where(Attempt.key == key))
+
+
+async def forget_account(session: AsyncSession, email: str) -> None:
+    """Start from nothing again with an account, from wherever it was tried."""
+    places = Attempt.key.startswith(_place_prefix(email), autoescape=True)
+    await session.execute(delete(Attempt).where(or_(Attempt.key == account_key(email), places)))
 
 
 async def _get_or_add(session: AsyncSession, key: str) -> Attempt:

@@ -7,9 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import NotFound
+from orca.events import Event
 from orca.features.identity.models import BrowserSession, Claim, User
 from orca.features.identity.rules import Lifetime
 from orca.kit.crypto import digest
+
+_SIGN_INS = 200
 
 
 async def get_user(session: AsyncSession, user_id: str) -> User:
@@ -65,6 +68,12 @@ async def list_browser_sessions(
         .limit(200)
     )
     return list(rows)
+
+
+async def list_places(session: AsyncSession, user_id: str, since: datetime) -> set[str | None]:
+    """The addresses of a person's latest sign-ins."""
+    query = select(Event.ip).where(Event.object_id == user_id, Event.type == "SignedIn", Event.at > since)
+    return set((await session.scalars(query.order_by(Event.seq.desc()).limit(_SIGN_INS))).all())
 
 
 async def is_claimed(session: AsyncSession) -> bool:
