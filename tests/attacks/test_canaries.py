@@ -27,7 +27,8 @@ SEEDED = {
 }  # fmt: skip
 """Secret fields whose values the world is furnished with (`Place.secret`, `people.PASSWORD`)."""
 CHANGES_OF_SEEDED = {
-    ("GitCredentialChanges", "token"), ("PasswordChange", "new_password"), ("RegistryCredentialChanges", "password")
+    ("GitCredentialChanges", "token"), ("PasswordChange", "new_password"), ("PasswordReset", "password"),
+    ("RegistryCredentialChanges", "password")
 }  # fmt: skip
 """They end in the same place as a field that is seeded."""
 

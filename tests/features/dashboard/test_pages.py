@@ -140,5 +140,5 @@ async def test_activity_names_the_service_and_tells_a_cancellation_from_a_failur
         await fail(db, deployment, error)
         page = await text_of(filled, "/activity?type=DeploymentFinished")
         newest = page[page.index("<tbody") :].partition("</tr>")[0]
-        assert ">service-0<" in newest
+        assert ">Service 0000<" in newest
         assert f"</span>{word}</span>" in newest
