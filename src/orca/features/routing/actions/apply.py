@@ -18,7 +18,7 @@ from orca.db import Database, now
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import Fact, Origin, origin, record
 from orca.features.routing.actions.routes import follow_base_domain
-from orca.features.routing.events import fact_of
+from orca.features.routing.events import names_of
 from orca.features.routing.models import Route
 from orca.features.routing.queries import (
     MARKER_SUFFIX,
@@ -243,7 +243,8 @@ async def _note_refusal(session: AsyncSession, route: Route, error: RequestRefus
 
 async def refusal_of(session: AsyncSession, route: Route, error: RequestRefused) -> Fact:
     """The event of a route that the proxy does not serve."""
-    return await fact_of(session, "RouteRefused", route, "failed", reason=error.message)
+    payload = await names_of(session, route) | {"reason": error.message}
+    return Fact("RouteRefused", route.team_id, "route", route.id, payload, outcome="failed")
 
 
 async def _find_changes(resources: Resources, state: ProxyState) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from orca.db import now
 from orca.errors import BadInput, Conflict, ProviderError
 from orca.events import Event, Fact, record
 from orca.features.routing.actions.orders import read_ends
-from orca.features.routing.events import fact_of
+from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
 from orca.features.routing.rules.certificates import WARN_BEFORE, Unusable, parse_certificate
@@ -99,8 +99,9 @@ async def _expiring_managed(session: AsyncSession) -> list[Fact]:
     facts = []
     for name, route in rows.items():
         if route.certificate_until is not None:
-            until = route.certificate_until.isoformat()
-            facts.append(await fact_of(session, "CertificateExpiring", route, hostnames=[name], not_after=until))
+            payload = await names_of(session, route)
+            payload |= {"hostnames": [name], "not_after": route.certificate_until.isoformat()}
+            facts.append(Fact("CertificateExpiring", route.team_id, "route", route.id, payload))
     return facts
 
 

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import ProviderError
-from orca.events import record
+from orca.events import Fact, record
 from orca.features.routing.actions.apply import apply_routes
-from orca.features.routing.events import fact_of
+from orca.features.routing.events import names_of
 from orca.features.routing.models import Route
 from orca.features.routing.rules.orders import Order, judge_order, next_order_delay
 from orca.resources import Resources
@@ -90,8 +90,10 @@ async def _give_up(session: AsyncSession, routes: Sequence[Route], reason: str) 
     problem = f"No public certificate yet: the authority refused it. {reason}"
     _set(routes, acme_ready_at=None, acme_check_at=again, order_failures=count, certificate_until=None, problem=problem)
     route = routes[0]
-    more = {"reason": reason, "failures": count, "next_try_at": again.isoformat()}
-    await record(session, await fact_of(session, "CertificateRefused", route, "failed", **more))
+    payload = await names_of(session, route) | {
+        "reason": reason, "failures": count, "next_try_at": again.isoformat(),
+    }  # fmt: skip
+    await record(session, Fact("CertificateRefused", route.team_id, "route", route.id, payload, outcome="failed"))
 
 
 def _set(routes: Sequence[Route], **values: object) -> None:

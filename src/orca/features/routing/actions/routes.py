@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import BadInput, Conflict
-from orca.events import record
+from orca.events import Fact, record
 from orca.features.routing import queries
-from orca.features.routing.events import fact_of
+from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.certificates import certifies, default_tls
 from orca.features.routing.rules.hostnames import (
@@ -58,7 +58,7 @@ async def create_route(
     _set(route, _progress(route, siblings))
     session.add(route)
     await session.flush()
-    await record(session, await fact_of(session, "RouteCreated", route))
+    await record(session, await _fact("RouteCreated", session, route))
     return route
 
 
@@ -91,7 +91,7 @@ async def update_route(
     for each in changed:
         _set(each, {**_UNTRIED, "updated_at": instant})
     await session.flush()
-    await record(session, await fact_of(session, "RouteUpdated", route, changed=sorted(given)))
+    await record(session, await _fact("RouteUpdated", session, route, changed=sorted(given)))
     return changed
 
 
@@ -99,7 +99,7 @@ async def delete_route(session: AsyncSession, route: Route) -> None:
     """Give a name back."""
     await session.delete(route)
     await session.flush()
-    await record(session, await fact_of(session, "RouteDeleted", route))
+    await record(session, await _fact("RouteDeleted", session, route))
 
 
 async def ensure_automatic_route(session: AsyncSession, resources: Resources, service: Service) -> Route | None:
@@ -115,7 +115,7 @@ async def ensure_automatic_route(session: AsyncSession, resources: Resources, se
     )  # fmt: skip
     session.add(route)
     await session.flush()
-    await record(session, await fact_of(session, "RouteCreated", route))
+    await record(session, await _fact("RouteCreated", session, route))
     return route
 
 
@@ -150,7 +150,7 @@ async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
         values = {"hostname": hostname, "tls": default_tls(hostname), "certificate_id": None}
         _set(route, {**values, **_NEW_NAME, **_UNTRIED, "updated_at": now()})
         await session.flush()
-        await record(session, await fact_of(session, "RouteUpdated", route, changed=["hostname"]))
+        await record(session, await _fact("RouteUpdated", session, route, changed=["hostname"]))
         moved += 1
     return moved
 
@@ -278,6 +278,10 @@ async def _free_automatic_name(session: AsyncSession, settings: Settings, servic
         if not taken and not is_reserved(hostname, panel, settings.base.domain):
             return hostname
     return None
+
+
+async def _fact(name: str, session: AsyncSession, route: Route, **more: Any) -> Fact:
+    return Fact(name, route.team_id, "route", route.id, await names_of(session, route) | more)
 
 
 def _set(route: Route, values: Mapping[str, Any]) -> None:
