@@ -164,3 +164,25 @@ async def test_foreign_credentials_are_unknown(browser, stranger):
     assert "theirs" not in await page_of(browser, "/credentials")
     assert (await browser.get(f"/credentials/git/{made['id']}")).status_code == 404
     assert (await browser.post(f"/credentials/git/{made['id']}/delete")).status_code == 404
+
+
+async def test_the_login_of_an_image_is_chosen_in_the_settings_of_its_service(client, browser, project):
+    logins = {}
+    for host in ("ghcr.io", "registry.example.org"):
+        body = {"name": host, "host": host, "username": "u", "password": "p"}
+        logins[host] = (await client.post(REGISTRY, json=body)).json()["id"]
+    fields = {"name": "web", "source": {"type": "image", "image": "ghcr.io/a/b:1"}}
+    made = (await client.post(f"/api/v1/projects/{project['id']}/services", json=fields)).json()
+    path = f"/services/{made['id']}/settings"
+    typed = {"name": "web", "kind": "web", "version": str(made["version"]), "health_type": "auto"}
+    typed |= {"image": "ghcr.io/a/b:1"}
+    assert "registry.example.org · registry.example.org" in await page_of(browser, path)
+    wrong = await browser.post(path, data={**typed, "registry_credential_id": logins["registry.example.org"]})
+    assert (wrong.status_code, "is for registry.example.org, not for ghcr.io" in wrong.text) == (422, True)
+    assert (await browser.post(path, data={**typed, "registry_credential_id": logins["ghcr.io"]})).status_code == 303
+    assert f'value="{logins["ghcr.io"]}" selected' in await page_of(browser, path)
+    stored = (await client.get(f"/api/v1/services/{made['id']}")).json()
+    assert stored["source"]["credential_id"] == logins["ghcr.io"]
+    typed["version"] = str(stored["version"])
+    assert (await browser.post(path, data={**typed, "registry_credential_id": ""})).status_code == 303
+    assert (await browser.post(f"/credentials/registries/{logins['ghcr.io']}/delete")).status_code == 303

@@ -15,7 +15,7 @@ from orca.features.services.models import Project, Service
 from orca.features.services.pages.answers import Done, credential_options, submit
 from orca.features.services.schemas import ServiceChanges
 from orca.features.services.standing import Standing, read_head
-from orca.features.sources.queries import list_git_credentials
+from orca.features.sources.queries import list_git_credentials, list_registry_credentials
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -49,10 +49,11 @@ async def _draw_settings(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[ServiceChanges]
 ) -> Response:
     head = await read_head(session, scope, service_id)
-    git = await list_git_credentials(session, scope, limit=200)
+    list_them = list_registry_credentials if head.service.source["type"] == "image" else list_git_credentials
+    offered = (await list_them(session, scope, limit=200)).items
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(form.errors))
-    page = SettingsPage(*head, values, credential_options(git.items), form)
+    page = SettingsPage(*head, values, credential_options(offered), form)
     return render(request, "services/settings.html", page, status=form.status)
 
 
