@@ -159,3 +159,23 @@ def test_a_directory_is_explained_and_nothing_typed_is_told(panel: Panel, browse
     expect(page.get_by_text("orc deploy --project shop --service web")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert serious_findings(page) == []
+
+
+def test_a_name_that_was_only_found_does_not_stay_with_another_source(
+    panel: Panel, browser: Browser, server: GitServer, make_repository
+) -> None:
+    make_repository("storefront.git").commit(SHOP)
+    page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+    open_form(panel, page)
+    page.locator("#repository").fill(server.url("/storefront.git"))
+    page.keyboard.press("Tab")
+    expect(page.locator("#name")).to_have_value("storefront", timeout=30_000)
+    page.locator("input[value=directory]").check()
+    expect(page.locator("#name")).to_have_value("")
+    expect(page.locator("#port")).to_have_value("")
+    command = page.locator("#deploy-command")
+    expect(command).to_have_text("orc deploy --project shop --service web")
+    page.locator("#name").fill("Café Menü")
+    expect(command).to_have_text("orc deploy --project shop --service cafe-menu")
+    page.locator("input[value=image]").check()
+    expect(page.locator("#name")).to_have_value("Café Menü")  # typed, so it stays

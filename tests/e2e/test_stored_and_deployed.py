@@ -1,0 +1,80 @@
+"""In a real browser: what is saved is said, what is not deployed yet stands on every tab, and Deploy ends it there."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.conftest import OWNER, Panel
+from tests.e2e.test_walk import Watched, browser
+from tests.sites import Site, page
+
+__all__ = ["browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def signed_in(panel: Panel, browser: Browser) -> Watched:
+    """The owner's page, whose console must stay silent."""
+    token = (panel.data_dir / "claim-token").read_text().strip()
+    watched = Watched(browser.new_context(viewport={"width": 1280, "height": 860}).new_page())
+    watched.page.goto(f"{panel.url}/claim#token={token}")
+    watched.page.get_by_label("E-mail").fill(OWNER["email"])
+    watched.page.get_by_label("Password").fill(OWNER["password"])
+    watched.page.get_by_role("button", name="Become the owner").click()
+    expect(watched.page.get_by_role("heading", name="Overview")).to_be_visible()
+    return watched
+
+
+def pending(page: Page) -> object:
+    return page.locator(".notice", has_text="Not deployed yet")
+
+
+def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: Panel, signed_in: Watched) -> None:
+    site = Site(panel, "shop").create()
+    site.go_live(page("first"))
+    at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
+    at.goto(f"{tab}/settings")
+    expect(pending(at)).to_have_count(0)
+    at.get_by_label("Stop grace").fill("20")
+    at.get_by_role("button", name="Save settings").click()
+    expect(at.locator(".toast-card", has_text="Saved")).to_be_visible()
+    expect(pending(at)).to_contain_text("stop grace 10 s→20 s")
+
+    at.goto(f"{tab}/variables")
+    at.get_by_label("Lines").fill('LEVEL=debug\nGREETING="two words"')
+    at.get_by_role("button", name="Set these variables").click()
+    expect(at.locator(".toast-card", has_text="2 variables set")).to_be_visible()
+    at.get_by_role("row", name=re.compile("LEVEL")).get_by_role("link", name="Edit").click()
+    at.get_by_label("Value", exact=True).fill("info")
+    at.get_by_role("button", name="Save").click()
+    expect(at.get_by_role("row", name=re.compile("LEVEL"))).to_contain_text("info")
+    for place in ("", "/deployments", "/output", "/domains", "/volumes", "/settings"):
+        at.goto(tab + place)
+        expect(pending(at)).to_contain_text("stop grace 10 s→20 s, variable GREETING added, variable LEVEL added")
+
+    pending(at).get_by_role("button", name="Deploy again").click()  # the folder that was sent last
+    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    at.goto(f"{tab}/variables")
+    expect(pending(at)).to_have_count(0)
+    assert signed_in.complaints == []
+
+
+def test_a_service_is_scaled_stopped_and_started_from_any_tab(panel: Panel, signed_in: Watched) -> None:
+    site = Site(panel, "shop").create()
+    site.go_live(page("first"))
+    at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
+    at.goto(f"{tab}/volumes")
+    at.get_by_role("button", name="Scale").click()
+    at.get_by_label("How many").fill("2")
+    at.locator("#scale").get_by_role("button", name="Scale").click()
+    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    assert site.get(f"/api/v1/services/{site.id}")["replicas"] == 2
+    at.goto(f"{tab}/settings")
+    expect(pending(at)).to_have_count(0)
+    at.get_by_role("button", name="Stop").click()
+    at.locator("#stop").get_by_role("button", name="Stop").click()
+    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    at.goto(f"{tab}/domains")
+    at.get_by_role("button", name="Start").click()
+    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    assert signed_in.complaints == []
