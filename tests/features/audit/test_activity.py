@@ -91,7 +91,7 @@ async def test_filters_narrow_and_the_address_says_what_was_asked(app: FastAPI, 
         next(line for line in await rows(client, about="narrow") if line.startswith("Upload received Narrow ünïcode"))
     ]
     (hostname,) = await rows(client, type="hostnames", about="Narrow ünï")
-    assert hostname.startswith("Route created narrow.example.org of Narrow ünïcode")
+    assert hostname.startswith("Route created · narrow.example.org of Narrow ünïcode")
     assert len(await rows(client, about="narrow", outcome="denied")) == 1
     for text in ("192.0.2.8", "upload received", "NARROW Ü".lower()):
         assert any("Upload received" in line for line in await rows(client, text=text)), text
