@@ -46,7 +46,7 @@ async def test_a_deployment_ends_all_differences(bench: Bench) -> None:
     assert (await standing_of(bench, service)).pending == told
     ended = await bench.end_of(await bench.ask(service, Request()))
     assert ended.state == "succeeded", ended.reason
-    assert await standing_of(bench, service) == Standing(has_release=True)
+    assert await standing_of(bench, service) == Standing(ended.release_id or "")
 
 
 @pytest.mark.slow

@@ -117,12 +117,11 @@ async def list_deployments(
     head = await read_head(session, scope, service_id)
     found = await queries.list_deployments(session, scope, service_id, limit=25, cursor=cursor)
     releases = await queries.list_releases(session, scope, service_id, limit=10)
-    live = await queries.find_live(session, service_id)
     is_stopped = head.service.desired_state == "stopped"
     page = DeploymentsPage(
         *head,
         await list_deployment_lines(session, found.items),
-        await list_release_lines(session, releases.items, live.release_id if live else "", is_stopped=is_stopped),
+        await list_release_lines(session, releases.items, head.standing.release_id, is_stopped=is_stopped),
         found.next_cursor,
     )
     return render(request, "deployments/list.html", page)

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from orca.errors import BadInput
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
@@ -26,13 +27,13 @@ class Frozen(NamedTuple):
 
 @standing_reader
 async def read_standing(session: AsyncSession, service: Service) -> Standing:
-    """Four short reads, besides those of variables and volumes."""
+    """Four short reads: deployments, what is live, variables and volumes."""
     newest = select(Deployment).where(Deployment.service_id == service.id, Deployment.kind != "build")
     last = await session.scalar(newest.order_by(Deployment.id.desc()).limit(1))
     frozen = await _find_frozen(session, service.id)
     is_coming = last is not None and last.kind == "deploy" and last.state in ACTIVE
     pending = [] if frozen is None or is_coming else await _list_pending(session, service, frozen)
-    return Standing(has_release=frozen is not None, pending=tuple(pending), failure=_failure(last))
+    return Standing(frozen.release.id if frozen else "", pending=tuple(pending), failure=_failure(last))
 
 
 def _failure(last: Deployment | None) -> Failure | None:
@@ -42,17 +43,20 @@ def _failure(last: Deployment | None) -> Failure | None:
 
 
 async def _find_frozen(session: AsyncSession, service_id: str) -> Frozen | None:
-    query = select(Release, Build).join(LiveRelease, LiveRelease.release_id == Release.id)
-    query = query.outerjoin(Build, Build.id == Release.build_id).where(LiveRelease.service_id == service_id)
-    row = (await session.execute(query)).first()
-    if row is None:
-        return None
-    release, build = row
-    froze = select(Deployment).where(
-        Deployment.service_id == service_id, Deployment.kind == "deploy", Deployment.build_id == release.build_id,
-        Deployment.created_at <= release.created_at,
+    other = aliased(Deployment)
+    froze = select(func.max(other.id)).where(
+        other.service_id == service_id, other.kind == "deploy", other.build_id == Release.build_id,
+        other.created_at <= Release.created_at,
     )  # fmt: skip
-    return Frozen(release, build, await session.scalar(froze.order_by(Deployment.id.desc()).limit(1)))
+    query = (
+        select(Release, Build, Deployment)
+        .join(LiveRelease, LiveRelease.release_id == Release.id)
+        .outerjoin(Build, Build.id == Release.build_id)
+        .outerjoin(Deployment, Deployment.id == froze.correlate(Release).scalar_subquery())
+        .where(LiveRelease.service_id == service_id)
+    )
+    row = (await session.execute(query)).first()
+    return None if row is None else Frozen(*row)
 
 
 async def _list_pending(session: AsyncSession, service: Service, frozen: Frozen) -> list[str]:

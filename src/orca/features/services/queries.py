@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import TeamRow
@@ -125,8 +125,9 @@ async def get_variable(session: AsyncSession, owner_type: OwnerType, owner_id: s
 
 async def list_effective_variables(session: AsyncSession, service: Service) -> list[Variable]:
     """What a service gets: the variables of its project, overlaid by its own, by key."""
-    chosen = {each.key: each for each in await list_variables(session, "project", service.project_id)}
-    chosen |= {each.key: each for each in await list_variables(session, "service", service.id)}
+    both = or_(Variable.project_id == service.project_id, Variable.service_id == service.id)
+    rows = (await session.scalars(select(Variable).where(both))).all()
+    chosen = {each.key: each for each in sorted(rows, key=lambda each: each.service_id is not None)}
     return [chosen[key] for key in sorted(chosen)]
 
 

@@ -28,8 +28,8 @@ class Failure:
 class Standing:
     """What the head of a service's pages needs besides the service and its project."""
 
-    has_release: bool = False
-    """Whether there is something to restart, start and stop."""
+    release_id: str = ""
+    """The live release, or the one that a stopped service starts again; empty while there is nothing to start."""
     pending: tuple[str, ...] = ()
     """What is stored and not deployed, in words; empty while a deployment that brings it is under way."""
     failure: Failure | None = None
