@@ -65,9 +65,7 @@ async def _read_page(
     project = await get_project(session, scope, project_id)
     page = await list_services(session, scope, project_id, limit=50, cursor=cursor)
     volumes = await list_project_volumes(session, scope, project_id, limit=MOST)
-    names = {each.id: each.name for each in page.items}
-    if cursor or page.next_cursor:
-        names = await list_service_names(session, scope, project_id, limit=MOST)
+    names = await list_service_names(session, scope, project_id, limit=MOST)
     services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
     states = await read_states(session, scope, resources, services)
     rows = await read_rows(session, scope, resources, services, states)
