@@ -104,7 +104,8 @@ def look_at_every_page(panel: Panel, browser: Browser, signed_in: object, site: 
     service = f"/services/{site.id}"
     route = site.get(f"/api/v1{service}/routes")["items"][0]["id"]
     paths = [
-        "/", "/projects", f"/projects/{project}", f"/projects/{project}/services/new", service,
+        "/", "/projects", f"/projects/{project}", f"/projects/{project}/variables", f"/projects/{project}/services/new",
+        service, f"{service}/variables?edit=GREETING",
         f"{service}/deployments", f"{service}/output", f"{service}/variables", f"{service}/domains",
         f"{service}/volumes", f"{service}/settings", f"/deployments/{failed}", "/activity", "/tokens", "/account",
         "/api/docs", "/docs/errors", f"/routes/{route}/edit",
