@@ -12,6 +12,7 @@ from orca.web.forms import fill
 
 _HEALTH_NUMBERS = ("interval", "timeout", "start_period", "settle")
 _FORM_FIELDS = {
+    "source.git.credential_id": "git_credential_id", "source.image.credential_id": "registry_credential_id",
     "source.git": "", "source.image": "", "source.directory": "", "source.credential_id": "git_credential_id",
     "build": "", "resources": "", "health": "health_",
 }  # fmt: skip
