@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 import psutil
-from tests.conftest import API_TOKEN, OWNER, Panel
+from tests.conftest import OWNER, Panel
 
 from benchmarks.large import EVENTS, LOG_LINES, SERVICES, Large, fill, remove_containers, start_containers
 from benchmarks.panels import new_panel
@@ -61,8 +61,13 @@ def paths(large: Large) -> dict[str, str]:
     }
 
 
-def _client(panel: Panel) -> httpx.Client:
-    return httpx.Client(base_url=panel.url, headers={"Authorization": f"Bearer {API_TOKEN}"}, timeout=30)
+@contextmanager
+def _client(panel: Panel) -> Iterator[httpx.Client]:
+    """A browser in which the owner is signed in: pages take no tokens."""
+    with httpx.Client(base_url=panel.url, timeout=30) as http:
+        owner = {"email": OWNER["email"], "password": OWNER["password"]}
+        http.post("/api/v1/session", json=owner).raise_for_status()
+        yield http
 
 
 def _row(

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from sqlalchemy import delete, update
-from tests.attacks.people import PASSWORD, hashed
+from tests.attacks.people import PASSWORD, hashed, local_client
 from tests.conftest import API_TOKEN, OWNER, claim, client_of, make_settings, running_app
 
 from orca.features.access.gate import AccessGate
@@ -36,6 +36,13 @@ async def app(module_app: FastAPI) -> AsyncIterator[FastAPI]:
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Calls the API as the instance's administrator."""
     async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+        yield http
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def local(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Calls the API and opens pages as Orca's own user on its machine; pages take no tokens."""
+    async with local_client(app) as http:
         yield http
 
 

@@ -43,6 +43,11 @@ class Door:
         return self.guard.permission in {PUBLIC, UNCLAIMED}
 
     @property
+    def is_for_people(self) -> bool:
+        """Whether it is a page that only a signed-in browser (or the private socket) opens."""
+        return self.guard.page and not self.is_open and not self.path.startswith("/api/")
+
+    @property
     def is_safe(self) -> bool:
         return self.method in SAFE
 

@@ -25,6 +25,7 @@ Check = Callable[[World, Iterable[Door]], Awaitable[list[str]]]
     [
         checks.check_credentials, checks.check_forgery, checks.check_streams_against_other_sites,
         checks.check_media_types, checks.check_hosts, checks.check_roles, checks.check_scopes, checks.check_owners,
+        checks.check_pages_take_no_tokens,
         checks.check_extra_fields, checks.check_methods, checks.check_headers, checks.check_reads_change_nothing,
     ],
     ids=lambda check: check.__name__,
@@ -81,6 +82,10 @@ class WithoutOwners(AccessGate):
     async def _check_owner(self, *_: object) -> None: ...
 
 
+class TakesTokensEverywhere(AccessGate):
+    def _check_way(self, *_: object) -> None: ...
+
+
 class WithoutCredentials(AccessGate):
     """Everybody is the owner."""
 
@@ -98,12 +103,12 @@ class WithoutCredentials(AccessGate):
         (WithoutForgeryCheck, checks.check_forgery), (WithoutRights, checks.check_roles),
         (WithoutRights, checks.check_scopes), (WithoutOwners, checks.check_owners),
         (WithoutCredentials, checks.check_credentials), (WithoutCredentials, checks.check_media_types),
-        (WithoutCredentials, checks.check_forgery), (WithoutCredentials, checks.check_roles),
+        (TakesTokensEverywhere, checks.check_pages_take_no_tokens), (WithoutCredentials, checks.check_forgery), (WithoutCredentials, checks.check_roles),
     ],
 )  # fmt: skip
 async def test_a_missing_guard_is_noticed(world: World, gate: type[AccessGate], check: Check) -> None:
-    """At two harmless doors: one that reads and one that changes nothing when it is asked for nothing."""
-    harmless = {"GET /api/v1/events/verify", "PATCH /api/v1/projects/{project_id}"}
+    """At harmless doors: they read, or change nothing when they are asked for nothing."""
+    harmless = {"GET /api/v1/events/verify", "PATCH /api/v1/projects/{project_id}", "GET /projects/{project_id}"}
     doors = [door for door in world.doors if str(door) in harmless]
     working = world.app.state.gate
     assert await check(world, doors) == []

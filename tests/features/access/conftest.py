@@ -1,5 +1,5 @@
 """One instance per module."""
 
-from tests.attacks.fixtures import anonymous, app, client, module_app
+from tests.attacks.fixtures import anonymous, app, client, local, module_app
 
-__all__ = ["anonymous", "app", "client", "module_app"]
+__all__ = ["anonymous", "app", "client", "local", "module_app"]

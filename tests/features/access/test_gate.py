@@ -208,14 +208,14 @@ async def test_programs_need_no_token_against_forgery(app: FastAPI) -> None:
     ],
 )  # fmt: skip
 async def test_a_body_of_another_type_is_not_read(
-    app: FastAPI, client: httpx.AsyncClient, path: str, media_type: str, status: int
+    app: FastAPI, local: httpx.AsyncClient, path: str, media_type: str, status: int
 ) -> None:
     headers = {"Content-Type": media_type} if media_type else {}
-    answer = await client.post(f"/probe/{path}", content=b"{}", headers=headers)
+    answer = await local.post(f"/probe/{path}", content=b"{}", headers=headers)
     assert answer.status_code == status, app
 
 
-async def test_a_body_larger_than_a_mebibyte_is_not_read(client: httpx.AsyncClient) -> None:
+async def test_a_body_larger_than_a_mebibyte_is_not_read(local: httpx.AsyncClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100_000):
             yield b"x" * 65_536
@@ -223,10 +223,10 @@ async def test_a_body_larger_than_a_mebibyte_is_not_read(client: httpx.AsyncClie
     types = {"json": "application/json", "raw": "application/x-tar", "page": "application/x-www-form-urlencoded"}
     for path, media_type in types.items():
         for content in (b"x" * ((1 << 20) + 1), endless()):
-            answer = await client.post(f"/probe/{path}", content=content, headers={"Content-Type": media_type})
+            answer = await local.post(f"/probe/{path}", content=content, headers={"Content-Type": media_type})
             assert answer.status_code == 413, path
             assert answer.headers["content-security-policy"]
-    whole = await client.post("/probe/raw", content=b"x" * (1 << 20), headers={"Content-Type": "application/x-tar"})
+    whole = await local.post("/probe/raw", content=b"x" * (1 << 20), headers={"Content-Type": "application/x-tar"})
     assert whole.json() == 1 << 20
 
 
@@ -247,8 +247,8 @@ async def test_texts_that_only_look_suspicious_are_kept(client: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("path", ["/probe/things/a%00b", "/probe/page?x=%00", "/api/v1/tokens?cursor=%00"])
-async def test_a_nul_in_the_address_is_refused(client: httpx.AsyncClient, path: str) -> None:
-    assert (await client.get(path)).status_code in {404, 422}
+async def test_a_nul_in_the_address_is_refused(local: httpx.AsyncClient, path: str) -> None:
+    assert (await local.get(path)).status_code in {404, 422}
 
 
 # ── rights and owners ────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,6 +269,21 @@ async def test_a_smaller_role_counts_from_the_next_request_on(app: FastAPI) -> N
         assert (await browser.post("/probe/json", json={})).status_code == 403
         await write(app, delete(Membership).where(Membership.user_id == person.id))
         assert (await browser.get("/probe/things/x")).status_code == 403
+
+
+async def test_pages_take_sessions_and_the_private_socket_but_no_tokens(
+    app: FastAPI, client: httpx.AsyncClient, local: httpx.AsyncClient
+) -> None:
+    token = await add_token(app, await add_person(app, "owner"), "*")
+    async with browser_of(app) as browser, client_of(app, Authorization=f"Bearer {token}") as program:
+        assert [(await each.get("/probe/page")).status_code for each in (browser, local)] == [200, 200]
+        for each in (program, client):
+            refused = await each.get("/probe/page")
+            assert refused.status_code == 403
+            assert "/api/v1" in refused.text
+            assert (await each.get("/api/docs")).status_code == 200
+        both = await browser.get("/probe/page", headers={"Authorization": f"Bearer {token}"})
+        assert both.status_code == 403, "one way in per request"
 
 
 async def test_a_role_nobody_defined_may_nothing(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
+from tests.attacks.fixtures import local as client
 from tests.attacks.people import add_person, add_team, browser_of, default_team
 from tests.conftest import client_of
 
@@ -17,6 +18,7 @@ from orca.features.audit.words import KINDS, detail_of, kind_of, title_of
 from orca.kit.ids import new_id
 from orca.web.guard import Subject
 
+__all__ = ["client"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[3]
 

@@ -9,7 +9,8 @@ import pytest
 from benchmarks.large import Large, Size, fill
 from fastapi import FastAPI
 from sqlalchemy import delete, update
-from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.attacks.people import local_client
+from tests.conftest import claim, make_settings, running_app
 
 from orca.errors import StepFailed, TaskCancelled
 from orca.features.deployments.actions.progress import fail
@@ -31,7 +32,7 @@ class Filled:
 async def filled(tmp_path: Path) -> AsyncIterator[Filled]:
     async with running_app(make_settings(tmp_path / "data")) as app:
         await claim(app)
-        async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+        async with local_client(app) as http:
             team = (await http.get("/api/v1/me")).json()["team_id"]
             yield Filled(app, http, await fill(app.state.settings.data_dir, team, SIZE))
 

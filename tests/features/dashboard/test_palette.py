@@ -8,7 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
-from tests.attacks.fixtures import anonymous, app, client, module_app
+from tests.attacks.fixtures import anonymous, app, module_app
+from tests.attacks.fixtures import local as client
 from tests.attacks.people import add_person, add_team, browser_of
 from tests.conftest import client_of
 

@@ -9,7 +9,8 @@ from benchmarks.large import Size, fill
 from benchmarks.lists import paths
 from fastapi import FastAPI
 from sqlalchemy import event
-from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.attacks.people import local_client
+from tests.conftest import claim, make_settings, running_app
 
 from orca.db import Database
 
@@ -41,7 +42,7 @@ async def counts(app: FastAPI, size: Size) -> dict[str, int]:
     """How many statements each page takes, the second time that it is asked for."""
     await claim(app)
     found = {}
-    async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+    async with local_client(app) as http:
         team = (await http.get("/api/v1/me")).json()["team_id"]
         for label, path in paths(await fill(app.state.settings.data_dir, team, size)).items():
             await http.get(path)

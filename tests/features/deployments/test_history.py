@@ -1,6 +1,7 @@
 """What the pages and the API say of deployments and releases that went well, failed, or are under way."""
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.attacks.people import local_client
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_doors import make_service
 
@@ -57,11 +59,12 @@ class History:
 
 
 @pytest.fixture
-async def history(app: FastAPI, client: httpx.AsyncClient) -> History:
-    service_id = await make_service(client)
-    async with app.state.resources.db.read() as session:
-        service = await session.get_one(Service, service_id)
-    return History(app, client, service_id, service.team_id)
+async def history(app: FastAPI) -> AsyncIterator[History]:
+    async with local_client(app) as client:
+        service_id = await make_service(client)
+        async with app.state.resources.db.read() as session:
+            service = await session.get_one(Service, service_id)
+        yield History(app, client, service_id, service.team_id)
 
 
 def rows_of(page: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.attacks.people import local_client
 from tests.conftest import API_TOKEN, claim, client_of, free_port, make_settings, running_app
 from tests.features.routing.bench import issue
 
@@ -197,7 +198,8 @@ async def test_the_end_of_an_ordered_certificate_is_told(live, authority: Author
         (told,) = (event for event in events if event["type"] == "CertificateExpiring")
         assert (told["object_id"], told["payload"]["hostnames"]) == (route_id, [HOSTNAME])
         route = (await client.get(f"/api/v1/routes/{route_id}")).json()
-        page = (await client.get(f"/services/{route['service_id']}/domains")).text
+        async with local_client(live) as local:
+            page = (await local.get(f"/services/{route['service_id']}/domains")).text
         assert f"The certificate of {HOSTNAME} ends on {route['certificate_until'][:10]}" in page
 
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.attacks.people import local_client
+from tests.conftest import claim, make_settings, running_app
 
 from orca.db import now
 from orca.features.routing.models import Route
@@ -19,7 +20,7 @@ async def shown(tmp_path):
     """Gives a function that sets columns of both routes of a hostname and returns the page."""
     async with running_app(make_settings(tmp_path / "data")) as app:
         await claim(app)
-        async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
+        async with local_client(app) as http:
             project = (await http.post("/api/v1/projects", json={"name": "Shop"})).json()
             body = {"name": "Web", "build_source": {"type": "image", "image": "example.org/web"}}
             service = (await http.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()

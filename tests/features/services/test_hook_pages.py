@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.attacks.people import add_person, browser_of
-from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.attacks.people import add_person, browser_of, local_client
+from tests.conftest import claim, make_settings, running_app
+from tests.features.dashboard.test_query_counts import MOST, statements_of
 from tests.features.services.events import events_of
 from tests.features.sources.hosts import PROVIDERS, deliver, push_body
 
@@ -134,7 +135,7 @@ def test_who_cannot_reach_an_address(url, words):
 
 async def test_a_public_address_is_not_warned_of(tmp_path):
     settings = make_settings(tmp_path / "public", base={"url": "https://panel.example.org"})
-    async with running_app(settings) as app, client_of(app, Authorization=f"Bearer {API_TOKEN}") as owner:
+    async with running_app(settings) as app, local_client(app) as owner:
         await claim(app)
         project = (await owner.post("/api/v1/projects", json={"name": "Shop"})).json()
         fields = {"name": "web", "source": {"type": "git", "repository": "https://example.org/a"}}
@@ -142,6 +143,30 @@ async def test_a_public_address_is_not_warned_of(tmp_path):
         path = f"/services/{service['id']}/hooks"
         made = (await owner.post(f"/api/v1{path}", json={"provider": "github", "branch": "main"})).json()
         assert (made["url"], made["warning"]) == (f"https://panel.example.org/api/v1/hooks/{made['id']}", "")
-        shown = (await owner.get(path)).text
+        async with local_client(app) as local:
+            shown = (await local.get(path)).text
     assert made["url"] in shown
     assert "may not reach" not in shown
+
+
+async def test_more_hooks_pushes_and_credentials_take_no_more_statements(app, client, browser, anonymous, service):
+    path = f"/services/{service['id']}/hooks"
+
+    async def statements(page: str) -> int:
+        await browser.get(page)
+        with statements_of(app.state.resources.db) as told:
+            assert (await browser.get(page)).status_code == 200
+        return len(told)
+
+    async def add(number: int) -> None:
+        made = (await client.post(f"/api/v1{path}", json={"provider": "github", "branch": "main"})).json()
+        await send(anonymous, made["id"], deliver("github", made["secret"], push_body("github", branch="dev")))
+        key = {"name": f"key {number}", "kind": "ssh", "host": "github.com"}
+        assert (await client.post("/api/v1/git-credentials", json=key)).status_code == 201
+
+    await add(0)
+    few = [await statements(path), await statements("/credentials")]
+    for number in range(1, 6):
+        await add(number)
+    assert [await statements(path), await statements("/credentials")] == few
+    assert max(few) <= MOST

@@ -77,6 +77,7 @@ class AccessGate:
         known = await self._identify(request, guard)
         subject = request.state.subject = known.subject if known else None
         if subject is not None and guard.permission not in ANYONE:
+            self._check_way(request, guard, subject)
             await self._check_forgery(request, subject)
         self._check_pace(request, guard)
         _check_route(request, guard)
@@ -149,6 +150,17 @@ class AccessGate:
         if known is None:
             raise NotSignedIn("Nobody is signed in.", hint="Sign in, or send `Authorization: Bearer <API token>`.")
         return known
+
+    def _check_way(self, request: Request, guard: Guard, subject: Subject) -> None:
+        """Pages show side by side what the API guards apart: they are for people, not for the few scopes of a token.
+
+        The reference of the API shows nothing of anybody, and is there for programs.
+        """
+        if guard.page and subject.via == "token" and not request.scope["route"].path.startswith("/api/"):
+            raise Forbidden(
+                "Pages are for browsers in which somebody is signed in, not for API tokens.",
+                hint="Ask the API under /api/v1 instead; /api/docs describes it.",
+            )
 
     async def _check_forgery(self, request: Request, subject: Subject) -> None:
         if subject.session_id is not None and request.method not in SAFE_METHODS:
