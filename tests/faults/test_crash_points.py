@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import Panel, docker_client, make_panel, remove_all_of
+from tests.conftest import Panel, docker_client, make_panel, remove_all_of, until
 from tests.faults.machine import await_death, run, web
 from tests.sites import Site, page
 
@@ -106,6 +106,56 @@ def migrating(live: Site) -> Site:
     }).create()  # fmt: skip
     site.go_live(web("version 0"))
     return site
+
+
+RECREATING = [
+    *(f"stop_previous.{moment}" for moment in GENERIC), "start_release.begun", "check_health.done",
+    "route_traffic.recorded", "retire_previous.begun",
+]  # fmt: skip
+LOCKING = """\
+/bin/busybox mkdir /www/data/lock || exit 1
+trap '/bin/busybox rmdir /www/data/lock; exit 0' TERM
+/bin/busybox httpd -f -p 8080 -h /www & wait"""
+"""Refuses to run while another one has the volume."""
+
+
+@pytest.fixture(scope="module")
+def alone(live: Site) -> Site:
+    """One more site on that panel; two of its processes at a time would show."""
+    site = Site(live.panel, "alone", {
+        "type": "web", "ports": [{"port": 8080, "public": True}], "volumes": [{"name": "lock", "path": "/www/data"}],
+        "command": ["/bin/busybox", "sh", "-c", LOCKING], "restart": "no",
+    }).create()  # fmt: skip
+    site.go_live(web("version 0"))
+    return site
+
+
+@pytest.mark.parametrize("point", RECREATING)
+def test_never_two_releases_work_on_a_volume(alone: Site, point: str) -> None:
+    restart_with(alone.panel, point)
+    deployment_id = alone.deploy(web(f"after {point}"))
+    await_death(alone.panel)
+    revive(alone.panel)
+    ended = alone.wait(deployment_id, RECOVERY_SECONDS)
+    assert ended["state"] == "succeeded", (ended, alone.log_of(deployment_id))
+    assert alone.answers().strip() == f"after {point}"
+    assert [each["name"] for each in alone.containers()] == [f"orca-{deployment_id}-0"]
+
+
+@pytest.mark.parametrize("point", [*UNDO_POINTS, "stop_previous.done"])
+def test_the_old_release_runs_again_when_the_new_one_fails(alone: Site, point: str) -> None:
+    before, containers = alone.answers(), [each["name"] for each in alone.containers()]
+    restart_with(alone.panel, point)
+    alone.edit({"health": {"type": "http", "path": "/missing", "start_period": 2}})
+    deployment_id = alone.deploy(web("never seen"))
+    await_death(alone.panel)
+    revive(alone.panel)
+    ended = alone.wait(deployment_id, RECOVERY_SECONDS)
+    alone.edit({"health": {"type": "auto"}})
+    assert (ended["state"], ended["code"]) == ("failed", "never-healthy"), ended
+    assert ended["hint"].endswith("The old release is started again.")
+    until(lambda: alone.answers() == before, seconds=10, what="the old release answers")
+    assert [each["name"] for each in alone.containers()] == containers
 
 
 def ended_commands(site: Site) -> str:

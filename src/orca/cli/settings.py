@@ -18,6 +18,7 @@ def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
     fields = _read(args.from_file) if args.from_file else {}
     single = {
         "kind": args.type, "replicas": args.replicas, "restart": args.restart, "stop_grace": args.stop_grace,
+        "strategy": args.strategy,
         "name": getattr(args, "new_name", None),
     }  # fmt: skip
     fields |= {name: value for name, value in single.items() if value is not None}
@@ -111,5 +112,8 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     runtime.add_argument("--health-path", metavar="PATH", help="path that answers when a release is healthy")
     runtime.add_argument("--health-type", choices=["auto", "http", "tcp", "none"], help="how health is checked")
     runtime.add_argument("--restart", choices=["always", "unless-stopped", "on-failure", "no"], help="when it ends")
+    runtime.add_argument(
+        "--strategy", choices=("auto", "rolling", "recreate"), help="start a release beside the old one, or after it"
+    )
     runtime.add_argument("--stop-grace", type=float, metavar="SECONDS", help="between TERM and KILL")
     runtime.add_argument("--from", dest="from_file", metavar="FILE", help="JSON object with any fields; - is stdin")

@@ -184,3 +184,25 @@ async def test_undo_takes_all_replicas_down_at_once(bench: Bench) -> None:
     async with asyncio.timeout(15):
         assert (await bench.end_of(deployment_id)).state == "cancelled"
     assert await bench.containers(service) == []
+
+
+async def test_what_is_recreated_stays_down_until_the_new_one_runs(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.edit(service, strategy="recreate")
+    await bench.make_live(service)
+    (old,) = await bench.containers(service)
+    starting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        starting.set()
+        await go_on.wait()
+
+    bench.engine.at_apply = wait  # type: ignore[method-assign]
+    await start_tasks(bench)
+    deployment_id = await bench.ask(service, Request())
+    await starting.wait()
+    await keep_services_alive(bench.resources)
+    assert [(each.name, each.state) for each in await bench.containers(service)] == [(old.name, "exited")]
+    await bench.cancel(deployment_id)
+    assert (await bench.end_of(deployment_id)).state == "cancelled"
+    assert [(each.name, each.state) for each in await bench.containers(service)] == [(old.name, "running")]

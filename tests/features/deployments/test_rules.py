@@ -26,7 +26,17 @@ LIVE = ("start_release", "check_health", "route_traffic", "retire_previous")
     ],
 )
 def test_steps(kind: str, has_image: bool, has_command: bool, steps: tuple[str, ...]) -> None:
-    assert rules.steps_of(kind, has_image=has_image, has_release_command=has_command) == steps
+    given = {"has_image": has_image, "has_release_command": has_command}
+    assert rules.steps_of(kind, **given, recreates=False) == steps
+    recreated = [name for name in rules.steps_of(kind, **given, recreates=True) if name != "stop_previous"]
+    assert tuple(recreated) == steps
+
+
+def test_what_recreates_stops_the_old_release_before_anything_of_the_new_one_runs() -> None:
+    migrating = rules.steps_of("deploy", has_image=True, has_release_command=True, recreates=True)
+    assert migrating == ("stop_previous", "run_release_command", *LIVE)
+    for kind in ("build", "stop", "remove"):
+        assert "stop_previous" not in rules.steps_of(kind, has_image=False, has_release_command=False, recreates=True)
 
 
 @pytest.mark.parametrize(

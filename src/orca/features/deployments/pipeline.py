@@ -22,6 +22,7 @@ from orca.features.deployments.steps.retire_previous import retire_previous
 from orca.features.deployments.steps.route_traffic import restore_traffic, route_traffic
 from orca.features.deployments.steps.run_release_command import run_release_command
 from orca.features.deployments.steps.start_release import start_release
+from orca.features.deployments.steps.stop_previous import start_previous, stop_previous
 from orca.features.deployments.steps.work import Work, load_facts
 from orca.kit.crash import crash_point
 from orca.kit.text import join
@@ -33,6 +34,7 @@ log = structlog.get_logger("orca.deployments")
 STEPS: Mapping[str, Callable[[Work], Awaitable[str]]] = {
     "fetch_source": fetch_source,
     "build_image": build_image,
+    "stop_previous": stop_previous,
     "run_release_command": run_release_command,
     "start_release": start_release,
     "check_health": check_health,
@@ -48,7 +50,8 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
 
     Which of these a deployment has was written down when it was asked for, and again when the source was here. The
     old release serves until the new one is healthy and routed; whatever fails before that leaves it untouched, and
-    what fails after that is swept later.
+    what fails after that is swept later. Where both must not run at once, the old one is stopped before the new one
+    starts, and started again when the new one fails.
     """
     deployment_id = str(payload["deployment_id"])
     db = run.resources.db
@@ -138,12 +141,13 @@ async def _undo(work: Work, error: OrcaError) -> None:
 
 
 async def _take_back(work: Work) -> None:
-    """Old routes, old release, no container of this deployment."""
+    """Old routes, no container of this deployment, old release."""
     await restore_traffic(work)
     crash_point("undo.restored")
     containers = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
     await asyncio.gather(*(_remove(work, container) for container in containers))
     crash_point("undo.removed")
+    await start_previous(work)
 
 
 async def _remove(work: Work, container: Container) -> None:

@@ -34,6 +34,7 @@ STEP_SECONDS: Final = {
     "fetch_source": 900.0,
     "build_image": 90_000.0,
     "run_release_command": 1800.0,
+    "stop_previous": 900.0,
     "start_release": 300.0,
     "check_health": 4000.0,
     "route_traffic": 120.0,
@@ -42,7 +43,7 @@ STEP_SECONDS: Final = {
 """Deadlines, in seconds; builds, which may wait for others, and health checks have tighter ones of their own inside."""
 
 
-def steps_of(kind: str, *, has_image: bool, has_release_command: bool) -> tuple[str, ...]:
+def steps_of(kind: str, *, has_image: bool, has_release_command: bool, recreates: bool) -> tuple[str, ...]:
     """The steps of a deployment, in order."""
     build = () if has_image else _BUILDS
     if kind == "build":
@@ -50,7 +51,8 @@ def steps_of(kind: str, *, has_image: bool, has_release_command: bool) -> tuple[
     if kind in TAKES_DOWN:
         return _TAKING_DOWN
     migrate = ("run_release_command",) if has_release_command and kind == "deploy" else ()
-    return (*build, *migrate, *_GOES_LIVE)
+    stop = ("stop_previous",) if recreates else ()
+    return (*build, *stop, *migrate, *_GOES_LIVE)
 
 
 def differs(image: str, config: Mapping[str, Any], other_image: str, other_config: Mapping[str, Any]) -> bool:

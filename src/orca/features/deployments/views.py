@@ -26,6 +26,7 @@ from orca.web.guard import Scope
 STEP_LABELS = {
     "fetch_source": "Fetch source",
     "build_image": "Build image",
+    "stop_previous": "Stop previous",
     "run_release_command": "Run release command",
     "start_release": "Start release",
     "check_health": "Check health",

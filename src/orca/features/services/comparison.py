@@ -35,6 +35,7 @@ def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: C
         *_told("release command", shlex.join(stored.release_command), shlex.join(live.release_command)),
         *_compare_limits(stored.resources, live.resources),
         *_told("restart", stored.restart, live.restart),
+        *_told("strategy", stored.strategy, live.strategy),
         *_told("stop grace", f"{stored.stop_grace:g} s", f"{live.stop_grace:g} s"),
         *_compare_health(stored.health, live.health),
         *_compare_variables(stored, live, changed_secrets),

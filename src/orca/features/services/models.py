@@ -51,6 +51,7 @@ class Service(TeamRow, Base):
     replicas: Mapped[int] = mapped_column(default=1)
     restart: Mapped[str] = mapped_column(String(16), default="unless-stopped")
     stop_grace: Mapped[float] = mapped_column(default=10.0)
+    strategy: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
     desired_state: Mapped[str] = mapped_column(String(16), default="running")
     """`running` or `stopped`: what the user wants; what is, is observed."""
     version: Mapped[int] = mapped_column(default=1)

@@ -159,6 +159,12 @@ class Settings(Strict):
         "unless-stopped", description="What happens when the process ends."
     )
     stop_grace: float = Field(10.0, ge=0, le=600, description="Seconds between TERM and KILL.")
+    strategy: Literal["auto", "rolling", "recreate"] = Field(
+        "auto",
+        description="How a new release takes over: `rolling` starts it beside the old one, which serves until then; "
+        "`recreate` stops the old one first, so that never two work on the same files. `auto` recreates a service with "
+        "volumes, and rolls every other.",
+    )
 
     @field_validator("ports")
     @classmethod
@@ -190,6 +196,11 @@ class FrozenConfig(Settings):
     secret_keys: list[str] = Field([])
     mounts: list[VolumeMount] = Field([])
     volume_names: dict[str, str] = Field({}, description="Mount name to the volume's name on the engine.")
+
+    @property
+    def recreates(self) -> bool:
+        """Whether the old release is stopped before the new one starts."""
+        return self.strategy == "recreate" or (self.strategy == "auto" and bool(self.mounts))
 
     def announce_port(self) -> Self:
         """A copy whose PORT is the one public port, unless somebody set PORT, or there is not exactly one."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import Conflict, NotFound
 from orca.features.deployments import queries
+from orca.features.deployments.actions.plan import plan_steps
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.secrets.actions import put_secret
@@ -92,6 +93,7 @@ async def bind_release(session: AsyncSession, resources: Resources, deployment: 
     deployment.release_id, deployment.build_id, deployment.config = release.id, release.build_id, dict(release.config)
     sealed = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
     await _seal(session, resources, deployment, VARIABLES, json.loads(sealed or "{}"))
+    await plan_steps(session, deployment, has_image=True)
 
 
 async def _find_wanted(session: AsyncSession, service: Service, kind: str, wish: Wish) -> Release:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import takewhile
+from typing import Any
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
@@ -13,7 +14,7 @@ from orca.errors import Conflict, ProviderUnavailable, RequestRefused
 from orca.events import Event, Fact, record
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.start import Request, start_deployment
-from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.deployments.rules import KeptImage
 from orca.features.services.models import Service
 from orca.resources import Resources
@@ -44,7 +45,7 @@ async def keep_services_alive(resources: Resources) -> None:
         rows = (await session.execute(
             select(LiveRelease, Release).join(Service, Service.id == LiveRelease.service_id)
             .join(Release, Release.id == LiveRelease.release_id)
-            .where(Service.desired_state == "running", Service.deleted_at.is_(None))
+            .where(Service.desired_state == "running", Service.deleted_at.is_(None), Service.id.not_in(_recreated()))
         )).all()  # fmt: skip
     for live, release in rows:
         present = by_deployment.get(live.deployment_id, [])
@@ -53,6 +54,14 @@ async def keep_services_alive(resources: Resources) -> None:
         if missing > 0 or not await _start_again(resources, stopped):
             await _revive(resources, live, missing)
     await _tell_about_crash_loops(resources, [each for each in containers if each.restarts >= CRASHES_TO_TELL])
+
+
+def _recreated() -> Select[Any]:
+    """Services whose old release a deployment has stopped on purpose; it starts it again itself when it fails."""
+    stopped = select(DeploymentStep.deployment_id).where(
+        DeploymentStep.name == "stop_previous", DeploymentStep.started_at.is_not(None)
+    )
+    return select(Deployment.service_id).where(Deployment.state == "running", Deployment.id.in_(stopped))
 
 
 async def _start_again(resources: Resources, stopped: list[Container]) -> bool:

@@ -66,6 +66,12 @@ async def mark_step(db: Database, deployment_id: str, name: str, state: str, det
     bell.ring()
 
 
+async def find_step(db: Database, deployment_id: str, name: str) -> DeploymentStep | None:
+    """One step as it is now; None when the deployment has none of that name."""
+    async with db.read() as session:
+        return await session.get(DeploymentStep, (deployment_id, name))
+
+
 async def add_warning(db: Database, deployment_id: str, warning: str) -> None:
     """Something went wrong that does not make the deployment fail."""
     async with db.write() as session:

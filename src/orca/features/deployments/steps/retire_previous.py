@@ -19,7 +19,7 @@ async def retire_previous(work: Work) -> str:
     """Drain, TERM, wait, KILL, remove: every container of the service but those of this deployment."""
     facts = await load(work)
     try:
-        old = await with_patience(work, lambda: _find_old(work, facts))
+        old = await with_patience(work, lambda: find_old(work, facts))
     except ProviderError as error:
         await _warn(work, f"Old containers could not be looked for: {error.message} {LATER}")
         return ""
@@ -33,7 +33,8 @@ async def retire_previous(work: Work) -> str:
     return f"{len(old)} container{'s' if len(old) != 1 else ''} removed"
 
 
-async def _find_old(work: Work, facts: Facts) -> list[Container]:
+async def find_old(work: Work, facts: Facts) -> list[Container]:
+    """The service's containers that are not of this deployment; all of them when it takes the service down."""
     found = await work.resources.engine.inspect({"orca.service": facts.service.id})
     return [container for container in found if _is_old(container, facts)]
 
@@ -58,7 +59,7 @@ def _is_old(container: Container, facts: Facts) -> bool:
 
 async def _retire(work: Work, container: Container) -> str | None:
     async def stop_and_remove() -> None:
-        await work.resources.engine.stop(container.id, grace=_grace(container))
+        await work.resources.engine.stop(container.id, grace=grace_of(container))
         await work.resources.engine.remove(container.id)
 
     try:
@@ -68,5 +69,6 @@ async def _retire(work: Work, container: Container) -> str | None:
     return None
 
 
-def _grace(container: Container) -> float:
+def grace_of(container: Container) -> float:
+    """Seconds between TERM and KILL, as its release was made with."""
     return float(container.labels.get("orca.stop-grace", "10"))

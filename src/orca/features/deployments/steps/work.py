@@ -8,6 +8,7 @@ from typing import Any
 
 from orca.features.deployments import rules
 from orca.features.deployments.actions.log import LogWriter
+from orca.features.deployments.actions.plan import frozen_config
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
@@ -51,8 +52,7 @@ class Facts:
     @property
     def config(self) -> FrozenConfig:
         """What runs, frozen when the deployment was asked for (or by the release it reuses)."""
-        known = {key: value for key, value in self.deployment.config.items() if key in FrozenConfig.model_fields}
-        return FrozenConfig.model_validate(known)
+        return frozen_config(self.deployment)
 
     @property
     def build_options(self) -> BuildOptions:
@@ -62,7 +62,9 @@ class Facts:
     @property
     def old_serves(self) -> str:
         """What to add to a hint while an earlier release is live; nothing at the first deployment."""
-        return " The old release still serves." if self.deployment.previous_release_id else ""
+        if not self.deployment.previous_release_id:
+            return ""
+        return " The old release is started again." if self.config.recreates else " The old release still serves."
 
     def source_folder(self, work: Work) -> Path:
         """The folder to build in. Links on the way are resolved by us: UnsafePath when one leads out of the tree."""

@@ -1,0 +1,30 @@
+"""Stop the old release before the new one starts, so that never two processes work on the same files."""
+
+import asyncio
+
+from orca.features.deployments.actions.progress import find_step
+from orca.features.deployments.steps.retire_previous import find_old, grace_of
+from orca.features.deployments.steps.work import Work, load
+from orca.sdk.engines import Container
+
+
+async def stop_previous(work: Work) -> str:
+    """TERM, wait, KILL, and keep the containers: they are started again when the new release fails."""
+    facts = await load(work)
+    running = [each for each in await find_old(work, facts) if each.state in {"running", "restarting", "paused"}]
+    await asyncio.gather(*(work.resources.engine.stop(each.id, grace=grace_of(each)) for each in running))
+    return f"{len(running)} container{'s' if len(running) != 1 else ''} stopped"
+
+
+async def start_previous(work: Work) -> None:
+    """Take it back: whatever of the live release stands still because of this deployment runs again."""
+    facts = await load(work)
+    step = await find_step(work.resources.db, work.deployment_id, "stop_previous")
+    if step is None or step.started_at is None or facts.deployment.previous_deployment_id is None:
+        return
+    previous = await work.resources.engine.inspect({"orca.deployment": facts.deployment.previous_deployment_id})
+    await asyncio.gather(*(work.resources.engine.start(each.name) for each in previous if _stands_still(each)))
+
+
+def _stands_still(container: Container) -> bool:
+    return "orca.replica" in container.labels and container.state in {"created", "exited"}
