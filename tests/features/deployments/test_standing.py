@@ -7,7 +7,7 @@ from tests.features.deployments.test_pipeline import start_tasks
 from orca.errors import StepFailed
 from orca.features.deployments.actions.progress import fail
 from orca.features.deployments.actions.start import Request
-from orca.features.deployments.models import Deployment
+from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.standing import read_standing
 from orca.features.services.actions import set_variables
 from orca.features.services.models import Service
@@ -61,6 +61,23 @@ async def test_a_scaled_and_a_restarted_service_is_deployed(bench: Bench) -> Non
         assert (await standing_of(bench, service)).pending == ()
     await bench.edit(service, replicas=3)
     assert (await standing_of(bench, service)).pending == ("replicas 2→3",)
+
+
+@pytest.mark.slow
+async def test_what_the_source_says_on_top_is_no_difference(bench: Bench) -> None:
+    service = await bench.make_service()
+    await start_tasks(bench)
+    live = await bench.make_web_live(service)
+    async with bench.resources.db.write() as session:
+        (await session.get_one(Build, live.build_id)).orca_file = "stop_grace: 5\nvariables: {LEVEL: info}\n"
+        release = await session.get_one(Release, live.release_id)
+        release.config = {
+            **release.config, "stop_grace": 5.0, "variables": {**release.config["variables"], "LEVEL": "info"},
+        }  # fmt: skip
+    await bench.edit(service, stop_grace=7.0)  # orca.yaml wins over it
+    assert (await standing_of(bench, service)).pending == ()
+    await bench.edit(service, command=["serve"])
+    assert (await standing_of(bench, service)).pending == ("command none→serve",)
 
 
 @pytest.mark.slow
