@@ -78,7 +78,7 @@ def settings_values(service: Service) -> dict[str, str]:
         "ports": show_ports([Port.model_validate(port) for port in service.ports]),
         "cpus": str(resources.get("cpus") or ""), "memory_mb": str(resources.get("memory_mb") or ""),
         "command": shlex.join(service.command), "release_command": shlex.join(service.release_command),
-        "restart": service.restart, "stop_grace": f"{service.stop_grace:g}",
+        "restart": service.restart, "strategy": service.strategy, "stop_grace": f"{service.stop_grace:g}",
         "health_type": health.type, "health_path": health.path, "health_method": health.method,
         "health_port": str(health.port or ""), "health_status": ", ".join(map(str, health.status)),
         "health_command": shlex.join(health.command),
@@ -97,7 +97,7 @@ def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, 
     """The typed form as the API's JSON, and field -> why its text cannot be read; what is stored stands in for it."""
     reader = _Reader(form)
     data = {
-        **given(form, "name", "kind", "replicas", "restart", "stop_grace", "version"),
+        **given(form, "name", "kind", "replicas", "restart", "strategy", "stop_grace", "version"),
         "ports": reader.read("ports", parse_ports, service.ports),
         "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
         "command": reader.read("command", _split, service.command),
