@@ -92,6 +92,18 @@ async def check_forgery(world: World, doors: Iterable[Door]) -> list[str]:
             answer = await request(browser, door, world.ours.made, headers=headers)
             if answer.status_code != 403:
                 broken.append(f"{door} answers {answer.status_code} to a request forged with {headers}")
+        broken += [] if door.is_open else await _check_forged_forms(world, door)
+    return broken
+
+
+async def _check_forged_forms(world: World, door: Door) -> list[str]:
+    """What another site's form can send with our cookie: any field, no header."""
+    broken = []
+    cookie = {"Cookie": f"orca_session={world.browsers['owner'].cookies['orca_session']}"}
+    for form in ({}, {"csrf_token": ""}, {"csrf_token": "x" * 43}, {"_method": "POST", "X-CSRF-Token": "x"}):
+        answer = await request(world.anonymous, door, world.ours.made, data=form, headers=cookie)
+        if answer.status_code != 403:
+            broken.append(f"{door} answers {answer.status_code} to the forged form {form}")
     return broken
 
 

@@ -28,7 +28,17 @@ from orca.features.identity.queries import get_user, is_claimed, list_browser_se
 from orca.features.identity.rules import name_browser
 from orca.features.identity.schemas import AccountChanges, ClaimIn, PasswordChange, SignIn, StepUp
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, CurrentResources, CurrentSubject, Router, Subject, guard
+from orca.web.guard import (
+    PUBLIC,
+    SIGNED_IN,
+    UNCLAIMED,
+    CurrentResources,
+    CurrentSubject,
+    Router,
+    Subject,
+    guard,
+    record_denial,
+)
 from orca.web.redirects import local_path, see_other
 from orca.web.render import render
 
@@ -65,6 +75,7 @@ async def claim(request: Request, resources: CurrentResources, client: CurrentCl
         except Gone:
             raise
         except OrcaError as error:
+            await record_denial(request, error)
             return render(request, "identity/claim.html", BarePage(filled.refused(error)), status=error.status)
         response = RedirectResponse("/", SEE_OTHER)
         set_session_cookie(response, resources.settings, opened.token)
@@ -95,6 +106,7 @@ async def login(request: Request, resources: CurrentResources, client: CurrentCl
     try:
         opened = await sign_in(resources, filled.model, client, replaces=before.session_id if before else None)
     except OrcaError as error:
+        await record_denial(request, error)
         return render(request, "identity/login.html", BarePage(filled.refused(error), target), status=error.status)
     response = RedirectResponse(target, SEE_OTHER)
     set_session_cookie(response, resources.settings, opened.token)
@@ -167,6 +179,7 @@ async def save_password(
         try:
             opened = await change_password(resources, subject, filled.model, client)
         except OrcaError as error:
+            await record_denial(request, error)
             filled, status = filled.refused(error), error.status
         else:
             response = see_other(request, "/account", said="The password is changed")
@@ -190,6 +203,7 @@ async def confirm_password(
         try:
             opened = await step_up(resources, subject, filled.model.password, client)
         except OrcaError as error:
+            await record_denial(request, error)
             filled = filled.refused(error)
         else:
             response = RedirectResponse(target, SEE_OTHER)

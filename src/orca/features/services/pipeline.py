@@ -42,6 +42,7 @@ DEADLINE = 60.0
 LIMITS = Limits(total_bytes=512 << 20, entries=100_000)
 AT_ONCE, EACH_TEAM = 4, 2
 _PATIENCE = 10.0
+_PROBLEMS_TOLD = 100
 _FOLDERS_LOOKED_INTO = 24
 _NESTS = frozenset({"apps", "services", "packages", "projects", "examples"})
 _UNLIKELY = frozenset({"node_modules", "vendor", "test", "tests", "docs"})
@@ -170,7 +171,7 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     """Ask the builders about the folder, as a deployment will: what `orca.yaml` says of the build counts."""
     folder = await asyncio.to_thread(_source_folder, found)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
-    file, problems = rules.read_orca_file(text or "")
+    file, problems = await asyncio.to_thread(rules.read_orca_file, text or "")
     built = await find_builder(resources.builders, folder, file.build)
     plan = built[1] if built else None
     kind: Kind = file.kind or (plan.service_kind if plan else "web")  # type: ignore[assignment]  # builders know these
@@ -179,7 +180,7 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     common = Detected(
         name=name, kind=kind, port=port, health=rules.suggest_health(file, kind),
         commit=found.commit, commit_message=found.message,
-        orca_file=None if text is None else FoundOrcaFile(content=text, problems=problems),
+        orca_file=None if text is None else FoundOrcaFile(content=text, problems=problems[:_PROBLEMS_TOLD]),
         suggested_orca_file=render_orca_file(name, plan) if text is None else None,
     )  # fmt: skip
     if plan is None:
