@@ -67,7 +67,8 @@ async def test_what_is_in_the_way_of_a_deletion_is_named_before_and_after_the_cl
     refused = await browser.post(f"/projects/{project}/delete", data={"confirm": "Shop"})
     assert refused.status_code == 409
     assert "The project was not deleted" in main_of(refused)
-    assert "still has: service site, volume data, volume other" in main_of(refused)
+    named = ", ".join(f"volume {each['name']} ({each['id']})" for each in volumes)
+    assert f"still has: service site, {named}" in main_of(refused)
 
 
 async def test_an_empty_project_goes_by_its_name_and_that_is_said(client, browser, project):

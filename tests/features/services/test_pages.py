@@ -192,8 +192,11 @@ async def test_a_pasted_secret_is_stored_as_one_and_never_drawn(client, browser,
     assert (answer.status_code, "the-secret" in answer.text) == (422, False)
     assert (await browser.post(f"{path}/import", data={**form, "text": "KEY=the-secret"})).status_code == 303
     assert "the-secret" not in (await browser.get(path)).text
+    assert (await browser.post(f"{path}/import", data={"text": "KEY=another\nOPEN=1"})).status_code == 303
     stored = (await client.get(f"/api/v1{path}")).json()
-    assert [(each["key"], each["is_secret"], each["value"]) for each in stored] == [("KEY", True, None)]
+    told = [(each["key"], each["is_secret"], each["value"]) for each in stored]
+    assert told == [("KEY", True, None), ("OPEN", False, "1")]  # a secret stays one
+    assert (await client.post(f"/api/v1{path}/KEY/reveal")).json()["value"] == "another"
 
 
 async def test_a_variable_is_edited_and_an_empty_secret_keeps_its_value(client, browser, place):

@@ -64,12 +64,13 @@ async def test_a_project_with_services_or_volumes_is_not_deleted(client, project
     assert refused.status_code == 409
     assert refused.json()["blockers"] == ["service api-server"]
     assert "api-server" in refused.json()["detail"]
-    await client.post(f"/api/v1/services/{service['id']}/volumes", json={"name": "data", "path": "/data"})
+    body = {"name": "data", "path": "/data"}
+    volume = (await client.post(f"/api/v1/services/{service['id']}/volumes", json=body)).json()["id"]
     assert (
         await client.delete(f"/api/v1/services/{service['id']}", params={"confirm": service["slug"]})
     ).status_code == 204
     refused = await client.delete(url)
-    assert (refused.status_code, refused.json()["blockers"]) == (409, ["volume data"])
+    assert (refused.status_code, refused.json()["blockers"]) == (409, [f"volume data ({volume})"])
 
 
 async def test_a_deleted_project_is_gone_and_its_slug_is_free(app, client, project):

@@ -5,6 +5,7 @@ from orca.features.services.actions.projects import create_project, delete_proje
 from orca.features.services.actions.services import check_source, create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
     change_variables,
+    import_variables,
     remove_variables,
     replace_variables,
     reveal_variable,
@@ -33,6 +34,7 @@ __all__ = [
     "ensure_volumes",
     "finish_destruction",
     "freeze_config",
+    "import_variables",
     "remove_variables",
     "replace_variables",
     "request_destruction",

@@ -71,10 +71,10 @@ async def delete_project(session: AsyncSession, scope: Scope, project_id: str) -
 
 async def _check_empty(session: AsyncSession, project: Project) -> None:
     services = select(Service.slug).where(Service.project_id == project.id, Service.deleted_at.is_(None))
-    volumes = select(Volume.name).where(Volume.project_id == project.id)
+    volumes = select(Volume.name, Volume.id).where(Volume.project_id == project.id)
     blockers = [
         *(f"service {slug}" for slug in (await session.scalars(services.order_by(Service.slug))).all()),
-        *(f"volume {name}" for name in (await session.scalars(volumes.order_by(Volume.name))).all()),
+        *(f"volume {name} ({volume_id})" for name, volume_id in await session.execute(volumes.order_by(Volume.name))),
     ]
     if blockers:
         shown = ", ".join(blockers[:_BLOCKERS_SHOWN])

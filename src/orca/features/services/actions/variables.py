@@ -35,6 +35,23 @@ async def set_variables(
     return rows
 
 
+async def import_variables(
+    session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
+) -> list[Variable]:
+    """Set the variables of a file, which cannot say what they are for: what is secret or for the build stays so."""
+    stored = {each.key: each for each in await list_variables(session, *owner)}
+    kept = [
+        each.model_copy(update={
+            "is_secret": each.is_secret or stored[each.key].is_secret,
+            "is_build_time": each.is_build_time or stored[each.key].is_build_time,
+        })
+        if each.key in stored
+        else each
+        for each in given
+    ]  # fmt: skip
+    return await set_variables(session, box, scope, owner, kept)
+
+
 async def replace_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
 ) -> Sequence[Variable]:

@@ -126,7 +126,7 @@ async def import_variables(
 
     async def put(changes: VariableChanges) -> Done:
         given = changes.variables
-        await actions.set_variables(session, resources.secret_box, scope, owner, given)
+        await actions.import_variables(session, resources.secret_box, scope, owner, given)
         return _done(owner, f"{counted(len(given), 'variable')} set")
 
     data, problems = dotenv_data(form)
