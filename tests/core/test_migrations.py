@@ -160,6 +160,15 @@ migrations.upgrade(make_url(f"sqlite:///{sys.argv[1]}"))
 """
 
 
+def test_a_database_of_the_future_is_left_alone_with_a_word(engine: Engine) -> None:
+    migrations.upgrade(engine.url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for door in (migrations.upgrade, migrations.upgrade_apart):
+        with pytest.raises(SystemExit, match=r"written by a newer Orca \(its schema is 9999"):
+            door(engine.url)
+
+
 def test_a_kill_at_any_statement_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
     old = tmp_path / "old.db"
     engine = create_engine(f"sqlite:///{old}")

@@ -17,7 +17,10 @@ _PATIENCE_SECONDS = 300
 
 
 def upgrade(url: URL) -> None:
-    """Bring the schema up to date. Blocks; processes that start together wait for each other."""
+    """Bring the schema up to date. Blocks; processes that start together wait for each other.
+
+    Raises SystemExit when the database is newer than this version.
+    """
     engine = _connect(url)
     try:
         if not _is_current(engine):
@@ -58,11 +61,18 @@ def _let_transactions_be(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _is_current(engine: Engine) -> bool:
+    """Whether nothing is to be done. Raises SystemExit before a database of the future is touched."""
     newest = max(path.stem.partition("_")[0] for path in _VERSIONS.glob("0*.py"))
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
-        return bool(connection.scalar(text("SELECT version_num FROM alembic_version")) == newest)
+        version = str(connection.scalar(text("SELECT version_num FROM alembic_version")) or "")
+    if version > newest:
+        raise SystemExit(
+            f"Orca cannot start: the database was written by a newer Orca (its schema is {version}, this one knows "
+            f"{newest}). Start that version again, or restore a backup from before the upgrade."
+        )
+    return version == newest
 
 
 def _run_alembic(engine: Engine) -> None:
