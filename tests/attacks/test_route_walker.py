@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from sqlalchemy import delete
 from tests.attacks import checks
 from tests.attacks.conftest import UNLIMITED, World
 from tests.attacks.factories import FACTORIES
@@ -14,10 +16,18 @@ from tests.conftest import API_TOKEN, client_of, make_settings, running_app
 
 from orca.features.access.gate import AccessGate
 from orca.features.access.rules import PERMISSIONS
+from orca.features.identity.models import Attempt
 from orca.web.guard import UNCLAIMED, Guard, Subject
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 Check = Callable[[World, Iterable[Door]], Awaitable[list[str]]]
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def no_tries_yet(world: World) -> None:
+    """Sign-in doors are limited in any case, and every check tries them."""
+    async with world.app.state.resources.db.write() as session:
+        await session.execute(delete(Attempt))
 
 
 @pytest.mark.parametrize(
