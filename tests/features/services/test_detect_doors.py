@@ -345,6 +345,21 @@ async def test_an_archive_of_metadata_keeps_nobody_waiting(client, project):
     assert time.monotonic() - started < 5
 
 
+async def test_a_look_that_takes_too_long_gives_its_turn_back_when_its_thread_has_ended(app, project, tmp_path):
+    archive = tmp_path / "many.tar"
+    archive.write_bytes(tar({f"d{number % 40}/f{number}": "" for number in range(40_000)}))
+    async with app.state.resources.db.read() as session:
+        team = await session.scalar(select(Project.team_id))
+    looks = app.state.settings.data_dir / "looks"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await pipeline.detect_archive(app.state.resources, Scope(team), project["id"], archive)
+    assert not app.state.resources.looks
+    assert list(looks.iterdir()) == [], "the thread still writes"
+    await asyncio.sleep(0.3)
+    assert list(looks.iterdir()) == []
+
+
 # ── hostile repositories and words ───────────────────────────────────────────────────────────────────────────────
 
 
