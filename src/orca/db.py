@@ -1,10 +1,13 @@
 """The database: engine, declarative base, and sessions whose commit happens at the edge."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar, Self
 
+import aiosqlite
 from fastapi import Depends, Request
 from sqlalchemy import DDL, JSON, DateTime, MetaData, String, TypeDecorator, event
 from sqlalchemy.engine import URL, Connection
@@ -14,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from orca.kit.cancellation import put_off
 from orca.kit.ids import new_id
 
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
@@ -130,14 +134,39 @@ class Database:
 
 
 def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60)
+    connect = {"async_creator_fn": SteadyConnection.open}
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60, connect_args=connect)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_with(begin))
     return engine
 
 
+class SteadyConnection(aiosqlite.Connection):
+    """Finishes each call before a cancellation is felt.
+
+    One that arrives between a call and its answer would leave nobody knowing whether a transaction is open, and the
+    only connection that writes closing for ever.
+    """
+
+    @classmethod
+    def open(cls, database: str, **options: Any) -> Self:
+        """A connection to be awaited. BEGIN is ours, see `_begin_with`."""
+        made = cls(partial(sqlite3.connect, database, isolation_level=None, **options), iter_chunk_size=64)
+        made._thread.daemon = True
+        return made
+
+    async def _connect(self) -> aiosqlite.Connection:
+        return await put_off(super()._connect())
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await put_off(super()._execute(fn, *args, **kwargs))  # type: ignore[no-untyped-call]  # theirs
+
+    async def close(self) -> None:
+        """Wait for what was asked, then close."""
+        await put_off(super().close())
+
+
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours, see _begin_with
     cursor = connection.cursor()
     for pragma in (
         "journal_mode = WAL",

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orca.kit.cancellation import see_through
+from orca.kit.cancellation import put_off, see_through
 
 
 async def test_the_result_comes_through():
@@ -45,3 +45,35 @@ async def test_work_that_cancels_itself_does_not_hang():
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(see_through(work()), 5)
+
+
+async def test_a_cancellation_that_is_put_off_comes_at_the_next_await():
+    seen = []
+
+    async def work():
+        seen.append(await put_off(asyncio.sleep(0.05, "done")))
+        seen.append("no await, no cancellation")
+        await asyncio.sleep(1)
+        seen.append("never")
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["done", "no await, no cancellation"]
+
+
+async def test_a_time_limit_that_is_put_off_is_still_a_time_limit():
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            assert await put_off(asyncio.sleep(0.05, "done")) == "done"
+            await asyncio.sleep(1)
+
+
+async def test_a_failure_is_not_put_off():
+    async def work():
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await put_off(work())

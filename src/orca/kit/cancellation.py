@@ -24,3 +24,23 @@ async def see_through(work: Coroutine[Any, Any, T]) -> T:
     if cancelled and not task.cancelled() and task.exception() is None:
         raise asyncio.CancelledError
     return task.result()
+
+
+async def put_off(work: Coroutine[Any, Any, T]) -> T:
+    """The result of short work, even if a cancellation arrives meanwhile: that one comes at the next await instead.
+
+    For what would be left in an unknown state between its call and its answer. The work needs a deadline of its own.
+    """
+    task = asyncio.ensure_future(work)
+    arrived = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            arrived = True
+        except BaseException:  # noqa: BLE001 - it is raised below, from the task itself
+            break
+    if arrived and (current := asyncio.current_task()) is not None:
+        current.uncancel()  # it counts once, however often it is delivered: `asyncio.timeout` looks at the count
+        current.cancel()
+    return task.result()

@@ -21,6 +21,7 @@ async def begin(resources: Resources, deployment_id: str, wish: Wish) -> list[st
     Raises Conflict when what was asked for cannot be any more.
     """
     async with resources.db.write() as session:
+        await _lock(session, deployment_id)
         deployment = await session.get_one(Deployment, deployment_id, with_for_update=True)
         if deployment.state in FINISHED:
             return []
@@ -29,8 +30,13 @@ async def begin(resources: Resources, deployment_id: str, wish: Wish) -> list[st
         return [step.name for step in await queries.list_steps(session, deployment_id)]
 
 
+async def _lock(session: AsyncSession, deployment_id: str) -> None:
+    """The service first, as everybody does who locks both."""
+    service_id = await session.scalar(select(Deployment.service_id).where(Deployment.id == deployment_id))
+    await lock_service(session, str(service_id))
+
+
 async def _start(session: AsyncSession, resources: Resources, deployment: Deployment, wish: Wish) -> None:
-    await lock_service(session, deployment.service_id)
     if deployment.kind in REUSES:
         await bind_release(session, resources, deployment, wish)
     live = await queries.find_live(session, deployment.service_id)
