@@ -35,10 +35,11 @@ def upgrade_apart(url: URL) -> None:
     Raises SystemExit; the reason is on the error output by then.
     """
     engine = _connect(url)
-    is_current = _is_current(engine)
-    engine.dispose()
-    if is_current:
-        return
+    try:
+        if _is_current(engine):
+            return
+    finally:
+        engine.dispose()
     argv = [sys.executable, "-m", "orca.migrations"]
     told = url.render_as_string(hide_password=False).encode()
     if subprocess.run(argv, input=told, timeout=_TIME_LIMIT_SECONDS, check=False).returncode != 0:
