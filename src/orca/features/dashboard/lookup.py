@@ -55,9 +55,7 @@ def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any]]:
     )
 
 
-def _found(
-    identifier: str, name: str, state: str, project_id: str, project: str, source: dict[str, Any]
-) -> Found:
+def _found(identifier: str, name: str, state: str, project_id: str, project: str, source: dict[str, Any]) -> Found:
     deployable = source.get("type") != "directory" or bool(source.get("upload_id"))
     return Found(identifier, name, state, project_id, project, deployable)
 
