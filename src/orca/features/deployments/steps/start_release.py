@@ -15,8 +15,7 @@ async def start_release(work: Work) -> str:
     """Plan what is missing, apply it. Containers are matched by name, so a repeated step adds nothing."""
     await ensure_release(work)
     facts = await load(work)
-    async with work.resources.db.read() as session:
-        await check_volumes(session, facts.service, facts.config.volume_names)
+    await check_frozen_volumes(work, facts)
     engine = work.resources.engine
     current = await engine.inspect({"orca.deployment": work.deployment_id})
     changes = engine.plan(current, container_specs(facts, work.resources))
@@ -29,6 +28,12 @@ async def start_release(work: Work) -> str:
         shared = f"{replicas} replicas share {names}; that is only for programs that were made to share their files."
         await add_warning(work.resources.db, work.deployment_id, shared)
     return f"{replicas} replica{'' if replicas == 1 else 's'} of {_short(facts)}"
+
+
+async def check_frozen_volumes(work: Work, facts: Facts) -> None:
+    """Raise Conflict when a volume of this release was destroyed, or belongs to another service by now."""
+    async with work.resources.db.read() as session:
+        await check_volumes(session, facts.service, facts.config.volume_names)
 
 
 def _short(facts: Facts) -> str:

@@ -4,6 +4,7 @@ import asyncio
 
 from orca.features.deployments.actions.progress import find_step
 from orca.features.deployments.steps.retire_previous import find_old, grace_of
+from orca.features.deployments.steps.start_release import check_frozen_volumes
 from orca.features.deployments.steps.work import Work, load
 from orca.sdk.engines import Container
 
@@ -11,6 +12,7 @@ from orca.sdk.engines import Container
 async def stop_previous(work: Work) -> str:
     """TERM, wait, KILL, and keep the containers: they are started again when the new release fails."""
     facts = await load(work)
+    await check_frozen_volumes(work, facts)
     running = [each for each in await find_old(work, facts) if each.state in {"running", "restarting", "paused"}]
     await asyncio.gather(*(work.resources.engine.stop(each.id, grace=grace_of(each)) for each in running))
     return f"{len(running)} container{'s' if len(running) != 1 else ''} stopped"
