@@ -36,7 +36,7 @@ _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an archive may unpack to. Metadata counts like what it describes."""
+    """How much an archive may unpack to. Metadata counts as bytes; entries are files, folders and links."""
 
     total_bytes: int = 1 << 30
     entries: int = 200_000
@@ -144,6 +144,8 @@ class _Extraction:
     kinds: dict[tuple[str, ...], bytes] = field(default_factory=lambda: {(): b"5"})
     links: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     entries: int = 0
+    headers: int = 0
+    """Of entries, and of the metadata that describes them."""
     total: int = 0
     metadata: int = 0
     files: int = 0
@@ -151,7 +153,8 @@ class _Extraction:
     def run(self, stream: _Stream) -> None:
         for entry in _entries(stream, self._count_metadata):
             self.total += entry.size
-            self._count()
+            self.entries += 1
+            self._count_header()
             self._place(entry, stream)
         for parts, target in self.links:
             self._go_on()
@@ -159,13 +162,15 @@ class _Extraction:
 
     def _count_metadata(self, size: int) -> None:
         self.metadata += size
-        self._count()
+        self._count_header()
 
-    def _count(self) -> None:
-        """One more header, before what follows it is read."""
+    def _count_header(self) -> None:
+        """Before what follows it is read."""
         self._go_on()
-        self.entries += 1
-        if self.entries > self.limits.entries or self.total + self.metadata > self.limits.total_bytes:
+        self.headers += 1
+        most = self.limits.entries * (_META_IN_A_ROW + 1)
+        is_long = self.entries > self.limits.entries or self.headers > most
+        if is_long or self.total + self.metadata > self.limits.total_bytes:
             raise TooMuch(
                 f"The archive holds more than {self.limits.entries} entries or {self.limits.total_bytes} bytes.",
                 hint="Leave out build output, dependencies and data with .dockerignore or .gitignore.",
