@@ -33,7 +33,7 @@ POLL_SECONDS = {True: 5.0, False: 1.0}
 """How often a worker looks without being called; `True` when it is the only one, who is called for everything."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between tries while the database does not take writes (gone, or its disk is full)."""
-TASKS_AT_ONCE = 12
+TASKS_AT_ONCE = 24
 """In one process. Builds, which are the heavy part, have a limit of their own."""
 MAX_RECOVERIES = 20
 """A task that was running at this many deaths of its process is given up: it may be what kills it."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orca.kit.dotenv import BadLine, parse_dotenv, read_dotenv
+from orca.kit.dotenv import MOST_PROBLEMS, BadLine, parse_dotenv, read_dotenv
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_values(text: str, expected: dict[str, str]) -> None:
     ("text", "told"),
     [
         ("A", "line 1: KEY=value is expected"),
-        ("A=1\n1B=secret", "line 2: KEY=value is expected"),
+        ("A=1\n1B=secret", "line 2: a name cannot begin with a digit"),
         ("A=1\n\nB='secret", "line 3: the closing ' is missing"),
         ('A="secret', 'line 1: the closing " is missing'),
         ("A='x' secret", "line 1: something follows the closing '"),
@@ -56,3 +56,17 @@ def test_every_bad_line_is_told_and_the_others_are_read() -> None:
     found, problems = read_dotenv('A=1\nnonsense\nB=\'open\nC="x\ny"\n2D=1\nE=5')
     assert [(each.line, each.key, each.value) for each in found] == [(1, "A", "1"), (4, "C", "x\ny"), (7, "E", "5")]
     assert [each.line for each in problems] == [2, 3, 6]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", ["A=\n" * 300_000, "x\n" * 500_000, "A=x" + " " * 500_000 + "y", 'A="\n' * 200_000])
+def test_a_megabyte_of_anything_is_read_at_once(text: str) -> None:
+    found, problems = read_dotenv(text, most=1000)
+    assert len(found) <= 1001
+    assert len(problems) <= MOST_PROBLEMS
+
+
+def test_problems_tell_their_line_also_behind_values_of_several_lines() -> None:
+    found, problems = read_dotenv('A="1\n2\n3"\nwrong\nB=2\n\nworse\n')
+    assert [each.line for each in found] == [1, 5]
+    assert [each.line for each in problems] == [4, 7]

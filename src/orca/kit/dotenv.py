@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _LINE = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")
+_DIGIT = re.compile(r"[ \t]*(?:export[ \t]+)?[0-9][A-Za-z0-9_]*[ \t]*=")
 _COMMENT = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
-_PLAIN = re.compile(r"(?P<value>[^\n]*?)(?:[ \t]+#[^\n]*)?[ \t]*(?:\n|\Z)")
 _SINGLE = re.compile(r"'(?P<value>[^']*)'")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
-_REST = re.compile(r"[^\n]*(?:\n|\Z)")
+_REST = re.compile(r"(?P<line>[^\n]*)(?:\n|\Z)")
+_REMARK = re.compile(r"[ \t]#")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\n": ""}
+
+
+MOST_PROBLEMS = 100
 
 
 class BadLine(Exception):
@@ -35,6 +39,8 @@ class Assignment(NamedTuple):
 class _Reader:
     text: str
     at: int = 0
+    _counted: int = 0
+    _line: int = 1
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         match = pattern.match(self.text, self.at)
@@ -44,7 +50,13 @@ class _Reader:
 
     @property
     def line(self) -> int:
-        return self.text.count("\n", 0, self.at) + 1
+        """Where it stands; only what was read since the last time is counted."""
+        begin, self._counted = self._counted, self.at
+        if begin <= self.at:
+            self._line += self.text.count("\n", begin, self.at)
+        else:
+            self._line -= self.text.count("\n", self.at, begin)
+        return self._line
 
     def fail(self, problem: str) -> BadLine:
         return BadLine(self.line, problem)
@@ -58,12 +70,15 @@ def parse_dotenv(text: str) -> dict[str, str]:
     return {each.key: each.value for each in found}
 
 
-def read_dotenv(text: str) -> tuple[list[Assignment], list[BadLine]]:
-    """Every assignment in order, and every line that is none: reading goes on behind it."""
+def read_dotenv(text: str, *, most: int = 100_000) -> tuple[list[Assignment], list[BadLine]]:
+    """Every assignment in order, and every line that is none: reading goes on behind it.
+
+    It ends early, with one more assignment than `most`, or with MOST_PROBLEMS.
+    """
     reader = _Reader(text.replace("\r\n", "\n").removeprefix("\ufeff"))
     found: list[Assignment] = []
     problems: list[BadLine] = []
-    while reader.at < len(reader.text):
+    while reader.at < len(reader.text) and len(found) <= most and len(problems) < MOST_PROBLEMS:
         if reader.take(_COMMENT):
             continue
         begin = reader.at
@@ -79,15 +94,15 @@ def read_dotenv(text: str) -> tuple[list[Assignment], list[BadLine]]:
 def _assignment(reader: _Reader) -> Assignment:
     number, line = reader.line, reader.take(_LINE)
     if line is None:
-        raise reader.fail("KEY=value is expected")
+        raise reader.fail("a name cannot begin with a digit" if reader.take(_DIGIT) else "KEY=value is expected")
     return Assignment(number, line["key"], _value(reader))
 
 
 def _value(reader: _Reader) -> str:
     quote = reader.text[reader.at : reader.at + 1]
     if quote not in {"'", '"'}:
-        plain = reader.take(_PLAIN)
-        return plain["value"] if plain else ""
+        rest = reader.take(_REST)
+        return _REMARK.split(rest["line"], maxsplit=1)[0].rstrip(" \t") if rest else ""
     quoted = reader.take(_SINGLE if quote == "'" else _DOUBLE)
     if quoted is None:
         raise reader.fail(f"the closing {quote} is missing")

@@ -69,6 +69,8 @@ class Container:
     out_of_memory: bool
     started_at: datetime | None
     health: Literal["none", "starting", "healthy", "unhealthy"] = "none"
+    finished_at: datetime | None = None
+    """When its process ended last; it may have been started again since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,3 +183,81 @@ async def test_images_to_which_a_service_may_go_back_are_kept(bench: Bench, rele
     await remove_old_images(replace(bench.resources, settings=settings))
     ours = await bench.engine.list_images({"orca.build": ""})
     assert "".join(sorted(each.id.removeprefix("sha256:") for each in ours)) == kept
+
+
+async def change_release(bench: Bench, service: Service, **changes: object) -> None:
+    async with bench.resources.db.write() as session:
+        release = (await session.scalars(select(Release).where(Release.service_id == service.id))).one()
+        release.config = {**release.config, **changes}
+
+
+async def fail_while_recreating(bench: Bench, service: Service) -> str:
+    """A deployment stopped the old release, and neither it nor its undoing reaches the engine any more."""
+    await bench.edit(service, strategy="recreate")
+    deployment_id = await bench.ask(service, Request())
+
+    async def vanish() -> None:
+        bench.engine.down = True
+        raise RequestRefused("the engine refuses")
+
+    bench.engine.at_apply = vanish  # type: ignore[method-assign]
+    await start_tasks(bench)
+    ended = await bench.end_of(deployment_id)
+    del bench.engine.at_apply
+    bench.engine.down = False
+    assert ended.state == "failed"
+    return deployment_id
+
+
+async def states(bench: Bench, service: Service) -> list[str]:
+    return [each.state for each in await bench.containers(service)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("restart", ["unless-stopped", "on-failure", "no"])
+async def test_what_a_failed_deployment_stopped_runs_again_whatever_its_policy(bench: Bench, restart: str) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    await change_release(bench, service, restart=restart)
+    await fail_while_recreating(bench, service)
+    assert await states(bench, service) == ["exited"]
+    await keep_services_alive(bench.resources)
+    assert await states(bench, service) == ["running"]
+
+
+@pytest.mark.slow
+async def test_what_had_ended_by_itself_is_not_run_again(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    await change_release(bench, service, restart="no")
+    (job,) = await bench.containers(service)
+    await bench.engine.stop(job.id, grace=0)
+    await fail_while_recreating(bench, service)
+    await keep_services_alive(bench.resources)
+    assert await states(bench, service) == ["exited"]
+
+
+@pytest.mark.slow
+async def test_the_old_release_waits_until_nothing_of_the_failed_one_runs(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    failed = await fail_while_recreating(bench, service)
+    await bench.run_container(service, failed)
+    await keep_services_alive(bench.resources)
+    assert sorted(await states(bench, service)) == ["exited", "running"]
+    new = next(each for each in await bench.containers(service) if each.state == "running")
+    await bench.engine.stop(new.id, grace=0)
+    await bench.engine.remove(new.id)
+    await keep_services_alive(bench.resources)
+    assert await states(bench, service) == ["running"]
+
+
+async def test_a_stopped_replica_is_started_though_another_is_missing(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    await change_release(bench, service, replicas=2)
+    (one,) = await bench.containers(service)
+    await bench.engine.stop(one.id, grace=0)
+    await keep_services_alive(bench.resources)
+    assert await states(bench, service) == ["running"]
+    assert [each.kind for each in await bench.deployments(service)] == ["deploy", "restart"]

@@ -126,7 +126,7 @@ async def scale(
 async def restart(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
 ) -> Deployment:
-    """Replace the containers of the live release by fresh ones, without downtime."""
+    """Replace the containers of the live release by fresh ones; what is recreated is down meanwhile."""
     service = await get_service(session, scope, service_id)
     return await start_deployment(session, resources, service, Request(kind="restart", trigger=trigger))
 

@@ -12,8 +12,6 @@ from orca.features.deployments.models import Build, Deployment, DeploymentStep, 
 from orca.kit.amounts import counted
 
 Made = TypeVar("Made", Build, Release)
-RELATIVES = 200
-"""How many releases of one image are looked at for the one that another repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class _Known:
     """Deployment id -> what its first step brought."""
     builds: Mapping[str, Build]
     releases: Mapping[str, Release]
-    repeated: Mapping[str, int]
     """Release id -> number of the older one that it repeats at another scale."""
 
 
@@ -106,33 +103,12 @@ async def _gather(session: AsyncSession, rows: Sequence[Deployment]) -> _Known:
     releases = await _by_id(session, Release, release_ids)
     builds = await _by_id(session, Build, [row.build_id for row in rows])
     fetched = dict((await session.execute(steps)).all())
-    back = [releases[row.release_id] for row in rows if row.kind == "rollback" and row.release_id in releases]
-    return _Known(fetched, builds, releases, await _list_repeated(session, back))
+    return _Known(fetched, builds, releases)
 
 
 async def _by_id(session: AsyncSession, table: type[Made], ids: Iterable[str | None]) -> dict[str, Made]:
     found = await session.scalars(select(table).where(table.id.in_({each for each in ids if each})))
     return {each.id: each for each in found}
-
-
-async def _list_repeated(session: AsyncSession, releases: Sequence[Release]) -> dict[str, int]:
-    """Going back keeps today's number of replicas, so it may make a release that repeats an older one."""
-    makers = await list_makers(session, releases)
-    new = [each for each in releases if each.id in makers and makers[each.id].kind == "rollback"]
-    if not new:
-        return {}
-    query = select(Release).where(
-        Release.service_id == new[0].service_id, Release.image.in_({each.image for each in new})
-    )
-    relatives = (await session.scalars(query.order_by(Release.number.desc()).limit(RELATIVES))).all()
-    return {each.id: _repeats(each, relatives) for each in new}
-
-
-def _repeats(release: Release, relatives: Iterable[Release]) -> int:
-    for each in relatives:
-        if each.number < release.number and not rules.differs(each.image, each.config, release.image, release.config):
-            return each.number
-    return release.number
 
 
 def _line(row: Deployment, known: _Known) -> DeploymentLine:
@@ -153,7 +129,7 @@ def _act(row: Deployment, known: _Known) -> str:
         return ""
     match row.kind:
         case "rollback":
-            meant = known.repeated.get(release.id, release.number)
+            meant = row.config.get("wanted", release.number)
             return f"To release {meant}" + (f", as release {release.number}" if meant != release.number else "")
         case "scale":
             return _scaled(row, known)

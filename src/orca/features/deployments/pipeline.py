@@ -142,12 +142,18 @@ async def _undo(work: Work, error: OrcaError) -> None:
 
 async def _take_back(work: Work) -> None:
     """Old routes, no container of this deployment, old release."""
-    await restore_traffic(work)
+    refused: OrcaError | None = None
+    try:
+        await restore_traffic(work)
+    except OrcaError as error:  # the rows are right; the proxy follows by itself
+        refused = error
     crash_point("undo.restored")
     containers = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
     await asyncio.gather(*(_remove(work, container) for container in containers))
     crash_point("undo.removed")
     await start_previous(work)
+    if refused is not None:
+        raise refused
 
 
 async def _remove(work: Work, container: Container) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+
+from orca.sdk.engines import Container
 
 Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "superseded"]
@@ -55,9 +57,13 @@ def steps_of(kind: str, *, has_image: bool, has_release_command: bool, recreates
     return (*build, *stop, *migrate, *_GOES_LIVE)
 
 
+_EARLIER: Final = {"strategy": "auto"}
+"""What releases did not say yet when they were frozen by an earlier Orca."""
+
+
 def differs(image: str, config: Mapping[str, Any], other_image: str, other_config: Mapping[str, Any]) -> bool:
     """Whether two releases are more than one release at two scales."""
-    return image != other_image or {**config, "replicas": 0} != {**other_config, "replicas": 0}
+    return image != other_image or {**_EARLIER, **config, "replicas": 0} != {**_EARLIER, **other_config, "replicas": 0}
 
 
 def supersedes(newer: str, older: str) -> bool:
@@ -101,12 +107,22 @@ STEADY_AFTER: Final = timedelta(minutes=1)
 """A process that has run for so long is not in a crash loop, however often it crashed before."""
 
 
-def was_stopped(state: str, restart: str) -> bool:
+def was_stopped(container: Container, restart: str) -> bool:
     """Whether a container stands still that its policy would have started again, had its process only ended.
 
     Somebody stopped it, or the engine did: one that is killed forgets to start what it finds running at its next start.
     """
-    return state in {"created", "exited"} and restart in {"always", "unless-stopped"}
+    return container.state in {"created", "exited"} and restart in {"always", "unless-stopped"}
+
+
+def was_stopped_by(began: datetime | None, container: Container) -> bool:
+    """Whether a container stands still because of a deployment that stopped the old release from this moment on.
+
+    One that had ended by itself before, and one that was started again since, are not meant.
+    """
+    if began is None or container.started_at is None or container.finished_at is None:
+        return False
+    return container.state == "exited" and container.started_at < began <= container.finished_at
 
 
 def state_of(*, desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None) -> str:
@@ -116,10 +132,10 @@ def state_of(*, desired: str, is_busy: bool, has_failed: bool, wanted: int | Non
     """
     if is_busy:
         return "deploying"
-    if wanted is None:
-        return "failed" if has_failed else "empty"
     if desired == "stopped":
         return "stopped"
+    if wanted is None:
+        return "failed" if has_failed else "empty"
     return "unknown" if observed is None else _condition(wanted, observed)
 
 

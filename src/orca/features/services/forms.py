@@ -6,6 +6,7 @@ from typing import Any
 
 from orca.features.services.comparison import show_ports
 from orca.features.services.models import Service
+from orca.features.services.rules import MAX_VARIABLES
 from orca.features.services.schemas import BuildOptions, HealthCheck, NamedVariable, Port
 from orca.kit.dotenv import read_dotenv
 from orca.web.forms import fill
@@ -53,7 +54,9 @@ def variable_data(form: Mapping[str, str]) -> dict[str, Any]:
 
 def dotenv_data(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The variables of a pasted `.env` file, and `text` with the line's number -> what is wrong with it."""
-    found, problems = read_dotenv(form.get("text", ""))
+    found, problems = read_dotenv(form.get("text", ""), most=MAX_VARIABLES)
+    if len(found) > MAX_VARIABLES:
+        return {}, {"text": f"there are more than {MAX_VARIABLES} variables"}
     wrong = {each.line: each.problem for each in problems}
     for each in found:
         checked = fill(NamedVariable, {"key": each.key, "value": each.value}, {})

@@ -311,7 +311,7 @@ class FakeEngine:
             box.running.cancel()
             box.running = None
         if box.seen.state == "running":
-            box.seen = replace(box.seen, state="exited", exit_code=code)
+            box.seen = replace(box.seen, state="exited", exit_code=code, finished_at=datetime.now(UTC))
         box.ended.set()
 
     def _remove(self, name: str) -> None:

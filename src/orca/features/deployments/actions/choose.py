@@ -80,17 +80,18 @@ async def check_wish(session: AsyncSession, service: Service, deployment: Deploy
     replicas = await _count_replicas(session, service, release, wish)
     await check_volumes(session, service, release.config.get("volume_names", {}))
     deployment.release_id, deployment.build_id = release.id, release.build_id
-    deployment.config = {**release.config, "replicas": replicas}
+    deployment.config = {**release.config, "replicas": replicas, "wanted": release.number}
 
 
 async def bind_release(session: AsyncSession, resources: Resources, deployment: Deployment, wish: Wish) -> None:
     """Fix the release at the moment the work begins: what is live may have changed since it was asked for."""
     service = await session.get_one(Service, deployment.service_id)
-    release = await _find_wanted(session, service, deployment.kind, wish)
+    wanted = release = await _find_wanted(session, service, deployment.kind, wish)
     replicas = await _count_replicas(session, service, release, wish)
     if replicas != release.config["replicas"]:
         release = await _rescale(session, resources, release, replicas)
-    deployment.release_id, deployment.build_id, deployment.config = release.id, release.build_id, dict(release.config)
+    deployment.release_id, deployment.build_id = release.id, release.build_id
+    deployment.config = {**release.config, "wanted": wanted.number}
     sealed = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
     await _seal(session, resources, deployment, VARIABLES, json.loads(sealed or "{}"))
     await plan_steps(session, deployment, has_image=True)

@@ -1,7 +1,7 @@
 """Keep what is live alive, and the disk from filling with what is not."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
@@ -17,6 +17,7 @@ from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.deployments.rules import KeptImage
 from orca.features.services.models import Service
+from orca.features.services.schemas import FrozenConfig
 from orca.resources import Resources
 from orca.sdk.engines import Container, EngineAway
 
@@ -47,11 +48,14 @@ async def keep_services_alive(resources: Resources) -> None:
             .join(Release, Release.id == LiveRelease.release_id)
             .where(Service.desired_state == "running", Service.deleted_at.is_(None), Service.id.not_in(_recreated()))
         )).all()  # fmt: skip
+        stopped_since = await _list_stopped(session)
     for live, release in rows:
         present = by_deployment.get(live.deployment_id, [])
-        stopped = [each for each in present if rules.was_stopped(each.state, release.config["restart"])]
+        began, policy = stopped_since.get(live.deployment_id), release.config["restart"]
+        stopped = [each for each in present if rules.was_stopped(each, policy) or rules.was_stopped_by(began, each)]
         missing = int(release.config.get("replicas", 1)) - len(present)
-        if missing > 0 or not await _start_again(resources, stopped):
+        is_alone = began is not None or FrozenConfig.model_validate(release.config).recreates
+        if not await _start_again(resources, live, stopped, is_alone=is_alone) or missing > 0:
             await _revive(resources, live, missing)
     await _tell_about_crash_loops(resources, [each for each in containers if each.restarts >= CRASHES_TO_TELL])
 
@@ -64,9 +68,25 @@ def _recreated() -> Select[Any]:
     return select(Deployment.service_id).where(Deployment.state == "running", Deployment.id.in_(stopped))
 
 
-async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
-    """Start containers where they stand; False when one is refused, so that it must be replaced."""
+async def _list_stopped(session: AsyncSession) -> dict[str | None, datetime]:
+    """Deployment -> when a later one that came to nothing began to stop its containers; perhaps it left some so."""
+    query = select(Deployment.previous_deployment_id, func.max(DeploymentStep.started_at)).join(
+        DeploymentStep, DeploymentStep.deployment_id == Deployment.id
+    )
+    ended = query.where(Deployment.state.in_(("failed", "cancelled")), DeploymentStep.name == "stop_previous")
+    live = ended.where(Deployment.previous_deployment_id.in_(select(LiveRelease.deployment_id)))
+    rows = await session.execute(live.group_by(Deployment.previous_deployment_id))
+    return {deployment_id: began for deployment_id, began in rows if began is not None}
+
+
+async def _start_again(resources: Resources, live: LiveRelease, stopped: list[Container], *, is_alone: bool) -> bool:
+    """Start containers where they stand; False when one is refused, so that it must be replaced.
+
+    `is_alone`: they must not run beside those of another release.
+    """
     for container in stopped:
+        if not await _may_start(resources, live, is_alone=is_alone):
+            return True
         log.warning("container_started_again", container=container.name, exit_code=container.exit_code)
         try:
             await resources.engine.start(container.name)
@@ -78,6 +98,23 @@ async def _start_again(resources: Resources, stopped: list[Container]) -> bool:
         except ProviderUnavailable as error:  # tried again at the next look; others have their turn now
             log.warning("container_not_started", container=container.name, reason=error.message)
     return True
+
+
+async def _may_start(resources: Resources, seen: LiveRelease, *, is_alone: bool) -> bool:
+    """Looked at again right before, because others took their time: still live, and alone where it must be."""
+    async with resources.db.read() as session:
+        same = select(LiveRelease.id).where(
+            LiveRelease.id == seen.id, LiveRelease.deployment_id == seen.deployment_id,
+            LiveRelease.service_id.not_in(_recreated()),
+        )  # fmt: skip
+        if await session.scalar(same) is None:
+            return False
+    if not is_alone:
+        return True
+    others = await resources.engine.inspect({"orca.service": seen.service_id, "orca.replica": ""})
+    return not any(
+        each.state == "running" and each.labels.get("orca.deployment") != seen.deployment_id for each in others
+    )
 
 
 async def _revive(resources: Resources, seen: LiveRelease, missing: int) -> None:

@@ -85,7 +85,7 @@ def _keep_scale(service: Service, replicas: int | None) -> None:
     """What somebody scales to is a setting as well: the next deployment has as many."""
     if replicas is None:
         raise BadInput("say how many replicas should run")
-    service.replicas = replicas
+    service.replicas, service.updated_at = replicas, now()
     service.version += 1
 
 

@@ -30,7 +30,7 @@ async def check_health(work: Work) -> str:
     pause = min(FIRST_PAUSE_SECONDS, config.health.interval)
     while time.monotonic() - started < config.health.start_period:
         containers = await _containers(work)
-        if any(was_stopped(container.state, config.restart) for container in containers):
+        if any(was_stopped(container, config.restart) for container in containers):
             await start_release(work)
             continue
         await _give_up_if_crashing(work, containers, facts.old_serves)
@@ -79,7 +79,7 @@ async def _give_up_if_crashing(work: Work, containers: list[Container], old_serv
             code = f", last with exit code {container.exit_code}" if container.exit_code is not None else ""
             raise KeepsCrashing(
                 f"the process ended{times}{code}",
-                hint=f"The last lines it wrote are in the log above.{old_serves}",
+                hint=f"The last lines it wrote are in the deployment's log.{old_serves}",
             )
 
 

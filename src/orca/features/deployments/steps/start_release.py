@@ -6,9 +6,9 @@ from orca.features.deployments.actions.choose import VARIABLES, lock_service, ne
 from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import NothingToDeploy
 from orca.features.deployments.models import Deployment, Release
-from orca.features.deployments.steps.work import Facts, Work, container_specs, load
+from orca.features.deployments.steps.stop_previous import stop_old
+from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, container_specs, load
 from orca.features.secrets.actions import put_secret
-from orca.features.services.actions import check_volumes
 
 
 async def start_release(work: Work) -> str:
@@ -16,6 +16,8 @@ async def start_release(work: Work) -> str:
     await ensure_release(work)
     facts = await load(work)
     await check_frozen_volumes(work, facts)
+    if facts.config.recreates:
+        await stop_old(work, facts)  # somebody may have started it again
     engine = work.resources.engine
     current = await engine.inspect({"orca.deployment": work.deployment_id})
     changes = engine.plan(current, container_specs(facts, work.resources))
@@ -28,12 +30,6 @@ async def start_release(work: Work) -> str:
         shared = f"{replicas} replicas share {names}; that is only for programs that were made to share their files."
         await add_warning(work.resources.db, work.deployment_id, shared)
     return f"{replicas} replica{'' if replicas == 1 else 's'} of {_short(facts)}"
-
-
-async def check_frozen_volumes(work: Work, facts: Facts) -> None:
-    """Raise Conflict when a volume of this release was destroyed, or belongs to another service by now."""
-    async with work.resources.db.read() as session:
-        await check_volumes(session, facts.service, facts.config.volume_names)
 
 
 def _short(facts: Facts) -> str:

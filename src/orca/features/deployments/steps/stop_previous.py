@@ -3,30 +3,32 @@
 import asyncio
 
 from orca.features.deployments.actions.progress import find_step
+from orca.features.deployments.rules import was_stopped_by
 from orca.features.deployments.steps.retire_previous import find_old, grace_of
-from orca.features.deployments.steps.start_release import check_frozen_volumes
-from orca.features.deployments.steps.work import Work, load
-from orca.sdk.engines import Container
+from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, load
 
 
 async def stop_previous(work: Work) -> str:
     """TERM, wait, KILL, and keep the containers: they are started again when the new release fails."""
     facts = await load(work)
     await check_frozen_volumes(work, facts)
+    stopped = await stop_old(work, facts)
+    return f"{stopped} container{'s' if stopped != 1 else ''} stopped"
+
+
+async def stop_old(work: Work, facts: Facts) -> int:
+    """Stop whatever runs of this service and is not of this deployment; gives how many that were."""
     running = [each for each in await find_old(work, facts) if each.state in {"running", "restarting", "paused"}]
     await asyncio.gather(*(work.resources.engine.stop(each.id, grace=grace_of(each)) for each in running))
-    return f"{len(running)} container{'s' if len(running) != 1 else ''} stopped"
+    return len(running)
 
 
 async def start_previous(work: Work) -> None:
     """Take it back: whatever of the live release stands still because of this deployment runs again."""
     facts = await load(work)
     step = await find_step(work.resources.db, work.deployment_id, "stop_previous")
-    if step is None or step.started_at is None or facts.deployment.previous_deployment_id is None:
+    if step is None or facts.deployment.previous_deployment_id is None:
         return
     previous = await work.resources.engine.inspect({"orca.deployment": facts.deployment.previous_deployment_id})
-    await asyncio.gather(*(work.resources.engine.start(each.name) for each in previous if _stands_still(each)))
-
-
-def _stands_still(container: Container) -> bool:
-    return "orca.replica" in container.labels and container.state in {"created", "exited"}
+    stopped = [each for each in previous if was_stopped_by(step.started_at, each)]
+    await asyncio.gather(*(work.resources.engine.start(each.name) for each in stopped))

@@ -11,6 +11,7 @@ from orca.features.deployments.actions.log import LogWriter
 from orca.features.deployments.actions.plan import frozen_config
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.secrets.queries import open_secret
+from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
 from orca.features.services.schemas import BuildOptions, FrozenConfig
 from orca.resources import Resources
@@ -96,6 +97,12 @@ async def load_facts(resources: Resources, deployment_id: str) -> Facts:
         release = await session.get(Release, deployment.release_id) if deployment.release_id else None
         sealed = await open_secret(session, resources.secret_box, ("deployment", deployment.id), "variables")
     return Facts(deployment, service, build, release, json.loads(sealed or "{}"))
+
+
+async def check_frozen_volumes(work: Work, facts: Facts) -> None:
+    """Raise Conflict when a volume of this release was destroyed, or belongs to another service by now."""
+    async with work.resources.db.read() as session:
+        await check_volumes(session, facts.service, facts.config.volume_names)
 
 
 def container_specs(facts: Facts, resources: Resources) -> list[ContainerSpec]:

@@ -122,6 +122,7 @@ async def import_variables(
     owner: Owner, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """All of a pasted `.env` file, or none of it. Those that it does not name stay."""
+    data, problems = dotenv_data(form)
     await queries.check_owner(session, scope, owner, lock=True)
 
     async def put(changes: VariableChanges) -> Done:
@@ -129,7 +130,6 @@ async def import_variables(
         await actions.import_variables(session, resources.secret_box, scope, owner, given)
         return _done(owner, f"{counted(len(given), 'variable')} set")
 
-    data, problems = dotenv_data(form)
     shown = {name: value for name, value in form.items() if name != "text" or form.get("import_is_secret") != "true"}
     filled: Filled[VariableChanges] = Filled(shown, problems) if problems else fill(VariableChanges, data, shown)
     return await submit(

@@ -39,6 +39,7 @@ def read_container(facts: Mapping[str, Any]) -> Container:
         out_of_memory=state["OOMKilled"],
         started_at=started_at,
         health=_HEALTH.get(health, "none"),
+        finished_at=read_instant(state["FinishedAt"]),
     )
 
 
