@@ -35,8 +35,12 @@ def explain(problem: Mapping[str, Any]) -> str:
     if kind in {"string_too_short", "too_short"} and context.get("min_length") == 1:
         return "must not be empty"
     if kind in _WORDS:
-        return _WORDS[kind].format_map(context)
+        return _WORDS[kind].format_map({name: _plain(value) for name, value in context.items()})
     for ending in _KIND_ENDINGS:
         if kind.endswith(ending) and kind.removesuffix(ending) in _KINDS:
             return f"must be {_KINDS[kind.removesuffix(ending)]}"
     return str(problem["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
