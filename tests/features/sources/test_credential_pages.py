@@ -86,6 +86,22 @@ async def test_a_name_in_use_is_told_at_the_name(browser):
         assert (await browser.post(f"/credentials/{path}", data=typed)).status_code == 303
         again = await browser.post(f"/credentials/{path}", data=typed)
         assert (again.status_code, f'id="{field}-error"' in again.text) == (422, True)
+    assert (await browser.post("/credentials/registries", data=LOGIN)).status_code == 303
+    again = await browser.post("/credentials/registries", data=LOGIN)
+    told = 'Name: <a href="#registry_name">a registry login named GHCR.io exists; give this one another name'
+    assert told in again.text
+
+
+async def test_what_is_wrong_is_called_as_its_field_is_labelled(browser):
+    bad = {"kind": "ssh", "name": "shop", "host": "https://github.com", "known_hosts": "-oProxyCommand=x"}
+    login = {**LOGIN, "registry_host": "https://ghcr.io", "registry_password": ""}
+    told = (await browser.post("/credentials/git", data=bad)).text
+    told += (await browser.post("/credentials/registries", data=login)).text
+    for label, field in (
+        ("Git host", "host"), ("Host keys", "known_hosts"), ("Registry", "registry_host"),
+        ("Password or token", "registry_password"),
+    ):  # fmt: skip
+        assert f'<li>{label}: <a href="#{field}">' in told
 
 
 async def test_a_host_is_changed_by_the_rules_of_the_api(client, browser):

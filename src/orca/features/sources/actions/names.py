@@ -35,5 +35,5 @@ async def _check(
         raise Conflict(
             f"there is a {kind} “{name}” already",
             hint="Choose another name, or delete the one that has it: `orc credentials` lists them.",
-            fields={"name": f"is the name of another {kind}"},
+            fields={"name": f"a {kind} named {name} exists; give this one another name"},
         )
