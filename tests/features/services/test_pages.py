@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -90,12 +91,29 @@ async def test_a_volume_that_is_refused_by_the_action_says_so_in_the_form(browse
     assert "/data" in answer.text
 
 
+async def test_a_first_volume_tells_what_it_does_to_deployments(client, browser, service):
+    path = f"/services/{service['id']}/volumes"
+    told = "From then on a deployment stops the old release first; Settings → Strategy changes that."
+    assert told in (await browser.get(path)).text
+    first = await browser.post(path, data={"name": "data", "path": "/data"})
+    second = await browser.post(path, data={"name": "more", "path": "/more"})
+    said = [unquote(unquote(answer.headers["set-cookie"])) for answer in (first, second)]
+    assert ["From then on" in each for each in said] == [True, False]
+    shown = (await browser.get(path)).text
+    assert "A deployment stops the old release first; Settings → Strategy changes that." in shown
+    await client.patch(f"/api/v1/services/{service['id']}", json={"strategy": "rolling"})
+    assert "stops the old release first" not in (await browser.get(path)).text
+
+
 async def test_settings_that_are_wrong_are_told_at_their_field(client, browser, service):
     path = f"/services/{service['id']}/settings"
     values = {"name": "Shop", "kind": "web", "version": str(service["version"]), "health_type": "auto"}
     answer = await browser.post(path, data={**values, "memory_mb": "1", "ports": "http:8080"})
     assert answer.status_code == 422
     assert 'id="memory_mb-error"' in answer.text
+    answer = await browser.post(path, data={**values, "cpus": "0", "stop_grace": "601"})
+    assert ("must be more than 0<" in answer.text, "must be at most 600<" in answer.text) == (True, True)
+    assert ">Strategy</label>" in answer.text
     answer = await browser.post(path, data={**values, "ports": "eighty"})
     assert (answer.status_code, "is not a port" in answer.text) == (422, True)
     answer = await browser.post(path, data={**values, "command": "'unclosed"})

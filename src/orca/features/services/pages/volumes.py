@@ -21,6 +21,9 @@ from orca.web.render import render
 
 router = Router(include_in_schema=False)
 NEXT_DEPLOYMENT = "It is there from the next deployment on."
+FIRST_VOLUME = (
+    f"{NEXT_DEPLOYMENT} From then on a deployment stops the old release first; Settings → Strategy changes that."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class VolumesPage:
     volumes: Sequence[Volume]
     detached: Sequence[Volume]
     form: Filled[VolumeFields] = field(default_factory=Filled)
+    next_deployment: str = NEXT_DEPLOYMENT
+    first_volume: str = FIRST_VOLUME
     tab: str = "volumes"
 
 
@@ -63,7 +68,10 @@ async def attach_volume(
 
     async def attach(fields: VolumeFields) -> Done:
         volume = await actions.attach_volume(session, scope, service_id, fields)
-        return Done(f"/services/{service_id}/volumes", f"Volume {volume.name} added", NEXT_DEPLOYMENT)
+        service = await queries.get_service(session, scope, service_id)
+        is_first = len(await queries.list_volumes(session, scope, service_id)) == 1
+        hint = FIRST_VOLUME if is_first and service.strategy == "auto" else NEXT_DEPLOYMENT
+        return Done(f"/services/{service_id}/volumes", f"Volume {volume.name} added", hint)
 
     filled = fill(VolumeFields, given(form, "name", "path", "volume_id"), form)
     return await submit(request, session, filled, attach, partial(_draw_volumes, request, session, scope, service_id))
