@@ -207,7 +207,11 @@ def test_variables_are_set_listed_imported_and_removed(linked: Orc) -> None:
     (linked.folder / ".env").write_text("export C='two words'\n# no\nA=2\n")
     linked.ok("env", "import", ".env", "--build")
     assert {each["key"] for each in linked.ok("env", "list", "--json").json if each["is_build_time"]} == {"A", "C"}
-    linked.ok("env", "unset", "A", "B", "NEVER_THERE")
+    removed = linked.ok("env", "unset", "A", "B", "NEVER_THERE")
+    assert removed.out == "Removed A, B. They take effect with the next deployment.\n"
+    assert removed.err == "There was no variable NEVER_THERE.\n"
+    absent = linked("env", "unset", "A", "B")
+    assert (absent.code, absent.out, absent.err.splitlines()[0]) == (4, "", "error: there is no variable A, B")
     assert {each["key"] for each in linked.ok("env", "--json").json} == {"AT", "C", "EMPTY"}
     assert "two words" in linked.ok("env").out
     for arguments, code in (
@@ -218,6 +222,31 @@ def test_variables_are_set_listed_imported_and_removed(linked: Orc) -> None:
     ):
         assert linked("env", *arguments).code == code, arguments
     assert linked("env", "import", "-", stdin="A=1\nbroken line").err.startswith("error: -, line 2: ")
+
+
+def test_every_mistake_in_variables_is_told_at_its_place(linked: Orc) -> None:
+    told = linked("env", "import", "-", stdin="A=1\n1X=secret\nnonsense\n")
+    assert told.code == 5
+    assert told.err == (
+        "error: - has 2 mistakes:\n  line 2: a name cannot begin with a digit\n  line 3: KEY=value is expected\n"
+        "hint: Nothing was changed.\n"
+    )
+    assert len(json.loads(linked("env", "import", "-", "--json", stdin="1X\nnonsense").err)["problems"]) == 2
+    one = linked("env", "set", "A=1", "1A=2").err
+    assert one.startswith("error: 1A: ")
+    assert "variables." not in one
+    two = linked("env", "set", "1A=2", "B-C=3").err.splitlines()
+    assert [line.partition(":")[0].strip() for line in two[1:3]] == ["1A", "B-C"]
+    assert linked.ok("env", "--json").json == []
+
+
+def test_no_secret_is_stored_where_none_was_given(linked: Orc) -> None:
+    for nothing in ("", "\n"):
+        done = linked("env", "set", "--secret", "API_KEY", stdin=nothing)
+        assert (done.code, done.err.splitlines()[0]) == (5, "error: nothing was given for API_KEY")
+    assert linked.ok("env", "--json").json == []
+    linked.ok("env", "set", "--secret", "API_KEY=")
+    assert linked.ok("env", "reveal", "API_KEY").out == ""
 
 
 def test_secrets_are_read_from_stdin_and_shown_only_on_request(linked: Orc) -> None:
@@ -460,6 +489,14 @@ def test_a_wrong_orca_yaml_is_refused_before_anything_is_made_or_sent(local: Orc
     assert done.code == 5
     assert done.err.startswith("error: orca.yaml, line 2, column 1: replicsa: unknown key; did you mean “replicas”?")
     assert "hint: " in done.err
+    (local.folder / "orca.yaml").write_text("kind: web\nreplicsa: 2\nprots: []\n")
+    first, *listed, hint = local("deploy", "--project", project, "--yes").err.splitlines()
+    assert first == "error: orca.yaml has 2 mistakes:"
+    assert [line.partition(": unknown key")[0] for line in listed] == [
+        "  replicsa: line 2, column 1",
+        "  prots: line 3, column 1",
+    ]
+    assert hint.startswith("hint: ")
     assert local("deploy", "--project", "unheard-of", "--yes").code == 5
     assert json.loads(local("deploy", "--project", project, "--yes", "--json").err)["problems"][0]["line"] == 2
     assert [each["slug"] for each in local.ok("services", "list", "--project", project, "--json").json["items"]] == [

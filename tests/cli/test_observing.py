@@ -12,22 +12,30 @@ def page(*items: Any) -> dict[str, Any]:
 
 
 def tell(
-    stub: Stub, *, wanted: str = "running", newest: str | None = "succeeded", running: int | None = 2, kind: str = "web"
-) -> None:
-    """One project with one service of two replicas. `running` None: Docker is away."""
+    stub: Stub, *, wanted: str = "running", newest: str | None = "succeeded", running: int | None = 2,
+    kind: str = "web", replicas: int = 2,
+) -> None:  # fmt: skip
+    """One project with one service, of two replicas. `running` None: Docker is away."""
     service = {
-        "id": "s", "project_id": "p", "slug": "web", "name": "web", "kind": kind, "desired_state": wanted, "replicas": 2,
+        "id": "s", "project_id": "p", "slug": "web", "name": "web", "kind": kind, "desired_state": wanted,
+        "replicas": replicas, "ports": [], "strategy": "recreate", "command": [], "release_command": [],
+        "resources": {"cpus": None, "memory_mb": None}, "health": {"type": "none"}, "build": {"builder": "auto"},
+        "restart": "always",
         "source": {"type": "directory"}, "updated_at": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     stub.json("GET /api/v1/projects", page({"id": "p", "slug": "shop", "name": "shop"}))
     stub.json("GET /api/v1/projects/p/services", page(service))
-    made = [] if newest is None else [{"id": "d", "number": 3, "state": newest, "created_at": "2026-01-01T00:00:00Z"}]
+    made = (
+        []
+        if newest is None
+        else [{"id": "d", "number": 3, "state": newest, "reason": "", "created_at": "2026-01-01T00:00:00Z"}]
+    )
     stub.json("GET /api/v1/services/s/deployments", page(*made))
     away = {"status": 503, "code": "engine-unavailable", "detail": "Docker does not answer", "hint": ""}
     if running is None:
         stub.json("GET /api/v1/services/s/containers", away, 503, "application/problem+json")
     else:
-        stub.json("GET /api/v1/services/s/containers", [{"state": "running"}] * running)
+        stub.json("GET /api/v1/services/s/containers", [{"state": "running", "release": 1}] * running)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +85,86 @@ def test_what_runs_or_is_about_to_is_stopped(remote: Orc, stub: Stub, facts: dic
     tell(stub, **facts)
     stub.json("POST /api/v1/services/s/stop", {"number": 4})
     assert remote.ok("stop", "--service", "web", "--no-follow").out == "Deployment 4 is queued.\n"
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({}, "web runs already; `orc restart --service web` replaces its containers.\n"),
+        ({"newest": "failed"}, "web runs already; `orc restart --service web` replaces its containers.\n"),
+        ({"replicas": 0, "running": 0}, "0 replicas of web are wanted. `orc scale 1 --service web` starts one.\n"),
+    ],
+)
+def test_a_start_that_would_change_nothing_queues_nothing(
+    remote: Orc, stub: Stub, facts: dict[str, Any], told: str
+) -> None:
+    tell(stub, **facts)
+    assert remote.ok("start", "--service", "web").out == told
+    assert remote.ok("start", "--service", "web", "--json").json["slug"] == "web"
+    assert all(asked.method == "GET" for asked in stub.asked)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"running": 1}, {"running": None}, {"wanted": "stopped", "running": 0}, {"newest": "running"}, {"newest": None}],
+)
+def test_what_does_not_run_whole_is_started(remote: Orc, stub: Stub, facts: dict[str, Any]) -> None:
+    tell(stub, **facts)
+    stub.json("POST /api/v1/services/s/start", {"number": 4})
+    assert remote.ok("start", "--service", "web", "--no-follow").out == "Deployment 4 is queued.\n"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "told"),
+    [
+        (2, "Nothing runs. `orc deploy` or `orc start --service web` changes that.\n"),
+        (0, "Nothing runs. 0 replicas are wanted; `orc scale 1 --service web` changes that.\n"),
+    ],
+)
+def test_replicas_that_are_not_there_come_with_what_makes_them(
+    remote: Orc, stub: Stub, replicas: int, told: str
+) -> None:
+    tell(stub, running=0, replicas=replicas)
+    assert remote.ok("ps", "--service", "web").out == told
+
+
+@pytest.mark.parametrize(
+    ("facts", "ports"),
+    [
+        ({}, "detected"),
+        ({"wanted": "stopped", "running": 0}, "detected"),
+        ({"newest": None}, "—"),
+        ({"kind": "worker"}, "—"),
+    ],
+)
+def test_a_port_that_was_detected_is_told_as_such(remote: Orc, stub: Stub, facts: dict[str, Any], ports: str) -> None:
+    tell(stub, **facts)
+    told = remote.ok("services", "show", "web").out
+    assert re.search(rf"^ports +{ports}$", told, re.MULTILINE)
+    assert re.search(r"^strategy +recreate$", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "told"),
+    [
+        ({"a": "unreachable", "b": "live"}, ["https://b"]),
+        ({"a": "unreachable", "b": "awaiting_certificate"}, ["https://b"]),
+        ({"a": "unreachable", "b": "broken"}, ["https://a (does not lead here yet)"]),
+    ],
+)
+def test_addresses_that_do_not_lead_here_are_no_addresses(
+    remote: Orc, stub: Stub, conditions: dict[str, str], told: list[str]
+) -> None:
+    tell(stub)
+    routes = [
+        {"url": f"https://{name}", "condition": condition, "redirect_to": None, "is_automatic": False}
+        for name, condition in conditions.items()
+    ]
+    stub.json("GET /api/v1/services/s/routes", page(*routes))
+    assert remote.ok("open", "--print", "--service", "web").out.splitlines() == told
+    shown = remote.ok("status", "--service", "web").out.splitlines()
+    assert [line.removeprefix("url").strip() for line in shown if line.startswith("url")] == told
+    assert remote.ok("open", "--service", "web", "--json").json == {"urls": [told[0].split(" ")[0]]}
 
 
 @pytest.mark.parametrize("options", [[], ["--follow"]])

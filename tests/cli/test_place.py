@@ -89,8 +89,9 @@ def test_link_names_a_known_server(orc: Orc, panel_stub: Stub) -> None:
     sign_in(orc, panel_stub.url, "kept")
     link_to(orc, panel_stub.url)
     panel_stub.json("GET /api/v1/services/s/containers", [])
+    panel_stub.json("GET /api/v1/services/s", {"replicas": 1})
     orc.ok("ps")
-    assert [asked.path for asked in panel_stub.asked] == ["/api/v1/services/s/containers"]
+    assert [asked.path for asked in panel_stub.asked] == ["/api/v1/services/s/containers", "/api/v1/services/s"]
 
 
 def test_ids_of_a_link_mean_nothing_elsewhere(orc: Orc, panel_stub: Stub) -> None:

@@ -1,13 +1,13 @@
 """What every command that starts a deployment has in common: ask for it, follow it, say how it ended."""
 
 import argparse
-from typing import Any
+from typing import Any, NamedTuple
 
 from orca.cli.client import segment
 from orca.cli.command import Invocation
 from orca.cli.failures import CommandFailed
 from orca.cli.following import Deployment, Following, finish
-from orca.cli.output import Screen, Styled
+from orca.cli.output import Part, Screen, Styled
 from orca.cli.times import duration
 
 _DONE = {
@@ -46,23 +46,39 @@ def _celebrate(call: Invocation, deployment: Deployment) -> None:
     if deployment["kind"] in _SILENT:
         return
     try:
-        draw_urls(screen, list_urls(call, deployment["service_id"]))
+        draw_addresses(screen, list_addresses(call, deployment["service_id"]))
     except CommandFailed as error:
         call.output.note(f"Its URLs cannot be shown: {error.message}")
 
 
-def list_urls(call: Invocation, service_id: str) -> list[str]:
-    """Where a service answers; hostnames that somebody chose come first, those that lead nowhere yet last."""
+class Address(NamedTuple):
+    """A URL of a service, and whether its name leads here."""
+
+    url: str
+    leads_here: bool
+
+    @property
+    def shown(self) -> Part:
+        """For people."""
+        return Styled(self.url, "cyan") if self.leads_here else f"{self.url} (does not lead here yet)"
+
+
+def list_addresses(call: Invocation, service_id: str) -> list[Address]:
+    """Where a service answers; hostnames that somebody chose come first, those without a certificate yet last.
+
+    Names that do not lead here are there only where no other answers.
+    """
     routes = call.client.list(f"/services/{segment(service_id)}/routes")["items"]
     shown = [route for route in routes if route["redirect_to"] is None and route["condition"] != "broken"]
-    return [route["url"] for route in sorted(shown, key=_rank)]
+    found = [Address(route["url"], route["condition"] != "unreachable") for route in sorted(shown, key=_rank)]
+    return [each for each in found if each.leads_here] or found
 
 
 def _rank(route: dict[str, Any]) -> tuple[bool, bool]:
     return route["condition"] not in {"live", "pending"}, route["is_automatic"]
 
 
-def draw_urls(screen: Screen, urls: list[str]) -> None:
+def draw_addresses(screen: Screen, addresses: list[Address]) -> None:
     """One per line."""
-    for url in urls:
-        screen.line(Styled(url, "cyan"))
+    for each in addresses:
+        screen.line(each.shown)

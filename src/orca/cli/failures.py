@@ -1,5 +1,6 @@
 """Why a command ends without success, as exit codes that scripts can trust."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 OK: Final = 0
@@ -37,16 +38,21 @@ _SERVER_ERRORS: Final = 500
 
 
 class CommandFailed(Exception):
-    """A failure with its exit code, its cause and the next step. `problem`: the server's problem+json."""
+    """A failure with its exit code, its cause and the next step.
+
+    `problem`: the server's problem+json. `details`: lines below the message, where there are several causes.
+    """
 
     def __init__(
-        self, message: str, *, hint: str = "", code: int = FAILED, problem: dict[str, Any] | None = None
-    ) -> None:
+        self, message: str, *, hint: str = "", code: int = FAILED, problem: dict[str, Any] | None = None,
+        details: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.code = code
         self.problem = problem
+        self.details = details
 
 
 class UsageError(CommandFailed):

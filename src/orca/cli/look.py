@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from orca.cli.failures import REFUSED, CommandFailed
+from orca.cli.orca_file import FILE_NAME
 
 _SECONDS = 120.0
 
@@ -28,8 +30,14 @@ def check_folder(folder: Path) -> str | None:
     found = json.loads(done.stdout) if done.returncode == 0 else {}
     problem = found.get("problem")
     if problem:
-        raise CommandFailed(problem["detail"], hint=problem["hint"], code=REFUSED, problem=problem)
+        raise CommandFailed(_headline(problem), hint=problem["hint"], code=REFUSED, problem=problem)
     return found.get("kind")
+
+
+def _headline(problem: dict[str, Any]) -> str:
+    """The one mistake, or how many are listed below it."""
+    count = len(problem.get("fields") or {})
+    return f"{FILE_NAME} has {count} mistakes:" if count > 1 else str(problem["detail"])
 
 
 def _look(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":

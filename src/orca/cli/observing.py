@@ -24,6 +24,12 @@ def find_newest(client: Client, service_id: str) -> dict[str, Any] | None:
     return items[0] if items else None
 
 
+def count_running(client: Client, service_id: str) -> int:
+    """How many of its containers run now. Raises CommandFailed when Docker is away."""
+    containers = client.get(f"/services/{segment(service_id)}/containers")
+    return sum(each["state"] == "running" for each in containers)
+
+
 def _observe(client: Client, service: dict[str, Any]) -> str:
     try:
         newest = find_newest(client, service["id"])
@@ -31,10 +37,9 @@ def _observe(client: Client, service: dict[str, Any]) -> str:
             return NOT_DEPLOYED
         if service["desired_state"] == "stopped" and newest["state"] in FINISHED:
             return "stopped"
-        containers = client.get(f"/services/{segment(service['id'])}/containers")
+        running = count_running(client, service["id"])
     except CommandFailed:
         return "unknown"
-    running = sum(each["state"] == "running" for each in containers)
     if running:
         return "running" if running >= service["replicas"] else f"{running} of {service['replicas']} run"
     if newest["state"] not in FINISHED:

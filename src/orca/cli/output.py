@@ -153,12 +153,15 @@ class Output:
         """Cause and next step, or the server's problem as it is."""
         if self.as_json:
             own = {"detail": error.message, "hint": error.hint, "exit_code": error.code}
+            own |= {"problems": list(error.details)} if error.details else {}
             self.err.write(json.dumps(error.problem or own, indent=2) + "\n")
             return
         self.err.line(Styled("error:", "red"), " ", error.message)
         fields = (error.problem or {}).get("fields")
         for name, message in fields.items() if isinstance(fields, dict) and len(fields) > 1 else ():
             self.err.line("  ", Styled(str(name), "bold"), ": ", str(message))
+        for line in error.details:
+            self.err.line("  ", line)
         if error.hint:
             self.err.line(Styled("hint:", "cyan"), " ", error.hint)
 

@@ -31,7 +31,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry("run", "run", "Run a command once in a fresh container of the live release."),
         Entry("rollback", "lifecycle", "Make an earlier release live again."),
         Entry("scale", "lifecycle", "Run another number of replicas."),
-        Entry("restart", "lifecycle", "Replace all replicas by fresh ones, without downtime."),
+        Entry("restart", "lifecycle", "Replace all replicas without downtime; a service with volumes is down then."),
         Entry("stop", "lifecycle", "Take a service down."),
         Entry("start", "lifecycle", "Start a stopped service with the release it had."),
     ),

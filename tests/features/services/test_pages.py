@@ -192,7 +192,8 @@ async def test_a_pasted_file_is_set_whole_or_not_at_all(app, client, browser, pl
     answer = await browser.post(f"{path}/import", data={"text": text})
     assert answer.status_code == 422
     told = html.unescape(answer.text)
-    for line in ("Line 3: KEY=value is expected", "Line 4: the closing ' is missing", "Line 5: KEY=value is expected"):
+    problems = ("KEY=value is expected", "the closing ' is missing", "a name cannot begin with a digit")
+    for line in (f"Line {number}: {problem}" for number, problem in enumerate(problems, 3)):
         assert line in told
     assert "# a comment\nA=1" in told  # to be corrected, not typed again
     assert await events_of(app, "VariablesChanged") == []

@@ -1,6 +1,7 @@
 """`orc env`: variables of a service or of a whole project. Secret values never stand on a command line."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.dialogue import read_secret
-from orca.cli.failures import REFUSED, CommandFailed, UsageError
+from orca.cli.failures import NOT_FOUND, REFUSED, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import get_project, service_path
 from orca.cli.times import ago
-from orca.kit.dotenv import BadLine, parse_dotenv
+from orca.kit.amounts import counted
+from orca.kit.dotenv import MOST_PROBLEMS, BadLine, read_dotenv
+
+_PLACE = re.compile(r"variables\.(\d+)\.(?:key|value)")
 
 
 def list_variables(call: Invocation) -> None:
@@ -35,23 +39,40 @@ def set_variables(call: Invocation) -> None:
 
 
 def unset_variables(call: Invocation) -> None:
-    """Keys that are not there are no error."""
-    changed = call.client.call("PATCH", _path(call), body={"removed": call.args.keys})
-    _tell(call, changed, "Removed", call.args.keys)
+    """Keys that are not there are told, and an error only when all are. Raises CommandFailed."""
+    path, keys = _path(call), list(dict.fromkeys(call.args.keys))
+    known = {each["key"] for each in call.client.get(path)}
+    absent = [key for key in keys if key not in known]
+    if len(absent) == len(keys):
+        hint = "Nothing was changed; `orc env list` shows what there is."
+        raise CommandFailed(f"there is no variable {', '.join(absent)}", hint=hint, code=NOT_FOUND)
+    removed = [key for key in keys if key in known]
+    _tell(call, call.client.call("PATCH", path, body={"removed": removed}), "Removed", removed)
+    if absent:
+        call.output.note(f"There was no variable {', '.join(absent)}.")
 
 
 def import_variables(call: Invocation) -> None:
     """All of a file, or of stdin."""
     try:
         text = sys.stdin.read() if call.args.file == "-" else Path(call.args.file).read_text(encoding="utf-8")
-        given = parse_dotenv(text)
-    except BadLine as error:
-        raise CommandFailed(f"{call.args.file}, {error}", hint="Nothing was changed.", code=REFUSED) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CommandFailed(f"{call.args.file} cannot be read: {error}", code=REFUSED) from None
-    if not given:
+    found, problems = read_dotenv(text)
+    if problems:
+        raise _unreadable(call.args.file, problems)
+    if not found:
         raise CommandFailed(f"{call.args.file} sets no variables", code=REFUSED)
-    _change(call, given)
+    _change(call, {each.key: each.value for each in found})
+
+
+def _unreadable(file: str, problems: list[BadLine]) -> CommandFailed:
+    hint = "Nothing was changed."
+    if len(problems) == 1:
+        return CommandFailed(f"{file}, {problems[0]}", hint=hint, code=REFUSED)
+    least = "at least " if len(problems) >= MOST_PROBLEMS else ""
+    message = f"{file} has {least}{counted(len(problems), 'mistake')}:"
+    return CommandFailed(message, hint=hint, code=REFUSED, details=[str(each) for each in problems])
 
 
 def reveal(call: Invocation) -> None:
@@ -65,8 +86,25 @@ def _change(call: Invocation, given: dict[str, str]) -> None:
         {"key": key, "value": value, "is_secret": call.args.secret, "is_build_time": call.args.build}
         for key, value in given.items()
     ]
-    changed = call.client.call("PATCH", _path(call), body={"variables": rows})
+    try:
+        changed = call.client.call("PATCH", _path(call), body={"variables": rows})
+    except CommandFailed as failure:
+        raise failure if call.output.as_json else _by_key(failure, list(given)) from None
     _tell(call, changed, "Set", list(given))
+
+
+def _by_key(failure: CommandFailed, keys: list[str]) -> CommandFailed:
+    """The same with the names of variables where the server counts them."""
+
+    def rename(text: str) -> str:
+        return _PLACE.sub(lambda place: keys[int(place[1])], text)
+
+    problem = failure.problem or {}
+    fields = {rename(place): told for place, told in (problem.get("fields") or {}).items()}
+    if not fields:
+        return failure
+    renamed = {**problem, "fields": fields}
+    return CommandFailed(rename(failure.message), hint=failure.hint, code=failure.code, problem=renamed)
 
 
 def _tell(call: Invocation, changed: Any, done: str, keys: list[str]) -> None:
@@ -82,15 +120,25 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _secrets(keys: list[str]) -> dict[str, str]:
-    if any("=" in key for key in keys):
+def _secrets(texts: list[str]) -> dict[str, str]:
+    """Values by key; `KEY=` is an empty one."""
+    given = [text.partition("=") for text in texts]
+    if any(value for _, _, value in given):
         raise UsageError(
             "a secret value does not belong on a command line, where others can read it",
             hint="Give only the key; the value is asked for, or read from stdin.",
         )
-    if len(keys) > 1 and not sys.stdin.isatty():
+    if sum(not sign for _, sign, _ in given) > 1 and not sys.stdin.isatty():
         raise UsageError("stdin holds the value of one key only", hint="For several: `orc env import --secret -`.")
-    return {key: read_secret(f"{key}: ") for key in keys}
+    return {key: "" if sign else _read_value(key) for key, sign, _ in given}
+
+
+def _read_value(key: str) -> str:
+    value = read_secret(f"{key}: ")
+    if not value:
+        hint = f"Nothing was changed. `orc env set --secret {key}=` stores an empty value."
+        raise CommandFailed(f"nothing was given for {key}", hint=hint, code=REFUSED)
+    return value
 
 
 def _path(call: Invocation) -> str:

@@ -1,12 +1,13 @@
 """Verbs that change what runs without building anything: each is a deployment, followed like one."""
 
 import argparse
+from contextlib import suppress
 
 from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.deploying import follow_argument, start
-from orca.cli.failures import OK
+from orca.cli.failures import OK, CommandFailed
 from orca.cli.following import FINISHED
-from orca.cli.observing import find_newest
+from orca.cli.observing import count_running, find_newest
 from orca.cli.selection import Row, get_service, same_choice, service_id
 
 
@@ -43,8 +44,29 @@ def _is_stopped(call: Invocation, service: Row) -> bool:
 
 
 def start_again(call: Invocation) -> int:
-    """The release it had, running again."""
-    return start(call, service_id(call), "start")
+    """The release it had, running again. What runs already is left alone: replacing it could mean downtime."""
+    service = get_service(call)
+    told = _why_not_start(call, service)
+    if told:
+        call.output.answer(service, lambda screen: screen.line(told))
+        return OK
+    return start(call, service["id"], "start")
+
+
+def _why_not_start(call: Invocation, service: Row) -> str:
+    """Why a start would change nothing; empty where it would, or where nobody can tell now."""
+    with suppress(CommandFailed):
+        newest = find_newest(call.client, service["id"])
+        if newest is None or newest["state"] not in FINISHED:
+            return ""
+        running = count_running(call.client, service["id"])
+        if not running and service["replicas"] == 0:
+            scale_up = f"orc scale 1{same_choice(call)}"
+            return f"0 replicas of {service['slug']} are wanted. `{scale_up}` starts one."
+        if service["desired_state"] == "running" and running >= service["replicas"]:
+            replace = f"orc restart{same_choice(call)}"
+            return f"{service['slug']} runs already; `{replace}` replaces its containers."
+    return ""
 
 
 def _rollback_arguments(parser: argparse.ArgumentParser) -> None:

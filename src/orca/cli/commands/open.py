@@ -5,19 +5,20 @@ import sys
 import webbrowser
 
 from orca.cli.command import Command, Invocation
-from orca.cli.deploying import draw_urls, list_urls
+from orca.cli.deploying import draw_addresses, list_addresses
 from orca.cli.failures import NOT_FOUND, CommandFailed
 from orca.cli.selection import service_id
 
 
 def open_site(call: Invocation) -> None:
     """In the browser, or printed where there is no terminal."""
-    urls = [url for url in list_urls(call, service_id(call)) if url.startswith(("https://", "http://"))]
-    if not urls:
+    found = list_addresses(call, service_id(call))
+    addresses = [each for each in found if each.url.startswith(("https://", "http://"))]
+    if not addresses:
         raise CommandFailed("this service has no URL", hint="`orc domains add HOSTNAME` gives it one.", code=NOT_FOUND)
-    call.output.answer({"urls": urls}, lambda screen: draw_urls(screen, urls))
+    call.output.answer({"urls": [each.url for each in addresses]}, lambda screen: draw_addresses(screen, addresses))
     if not call.args.print and not call.output.as_json and sys.stdout.isatty():
-        webbrowser.open(urls[0])
+        webbrowser.open(addresses[0].url)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.output import Part, Screen, Styled
-from orca.cli.selection import service_path
+from orca.cli.selection import get_service, same_choice, service_path
 from orca.cli.states import state_of
 from orca.cli.times import ago
 
@@ -13,11 +13,19 @@ def list_replicas(call: Invocation) -> None:
 
     def draw(screen: Screen) -> None:
         if not containers:
-            screen.line("Nothing runs. `orc deploy` or `orc start` changes that.")
+            screen.line(f"Nothing runs. {_next_step(call)} changes that.")
             return
         screen.table(["REPLICA", "RELEASE", "STATE", "STARTED", "RESTARTS", "NAME"], map(_row, containers))
 
     call.output.answer(containers, draw)
+
+
+def _next_step(call: Invocation) -> str:
+    chosen = same_choice(call)
+    start, scale_up = f"orc start{chosen}", f"orc scale 1{chosen}"
+    if get_service(call)["replicas"] == 0:
+        return f"0 replicas are wanted; `{scale_up}`"
+    return f"`orc deploy` or `{start}`"
 
 
 def _row(container: dict[str, object]) -> list[Part]:

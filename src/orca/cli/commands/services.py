@@ -8,12 +8,15 @@ from orca.cli.command import Command, Invocation, text_of
 from orca.cli.commands.projects import confirm_argument
 from orca.cli.dialogue import confirm
 from orca.cli.failures import UsageError
-from orca.cli.observing import observe
+from orca.cli.observing import NOT_DEPLOYED, observe
 from orca.cli.output import Part, Screen
 from orca.cli.selection import get_project, get_service, list_projects
 from orca.cli.settings import edit_arguments, settings_from
 from orca.cli.states import state_of
 from orca.cli.times import ago
+
+_NEVER_LIVE = frozenset({NOT_DEPLOYED, "deploying", "failed", "unknown"})
+"""States that may be those of a service without a live release."""
 
 
 def list_services(call: Invocation) -> None:
@@ -101,14 +104,19 @@ def _facts(service: dict[str, Any], state: str) -> list[tuple[str, Part]]:
     return [
         ("name", service["name"]), ("slug", service["slug"]), ("id", service["id"]), ("kind", service["kind"]),
         ("state", state_of(state)), ("source", describe_source(service["source"])),
-        ("builder", service["build"]["builder"]), ("ports", text_of(ports)),
-        ("health check", probe),
+        ("builder", service["build"]["builder"]), ("ports", text_of(ports, _without_ports(service, state))),
+        ("health check", probe), ("strategy", service["strategy"]),
         ("replicas", text_of(service["replicas"])), ("CPU cores", text_of(limits["cpus"], "no limit")),
         ("memory", f"{limits['memory_mb']} MiB" if limits["memory_mb"] else "no limit"),
         ("command", text_of(" ".join(service["command"]), "of the image")),
         ("release command", text_of(" ".join(service["release_command"]))), ("restart", service["restart"]),
         ("changed", ago(service["updated_at"])),
     ]  # fmt: skip
+
+
+def _without_ports(service: dict[str, Any], state: str) -> str:
+    """A service that needs a port and names none was built with a detected one."""
+    return "detected" if service["kind"] != "worker" and state not in _NEVER_LIVE else "—"
 
 
 def _name_argument(parser: argparse.ArgumentParser) -> None:

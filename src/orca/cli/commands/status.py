@@ -4,7 +4,7 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
-from orca.cli.deploying import list_urls
+from orca.cli.deploying import Address, list_addresses
 from orca.cli.failures import CommandFailed
 from orca.cli.observing import find_newest
 from orca.cli.output import Part, Screen, Styled
@@ -29,13 +29,14 @@ def show_status(call: Invocation) -> None:
 
 def _show_one(call: Invocation) -> None:
     service = get_service(call)
+    addresses = list_addresses(call, service["id"])
     found = {
         "service": service,
         "deployment": find_newest(call.client, service["id"]),
         **_look_at_containers(call, service["id"]),
-        "urls": list_urls(call, service["id"]),
+        "urls": [each.url for each in addresses],
     }
-    call.output.answer(found, lambda screen: screen.facts(_facts(found)))
+    call.output.answer(found, lambda screen: screen.facts(_facts(found, addresses)))
 
 
 def _look_at_containers(call: Invocation, service_id: str) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _look_at_containers(call: Invocation, service_id: str) -> dict[str, Any]:
         return {"containers": None, "containers_problem": failure.message}
 
 
-def _facts(found: dict[str, Any]) -> list[tuple[str, Part]]:
+def _facts(found: dict[str, Any], addresses: list[Address]) -> list[tuple[str, Part]]:
     service, deployment = found["service"], found["deployment"]
     facts: list[tuple[str, Part]] = [
         ("service", f"{service['name']} ({service['kind']})"),
@@ -57,7 +58,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, Part]]:
         ("deployment", _last(deployment)),
     ]
     facts += [("reason", Styled(deployment["reason"], "red"))] if deployment and deployment["reason"] else []
-    return [*facts, *(("url", Styled(url, "cyan")) for url in found["urls"])]
+    return [*facts, *(("url", each.shown) for each in addresses)]
 
 
 def _facts_of_containers(found: dict[str, Any]) -> list[tuple[str, Part]]:
