@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -47,9 +48,12 @@ class Served:
         self.running = asyncio.create_task(self.server._serve())
         self.opened: list[asyncio.StreamWriter] = []
 
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.server.servers[0].sockets[0].getsockname()[1]
+
     async def open(self, say: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection(*self.address)
         self.opened.append(writer)
         writer.write(say)
         return reader, writer
@@ -149,6 +153,23 @@ async def test_who_takes_nothing_of_an_answer_is_not_kept(serve) -> None:
             break
     assert not served.connections._open
     assert reader
+
+
+@pytest.mark.parametrize("pace", [80_000, 2_000_000], ids=["slow", "quick"])
+async def test_who_takes_an_answer_steadily_is_not_cut_however_slow(serve, pace: int) -> None:
+    """Slow: less than makes the system ask us for more within the deadline. Quick: hardly ever is there no more."""
+    served, loop = await serve(), asyncio.get_running_loop()
+    with socket.create_connection(served.address) as client:
+        client.setblocking(False)
+        await loop.sock_sendall(client, GET.replace(b"/", b"/flood", 1))
+        for _ in range(4 * int(PATIENCE.reading)):
+            await asyncio.sleep(0.5)
+            left = pace
+            while left:
+                piece = await asyncio.wait_for(loop.sock_recv(client, left), 2)
+                assert piece
+                left -= len(piece)
+        assert served.connections._open
 
 
 async def test_one_peer_makes_room_for_itself_and_takes_none_of_others(serve) -> None:

@@ -8,10 +8,13 @@ time: streams of events are not cut as long as somebody reads them.
 import asyncio
 import logging
 import resource
+import sys
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from fcntl import ioctl
 from ipaddress import IPv6Address, ip_address, ip_network
+from termios import TIOCOUTQ
 from typing import Any
 
 import h11
@@ -133,6 +136,8 @@ class Connection(H11Protocol):
         self._all = connections
         self._patience = connections.patience
         self._head = self._unread = 0.0
+        self._unsent = 0
+        """Bytes of answers that waited to be taken when it was last looked at."""
         self._credit = self._patience.body
 
     @property
@@ -165,17 +170,35 @@ class Connection(H11Protocol):
     def grow_older(self, seconds: float) -> None:
         """So much time has passed; end what waited too long."""
         if self.flow.write_paused or self.transport.is_closing():
-            self._unread += seconds
-            if self._unread >= self._patience.reading:
-                self.transport.abort()
+            self._wait_for_reader(seconds)
             return
-        self._unread = 0.0
+        self._unread, self._unsent = 0.0, 0
         if self.conn.their_state is h11.IDLE:
             self._wait_for_head(seconds)
         elif self.conn.their_state is h11.SEND_BODY:
             self._wait_for_body(seconds)
         else:
             self._credit = self._patience.body
+
+    def resume_writing(self) -> None:
+        """Enough was taken for more to be written."""
+        self._unread = 0.0
+        super().resume_writing()
+
+    def _wait_for_reader(self, seconds: float) -> None:
+        """Nothing is written meanwhile, so that fewer bytes mean that some were taken."""
+        before, self._unsent = self._unsent, self._count_unsent()
+        self._unread = 0.0 if self._unsent < before else self._unread + seconds
+        if self._unread >= self._patience.reading:
+            self.transport.abort()
+
+    def _count_unsent(self) -> int:
+        """With what the system holds: it takes more from us only when a good part of that has left."""
+        try:
+            held = ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # already closed
+            held = b""
+        return self.transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
     def _wait_for_head(self, seconds: float) -> None:
         """Between requests uvicorn's own, shorter time runs until the first byte of the next one."""
