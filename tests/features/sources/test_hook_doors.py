@@ -172,6 +172,37 @@ async def test_what_is_not_deployed_is_stored_with_its_reason(app, client, anony
     assert len(listed) == 6
 
 
+@pytest.mark.parametrize(
+    "source", [{"type": "directory"}, {"type": "image", "image": "nginx"}], ids=["folder", "image"]
+)
+async def test_a_push_to_a_service_without_a_repository_deploys_nothing(
+    app, client, anonymous, project, source, accepted_pushes
+):
+    fields = {"name": "Bare", "source": source}
+    service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=fields)).json()
+    path = f"/api/v1/services/{service['id']}"
+    hook = await make_hook(client, service)
+    rotated = (await client.post(f"{path}/hooks/{hook['id']}/rotate")).json()
+    for made in (hook, rotated):
+        assert made["warning"].startswith("This service does not come from Git"), made["warning"]
+        assert "localhost" in made["warning"]
+
+    async def push(name, **changes):
+        sent = deliver("github", rotated["secret"], push_body("github", **changes), delivery=name)
+        answer = await send(anonymous, hook, sent)
+        return answer.status_code, answer.json()["accepted"], answer.json()["decision"]
+
+    alone = (200, False, "the service does not come from Git: nothing to fetch")
+    assert [await push("a"), await push("b", branch="dev")] == [alone, alone]
+    assert (await client.get(f"{path}/deployments")).json()["items"] == await accepted_pushes() == []
+    listed = (await client.get(f"{path}/hooks/{hook['id']}/pushes")).json()["items"]
+    assert [(each["decision"], each["is_refused"], each["commit"]) for each in listed] == [(alone[2], False, NEW)] * 2
+    repository = {"source": {"type": "git", "repository": "https://example.org/a"}}
+    assert (await client.patch(path, json=repository)).is_success
+    assert (await push("c"))[:2] == (202, True)
+    assert len(await accepted_pushes()) == 1
+
+
 async def test_a_branch_pattern_and_a_watched_file(client, anonymous, service):
     hook = await make_hook(client, service, branch="release/*", watch_paths=["web/"])
     sent = deliver("github", hook["secret"], push_body("github", branch="release/2", files=["README.md", "web/a.js"]))

@@ -12,6 +12,7 @@ from orca.errors import NotFound
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Project, Service, Variable, Volume
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
+from orca.features.sources.origins import origin_reader
 from orca.features.sources.usage import CredentialUser, Usage, usage_reader
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, cut_page
@@ -82,6 +83,13 @@ async def find_service_team(session: AsyncSession, service_id: str) -> str | Non
     """Whose service it is."""
     query = select(Service.team_id).where(Service.id == service_id, Service.deleted_at.is_(None))
     return await session.scalar(query)
+
+
+@origin_reader
+async def is_from_git(session: AsyncSession, service_id: str) -> bool:
+    """Whether the source of a service is a Git repository."""
+    service = await find_service(session, service_id)
+    return service is not None and service.source.get("type") == "git"
 
 
 @usage_reader

@@ -231,6 +231,13 @@ def decide(changes: Sequence[Change], event: str, *, branch: str, watch_paths: S
     return next((each for each in decisions if each.is_accepted), decisions[0])
 
 
+def leave_alone(decision: Decision) -> Decision:
+    """What becomes of a delivery for a service that has no repository to fetch from."""
+    if decision.change is None:
+        return decision
+    return Decision(False, "the service does not come from Git: nothing to fetch", decision.change)
+
+
 def _decide_one(change: Change, branch: str, watch_paths: Sequence[str]) -> Decision:
     if change.kind == "tag":
         return Decision(False, f"tag {change.name}: only branches are deployed", change)

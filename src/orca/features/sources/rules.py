@@ -274,6 +274,11 @@ def warn_of_reach(panel_url: str) -> str:
     return f"A Git host outside your network does not reach {host}. {_MAKE_PUBLIC}" if is_private else ""
 
 
+def warn_of_origin(*, is_git: bool) -> str:
+    """That pushes do nothing for a service without a repository, and what to do; empty for one from Git."""
+    return "" if is_git else "This service does not come from Git: pushes are left alone until its source is Git."
+
+
 def parse_subdirectory(text: str) -> str:
     """A relative path inside the repository in its plain form; empty for the root. BadInput if it leads out."""
     parts = [part for part in text.strip().split("/") if part not in {"", "."}]

@@ -269,7 +269,7 @@ class HookSecret(HookOut):
     url: str = Field(description="Where the Git host sends its pushes.")
     secret: str
     warning: str = Field(
-        description="Why hosts may not reach `url`, and what to do; empty where nothing is known of that."
+        description="Why pushes may not arrive at `url` or deploy nothing, and what to do; empty where all seems well."
     )
 
 

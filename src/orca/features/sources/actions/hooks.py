@@ -13,6 +13,7 @@ from orca.events import Fact, record, subscribe
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.sources import pushes
 from orca.features.sources.models import Hook, Push
+from orca.features.sources.origins import comes_from_git
 from orca.features.sources.pushes import Decision, new_hook_secret
 from orca.features.sources.queries import HOOK, SECRET, find_push, get_hook
 from orca.features.sources.schemas import HookFields
@@ -76,6 +77,8 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
     if known is not None:
         return known, False
     decision = delivery.decision
+    if not await comes_from_git(session, hook.service_id):
+        decision = pushes.leave_alone(decision)
     push = Push(
         team_id=hook.team_id, hook_id=hook.id, delivery=name, is_accepted=decision.is_accepted,
         commit=decision.change.commit if decision.change else "", decision=shorten(decision.reason, 255),

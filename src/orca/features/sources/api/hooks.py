@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
 from orca.db import ReadSession, WriteSession
@@ -13,7 +14,8 @@ from orca.features.sources import actions, pushes, queries
 from orca.features.sources.actions.hooks import Delivery
 from orca.features.sources.errors import BodyCutOff
 from orca.features.sources.models import Hook, Push
-from orca.features.sources.rules import hook_url, warn_of_reach
+from orca.features.sources.origins import comes_from_git
+from orca.features.sources.rules import hook_url, warn_of_origin, warn_of_reach
 from orca.features.sources.schemas import HookFields, HookOut, HookSecret, PushAnswer, PushOut
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.resources import Resources
@@ -36,9 +38,11 @@ _BODY: dict[str, Any] = {
 }
 
 
-def _shown_once(hook: Hook, secret: str, resources: Resources) -> HookSecret:
+async def _shown_once(session: AsyncSession, hook: Hook, secret: str, resources: Resources) -> HookSecret:
     shown, panel = HookOut.model_validate(hook).model_dump(), resources.settings.panel_url
-    return HookSecret(**shown, url=hook_url(panel, hook.id), secret=secret, warning=warn_of_reach(panel))
+    warnings = [warn_of_origin(is_git=await comes_from_git(session, hook.service_id)), warn_of_reach(panel)]
+    warning = " ".join(filter(None, warnings))
+    return HookSecret(**shown, url=hook_url(panel, hook.id), secret=secret, warning=warning)
 
 
 @router.post("/services/{service_id}/hooks", status_code=201, summary="Add a push hook")
@@ -48,7 +52,7 @@ async def create_hook(
 ) -> HookSecret:
     """Give `url` and `secret` to the Git host; the secret is not shown again."""
     hook, secret = await actions.create_hook(session, resources.secret_box, scope, service_id, body)
-    return _shown_once(hook, secret, resources)
+    return await _shown_once(session, hook, secret, resources)
 
 
 @router.get("/services/{service_id}/hooks", response_model=Page[HookOut], summary="List push hooks")
@@ -67,7 +71,7 @@ async def rotate_hook(
 ) -> HookSecret:
     """The old secret stops working at once."""
     hook, secret = await actions.rotate_hook(session, resources.secret_box, scope, service_id, hook_id)
-    return _shown_once(hook, secret, resources)
+    return await _shown_once(session, hook, secret, resources)
 
 
 @router.delete("/services/{service_id}/hooks/{hook_id}", status_code=204, summary="Delete a push hook")
