@@ -14,7 +14,7 @@ from tests.attacks.people import add_person, add_team, browser_of
 from tests.conftest import client_of
 
 from orca.db import now
-from orca.features.dashboard.palette import place_of, read_words
+from orca.features.dashboard.palette import Wish, place_of, read_words
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.services.models import Service
 from orca.kit.ids import new_id
@@ -109,6 +109,23 @@ async def test_words_lead_to_services_and_to_what_one_does_with_them(app: FastAP
         assert not any(posts for _, _, posts in await ask(client, f"{word} greenhouse"))
 
 
+async def test_services_that_cannot_be_acted_on_take_no_place_from_those_that_can(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    project, _ = await make(client, "Brewery", "aaa-0")
+    for number in range(1, 10):
+        body = {"name": f"aaa-{number}", "build_source": {"type": "image", "image": "registry.example.org/app:1"}}
+        await client.post(f"/api/v1/projects/{project}/services", json=body)
+    _, service = await make(client, "Dairy", "zzz-milk")
+    await go_live(app, service)
+    async with app.state.resources.db.write() as session:
+        others = update(Service).where(Service.id != service).values(desired_state="stopped")
+        await session.execute(others)
+    assert "Restart zzz-milk" in labels(await ask(client, "restart"))
+    assert await ask(client, "hooks milk") == [("Push hooks of zzz-milk", f"/services/{service}/hooks", False)]
+    assert [label[:10] for label in labels(await ask(client, "push hooks"))] == ["Push hooks"] * 3
+
+
 async def test_a_folder_that_was_never_sent_cannot_be_deployed(app: FastAPI, client: httpx.AsyncClient) -> None:
     _, service = await make(client, "Attic", "box")
     async with app.state.resources.db.write() as session:
@@ -169,14 +186,17 @@ async def test_the_page_says_what_it_is_about(address: str, place: tuple[str, st
 
 
 @pytest.mark.parametrize(
-    ("text", "verbs", "names"),
+    ("text", "wishes", "grows"),
     [
-        ("restart web", ("restart",), "web"),
-        ("web", (), "web"),
-        ("New service in shop", ("new",), "shop"),
-        ("d", (), "d"),
+        ("restart web", {Wish(("web",), "running")}, set()),
+        ("web", set(), set()),
+        ("New service in shop", set(), {Wish(("shop",))}),
+        ("d", set(), set()),
+        ("hooks of gitsvc", {Wish(("gitsvc",))}, set()),
+        ("push hooks", {Wish(())}, set()),
+        ("restart hooks", {Wish(("hooks",), "running"), Wish(("restart",))}, set()),
     ],
 )
-async def test_words_are_told_apart(text: str, verbs: tuple[str, ...], names: str) -> None:
+async def test_words_are_told_apart(text: str, wishes: set[Wish], grows: set[Wish]) -> None:
     words = read_words(text)
-    assert (words.verbs, words.names) == (verbs, names)
+    assert (words.wishes, words.grows) == (wishes, grows)

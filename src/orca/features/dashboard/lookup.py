@@ -1,27 +1,33 @@
 """What the palette looks up: services and projects by a part of their name, and what a page is about."""
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, case, select
+from sqlalchemy import ColumnElement, Select, and_, case, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from orca.features.dashboard.palette import Finds, Found, FoundProject, Words
+from orca.features.dashboard.palette import Finds, Found, FoundProject, Wish, Words
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.services.models import Project, Service
 from orca.web.guard import Scope
 
 _MOST = 8
+_LOOKED_THROUGH = 50
+"""So many with which something can be done, as far as the database can tell."""
+_STATE = case((LiveRelease.id.is_(None), "new"), else_=Service.desired_state)
 
 
 async def look_up(session: AsyncSession, scope: Scope, words: Words) -> Finds:
-    """By all the words; and when one of them says what to do, by the others."""
-    text = " ".join(words.said)
-    services, projects = await _services(session, scope, text), await _projects(session, scope, text)
-    if not words.verbs:
+    """By all the words; and when some of them say what to do, by the others, those with which it can be done."""
+    called = frozenset({Wish((" ".join(words.said),))})
+    services, projects = await _services(session, scope, called), await _projects(session, scope, called)
+    if not words.says_what:
         return Finds(services, projects, services, projects)
     return Finds(
-        services, projects, await _services(session, scope, words.names), await _projects(session, scope, words.names)
-    )
+        services, projects, await _services(session, scope, words.wishes, _LOOKED_THROUGH),
+        await _projects(session, scope, words.grows),
+    )  # fmt: skip
 
 
 async def find_place(
@@ -46,9 +52,8 @@ async def find_place(
 
 
 def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any]]:
-    state = case((LiveRelease.id.is_(None), "new"), else_=Service.desired_state)
     return (
-        select(Service.id, Service.name, state, Service.project_id, Project.name, Service.source)
+        select(Service.id, Service.name, _STATE, Service.project_id, Project.name, Service.source)
         .join(Project, Project.id == Service.project_id)
         .outerjoin(LiveRelease, LiveRelease.service_id == Service.id)
         .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
@@ -60,12 +65,17 @@ def _found(identifier: str, name: str, state: str, project_id: str, project: str
     return Found(identifier, name, state, project_id, project, deployable)
 
 
-async def _services(session: AsyncSession, scope: Scope, text: str) -> list[Found]:
-    query = _living(scope).where(Service.name.icontains(text, autoescape=True))
-    return [_found(*row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(_MOST))]
+async def _services(session: AsyncSession, scope: Scope, wishes: Collection[Wish], most: int = _MOST) -> list[Found]:
+    query = _living(scope).where(or_(false(), *(_fits(Service.name, wish) for wish in wishes)))
+    return [_found(*row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(most))]
 
 
-async def _projects(session: AsyncSession, scope: Scope, text: str) -> list[FoundProject]:
+async def _projects(session: AsyncSession, scope: Scope, wishes: Collection[Wish]) -> list[FoundProject]:
     query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
-    query = query.where(Project.name.icontains(text, autoescape=True)).order_by(Project.name, Project.id)
-    return [FoundProject(*row) for row in await session.execute(query.limit(_MOST))]
+    query = query.where(or_(false(), *(_fits(Project.name, wish) for wish in wishes)))
+    return [FoundProject(*row) for row in await session.execute(query.order_by(Project.name, Project.id).limit(_MOST))]
+
+
+def _fits(name: InstrumentedAttribute[str], wish: Wish) -> ColumnElement[bool]:
+    parts = [name.icontains(part, autoescape=True) for part in wish.names]
+    return and_(true(), *parts, *([_STATE.in_([wish.state])] if wish.state else []))

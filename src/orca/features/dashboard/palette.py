@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -81,16 +82,29 @@ _VERBS: Final = (
     _Verb("Stop {}…", "#stop", "stop", "service.operate", only_when="running"),
 )
 """The first one must be harmless: Enter without a word takes it. What takes something away opens its page's dialog."""
-_FIRST_WORDS: Final = frozenset(verb.label.split()[0].lower() for verb in _VERBS) | {"new"}
+_GROW: Final = "New service in {}"
+
+
+class Wish(NamedTuple):
+    """With which things something that was said can be done: those called so, and wanted in this state, if any."""
+
+    names: tuple[str, ...]
+    """Each is a part of the name."""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What was typed: what it may be called, and whether it names something to do."""
+    """What was typed: what it may be called, and what it says to do with which services, and in which projects."""
 
     said: tuple[str, ...]
-    verbs: tuple[str, ...]
-    names: str
+    wishes: frozenset[Wish] = frozenset()
+    grows: frozenset[Wish] = frozenset()
+
+    @property
+    def says_what(self) -> bool:
+        """Whether something to do was said, not only a name."""
+        return bool(self.wishes or self.grows)
 
     def fit(self, entry: Entry) -> bool:
         """Whether every word is in the label; fillers need not be."""
@@ -99,11 +113,26 @@ class Words:
 
 
 def read_words(text: str) -> Words:
-    """`restart web` -> verb `restart`, name `web`. Words of two letters may begin a verb."""
+    """`restart web` -> to be done with running services called `web`. Two letters may begin a word of a verb."""
     said = tuple(text.lower().split())
-    verbs = tuple(word for word in said if len(word) > 1 and any(verb.startswith(word) for verb in _FIRST_WORDS))
-    names = " ".join(word for word in said if word not in verbs and word not in _FILLERS)
-    return Words(said, verbs, names)
+    wishes = {Wish(_rest(said, verb.label), verb.only_when) for verb in _VERBS if _is_named(said, verb.label)}
+    grows = {Wish(_rest(said, _GROW))} if _is_named(said, _GROW) else set()
+    return Words(said, frozenset(wishes), frozenset(grows))
+
+
+def _words_of(label: str) -> set[str]:
+    return {word.strip("{}…") for word in label.lower().split()} - _FILLERS - {""}
+
+
+def _is_named(said: Iterable[str], label: str) -> bool:
+    asked = [word for word in said if len(word) > 1 and word not in _FILLERS]
+    return any(each.startswith(word) for word in asked for each in _words_of(label))
+
+
+def _rest(said: Iterable[str], label: str) -> tuple[str, ...]:
+    """What of it must be the name: neither a filler nor in the label, where it is looked for as `Words.fit` does."""
+    known = label.lower().replace("{}", " ")
+    return tuple(word for word in said if word not in _FILLERS and word not in known)
 
 
 def place_of(address: str) -> tuple[str, str] | None:
@@ -134,7 +163,7 @@ def service_entries(service: Found, subject: Subject) -> list[Entry]:
 
 def new_service(project: FoundProject) -> Entry:
     """The form for another service in a project."""
-    return Entry(f"New service in {project.name}", f"/projects/{project.id}/services/new", "plus")
+    return Entry(_GROW.format(project.name), f"/projects/{project.id}/services/new", "plus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +186,12 @@ def found_groups(words: Words, subject: Subject, finds: Finds) -> list[Group]:
 def _to_do(words: Words, subject: Subject, finds: Finds) -> list[Entry]:
     if not words.said:
         return []
-    most = None if words.verbs else _UNASKED
-    entries = [entry for found in finds.acted_on[:_ACTED_ON] for entry in service_entries(found, subject)[:most]]
-    entries += [new_service(each) for each in finds.grown if subject.can("service.create")]
-    entries += [Entry("New project", "/projects", "plus")] if subject.can("project.create") else []
-    return [entry for entry in entries if words.fit(entry)]
+    most = None if words.says_what else _UNASKED
+    offers = ([each for each in service_entries(found, subject)[:most] if words.fit(each)] for found in finds.acted_on)
+    entries = [entry for offer in islice(filter(None, offers), _ACTED_ON) for entry in offer]
+    made = [new_service(each) for each in finds.grown if subject.can("service.create")]
+    made += [Entry("New project", "/projects", "plus")] if subject.can("project.create") else []
+    return entries + [entry for entry in made if words.fit(entry)]
 
 
 def without_shown(groups: Iterable[Group], shown: Iterable[Entry]) -> list[Group]:
