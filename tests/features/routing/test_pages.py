@@ -38,7 +38,7 @@ async def shown(tmp_path):
                 assert answer.status_code == 200, answer.text
                 return answer.text.replace(route["id"], "ROUTE")
 
-            show.app, show.http, show.route = app, http, route
+            show.app, show.http, show.route, show.service = app, http, route, service["id"]
             yield show
 
 
@@ -50,6 +50,20 @@ async def test_a_certificate_that_ends_soon_is_a_warning(shown) -> None:
     page = await shown(certificate_until=later)
     assert warning not in page
     assert f"until {later:%Y-%m-%d}" in page
+
+
+async def test_the_page_of_the_service_marks_what_leads_nowhere_yet(shown) -> None:
+    async def overview(**values: object) -> str:
+        await shown(**values)
+        return (await shown.http.get(f"/services/{shown.service}")).text
+
+    assert HOSTNAME in (await overview(tls="acme", state="pending"))
+    assert "lead here yet" not in (await overview())
+    assert "does not lead here yet" in (await overview(state="live", acme_failures=1))
+    assert "waiting for a certificate" in (await overview(acme_ready_at=now()))
+    page = await overview(certificate_until=now() + timedelta(days=80))
+    assert "waiting for a certificate" not in page
+    assert "lead here yet" not in page
 
 
 async def test_a_refused_order_shows_reason_and_next_try(shown) -> None:

@@ -15,7 +15,7 @@ from orca.features.deployments import queries, rules
 from orca.features.deployments.history import find_last_good
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.deployments.rules import Observed
-from orca.features.routing.queries import list_urls
+from orca.features.routing.queries import Address, list_addresses, list_urls
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
 from orca.features.services.standing import Standing, read_head
@@ -97,7 +97,7 @@ class ServiceView:
     project: Project
     standing: Standing
     state: str
-    urls: tuple[str, ...]
+    addresses: tuple[Address, ...]
     release: Release | None
     since: datetime | None
     """When it went live; of a stopped one, when it was stopped."""
@@ -193,7 +193,7 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
     live = await queries.find_live(session, service_id)
     release = await queries.find_release(session, live.release_id if live else None)
     page = await queries.list_deployments(session, scope, service_id, limit=10)
-    urls = tuple(await list_urls(session, resources.settings, service_id))
+    addresses = tuple(await list_addresses(session, resources.settings, service_id))
     stopped_at = await _find_last_stop(session, service_id) if service.desired_state == "stopped" else None
     await session.close()
     containers, problem = await _containers(resources, service_id)
@@ -203,7 +203,7 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
         has_failed=any(each.state == "failed" for each in page.items), wanted=_wanted(release), observed=observed,
     )  # fmt: skip
     return ServiceView(
-        *head, state=state, urls=urls, release=release,
+        *head, state=state, addresses=addresses, release=release,
         since=stopped_at if state == "stopped" else live.since if live else None,
         running=observed.running if observed else None, wanted=_wanted(release),
         containers=tuple(containers), observation_problem=problem, deployments=tuple(page.items),

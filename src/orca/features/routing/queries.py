@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import NotFound, OrcaError
 from orca.features.routing.models import Certificate, Route, Target
+from orca.features.routing.rules.conditions import Condition
 from orca.features.routing.rules.hostnames import is_wildcard, overlap
 from orca.features.routing.rules.refusals import MOST_RETRIED, next_try_at, what_stays
 from orca.features.routing.schemas import RouteOptions, TargetIn, condition_of, redirects_to_https, urls_of
@@ -78,24 +79,42 @@ async def list_targets(session: AsyncSession, service_id: str) -> list[TargetIn]
     return [TargetIn(replica=row.replica, address=row.address, ports=row.ports) for row in rows]
 
 
+class Address(NamedTuple):
+    """Where a service can be opened, and what a visitor finds there."""
+
+    url: str
+    condition: Condition
+
+
 async def list_urls(session: AsyncSession, settings: Settings, service_id: str) -> list[str]:
-    """Where a service can be opened: names that people chose first, then the automatic one; last, in the same order,
-    those that lead nowhere yet.
-    """
-    return (await list_urls_by_service(session, settings, [service_id]))[service_id]
+    """Where a service can be opened: the best one first."""
+    return [each.url for each in await list_addresses(session, settings, service_id)]
+
+
+async def list_addresses(session: AsyncSession, settings: Settings, service_id: str) -> list[Address]:
+    """Names that people chose first, then the automatic one; last, in the same order, those that lead nowhere yet."""
+    return (await _list_addresses(session, settings, [service_id]))[service_id]
 
 
 async def list_urls_by_service(
     session: AsyncSession, settings: Settings, service_ids: Collection[str]
 ) -> dict[str, list[str]]:
     """`list_urls` of many services in one query; every asked service has an entry."""
+    found = await _list_addresses(session, settings, service_ids)
+    return {service_id: [each.url for each in addresses] for service_id, addresses in found.items()}
+
+
+async def _list_addresses(
+    session: AsyncSession, settings: Settings, service_ids: Collection[str]
+) -> dict[str, list[Address]]:
     query = select(Route).where(Route.service_id.in_(service_ids), Route.state != "broken", Route.redirect_to.is_(None))
     routes = (await session.scalars(query.order_by(Route.is_automatic, Route.id))).all()
-    urls: dict[str, list[str]] = {service_id: [] for service_id in service_ids}
+    found: dict[str, list[Address]] = {service_id: [] for service_id in service_ids}
     for route in sorted(routes, key=lambda route: condition_of(route) not in {"live", "pending"}):
         if not is_wildcard(route.hostname):
-            urls[route.service_id].append(urls_of(route, RouteOptions(**route.options), settings.proxy)[0])
-    return urls
+            url = urls_of(route, RouteOptions(**route.options), settings.proxy)[0]
+            found[route.service_id].append(Address(url, condition_of(route)))
+    return found
 
 
 async def list_siblings(session: AsyncSession, hostname: str, *, besides: str | None = None) -> Sequence[Route]:
