@@ -116,5 +116,5 @@ async def test_the_overview_names_what_failed_and_why(filled: Filled) -> None:
     assert 'href="/deployments/' in row
     top = html.unescape(await text_of(filled, f"/services/{service}"))
     assert "failed</p>" in top
-    assert "the builder ran out of memory" in top
+    assert "The builder ran out of memory" in top
     assert "Give it more." in top
