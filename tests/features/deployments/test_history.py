@@ -103,7 +103,7 @@ async def test_every_deployment_says_what_it_brought(history: History) -> None:
 async def test_going_back_at_todays_scale_names_the_release_that_was_meant(history: History) -> None:
     await history.release(1, image="app@sha256:" + "a" * 64)
     again = await history.release(3, image="app@sha256:" + "a" * 64, replicas=2)
-    await history.deployment(4, "rollback", release_id=again.id)
+    await history.deployment(4, "rollback", release_id=again.id, config={"wanted": 1})
     page = await history.page()
     assert "To release 1, as release 3" in page
     assert ">app@aaaaaaaaaaaa<" in page

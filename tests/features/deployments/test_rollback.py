@@ -42,5 +42,7 @@ async def test_a_release_by_its_number_keeps_the_scale_too(bench: Bench) -> None
     await bench.make_live(service)
     await start_tasks(bench)
     await run(bench, service, Request(kind="scale", replicas=2))
-    back = await release_of(bench, await run(bench, service, Request(kind="rollback", release=1)))
+    went = await run(bench, service, Request(kind="rollback", release=1))
+    back = await release_of(bench, went)
+    assert (went.config["wanted"], back.number) == (1, 3)
     assert (back.image, back.config["replicas"]) == ("app:1", 2)
