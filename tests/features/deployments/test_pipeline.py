@@ -1,5 +1,7 @@
 """How deployments end when something around them fails."""
 
+import errno
+
 import pytest
 from sqlalchemy.exc import OperationalError
 from tests.features.deployments.bench import Bench
@@ -79,3 +81,19 @@ async def test_what_a_stop_left_is_swept(bench: Bench) -> None:
     del bench.engine.at_stop
     await sweep(bench.resources)
     assert await bench.containers(service) == []
+
+
+async def test_a_step_waits_for_room_on_the_disk(bench: Bench) -> None:
+    tries = []
+
+    async def find_no_room_once() -> None:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    bench.engine.at_pull = find_no_room_once  # type: ignore[method-assign]
+    deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))
+    await start_tasks(bench)
+    ended = await bench.end_of(deployment_id)
+    assert (ended.state, ended.reason, len(tries)) == ("succeeded", "", 2)
+    assert "The disk is full." in await bench.log_of(deployment_id)

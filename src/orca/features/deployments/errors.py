@@ -34,7 +34,7 @@ class NoBuilder(StepFailed):
 
 
 class DiskTooFull(StepFailed):
-    """The build would not fit on the disk, so it was not begun."""
+    """The build would not fit on the disk and was not begun, or the disk stayed full while it worked."""
 
     code = "disk-too-full"
 

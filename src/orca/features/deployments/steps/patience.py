@@ -1,11 +1,15 @@
-"""Engines are restarted under deployments too: what that interrupts is done again once the engine answers."""
+"""Engines are restarted and disks fill up under deployments too: what that interrupts is done again afterwards."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import psutil
+
 from orca.errors import ProviderUnavailable
+from orca.features.deployments.errors import DiskTooFull
 from orca.features.deployments.steps.work import Work
 from orca.sdk.engines import Engine, EngineAway
 
@@ -13,10 +17,11 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 1.0
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 async def with_patience(work: Work, act: Callable[[], Awaitable[T]]) -> T:
-    """The result of `act`, which is safe to repeat. Raises EngineAway when the engine stays away."""
+    """The result of `act`, which is safe to repeat. Raises EngineAway and DiskTooFull when things stay as they are."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -26,6 +31,22 @@ async def with_patience(work: Work, act: Callable[[], Awaitable[T]]) -> T:
                 raise
             await work.log.write(f"{error.message} This is tried again as soon as it answers.")
             await _await_answer(work.resources.engine, until)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            if time.monotonic() >= until:
+                raise DiskTooFull("the disk is full", hint="Free some disk space, then deploy again.") from error
+            await work.log.write("The disk is full. This is tried again as soon as there is room.")
+            await _await_room(work, until)
+
+
+async def _await_room(work: Work, until: float) -> None:
+    settings = work.resources.settings
+    while time.monotonic() < until:
+        await asyncio.sleep(PAUSE_SECONDS)
+        usage = await asyncio.to_thread(psutil.disk_usage, str(settings.data_dir))
+        if usage.free > settings.disk.reserve_mb << 20:
+            return
 
 
 async def _await_answer(engine: Engine, until: float) -> None:
