@@ -35,6 +35,7 @@ def many_files(archive: Path, count: int) -> Path:
     return archive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impatience", [1, 3])
 async def test_a_deadline_ends_the_thread_too_before_it_goes_on(tmp_path: Path, impatience: int) -> None:
     archive = await asyncio.to_thread(many_files, tmp_path / "upload", 40_000)
