@@ -11,6 +11,8 @@ from tests.cli.conftest import Orc
 from tests.cli.terminal import Terminal
 from tests.conftest import OWNER, Panel
 
+pytestmark = pytest.mark.slow
+
 NEW = "another-good-passphrase"
 
 

@@ -10,6 +10,8 @@ from tests.cli.conftest import Orc, Stub
 
 from orca.cli.tree import ENTRIES
 
+pytestmark = pytest.mark.slow
+
 ASK = """
 source {script}
 COMP_WORDS=({words})

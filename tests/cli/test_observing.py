@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Orc, Stub
 
+pytestmark = pytest.mark.slow
+
 
 def page(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}

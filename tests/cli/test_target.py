@@ -9,6 +9,8 @@ import pytest
 from tests.cli.conftest import Orc, Stub
 from tests.cli.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = "https://github.com/acme/app"
 
 

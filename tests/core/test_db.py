@@ -4,10 +4,13 @@ import asyncio
 import random
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from orca.db import Database
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 400
 A_WRITE_TAKES_LESS_SECONDS = 5

@@ -18,6 +18,8 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.views import LOG_LINES
 from orca.features.services.models import Project
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(services=10, live=5, events=10, log_lines=3000)
 
 

@@ -14,6 +14,8 @@ from tests.features.dashboard.test_pages import Filled, filled, text_of
 
 from orca.features.deployments.models import Deployment, LiveRelease
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["filled"]
 SITE = {"name": "Site", "type": "static", "build_source": {"type": "directory"}}
 

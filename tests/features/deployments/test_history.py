@@ -18,6 +18,8 @@ from orca.features.deployments.history import find_last_good, list_deployment_li
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.services.models import Service
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class History:

@@ -15,6 +15,8 @@ from tests.features.sources.hosts import PROVIDERS, deliver, push_body
 
 from orca.features.sources.rules import warn_of_reach
 
+pytestmark = pytest.mark.slow
+
 SECRET = re.compile(r'id="secret-once" readonly value="([^"]+)"')
 
 

@@ -23,6 +23,8 @@ from tests.features.sources.steps.conftest import (
 
 from orca.features.services import forms
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["app", "elsewhere", "make_repository", "repositories", "server", "ssh_server", "tls_files"]
 
 

@@ -10,6 +10,8 @@ from tests.attacks.people import add_person, browser_of
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
+pytestmark = pytest.mark.slow
+
 GIT, REGISTRY = "/api/v1/git-credentials", "/api/v1/registry-credentials"
 LOGIN = {"registry_host": "GHCR.io", "registry_username": "bot", "registry_password": "canary-password"}
 
