@@ -13,7 +13,7 @@ from orca.features.services import actions, queries
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
 from orca.features.services.forms import new_service_data, source_data
 from orca.features.services.models import Project
-from orca.features.services.pages.answers import Done, credential_options, submit
+from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import detect
 from orca.features.services.schemas import ServiceFields
 from orca.features.sources.actions import trust_host_keys
@@ -21,6 +21,7 @@ from orca.features.sources.queries import list_git_credentials, list_registry_cr
 from orca.features.sources.rules import RepoUrl
 from orca.features.sources.schemas import GitCredentialChanges
 from orca.resources import Resources
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
 from orca.web.leaving import until_gone

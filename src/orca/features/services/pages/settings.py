@@ -12,10 +12,11 @@ from orca.errors import BadInput
 from orca.features.services import actions, queries
 from orca.features.services.forms import errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Project, Service
-from orca.features.services.pages.answers import Done, credential_options, submit
+from orca.features.services.pages.answers import credential_options
 from orca.features.services.schemas import ServiceChanges
 from orca.features.services.standing import Standing, read_head
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, Router, guard
 from orca.web.redirects import see_other

@@ -13,10 +13,10 @@ from orca.features.services.actions.variables import Owner
 from orca.features.services.forms import dotenv_data, variable_data
 from orca.features.services.models import Project, Service, Variable
 from orca.features.services.owners import put_door
-from orca.features.services.pages.answers import Done, submit
 from orca.features.services.schemas import NamedVariable, VariableChanges
 from orca.features.services.standing import Standing, read_head
 from orca.kit.amounts import counted
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router
 from orca.web.redirects import see_other

@@ -11,9 +11,9 @@ from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
 from orca.features.services.forms import given
 from orca.features.services.models import Project, Service, Volume
-from orca.features.services.pages.answers import Done, submit
 from orca.features.services.schemas import VolumeFields
 from orca.features.services.standing import Standing, read_head
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
