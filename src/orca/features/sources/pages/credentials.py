@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import OrcaError
 from orca.features.sources import actions, queries
 from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.features.sources.schemas import GitCredentialFields, RegistryCredentialFields
 from orca.features.sources.usage import Usage, read_usage
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
-from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -72,17 +72,14 @@ async def make_git_credential(
     request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """A deploy key, whose page then shows what the Git host needs of it; or a token."""
+
+    async def make(fields: GitCredentialFields) -> Done:
+        row = await actions.create_git_credential(session, resources.secret_box, scope, fields)
+        said = f"Deploy key {row.name} made" if row.kind == "ssh" else f"Token {row.name} stored"
+        return Done(f"/credentials/git/{row.id}", said)
+
     filled = fill(GitCredentialFields, git_data(form), form)
-    if filled.model is not None:
-        try:
-            row = await actions.create_git_credential(session, resources.secret_box, scope, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            said = f"Deploy key {row.name} made" if row.kind == "ssh" else f"Token {row.name} stored"
-            return see_other(request, f"/credentials/git/{row.id}", said=said)
-    await session.rollback()
-    return await _draw(request, session, scope, git_form=filled)
+    return await submit(request, session, filled, make, partial(_draw, request, session, scope))
 
 
 def git_data(form: Mapping[str, str]) -> dict[str, Any]:
@@ -103,14 +100,13 @@ async def make_registry_credential(
     typed = {name.removeprefix(REGISTRY): value for name, value in form.items() if name.startswith(REGISTRY)}
     names = ("name", "host", "username", "password")
     data = {name: typed.get(name, "") for name in names} | {"name": typed.get("name") or typed.get("host", "")}
-    filled = fill(RegistryCredentialFields, data, form)
-    if filled.model is not None:
-        try:
-            row = await actions.create_registry_credential(session, resources.secret_box, scope, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return see_other(request, "/credentials", said=f"Login for {row.host} stored")
-    await session.rollback()
-    renamed = {REGISTRY + name if name else "": text for name, text in filled.errors.items()}
-    return await _draw(request, session, scope, registry_form=Filled(form, renamed))
+
+    async def make(fields: RegistryCredentialFields) -> Done:
+        row = await actions.create_registry_credential(session, resources.secret_box, scope, fields)
+        return Done("/credentials", f"Login for {row.host} stored")
+
+    async def draw(again: Filled[RegistryCredentialFields]) -> Response:
+        renamed = {REGISTRY + name if name else "": text for name, text in again.errors.items()}
+        return await _draw(request, session, scope, registry_form=Filled(form, renamed))
+
+    return await submit(request, session, fill(RegistryCredentialFields, data, form), make, draw)

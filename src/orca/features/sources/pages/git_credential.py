@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,6 +14,7 @@ from orca.features.sources import actions, queries
 from orca.features.sources.models import GitCredential
 from orca.features.sources.schemas import GitCredentialChanges
 from orca.features.sources.usage import CredentialUser, read_usage
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -67,16 +69,13 @@ async def change_git_credential(
 ) -> Response:
     """Rename it, move it to another host, trust other host keys, or put a new token in place of the old one."""
     row = await queries.get_git_credential(session, scope, git_credential_id)
+
+    async def save(changes: GitCredentialChanges) -> Done:
+        await actions.update_git_credential(session, resources.secret_box, scope, git_credential_id, changes)
+        return Done(f"/credentials/git/{git_credential_id}", "Saved")
+
     filled = fill(GitCredentialChanges, changes_data(row.kind, form), form)
-    if filled.model is not None:
-        try:
-            await actions.update_git_credential(session, resources.secret_box, scope, row.id, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return see_other(request, f"/credentials/git/{row.id}", said="Saved")
-    await session.rollback()
-    return await _draw(request, session, scope, git_credential_id, filled)
+    return await submit(request, session, filled, save, partial(_draw, request, session, scope, git_credential_id))
 
 
 def changes_data(kind: str, form: Mapping[str, str]) -> dict[str, Any]:

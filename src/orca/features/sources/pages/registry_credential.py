@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +13,7 @@ from orca.features.sources import actions, queries
 from orca.features.sources.models import RegistryCredential
 from orca.features.sources.schemas import RegistryCredentialChanges
 from orca.features.sources.usage import CredentialUser, read_usage
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -68,18 +70,13 @@ async def change_registry_credential(
     """Rename it, or replace user name and password; the registry stays."""
     data = {"name": form.get("name", ""), "username": form.get("username", "")}
     data |= {"password": form["password"]} if form.get("password") else {}
-    filled = fill(RegistryCredentialChanges, data, form)
-    if filled.model is not None:
-        try:
-            await actions.update_registry_credential(
-                session, resources.secret_box, scope, registry_credential_id, filled.model
-            )
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return see_other(request, f"/credentials/registries/{registry_credential_id}", said="Saved")
-    await session.rollback()
-    return await _draw(request, session, scope, registry_credential_id, filled)
+
+    async def save(changes: RegistryCredentialChanges) -> Done:
+        await actions.update_registry_credential(session, resources.secret_box, scope, registry_credential_id, changes)
+        return Done(f"/credentials/registries/{registry_credential_id}", "Saved")
+
+    draw = partial(_draw, request, session, scope, registry_credential_id)
+    return await submit(request, session, fill(RegistryCredentialChanges, data, form), save, draw)
 
 
 @router.post("/credentials/registries/{registry_credential_id}/delete")
