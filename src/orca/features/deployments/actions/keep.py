@@ -18,6 +18,7 @@ from orca.features.deployments.models import Build, Deployment, DeploymentStep, 
 from orca.features.deployments.rules import KeptImage
 from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
+from orca.kit.backoff import growing_pause
 from orca.resources import Resources
 from orca.sdk.engines import Container, EngineAway
 
@@ -26,7 +27,7 @@ log = structlog.get_logger("orca.deployments")
 KEEP_IMAGES = 4
 """The last images of a service that served are pinned: the live one, and those to which it may go back."""
 CRASHES_TO_TELL = 5
-FIRST_PAUSE = timedelta(seconds=30)
+FIRST_PAUSE = timedelta(seconds=60)
 LONGEST_PAUSE = timedelta(hours=1)
 MOST_FAILURES = 7
 """With so many failures in a row the pause has reached its longest."""
@@ -171,7 +172,7 @@ def pause_after(failures: int) -> timedelta:
     """How long Orca waits before it tries again; at once when nothing failed."""
     if failures == 0:
         return timedelta()
-    return min(FIRST_PAUSE * (1 << min(failures, MOST_FAILURES)), LONGEST_PAUSE)
+    return growing_pause(failures, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
 
 
 async def _tell_not_revived(session: AsyncSession, service: Service, failed: Deployment) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import NameOID
 
 from orca.features.routing.rules.hostnames import covers, is_public, is_wildcard, parse_hostname
+from orca.kit.backoff import growing_pause
 
 WARN_BEFORE = timedelta(days=14)
 _LONGEST_CHAIN = 10
@@ -72,8 +73,7 @@ def is_expiring(not_after: datetime, now: datetime) -> bool:
 
 def next_check_delay(failures: int) -> timedelta:
     """How long to wait after so many failed preflights: a minute, doubling, six hours at most."""
-    doublings = min(max(failures - 1, 0), 12)
-    return min(_FIRST_DELAY * (1 << doublings), _LONGEST_DELAY)
+    return growing_pause(failures, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
 
 
 def _load_chain(pem: str) -> list[x509.Certificate]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from orca.kit.backoff import growing_pause
+
 Outcome = Literal["waiting", "held", "renewal failed", "failed"]
 
 _FIRST_DELAY = timedelta(minutes=15)
@@ -33,5 +35,4 @@ def judge_order(order: Order, now: datetime) -> Outcome:
 
 def next_order_delay(failures: int) -> timedelta:
     """How long to wait after so many failed orders in a row: a quarter of an hour, doubling, a day at most."""
-    doublings = min(max(failures - 1, 0), 12)
-    return min(_FIRST_DELAY * (1 << doublings), _LONGEST_DELAY)
+    return growing_pause(failures, first=_FIRST_DELAY, longest=_LONGEST_DELAY)

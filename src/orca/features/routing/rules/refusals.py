@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from orca.kit.backoff import growing_pause
 from orca.sdk.proxies import ProxyRoute
 
 MOST_RETRIED = 5
@@ -14,8 +15,7 @@ _LONGEST_DELAY = timedelta(hours=1)
 
 def next_try_delay(refusals: int) -> timedelta:
     """How long to leave a route alone after so many refusals in a row: half a minute, doubling, an hour at most."""
-    doublings = min(max(refusals - 1, 0), 12)
-    return min(_FIRST_DELAY * (1 << doublings), _LONGEST_DELAY)
+    return growing_pause(refusals, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
 
 
 def next_try_at(refusals: int, refused_at: datetime | None) -> datetime | None:

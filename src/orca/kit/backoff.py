@@ -1,0 +1,11 @@
+"""Pauses that grow with each failure in a row."""
+
+from datetime import timedelta
+
+_MOST_DOUBLINGS = 12
+
+
+def growing_pause(failures: int, *, first: timedelta, longest: timedelta) -> timedelta:
+    """After so many failures: `first`, doubled with each further one, `longest` at most."""
+    doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
+    return min(first * (1 << doublings), longest)
