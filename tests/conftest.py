@@ -29,6 +29,8 @@ structlog.configure(processors=[ConsoleRenderer(colors=False, exception_formatte
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests in its background wants that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ["tests.sampling"]
+
 ROOT = Path(__file__).parents[1]
 OWNER = {"email": "owner@example.org", "name": "Owner", "password": "a-good-long-passphrase"}
 API_TOKEN = "tests-tests-tests-tests-tests-tests-tests"

@@ -79,6 +79,7 @@ def home_page(panel: Panel, name: str) -> str:
     return panel.site(routes["items"][0]["hostname"]).text
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", REPOSITORIES)
 def test_a_repository_without_a_dockerfile_goes_live(name: str, shared: Panel, tmp_path: Path) -> None:
     repository: Repository = REPOSITORIES[name]

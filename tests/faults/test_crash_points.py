@@ -64,6 +64,7 @@ def test_every_step_has_its_points() -> None:
     assert NAMED, "no named crash points were found in the sources"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", POINTS)
 def test_a_deployment_survives_a_kill(live: Site, point: str) -> None:
     text = f"after {point}"
@@ -81,6 +82,7 @@ def test_a_deployment_survives_a_kill(live: Site, point: str) -> None:
     assert leftovers(live) == []
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", UNDO_POINTS)
 def test_undoing_survives_a_kill(live: Site, point: str) -> None:
     before = site_text(live)
@@ -130,6 +132,7 @@ def alone(live: Site) -> Site:
     return site
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", RECREATING)
 def test_never_two_releases_work_on_a_volume(alone: Site, point: str) -> None:
     restart_with(alone.panel, point)
@@ -142,6 +145,7 @@ def test_never_two_releases_work_on_a_volume(alone: Site, point: str) -> None:
     assert [each["name"] for each in alone.containers()] == [f"orca-{deployment_id}-0"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", [*UNDO_POINTS, "stop_previous.done"])
 def test_the_old_release_runs_again_when_the_new_one_fails(alone: Site, point: str) -> None:
     before, containers = alone.answers(), [each["name"] for each in alone.containers()]
@@ -164,6 +168,7 @@ def ended_commands(site: Site) -> str:
     return run(docker_client(), "ps", "--all", "--quiet", *filters)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("point", MIGRATING)
 def test_a_release_command_runs_once_whatever_is_killed(migrating: Site, point: str) -> None:
     runs = migrating.answers("/data/runs").split()

@@ -12,9 +12,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("mac
 LATEST_SECONDS = 5.0
 """A little longer than the deployment takes."""
 RECOVERY_SECONDS = 60
-SEEDS = range(12)
+SEEDS = range(24)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_deployment_survives_a_kill_at_any_moment(computer: Machine, seed: int) -> None:
     chance = random.Random(seed)
