@@ -11,11 +11,11 @@ from orca.providers.builders.template.procfile import choose_process, parse_proc
 from orca.providers.builders.template.recipe import (
     IGNORE,
     IGNORE_FILE,
-    USER,
     Recipe,
     cached,
     copy,
     header,
+    place_app,
     shell_command,
 )
 from orca.sdk.trees import Tree
@@ -138,9 +138,7 @@ def _install(manager: Manager, package: Package, *, locked: bool) -> tuple[str, 
 def _runtime(image: str, start: str, framework: str) -> list[str]:
     return [
         f"FROM {image}",
-        "WORKDIR /app",
-        copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"),
-        f"USER {USER}",
+        *place_app(),
         f"ENV NODE_ENV=production PORT={PORT} HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp"
         + (" NEXT_TELEMETRY_DISABLED=1" if framework == "Next.js" else ""),
         f"EXPOSE {PORT}",

@@ -11,11 +11,11 @@ from orca.providers.builders.template.python_project import find_packages, find_
 from orca.providers.builders.template.recipe import (
     IGNORE,
     IGNORE_FILE,
-    USER,
     Recipe,
     cached,
     copy,
     header,
+    place_app,
     shell_command,
 )
 from orca.sdk.trees import Tree
@@ -85,10 +85,8 @@ def _runtime(image: str, app: App) -> list[str]:
     web = app.service_kind == "web"
     return [
         f"FROM {image}",
-        "WORKDIR /app",
         "COPY --from=build /venv /venv",
-        copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"),
-        f"USER {USER}",
+        *place_app(),
         "ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp",
         *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if web else ()),
         shell_command(app.start),

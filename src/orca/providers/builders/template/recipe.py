@@ -61,6 +61,14 @@ def copy(sources: Iterable[str], destination: str, *, flags: str = "") -> str:
     return f"COPY {flags + ' ' if flags else ''}{json.dumps([*sources, destination])}"
 
 
+def place_app() -> list[str]:
+    """The finished application in /app, run from there; the folder itself is the user's, too.
+
+    COPY makes a missing folder with the owner of what it copies; a WORKDIR before it would make root's.
+    """
+    return [copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"), "WORKDIR /app", f"USER {USER}"]
+
+
 def cached(command: str, *targets: str) -> str:
     """A RUN whose downloads, in these directories, are kept between builds."""
     mounts = " ".join(f"--mount=type=cache,target={target}" for target in targets)

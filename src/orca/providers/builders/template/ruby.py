@@ -8,11 +8,11 @@ from orca.providers.builders.template.procfile import choose_process, parse_proc
 from orca.providers.builders.template.recipe import (
     IGNORE,
     IGNORE_FILE,
-    USER,
     Recipe,
     cached,
     copy,
     header,
+    place_app,
     shell_command,
 )
 from orca.sdk.trees import Tree
@@ -62,11 +62,9 @@ def _render_build(image: str, manifests: Sequence[str], build: str) -> list[str]
 def _render_run(image: str, start: str) -> list[str]:
     return [
         f"FROM {image}",
-        "WORKDIR /app",
         _packages("libpq5 libyaml-0-2"),
         "COPY --from=build /gems /gems",
-        copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"),
-        f"USER {USER}",
+        *place_app(),
         f"{_ENVIRONMENT} RAILS_LOG_TO_STDOUT=1 PORT={PORT} HOME=/tmp",
         f"EXPOSE {PORT}",
         shell_command(start),

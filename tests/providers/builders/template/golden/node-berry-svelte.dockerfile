@@ -10,8 +10,8 @@ RUN --mount=type=cache,target=/root/.yarn/berry/cache \
 RUN yarn run build
 
 FROM node:24-slim
-WORKDIR /app
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp
 EXPOSE 3000

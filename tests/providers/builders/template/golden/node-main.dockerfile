@@ -10,8 +10,8 @@ COPY . .
 RUN npm prune --omit=dev
 
 FROM node:24-slim
-WORKDIR /app
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp
 EXPOSE 3000

@@ -11,8 +11,8 @@ RUN npm run build
 RUN npm prune --omit=dev
 
 FROM node:20-slim
-WORKDIR /app
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp NEXT_TELEMETRY_DISABLED=1
 EXPOSE 3000

@@ -10,9 +10,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN SECRET_KEY=build DJANGO_SECRET_KEY=build /venv/bin/python3 manage.py collectstatic --noinput
 
 FROM python:3.11-slim
-WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ENV PORT=8000

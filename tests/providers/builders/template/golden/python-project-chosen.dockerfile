@@ -9,9 +9,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m pip --python /venv/bin/python3 install . gunicorn
 
 FROM registry.example/python:1
-WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ENV PORT=8000

@@ -10,9 +10,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY . .
 
 FROM python:3.14-slim
-WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 CMD ["/bin/sh", "-c", "exec python3 worker.py"]

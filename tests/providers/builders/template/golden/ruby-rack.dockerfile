@@ -12,11 +12,11 @@ RUN --mount=type=cache,target=/root/.bundle/cache \
 COPY . .
 
 FROM ruby:3.2-slim
-WORKDIR /app
 RUN apt-get update && apt-get install --yes --no-install-recommends libpq5 libyaml-0-2 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /gems /gems
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
+WORKDIR /app
 USER 10001:10001
 ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 PORT=3000 HOME=/tmp
 EXPOSE 3000
