@@ -135,6 +135,24 @@ def test_no_line_breaks_it(lines: list[str]) -> None:
     progress.summarise(0)
 
 
+def test_an_error_of_several_lines_keeps_its_exit_code() -> None:
+    """BuildKit quotes the command as it is, and puts its mark before the first line only."""
+    progress, _ = follow("""\
+#4 [2/2] RUN x
+#4 ERROR: executor failed running [/bin/sh -c echo exit code: 3
+more]: exit code: 137
+
+#5 [3/3] RUN y
+#5 CANCELED
+------
+ > [2/2] RUN x:
+no exit code: 9
+""")
+    assert progress.failed
+    assert progress.failed.exit_code == 137
+    assert progress.failed.error.endswith("more]: exit code: 137")
+
+
 @pytest.mark.parametrize(
     ("name", "error", "code", "observed", "kind", "words", "hint"),
     [

@@ -23,8 +23,10 @@ _EXIT_CODE = re.compile(r"exit code: (?P<code>\d+)\D*$")
 _METADATA = re.compile(r"\[internal\] load metadata for (?P<image>\S+)")
 _FROM = re.compile(r"FROM (?P<image>[^\s@]+)\S*")
 _NOISE = re.compile(r"sha256:|\.\.\.$|CANCELED$")
+_RULER = "------"
 _LAST_LINES = 20
 _TEXT_LIMIT = 4000
+_CODE_LENGTH = 200
 
 State = Literal["running", "done", "cached", "failed"]
 
@@ -79,6 +81,8 @@ class Progress:
         self.steps: dict[int, Step] = {}
         self.trailer: deque[str] = deque(maxlen=_LAST_LINES)
         """What came outside of any step: usage errors and the final word."""
+        self._failing: Step | None = None
+        """The step whose error is still being told."""
 
     @property
     def failed(self) -> Step | None:
@@ -89,8 +93,7 @@ class Progress:
         """Log lines for one line of progress."""
         match = _LINE.fullmatch(line)
         if not match:
-            if line.strip("- "):
-                self.trailer.append(shorten(clean_output(line, colours=False).strip(), _TEXT_LIMIT))
+            self._note(line)
             return []
         number, rest = int(match["number"]), match["rest"]
         step = self.steps.get(number)
@@ -99,6 +102,18 @@ class Progress:
         if _NOISE.match(rest) or clean_output(rest, colours=False) == step.name:
             return []
         return self._continue(step, rest)
+
+    def _note(self, line: str) -> None:
+        """A line of no step; until a ruler it belongs to the error before it, which quotes a command of many lines."""
+        text = shorten(clean_output(line, colours=False).strip(), _TEXT_LIMIT)
+        if line.startswith(_RULER):
+            self._failing = None
+        elif self._failing is not None and text:
+            self._failing.error = shorten(f"{self._failing.error}\n{text}", _TEXT_LIMIT)
+            code = _read_exit_code(text)
+            self._failing.exit_code = self._failing.exit_code if code is None else code
+        if line.strip("- "):
+            self.trailer.append(text)
 
     def _begin(self, number: int, name: str) -> list[str]:
         step = self.steps[number] = Step(shorten(name, _TEXT_LIMIT))
@@ -125,9 +140,8 @@ class Progress:
         return [f"[{step.position}] | {shown}"] if step.position else [shown]
 
     def _fail(self, step: Step, error: str) -> list[str]:
-        code = _EXIT_CODE.search(error)
-        step.state, step.error = "failed", shorten(error, _TEXT_LIMIT)
-        step.exit_code = int(code["code"]) if code else None
+        step.state, step.error, step.exit_code = "failed", shorten(error, _TEXT_LIMIT), _read_exit_code(error)
+        self._failing = step
         return [f"[{step.position}] failed: {step.error}" if step.position else f"{step.name}: {step.error}"]
 
     def summarise(self, seconds: float) -> str:
@@ -135,6 +149,12 @@ class Progress:
         shown = [step for step in self.steps.values() if step.is_shown]
         cached = sum(step.state == "cached" for step in shown)
         return f"{len(shown)} step{'' if len(shown) == 1 else 's'}, {cached} cached, {seconds:.1f} s"
+
+
+def _read_exit_code(error: str) -> int | None:
+    """What stands at the end of the error; before it comes the command, which may say anything."""
+    code = _EXIT_CODE.search(error[-_CODE_LENGTH:])
+    return int(code["code"]) if code else None
 
 
 @dataclass(slots=True)

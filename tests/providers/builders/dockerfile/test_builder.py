@@ -231,9 +231,10 @@ async def test_failures_name_step_cause_and_next_step(
     "hog",
     [
         "RUN x=0123456789; while true; do x=$x$x; done\n",
+        'RUN ["/bin/sh", "-c", "x=0123456789\\nwhile true; do x=$x$x; done"]\n',
         "ENV NO_PROXY=x no_proxy=x\nRUN exec env -i /bin/sh -c 'x=0123456789; while true; do x=$x$x; done'\n",
     ],
-    ids=["plain", "in disguise"],
+    ids=["plain", "of several lines", "in disguise"],
 )
 async def test_a_build_that_takes_too_much_memory_ends_alone(bench: Any, hog: str) -> None:
     """Fault 23. The engine's BuildKit knows no limits; the processes are held by a group of ours."""
