@@ -16,12 +16,12 @@ from orca.features.services.orca_file import FILE_NAME, parse_orca_file, render_
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.plugins import choose, load_plugins
-from orca.sdk.builders import Detection
+from orca.sdk.builders import Detection, Refusal
 from orca.sdk.trees import Tree
 
 
-async def detect(folder: Path, build: BuildOptions) -> Detection | None:
-    """What the first builder that fits finds; files are only read."""
+async def detect(folder: Path, build: BuildOptions) -> Detection | Refusal | None:
+    """What the first builder that fits finds, or why none does; files are only read."""
     plugins = load_plugins()
     connect = choose(plugins.connectors, "local", what="connector")()
     async with AsyncExitStack() as stack:
@@ -31,7 +31,7 @@ async def detect(folder: Path, build: BuildOptions) -> Detection | None:
             each.name: await stack.enter_async_context(each.open(each.Config(), connector)) for each in providers
         }
         found = await find_builder(builders, folder, build)
-    return found[1] if found else None
+    return found[1] if isinstance(found, tuple) else found
 
 
 async def check(folder: Path) -> dict[str, Any]:
@@ -44,7 +44,7 @@ async def check(folder: Path) -> dict[str, Any]:
     if file.kind:
         return {"kind": file.kind}
     found = await detect(folder, file.build)
-    return {"kind": found.service_kind if found else None}
+    return {"kind": found.service_kind if isinstance(found, Detection) else None}
 
 
 def main() -> None:
@@ -64,6 +64,8 @@ def main() -> None:
         found = asyncio.run(detect(folder, BuildOptions()))
     except OrcaError as error:
         sys.exit(f"error: {error.message}\nhint: {error.hint}")
+    if isinstance(found, Refusal):
+        sys.exit(f"error: {found.reason}\nhint: {found.hint or 'Choose another folder.'}")
     if options.eject and found is None:
         sys.exit("error: nothing here says how to build it\nhint: Add a Dockerfile, or a file that a template knows.")
     ejected = {"Dockerfile": found.dockerfile, **found.files} if options.eject and found else None

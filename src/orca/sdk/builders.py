@@ -20,7 +20,7 @@ class Detection:
 
     builder: str
     kind: str
-    """`dockerfile`, `static`, `python`, `node`, `go`, `ruby`, `php`, `procfile`."""
+    """`dockerfile`, or the language of the template: `static`, `python`, `node`, `go`, `ruby`, `php`…"""
     summary: str
     """For example `Python (FastAPI, uv) · app in main.py`."""
     dockerfile: str
@@ -31,6 +31,46 @@ class Detection:
     """Files that led here."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Other files the Dockerfile needs, by path in the tree; one that is there already is kept."""
+    framework: str = ""
+    """As people call it: `Django`, `Spring Boot`; empty where there is none."""
+    language: str = ""
+    version: str | None = None
+    """The major or minor version that the project pins; None where any will do."""
+    package_manager: str | None = None
+    package_manager_version: str | None = None
+    install: str | None = None
+    build: str | None = None
+    output: str | None = None
+    """The folder with the files of a static site, after the build."""
+    start: str | None = None
+    """The shell command that runs; None where the base image decides."""
+    processes: Mapping[str, str] = field(default_factory=dict)
+    """All processes that the project names (a Procfile), by name, without `release`."""
+    release: str | None = None
+    """What the project wants to be run once before each release: migrations."""
+    warnings: tuple[str, ...] = ()
+    """What will work, but perhaps not as expected; and what was assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A folder of the tree that could be built instead."""
+
+    folder: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The builder knows what the tree is, and that it must not or cannot be built as one application."""
+
+    reason: str
+    """A sentence: what is here and why that cannot be deployed."""
+    hint: str = ""
+    """What would make it work."""
+    found: tuple[str, ...] = ()
+    """The files that say so."""
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +113,11 @@ class BuiltImage:
 class Builder(Protocol):
     """A live builder."""
 
-    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | None:
+    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | Refusal | None:
         """Say whether this builder can build the tree; reads files only, never follows links out of it.
+
+        None when the tree is nothing it knows. A Refusal says why a tree that it knows cannot be built; builders
+        after this one are asked all the same.
 
         `options`: what `BuildRequest.options` will hold, and `dockerfile`, which names another one than usual.
         Raises BadInput for options it cannot use.

@@ -32,6 +32,7 @@ from orca.kit.ids import new_id
 from orca.kit.text import clean_output, join, shorten
 from orca.resources import Resources
 from orca.sdk.archives import Limits
+from orca.sdk.builders import Refusal
 from orca.sdk.buildkit.logins import is_guarded
 from orca.sdk.engines import Image
 from orca.sdk.trees import Tree
@@ -173,7 +174,8 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     file, problems = await asyncio.to_thread(rules.read_orca_file, text or "")
     built = await find_builder(resources.builders, folder, file.build)
-    plan = built[1] if built else None
+    refusal = built if isinstance(built, Refusal) else None
+    plan = built[1] if isinstance(built, tuple) else None
     kind: Kind = file.kind or (plan.service_kind if plan else "web")  # type: ignore[assignment]  # builders know these
     port = rules.public_port(file, plan.port if plan else None)
     name = file.name or found.name
@@ -184,12 +186,12 @@ async def _describe(resources: Resources, found: Found) -> Detected:
         suggested_orca_file=render_orca_file(name, plan) if text is None else None,
     )  # fmt: skip
     if plan is None:
-        return common.model_copy(update=await _explain_nothing(resources, folder))
+        return common.model_copy(update=await _explain_nothing(resources, folder, refusal))
     return common.model_copy(update={
         "builder": plan.builder, "template": plan.kind if plan.builder == "template" else None,
         "summary": plan.summary, "evidence": list(plan.evidence), "dockerfile": plan.dockerfile,
         "start_command": " ".join(file.command) or rules.find_start_command(plan.dockerfile),
-        "warnings": [*found.warnings, *rules.port_warning(kind, port)],
+        "warnings": [*found.warnings, *plan.warnings, *rules.port_warning(kind, port)],
     })  # fmt: skip
 
 
@@ -205,11 +207,13 @@ def _source_folder(found: Found) -> Path:
         raise type(error)(error.message, hint=hint, fields=fields) from None
 
 
-async def _explain_nothing(resources: Resources, folder: Path) -> dict[str, object]:
+async def _explain_nothing(resources: Resources, folder: Path, refusal: Refusal | None) -> dict[str, object]:
     names = await asyncio.to_thread(Tree(folder).names)
-    folders = await _find_folders(resources, folder)
+    named = [Folder(path=each.folder, summary=each.title) for each in refusal.candidates] if refusal else []
+    folders = named or await _find_folders(resources, folder)
     visible = [name for name in names if name != ".git"]
-    return {"folders": folders, "hints": rules.find_hints(visible, folders)}
+    reason = [text for text in (refusal.reason, refusal.hint) if text] if refusal else []
+    return {"folders": folders, "hints": [*reason, *rules.find_hints(visible, folders)]}
 
 
 async def _find_folders(resources: Resources, folder: Path) -> list[Folder]:
@@ -220,7 +224,7 @@ async def _find_folders(resources: Resources, folder: Path) -> list[Folder]:
             built = await find_builder(resources.builders, Tree(folder).directory(path), BuildOptions())
         except BadInput:
             continue
-        if built:
+        if isinstance(built, tuple):
             found.append(Folder(path=path, summary=built[1].summary))
     return found
 

@@ -69,7 +69,7 @@ class BuildOptions(Strict):
         {}, max_length=100, description="Values for ARG lines. They stay readable in the image: no secrets."
     )
     options: dict[OptionName, BuildText] = Field(
-        {}, max_length=20, description="For templates: base, version, entrypoint, root, build, start, spa."
+        {}, max_length=20, description="For templates: base, version, entrypoint, root, build, start, packages, spa."
     )
 
 

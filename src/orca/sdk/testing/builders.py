@@ -58,7 +58,7 @@ class BuilderConformance:
         tree = samples.good().tree
         before = _contents(tree)
         found = await builder.detect(tree)
-        assert found is not None
+        assert isinstance(found, Detection)
         assert found.summary
         assert "FROM" in found.dockerfile
         assert found.evidence

@@ -19,7 +19,7 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.secrets.queries import open_secret
 from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.queries import list_guarded_registries, open_registry_login, open_registry_logins
-from orca.sdk.builders import Builder, BuildRequest, Detection
+from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal
 from orca.sdk.engines import Image, RegistryLogin
 from orca.web.guard import Scope
 
@@ -84,6 +84,8 @@ async def _pull_or_keep(work: Work, reference: str, login: RegistryLogin | None)
 
 async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
     found = await find_builder(work.resources.builders, facts.source_folder(work), facts.build_options)
+    if isinstance(found, Refusal):
+        raise NoBuilder(found.reason, hint=found.hint or "See which folders of the source can be built.")
     if found is not None:
         return found
     wanted = facts.build_options.builder

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from orca.providers.builders.template.node import find_node
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.php import find_php
 from orca.providers.builders.template.python import find_python
-from orca.providers.builders.template.recipe import Recipe
+from orca.providers.builders.template.recipe import Recipe, Refusal, Result
 from orca.providers.builders.template.ruby import find_ruby
 from orca.providers.builders.template.static import find_static
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
@@ -23,7 +24,7 @@ from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
 
 # Servers before Node.js, because their repositories often have a package.json for the styles.
-LANGUAGES: tuple[Callable[[Tree, TemplateOptions], Recipe | None], ...] = (
+LANGUAGES: tuple[Callable[[Tree, TemplateOptions], Result], ...] = (
     find_go, find_ruby, find_python, find_php, find_node, find_static,
 )  # fmt: skip
 
@@ -42,25 +43,16 @@ class TemplateBuilder:
     def __init__(self, docker: DockerClient) -> None:
         self._docker = docker
 
-    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | None:
+    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | Refusal | None:
         """What the tree is, and the Dockerfile for it. BadInput for options that cannot be."""
-        recipe = await asyncio.to_thread(find_recipe, tree, TemplateOptions.parse(options or {}))
-        if recipe is None:
-            return None
-        return Detection(
-            builder=self.name,
-            kind=recipe.kind,
-            summary=recipe.title,
-            dockerfile=recipe.dockerfile,
-            port=recipe.port,
-            service_kind=recipe.service_kind,
-            evidence=recipe.evidence,
-            files=recipe.files,
-        )
+        result = await asyncio.to_thread(find_recipe, tree, TemplateOptions.parse(options or {}))
+        return _detection(self.name, result) if isinstance(result, Recipe) else result
 
     async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
         """See `build_image`; NothingRecognised and BadInput (options) too."""
         recipe = await asyncio.to_thread(find_recipe, request.tree, TemplateOptions.parse(request.options))
+        if isinstance(recipe, Refusal):
+            raise NothingRecognised(recipe.reason, hint=recipe.hint)
         if recipe is None:
             raise NothingRecognised(
                 "The source tree is nothing that a template knows.",
@@ -70,9 +62,23 @@ class TemplateBuilder:
         return await build_image(self._docker, request, recipe.dockerfile, log)
 
 
-def find_recipe(tree: Path, options: TemplateOptions) -> Recipe | None:
-    """The first language that fits. Blocking."""
-    return next((recipe for find in LANGUAGES if (recipe := find(Tree(tree), options))), None)
+def find_recipe(tree: Path, options: TemplateOptions) -> Result:
+    """What the first language that fits says; a Refusal counts when no later one fits. Blocking."""
+    refusal: Refusal | None = None
+    for find in LANGUAGES:
+        if find is find_static and refusal:
+            break  # a page beside a program that cannot be deployed is its documentation
+        result = find(Tree(tree), options)
+        if isinstance(result, Recipe):
+            return result
+        refusal = refusal or result
+    return refusal
+
+
+def _detection(builder: str, recipe: Recipe) -> Detection:
+    shared = (each.name for each in fields(recipe) if each.name not in {"title", "language"})
+    found = {name: getattr(recipe, name) for name in shared}
+    return Detection(builder=builder, summary=recipe.title, language=recipe.language or recipe.kind, **found)
 
 
 def _add_files(tree: Path, files: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,250}")
 _VERSION = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
 _ENTRYPOINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]{0,200}(?:\(\))?")
 _COMMAND = re.compile(r"[^\x00-\x1f\x7f]{1,1000}")
+_PACKAGES = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}(?:[ ,]{1,3}[a-z0-9][a-z0-9+.-]{1,99}){0,49}[ ,]?")
 _PATH = re.compile(r"[^\x00-\x1f\x7f\\\"]{0,250}")
 
 
@@ -31,6 +32,8 @@ class TemplateOptions:
     """A shell command that builds, instead of the one that was found."""
     start: str = ""
     """A shell command that runs the service, instead of the one that was found."""
+    packages: tuple[str, ...] = ()
+    """Debian packages that the image has to contain, and the build too."""
     spa: bool = False
     """Whether unknown paths of a static site answer index.html."""
 
@@ -39,7 +42,7 @@ class TemplateOptions:
         """BadInput for unknown names and for values that cannot be what they should."""
         checks = {
             "base": _IMAGE, "version": _VERSION, "entrypoint": _ENTRYPOINT, "root": _PATH,
-            "build": _COMMAND, "start": _COMMAND, "spa": re.compile("true|false"),
+            "build": _COMMAND, "start": _COMMAND, "packages": _PACKAGES, "spa": re.compile("true|false"),
         }  # fmt: skip
         unknown = sorted(options.keys() - checks.keys() - {"dockerfile"})
         if unknown:
@@ -49,5 +52,6 @@ class TemplateOptions:
             if not checks[name].fullmatch(value):
                 raise BadInput(f"The template option {name} cannot be {value[:80]!r}.", hint="See the documentation.")
         spa = chosen.pop("spa", "false") == "true"
+        packages = tuple(dict.fromkeys(chosen.pop("packages", "").replace(",", " ").split()))
         root = str(check_relative(chosen.pop("root", "")))
-        return cls(**chosen, root="" if root == "." else root, spa=spa)
+        return cls(**chosen, root="" if root == "." else root, spa=spa, packages=packages)

@@ -5,6 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from orca.sdk.builders import Candidate, Refusal
+
+__all__ = ["Candidate", "Recipe", "Refusal", "Result"]
+
 USER = "10001:10001"
 """Nobody on the host, and not root in the container."""
 
@@ -42,6 +46,29 @@ class Recipe:
     evidence: tuple[str, ...]
     files: Mapping[str, str] = field(default_factory=dict)
     service_kind: str = "web"
+    framework: str = ""
+    """As people call it: `Django`, `Spring Boot`; empty where there is none."""
+    language: str = ""
+    """Empty: the same as `kind`."""
+    version: str | None = None
+    """The major or minor version that the project pins; None where any will do."""
+    package_manager: str | None = None
+    package_manager_version: str | None = None
+    install: str | None = None
+    build: str | None = None
+    output: str | None = None
+    """The folder with the files of a static site, after the build."""
+    start: str | None = None
+    """The shell command that serves; None for static files."""
+    processes: Mapping[str, str] = field(default_factory=dict)
+    """All that the project names (a Procfile), without `release`."""
+    release: str | None = None
+    """A command to run once before each release."""
+    warnings: tuple[str, ...] = ()
+
+
+Result = Recipe | Refusal | None
+"""What a language says of a tree: how to build it, why it cannot be built, or that it is not of this language."""
 
 
 def header(title: str) -> str:
@@ -67,6 +94,13 @@ def place_app() -> list[str]:
     COPY makes a missing folder with the owner of what it copies; a WORKDIR before it would make root's.
     """
     return [copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"), "WORKDIR /app", f"USER {USER}"]
+
+
+def install_packages(names: Iterable[str]) -> list[str]:
+    """The RUN that adds packages of Debian; nothing where there are none."""
+    wanted = " ".join(dict.fromkeys(names))
+    install = f"apt-get update && apt-get install --yes --no-install-recommends {wanted}"
+    return [f"RUN {install} \\\n && rm -rf /var/lib/apt/lists/*"] if wanted else []
 
 
 def cached(command: str, *targets: str) -> str:

@@ -12,6 +12,7 @@ from orca.providers.builders.template.recipe import (
     cached,
     copy,
     header,
+    install_packages,
     place_app,
     shell_command,
 )
@@ -51,7 +52,7 @@ def _render_build(image: str, manifests: Sequence[str], build: str) -> list[str]
         f"FROM {image} AS build",
         "WORKDIR /app",
         _ENVIRONMENT,
-        _packages("build-essential git libpq-dev libyaml-dev pkg-config"),
+        *install_packages(["build-essential", "git", "libpq-dev", "libyaml-dev", "pkg-config"]),
         copy(manifests, "./") if manifests else "COPY . .",
         cached("BUNDLE_GLOBAL_GEM_CACHE=1 bundle install", "/root/.bundle/cache"),
         *(("COPY . .",) if manifests else ()),
@@ -62,18 +63,13 @@ def _render_build(image: str, manifests: Sequence[str], build: str) -> list[str]
 def _render_run(image: str, start: str) -> list[str]:
     return [
         f"FROM {image}",
-        _packages("libpq5 libyaml-0-2"),
+        *install_packages(["libpq5", "libyaml-0-2"]),
         "COPY --from=build /gems /gems",
         *place_app(),
         f"{_ENVIRONMENT} RAILS_LOG_TO_STDOUT=1 PORT={PORT} HOME=/tmp",
         f"EXPOSE {PORT}",
         shell_command(start),
     ]
-
-
-def _packages(names: str) -> str:
-    install = f"apt-get update && apt-get install --yes --no-install-recommends {names}"
-    return f"RUN {install} \\\n && rm -rf /var/lib/apt/lists/*"
 
 
 def _start(tree: Tree, options: TemplateOptions, gems: str, *, rails: bool) -> str:
