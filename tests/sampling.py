@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 
 import pytest
+from tests.providers.builders.corpus.entries import FOLDER
 
 SHARE = 3
 
@@ -22,6 +23,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seed = os.environ["ORC_TEST_SEED"]
     chosen = "every case" if takes_all() else f"a third of their cases, by ORC_TEST_SEED={seed}"
     terminalreporter.write_line(f"long loops: {chosen}")
+    if not FOLDER.is_dir():
+        terminalreporter.write_line(f"labelled repositories: none in {FOLDER}, so that detection is not tried on them")
 
 
 def takes_all() -> bool:
