@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from orca.db import Base, Database, now
+from orca.errors import Forbidden
 
 Via = Literal["session", "token", "socket", "webhook", "system", "none"]
 Outcome = Literal["done", "denied", "failed"]
@@ -45,12 +46,27 @@ class Event(Base):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who caused what happens now, and through which door."""
+    """Who caused what happens now, through which door, and what they may do."""
 
     actor: str = "orca"
     via: Via = "system"
     ip: str | None = None
     request_id: str | None = None
+    user_id: str | None = None
+    permissions: frozenset[str] | None = None
+    """None: Orca itself, which may do everything."""
+
+    def may(self, permission: str) -> bool:
+        """Whether the subject has a permission in the team that this happens in."""
+        return self.permissions is None or permission in self.permissions
+
+    def check_may(self, permission: str, what: str) -> None:
+        """Raise Forbidden when what happens on this subject's behalf needs a permission that it has not."""
+        if not self.may(permission):
+            raise Forbidden(
+                f"{what} needs the permission {permission}, which {self.actor} does not have.",
+                hint="Ask an owner of the team to do it, or for a role or token that has it.",
+            )
 
 
 _SYSTEM = Origin()

@@ -37,6 +37,8 @@ class Guard:
     rate: Rate
     audit: str | None
     page: bool
+    streams: bool = False
+    """Its answer may go on for long: it is counted while it does, and ends with what admitted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def guard(
     """Declare a route. `tenant` names the path parameter whose owner must be the subject's team (`service_id`)."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        endpoint.__guard__ = Guard(permission, tenant, rate, audit, page)  # type: ignore[attr-defined]
+        streams = rate == "stream" or endpoint.__annotations__.get("return") is StreamingResponse
+        endpoint.__guard__ = Guard(permission, tenant, rate, audit, page, streams)  # type: ignore[attr-defined]
         return endpoint
 
     return declare
@@ -153,7 +156,7 @@ class GuardedRoute(APIRoute):
 async def _commit_after(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
     response = await handle(request)
     declared: Guard = request.state.guard
-    if declared.rate == "stream" and isinstance(response, StreamingResponse):
+    if isinstance(response, StreamingResponse):
         response.body_iterator = request.app.state.gate.watch(request, declared, response.body_iterator)
     session: AsyncSession | None = getattr(request.state, "write_session", None)
     if session is not None:
@@ -173,7 +176,7 @@ def _origin(request: Request, subject: Subject | None) -> Origin:
     request_id = getattr(request.state, "request_id", None)
     if subject is None:
         return Origin("anonymous", "none", peer, request_id)
-    return Origin(subject.actor, subject.via, peer, request_id)
+    return Origin(subject.actor, subject.via, peer, request_id, subject.user_id, subject.permissions)
 
 
 def _subject(request: Request) -> Subject:

@@ -120,6 +120,16 @@ async def stream() -> StreamingResponse:
     return StreamingResponse(ticks())
 
 
+@probes.post("/quiet")
+@guard("service.run", rate="write")
+async def quiet() -> StreamingResponse:
+    async def silence() -> AsyncIterator[str]:
+        yield "begun\n"
+        await asyncio.sleep(600)
+
+    return StreamingResponse(silence())
+
+
 @probes.post("/crash")
 @guard(SIGNED_IN, rate="write")
 async def crash(body: Body) -> None:
@@ -428,8 +438,12 @@ async def test_a_met_limit_is_in_the_trail_once(app: FastAPI, client: httpx.Asyn
 class Reader:
     """Reads a stream as a browser does, line by line, while the test goes on."""
 
-    def __init__(self, app: FastAPI, cookie: str) -> None:
+    def __init__(
+        self, app: FastAPI, cookie: str, *, method: str = "GET", path: str = "/probe/stream", **headers: str
+    ) -> None:
         self.lines = 0
+        self._asked = {"method": method, "path": path, "raw_path": path.encode()}
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self.status = 0
         self._app = app
         self._cookie = cookie
@@ -439,8 +453,8 @@ class Reader:
 
     async def _read(self) -> None:
         scope = {
-            "type": "http", "method": "GET", "path": "/probe/stream", "raw_path": b"/probe/stream", "query_string": b"",
-            "headers": [(b"host", b"localhost"), (b"cookie", self._cookie.encode())], "scheme": "http",
+            "type": "http", **self._asked, "query_string": b"", "scheme": "http",
+            "headers": [(b"host", b"localhost"), (b"cookie", self._cookie.encode()), *self._headers],
             "client": ("127.0.0.1", 1), "server": ("localhost", 80), "http_version": "1.1", "root_path": "",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
         }  # fmt: skip
@@ -489,6 +503,27 @@ async def test_an_open_stream_ends_soon_after_its_right_does(app: FastAPI, event
         )
         await reader.end(gate_module._RECHECK_SECONDS + 2)
         assert 0 < reader.lines < 600
+
+
+async def test_a_quiet_stream_of_a_writing_route_ends_with_its_right_too(app: FastAPI) -> None:
+    person = await add_person(app, "member")
+    async with browser_of(app, person.email) as browser:
+        csrf = {"x-csrf-token": browser.headers["x-csrf-token"], "origin": "http://localhost"}
+        cookie = f"orca_session={browser.cookies['orca_session']}"
+        reader = Reader(app, cookie, method="POST", path="/probe/quiet", **csrf)
+        assert await reader.first_line() == 200
+        await write(app, update(User).where(User.id == person.id).values(disabled_at=now()))
+        await reader.end(gate_module._RECHECK_SECONDS + 1)
+
+
+async def test_refusals_of_a_signed_in_person_are_collapsed_in_the_trail(app: FastAPI) -> None:
+    person = await add_person(app, "viewer")
+    async with browser_of(app, person.email) as browser:
+        for _ in range(30):
+            assert (await browser.post("/probe/empty")).status_code == 403
+    async with app.state.resources.db.read() as session:
+        query = select(Event).where(Event.type == "AttemptDenied", Event.actor == person.email)
+        assert len((await session.scalars(query)).all()) == 1
 
 
 async def test_streams_of_one_subject_are_bounded_and_leaving_makes_room(app: FastAPI) -> None:

@@ -5,10 +5,13 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
+from tests.attacks.people import add_person, add_token
+from tests.conftest import client_of
 from tests.features.services.events import events_of
 from tests.features.sources.hosts import NEW, PROVIDERS, deliver, push_body, sign_as_gitlab_19
 
+from orca.features.access.models import Membership
 from orca.features.secrets.models import Secret
 from orca.features.sources.actions.hooks import KEEP_REFUSALS
 from orca.features.sources.models import Push
@@ -292,3 +295,27 @@ async def test_bad_hooks_are_refused(client, service):
                  {"provider": "github", "branch": "main", "watch_paths": ["a\u0000"]}):  # fmt: skip
         assert (await client.post(f"/api/v1/services/{service['id']}/hooks", json=body)).status_code == 422
     assert (await client.get(f"/api/v1/services/{service['id']}/hooks")).json()["items"] == []
+
+
+async def test_a_push_happens_on_behalf_of_the_one_who_made_the_hook(app, client, anonymous, service, accepted_pushes):
+    person = await add_person(app, "admin")
+    async with client_of(app, Authorization=f"Bearer {await add_token(app, person, '*')}") as theirs:
+        hook = await make_hook(theirs, service)
+    sent = deliver("github", hook["secret"], push_body("github"))
+    assert (await send(anonymous, hook, sent)).status_code == 202
+    assert (await accepted_pushes())[-1].actor == person.email
+    async with app.state.resources.db.write() as session:
+        await session.execute(update(Membership).where(Membership.user_id == person.id).values(role="viewer"))
+    later = deliver("github", hook["secret"], push_body("github"), delivery="later")
+    answer = await send(anonymous, hook, later)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, False)
+    assert "may not deploy" in answer.json()["decision"]
+
+
+async def test_a_hook_made_by_a_token_that_may_not_deploy_deploys_nothing(app, anonymous, service):
+    person = await add_person(app, "owner")
+    token = await add_token(app, person, "source.create", "service.read")
+    async with client_of(app, Authorization=f"Bearer {token}") as theirs:
+        hook = await make_hook(theirs, service)
+    answer = await send(anonymous, hook, deliver("github", hook["secret"], push_body("github")))
+    assert (answer.status_code, answer.json()["accepted"]) == (200, False)

@@ -7,15 +7,18 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.errors import Forbidden
+from orca.errors import Conflict, Forbidden
 from orca.events import Fact, record, subscribe
 from orca.features.access.models import ApiToken, Membership, Team
-from orca.features.access.queries import DEFAULT_TEAM, find_default_team, get_token
+from orca.features.access.queries import DEFAULT_TEAM, count_tokens, find_default_team, get_token
 from orca.features.access.rules import make_token, scopes_beyond
 from orca.features.access.schemas import TokenIn
 from orca.kit.crypto import digest, new_token
 from orca.kit.ids import new_id
 from orca.web.guard import Scope, Subject
+
+MOST_TOKENS = 100
+"""Living ones, per person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ async def create_token(session: AsyncSession, subject: Subject, form: TokenIn) -
             f"You cannot give a token what you may not do yourself: {', '.join(beyond)}.",
             hint="Choose among your own permissions; GET /api/v1/me lists them.",
         )
+    if await count_tokens(session, subject.user_id) >= MOST_TOKENS:
+        raise Conflict(f"You have {MOST_TOKENS} API tokens already.", hint="Revoke those that nothing uses any more.")
     token_id, secret = new_id(), new_token()
     row = ApiToken(
         id=token_id, team_id=subject.team_id, user_id=subject.user_id, name=form.name, secret_hash=digest(secret),

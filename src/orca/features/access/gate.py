@@ -1,5 +1,6 @@
 """Who comes in: the order in which every request is judged, whatever its route."""
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -47,7 +48,10 @@ class Limits:
     """All requests of one subject, or of one address when nobody is signed in."""
     refused: Pace = _REFUSED
     """Requests without valid credentials, per address."""
-    open_streams: int = 20
+    open_streams: int = 40
+    """Of one person, in all tabs and by all tokens together."""
+    open_runs: int = 10
+    """Streams that keep something running, such as one-off commands; of one person."""
     claim: Limit = _CLAIM
     webhook: Limit = _WEBHOOK
     reveal: Limit = _REVEAL
@@ -89,29 +93,43 @@ class AccessGate:
     def count_denial(self, request: Request, guard: Guard) -> int | None:
         """See `Gate.count_denial`."""
         if request.state.subject is not None:
-            return 0
+            return self._denials.note(f"{request.method} {request.scope['route'].path} {_person(request)}")
         return self._denials.note(f"{guard.rate} {peer_prefix(request.state.peer)}")
 
     async def watch(self, request: Request, guard: Guard, body: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         """See `Gate.watch`."""
-        key = _asker(request)
-        if self._streams[key] >= self._limits.open_streams and not is_local(request):
+        if self._has_too_many_streams(request, guard):
             return  # others were let in at the same moment
+        key = _stream_key(request, guard)
         self._streams[key] += 1
         checked = time.monotonic()
+        upcoming: asyncio.Future[Chunk] | None = None
         try:
-            async for chunk in body:
+            while True:
+                upcoming = upcoming or asyncio.ensure_future(anext(body))
+                done, _ = await asyncio.wait({upcoming}, timeout=checked + _RECHECK_SECONDS - time.monotonic())
                 if time.monotonic() - checked >= _RECHECK_SECONDS:
                     if not await self._still_admits(request, guard):
                         return
                     checked = time.monotonic()
-                yield chunk
+                if done:
+                    chunk, upcoming = upcoming.result(), None
+                    yield chunk
+        except StopAsyncIteration:
+            return
         finally:
             self._streams[key] -= 1
             if not self._streams[key]:
                 del self._streams[key]
+            if upcoming is not None:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)
             if isinstance(body, AsyncGenerator):
                 await body.aclose()
+
+    def _has_too_many_streams(self, request: Request, guard: Guard) -> bool:
+        most = self._limits.open_streams if guard.rate in {"stream", "read"} else self._limits.open_runs
+        return self._streams[_stream_key(request, guard)] >= most and not is_local(request)
 
     async def _still_admits(self, request: Request, guard: Guard) -> bool:
         try:
@@ -170,8 +188,9 @@ class AccessGate:
         if guard.rate == "none" or is_local(request):
             return
         self._each.take(_asker(request))
-        if guard.rate == "stream" and self._streams[_asker(request)] >= self._limits.open_streams:
-            raise TooOften("Too many streams are open.", hint="Close other tabs.", retry_after=30)
+        if guard.streams and self._has_too_many_streams(request, guard):
+            hint = "Close other tabs, or end commands that still run."
+            raise TooOften("Too many streams of yours are open.", hint=hint, retry_after=30)
 
     async def _check_stored_limit(self, request: Request, guard: Guard) -> None:
         """What can be guessed or costs dearly is counted in the database, so that a restart forgets nothing."""
@@ -234,6 +253,17 @@ def _check_route(request: Request, guard: Guard) -> None:
 
 def _no_such(parameter: str) -> NotFound:
     return NotFound(f"there is no {parameter.removesuffix('_id')} with this id")
+
+
+def _stream_key(request: Request, guard: Guard) -> str:
+    """Which streams are counted together: those that only watch, and those that keep something running."""
+    return f"{'watch' if guard.rate in {'stream', 'read'} else 'run'} {_person(request)}"
+
+
+def _person(request: Request) -> str:
+    """Who is behind a request, whichever of their tokens or sessions it came by."""
+    subject: Subject | None = request.state.subject
+    return f"user:{subject.user_id}" if subject is not None and subject.user_id else _asker(request)
 
 
 def _asker(request: Request) -> str:

@@ -1,10 +1,12 @@
 """Reads about teams, memberships and API tokens."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.db import now
 from orca.errors import NotFound
 from orca.features.access.models import ApiToken, Membership, Team
+from orca.features.access.rules import permissions_of
 from orca.features.identity.models import User
 from orca.web.guard import Scope, tenant_resolver
 
@@ -28,6 +30,17 @@ async def find_membership(session: AsyncSession, user_id: str, team_id: str | No
     return await session.scalar(query if team_id is None else query.where(Membership.team_id == team_id))
 
 
+async def find_rights(session: AsyncSession, user_id: str, team_id: str) -> tuple[str, frozenset[str]]:
+    """E-mail of a user and what they may do in a team now; nothing for one who left or was disabled."""
+    user = await session.get(User, user_id)
+    if user is None:
+        return "", frozenset()
+    membership = await find_membership(session, user_id, team_id)
+    if membership is None or user.disabled_at is not None:
+        return user.email, frozenset()
+    return user.email, permissions_of(membership.role, is_instance_admin=user.is_instance_admin)
+
+
 async def find_token(session: AsyncSession, token_id: str) -> tuple[ApiToken, User | None] | None:
     """A token that was not revoked, and its user (none when it was made on the machine itself)."""
     row = (
@@ -49,6 +62,13 @@ async def get_token(session: AsyncSession, scope: Scope, token_id: str, user_id:
     if token is None:
         raise NotFound("there is no token with this id")
     return token
+
+
+async def count_tokens(session: AsyncSession, user_id: str | None) -> int:
+    """How many tokens of a user would be accepted now; of those without a user for None."""
+    living = ApiToken.revoked_at.is_(None) & (ApiToken.expires_at > now())
+    query = select(func.count()).where(ApiToken.user_id == user_id, living)
+    return await session.scalar(query) or 0
 
 
 async def list_tokens(

@@ -71,12 +71,12 @@ class Overview:
 @router.get("/")
 @guard(SIGNED_IN, page=True)
 async def overview(
-    request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+    request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject
 ) -> Response:
-    """What runs, what needs a look, what happened."""
-    services = await queries.list_all_services(session, scope)
-    recent = await queries.list_recent(session, scope)
-    projects = await queries.list_project_ids(session, scope, limit=2)
+    """What runs, what needs a look, what happened; as far as the subject may read it."""
+    services = await queries.list_all_services(session, scope) if subject.can("service.read") else []
+    recent = await queries.list_recent(session, scope) if subject.can("deployment.read") else []
+    projects = await queries.list_project_ids(session, scope, limit=2) if subject.can("project.read") else []
     states = await read_states(session, scope, resources, services)
     counts = {
         "services": len(services),

@@ -180,7 +180,8 @@ def found_groups(words: Words, subject: Subject, finds: Finds) -> list[Group]:
     """Services and projects by name, and what can be done; with nothing typed only where to go."""
     services = [Entry(each.name, f"/services/{each.id}", "box", each.project) for each in finds.services]
     projects = [Entry(each.name, f"/projects/{each.id}", "folder", "project") for each in finds.projects]
-    return [Group("Services", services), Group("Do", _to_do(words, subject, finds)), Group("Projects", projects)]
+    shown = projects if subject.can("project.read") else []
+    return [Group("Services", services), Group("Do", _to_do(words, subject, finds)), Group("Projects", shown)]
 
 
 def _to_do(words: Words, subject: Subject, finds: Finds) -> list[Entry]:

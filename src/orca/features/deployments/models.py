@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow
@@ -63,6 +63,10 @@ class Deployment(TeamRow, Base):
     trigger: Mapped[str] = mapped_column(String(32), default="")
     """What asked for it: `page`, `api`, `cli`, `push`, `system`."""
     requested_by: Mapped[str] = mapped_column(String(255), default="")
+    via: Mapped[str] = mapped_column(String(16), default="system", server_default="system")
+    """The door of `requested_by`, as events have it."""
+    permissions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """What `requested_by` might do when it was asked for; null is Orca itself."""
     task_id: Mapped[str | None] = mapped_column(String(36), index=True)
     source: Mapped[dict[str, Any]]
     """The source as it was when the deployment was asked for."""

@@ -10,6 +10,7 @@ import structlog
 
 from orca.db import DATABASE_AWAY
 from orca.errors import DeadlineExceeded, OrcaError, StepFailed, TaskCancelled
+from orca.events import origin
 from orca.features.deployments.actions import progress
 from orca.features.deployments.actions.choose import Wish
 from orca.features.deployments.actions.log import LogWriter
@@ -51,11 +52,20 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
     Which of these a deployment has was written down when it was asked for, and again when the source was here. The
     old release serves until the new one is healthy and routed; whatever fails before that leaves it untouched, and
     what fails after that is swept later. Where both must not run at once, the old one is stopped before the new one
-    starts, and started again when the new one fails.
+    starts, and started again when the new one fails. All of it happens on behalf of the one who asked for it, with what
+    they might do at that time.
     """
     deployment_id = str(payload["deployment_id"])
+    token = origin.set(await progress.find_origin(run.resources.db, deployment_id))
+    try:
+        await _deploy(run, deployment_id, Wish.of(payload))
+    finally:
+        origin.reset(token)
+
+
+async def _deploy(run: TaskRun, deployment_id: str, wish: Wish) -> None:
     db = run.resources.db
-    names = await _begin(run, deployment_id, Wish.of(payload))
+    names = await _begin(run, deployment_id, wish)
     if not names:
         return
     work = await _open(run, deployment_id)

@@ -59,6 +59,19 @@ class Route(TeamRow, Base):
     """When the ordered certificate ends, as it was seen last; null as long as there never was one."""
 
 
+class HeldName(Base):
+    """A name below the base domain, and the project it belongs to, also while no route has it.
+
+    Visitors, cookies and redirect lists of other systems may still trust it, so no other project can take it over.
+    """
+
+    __tablename__ = "held_names"
+
+    hostname: Mapped[str] = mapped_column(String(253), primary_key=True)
+    team_id: Mapped[str] = mapped_column(String(36))
+    project_id: Mapped[str] = mapped_column(String(36))
+
+
 class Target(TeamRow, Base):
     """One replica of the live release of a service, as the proxy reaches it."""
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow
@@ -56,6 +56,10 @@ class Hook(TeamRow, Base):
     branch: Mapped[str] = mapped_column(String(255))
     """A branch, or a pattern such as `release/*`."""
     watch_paths: Mapped[list[str]]
+    user_id: Mapped[str | None] = mapped_column(String(36))
+    """Who made it: pushes deploy on their behalf. Null: made on the machine itself."""
+    permissions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """What its maker might do then; null is everything."""
 
 
 class Push(TeamRow, Base):

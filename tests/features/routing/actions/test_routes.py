@@ -302,3 +302,35 @@ async def test_lists_are_pages_and_urls_know_the_ports(make_resources, service) 
     assert names == [f"h{number}.example.org" for number in (4, 3, 2, 1, 0)]
     assert second.next_cursor is None
     assert urls[0] == "http://h0.example.org:8080/"
+
+
+async def test_a_name_below_the_base_domain_stays_with_its_project(resources, service) -> None:
+    base = resources.settings.base.domain
+    route = await create(resources, service, hostname=f"pay.{base}")
+    public = await create(resources, service, hostname="pay.example.org")
+    async with resources.db.write() as session:
+        for each in (route, public):
+            await delete_route(session, await queries.get_route(session, SCOPE, each.id))
+    neighbour = await make_service(resources.db, slug="fake", project="neighbour")
+    with pytest.raises(Conflict, match="belongs to the project “shop”"):
+        await create(resources, neighbour, hostname=f"PAY.{base}")
+    stranger = await make_service(resources.db, team="team-2", slug="fake", project="stranger")
+    with pytest.raises(Conflict, match="belongs to another project"):
+        await create(resources, stranger, hostname=f"pay.{base}")
+    own = await create(resources, neighbour, hostname=f"mine.{base}")
+    with pytest.raises(Conflict, match="belongs to"):
+        await update(resources, own.id, hostname=f"pay.{base}")
+    await create(resources, neighbour, hostname="pay.example.org")
+    await create(resources, service, hostname=f"pay.{base}")
+
+
+async def test_automatic_names_avoid_those_of_other_projects(resources, service) -> None:
+    async with resources.db.write() as session:
+        first = await ensure_automatic_route(session, resources, service)
+        assert first is not None
+        await delete_route(session, first)
+    twin = await make_service(resources.db, slug="web", project="shop", team="team-2")
+    async with resources.db.write() as session:
+        second = await ensure_automatic_route(session, resources, twin)
+    assert second is not None
+    assert second.hostname != first.hostname

@@ -1,11 +1,13 @@
 """How far a deployment has come: its state, its steps, its end."""
 
+from typing import cast
+
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
 from orca.errors import OrcaError, TaskCancelled
-from orca.events import Fact, Outcome, bell, record
+from orca.events import Fact, Origin, Outcome, Via, bell, record
 from orca.features.deployments import queries
 from orca.features.deployments.actions.choose import Wish, bind_release, lock_service
 from orca.features.deployments.models import Deployment, DeploymentStep, Release
@@ -28,6 +30,15 @@ async def begin(resources: Resources, deployment_id: str, wish: Wish) -> list[st
         if deployment.state == "queued":
             await _start(session, resources, deployment, wish)
         return [step.name for step in await queries.list_steps(session, deployment_id)]
+
+
+async def find_origin(db: Database, deployment_id: str) -> Origin:
+    """On whose behalf it happens, with what they might do when they asked for it."""
+    async with db.read() as session:
+        deployment = await session.get_one(Deployment, deployment_id)
+    frozen = deployment.permissions
+    permissions = None if frozen is None else frozenset(frozen)
+    return Origin(deployment.requested_by or "orca", cast("Via", deployment.via), permissions=permissions)
 
 
 async def _lock(session: AsyncSession, deployment_id: str) -> None:

@@ -42,12 +42,13 @@ async def start_deployment(
 
     Raises Conflict (nothing to roll back to, service deleted) and BadInput.
     """
-    service = await lock_service(session, service.id)
+    by, service = origin.get(), await lock_service(session, service.id)
     if service.deleted_at is not None and request.kind != "remove":
         raise Conflict("this service was deleted")
     deployment = Deployment(
         team_id=service.team_id, service_id=service.id, kind=request.kind, trigger=request.trigger, warnings=[],
-        number=await next_number(session, Deployment, service.id), requested_by=origin.get().actor,
+        number=await next_number(session, Deployment, service.id), requested_by=by.actor, via=by.via,
+        permissions=None if by.permissions is None else sorted(by.permissions),
         source=await _source(session, service, request), config={},
     )  # fmt: skip
     session.add(deployment)

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import BadInput, Conflict
-from orca.events import Fact, record
+from orca.events import Fact, origin, record
 from orca.features.routing import queries
+from orca.features.routing.actions.held_names import find_other_holder, hold_name
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.certificates import certifies, default_tls
@@ -53,6 +54,7 @@ async def create_route(
         port=wanted.port, redirect_to=wanted.redirect_to, options=_options({}, wanted, hashes), **_NEW_NAME,
     )  # fmt: skip
     siblings = await _claim(session, settings, route)
+    await hold_name(session, settings, route.hostname, service)
     route.tls, route.certificate_id = _tls_among(siblings, wanted)
     await _check(session, settings, route)
     _set(route, _progress(route, siblings))
@@ -79,6 +81,7 @@ async def update_route(
         route.options = _options(route.options, patch, hashes)
     with session.no_autoflush:
         siblings = await _claim(session, settings, route)
+        await hold_name(session, settings, route.hostname, await session.get_one(Service, route.service_id))
         before = route.tls, route.certificate_id
         route.tls, route.certificate_id = _tls_after(route, siblings, patch, moves=moves)
         await _check(session, settings, route)
@@ -109,6 +112,7 @@ async def ensure_automatic_route(session: AsyncSession, resources: Resources, se
     hostname = await _free_automatic_name(session, resources.settings, service)
     if hostname is None:
         return None
+    await hold_name(session, resources.settings, hostname, service)
     route = Route(
         team_id=service.team_id, service_id=service.id, hostname=hostname, tls=default_tls(hostname),
         options=RouteOptions().model_dump(), is_automatic=True, path_prefix="/", **_NEW_NAME,
@@ -134,6 +138,7 @@ async def ensure_named_routes(
         except ValueError as error:
             raise _bad("domains", f"{given}: {error}") from None
         if hostname not in own:
+            origin.get().check_may("route.create", f"The new hostname {hostname}")
             await create_route(session, settings, service, RouteIn(hostname=hostname), {})
             missing.append(hostname)
     return missing
@@ -147,6 +152,7 @@ async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
         hostname = await _free_automatic_name(session, settings, service)
         if hostname is None:
             continue
+        await hold_name(session, settings, hostname, service)
         values = {"hostname": hostname, "tls": default_tls(hostname), "certificate_id": None}
         _set(route, {**values, **_NEW_NAME, **_UNTRIED, "updated_at": now()})
         await session.flush()
@@ -275,7 +281,8 @@ async def _free_automatic_name(session: AsyncSession, settings: Settings, servic
             log.error("base_domain_unusable", hostname=name, reason=str(error))  # noqa: TRY400 - the cause is known
             return None
         taken = await queries.list_overlapping(session, hostname)
-        if not taken and not is_reserved(hostname, panel, settings.base.domain):
+        holder = await find_other_holder(session, hostname, service)
+        if not taken and holder is None and not is_reserved(hostname, panel, settings.base.domain):
             return hostname
     return None
 

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.events import origin
 from orca.features.services.actions.services import settings_of
 from orca.features.services.actions.volumes import ensure_volumes
 from orca.features.services.models import Service, Variable
-from orca.features.services.orca_file import OrcaFile, merge
+from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
 from orca.features.services.queries import list_effective_variables, list_volumes, open_variables
 from orca.features.services.schemas import BuildOptions, FrozenConfig
 from orca.kit.crypto import SecretBox
@@ -60,7 +61,22 @@ async def _config_of(
 async def apply_orca_file(
     session: AsyncSession, service: Service, config: FrozenConfig, build: BuildOptions, file: OrcaFile
 ) -> tuple[FrozenConfig, BuildOptions]:
-    """What `orca.yaml` says wins, for this deployment; volumes it names for the first time are made."""
+    """What `orca.yaml` says wins, for this deployment; volumes it names for the first time are made.
+
+    Raises Forbidden for what the one who deploys might not set by hand.
+    """
     merged, merged_build = merge(config, build, file)
+    _check_may(config, merged)
     names = await ensure_volumes(session, service, merged.mounts)
     return merged.model_copy(update={"volume_names": names}), merged_build
+
+
+def _check_may(stored: FrozenConfig, merged: FrozenConfig) -> None:
+    """Who may deploy decides what code runs; variables, limits and replicas around it need permissions of their own."""
+    by, port = origin.get(), {"PORT"}  # repeats what the file says of its ports
+    differing = {key for key in merged.variables if merged.variables[key] != stored.variables.get(key)}
+    if differing - port:
+        by.check_may("variable.write", f"Setting variables in {FILE_NAME} ({', '.join(sorted(differing - port)[:5])})")
+    for name in ("resources", "replicas"):
+        if getattr(merged, name) != getattr(stored, name):
+            by.check_may("service.update", f"`{name}` in {FILE_NAME}")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import BadInput, Conflict, NotFound
-from orca.events import Fact, record
+from orca.events import Fact, origin, record
 from orca.features.services.models import Service, Volume
 from orca.features.services.queries import find_volume, get_service, list_volumes
 from orca.features.services.schemas import VolumeFields, VolumeMount
@@ -54,6 +54,7 @@ async def ensure_volumes(session: AsyncSession, service: Service, mounts: Iterab
     for mount in mounts:
         volume = attached.get(mount.name)
         if volume is None:
+            origin.get().check_may("volume.create", f"Making the volume “{mount.name}”")
             await _check_free(session, Scope(service.team_id), service, mount)
             volume = _new_volume(service, mount)
             session.add(volume)

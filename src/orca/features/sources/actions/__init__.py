@@ -6,7 +6,14 @@ from orca.features.sources.actions.git_credentials import (
     trust_host_keys,
     update_git_credential,
 )
-from orca.features.sources.actions.hooks import create_hook, delete_hook, note_refusal, receive_push, rotate_hook
+from orca.features.sources.actions.hooks import (
+    create_hook,
+    delete_hook,
+    find_push_origin,
+    note_refusal,
+    receive_push,
+    rotate_hook,
+)
 from orca.features.sources.actions.registry_credentials import (
     create_registry_credential,
     delete_registry_credential,
@@ -21,6 +28,7 @@ __all__ = [
     "delete_git_credential",
     "delete_hook",
     "delete_registry_credential",
+    "find_push_origin",
     "keep_upload",
     "look_folder",
     "note_refusal",

@@ -1,6 +1,6 @@
 """Push hooks: making them, and taking in what arrives at them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.events import Fact, record, subscribe
+from orca.events import Fact, Origin, origin, record, subscribe
+from orca.features.access.queries import find_rights
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.sources import pushes
 from orca.features.sources.models import Hook, Push
@@ -31,9 +32,11 @@ async def create_hook(
     session: AsyncSession, box: SecretBox, scope: Scope, service_id: str, fields: HookFields
 ) -> tuple[Hook, str]:
     """A hook and its secret, which is shown this once. The caller checked the service."""
+    by = origin.get()
     hook = Hook(
         team_id=scope.team_id, service_id=service_id, provider=fields.provider, branch=fields.branch,
-        watch_paths=fields.watch_paths,
+        watch_paths=fields.watch_paths, user_id=by.user_id,
+        permissions=None if by.permissions is None else sorted(by.permissions),
     )  # fmt: skip
     session.add(hook)
     await session.flush()
@@ -79,6 +82,10 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
     decision = delivery.decision
     if not await comes_from_git(session, hook.service_id):
         decision = pushes.leave_alone(decision)
+    if decision.is_accepted and not origin.get().may("service.deploy"):
+        decision = replace(
+            decision, is_accepted=False, reason=f"{origin.get().actor}, who made this hook, may not deploy"
+        )
     push = Push(
         team_id=hook.team_id, hook_id=hook.id, delivery=name, is_accepted=decision.is_accepted,
         commit=decision.change.commit if decision.change else "", decision=shorten(decision.reason, 255),
@@ -97,6 +104,16 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
         await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
     await session.execute(delete(Push).where(Push.hook_id == hook.id, Push.received_at < now() - KEEP_PUSHES))
     return push, True
+
+
+async def find_push_origin(session: AsyncSession, hook: Hook) -> Origin:
+    """A push happens on behalf of the one who made its hook: what they might do then and still may."""
+    frozen = None if hook.permissions is None else frozenset(hook.permissions)
+    if hook.user_id is None:
+        return Origin(f"hook {hook.id}", "webhook", permissions=frozen)
+    email, current = await find_rights(session, hook.user_id, hook.team_id)
+    permissions = current if frozen is None else current & frozen
+    return Origin(email or "a former user", "webhook", user_id=hook.user_id, permissions=permissions)
 
 
 async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None:

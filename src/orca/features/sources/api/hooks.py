@@ -1,6 +1,7 @@
 """REST doors of push hooks: keeping them, and the public one at which Git hosts report pushes."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -9,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotSignedIn, TooMuch
-from orca.events import Origin, origin
+from orca.events import origin
 from orca.features.sources import actions, pushes, queries
 from orca.features.sources.actions.hooks import Delivery
 from orca.features.sources.errors import BodyCutOff
@@ -109,7 +110,8 @@ async def receive_push(
 ) -> PushAnswer:
     """For Git hosts. 202: stored, and a deployment follows; 200: stored, but nothing is to be done."""
     hook, delivery = await _admit(request, resources, hook_id)
-    token = origin.set(Origin(f"hook {hook.id}", "webhook", request.state.peer, request.state.request_id))
+    on_behalf = await actions.find_push_origin(session, hook)
+    token = origin.set(replace(on_behalf, ip=request.state.peer, request_id=request.state.request_id))
     try:
         push, is_new = await actions.receive_push(session, hook, delivery)
     finally:
