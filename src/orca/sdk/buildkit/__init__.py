@@ -1,6 +1,7 @@
 """Building images with the BuildKit of a Docker engine, for every builder that ends in a Dockerfile."""
 
-from orca.sdk.buildkit.build import BUILD_LABEL, build_image
+from orca.sdk.buildkit.bases import BUILD_LABEL
+from orca.sdk.buildkit.build import build_image
 from orca.sdk.buildkit.client import BuildKitConfig, DockerClient
 
 __all__ = ["BUILD_LABEL", "BuildKitConfig", "DockerClient", "build_image"]

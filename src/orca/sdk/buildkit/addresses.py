@@ -11,52 +11,54 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from orca.sdk.buildkit.dockerfile import Dockerfile, Instruction, read_json
+from orca.sdk.buildkit.dockerfile import Instruction, Resolved
 from orca.sdk.buildkit.errors import AddressForbidden
 
 LookUp = Callable[[str], Awaitable[list[str]]]
 """Host name -> addresses."""
 
 _LOOKUP_DEADLINE = 5.0
-_REMOTE = ("http://", "https://", "git://", "ssh://", "ftp://", "git@")
-_FLAGS = re.compile(r"^(?:--\S+\s+)*")
+_QUOTING = str.maketrans("", "", "\"'\\`")
+_IS_REMOTE = re.compile(r"[a-z][a-z0-9+.-]{0,20}://|[a-z0-9_.-]{1,60}@[^/:]*:")
+_BEGINNINGS = ("http://", "https://", "git://", "ssh://", "ftp://", "git@")
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#]*@)?(?P<host>\[[^\]/?#]*\]|[^:/?#]*)(?::\d*)?(?=[:/?#]|$)")
 _PLAIN = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _THIS_MACHINE = re.compile(r"(?:.*\.)?localhost|(?:host|gateway)\.docker\.internal|(?:.*\.)?metadata\.google\.internal")
 _METADATA = {ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")}
 
 
-async def check_addresses(dockerfile: Dockerfile, look_up: LookUp | None = None) -> None:
+async def check_addresses(resolved: Resolved, look_up: LookUp | None = None) -> None:
     """Raises AddressForbidden for an ADD from an address that is this machine's alone, or that cannot be made out."""
-    for instruction in dockerfile.instructions:
-        for host in find_hosts(instruction.inner, dockerfile.escape):
-            found = await (look_up or _look_up)(host) if is_allowed(host) else [host]
-            if not all(is_allowed(address) for address in found):
-                raise _forbidden(instruction, f"{host} is this machine itself or its cloud's metadata")
+    for stage in resolved.stages:
+        for instruction in stage.instructions:
+            source = instruction.source
+            await check_instruction(source.effective, f"Dockerfile line {source.line}", look_up)
 
 
-def find_hosts(instruction: Instruction, escape: str) -> Iterator[str]:
+async def check_instruction(instruction: Instruction, place: str, look_up: LookUp | None = None) -> None:
+    """The same for one instruction; `place` says where it stands."""
+    for host in find_hosts(instruction, place):
+        found = await (look_up or _look_up)(host) if is_allowed(host) else [host]
+        if not all(is_allowed(address) for address in found):
+            raise _forbidden(place, f"{host} is this machine itself or its cloud's metadata")
+
+
+def find_hosts(instruction: Instruction, place: str) -> Iterator[str]:
     """The hosts that an ADD fetches from. Pure; AddressForbidden for one that variables or odd characters hide."""
     if instruction.keyword != "ADD":
         return
-    for word in _sources(instruction.rest):
-        source = re.sub(rf"[\"'{re.escape(escape)}]", "", word).lower()
+    for word in instruction.words[:-1]:
+        source = word.translate(_QUOTING).lower()
         before, variable, _ = source.partition("$")
-        remote = next((begin for begin in _REMOTE if source.startswith(begin)), None)
-        if variable and not remote and any(begin.startswith(before) for begin in _REMOTE):
-            raise _forbidden(instruction, f"{word} may become any address; begin it with ./ or write the address out")
-        if remote is None:
+        if not _IS_REMOTE.match(source):
+            if variable and any(begin.startswith(before) for begin in _BEGINNINGS):
+                raise _forbidden(place, f"{word} may become any address; begin it with ./ or write the address out")
             continue
         match = _HOST.match(source)
         host = match["host"] if match else ""
         if not _PLAIN.fullmatch(host):
-            raise _forbidden(instruction, f"the host in {word} cannot be made out; write it plainly")
+            raise _forbidden(place, f"the host in {word} cannot be made out; write it plainly")
         yield host.strip("[]").rstrip(".")
-
-
-def _sources(rest: str) -> list[str]:
-    rest = _FLAGS.sub("", rest)
-    return (read_json(rest) or rest.split())[:-1]
 
 
 def is_allowed(host: str) -> bool:
@@ -89,8 +91,8 @@ async def _look_up(host: str) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-def _forbidden(instruction: Instruction, why: str) -> AddressForbidden:
+def _forbidden(place: str, why: str) -> AddressForbidden:
     return AddressForbidden(
-        f"Dockerfile line {instruction.line}: ADD may not fetch this: {why}.",
+        f"{place}: ADD may not fetch this: {why}.",
         hint="Put the file into the repository, or fetch it from a server that others reach too.",
     )

@@ -10,27 +10,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orca.errors import BadInput, DeadlineExceeded, ProviderUnavailable
-from orca.kit.text import clean_output, redact, redactions
+from orca.kit.text import redactions
 from orca.sdk.builders import BuildRequest, BuiltImage, Log
 from orca.sdk.buildkit import caddy_image
 from orca.sdk.buildkit.addresses import check_addresses
+from orca.sdk.buildkit.bases import BUILD_LABEL, BaseImages
 from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like
 from orca.sdk.buildkit.client import DockerClient, EngineFacts
-from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, find_images, parse_dockerfile, rewrite
-from orca.sdk.buildkit.errors import BaseImageForbidden, BaseImageUnavailable, BuildDiskFull, LabelReserved
+from orca.sdk.buildkit.dockerfile import (
+    RESERVED_NAME,
+    Dockerfile,
+    Image,
+    Resolved,
+    parse_dockerfile,
+    render,
+    resolve,
+)
+from orca.sdk.buildkit.errors import BuildDiskFull, LabelReserved
 from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
-from orca.sdk.buildkit.logins import choose_logins, is_guarded, registry_of, render_config, words_of
+from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
 from orca.sdk.engines import EngineAway, RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
 _LOOKUP_DEADLINE = 5.0
 _LOGIN_DEADLINE = 20.0
-_PULL_DEADLINE = 300.0
-_ANSWER_DEADLINE, _LOOK_EVERY = 60.0, 1.0
-BUILD_LABEL = "orca.build"
-"""Carries the id of the build, so that an image is found again after a crash."""
 
 
 async def build_image(docker: DockerClient, request: BuildRequest, text: str, log: Log) -> BuiltImage:
@@ -45,15 +50,14 @@ async def build_image(docker: DockerClient, request: BuildRequest, text: str, lo
     if built := await _find_built(docker, request):
         await log("This build was finished before; its image is still here.")
         return built
-    dockerfile = parse_dockerfile(text, heredocs=facts.knows_heredocs)
-    await check_addresses(dockerfile)
+    dockerfile = await asyncio.to_thread(parse_dockerfile, text, heredocs=facts.knows_heredocs)
     async with _private_folder(request.tree) as folder:
         request = await _with_caddy(docker, request, dockerfile, folder)
-        images = find_images(dockerfile, request.arguments, facts.architecture)
-        await _check_bases(docker, images)
+        resolved = await asyncio.to_thread(resolve, dockerfile, request.arguments, facts.architecture, request.target)
+        await check_addresses(resolved)
         await _warn_of_secrets(dockerfile, log)
-        build = _Build(docker, request, dockerfile, folder, facts, choose_logins(request.logins, images), log)
-        await build.ask_for([image for image in images if is_guarded(image, request.guarded_registries)])
+        logins = choose_logins(request.logins, [image.name for image in resolved.images])
+        build = _Build(docker, request, resolved, folder, facts, logins, log)
         await build.run()
     return await _accept(docker, request)
 
@@ -62,38 +66,39 @@ async def build_image(docker: DockerClient, request: BuildRequest, text: str, lo
 class _Build:
     docker: DockerClient
     request: BuildRequest
-    dockerfile: Dockerfile
+    resolved: Resolved
     folder: Path
     facts: EngineFacts
     logins: Mapping[str, RegistryLogin]
     log: Log
 
-    async def ask_for(self, images: list[str]) -> None:
-        """The engine takes an image that it has without asking anybody; so the registry is asked who may have it."""
-        await asyncio.to_thread(self._write_config)
-        for image in images:
-            if await self.docker.find_image(image) is None:
-                continue
-            pull = ("pull", "--quiet", "--", image)
-            result = await self.docker.run(*pull, deadline=_PULL_DEADLINE, env=self._config())
-            if result.exit_code:
-                said = clean_output(result.stderr.decode(errors="replace"), colours=False).strip()
-                step = Step(f"[internal] load metadata for {image}", error=redact(said, self._hidden()))
-                raise explain_step(step, await self._observe(step, Watch(enforced=False)))
-
     async def run(self) -> None:
         """Raises unless the engine says that it made the image."""
+        await asyncio.to_thread(self._write_config)
+        bases = BaseImages(
+            self.docker, self.request.id, self.request.guarded_registries, self._config(), self._hidden(), self.log,
+            self._explain_base,
+        )  # fmt: skip
+        try:
+            for image in self.resolved.images:
+                await bases.pin(image)
+            await self._run_pinned(bases.pins)
+        finally:
+            await asyncio.shield(bases.release())
+
+    async def _run_pinned(self, pins: Mapping[Image, str]) -> None:
         limits = BuildLimits(self.request.cpus, self.request.memory_bytes, self.docker.config.disk_reserve_mb << 20)
-        rewritten = rewrite(self.dockerfile, self.request.cache_key)
+        rewritten = render(self.resolved, pins, self.request.cache_key)
         await asyncio.to_thread(self._write_files, rewritten.text)
         root = self.facts.data_root
         if root and await asyncio.to_thread(free_bytes, root) < limits.reserve_bytes:
             raise self._disk_full()
         progress, started = Progress(), time.monotonic()
+        names = {f"docker.io/library/{pin}": image.name for image, pin in pins.items()}
         async with limited(self.request.id, root, limits) as watch:
             if not watch.enforced:
                 await self.log("Memory and CPU limits do not hold: that needs root on the engine's own machine.")
-            succeeded = await self._run_client(progress, watch)
+            succeeded = await self._run_client(progress, watch, names)
         await self.log(progress.summarise(time.monotonic() - started))
         if succeeded:
             return
@@ -104,27 +109,26 @@ class _Build:
             raise EngineAway("The engine broke the build off.", hint="Try again; look at Docker's own log.")
         raise explain_refusal(progress, rewritten.original_line)
 
-    async def _run_client(self, progress: Progress, watch: Watch) -> bool:
+    async def _run_client(self, progress: Progress, watch: Watch, names: Mapping[str, str]) -> bool:
         env = dict(zip(_secret_variables(self.request), self.request.secrets.values(), strict=True))
         env |= self._config()
-        sink = LogSink(progress, self._hidden(), self.log)
+        sink = LogSink(progress, self._hidden(), self.log, names)
         run = self.docker.run(*self._arguments(), deadline=self.request.deadline, env=env, on_output=sink.take)
         building, filling = asyncio.create_task(run), asyncio.create_task(watch.disk_full.wait())
-        hanging = asyncio.create_task(_find_unanswered(progress))
         try:
-            await asyncio.wait({building, filling, hanging}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({building, filling}, return_when=asyncio.FIRST_COMPLETED)
             if building.done():
                 return (await building).exit_code == 0
-            raise self._disk_full() if filling.done() else _unanswered(hanging.result())
+            raise self._disk_full()
         except DeadlineExceeded:
             raise DeadlineExceeded(
                 f"The build took longer than {self.request.deadline / 60:g} minutes and was stopped.",
                 hint="See in the log which step took so long, or raise the time limit of builds.",
             ) from None
         finally:
-            for task in (building, filling, hanging):
+            for task in (building, filling):
                 task.cancel()
-            await asyncio.wait({building, filling, hanging})
+            await asyncio.wait({building, filling})
             await sink.flush()
 
     def _arguments(self) -> list[str]:
@@ -169,6 +173,10 @@ class _Build:
         """Where docker commands of this build look for logins; the folder is private and goes with the build."""
         return {"DOCKER_CONFIG": str(self.folder / "config")}
 
+    async def _explain_base(self, image: str, said: str) -> Exception:
+        step = Step(f"[internal] load metadata for {image}", error=said)
+        return explain_step(step, await self._observe(step, Watch(enforced=False)))
+
     async def _observe(self, step: Step, watch: Watch) -> Observed:
         tree = Tree(self.request.tree)
         copied = copied_files(step.instruction) if step.instruction.startswith(("COPY ", "ADD ")) else ()
@@ -211,24 +219,6 @@ async def _private_folder(tree: Path) -> AsyncIterator[Path]:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
 
-async def _find_unanswered(progress: Progress) -> str:
-    """The base image that a registry was asked about and kept silent: BuildKit itself would wait for ever."""
-    asked: dict[int, float] = {}
-    while True:
-        await asyncio.sleep(_LOOK_EVERY)
-        for number, step in progress.steps.items():
-            since = asked.setdefault(number, time.monotonic())
-            if step.is_question and step.state == "running" and time.monotonic() - since > _ANSWER_DEADLINE:
-                return step.base_image or ""
-
-
-def _unanswered(image: str) -> BaseImageUnavailable:
-    return BaseImageUnavailable(
-        f"The registry did not answer within {_ANSWER_DEADLINE:g} seconds when asked for the base image {image}.",
-        hint=f"Check that this machine reaches {registry_of(image)}, then deploy again.",
-    )
-
-
 async def _with_caddy(
     docker: DockerClient, request: BuildRequest, dockerfile: Dockerfile, folder: Path
 ) -> BuildRequest:
@@ -240,17 +230,6 @@ async def _with_caddy(
         return request
     reference = await caddy_image.ensure_caddy_image(docker, folder)
     return replace(request, arguments={**request.arguments, caddy_image.ARGUMENT: reference})
-
-
-async def _check_bases(docker: DockerClient, images: list[str]) -> None:
-    """The engine's images are shared by all teams: what Orca built for one must not be another's base."""
-    for reference in images:
-        image = await docker.find_image(reference)
-        if image and BUILD_LABEL in (image["Config"].get("Labels") or {}):
-            raise BaseImageForbidden(
-                f"{reference} was built by Orca for a service, so nothing else can build on it.",
-                hint="Push a base image to a registry and use it from there.",
-            )
 
 
 async def _warn_of_secrets(dockerfile: Dockerfile, log: Log) -> None:

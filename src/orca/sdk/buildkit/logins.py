@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from orca.sdk.engines import RegistryLogin
@@ -11,13 +12,44 @@ _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}
 _HUB_KEY = "https://index.docker.io/v1/"
 """How docker's configuration names its own hub."""
 
+_NAME_LIMIT = 400
+_REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?")
+_PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def normalise_image(text: str) -> str:
+    """A reference written out in full: `alpine` is `docker.io/library/alpine:latest`. ValueError for what is none."""
+    name, at, digest = text.partition("@")
+    name, colon, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
+    first, _, rest = name.partition("/")
+    if rest and ("." in first or ":" in first or first.lower() == "localhost"):
+        registry, path = _plain(first), rest
+    else:
+        registry, path = _HUB, name
+    if registry == _HUB and "/" not in path:
+        path = f"library/{path}"
+    valid = (
+        len(text) <= _NAME_LIMIT
+        and _REGISTRY.fullmatch(registry)
+        and all(_PATH_PART.fullmatch(part) for part in path.split("/"))
+        and (_TAG.fullmatch(tag) or not colon)
+        and (_DIGEST.fullmatch(digest) or not at)
+    )
+    if not valid:
+        raise ValueError(f"{text[:80]!r} is not the name of an image")
+    if not tag and not digest:
+        tag = "latest"
+    return f"{registry}/{path}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+
 
 def registry_of(image: str) -> str:
     """`alpine` -> docker.io, `ghcr.io/acme/app:1` -> ghcr.io; by Docker's own rule."""
-    return _split(image)[0]
+    return split_registry(image)[0]
 
 
-def _split(image: str) -> tuple[str, str]:
+def split_registry(image: str) -> tuple[str, str]:
     """Its registry, and its name there."""
     first, slash, rest = image.partition("/")
     named = slash and (first.lower() == "localhost" or "." in first or ":" in first)
@@ -37,7 +69,7 @@ def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dic
 
 def is_guarded(image: str, registries: Iterable[str]) -> bool:
     """Whether an image comes from one of these; the hub's official images are everybody's."""
-    registry, name = _split(image)
+    registry, name = split_registry(image)
     official = registry == _HUB and ("/" not in name or name.startswith("library/"))
     return not official and registry in {_plain(name.rpartition("://")[2]) for name in registries}
 

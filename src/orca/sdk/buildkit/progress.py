@@ -6,6 +6,7 @@ BuildKit puts `#N ` before every line it relays, so nothing a build prints can p
 import codecs
 import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -164,6 +165,8 @@ class LogSink:
     progress: Progress
     hidden: tuple[str, ...]
     log: Log
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What docker calls something, and what the log calls it."""
     rest: str = field(default="", init=False)
     _decoder: codecs.IncrementalDecoder = field(
         init=False, default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -182,5 +185,7 @@ class LogSink:
 
     async def _feed(self, lines: list[str]) -> None:
         for line in lines:
+            for name, shown in self.names.items():
+                line = line.replace(name, shown)  # noqa: PLW2901 - the same line
             for shown in self.progress.feed(redact(line, self.hidden)):
                 await self.log(shown)

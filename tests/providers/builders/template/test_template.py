@@ -26,7 +26,7 @@ from orca.providers.builders.template.procfile import choose_process, parse_proc
 from orca.providers.builders.template.recipe import shell_command
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.buildkit import BuildKitConfig, DockerClient
-from orca.sdk.buildkit.dockerfile import find_images, parse_dockerfile
+from orca.sdk.buildkit.dockerfile import parse_dockerfile, resolve
 from orca.sdk.trees import UnsafePath
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -86,7 +86,7 @@ def test_each_kind_of_project_gets_its_dockerfile(name: str, tmp_path: Path) -> 
     assert recipe is not None
     told = f"{recipe.dockerfile}# ---\n# kind {recipe.kind}, {recipe.service_kind}, port {recipe.port}, because of {', '.join(recipe.evidence)}\n"
     assert told == (GOLDEN / f"{name}.dockerfile").read_text()
-    assert find_images(parse_dockerfile(recipe.dockerfile, heredocs=False), {}, "amd64")
+    assert resolve(parse_dockerfile(recipe.dockerfile, heredocs=False), {}, "amd64").images
 
 
 @pytest.mark.parametrize("spa", [False, True])

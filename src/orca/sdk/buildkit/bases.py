@@ -1,0 +1,160 @@
+"""Fetches the images a build stands on, checks them, and pins them: the build gets exactly those.
+
+An image is fetched by the engine, with the build's own logins, and looked at: nothing that Orca built for a service,
+nothing that runs a forbidden instruction by ONBUILD. It then gets a name of this build's own, made of its id, and the
+Dockerfile for the engine has no other names. So no spelling and no race can lead the engine to another image.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from orca.errors import DeadlineExceeded
+from orca.kit.text import clean_output, redact
+from orca.sdk.builders import Log
+from orca.sdk.buildkit.addresses import check_instruction
+from orca.sdk.buildkit.client import DockerClient
+from orca.sdk.buildkit.dockerfile.flags import BadFlag, origin_of
+from orca.sdk.buildkit.dockerfile.read import parse_trigger
+from orca.sdk.buildkit.dockerfile.resolve import Image
+from orca.sdk.buildkit.errors import BadDockerfile, BaseImageForbidden, BaseImageUnavailable
+from orca.sdk.buildkit.logins import is_guarded, registry_of, split_registry
+
+BUILD_LABEL = "orca.build"
+"""Carries the id of the build, so that an image is found again after a crash."""
+PINNED = "orca-base"
+"""The repository of pinned names; no Dockerfile may name it."""
+
+_PULL_DEADLINE, _ANSWER_DEADLINE, _ATTEMPTS = 900.0, 60.0, 3
+_OLD_SECONDS = 24 * 3600
+
+Explain = Callable[[str, str], Awaitable[Exception]]
+"""Image and what docker said -> the failure."""
+
+
+@dataclass(slots=True)
+class BaseImages:
+    """The images of one build, while it runs."""
+
+    docker: DockerClient
+    build_id: str
+    guarded: frozenset[str]
+    env: Mapping[str, str]
+    """Where docker finds the logins of this build."""
+    hidden: tuple[str, ...]
+    log: Log
+    explain: Explain
+    pins: dict[Image, str] = field(default_factory=dict)
+    environments: dict[Image, list[str]] = field(default_factory=dict)
+
+    async def pin(self, image: Image) -> None:
+        """Raises BaseImageForbidden, BaseImageUnavailable, AddressForbidden."""
+        for _ in range(_ATTEMPTS):  # it may be removed at any moment by somebody else's cleaning
+            before = await self.docker.find_image(image.name)
+            found = await self._fetch(image, before)
+            if found is None:
+                continue
+            await _check(image.name, found)
+            name = f"{PINNED}:{int(time.time())}-{self.build_id[:60]}-{len(self.pins)}"
+            if (await self.docker.run("image", "tag", found["Id"], name)).exit_code == 0:
+                self.pins[image] = name
+                await self._put_back(image, before)
+                return
+        raise BaseImageUnavailable(f"The base image {image.name} was removed again and again.", hint="Try again.")
+
+    async def release(self) -> None:
+        """Remove the names of this build, and those of builds that never did: they would keep images for ever."""
+        listed = await self.docker.run("image", "ls", "--format", "{{.Tag}}", PINNED)
+        oldest = time.time() - _OLD_SECONDS
+        stale = [f"{PINNED}:{tag}" for tag in listed.text.split() if _age(tag) < oldest]
+        names = list(dict.fromkeys([*self.pins.values(), *stale]))
+        if names:
+            await self.docker.run("image", "rm", "--no-prune", "--", *names)
+
+    async def _fetch(self, image: Image, before: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What is there is taken, unless a registry must be asked who may have it, or it is for another machine."""
+        if _path_of(image.name) == f"library/{PINNED}":
+            raise BaseImageForbidden(f"{image.name} is a name of Orca's own.", hint="Choose another base image.")
+        if before:
+            await _check(image.name, before)
+            if not image.platform and not is_guarded(image.name, self.guarded):
+                return before
+        await self._pull(image)
+        return await self.docker.find_image(image.name)
+
+    async def _put_back(self, image: Image, before: dict[str, Any] | None) -> None:
+        """Names on the engine are seen by all teams: what this build fetched is left under the pinned name only."""
+        if before is None:
+            await self.docker.run("image", "rm", "--no-prune", "--", image.name)
+        elif image.platform:
+            await self.docker.run("image", "tag", before["Id"], image.name)
+
+    async def _pull(self, image: Image) -> None:
+        await self.log(f"Fetching the base image {image.name}")
+        started = time.monotonic()
+        platform = (f"--platform={image.platform}",) if image.platform else ()
+        answered = asyncio.Event()
+
+        async def note(_stream: Literal["stdout", "stderr"], _data: bytes) -> None:
+            answered.set()
+
+        pull = self.docker.run(
+            "pull", *platform, "--", image.name, deadline=_PULL_DEADLINE, env=self.env, on_output=note
+        )
+        pulling = asyncio.create_task(pull)
+        waiting = asyncio.create_task(answered.wait())
+        try:
+            await asyncio.wait({pulling, waiting}, timeout=_ANSWER_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+            if not pulling.done() and not answered.is_set():
+                raise _unanswered(image.name)
+            result = await pulling
+        except DeadlineExceeded:
+            raise _unanswered(image.name) from None
+        finally:
+            for task in (pulling, waiting):
+                task.cancel()
+            await asyncio.wait({pulling, waiting})
+        if result.exit_code:
+            said = clean_output(result.stderr.decode(errors="replace"), colours=False).strip()
+            raise await self.explain(image.name, redact(said, self.hidden))
+        await self.log(f"Fetched {image.name} in {time.monotonic() - started:.1f} s")
+
+
+async def _check(name: str, image: dict[str, Any]) -> None:
+    """The engine's images are shared by all teams: what Orca built for one must not be another's base."""
+    config = image["Config"]
+    if BUILD_LABEL in (config.get("Labels") or {}):
+        raise BaseImageForbidden(
+            f"{name} was built by Orca for a service, so nothing else can build on it.",
+            hint="Push a base image to a registry and use it from there.",
+        )
+    for trigger in config.get("OnBuild") or []:
+        try:
+            instruction = parse_trigger(trigger)
+            takes = any(origin_of(flag) is not None for flag in instruction.flags)
+        except (BadDockerfile, BadFlag):
+            takes = True
+        if takes or instruction.keyword == "ONBUILD":
+            raise BaseImageForbidden(
+                f"{name} runs {trigger[:80]!r} by ONBUILD, which takes files from elsewhere or cannot be read.",
+                hint="Choose a base image without that instruction.",
+            )
+        await check_instruction(instruction, f"The base image {name}, by ONBUILD")
+
+
+def _path_of(name: str) -> str:
+    return split_registry(name)[1].partition("@")[0].partition(":")[0]
+
+
+def _age(tag: str) -> float:
+    seconds = tag.partition("-")[0]
+    return float(seconds) if seconds.isdecimal() else 0.0
+
+
+def _unanswered(image: str) -> BaseImageUnavailable:
+    return BaseImageUnavailable(
+        f"The registry did not answer within {_ANSWER_DEADLINE:g} seconds when asked for the base image {image}.",
+        hint=f"Check that this machine reaches {registry_of(image)}, then deploy again.",
+    )
