@@ -23,8 +23,9 @@ from orca.providers.builders.template import TemplateBuilder
 from orca.providers.builders.template.builder import NothingRecognised, find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import choose_process, parse_procfile
-from orca.providers.builders.template.recipe import shell_command
+from orca.providers.builders.template.recipe import Recipe, shell_command
 from orca.providers.connectors.local import LocalConnector
+from orca.sdk.builders import Detection
 from orca.sdk.buildkit import BuildKitConfig, DockerClient
 from orca.sdk.buildkit.dockerfile import parse_dockerfile, resolve
 from orca.sdk.trees import UnsafePath
@@ -83,7 +84,7 @@ def make(home: Path, files: dict[str, str]) -> Path:
 def test_each_kind_of_project_gets_its_dockerfile(name: str, tmp_path: Path) -> None:
     files, options = PROJECTS[name]
     recipe = find_recipe(make(tmp_path, files), TemplateOptions.parse(options))
-    assert recipe is not None
+    assert isinstance(recipe, Recipe)
     told = f"{recipe.dockerfile}# ---\n# kind {recipe.kind}, {recipe.service_kind}, port {recipe.port}, because of {', '.join(recipe.evidence)}\n"
     assert told == (GOLDEN / f"{name}.dockerfile").read_text()
     assert resolve(parse_dockerfile(recipe.dockerfile, heredocs=False), {}, "amd64").images
@@ -92,7 +93,7 @@ def test_each_kind_of_project_gets_its_dockerfile(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("spa", [False, True])
 def test_the_server_of_static_sites_is_told_how(spa: bool, tmp_path: Path) -> None:
     recipe = find_recipe(make(tmp_path, {"index.html": ""}), TemplateOptions(spa=spa))
-    assert recipe is not None
+    assert isinstance(recipe, Recipe)
     assert recipe.files["orca.Caddyfile"] == (GOLDEN / f"site{'-spa' if spa else ''}.Caddyfile").read_text()
 
 
@@ -105,7 +106,7 @@ def test_the_server_of_static_sites_is_told_how(spa: bool, tmp_path: Path) -> No
 )  # fmt: skip
 async def test_other_trees_are_not_guessed_at(files: dict[str, str], tmp_path: Path) -> None:
     builder = TemplateBuilder(DockerClient(LocalConnector(), BuildKitConfig()))
-    assert await builder.detect(make(tmp_path, files)) is None
+    assert not isinstance(await builder.detect(make(tmp_path, files)), Detection)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_files_of_a_repository_cannot_become_instructions(
     }  # fmt: skip
     tree = make(tmp_path_factory.mktemp("tree"), {"requirements.txt": "flask", place: files[place]})
     recipe = find_recipe(tree, TemplateOptions())
-    if recipe is not None:
+    if isinstance(recipe, Recipe):
         dockerfile = parse_dockerfile(recipe.dockerfile, heredocs=True)
         assert not any(
             "evil" in instruction.rest for instruction in dockerfile.instructions if instruction.keyword != "CMD"
@@ -179,7 +180,7 @@ def test_a_package_json_cannot_become_instructions(
     }
     tree = make(tmp_path_factory.mktemp("tree"), {"package.json": json.dumps(package | {place: values[place]})})
     recipe = find_recipe(tree, TemplateOptions())
-    assert recipe is not None
+    assert isinstance(recipe, Recipe)
     assert "evil" not in recipe.dockerfile
 
 
@@ -187,8 +188,6 @@ def test_manifests_that_lead_out_are_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("fastapi\n")
     tree = make(tmp_path / "tree", {"main.py": FASTAPI})
     (tree / "requirements.txt").symlink_to("../secret")
-    assert find_recipe(tree, TemplateOptions()) is None
-    (tree / "pyproject.toml").write_text("")
     with pytest.raises(UnsafePath):
         find_recipe(tree, TemplateOptions())
 

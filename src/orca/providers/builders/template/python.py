@@ -1,199 +1,163 @@
-"""Python: uv, Poetry or pip; FastAPI, Flask, Django, or a plain program."""
+"""Python: web applications of the known frameworks, and plain programs, with the project's own tool."""
 
-import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from orca.errors import BadInput
+from orca.providers.builders.template.manifests import dig
 from orca.providers.builders.template.options import TemplateOptions
-from orca.providers.builders.template.procfile import choose_process, parse_procfile
-from orca.providers.builders.template.python_project import find_packages, find_version, read_project
+from orca.providers.builders.template.procfile import Procfile, read_procfile
+from orca.providers.builders.template.python_apps import (
+    App,
+    Sources,
+    find_program,
+    find_web_app,
+    named_app,
+    needed_server,
+    process_listens,
+)
+from orca.providers.builders.template.python_django import find_django
+from orca.providers.builders.template.python_install import TITLES, Install, choose_install
+from orca.providers.builders.template.python_project import (
+    PythonProject,
+    PythonVersion,
+    find_version,
+    read_project,
+)
 from orca.providers.builders.template.recipe import (
     IGNORE,
     IGNORE_FILE,
     Recipe,
-    cached,
-    copy,
+    Refusal,
+    Result,
     header,
+    install_packages,
     place_app,
     shell_command,
 )
+from orca.providers.builders.template.system_packages import SystemPackages, for_python
 from orca.sdk.trees import Tree
 
-PORT = 8000
-_MANIFESTS = ("uv.lock", "poetry.lock", "requirements.txt", "pyproject.toml", "setup.py")
-_USUAL_FILES = (
-    "main.py", "app.py", "asgi.py", "wsgi.py", "server.py", "application.py", "api.py", "run.py",
-    "app/main.py", "app/app.py", "app/__init__.py", "src/main.py", "src/app.py", "src/app/main.py",
-    "api/main.py", "backend/main.py",
-)  # fmt: skip
-_APP = {
-    "FastAPI": re.compile(r"^(?P<name>[A-Za-z_]\w*)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)?FastAPI\(", re.MULTILINE),
-    "Flask": re.compile(r"^(?P<name>[A-Za-z_]\w*)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)?Flask\(", re.MULTILINE),
-}
-_FACTORY = re.compile(r"^def (?P<name>create_app|make_app)\(", re.MULTILINE)
-_SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"'](?P<module>[A-Za-z_][\w.]*)[\"']")
-_ENTRYPOINT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(?:\(\))?")
-_NEEDS_TREE = re.compile(r"^[ \t]*(?:-[rce]|--requirement|--constraint|--editable|\.|/|.*\bfile:)", re.MULTILINE)
-
-Tool = Literal["uv", "Poetry", "pip"]
+_OTHERS = ("package.json", "composer.json", "Gemfile", "go.mod", "Cargo.toml", "index.php", "mix.exs", "pom.xml")
+_BROWSERS = (
+    "ENV PLAYWRIGHT_BROWSERS_PATH=/ms-playwright",
+    "RUN /venv/bin/python3 -m playwright install --with-deps chromium",
+)
 
 
-@dataclass(frozen=True, slots=True)
-class App:
-    """What runs. `where` is the file that says so."""
-
-    framework: str
-    start: str
-    where: str
-    server: str = ""
-    """The package that serves it, which has to be installed."""
-    prepare: str = ""
-    """A command of the build, after the code is there."""
-    service_kind: str = "web"
-
-
-def find_python(tree: Tree, options: TemplateOptions) -> Recipe | None:
-    """A project with a Python manifest. BadInput for an entrypoint that is none."""
-    manifests = [name for name in _MANIFESTS if tree.is_file(name)]
-    if not manifests:
+def find_python(tree: Tree, options: TemplateOptions) -> Result:
+    """A project with a Python manifest, or a program on its own. BadInput for an entrypoint that is none."""
+    project, procfile, sources = read_project(tree), read_procfile(tree), Sources(tree)
+    if not project.manifests and not _is_plain(tree, procfile):
         return None
-    project = read_project(tree)
-    packages = find_packages(tree, project)
-    app = _find_app(tree, packages, options)
+    app = _find_app(sources, project, procfile, options)
     if app is None:
+        return _refuse(tree, project) if project.manifests else None
+    version = find_version(tree, project)
+    if options.version:
+        version = PythonVersion(options.version, options.version)
+    if version.problem and not options.base:
+        newest = "Name one that exists, such as 3.14, or another image with build.options.base."
+        return Refusal(version.problem, newest, (version.source,))
+    return _render(tree, project, app, version, options, procfile)
+
+
+def _is_plain(tree: Tree, procfile: Procfile) -> bool:
+    """Whether Python files without a manifest are the program itself, and not somebody's helpers."""
+    if any(map(tree.is_file, _OTHERS)):
+        return False
+    if procfile.main or tree.is_file(".python-version"):
+        return any(name.endswith(".py") for name in (*tree.names(), *tree.names("src")))
+    return not tree.is_file("index.html") and any(name.endswith(".py") for name in tree.names())
+
+
+def _refuse(tree: Tree, project: PythonProject) -> Refusal | None:
+    if tree.is_file("index.html") and set(project.manifests) <= {"requirements.txt"}:
         return None
-    tool = _tool(manifests)
-    version = options.version or find_version(tree, project)
-    title = f"Python {version} ({app.framework}, {tool}) · {app.where}"
-    image = options.base or f"python:{version}-slim"
-    lines = [header(title), f"FROM {image} AS build", "WORKDIR /app", *_install(tree, tool, manifests, packages, app)]
-    if options.build or app.prepare:
-        lines.append(f"RUN {options.build or app.prepare}")
+    is_library = bool(dig(project.data, "build-system")) or "setup.py" in project.manifests
+    what = "A Python library" if is_library else "A Python project"
+    reason = f"{what} without a program: no web application, no main.py or the like, no Procfile."
+    hint = "Say what starts it with build.options.start, such as `python3 -m package`, or add a Procfile."
+    return Refusal(reason, hint, project.manifests)
+
+
+def _find_app(sources: Sources, project: PythonProject, procfile: Procfile, options: TemplateOptions) -> App | None:
+    found = named_app(project, options) or find_django(sources, project) or find_web_app(sources, project)
+    if options.start:
+        start = App(found.framework if found else "command", options.start, "start command")
+        return replace(found or start, start=options.start, where=start.where)
+    if procfile.main and not options.entrypoint:
+        name, command = procfile.main
+        return _from_procfile(sources, found, name, command)
+    return found or find_program(sources, project)
+
+
+def _from_procfile(sources: Sources, found: App | None, name: str, command: str) -> App:
+    is_web = name == "web" and process_listens(sources, command)
+    server, warnings = needed_server(command), found.warnings if found else ()
+    if server == "uvicorn" and "--host" not in command and "gunicorn" not in command:
+        warnings = (*warnings, "The Procfile starts uvicorn without --host 0.0.0.0: it answers nobody outside of it.")
+    program = find_program(sources, PythonProject((), {}, frozenset()))
+    framework = found.framework if found else program.framework if program and is_web else "Procfile"
+    base = found or App(framework, command, "Procfile")
+    release = None if "migrate" in command else base.release
+    kind = "web" if is_web else "worker"
+    port = program.port if is_web and program and not found and program.where in command else base.port
+    return replace(
+        base, start=command, where="Procfile", server=server, service_kind=kind, port=port, release=release,
+        warnings=warnings,
+    )  # fmt: skip
+
+
+def _render(
+    tree: Tree, project: PythonProject, app: App, version: PythonVersion, options: TemplateOptions, procfile: Procfile
+) -> Recipe:
+    extra = app.server if app.server and app.server not in project.packages | project.locked else ""
+    install = choose_install(tree, project, extra)
+    tool = install.tool
+    title = f"Python {version.number} ({app.framework}, {TITLES.get(tool, tool)}) · {app.where}"
+    is_web = app.service_kind == "web"
+    evidence = (*project.manifests, *((app.where,) if tree.is_file(app.where) else ()))
     return Recipe(
-        "python",
-        title,
-        "\n".join([*lines, "", *_runtime(image, app)]),
-        PORT if app.service_kind == "web" else None,
-        (*manifests, *((app.where,) if tree.is_file(app.where) else ())),
-        {IGNORE_FILE: IGNORE},
-        app.service_kind,
-    )
+        "python", title, _dockerfile(title, project, app, version, options, install),
+        app.port if is_web else None, evidence or (app.where,), {IGNORE_FILE: IGNORE}, app.service_kind,
+        framework="" if app.framework in {"program", "Procfile", "command"} else app.framework,
+        language="python", version=version.pinned, package_manager=tool or None, install=install.command,
+        build=options.build or app.prepare or None, start=app.start, processes=procfile.processes,
+        release=procfile.release or app.release,
+        warnings=(*version.warnings, *install.warnings, *app.warnings),
+    )  # fmt: skip
 
 
-def _runtime(image: str, app: App) -> list[str]:
-    web = app.service_kind == "web"
+def _dockerfile(
+    title: str, project: PythonProject, app: App, version: PythonVersion, options: TemplateOptions, install: Install
+) -> str:
+    packages = for_python(project.packages | project.locked)
+    is_conda = install.tool == "conda"
+    image = options.base or f"python:{version.number}-slim"
+    build = options.build or app.prepare
+    return "\n".join([
+        header(title),
+        f"FROM {'mambaorg/micromamba:2' if is_conda and not options.base else image} AS build",
+        "WORKDIR /app",
+        *install_packages([*packages.build, *options.packages]),
+        *install.lines,
+        *((f"RUN {build}",) if build else ()),
+        "",
+        *_runtime("debian:stable-slim" if is_conda and not options.base else image, app, project, packages, options),
+    ])  # fmt: skip
+
+
+def _runtime(
+    image: str, app: App, project: PythonProject, packages: SystemPackages, options: TemplateOptions
+) -> list[str]:
+    browsers = "playwright" in project.packages
     return [
         f"FROM {image}",
+        *install_packages([*packages.run, *options.packages]),
         "COPY --from=build /venv /venv",
+        *(_BROWSERS if browsers else ()),
         *place_app(),
         "ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp",
-        *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if web else ()),
+        *((f"ENV PORT={app.port}", f"EXPOSE {app.port}") if app.service_kind == "web" else ()),
         shell_command(app.start),
         "",
-    ]
-
-
-def _tool(manifests: list[str]) -> Tool:
-    return "uv" if "uv.lock" in manifests else "Poetry" if "poetry.lock" in manifests else "pip"
-
-
-def _install(tree: Tree, tool: Tool, manifests: list[str], packages: set[str], app: App) -> list[str]:
-    """Make /venv. Dependencies come before the code, so that they are cached while the code changes."""
-    extra = f" {app.server}" if app.server and app.server not in packages else ""
-    if tool == "uv":
-        sync = "/uv/bin/uv sync --locked --no-dev --no-editable"
-        serve = cached(f"/uv/bin/uv pip install --python /venv/bin/python3{extra}", "/root/.cache/uv")
-        return [
-            _own_environment("uv"),
-            "ENV UV_PROJECT_ENVIRONMENT=/venv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never",
-            copy(["pyproject.toml", "uv.lock"], "./"),
-            cached(f"{sync} --no-install-project", "/root/.cache/uv"),
-            "COPY . .",
-            cached(sync, "/root/.cache/uv"),
-            *((serve,) if extra else ()),
-        ]
-    venv = "RUN python3 -m venv --without-pip /venv"
-    pip = "python3 -m pip --python /venv/bin/python3 install"
-    if tool == "Poetry":
-        return [
-            _own_environment("poetry"),
-            venv,
-            "ENV VIRTUAL_ENV=/venv",
-            copy(["pyproject.toml", "poetry.lock"], "./"),
-            cached("/poetry/bin/poetry install --only main --no-root --no-interaction", "/root/.cache/pypoetry"),
-            "COPY . .",
-            *((cached(f"{pip}{extra}", "/root/.cache/pip"),) if extra else ()),
-        ]
-    if "requirements.txt" not in manifests:
-        return [venv, "COPY . .", cached(f"{pip} .{extra}", "/root/.cache/pip")]
-    install = cached(f"{pip} -r requirements.txt{extra}", "/root/.cache/pip")
-    if _NEEDS_TREE.search(tree.read_text("requirements.txt")):
-        return [venv, "COPY . .", install]
-    return [venv, copy(["requirements.txt"], "./"), install, "COPY . ."]
-
-
-def _own_environment(tool: str) -> str:
-    """A tool apart from what it installs; images of distributions refuse packages outside of an environment."""
-    return cached(f"python3 -m venv /{tool} && /{tool}/bin/python3 -m pip install {tool}", "/root/.cache/pip")
-
-
-def _find_app(tree: Tree, packages: set[str], options: TemplateOptions) -> App | None:
-    found = _named_app(packages, options) or _find_django(tree) or _find_asgi_or_wsgi(tree, packages)
-    process = choose_process(parse_procfile(tree.find_text("Procfile") or ""))
-    if options.start:
-        return App(found.framework if found else "command", options.start, "start command")
-    if process and not options.entrypoint:
-        kind = "web" if process[0] == "web" else "worker"
-        framework = found.framework if found else "Procfile"
-        return App(framework, process[1], "Procfile", prepare=found.prepare if found else "", service_kind=kind)
-    if found:
-        return found
-    program = next(filter(tree.is_file, ("main.py", "app.py", "run.py", "bot.py", "worker.py")), None)
-    return App("program", f"python3 {program}", program, service_kind="worker") if program else None
-
-
-def _named_app(packages: set[str], options: TemplateOptions) -> App | None:
-    if not options.entrypoint:
-        return None
-    if not _ENTRYPOINT.fullmatch(options.entrypoint):
-        raise BadInput(
-            f"The entrypoint {options.entrypoint!r} is not one of Python.", hint="Write module:attribute: main:app."
-        )
-    framework = "FastAPI" if packages & {"fastapi", "starlette", "uvicorn"} else "Flask"
-    return _serve(framework, options.entrypoint, f"{options.entrypoint}")
-
-
-def _serve(framework: str, target: str, where: str) -> App:
-    if framework == "FastAPI":
-        factory = " --factory" if target.endswith("()") else ""
-        start = f"uvicorn {target.removesuffix('()')}{factory} --host 0.0.0.0 --port $PORT"
-        return App(framework, start, where, server="uvicorn")
-    quoted = f"'{target}'" if target.endswith("()") else target
-    return App(framework, f"gunicorn {quoted} --bind 0.0.0.0:$PORT", where, server="gunicorn")
-
-
-def _find_asgi_or_wsgi(tree: Tree, packages: set[str]) -> App | None:
-    for path in _USUAL_FILES:
-        text = tree.find_text(path)
-        if text is None:
-            continue
-        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        for framework, pattern in _APP.items():
-            if match := pattern.search(text):
-                return _serve(framework, f"{module}:{match['name']}", path)
-        if "flask" in packages and (match := _FACTORY.search(text)):
-            return _serve("Flask", f"{module}:{match['name']}()", path)
-    return None
-
-
-def _find_django(tree: Tree) -> App | None:
-    match = _SETTINGS.search(tree.find_text("manage.py") or "")
-    if not match:
-        return None
-    package = match["module"].partition(".")[0]
-    settings = tree.find_text(match["module"].replace(".", "/") + ".py") or ""
-    # A key that is only there for this one command, because most settings refuse to load without any.
-    collect = "SECRET_KEY=build DJANGO_SECRET_KEY=build /venv/bin/python3 manage.py collectstatic --noinput"
-    app = _serve("Django", f"{package}.wsgi:application", "manage.py")
-    return replace(app, prepare=collect if "STATIC_ROOT" in settings else "")
+    ]  # fmt: skip

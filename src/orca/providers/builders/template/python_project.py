@@ -1,66 +1,193 @@
-"""What a Python project says of itself: its packages and the version it wants."""
+"""What a Python project says of itself: its packages, the version it wants, and what installs it."""
 
 import re
-import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
+from orca.providers.builders.template.manifests import dig, find_text, find_toml, find_tool_version, find_yaml, texts
+from orca.providers.builders.template.python_wheels import newest_with_wheels
 from orca.sdk.trees import Tree
 
-_LATEST_MINOR = 14
-_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[(?P<extras>[^\]]*)\])?")
+NEWEST_MINOR = 14
+_OLDEST_MINOR = 8
+_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^\]]*)\])?")
+_PINNED = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>\d[\w.]*)")
+_INCLUDE = re.compile(r"\s*(?:-r|--requirement)[ =]?\s*(\S+)")
+_LOCKED = re.compile(r'^name = "([A-Za-z0-9._-]+)"$', re.MULTILINE)
+_CLAUSE = re.compile(r"\s*(?P<sign>===?|~=|!=|>=|<=|[~^<>])?\s*3(?:\.(?P<minor>\d{1,2})(?P<rest>\.[\d*]+)?)?")
+MANIFESTS = (
+    "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "environment.yml", "environment.yaml",
+    "requirements.txt", "pyproject.toml", "setup.py",
+)  # fmt: skip
 
 
-def read_project(tree: Tree) -> dict[str, Any]:
-    """pyproject.toml, or nothing if there is none that can be read."""
-    try:
-        return tomllib.loads(tree.find_text("pyproject.toml") or "")
-    except tomllib.TOMLDecodeError:
-        return {}  # its own tool explains it best
+@dataclass(frozen=True, slots=True)
+class PythonProject:
+    """A project's manifests, read."""
+
+    manifests: tuple[str, ...]
+    data: dict[str, Any]
+    """pyproject.toml; empty where there is none."""
+    packages: frozenset[str]
+    """Normalised names of what it depends on directly; `name[extra]` for each extra too."""
+    pins: dict[str, str] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
+    """Names of everything in its lock file, and of what the members of its workspace depend on."""
 
 
-def find_packages(tree: Tree, project: dict[str, Any]) -> set[str]:
-    """Normalised names of what it depends on directly."""
-    lines: list[str] = (tree.find_text("requirements.txt") or "").splitlines()
-    declared = _dig(project, "project", "dependencies")
-    lines += [str(line) for line in declared] if isinstance(declared, list) else []
-    poetry = _dig(project, "tool", "poetry", "dependencies")
-    lines += list(poetry) if isinstance(poetry, dict) else []
-    return set(_names(lines))
+def read_project(tree: Tree) -> PythonProject:
+    """Whatever manifests there are."""
+    manifests = tuple(name for name in MANIFESTS if tree.is_file(name))
+    data = find_toml(tree, "pyproject.toml")
+    lines = [*_requirement_lines(tree), *_declared(tree, data)]
+    pins = {_normal(match["name"]): match["version"] for line in lines if (match := _PINNED.match(line))}
+    members = [line for folder in workspace_members(tree, data) for line in _member_lines(tree, folder)]
+    names = _LOCKED.findall(find_text(tree, "uv.lock") or find_text(tree, "poetry.lock"))
+    locked = frozenset([*map(_normal, names), *_names(members)])
+    return PythonProject(manifests, data, frozenset(_names(lines)), pins, locked)
+
+
+def _requirement_lines(tree: Tree) -> list[str]:
+    """Of requirements.txt and the files that it includes, one level deep."""
+    lines = find_text(tree, "requirements.txt").splitlines()
+    included = [match[1] for line in lines if (match := _INCLUDE.match(line))][:10]
+    return [*lines, *(line for path in included if ".." not in path for line in find_text(tree, path).splitlines())]
+
+
+def _declared(tree: Tree, data: dict[str, Any]) -> list[str]:
+    """Of pyproject.toml, Pipfile and environment.yml, in the form of requirements."""
+    lines = texts(dig(data, "project", "dependencies"))
+    for table in (dig(data, "tool", "poetry", "dependencies"), find_toml(tree, "Pipfile").get("packages")):
+        for name, value in table.items() if isinstance(table, dict) else ():
+            extras = ",".join(texts(dig(value, "extras")))
+            version = value if isinstance(value, str) else dig(value, "version")
+            lines.append(f"{name}[{extras}]{version if isinstance(version, str) and version[:1] in '=<>~' else ''}")
+    for each in conda_environment(tree).get("dependencies") or ():
+        lines += texts(dig(each, "pip")) if isinstance(each, dict) else texts(each)
+    return lines
+
+
+def conda_environment(tree: Tree) -> dict[str, Any]:
+    """The environment.yml, if there is one."""
+    return find_yaml(tree, "environment.yml") or find_yaml(tree, "environment.yaml")
+
+
+def workspace_members(tree: Tree, data: dict[str, Any]) -> list[str]:
+    """Folders of the members of a uv workspace."""
+    folders = []
+    for pattern in texts(dig(data, "tool", "uv", "workspace", "members"))[:50]:
+        parent, star, rest = pattern.strip("/").partition("*")
+        if not star:
+            folders.append(pattern.strip("/"))
+        elif not rest and ".." not in parent:
+            folders += [f"{parent}{name}" for name in tree.names(parent.strip("/") or ".")[:50]]
+    return [folder for folder in folders if ".." not in folder and tree.is_file(f"{folder}/pyproject.toml")][:50]
+
+
+def _member_lines(tree: Tree, folder: str) -> list[str]:
+    return texts(dig(find_toml(tree, f"{folder}/pyproject.toml"), "project", "dependencies"))
 
 
 def _names(lines: Iterable[str]) -> Iterable[str]:
     for line in lines:
         match = _REQUIREMENT.match(line)
-        if match and not line.lstrip().startswith(("#", "-")):
-            name = re.sub(r"[-_.]+", "-", match["name"]).lower()
-            yield name
-            if name == "fastapi" and "standard" in (match["extras"] or ""):
-                yield "uvicorn"
+        if not match or line.lstrip().startswith(("#", "-")):
+            continue
+        name = _normal(match["name"])
+        yield name
+        extras = [extra.strip() for extra in (match["extras"] or "").split(",") if extra.strip()]
+        yield from (f"{name}[{extra}]" for extra in extras)
+        if name == "fastapi" and "standard" in extras:
+            yield "uvicorn"
 
 
-def _dig(data: Any, *keys: str) -> Any:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def find_version(tree: Tree, project: dict[str, Any]) -> str:
-    """What the project asks for, or the newest that it allows."""
-    for path in (".python-version", "runtime.txt"):
-        match = re.match(r"\s*(?:python-)?(3\.\d{1,2})\b", tree.find_text(path) or "")
-        if match:
-            return match[1]
-    poetry = _dig(project, "tool", "poetry", "dependencies", "python")
-    wanted = str(_dig(project, "project", "requires-python") or poetry)
-    exact = re.search(r"(?:==|~=|\^|~)\s*3\.(\d{1,2})", wanted)
-    below = re.search(r"<\s*3\.(\d{1,2})", wanted)
-    least = re.search(r">=\s*3\.(\d{1,2})", wanted)
-    minor = _LATEST_MINOR
-    if below:
-        minor = min(minor, int(below[1]) - 1)
-    if least:
-        minor = max(minor, int(least[1]))
-    if exact and "^" not in wanted:
-        minor = int(exact[1])
-    return f"3.{minor}"
+@dataclass(frozen=True, slots=True)
+class PythonVersion:
+    """What to build with."""
+
+    number: str
+    pinned: str | None = None
+    """The minor version, where a file names one."""
+    source: str = ""
+    warnings: tuple[str, ...] = ()
+    problem: str = ""
+    """Why there is no such Python."""
+
+
+def find_version(tree: Tree, project: PythonProject) -> PythonVersion:
+    """What a file pins, else the newest that the ranges and the wheels of old pins allow."""
+    for text, source in _version_files(tree):
+        words = [line.partition("#")[0].strip() for line in text.splitlines()]
+        word = next(filter(None, words), "")
+        if match := re.match(r"(?:c?python-?)?(\d{1,2})\.(\d{1,3})(?:\.\d+)?(?:[a-z]+\d+)?$", word.removeprefix("v")):
+            return _pin(int(match[1]), int(match[2]), source, project)
+        if word and not re.fullmatch(r"(?:python-?)?3|latest|stable|system|(?:[<>=~^!].*)", word):
+            ranged = _newest(tree, project)
+            warning = f"{source} says {word[:40]!r}, which is no version of Python: {ranged.number} is taken."
+            return PythonVersion(ranged.number, warnings=(warning, *ranged.warnings))
+    return _newest(tree, project)
+
+
+def _version_files(tree: Tree) -> Iterable[tuple[str, str]]:
+    yield find_text(tree, ".python-version"), ".python-version"
+    yield find_text(tree, "runtime.txt"), "runtime.txt"
+    requires = find_toml(tree, "Pipfile").get("requires")
+    yield str(dig(requires, "python_full_version") or dig(requires, "python_version") or ""), "Pipfile"
+    if tool := find_tool_version(tree, "python"):
+        yield tool
+    for each in texts(conda_environment(tree).get("dependencies")):
+        if match := re.match(r"python\s*={1,2}\s*(\d+\.\d+)", each):
+            yield match[1], "environment.yml"
+
+
+def _pin(major: int, minor: int, source: str, project: PythonProject) -> PythonVersion:
+    number = f"{major}.{minor}"
+    if major != 3 or minor > NEWEST_MINOR:  # noqa: PLR2004 - Python 3
+        old = "is out of support and there is no image to build on" if major < 3 else "does not exist"  # noqa: PLR2004
+        return PythonVersion(number, number, source, problem=f"{source} asks for Python {number}, which {old}.")
+    warnings = []
+    limit = newest_with_wheels(project.pins)
+    if limit and minor > limit[0]:
+        warnings.append(f"{limit[1]} has no wheels for Python {number} (newest: 3.{limit[0]}): it may fail to install.")
+    if minor < _OLDEST_MINOR + 2:
+        warnings.append(f"Python {number} ({source}) gets no security fixes any more.")
+    return PythonVersion(number, number, source, tuple(warnings))
+
+
+def _newest(tree: Tree, project: PythonProject) -> PythonVersion:
+    poetry = dig(project.data, "tool", "poetry", "dependencies", "python")
+    wanted = str(dig(project.data, "project", "requires-python") or poetry or _setup_requires(tree))
+    least, most = _range(wanted)
+    limit = newest_with_wheels(project.pins)
+    if limit and least <= limit[0] < most:
+        note = f"{limit[1]} has no wheels for newer ones than Python 3.{limit[0]}, which is taken."
+        return PythonVersion(f"3.{limit[0]}", warnings=(note,))
+    return PythonVersion(f"3.{most}")
+
+
+def _range(wanted: str) -> tuple[int, int]:
+    """The lowest and the highest minor version that a specifier of Python or Poetry allows."""
+    least, most = 0, NEWEST_MINOR
+    for clause in wanted.split(",")[:20]:
+        match = _CLAUSE.match(clause)
+        if not match or match["minor"] is None:
+            continue
+        sign, minor, is_long = match["sign"] or "==", int(match["minor"]), bool(match["rest"])
+        if sign in {">=", ">", "^"} or (sign == "~=" and not is_long):
+            least = max(least, minor)
+        elif sign in {"<", "<="}:
+            most = min(most, minor if is_long or sign == "<=" else minor - 1)
+        elif sign != "!=":
+            least, most = minor, minor
+    return least, max(least, most)
+
+
+def _setup_requires(tree: Tree) -> str:
+    match = re.search(r"python_requires\s*=\s*[\"']?([^\"'\n#]{1,60})", find_text(tree, "setup.cfg"))
+    match = match or re.search(r"python_requires\s*=\s*[\"']([^\"'\n]{1,60})", find_text(tree, "setup.py"))
+    return match[1] if match else ""

@@ -29,6 +29,7 @@ venv
 """
 
 
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUOTED = re.compile(r"'[^']*'")
 _OPERATORS = re.compile(r"[;&|()<>`]")
 _BUILTINS = {"cd", "export", "set", ".", "if", "for", "while", "exec", "ulimit", "umask"}
@@ -73,7 +74,8 @@ Result = Recipe | Refusal | None
 
 def header(title: str) -> str:
     """The first lines of each Dockerfile: what it is and where it came from."""
-    return f"# {title}\n# Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.\n"
+    shown = _UNPRINTABLE.sub(" ", title)
+    return f"# {shown}\n# Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.\n"
 
 
 def shell_command(command: str) -> str:

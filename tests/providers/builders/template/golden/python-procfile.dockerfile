@@ -6,7 +6,7 @@ WORKDIR /app
 RUN python3 -m venv --without-pip /venv
 COPY ["requirements.txt", "./"]
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python3 -m pip --python /venv/bin/python3 install -r requirements.txt
+    python3 -m pip --python /venv/bin/python3 install -r requirements.txt gunicorn
 COPY . .
 
 FROM python:3.14-slim

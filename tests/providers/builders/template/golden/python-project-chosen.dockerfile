@@ -3,10 +3,14 @@
 
 FROM registry.example/python:1 AS build
 WORKDIR /app
-RUN python3 -m venv --without-pip /venv
-COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python3 -m pip --python /venv/bin/python3 install . gunicorn
+    python3 -m venv /uv && /uv/bin/python3 -m pip install uv
+RUN python3 -m venv --without-pip /venv
+ENV UV_LINK_MODE=copy
+COPY ["pyproject.toml", "./"]
+RUN --mount=type=cache,target=/root/.cache/uv \
+    /uv/bin/uv pip install --python /venv/bin/python3 -r pyproject.toml gunicorn
+COPY . .
 
 FROM registry.example/python:1
 COPY --from=build /venv /venv

@@ -1,0 +1,260 @@
+"""Finds what runs in a Python project: application objects of web frameworks, their servers, and plain programs."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from orca.errors import BadInput
+from orca.providers.builders.template.manifests import dig, find_text
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.python_code import PythonFile, read_python
+from orca.providers.builders.template.python_project import PythonProject
+from orca.sdk.trees import Tree
+
+PORT = 8000
+_FILES = 80
+_USUAL_FILES = (
+    "main.py", "app.py", "asgi.py", "wsgi.py", "server.py", "application.py", "api.py", "run.py",
+    "app/main.py", "app/app.py", "app/__init__.py", "src/main.py", "src/app.py", "src/app/main.py",
+    "api/main.py", "backend/main.py",
+)  # fmt: skip
+_NAMES_IN_FOLDERS = ("main.py", "app.py", "asgi.py", "wsgi.py", "server.py", "api.py", "__init__.py")
+_NO_PROGRAMS = {"setup.py", "conftest.py", "manage.py", "noxfile.py", "tasks.py", "fabfile.py", "gunicorn.conf.py"}
+_NO_FOLDERS = {"tests", "test", "docs", "migrations", "scripts", "examples", "venv", "node_modules", "alembic"}
+PROGRAMS = ("main.py", "app.py", "run.py", "bot.py", "worker.py", "server.py", "index.py", "src/main.py")
+_FILE_NAME = re.compile(r"[\w.-]{1,60}\.py")
+_FACTORY = re.compile(r"(?:create|make|build|get)_(?:\w{1,30}_)?app(?:lication)?")
+_ASGI = {
+    "FastAPI": "FastAPI", "Starlette": "Starlette", "Quart": "Quart", "Litestar": "Litestar", "FastHTML": "FastHTML",
+    "fast_app": "FastHTML", "ASGIApp": "ASGI", "ProtocolTypeRouter": "ASGI", "falcon.asgi.App": "Falcon",
+}  # fmt: skip
+_WSGI = {
+    "Flask": "Flask", "APIFlask": "Flask", "FlaskApp": "Flask", "Bottle": "Bottle", "bottle.app": "Bottle",
+    "default_app": "Bottle", "falcon.App": "Falcon", "falcon.API": "Falcon", "DispatcherMiddleware": "WSGI",
+    "make_wsgi_app": "Pyramid",
+}  # fmt: skip
+_SERVERS = {
+    "gunicorn": "gunicorn", "uvicorn": "uvicorn", "daphne": "daphne", "hypercorn": "hypercorn",
+    "waitress-serve": "waitress", "streamlit": "streamlit", "functions-framework": "functions-framework",
+}  # fmt: skip
+_ENTRYPOINT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(?:\(\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What runs. `where` is the file that says so."""
+
+    framework: str
+    start: str
+    where: str
+    server: str = ""
+    """The package that serves it, which has to be installed."""
+    prepare: str = ""
+    """A command of the build, after the code is there."""
+    service_kind: str = "web"
+    port: int = PORT
+    release: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class Sources:
+    """The Python files of a tree, each read once."""
+
+    tree: Tree
+    files: dict[str, PythonFile | None] = field(default_factory=dict)
+
+    def get(self, path: str) -> PythonFile | None:
+        """The file; None where there is none."""
+        if path not in self.files:
+            text = find_text(self.tree, path) if self.tree.is_file(path) else None
+            self.files[path] = None if text is None else read_python(text)
+        return self.files[path]
+
+    def paths(self) -> Iterator[str]:
+        """Files in which an application may be, the most likely first."""
+        yield from _USUAL_FILES
+        names = self.tree.names()
+        yield from (name for name in names if _is_program_name(name))
+        for folder in (name for name in names if _is_package_name(name) and self.tree.is_directory(name)):
+            yield from (f"{folder}/{name}" for name in _NAMES_IN_FOLDERS)
+        for name in self.tree.names("src"):
+            yield from (f"src/{name}/{each}" for each in _NAMES_IN_FOLDERS if _is_package_name(name))
+
+    def read(self) -> Iterator[tuple[str, PythonFile]]:
+        """Those files with what they hold, as far as there are any."""
+        count = 0
+        for path in dict.fromkeys(self.paths()):
+            file = self.get(path)
+            if file is not None:
+                yield path, file
+                count += 1
+            if count == _FILES:
+                return
+
+
+def _is_program_name(name: str) -> bool:
+    return bool(_FILE_NAME.fullmatch(name)) and name not in _NO_PROGRAMS
+
+
+def _is_package_name(name: str) -> bool:
+    return name.isidentifier() and name not in _NO_FOLDERS
+
+
+def find_web_app(sources: Sources, project: PythonProject) -> App | None:
+    """The application object that a server can serve, or a program of a kind that serves itself."""
+    for path, file in sources.read():
+        app = _find_object(path, file, project) or _find_self_serving(path, file, project)
+        if app:
+            return app
+    return None
+
+
+def named_app(project: PythonProject, options: TemplateOptions) -> App | None:
+    """The one that the user names: `module:attribute`."""
+    if not options.entrypoint:
+        return None
+    if not _ENTRYPOINT.fullmatch(options.entrypoint):
+        raise BadInput(
+            f"The entrypoint {options.entrypoint!r} is not one of Python.", hint="Write module:attribute: main:app."
+        )
+    is_asgi = bool(project.packages & {"fastapi", "starlette", "uvicorn", "litestar", "quart"})
+    return serve("FastAPI" if is_asgi else "Flask", options.entrypoint, options.entrypoint, is_asgi=is_asgi)
+
+
+def serve(framework: str, target: str, where: str, *, is_asgi: bool, folder: str = "") -> App:
+    """The command of the server for an object; one below `src/` is imported from there."""
+    if is_asgi:
+        factory = " --factory" if target.endswith("()") else ""
+        inside = f" --app-dir {folder}" if folder else ""
+        start = f"uvicorn {target.removesuffix('()')}{factory}{inside} --host 0.0.0.0 --port $PORT"
+        return App(framework, start, where, server="uvicorn")
+    quoted = f"'{target}'" if target.endswith("()") else target
+    inside = f" --chdir {folder}" if folder else ""
+    return App(framework, f"gunicorn {quoted}{inside} --bind 0.0.0.0:$PORT", where, server="gunicorn")
+
+
+def _find_object(path: str, file: PythonFile, project: PythonProject) -> App | None:
+    module, folder = _module(path)
+    for name, called in file.objects.items():
+        last = called.rpartition(".")[2]
+        for known, is_asgi in ((_ASGI, True), (_WSGI, False)):
+            framework = known.get(called) or known.get(last)
+            if framework and (framework != "Falcon" or "falcon" in file.imports):
+                return serve(framework, f"{module}:{name}", path, is_asgi=is_asgi, folder=folder)
+        if last == "Dash" and "server" in file.names:
+            return serve("Dash", f"{module}:server", path, is_asgi=False, folder=folder)
+        if last == "Sanic":
+            return App("Sanic", f"sanic {module}:{name} --host 0.0.0.0 --port $PORT", path)
+        if _FACTORY.fullmatch(last) and (framework := _packaged_framework(project)):
+            is_asgi = framework in _ASGI
+            return serve(framework, f"{module}:{name}", path, is_asgi=is_asgi, folder=folder)
+    return _find_function(path, file, module, folder)
+
+
+def _find_function(path: str, file: PythonFile, module: str, folder: str) -> App | None:
+    """A factory, or a bare function that speaks ASGI or WSGI."""
+    for name, parameters in file.functions.items():
+        made = next((known for known in (*_ASGI, *_WSGI) if known in file.calls), None)
+        if made and _FACTORY.fullmatch(name):
+            framework = _ASGI.get(made) or _WSGI[made]
+            return serve(framework, f"{module}:{name}()", path, is_asgi=made in _ASGI, folder=folder)
+        if parameters == ("scope", "receive", "send"):
+            return serve("ASGI", f"{module}:{name}", path, is_asgi=True, folder=folder)
+        if parameters in {("environ", "start_response"), ("env", "start_response")}:
+            return serve("WSGI", f"{module}:{name}", path, is_asgi=False, folder=folder)
+    return None
+
+
+def _packaged_framework(project: PythonProject) -> str:
+    known = {"fastapi": "FastAPI", "flask": "Flask", "starlette": "Starlette", "quart": "Quart", "litestar": "Litestar"}
+    return next((framework for package, framework in known.items() if package in project.packages), "")
+
+
+def _find_self_serving(path: str, file: PythonFile, project: PythonProject) -> App | None:
+    quoted = shlex.quote(path)
+    if "streamlit" in file.imports:
+        listen = "--server.address 0.0.0.0 --server.port $PORT --server.headless true"
+        return App("Streamlit", f"streamlit run {quoted} {listen}", path, server="streamlit")
+    if "gradio" in file.imports and "launch" in file.calls:
+        listen = "GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=$PORT"
+        return App("Gradio", f"{listen} python3 {quoted}", path, server="gradio")
+    if "chainlit" in file.imports:
+        return App("Chainlit", f"chainlit run {quoted} --headless --host 0.0.0.0 --port $PORT", path)
+    if "Dash" in file.calls and "dash" in file.imports:
+        return App("Dash", f"HOST=0.0.0.0 python3 {quoted}", path)
+    handler = next((name for name, by in file.decorated.items() if by.startswith("functions_framework.")), "")
+    if not handler and "functions-framework" in project.packages:
+        handler = next((name for name, parameters in file.functions.items() if parameters == ("request",)), "")
+    if handler:
+        start = f"functions-framework --target {handler} --source {quoted} --host 0.0.0.0 --port $PORT"
+        return App("Functions Framework", start, path, server="functions-framework")
+    return None
+
+
+def _module(path: str) -> tuple[str, str]:
+    """The dotted name to import, and the folder to import it from (empty for the root)."""
+    inside = path.removeprefix("src/")
+    module = inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return module, "src" if inside != path else ""
+
+
+def find_program(sources: Sources, project: PythonProject) -> App | None:
+    """A script, a package with `__main__.py`, or the only command that the project declares."""
+    tree = sources.tree
+    scripts = [name for name in tree.names() if _is_program_name(name)]
+    usual = next(filter(tree.is_file, PROGRAMS), None)
+    path = usual or (scripts[0] if len(scripts) == 1 else None)
+    if path:
+        return _program(f"python3 {shlex.quote(path)}", path, sources)
+    for name in tree.names():
+        if _is_package_name(name) and tree.is_file(f"{name}/__main__.py"):
+            return _program(f"python3 -m {name}", f"{name}/__main__.py", sources)
+    commands = dig(project.data, "project", "scripts") or dig(project.data, "tool", "poetry", "scripts")
+    if isinstance(commands, dict) and len(commands) == 1 and dig(project.data, "build-system"):
+        return App("program", shlex.quote(next(iter(commands))), "pyproject.toml", service_kind="worker")
+    return None
+
+
+def _program(start: str, path: str, sources: Sources) -> App:
+    if not listens(sources, path):
+        return App("program", start, path, service_kind="worker")
+    file = sources.get(path) or PythonFile()
+    fixed = file.ports if "PORT" not in file.strings else ()
+    framework = "http.server" if "http.server" in file.imports else "program"
+    return App(framework, start, path, port=fixed[0] if fixed else PORT)
+
+
+def listens(sources: Sources, path: str) -> bool:
+    """Whether a program opens a port: itself, or the local modules that it imports."""
+    pending, seen = [path], set[str]()
+    while pending and len(seen) < _FILES:
+        current = pending.pop()
+        seen.add(current)
+        file = sources.get(current)
+        if file is None:
+            continue
+        if file.listens:
+            return True
+        folder = current.rpartition("/")[0]
+        for module in file.imports:
+            for base in dict.fromkeys((folder, "")):
+                name = f"{base}/{module.replace('.', '/')}".strip("/")
+                found = [each for each in (f"{name}.py", f"{name}/__init__.py") if each not in seen]
+                pending += [each for each in found if sources.tree.is_file(each)]
+    return False
+
+
+def process_listens(sources: Sources, command: str) -> bool:
+    """Whether a process of a Procfile opens a port; what cannot be told is taken at its word."""
+    match = re.search(r"\bpython(?:3(?:\.\d+)?)?\s+(?:-u\s+)?(?P<path>[\w./-]+\.py)\b", command)
+    if not match or re.search(r"&&|\|\||;|\b(?:gunicorn|uvicorn|manage\.py)\b", command):
+        return True
+    return not sources.tree.is_file(match["path"]) or listens(sources, match["path"].removeprefix("./"))
+
+
+def needed_server(command: str) -> str:
+    """The package of the server that a command starts; empty for none that is known."""
+    words = re.split(r"[\s;&|]+", command)
+    return next((package for program, package in _SERVERS.items() if program in words), "")

@@ -1,0 +1,197 @@
+"""What a Python file does, read from its syntax tree: nothing is found in comments or strings, nothing is run."""
+
+import ast
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_BYTES = 200_000
+_NESTED = 150
+_LISTENING = frozenset({
+    "aiohttp", "bottle", "chainlit", "cherrypy", "dash", "falcon", "fastapi", "fasthtml", "flask",
+    "functions_framework",
+    "gradio", "grpc", "gunicorn", "hypercorn", "http.server", "litestar", "nicegui", "panel", "pyramid", "quart",
+    "robyn", "sanic", "socket", "socketserver", "starlette", "streamlit", "tornado", "twisted", "uvicorn", "waitress",
+    "web", "websockets", "werkzeug", "wsgiref", "xmlrpc.server",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PythonFile:
+    """One file. `readable` is False for what is no Python of this interpreter."""
+
+    readable: bool = True
+    imports: frozenset[str] = frozenset()
+    """Modules, and their parents."""
+    objects: dict[str, str] = field(default_factory=dict)
+    """Names at module level -> what is called to make them: `app` -> `FastAPI`."""
+    functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Functions at module level -> their parameters."""
+    decorated: dict[str, str] = field(default_factory=dict)
+    """Functions at module level -> their first decorator: `hello` -> `functions_framework.http`."""
+    calls: frozenset[str] = frozenset()
+    """Everything that is called, by its last name."""
+    names: frozenset[str] = frozenset()
+    """Names that are assigned at module level."""
+    required: frozenset[str] = frozenset()
+    """Environment variables that are read as `os.environ["NAME"]`."""
+    strings: frozenset[str] = frozenset()
+    constants: dict[str, str] = field(default_factory=dict)
+    """Names at module level -> the string they hold."""
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names at module level -> the strings in the list they hold."""
+    defaults: dict[str, str] = field(default_factory=dict)
+    """Of calls with two strings: `os.environ.setdefault("A", "b")`, A -> b."""
+    ports: tuple[int, ...] = ()
+    """Port numbers that stand in the code."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether it can open a port: it imports what does."""
+        return not self.readable or bool(self.imports & _LISTENING) or "start_server" in self.calls
+
+
+def read_python(text: str) -> PythonFile:
+    """The file, in time that grows with its length only."""
+    tree = _parse(text)
+    if tree is None:
+        return PythonFile(readable=False)
+    nodes = list(ast.walk(tree))
+    body = list(_module_level(tree.body))
+    assigned = [(name, node.value) for node in body if isinstance(node, ast.Assign) for name in _assigned(node)]
+    strings = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    functions = [node for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return PythonFile(
+        imports=frozenset(_imports(nodes)),
+        objects=dict(_objects(body)),
+        functions={node.name: tuple(each.arg for each in node.args.args) for node in functions},
+        decorated={node.name: _dotted(node.decorator_list[0]) for node in functions if node.decorator_list},
+        calls=frozenset(_dotted(node.func).rpartition(".")[2] for node in nodes if isinstance(node, ast.Call)),
+        names=frozenset(name for node in body for name in _assigned(node)),
+        required=frozenset(_required(nodes)),
+        strings=frozenset(strings),
+        constants={name: text for name, value in assigned if (text := _text(value))},
+        lists={name: _texts(value) for name, value in assigned if isinstance(value, (ast.List, ast.Tuple))},
+        defaults=dict(_defaults(nodes)),
+        ports=tuple(_ports(nodes)),
+    )
+
+
+def _parse(text: str) -> ast.Module | None:
+    if len(text) > _BYTES or _depth(text) > _NESTED:
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _depth(text: str) -> int:
+    """How deep brackets could be nested; a parser that recurses must not be driven too far."""
+    depth = deepest = 0
+    for letter in text:
+        if letter in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif letter in ")]}":
+            depth = max(0, depth - 1)
+    return deepest
+
+
+def _module_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of the module, also those below `if`, `try` and `with` at its level."""
+    pending = list(body)
+    while pending:
+        node = pending.pop(0)
+        yield node
+        if isinstance(node, (ast.If, ast.Try, ast.With)):
+            pending += node.body
+            pending += getattr(node, "orelse", [])
+
+
+def _imports(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+def _objects(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for node in body:
+        value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        if isinstance(value, ast.Call):
+            yield from ((name, _dotted(value.func)) for name in _assigned(node))
+        elif isinstance(node, ast.With):
+            for item in node.items:
+                if isinstance(item.context_expr, ast.Call) and isinstance(item.optional_vars, ast.Name):
+                    yield item.optional_vars.id, _dotted(item.context_expr.func)
+
+
+def _assigned(node: ast.stmt) -> Iterator[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    for target in targets:
+        if isinstance(target, ast.Name):
+            yield target.id
+        elif isinstance(target, ast.Tuple) and target.elts and isinstance(target.elts[0], ast.Name):
+            yield target.elts[0].id  # `app, rt = fast_app()`
+
+
+def _required(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Subscript) and _dotted(node.value).endswith("environ"):
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                yield node.slice.value
+        elif isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+            function = _dotted(node.func).rpartition(".")[2]
+            name = node.args[0]
+            if function in {"config", "env", "str", "url"} and _text(name).isupper():
+                yield _text(name)
+
+
+def _dotted(node: ast.expr) -> str:
+    """`a.b.c` of such an expression; of a call, what is called."""
+    parts: list[str] = []
+    current: ast.expr = node
+    for _ in range(20):
+        if isinstance(current, ast.Call):
+            current = current.func
+        elif isinstance(current, ast.Attribute):
+            parts.append(current.attr)
+            current = current.value
+        else:
+            break
+    if isinstance(current, ast.Name):
+        parts.append(current.id)
+    return ".".join(reversed(parts))
+
+
+def _text(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _texts(node: ast.List | ast.Tuple) -> tuple[str, ...]:
+    return tuple(text for each in node.elts if (text := _text(each)))
+
+
+def _defaults(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        if isinstance(node, ast.Call) and len(node.args) == 2 and _text(node.args[0]):  # noqa: PLR2004 - name, value
+            yield _text(node.args[0]), _text(node.args[1])
+
+
+def _ports(nodes: list[ast.AST]) -> Iterator[int]:
+    for node in nodes:
+        found: list[ast.expr] = []
+        if isinstance(node, ast.keyword) and node.arg == "port":
+            found = [node.value]
+        elif isinstance(node, ast.Call):
+            found = [each for argument in node.args if isinstance(argument, ast.Tuple) for each in argument.elts]
+        elif isinstance(node, ast.Assign) and any(name.lower() == "port" for name in _assigned(node)):
+            found = [node.value]
+        for each in found:
+            if isinstance(each, ast.Constant) and isinstance(each.value, int) and 0 < each.value < 1 << 16:
+                yield each.value
