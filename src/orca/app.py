@@ -1,6 +1,5 @@
 """create_app(settings): the one place where routers, middleware and resources meet."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,9 +12,9 @@ from starlette.routing import Mount
 
 from orca import __version__, house
 from orca.db import Database
-from orca.migrations import upgrade
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
+from orca.startup.check import establish
 from orca.tasks import TASKS_AT_ONCE, TaskEngine
 from orca.web import health, reference
 from orca.web.errors import PROBLEM_RESPONSES, draw_crash, install_error_handlers
@@ -84,13 +83,12 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
 
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskEngine]]:
-    """Migrate, open resources and the task engine: what `orc serve` and `orc worker` share."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    await asyncio.to_thread(upgrade, settings.database)
+    """Check, migrate, open resources and the task engine: what `orc serve` and `orc worker` share."""
+    identity = await establish(settings)
     db = Database(settings.database)
     engine = TaskEngine(settings.database, house.TASKS, concurrency=TASKS_AT_ONCE)
     try:
-        async with open_resources(settings, db, engine) as resources:
+        async with open_resources(settings, db, engine, identity) as resources:
             yield resources, engine
     finally:
         await db.close()

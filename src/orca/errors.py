@@ -10,6 +10,7 @@ OrcaError
 ├── Gone 410                 was possible once, and is used up
 ├── TooMuch 413 · UnsupportedMediaType 415 · MisdirectedRequest 421 · TooOften 429
 ├── NotClaimed 503           the instance has no owner yet
+├── StartRefused             database, key and containers do not belong together
 ├── TaskError                why a task ended
 │   ├── TaskCancelled · DeadlineExceeded
 │   └── StepFailed           a step knows its cause and the next step
@@ -82,6 +83,13 @@ class Gone(OrcaError):
 
     status = 410
     code = "gone"
+
+
+class StartRefused(OrcaError):
+    """This database, this key and these containers do not belong together, so that nothing is touched."""
+
+    status = 503
+    code = "start-refused"
 
 
 class TooMuch(OrcaError):

@@ -12,8 +12,9 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
+from orca.instance.marker import find_marker
 from orca.kit.clock import Clock, SystemClock
-from orca.kit.crypto import SecretBox, load_key
+from orca.kit.crypto import SecretBox, find_key, new_key
 from orca.plugins import Plugins, choose, load_plugins
 from orca.sdk.builders import Builder
 from orca.sdk.connectors import Connector
@@ -22,6 +23,29 @@ from orca.sdk.proxies import Proxy
 from orca.settings import Settings
 
 INSTANCE_ID_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which Orca this process is."""
+
+    id: str
+    """Short; labels everything it makes on an engine."""
+    key: bytes = field(repr=False)
+    proxy: str = "proxy"
+    """The folder of its proxy, below the data directory."""
+
+
+def derive_id(key: bytes) -> str:
+    """The id of an instance for which nothing else was decided."""
+    return SecretBox(key).sign("instance").replace("-", "").replace("_", "").lower()[:INSTANCE_ID_LENGTH]
+
+
+def read_identity(settings: Settings) -> Identity:
+    """What the data directory says, without a look at the database; made up where it says nothing yet. Blocks."""
+    key = find_key(settings.data_dir / "secret.key") or new_key()
+    marker = find_marker(settings.data_dir)
+    return Identity(marker.id, key, marker.proxy) if marker else Identity(derive_id(key), key)
 
 
 class TaskQueue(Protocol):
@@ -61,12 +85,17 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> AsyncIterator[Resources]:
-    """Open everything; nothing is contacted yet, so a machine whose engine is down still gets its panel."""
+async def open_resources(
+    settings: Settings, db: Database, tasks: TaskQueue, identity: Identity | None = None
+) -> AsyncIterator[Resources]:
+    """Open everything; nothing is contacted yet, so a machine whose engine is down still gets its panel.
+
+    Without an identity it is what the data directory says.
+    """
     plugins = load_plugins()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    box = SecretBox(load_key(settings.data_dir / "secret.key"))
-    instance = box.sign("instance").replace("-", "").replace("_", "").lower()[:INSTANCE_ID_LENGTH]
+    if identity is None:
+        identity = await asyncio.to_thread(read_identity, settings)
     async with AsyncExitStack() as stack:
         connect = choose(plugins.connectors, "local", what="connector")()
         connector = await stack.enter_async_context(connect.open(connect.Config()))
@@ -78,19 +107,32 @@ async def open_resources(settings: Settings, db: Database, tasks: TaskQueue) -> 
             plugins=plugins,
             connector=connector,
             engine=await stack.enter_async_context(
-                engines.open(_engine_config(settings, engines, instance), connector)
+                engines.open(_engine_config(settings, engines, identity.id), connector)
             ),
-            proxy=await stack.enter_async_context(proxies.open(_proxy_config(settings, proxies, instance), connector)),
+            proxy=await stack.enter_async_context(proxies.open(_proxy_config(settings, proxies, identity), connector)),
             builders=await _open_builders(stack, settings, plugins, connector),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=10, trust_env=False, verify=_no_tls())),
             clock=SystemClock(),
-            secret_box=box,
+            secret_box=SecretBox(identity.key),
             tasks=tasks,
-            instance=instance,
+            instance=identity.id,
             build_slots=asyncio.Semaphore(settings.build.concurrency),
         )
         db.session_info["resources"] = resources
         yield resources
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, instance: str) -> AsyncIterator[Engine]:
+    """The engine alone, for a look before anything else is opened."""
+    plugins = load_plugins()
+    connect = choose(plugins.connectors, "local", what="connector")()
+    engines = choose(plugins.engines, "docker", what="engine")()
+    async with (
+        connect.open(connect.Config()) as connector,
+        engines.open(_engine_config(settings, engines, instance), connector) as engine,
+    ):
+        yield engine
 
 
 def _no_tls() -> ssl.SSLContext:
@@ -102,11 +144,11 @@ def _engine_config(settings: Settings, provider: Any, instance: str) -> Any:
     return provider.Config(host=settings.docker.host, address_pool=settings.docker.pool, instance=instance)
 
 
-def _proxy_config(settings: Settings, provider: Any, instance: str) -> Any:
+def _proxy_config(settings: Settings, provider: Any, identity: Identity) -> Any:
     proxy = settings.proxy
     return provider.Config(
-        data_dir=settings.data_dir / "proxy", http_port=proxy.http_port, https_port=proxy.https_port, bind=proxy.bind,
-        instance=instance, mode=proxy.mode, docker_host=settings.docker.host,
+        data_dir=settings.data_dir / identity.proxy, http_port=proxy.http_port, https_port=proxy.https_port,
+        bind=proxy.bind, instance=identity.id, mode=proxy.mode, docker_host=settings.docker.host,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from orca.kit.logs import configure_logging
 from orca.kit.validation import explain
 from orca.migrations import upgrade_apart
 from orca.settings import Settings
+from orca.startup.check import Choice, check_before_start, establish
 from orca.web.connections import Caps, Connection, Connections, Seldom, raise_file_limit
 
 log = structlog.get_logger("orca.serve")
@@ -136,9 +138,13 @@ def main() -> None:
     for name in Seldom.loggers:
         logging.getLogger(name).addFilter(Seldom())
     os.umask(0o022)  # files of a source tree keep their modes in the image; what is private is born 0600
+    choice = Choice(new_instance="--new-instance" in sys.argv[1:])
     try:
         with only_one(settings.data_dir):
+            check_before_start(settings, choice)
             upgrade_apart(settings.database)
+            if choice.new_instance:
+                asyncio.run(establish(settings, choice))
             asyncio.run(serve(settings))
     except OrcaError as error:
         raise SystemExit(f"Orca cannot start: {error.message} {error.hint}") from None

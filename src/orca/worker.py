@@ -7,9 +7,11 @@ import structlog
 
 from orca import house
 from orca.app import open_house
+from orca.errors import OrcaError
 from orca.kit.logs import configure_logging
 from orca.migrations import upgrade_apart
 from orca.settings import Settings
+from orca.startup.check import check_before_start
 
 log = structlog.get_logger("orca.worker")
 
@@ -33,8 +35,12 @@ def main() -> None:
     configure_logging(settings.log.level, settings.log.format)
     if settings.database.get_backend_name() == "sqlite":
         raise SystemExit("orc worker needs PostgreSQL (DATABASE_URL); with SQLite, orc serve runs the tasks itself.")
-    upgrade_apart(settings.database)
-    asyncio.run(work(settings))
+    try:
+        check_before_start(settings)
+        upgrade_apart(settings.database)
+        asyncio.run(work(settings))
+    except OrcaError as error:
+        raise SystemExit(f"orc worker cannot start: {error.message} {error.hint}") from None
 
 
 if __name__ == "__main__":

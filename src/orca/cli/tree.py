@@ -105,6 +105,8 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
     "This machine": (
         Entry("serve", "machine", "Run Orca on this machine."),
         Entry("worker", "machine", "Run tasks in a process of their own (with PostgreSQL)."),
+        Entry("adopt", "machine", "Accept a database that was restored or moved by hand."),
+        Entry("migrate-database", "machine", "Move from SQLite to PostgreSQL."),
         Entry("doctor", "machine", "Check what this machine needs to run Orca."),
         Entry(
             "proxy", "proxy", "The proxy that serves hostnames.",

@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import hmac
-import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from orca.kit.files import create_atomically
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -16,6 +18,13 @@ _KEY_BYTES = 32
 
 class Undecipherable(Exception):
     """The ciphertext was altered, moved to another place, or sealed with another key."""
+
+
+class BrokenKey(Exception):
+    """A key file that holds something else than a key."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size} bytes instead of {_KEY_BYTES}")
 
 
 class SecretBox:
@@ -44,18 +53,38 @@ class SecretBox:
         return base64.urlsafe_b64encode(hmac.digest(self._mac_key, message.encode(), "sha256")).rstrip(b"=").decode()
 
 
-def load_key(path: Path) -> bytes:
-    """Read a 32-byte key, making it on first use; the file is born with mode 0600."""
+def fingerprint_of(key: bytes) -> str:
+    """Says whether two keys are the same one, and nothing else about them."""
+    return hmac.digest(key, b"orca key", "sha256").hex()[:32]
+
+
+def find_key(path: Path) -> bytes | None:
+    """The 32-byte key in a file; None when there is no file. Raises BrokenKey."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        key = secrets.token_bytes(_KEY_BYTES)
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+        key = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(key) != _KEY_BYTES:
+        raise BrokenKey(len(key))
     return key
+
+
+def load_key(path: Path) -> bytes:
+    """The key in a file, which is made when there is none. Raises BrokenKey; a file that exists is never replaced."""
+    key = find_key(path)
+    if key is not None:
+        return key
+    with suppress(FileExistsError):  # another process was faster, and its key is the one
+        create_atomically(path, new_key())
+    key = find_key(path)
+    if key is None:
+        raise FileNotFoundError(path)
+    return key
+
+
+def new_key() -> bytes:
+    """32 random bytes."""
+    return secrets.token_bytes(_KEY_BYTES)
 
 
 def new_token() -> str:

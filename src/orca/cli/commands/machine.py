@@ -16,7 +16,7 @@ _THRIFT = {"MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1"}
 
 def serve(call: Invocation) -> NoReturn:
     """Panel, API and (by default) tasks."""
-    _become(call, "orca.serve")
+    _become(call, "orca.serve", *(["--new-instance"] if call.args.new_instance else []))
 
 
 def work(call: Invocation) -> NoReturn:
@@ -27,6 +27,16 @@ def work(call: Invocation) -> NoReturn:
 def examine(call: Invocation) -> NoReturn:
     """Docker, ports, disk, proxy, clock, DNS; and how to mend each."""
     _become(call, "orca.doctor", *(["--json"] if call.args.json else []))
+
+
+def adopt(call: Invocation) -> NoReturn:
+    """This database, this key and what is on the engine are one instance from now on."""
+    _become(call, "orca.adopt", *(["--lost-secrets"] if call.args.lost_secrets else []))
+
+
+def migrate_database(call: Invocation) -> NoReturn:
+    """From the SQLite file of the data directory to the empty PostgreSQL database that DATABASE_URL names."""
+    _become(call, "orca.migrate")
 
 
 def show_version(call: Invocation) -> None:
@@ -46,7 +56,20 @@ def _become(call: Invocation, module: str, *arguments: str) -> NoReturn:
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (ORC_HOST; default 127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", help="port to listen on (ORC_PORT; default 8080)")
+    parser.add_argument(
+        "--new-instance", action="store_true",
+        help="when database and data directory do not fit, start as another instance and leave the first one alone",
+    )  # fmt: skip
     _data_argument(parser)
+
+
+def _adopt_arguments(parser: argparse.ArgumentParser) -> None:
+    _data_argument(parser)
+    parser.add_argument(
+        "--lost-secrets",
+        action="store_true",
+        help="accept that stored secrets cannot be opened any more",
+    )
 
 
 def _data_argument(parser: argparse.ArgumentParser) -> None:
@@ -69,5 +92,14 @@ COMMANDS = {
     ),
     "worker": Command(work, "orc worker", scope="machine", arguments=_data_argument),
     "doctor": Command(examine, "orc doctor", scope="machine", arguments=_doctor_arguments),
+    "adopt": Command(
+        adopt, "orc adopt", scope="machine", arguments=_adopt_arguments,
+        details="For a database that was restored, moved or replaced by hand. Orca must not run meanwhile.",
+    ),
+    "migrate-database": Command(
+        migrate_database, "DATABASE_URL=postgresql://user:password@host/name orc migrate-database", scope="machine",
+        arguments=_data_argument,
+        details="Stop Orca first. Everything is copied in one transaction and compared; the SQLite file is only read.",
+    ),
     "version": Command(show_version, "orc version --json", scope="machine", arguments=_json_argument),
 }  # fmt: skip
