@@ -56,7 +56,7 @@ async def test_builds_and_tells_the_story(bench: Any) -> None:
     assert "[2/4] RUN /bin/busybox --install -s /bin" in bench.lines
     assert "[4/4] | hello" in bench.lines
     assert "[4/4] | two" in bench.lines
-    assert any(line.startswith("[4/4] done in 1.") for line in bench.lines)
+    assert any(re.match(r"\[4/4\] done in [1-9]\d*\.\d s", line) for line in bench.lines)
     assert any(line.startswith("Source sent to the builder: ") for line in bench.lines)
     assert bench.lines[-1].startswith("4 steps, 0 cached, ")
     assert ".orca-build" not in "".join(bench.lines)
