@@ -89,7 +89,9 @@ class BuildRequest:
     target: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Given to `RUN --mount=type=secret,id=NAME` only."""
+    """Given to `RUN --mount=type=secret,id=NAME` only; a template gives each command all of them as variables."""
+    secret_marks: Mapping[str, str] = field(default_factory=dict)
+    """A keyed hash of each secret: when one changes, what was made with it is not taken from the cache."""
     logins: tuple[RegistryLogin, ...] = field(default=(), repr=False)
     """For fetching base images and nothing else; the first one for a registry counts."""
     guarded_registries: frozenset[str] = frozenset()
@@ -108,6 +110,8 @@ class BuiltImage:
     id: str
     tag: str
     size_bytes: int
+    warnings: tuple[str, ...] = ()
+    """What the user should know although the build succeeded."""
 
 
 class Builder(Protocol):

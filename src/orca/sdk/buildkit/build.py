@@ -31,6 +31,7 @@ from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, 
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
 from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
+from orca.sdk.buildkit.variables import find_unread, inject, mark_secrets, render_exports, render_mounts
 from orca.sdk.engines import EngineAway, RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
@@ -38,8 +39,12 @@ _LOOKUP_DEADLINE = 5.0
 _LOGIN_DEADLINE = 20.0
 
 
-async def build_image(docker: DockerClient, request: BuildRequest, text: str, log: Log) -> BuiltImage:
+async def build_image(
+    docker: DockerClient, request: BuildRequest, text: str, log: Log, *, inject_variables: bool = False
+) -> BuiltImage:
     """Build `request.tree` with the Dockerfile `text`; a build that is already done is not done again.
+
+    `inject_variables`: for text of Orca's own making, where every command gets the build variables.
 
     Cancelling ends the build on the engine too. Raises BadInput, the errors of `sdk.buildkit.errors`,
     DeadlineExceeded, ProviderUnavailable.
@@ -51,15 +56,19 @@ async def build_image(docker: DockerClient, request: BuildRequest, text: str, lo
         await log("This build was finished before; its image is still here.")
         return built
     dockerfile = await asyncio.to_thread(parse_dockerfile, text, heredocs=facts.knows_heredocs)
+    if inject_variables:
+        dockerfile = inject(dockerfile, request.arguments, request.secrets)
+    dockerfile = mark_secrets(dockerfile, request.secret_marks)
     async with _private_folder(request.tree) as folder:
         request = await _with_caddy(docker, request, dockerfile, folder)
         resolved = await asyncio.to_thread(resolve, dockerfile, request.arguments, facts.architecture, request.target)
         await check_addresses(resolved)
         await _warn_of_secrets(dockerfile, log)
+        warnings = _warn_of_unread(resolved, request)
         logins = choose_logins(request.logins, [image.name for image in resolved.images])
         build = _Build(docker, request, resolved, folder, facts, logins, log)
         await build.run()
-    return await _accept(docker, request)
+    return replace(await _accept(docker, request), warnings=warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,8 @@ class _Build:
             raise self._disk_full()
         progress, started = Progress(), time.monotonic()
         names = {f"docker.io/library/{pin}": image.name for image, pin in pins.items()}
+        if self.request.secrets:
+            names |= {render_mounts(self.request.secrets): "", render_exports(self.request.secrets): ""}
         async with limited(self.request.id, root, limits) as watch:
             if not watch.enforced:
                 await self.log("Memory and CPU limits do not hold: that needs root on the engine's own machine.")
@@ -240,6 +251,15 @@ async def _warn_of_secrets(dockerfile: Dockerfile, log: Log) -> None:
                 f"Warning: line {instruction.line} puts {name} into the image with {instruction.keyword}; "
                 "use RUN --mount=type=secret instead."
             )
+
+
+def _warn_of_unread(resolved: Resolved, request: BuildRequest) -> tuple[str, ...]:
+    given = [name for name in request.arguments if name != caddy_image.ARGUMENT]
+    return tuple(
+        f"Nothing in the build reads the variable {name}: declare it with `ARG {name}` in the stage that needs it"
+        + (f", or mount it with `RUN --mount=type=secret,id={name}`." if name in request.secrets else ".")
+        for name in dict.fromkeys(find_unread(resolved, given, request.secrets))
+    )
 
 
 async def _find_built(docker: DockerClient, request: BuildRequest) -> BuiltImage | None:

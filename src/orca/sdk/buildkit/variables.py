@@ -1,0 +1,105 @@
+"""Brings build variables to the commands of a build, and finds those that nothing reads. Pure.
+
+Plain ones are build arguments. Secret ones are mounted as files under /run/secrets for the commands that ask for them,
+and are in no layer and no history. BuildKit leaves them out of its cache keys, too; so a keyed hash of those that a
+stage mounts stands before its first such command, and a changed secret is not answered from the cache.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from orca.sdk.buildkit.dockerfile import Dockerfile, Flag, Instruction, Resolved, read_json
+
+MARK = "ORCA_SECRETS"
+_PROXIES = {f"{name}_PROXY" for name in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
+_ANY = "*"
+
+
+def inject(dockerfile: Dockerfile, arguments: Iterable[str], secrets: Iterable[str]) -> Dockerfile:
+    """For a Dockerfile of Orca's own making: every stage declares the arguments, every command gets the secrets."""
+    declared = [name for name in arguments if name.upper() not in _PROXIES]
+    mounts = tuple(Flag("mount", f"type=secret,id={name},mode=0444") for name in secrets)
+    exports = render_exports(secrets)
+
+    def injected() -> Iterator[Instruction]:
+        for each in dockerfile.instructions:
+            if each.keyword == "RUN" and read_json(each.rest) is None and not each.body:
+                yield replace(each, flags=(*mounts, *each.flags), rest=exports + each.rest)
+                continue
+            yield each
+            if each.keyword == "FROM":
+                yield from (_argument(name, each) for name in declared)
+
+    return replace(dockerfile, instructions=tuple(injected()))
+
+
+def render_exports(secrets: Iterable[str]) -> str:
+    """The beginning of a shell command that has secrets as variables, with every newline at their end."""
+    return "".join(f'{name}="$(cat /run/secrets/{name}; echo .)"; export {name}="${{{name}%.}}"; ' for name in secrets)
+
+
+def render_mounts(secrets: Iterable[str]) -> str:
+    """The flags that `inject` adds, as the log shows them."""
+    return "".join(f"--mount=type=secret,id={name},mode=0444 " for name in secrets)
+
+
+def mark_secrets(dockerfile: Dockerfile, marks: Mapping[str, str]) -> Dockerfile:
+    """With a hash of the secrets that a stage mounts before its first command that mounts one."""
+    if not marks:
+        return dockerfile
+    mounted: list[set[str]] = [set()]
+    for each in dockerfile.instructions:
+        if each.keyword == "FROM":
+            mounted.append(set())
+        mounted[-1] |= _mounted_by(each)
+
+    def marked() -> Iterator[Instruction]:
+        stage, done = 0, True
+        for each in dockerfile.instructions:
+            if each.keyword == "FROM":
+                stage, done = stage + 1, False
+            if not done and _mounted_by(each):
+                names = sorted(marks) if _ANY in mounted[stage] else sorted(mounted[stage] & marks.keys())
+                text = "\0".join(f"{name}={marks[name]}" for name in names)
+                yield _argument(f"{MARK}={hashlib.sha256(text.encode()).hexdigest()[:32]}", each)
+                done = True
+            yield each
+
+    return replace(dockerfile, instructions=tuple(marked()))
+
+
+def find_unread(resolved: Resolved, arguments: Iterable[str], secrets: Iterable[str]) -> list[str]:
+    """The names of build variables that no instruction asks for."""
+    first = resolved.stages[0].source.line
+    declared = {each.rest.partition("=")[0] for each in resolved.dockerfile.instructions if each.line < first}
+    mounted = set[str]()
+    for index in resolved.reachable:
+        declared |= resolved.stages[index].arguments
+        for each in resolved.stages[index].instructions:
+            mounted |= _mounted_by(each.source)
+    unread = [name for name in arguments if name not in declared | mounted and name.upper() not in _PROXIES]
+    return unread + [name for name in secrets if _ANY not in mounted and name not in mounted]
+
+
+def find_mounted(dockerfile: Dockerfile) -> set[str]:
+    """The names of the secrets that commands mount."""
+    return {name for each in dockerfile.instructions for name in _mounted_by(each)}
+
+
+def _argument(text: str, near: Instruction) -> Instruction:
+    return Instruction("ARG", (), text, near.line, near.line)
+
+
+def _mounted_by(instruction: Instruction) -> set[str]:
+    """The secrets an instruction mounts; `*` for one whose name a variable hides."""
+    found = set[str]()
+    for flag in instruction.effective.flags:
+        fields = dict(
+            (key.lower(), value) for key, _, value in (field.partition("=") for field in flag.value.split(","))
+        )
+        if flag.name == "mount" and fields.get("type") == "secret":
+            target = next((fields[key] for key in ("target", "dst", "destination") if key in fields), "")
+            name = fields.get("id") or target.rpartition("/")[2]
+            found.add(_ANY if "$" in name else name)
+    return found
