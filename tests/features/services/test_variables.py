@@ -10,7 +10,7 @@ from orca.features.services.actions import apply_orca_file, freeze_config
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import parse_orca_file
 from orca.features.services.queries import list_build_variables
-from orca.features.services.schemas import BuildOptions
+from orca.features.services.schemas import BuildOptions, BuildVariables
 
 VALUES = {
     "DOLLAR": "a$b${c}$(d)$$", "HASH": "a # b", "EQUALS": "a=b==", "QUOTES": "'\"`", "LINES": "a\nb\r\n\tc\n", "SPACES": "  a  ",
@@ -175,10 +175,10 @@ async def test_a_services_own_variables_lie_over_its_projects(app, client, proje
     resources = app.state.resources
     async with resources.db.read() as session:
         row = await session.get(Service, service["id"])
-        assert await list_build_variables(session, resources.secret_box, row) == {
-            "PROJECT": "p",
-            "NOW_SECRET": "hidden",
-        }
+        found = await list_build_variables(session, resources.secret_box, row)
+    assert found == BuildVariables(plain={"PROJECT": "p"}, secret={"NOW_SECRET": "hidden"})
+    assert BuildVariables.parse(found.model_dump_json()) == found
+    assert BuildVariables.parse('{"plain": "x", "A": "y"}').secret == {"plain": "x", "A": "y"}
     assert (await client.get(url_of(service))).json() != []
     assert [each["key"] for each in (await client.get(of_project)).json()] == [
         "BOTH",

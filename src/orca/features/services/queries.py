@@ -12,6 +12,7 @@ from orca.errors import NotFound
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Project, Service, Variable, Volume
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
+from orca.features.services.schemas import BuildVariables
 from orca.features.sources.origins import origin_reader
 from orca.features.sources.usage import CredentialUser, Usage, usage_reader
 from orca.kit.crypto import SecretBox
@@ -146,11 +147,11 @@ async def open_variables(session: AsyncSession, box: SecretBox, variables: Seque
     return {each.key: opened[each.id] for each in secret if each.id in opened}
 
 
-async def list_build_variables(session: AsyncSession, box: SecretBox, service: Service) -> dict[str, str]:
-    """What the build of a service gets, with values: its variables that are marked for build time."""
+async def list_build_variables(session: AsyncSession, box: SecretBox, service: Service) -> BuildVariables:
+    """What the build of a service gets: its variables that are marked for build time."""
     variables = [each for each in await list_effective_variables(session, service) if each.is_build_time]
     plain = {each.key: each.value or "" for each in variables if not each.is_secret}
-    return plain | await open_variables(session, box, variables)
+    return BuildVariables(plain=plain, secret=await open_variables(session, box, variables))
 
 
 async def list_volumes(session: AsyncSession, scope: Scope, service_id: str) -> Sequence[Volume]:

@@ -1,5 +1,6 @@
 """What a service is made of, as the API, `orca.yaml` and the frozen configuration of a release all write it."""
 
+import json
 import re
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -71,6 +72,19 @@ class BuildOptions(Strict):
     options: dict[OptionName, BuildText] = Field(
         {}, max_length=20, description="For templates: base, version, entrypoint, root, build, start, packages, spa."
     )
+
+
+class BuildVariables(BaseModel):
+    """What a build is given. Plain ones may stay readable in the image, secret ones must not."""
+
+    plain: dict[str, str] = {}
+    secret: dict[str, str] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What was stored, also by a version that did not know which of them are secret."""
+        values = json.loads(text)
+        return cls(**values) if all(isinstance(value, dict) for value in values.values()) else cls(secret=values)
 
 
 class Port(Strict):

@@ -31,7 +31,7 @@ from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, 
 from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
 from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
-from orca.sdk.buildkit.variables import find_unread, inject, mark_secrets, render_exports, render_mounts
+from orca.sdk.buildkit.variables import find_mounted, find_unread, inject, mark_secrets, render_exports, render_mounts
 from orca.sdk.engines import EngineAway, RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
@@ -58,6 +58,9 @@ async def build_image(
     dockerfile = await asyncio.to_thread(parse_dockerfile, text, heredocs=facts.knows_heredocs)
     if inject_variables:
         dockerfile = inject(dockerfile, request.arguments, request.secrets)
+    else:  # a plain variable can be mounted, too
+        mounted = {name: request.arguments[name] for name in find_mounted(dockerfile) & request.arguments.keys()}
+        request = replace(request, secrets={**mounted, **request.secrets})
     dockerfile = mark_secrets(dockerfile, request.secret_marks)
     async with _private_folder(request.tree) as folder:
         request = await _with_caddy(docker, request, dockerfile, folder)

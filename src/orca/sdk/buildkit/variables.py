@@ -6,6 +6,7 @@ stage mounts stands before its first such command, and a changed secret is not a
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -14,12 +15,13 @@ from orca.sdk.buildkit.dockerfile import Dockerfile, Flag, Instruction, Resolved
 MARK = "ORCA_SECRETS"
 _PROXIES = {f"{name}_PROXY" for name in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}
 _ANY = "*"
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def inject(dockerfile: Dockerfile, arguments: Iterable[str], secrets: Iterable[str]) -> Dockerfile:
     """For a Dockerfile of Orca's own making: every stage declares the arguments, every command gets the secrets."""
     declared = [name for name in arguments if name.upper() not in _PROXIES]
-    mounts = tuple(Flag("mount", f"type=secret,id={name},mode=0444") for name in secrets)
+    mounts = tuple(Flag("mount", f"type=secret,id={name},mode=0444") for name in secrets if _SHELL_NAME.fullmatch(name))
     exports = render_exports(secrets)
 
     def injected() -> Iterator[Instruction]:
@@ -36,12 +38,16 @@ def inject(dockerfile: Dockerfile, arguments: Iterable[str], secrets: Iterable[s
 
 def render_exports(secrets: Iterable[str]) -> str:
     """The beginning of a shell command that has secrets as variables, with every newline at their end."""
-    return "".join(f'{name}="$(cat /run/secrets/{name}; echo .)"; export {name}="${{{name}%.}}"; ' for name in secrets)
+    return "".join(
+        f'{name}="$(cat /run/secrets/{name}; echo .)"; export {name}="${{{name}%.}}"; '
+        for name in secrets
+        if _SHELL_NAME.fullmatch(name)
+    )
 
 
 def render_mounts(secrets: Iterable[str]) -> str:
     """The flags that `inject` adds, as the log shows them."""
-    return "".join(f"--mount=type=secret,id={name},mode=0444 " for name in secrets)
+    return "".join(f"--mount=type=secret,id={name},mode=0444 " for name in secrets if _SHELL_NAME.fullmatch(name))
 
 
 def mark_secrets(dockerfile: Dockerfile, marks: Mapping[str, str]) -> Dockerfile:
@@ -95,9 +101,7 @@ def _mounted_by(instruction: Instruction) -> set[str]:
     """The secrets an instruction mounts; `*` for one whose name a variable hides."""
     found = set[str]()
     for flag in instruction.effective.flags:
-        fields = dict(
-            (key.lower(), value) for key, _, value in (field.partition("=") for field in flag.value.split(","))
-        )
+        fields = {key.lower(): value for key, _, value in (field.partition("=") for field in flag.value.split(","))}
         if flag.name == "mount" and fields.get("type") == "secret":
             target = next((fields[key] for key in ("target", "dst", "destination") if key in fields), "")
             name = fields.get("id") or target.rpartition("/")[2]

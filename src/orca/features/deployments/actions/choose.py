@@ -47,7 +47,8 @@ async def freeze_new_code(
     config, secrets = await freeze_config(session, box, service)
     await _seal(session, resources, deployment, VARIABLES, secrets)
     if build_id is None:
-        await _seal(session, resources, deployment, BUILD_VARIABLES, await list_build_variables(session, box, service))
+        variables = await list_build_variables(session, box, service)
+        await _seal(session, resources, deployment, BUILD_VARIABLES, variables.model_dump())
     else:
         config = await _use_build(session, resources, deployment, build_id, config)
     deployment.config = config.model_dump(mode="json") | {"build": service.build}
@@ -160,7 +161,7 @@ async def lock_service(session: AsyncSession, service_id: str) -> Service:
 
 
 async def _seal(
-    session: AsyncSession, resources: Resources, deployment: Deployment, name: str, values: Mapping[str, str]
+    session: AsyncSession, resources: Resources, deployment: Deployment, name: str, values: Mapping[str, object]
 ) -> None:
     await put_secret(
         session, resources.secret_box, team_id=deployment.team_id, owner=("deployment", deployment.id), name=name,

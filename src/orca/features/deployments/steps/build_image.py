@@ -1,7 +1,6 @@
 """Make an image from the source tree, or pin the one that was named."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,14 +11,17 @@ from orca.db import now
 from orca.errors import ProviderUnavailable
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.choose import BUILD_VARIABLES
+from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import DiskTooFull, NoBuilder
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.secrets.queries import open_secret
+from orca.features.services.schemas import BuildVariables
 from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal
+from orca.sdk.buildkit.checks import is_secret_like
 from orca.sdk.engines import Image, RegistryLogin
 from orca.web.guard import Scope
 
@@ -40,6 +42,9 @@ async def build_image(work: Work) -> str:
     await work.log.write(f"{detection.summary} (builder: {detection.builder})")
     async with _turn(work):
         image = await builder.build(await _request(work, facts), work.log.write)
+    for warning in image.warnings:
+        await work.log.write(f"Warning: {warning}")
+        await add_warning(work.resources.db, work.deployment_id, warning)
     built = await work.resources.engine.find_image(image.id)
     await _note(work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", finished_at=now())
     await _settle_port(work, facts, detection.port, built.ports if built else ())
@@ -104,6 +109,10 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
         sealed = await open_secret(session, box, ("deployment", work.deployment_id), BUILD_VARIABLES)
         logins = await open_registry_logins(session, box, Scope(facts.service.team_id))
         guarded = await list_guarded_registries(session)
+    variables = BuildVariables.parse(sealed or "{}")
+    named_like_secrets = {name: value for name, value in variables.plain.items() if is_secret_like(name)}
+    plain = {name: value for name, value in variables.plain.items() if name not in named_like_secrets}
+    secrets = variables.secret | named_like_secrets
     return BuildRequest(
         id=build.id,
         tree=facts.source_folder(work),
@@ -115,8 +124,9 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
         cache_key=facts.service.id,
         dockerfile=options.dockerfile,
         target=options.target,
-        arguments=options.arguments,
-        secrets=json.loads(sealed or "{}"),
+        arguments=plain | options.arguments,
+        secrets=secrets,
+        secret_marks={name: box.sign(f"build secret {name} {value}") for name, value in secrets.items()},
         logins=logins,
         guarded_registries=guarded,
         cpus=settings.cpus,

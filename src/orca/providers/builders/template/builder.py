@@ -59,7 +59,7 @@ class TemplateBuilder:
                 hint="Add a Dockerfile, or check the subdirectory; docs: which projects are recognised.",
             )
         await asyncio.to_thread(_add_files, request.tree, recipe.files)
-        return await build_image(self._docker, request, recipe.dockerfile, log)
+        return await build_image(self._docker, request, recipe.dockerfile, log, inject_variables=True)
 
 
 def find_recipe(tree: Path, options: TemplateOptions) -> Result:
