@@ -170,12 +170,12 @@ REPOSITORIES = {
     "express-npm": Repository(
         "express answers",
         {"package.json": _package(dependencies={"express": "5"}, scripts={"start": "node server.js"}), "server.js": _EXPRESS},
-        "node", _NPM, summary="server, npm",
+        "node", _NPM, summary="Express, npm",
     ),
     "express-yarn": Repository(
         "express answers",
         {"package.json": _package(dependencies={"express": "5"}, main="server.js"), "server.js": _EXPRESS},
-        "node", _YARN, summary="server, Yarn",
+        "node", _YARN, summary="Express, Yarn",
     ),
     "node-yarn-berry": Repository(
         "express answers",
@@ -183,7 +183,7 @@ REPOSITORIES = {
             "package.json": _package(dependencies={"express": "5"}, main="server.js", packageManager=f"yarn@{_YARN_4}"),
             "server.js": _EXPRESS, ".yarnrc.yml": "nodeLinker: node-modules\n",
         },
-        "node", _BERRY, summary="server, Yarn Berry",
+        "node", _BERRY, summary="Express, Yarn Berry",
     ),
     "node-plain": Repository("node answers", {"package.json": _package(main="index.js"), "index.js": _NODE}, "node"),
     "vite-pnpm": Repository(

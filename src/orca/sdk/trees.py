@@ -69,6 +69,14 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def find_head(self, path: str, *, limit: int) -> str | None:
+        """The first bytes of a file of any size, as UTF-8; None where there is no such regular file."""
+        if not self.is_file(path):
+            return None
+        handle = self._open(path)
+        with os.fdopen(handle, "rb") as file:
+            return file.read(limit).decode(errors="replace").removeprefix("\ufeff")
+
     def is_file(self, path: str) -> bool:
         """Whether a regular file is there, inside the tree."""
         return self._kind(path) == stat.S_IFREG

@@ -78,6 +78,8 @@ def _name_misses(expected: Mapping[str, Any], found: Detection) -> Iterator[str]
 def _same_version(label: str | None, found: str | None) -> bool:
     if label in {None, "any"}:
         return found is None
+    if (least := re.fullmatch(r"(\d+) or newer", str(label))) and (number := re.match(r"\d+", found or "")):
+        return int(number[0]) >= int(least[1])
     wanted, has = str(label).split("."), (found or "").split(".")
     return all(left == right for left, right in zip(wanted, has, strict=False)) and has != [""]
 

@@ -91,8 +91,8 @@ def _javascript(_path: str, fact: Any, _entry: Entry) -> str:
         lines = [line for line in lines if not line.startswith("export")]
         lines.append(f"export default {{ output: '{match[1]}'{adapter_part} }};")
     if match := re.search(r"plugins: ([\w, ]+)", text):
-        out = re.search(r"build\.outDir: ([\w./-]+)(?! \()", text)
-        folder = out[1] if out and out[1] != "default" else ""
+        out = re.search(r"build\.outDir: (?!default\b)([\w./-]+)", text)
+        folder = out[1] if out else ""
         build = f", build: {{ outDir: '{folder}' }}" if folder else ""
         plugins = ", ".join(f"{each.strip()}()" for each in match[1].split(","))
         lines.append(f"export default {{ plugins: [{plugins}]{build} }};")

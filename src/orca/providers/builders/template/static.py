@@ -1,6 +1,8 @@
 """Static sites: files and a Caddy, on an empty image. Builds and runs without a registry."""
 
+import re
 from collections.abc import Mapping
+from itertools import islice
 
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, copy, header
@@ -8,6 +10,12 @@ from orca.sdk.trees import Tree
 
 CADDYFILE = "orca.Caddyfile"
 PORT = 8080
+_MANIFESTS = (
+    "package.json", "go.mod", "Dockerfile", "requirements.txt", "pyproject.toml", "composer.json", "Cargo.toml",
+    "Gemfile", "mix.exs", "pom.xml", "build.gradle", "deno.json", "compose.yaml", "docker-compose.yml",
+    "docker-compose.yaml",
+)  # fmt: skip
+_SEVERAL = 2
 _USUAL = (".", "public", "dist", "build", "out", "_site", "site", "www", "static", "docs")
 _CADDY_STAGE = """\
 # Orca puts its own Caddy here, so that no registry is needed.
@@ -83,12 +91,36 @@ def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
     """A directory with an index.html."""
     roots = (options.root,) if options.root else _USUAL
     root = next((root for root in roots if tree.is_file(f"{root}/index.html")), None)
-    if root is None:
+    if root is None or (root not in {".", options.root} and _is_collection(tree, root)):
         return None
+    spa = options.spa or _falls_back(tree)
     title = f"Static site · {'index.html' if root == '.' else f'{root}/'}"
     dockerfile = f"{header(title)}\n{_CADDY_STAGE}\n{serve(copy([f'{root}/' if root != '.' else '.'], '/srv/'))}"
     evidence = "index.html" if root == "." else f"{root}/index.html"
-    return Recipe("static", title, dockerfile, PORT, (evidence,), files(spa=options.spa), service_kind="static")
+    return Recipe(
+        "static",
+        title,
+        dockerfile,
+        PORT,
+        (evidence,),
+        files(spa=spa),
+        service_kind="static",
+        framework="static files",
+        output=root,
+    )
+
+
+def _is_collection(tree: Tree, root: str) -> bool:
+    """Whether the folder of pages is one of several projects that lie side by side."""
+    folders = [name for name in tree.names()[:500] if name != root and not name.startswith(".")]
+    projects = (name for name in folders if any(tree.is_file(f"{name}/{manifest}") for manifest in _MANIFESTS))
+    return len(list(islice(projects, _SEVERAL))) == _SEVERAL
+
+
+def _falls_back(tree: Tree) -> bool:
+    """What a Staticfile says about unknown paths."""
+    lines = (tree.find_text("Staticfile") or "").splitlines()[:100]
+    return any(re.fullmatch(r"(?:index_fallback|pushstate)\s*:\s*(?:true|enabled)\s*", line) for line in lines)
 
 
 def caddy_stage() -> str:

@@ -1,4 +1,4 @@
-# Node.js 24 (server, Yarn Berry)
+# Node.js 24 (Express, Yarn Berry)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 FROM node:24-slim AS build
@@ -13,7 +13,7 @@ FROM node:24-slim
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 WORKDIR /app
 USER 10001:10001
-ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp
+ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp PATH=/app/node_modules/.bin:$PATH
 EXPOSE 3000
 CMD ["/bin/sh", "-c", "exec node a.js"]
 # ---

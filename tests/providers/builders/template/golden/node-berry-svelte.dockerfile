@@ -1,4 +1,4 @@
-# Node.js 24 (server, Yarn Berry)
+# Node.js 24 (SvelteKit (adapter-auto), Yarn Berry)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 FROM node:24-slim AS build
@@ -6,15 +6,15 @@ WORKDIR /app
 RUN npm install --global --force @yarnpkg/cli-dist@4
 COPY . .
 RUN --mount=type=cache,target=/root/.yarn/berry/cache \
-    YARN_NODE_LINKER=node-modules yarn install
-RUN yarn run build
+    YARN_NODE_LINKER=node-modules yarn install --immutable
+RUN GCP_BUILDPACKS=1 yarn run build
 
 FROM node:24-slim
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 WORKDIR /app
 USER 10001:10001
-ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp
+ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp PROTOCOL_HEADER=x-forwarded-proto PATH=/app/node_modules/.bin:$PATH
 EXPOSE 3000
-CMD ["/bin/sh", "-c", "exec npm start"]
+CMD ["/bin/sh", "-c", "exec node build"]
 # ---
 # kind node, web, port 3000, because of package.json, yarn.lock

@@ -1,4 +1,4 @@
-# Node.js 24 (static site, npm) · Next.js to out/
+# Node.js 24 (Next.js (export), static site, npm) · out/
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 # Orca puts its own Caddy here, so that no registry is needed.
@@ -23,4 +23,4 @@ ENV PORT=8080 XDG_DATA_HOME=/data XDG_CONFIG_HOME=/data
 EXPOSE 8080
 CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 # ---
-# kind node, web, port 8080, because of package.json
+# kind node, static, port 8080, because of package.json

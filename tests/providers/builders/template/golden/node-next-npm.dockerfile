@@ -8,14 +8,13 @@ RUN --mount=type=cache,target=/root/.npm \
     npm ci
 COPY . .
 RUN npm run build
-RUN npm prune --omit=dev
 
 FROM node:20-slim
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 WORKDIR /app
 USER 10001:10001
-ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp NEXT_TELEMETRY_DISABLED=1
+ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp NEXT_TELEMETRY_DISABLED=1 PATH=/app/node_modules/.bin:$PATH
 EXPOSE 3000
-CMD ["/bin/sh", "-c", "exec node_modules/.bin/next start --hostname 0.0.0.0 --port $PORT"]
+CMD ["/bin/sh", "-c", "exec next start"]
 # ---
 # kind node, web, port 3000, because of package.json, package-lock.json

@@ -1,4 +1,4 @@
-# Node.js 24 (static site, pnpm) · vite to dist/
+# Node.js 24 (Vite, static site, pnpm) · dist/
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 # Orca puts its own Caddy here, so that no registry is needed.
@@ -24,4 +24,4 @@ ENV PORT=8080 XDG_DATA_HOME=/data XDG_CONFIG_HOME=/data
 EXPOSE 8080
 CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 # ---
-# kind node, web, port 8080, because of package.json, pnpm-lock.yaml
+# kind node, static, port 8080, because of package.json, pnpm-lock.yaml

@@ -1,0 +1,153 @@
+"""Node.js and Bun: every package manager, servers, static sites, workspaces."""
+
+import re
+
+from orca.providers.builders.template import static
+from orca.providers.builders.template.node.application import Application, Verdict, judge
+from orca.providers.builders.template.node.commands import expand
+from orca.providers.builders.template.node.dockerfile import PORT, render
+from orca.providers.builders.template.node.look import Look
+from orca.providers.builders.template.node.managers import LOCK_FILES, find_manager
+from orca.providers.builders.template.node.package import BadManifest, Package, Project, read_package
+from orca.providers.builders.template.node.plan import Plan
+from orca.providers.builders.template.node.programs import is_ending
+from orca.providers.builders.template.node.versions import Version, find_version
+from orca.providers.builders.template.node.workspace import candidates, find_applications, find_folders
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.procfile import choose_process, parse_procfile
+from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, Refusal, Result
+from orca.sdk.trees import Tree
+
+__all__ = ["find_node"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_@.+~ /&()-]*")
+
+
+def find_node(tree: Tree, options: TemplateOptions) -> Result:
+    """A project with a package.json: how to build it, or why it cannot be deployed."""
+    try:
+        root = read_package(tree)
+    except BadManifest as error:
+        return Refusal(str(error), "Correct package.json: npm and every other tool refuse it, too.", ("package.json",))
+    if root is None:
+        return None
+    project = Project(tree, root)
+    chosen = _choose(project, options)
+    if isinstance(chosen, Refusal):
+        return chosen
+    package, application = chosen
+    strange = next((text for text in _from_files(application) if not _PLAIN.fullmatch(text)), None)
+    if strange is not None:
+        return Refusal(
+            f"A path or a name in the configuration of the build has unusual characters: {strange[:80]!r}.",
+            "Use letters, digits, spaces and ._-/@+~ only.",
+            ("package.json",),
+        )
+    return _recipe(_plan(project, package, application, options), options)
+
+
+def _from_files(application: Application) -> tuple[str, ...]:
+    """What becomes part of a RUN or a comment, and was read from files of the repository."""
+    return (application.folder, application.output, application.framework, application.after_build, application.build)
+
+
+def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Application] | Refusal:
+    """The root where it can be deployed, else the one member that can."""
+    verdict = _commanded(project, options) or judge(Look(project, project.root))
+    if isinstance(verdict, Application) and not (project.members and _is_only_a_frame(project, verdict)):
+        return project.root, verdict
+    found = find_applications(project)
+    if len(found) == 1 and not project.root.is_published:
+        package, application = found[0]
+        return package, application
+    if len(found) > 1:
+        names = ", ".join(package.folder for package, _ in found[:10])
+        return Refusal(
+            f"The repository is a workspace with several applications: {names}.",
+            "Choose one: set the subdirectory of the service to its folder; shared packages are built with it.",
+            ("package.json",),
+            candidates(found),
+        )
+    if isinstance(verdict, Application):
+        return project.root, verdict
+    return Refusal(verdict.reason, verdict.hint, ("package.json",), candidates(found) or find_folders(project))
+
+
+def _is_only_a_frame(project: Project, verdict: Application) -> bool:
+    """Whether the root of a workspace only holds its members together and starts nothing itself."""
+    return verdict.kind == "static" and "start" not in project.root.scripts and not verdict.commands
+
+
+def _commanded(project: Project, options: TemplateOptions) -> Verdict | None:
+    """What a start command of the user or a web process of a Procfile makes of it."""
+    process = choose_process(parse_procfile(project.tree.find_text("Procfile") or ""))
+    text = options.start or (process[1] if process else "")
+    if not text:
+        return None
+    found = judge(Look(project, project.root))
+    application = found if isinstance(found, Application) else Application("web", "Node server")
+    commands = expand(project, text)
+    kind = "web" if options.start or (process and process[0] == "web") else "worker"
+    if commands and all(is_ending(command) for command in commands):
+        kind = "worker"
+    framework = application.framework if application.kind != "static" else "Node server"
+    if kind == "worker" and framework == "Node server":
+        framework = "Node program"
+    return Application(
+        kind, framework, build=application.build, start=text, commands=tuple(commands),
+        environment=application.environment, after_build=application.after_build, reading=application.reading,
+        port=application.port,
+    )  # fmt: skip
+
+
+def _plan(project: Project, package: Package, application: Application, options: TemplateOptions) -> Plan:
+    processes = parse_procfile(project.tree.find_text("Procfile") or "")
+    manager = find_manager(project, application.folder)
+    start = manager.run(application.start) if application.uses_script else application.start
+    version = _version(project, application, options)
+    return Plan(
+        project, package, application, manager, version, start=start if application.kind != "static" else "",
+        release=processes.pop("release", None), processes=processes, chosen_build=options.build,
+    )  # fmt: skip
+
+
+def _version(project: Project, application: Application, options: TemplateOptions) -> Version:
+    if options.version:
+        return Version(int(options.version.split(".")[0]), options.version.split(".")[0])
+    return find_version(project, application.folder)
+
+
+def _recipe(plan: Plan, options: TemplateOptions) -> Recipe:
+    application, manager = plan.application, plan.manager
+    is_site = application.kind == "static"
+    output = (options.root or application.output) if is_site else None
+    runs_bun = bool(application.commands) and application.commands[-1].program == "bun" and manager.name == "bun"
+    where = f" · {output}/" if output else f" · {plan.folder}/" if plan.is_member else ""
+    shown = f"{application.framework}, static site" if is_site else application.framework
+    title = f"Node.js {plan.version.major} ({shown}, {manager.title}){where}"
+    spa = options.spa or application.is_spa
+    return Recipe(
+        "node",
+        title,
+        render(plan, options, title),
+        static.PORT if is_site else (application.port or PORT) if application.kind == "web" else None,
+        tuple(name for name in ("package.json", *LOCK_FILES) if plan.project.is_file(".", name)),
+        static.files(spa=spa) if is_site else {IGNORE_FILE: IGNORE},
+        application.kind,
+        framework=application.framework,
+        language="bun" if runs_bun else "node",
+        version=(manager.version if manager.is_exact else None) if runs_bun else plan.version.pinned,
+        package_manager=manager.program,
+        package_manager_version=manager.version,
+        install=manager.install,
+        build=plan.build or None,
+        output=output,
+        start=None if is_site else _shown_start(plan),
+        processes=plan.processes,
+        release=plan.release,
+        warnings=(*plan.version.warnings, *manager.warnings, *application.warnings),
+    )
+
+
+def _shown_start(plan: Plan) -> str:
+    return re.sub(r"\s+", " ", plan.start).strip()

@@ -1,0 +1,181 @@
+"""How an application is built: the commands, in words that a Dockerfile, a title and an API can use alike. Pure."""
+
+import posixpath
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orca.providers.builders.template.node.application import Application
+from orca.providers.builders.template.node.commands import Command, expand
+from orca.providers.builders.template.node.managers import LOCK_FILES, Manager
+from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.programs import package_of, survives_pruning
+from orca.providers.builders.template.node.system import System, find_system
+from orca.providers.builders.template.node.versions import Version
+
+_NEEDS_TREE = frozenset({"preinstall", "install", "postinstall", "prepare", "preprepare", "postprepare"})
+_LOCAL = ("file:", "link:", "portal:", "patch:", "workspace:", "./", "../")
+_CONFIGURATION = (".npmrc", ".yarnrc.yml", ".yarnrc", "bunfig.toml", ".pnpmfile.cjs", "pnpm-workspace.yaml")
+_MANAGERS = {"pnpm": "pnpm", "pnpx": "pnpm", "yarn": "yarn", "bun": "bun", "bunx": "bun"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about one build."""
+
+    project: Project
+    package: Package
+    application: Application
+    manager: Manager
+    version: Version
+    start: str = ""
+    """Empty for files."""
+    processes: Mapping[str, str] = field(default_factory=dict)
+    release: str | None = None
+    chosen_build: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where the application lies, and runs."""
+        return self.application.folder
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it is one package of a workspace."""
+        return self.folder != "."
+
+    @property
+    def needs_tree(self) -> bool:
+        """Whether an install needs more than the manifests."""
+        project, root = self.project, self.project.root
+        specs = tuple(root.all_dependencies.values())
+        return (
+            bool(project.patterns) or self.is_member or bool(root.scripts.keys() & _NEEDS_TREE)
+            or any(project.tree.is_directory(name) for name in (".yarn", "patches", "prisma"))
+            or any(spec.startswith(_LOCAL) for spec in specs)
+        )  # fmt: skip
+
+    @property
+    def manifests(self) -> list[str]:
+        """The files that an install reads."""
+        return [name for name in ("package.json", *LOCK_FILES, *_CONFIGURATION) if self.project.is_file(".", name)]
+
+    @property
+    def build(self) -> str:
+        """The command of the build, empty where there is none."""
+        application = self.application
+        if self.chosen_build:
+            return self.chosen_build
+        if application.build == "-":
+            return ""
+        command = self._member_build() if self.is_member else self._own_build()
+        environment = " ".join(f"{name}={value}" for name, value in application.environment.items())
+        return f"{environment} {command}" if environment and command else command
+
+    def _own_build(self) -> str:
+        after = f" && {self.application.after_build}" if self.application.after_build else ""
+        if "build" in self.package.scripts:
+            return self.manager.run("build") + after
+        program, _, words = self.application.build.partition(" ")
+        return f"{self.manager.execute(program)} {words}".rstrip() + after if program else ""
+
+    def _member_build(self) -> str:
+        """The root's own script where it has one, else the packages that the application uses, then itself."""
+        root, member = self.project.root, self.project.package(self.folder)
+        after = (
+            f" && cd {shlex.quote(self.folder)} && {self.application.after_build}"
+            if self.application.after_build
+            else ""
+        )
+        if "build" in root.scripts and self.package is root:
+            return self.manager.run("build") + after
+        if "turbo" in root.all_dependencies and member.name and "build" in member.scripts:
+            return self.manager.execute(f"turbo run build --filter={shlex.quote(member.name)}") + after
+        if "nx" in root.all_dependencies and self.project.is_file(".", "nx.json"):
+            return (
+                self.manager.execute(f"nx build {shlex.quote(member.name or posixpath.basename(self.folder))}") + after
+            )
+        steps = [
+            self._run_in(each, "build")
+            for each in (*shared_packages(self.project, member), member)
+            if "build" in each.scripts
+        ]
+        if "build" not in member.scripts and self.application.build:
+            steps.append(f"cd {shlex.quote(self.folder)} && {self.manager.execute(self.application.build)}")
+        return " && ".join(steps) + after
+
+    def _run_in(self, package: Package, script: str) -> str:
+        """A script of a member, run from the root."""
+        folder = shlex.quote(package.folder)
+        if self.manager.name == "npm":
+            return f"npm run {script} --workspace={folder}"
+        if self.manager.name == "pnpm":
+            return f"pnpm --dir {folder} run {script}"
+        return f"{self.manager.program} --cwd {folder} run {script}"
+
+    @property
+    def output(self) -> str:
+        """The absolute path of the finished files."""
+        return posixpath.normpath(posixpath.join("/app", self.folder, self.application.output))
+
+    @property
+    def runtime_commands(self) -> list[Command]:
+        """What may run in the finished image."""
+        texts = [self.start, *self.processes.values(), self.release or ""]
+        return [command for text in texts if text for command in expand(self.project, text, self.folder)]
+
+    @property
+    def runtime_managers(self) -> tuple[str, ...]:
+        """Managers and runtimes that the commands of the finished image call by name."""
+        texts = " ".join((self.start, *self.processes.values(), self.release or ""))
+        words = set(re.findall(r"(?<![\w./-])(?:pnpm|pnpx|yarn|bunx?)(?![\w./-])", texts))
+        if any(command.program == "bun" for command in self.runtime_commands):
+            words.add("bun")
+        return tuple(dict.fromkeys(_MANAGERS[word] for word in sorted(words)))
+
+    @property
+    def prune(self) -> str:
+        """What takes the development packages away; empty where the program might need them."""
+        application, package = self.application, self.package
+        if not package.dev_dependencies or self.project.members or self.is_member or application.uses_script:
+            return ""
+        known = not application.reading.entry or not application.reading.packages & package.dev_dependencies.keys()
+        commands = self.runtime_commands
+        return self.manager.prune if known and commands and survives_pruning(commands, package) else ""
+
+    @property
+    def system(self) -> System:
+        """Packages of the distribution."""
+        packages = (
+            [self.project.root, *self.project.members.values()]
+            if self.is_member or self.project.members
+            else [self.package]
+        )
+        return find_system(packages, self.application.reading.words)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Programs of the start command that no dependency brings."""
+        names = {package_of(command.program) for command in self.runtime_commands} - {""}
+        return tuple(sorted(name for name in names if name in self.application.tools))
+
+
+def shared_packages(project: Project, package: Package) -> list[Package]:
+    """The packages of the workspace that a package uses, each after those that it uses itself."""
+    by_name = {each.name: each for each in project.members.values() if each.name}
+    ordered: list[Package] = []
+    waiting = [(package, False)]
+    seen = {package.name}
+    while waiting:
+        current, done = waiting.pop()
+        if done:
+            ordered.append(current)
+            continue
+        if current is not package:
+            waiting.append((current, True))
+        for name in current.all_dependencies:
+            if name in by_name and name not in seen:
+                seen.add(name)
+                waiting.append((by_name[name], False))
+    return ordered

@@ -1,0 +1,266 @@
+"""Static sites that Node.js builds: which generator it is, and the folder that it makes."""
+
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from orca.providers.builders.template.node.commands import Command
+from orca.providers.builders.template.node.javascript import Module
+from orca.providers.builders.template.node.package import Package, Project
+
+_CODE = ("js", "ts", "mjs", "mts", "cjs", "cts")
+_INTERFACES = {
+    "react": "React", "vue": "Vue", "svelte": "Svelte", "solid-js": "Solid", "preact": "Preact", "lit": "Lit",
+    "@builder.io/qwik": "Qwik", "@angular/core": "Angular", "alpinejs": "Alpine", "vanjs-core": "VanJS", "three": "",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Files that a build makes."""
+
+    framework: str
+    output: str
+    """Relative to the folder of the application; it may lead out of that, not out of the repository."""
+    is_spa: bool = False
+    build: str = ""
+    """The tool's own build, where no script calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A command of the build, and the package that it builds."""
+
+    project: Project
+    package: Package
+    command: Command
+
+    @property
+    def folder(self) -> str:
+        """Where the command runs."""
+        return self.command.folder
+
+    def config(self, *stems: str) -> Module:
+        """The configuration file of the tool, empty where there is none."""
+        chosen = self.command.option("--config", "-c")
+        names = [f"{stem}.{end}" for stem in stems for end in _CODE]
+        return Module(self.project.find_text(self.folder, *((chosen,) if chosen else ()), *names) or "")
+
+    def has(self, package: str) -> bool:
+        """Whether the application or the root depends on it."""
+        return package in self.package.all_dependencies or package in self.project.root.all_dependencies
+
+
+def vite(build: Build) -> Site | None:
+    """`build.outDir`, or `--outDir`, below the root that the configuration or the command names."""
+    if build.command.has("--ssr") or build.command.option("--mode") in {"lib", "library"}:
+        return None
+    config = build.config("vite.config")
+    named = [word for word in build.command.positionals if word != "build"]
+    root = _after_verb(build.command) or config.find("root") or "."
+    if config.has("build", "lib") or (named and not root):
+        return None
+    output = build.command.option("--outDir") or config.find("build", "outDir") or "dist"
+    interface = interface_of(build)
+    title = f"Vite + {interface}" if interface else "Vite"
+    pages = build.project.is_file(build.folder, posixpath.join(root, "index.html"))
+    return Site(
+        title,
+        _below(root, output),
+        is_spa=bool(interface) and pages and not config.has("build", "rollupOptions", "input"),
+    )
+
+
+def _after_verb(command: Command) -> str:
+    """The folder in `vite build FOLDER`."""
+    words = list(command.arguments)
+    if "build" not in words:
+        return ""
+    after = words[words.index("build") + 1 :]
+    return after[0] if after and not after[0].startswith("-") else ""
+
+
+def interface_of(build: Build) -> str:
+    """The library that the pages are made with."""
+    return next((title for name, title in _INTERFACES.items() if title and build.has(name)), "")
+
+
+def _below(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _vitepress(build: Build) -> Site:
+    folder = _after_verb(build.command) or "."
+    inner = replace(build, command=replace(build.command, folder=_below(build.folder, folder)))
+    output = build.command.option("--outDir") or inner.config(".vitepress/config", ".vitepress/config/index").find(
+        "outDir"
+    )
+    return Site("VitePress", _below(folder, output or ".vitepress/dist"))
+
+
+def _vuepress(build: Build) -> Site:
+    folder = _after_verb(build.command) or "."
+    inner = replace(build, command=replace(build.command, folder=_below(build.folder, folder)))
+    output = build.command.option("--dest", "-d") or inner.config(".vuepress/config").find("dest")
+    title = f"VuePress {build.package.major('vuepress')}".rstrip()
+    return Site(title, output or _below(folder, ".vuepress/dist"))
+
+
+def _eleventy(build: Build) -> Site:
+    config = build.config(".eleventy", "eleventy.config")
+    called = next((call.start + 1 for call in config.calls if call.name[-1] == "setOutputDirectory"), None)
+    output = (
+        build.command.option("--output") or config.find("dir", "output") or (config.value(called) if called else None)
+    )
+    return Site(f"Eleventy {build.package.major('@11ty/eleventy')}".rstrip(), output or "_site")
+
+
+def _docusaurus(build: Build) -> Site:
+    return Site("Docusaurus", build.command.option("--out-dir") or "build")
+
+
+def _docusaurus_1(build: Build) -> Site:
+    name = build.config("siteConfig").find("projectName") or "."
+    return Site("Docusaurus 1", _below("build", name))
+
+
+def _hexo(build: Build) -> Site:
+    text = build.project.find_text(build.folder, "_config.yml") or ""
+    line = next((line for line in text.splitlines()[:500] if line.startswith("public_dir:")), "")
+    return Site("Hexo", line.partition(":")[2].partition("#")[0].strip().strip("'\"") or "public")
+
+
+def _create_react_app(build: Build) -> Site:
+    text = "\n".join(build.project.find_text(build.folder, name) or "" for name in (".env.production", ".env"))
+    path = next(
+        (line.partition("=")[2].strip() for line in text.splitlines()[:200] if line.startswith("BUILD_PATH=")), ""
+    )
+    return Site("Create React App", path.strip("'\"") or "build", is_spa=True)
+
+
+def _vue_cli(build: Build) -> Site:
+    output = build.command.option("--dest") or build.config("vue.config").find("outputDir")
+    return Site("Vue CLI", output or "dist", is_spa=True)
+
+
+def _parcel(build: Build) -> Site | None:
+    output = build.command.option("--dist-dir", "-d", "--out-dir")
+    page = any(word.endswith((".html", ".pug")) for word in build.command.positionals) or build.package.source.endswith(
+        ".html"
+    )
+    pages = page or any(build.project.is_file(build.folder, name) for name in ("index.html", "src/index.html"))
+    title = f"Parcel {build.package.major('parcel')}".rstrip()
+    return Site(title, output or "dist", is_spa=bool(interface_of(build))) if pages else None
+
+
+def _stencil(build: Build) -> Site:
+    config = build.config("stencil.config")
+    return Site("Stencil", config.find("outputTargets", "dir") or "www", is_spa=True)
+
+
+def _ember(build: Build) -> Site:
+    return Site("Ember", build.command.option("--output-path", "-o") or "dist", is_spa=True)
+
+
+def _preact(build: Build) -> Site:
+    return Site("Preact CLI", build.command.option("--dest") or "build", is_spa=True)
+
+
+def _storybook(build: Build) -> Site:
+    return Site("Storybook", build.command.option("-o", "--output-dir") or "storybook-static")
+
+
+def _webpack(build: Build) -> Site | None:
+    config = build.config(
+        "webpack.config", "webpack.config.prod", "webpack.prod", "config/webpack.prod", "webpack.config.production"
+    )
+    pages = any("html" in source for source in config.imports.values() if "webpack" in source) or build.has(
+        "html-webpack-plugin"
+    )
+    output = build.command.option("--output-path", "-o") or config.find("output", "path") or "dist"
+    served = any(build.project.is_file(build.folder, posixpath.join(output, name)) for name in ("index.html",))
+    return Site("webpack", output, is_spa=bool(interface_of(build)) and pages) if pages or served else None
+
+
+def _rsbuild(build: Build) -> Site:
+    config = build.config("rsbuild.config")
+    output = config.find("output", "distPath", "root") or config.find("output", "distPath") or "dist"
+    interface = interface_of(build)
+    return Site(f"Rsbuild + {interface}" if interface else "Rsbuild", output, is_spa=bool(interface))
+
+
+def _expo(build: Build) -> Site | None:
+    if build.command.verb not in {"export", "export:web"}:
+        return None
+    return Site(
+        "Expo",
+        build.command.option("--output-dir") or ("web-build" if build.command.verb == "export:web" else "dist"),
+        is_spa=True,
+    )
+
+
+def _fixed(title: str, output: str, *options: str, spa: bool = False) -> Callable[[Build], Site]:
+    return lambda build: Site(title, (build.command.option(*options) if options else "") or output, is_spa=spa)
+
+
+GENERATORS: Mapping[str, Callable[[Build], Site | None]] = {
+    "vite": vite, "vitepress": _vitepress, "vuepress": _vuepress, "vuepress-webpack": _vuepress,
+    "vuepress-vite": _vuepress, "eleventy": _eleventy, "docusaurus": _docusaurus, "docusaurus-build": _docusaurus_1,
+    "hexo": _hexo, "react-scripts": _create_react_app, "react-app-rewired": _create_react_app,
+    "craco": _create_react_app, "vue-cli-service": _vue_cli, "parcel": _parcel, "stencil": _stencil, "ember": _ember,
+    "preact": _preact, "gatsby": _fixed("Gatsby", "public"), "storybook": _storybook, "build-storybook": _storybook,
+    "webpack": _webpack, "webpack-cli": _webpack, "rspack": _webpack, "rsbuild": _rsbuild, "expo": _expo,
+    "slidev": _fixed("Slidev", "dist", "--out", "-o", spa=True), "gridsome": _fixed("Gridsome", "dist"),
+    "snowpack": _fixed("Snowpack", "build"), "rspress": _fixed("Rspress", "doc_build"),
+    "sanity": _fixed("Sanity Studio", "dist", spa=True), "quasar": _fixed("Quasar", "dist/spa", spa=True),
+    "umi": _fixed("Umi", "dist", spa=True), "max": _fixed("Umi", "dist", spa=True), "dumi": _fixed("dumi", "dist"),
+    "farm": _fixed("Farm", "dist", spa=True), "wmr": _fixed("WMR", "dist", spa=True),
+    "poi": _fixed("Poi", "dist", spa=True), "observable": _fixed("Observable Framework", "dist"),
+    "evidence": _fixed("Evidence", "build"), "brunch": _fixed("Brunch", "public"),
+    "antora": _fixed("Antora", "build/site"), "elm-app": _fixed("Create Elm App", "build", spa=True),
+    "marko-build": _fixed("Marko", "build"), "tsdx": lambda _build: None,
+}  # fmt: skip
+"""Program of the build -> what it makes."""
+
+_VERBS = {"docusaurus": "build", "hexo": "generate", "eleventy": "", "webpack": "", "stencil": "build"}
+_WITHOUT_SCRIPT = {
+    "vite": "vite build", "react-scripts": "react-scripts build", "@11ty/eleventy": "eleventy",
+    "gatsby": "gatsby build", "@docusaurus/core": "docusaurus build", "vitepress": "vitepress build",
+    "hexo": "hexo generate", "parcel": "parcel build", "@vue/cli-service": "vue-cli-service build",
+    "ember-cli": "ember build", "@stencil/core": "stencil build",
+}  # fmt: skip
+"""Dependency -> the build that the tool has by itself, for packages without a build script."""
+
+
+def find_site(project: Project, package: Package, commands: list[Command]) -> Site | None:
+    """What the commands of a build make; the last generator among them counts."""
+    for command in reversed(commands):
+        generator = GENERATORS.get(command.program)
+        if generator is None or command.verb in {"dev", "serve", "watch", "preview", "check", "typecheck"}:
+            continue
+        site = generator(Build(project, package, command))
+        if site:
+            return (
+                site
+                if command.folder == package.folder
+                else replace(site, output=_moved(site.output, command.folder, package.folder))
+            )
+    return None
+
+
+def find_site_without_script(project: Project, package: Package) -> Site | None:
+    """A generator among the dependencies, with its pages, but no build script."""
+    for name, text in _WITHOUT_SCRIPT.items():
+        if name not in package.all_dependencies:
+            continue
+        if name in {"vite", "parcel"} and not project.is_file(package.folder, "index.html"):
+            continue
+        program, *words = text.split()
+        site = GENERATORS[program](Build(project, package, Command(program, tuple(words), package.folder)))
+        if site:
+            return replace(site, build=text)
+    return None
+
+
+def _moved(output: str, written_in: str, folder: str) -> str:
+    return posixpath.relpath(posixpath.join("/", written_in, output), posixpath.join("/", folder))
