@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, responses=PROBLEM_RESPONSES,
     )  # fmt: skip
     app.state.settings = settings
+    app.state.write_probe = health.WriteProbe()
     app.state.metrics = registry = CollectorRegistry()
     app.state.tasks_active = Gauge("orc_tasks_active", "Tasks that wait or run.", registry=registry)
     install_error_handlers(app)

@@ -11,6 +11,7 @@ OrcaError
 ├── TooMuch 413 · UnsupportedMediaType 415 · MisdirectedRequest 421 · TooOften 429
 ├── NotClaimed 503           the instance has no owner yet
 ├── StartRefused             database, key and containers do not belong together
+├── DatabaseUnavailable 503 · TookTooLong 503   come back later
 ├── TaskError                why a task ended
 │   ├── TaskCancelled · DeadlineExceeded
 │   └── StepFailed           a step knows its cause and the next step
@@ -125,6 +126,20 @@ class NotClaimed(OrcaError):
 
     status = 503
     code = "not-claimed"
+
+
+class DatabaseUnavailable(OrcaError):
+    """The database is away, locked, full or read-only; `details["retry_after"]` says when to come back."""
+
+    status = 503
+    code = "database-unavailable"
+
+
+class TookTooLong(OrcaError):
+    """The request was given up, because it took longer than requests may."""
+
+    status = 503
+    code = "took-too-long"
 
 
 class TaskError(OrcaError):

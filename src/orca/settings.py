@@ -3,6 +3,7 @@
 `docs/reference/settings.md` is made from the descriptions below.
 """
 
+import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -179,7 +180,8 @@ class Settings(BaseSettings):
     database_url: OptionalSecret = Field(
         None,
         validation_alias="DATABASE_URL",
-        description="`postgresql://user:password@host/name`. Default: SQLite in the data directory.",
+        description="`postgresql://user:password@host/name`, also with several hosts (`host1:5432,host2:5432`), of "
+        "which the one that takes writes is used. Default: SQLite in the data directory.",
     )
     worker: bool = Field(
         default=True, description="Run tasks in the `orc serve` process. Set it to `false` when `orc worker` does."
@@ -240,9 +242,25 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL with the driver Orca uses."""
         if self.database_url is None:
             return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "orc.db"))
-        url = make_url(self.database_url.get_secret_value())
+        url = parse_database_url(self.database_url.get_secret_value())
         driver = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
         return url.set(drivername=driver.get(url.drivername, url.drivername))
+
+
+def parse_database_url(text: str) -> URL:
+    """As libpq reads it: of several hosts, separated by commas, the one that takes writes is used."""
+    scheme, _, rest = text.partition("://")
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    userinfo, at, hosts = authority.rpartition("@")
+    if "," not in hosts:
+        return make_url(text)
+    url = make_url(f"{scheme}://{userinfo}{at}{rest.removeprefix(authority) or '/'}")
+    pairs = [re.fullmatch(r"(\[[^]]*\]|[^:]*)(?::(\d*))?", host) for host in hosts.split(",")]
+    if None in pairs:
+        raise ValueError("the hosts of DATABASE_URL must look like host1:5432,host2:5432")
+    names = ",".join(pair[1].strip("[]") for pair in pairs if pair)
+    ports = ",".join(pair[2] or "5432" for pair in pairs if pair)
+    return url.update_query_dict({"target_session_attrs": "read-write", **url.query, "host": names, "port": ports})
 
 
 def is_loopback(host: str) -> bool:

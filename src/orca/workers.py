@@ -5,17 +5,18 @@ import socket
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import String, delete, func, select, text
+from sqlalchemy import String, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, UtcDateTime
+from orca.db import Base, UtcDateTime, now
 
 log = structlog.get_logger("orca.workers")
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER = timedelta(seconds=20)
 _WORKERS_LOCK = 0x0AC5
+_PROBE = "readiness-probe"
 
 
 class Worker(Base):
@@ -79,6 +80,14 @@ async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float)
         return False
     lease.holder, lease.until = worker, until
     return True
+
+
+async def prove_writable(session: AsyncSession) -> None:
+    """A write that is committed, for probes: a full disk shows itself no earlier."""
+    instant = now()
+    touch = update(Lease).where(Lease.name == _PROBE).values(until=instant).returning(Lease.name)
+    if (await session.execute(touch)).first() is None:
+        session.add(Lease(name=_PROBE, holder="", until=instant))
 
 
 async def _alone(session: AsyncSession) -> datetime:

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -13,7 +14,10 @@ _LOCK = 0x0ACB
 _VERSIONS = Path(__file__).parent / "versions"
 _TIME_LIMIT_SECONDS = 3600
 _PATIENCE_SECONDS = 300
-"""How long to wait for another process that migrates the same SQLite file."""
+"""How long to wait for another process that migrates the same database."""
+_PAUSE_SECONDS = 0.5
+_TABLE_SECONDS = 60
+"""How long to wait for a table that an older process is using."""
 
 
 def upgrade(url: URL) -> None:
@@ -48,7 +52,11 @@ def upgrade_apart(url: URL) -> None:
 
 def _connect(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url.set(drivername="postgresql+psycopg"))
+        from orca.db.postgres import keep_limits, link_of  # noqa: PLC0415 - the driver, which SQLite does without
+
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), connect_args=link_of(url))
+        event.listen(engine, "connect", lambda connection, _record: keep_limits(connection))
+        return engine
     os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))  # born private, journal too
     engine = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": _PATIENCE_SECONDS})
     event.listen(engine, "connect", _let_transactions_be)
@@ -84,7 +92,23 @@ def _run_alembic(engine: Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent))
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            _wait_for_turn(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """One process migrates at a time, and may take as long as it needs for each statement."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+        if time.monotonic() > until:
+            raise SystemExit(
+                f"Orca cannot start: another process has been migrating the database for {_PATIENCE_SECONDS} seconds. "
+                "Find it in pg_stat_activity, end it if it hangs, and start again."
+            )
+        connection.rollback()
+        time.sleep(_PAUSE_SECONDS)
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text("SET idle_in_transaction_session_timeout = '60s'"))
+    connection.execute(text(f"SET lock_timeout = '{_TABLE_SECONDS}s'"))

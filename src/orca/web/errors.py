@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from orca.errors import BadInput, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
+from orca.db import DATABASE_AWAY, cause_of
+from orca.errors import BadInput, DatabaseUnavailable, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
 from orca.kit.validation import explain
-from orca.web.guard import Guard, record_denial
+from orca.web.guard import RETRY_AFTER_SECONDS, Guard, record_denial
 from orca.web.render import ErrorPage, render
 
 log = structlog.get_logger("orca.web")
@@ -47,6 +48,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(OrcaError, _orca_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    for away in DATABASE_AWAY:
+        app.add_exception_handler(away, _database_away)
     app.add_exception_handler(Exception, draw_crash)
 
 
@@ -82,6 +85,21 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _draw(request, error.status_code, problem, error.headers)
 
 
+async def _database_away(request: Request, error: Exception) -> Response:
+    """Nothing is wrong with the request, so it is worth repeating. Drawn without the database."""
+    log.warning("database_away", path=request.url.path, reason=str(error))
+    problem = explain_database(error)
+    headers = {"Retry-After": str(problem.details["retry_after"])}
+    return _draw(request, 503, _problem(request, 503, problem.code, problem.message, problem), headers)
+
+
+def explain_database(error: Exception) -> DatabaseUnavailable:
+    """A failure of DATABASE_AWAY for people."""
+    cause = cause_of(error)
+    message, hint = (cause.message, cause.hint) if cause else ("The database does not answer.", "")
+    return DatabaseUnavailable(message, hint=hint, retry_after=RETRY_AFTER_SECONDS)
+
+
 def _plainer(request: Request, error: HTTPException) -> str:
     """More than the name of the status, where the framework says no more."""
     known = {
@@ -93,6 +111,8 @@ def _plainer(request: Request, error: HTTPException) -> str:
 
 async def draw_crash(request: Request, error: Exception) -> Response:
     """A failure nobody foresaw: the log says what it was, the answer only where to look."""
+    if isinstance(error, DATABASE_AWAY):  # outside of any route, or while a failure was recorded
+        return await _database_away(request, error)
     log.error("request_crashed", path=request.url.path, exc_info=error)
     message = "Orca met a case it was not built for."
     problem = _problem(request, 500, "internal", message, None)

@@ -3,7 +3,9 @@
 Order for each request: who is asking → is it allowed → is the object theirs → endpoint → audit → commit → response.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
@@ -12,13 +14,15 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.errors import OrcaError
+from orca.errors import OrcaError, TookTooLong
 from orca.events import Fact, Origin, Via, origin, record
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 from orca.web.middleware import name_method
 from orca.web.texts import TextRequest
 
+REQUEST_SECONDS = 30.0
+RETRY_AFTER_SECONDS = 5
 Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
 PUBLIC = "public"
 """No sign-in asked."""
@@ -39,6 +43,8 @@ class Guard:
     page: bool
     streams: bool = False
     """Its answer may go on for long: it is counted while it does, and ends with what admitted it."""
+    seconds: float | None = REQUEST_SECONDS
+    """Until the answer begins; None for a body that takes as long as its sender takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +113,14 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 def guard(
-    permission: str, *, tenant: str | None = None, rate: Rate = "read", audit: str | None = None, page: bool = False
-) -> Callable[[Endpoint], Endpoint]:
+    permission: str, *, tenant: str | None = None, rate: Rate = "read", audit: str | None = None, page: bool = False,
+    seconds: float | None = REQUEST_SECONDS,
+) -> Callable[[Endpoint], Endpoint]:  # fmt: skip
     """Declare a route. `tenant` names the path parameter whose owner must be the subject's team (`service_id`)."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         streams = rate == "stream" or endpoint.__annotations__.get("return") is StreamingResponse
-        endpoint.__guard__ = Guard(permission, tenant, rate, audit, page, streams)  # type: ignore[attr-defined]
+        endpoint.__guard__ = Guard(permission, tenant, rate, audit, page, streams, seconds)  # type: ignore[attr-defined]
         return endpoint
 
     return declare
@@ -143,14 +150,31 @@ class GuardedRoute(APIRoute):
             request.state.guard = self.guard
             token = origin.set(_origin(request, None))
             try:
-                request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
-                origin.set(_origin(request, subject))
-                return await _commit_after(handle, request)
+                async with _deadline(self.guard):
+                    request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
+                    origin.set(_origin(request, subject))
+                    return await _commit_after(handle, request)
             finally:
                 await _close(request)
                 origin.reset(token)
 
         return guarded
+
+
+@asynccontextmanager
+async def _deadline(declared: Guard) -> AsyncIterator[None]:
+    limit = asyncio.timeout(declared.seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TookTooLong(
+            f"The request was given up after {declared.seconds:g} seconds.",
+            hint="Something it needs is overloaded or hangs: see `/api/health/ready` and `orc doctor`.",
+            retry_after=RETRY_AFTER_SECONDS,
+        ) from None
 
 
 async def _commit_after(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:

@@ -1,14 +1,23 @@
 """Health and numbers: for probes, for Prometheus, for people in a hurry."""
 
+import asyncio
+import time
+
+import structlog
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import text
 
 from orca import __version__
-from orca.resources import Resources
+from orca.db import DATABASE_AWAY, Database, cause_of
 from orca.tasks import count_active
-from orca.web.guard import UNCLAIMED, Router, guard
+from orca.web.guard import RETRY_AFTER_SECONDS, UNCLAIMED, Router, guard
+from orca.workers import prove_writable
+
+log = structlog.get_logger("orca.web")
+_PROBE_SECONDS = 2.5
+_FRESH_SECONDS = 1.0
+"""How long an answer is good for others: nobody is signed in here, and each probe is a write."""
 
 router = Router(tags=["health"])
 
@@ -25,11 +34,11 @@ async def live() -> dict[str, str]:
 @router.get("/health/ready", include_in_schema=False)
 @guard(UNCLAIMED, rate="none")
 async def ready(request: Request) -> JSONResponse:
-    """503 when the database does not answer."""
-    checks = {"database": await _check_database(request.app.state.resources)}
+    """503 when the database takes no writes; says so within three seconds."""
+    checks = {"database": await request.app.state.write_probe.check(request.app.state.resources.db)}
     is_ok = all(value == "ok" for value in checks.values())
     body = {"status": "ok" if is_ok else "degraded", "checks": checks, "version": __version__}
-    return JSONResponse(body, 200 if is_ok else 503)
+    return JSONResponse(body, 200 if is_ok else 503, None if is_ok else {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 @router.get("/api/metrics", summary="Numbers for Prometheus", response_class=Response)
@@ -43,10 +52,30 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _check_database(resources: Resources) -> str:
-    try:
-        async with resources.db.read() as session:
-            await session.execute(text("SELECT 1"))
-    except Exception as error:  # noqa: BLE001 - any failure means the same here
-        return f"error: {type(error).__name__}"
-    return "ok"
+class WriteProbe:
+    """Writes to the database for whoever asks; those who ask at the same time share one answer."""
+
+    def __init__(self) -> None:
+        self._probe: asyncio.Task[str] | None = None
+        self._answered = 0.0
+
+    async def check(self, db: Database) -> str:
+        """`ok`, or why nothing can be written."""
+        if self._probe is None or (self._probe.done() and time.monotonic() - self._answered > _FRESH_SECONDS):
+            self._probe = asyncio.create_task(self._write(db))
+        done, _ = await asyncio.wait({self._probe}, timeout=_PROBE_SECONDS)  # a hung one is left to its own deadline
+        return self._probe.result() if done else f"The database did not answer within {_PROBE_SECONDS:g} seconds."
+
+    async def _write(self, db: Database) -> str:
+        try:
+            async with db.write() as session:
+                await prove_writable(session)
+        except DATABASE_AWAY as error:
+            cause = cause_of(error)
+            return cause.message if cause else "The database does not answer."
+        except Exception as error:
+            log.exception("probe_failed")
+            return f"error: {type(error).__name__}"
+        finally:
+            self._answered = time.monotonic()
+        return "ok"

@@ -3,9 +3,10 @@
 import errno
 
 import pytest
-from sqlalchemy.exc import OperationalError
 from tests.features.deployments.bench import Bench
 
+from orca.db import DatabaseAway
+from orca.db.failures import GONE
 from orca.errors import Conflict
 from orca.features.deployments import queries
 from orca.features.deployments.actions.start import Request
@@ -27,7 +28,7 @@ async def test_a_step_waits_for_a_database_that_is_away(bench: Bench) -> None:
     async def lose_connection_once() -> None:
         times.append(len(times))
         if len(times) == 1:
-            raise OperationalError("SELECT 1", {}, ConnectionError("server closed the connection unexpectedly"))
+            raise DatabaseAway(GONE, "server closed the connection unexpectedly")
 
     bench.engine.at_pull = lose_connection_once
     deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))

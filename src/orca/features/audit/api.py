@@ -57,10 +57,11 @@ async def read_events(  # noqa: PLR0913, PLR0917 - each filter is a query parame
 )
 @guard("event.read", rate="stream")
 async def stream_events(
-    session: ReadSession, subject: CurrentSubject, resources: CurrentResources, last_event_id: LastEventId = None
+    subject: CurrentSubject, resources: CurrentResources, last_event_id: LastEventId = None
 ) -> StreamingResponse:
     """Server-sent events named after their type, from now on or from after `Last-Event-ID`."""
-    after = int(last_event_id) if last_event_id else await find_last_seq(session)
+    async with resources.db.read() as session:  # not the request's own, which stays open as long as the stream
+        after = int(last_event_id) if last_event_id else await find_last_seq(session)
     frames = _frames(follow_events(resources.db, subject, after=after))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 

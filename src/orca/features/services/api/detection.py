@@ -5,7 +5,7 @@ import asyncio
 from fastapi import Request
 
 from orca.features.services.detection import Detected, SourceToDetect
-from orca.features.services.pipeline import detect, detect_archive
+from orca.features.services.pipeline import DEADLINE, detect, detect_archive
 from orca.features.sources.api.uploads import ANY_SIZE, TAR_BODY, receive_archive
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.leaving import until_gone
@@ -14,7 +14,7 @@ router = Router(prefix="/api/v1", tags=["services"])
 
 
 @router.post("/projects/{project_id}/detect", summary="Look at a source")
-@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected")
+@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected", seconds=2 * DEADLINE)
 async def detect_source(
     project_id: str, body: SourceToDetect, request: Request, scope: CurrentScope, resources: CurrentResources
 ) -> Detected:
@@ -32,7 +32,7 @@ async def detect_source(
     openapi_extra=TAR_BODY,
     max_body_size=ANY_SIZE,
 )
-@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected")
+@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected", seconds=None)
 async def detect_source_archive(
     project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources
 ) -> Detected:

@@ -14,7 +14,7 @@ from orca.features.services.detection import Detected, NothingToLookAt, SourceTo
 from orca.features.services.forms import new_service_data, source_data
 from orca.features.services.models import Project
 from orca.features.services.pages.answers import credential_options
-from orca.features.services.pipeline import detect
+from orca.features.services.pipeline import DEADLINE, detect
 from orca.features.services.schemas import ServiceFields
 from orca.features.sources.actions import trust_host_keys
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
@@ -91,7 +91,7 @@ class FoundPage:
 
 
 @router.post("/projects/{project_id}/services/new/look")
-@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected", page=True)
+@guard("service.create", tenant="project_id", rate="write", audit="SourceInspected", page=True, seconds=2 * DEADLINE)
 async def look_at_source(
     project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:

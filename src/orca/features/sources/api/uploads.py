@@ -38,7 +38,7 @@ ANY_SIZE = 1 << 50
     openapi_extra=TAR_BODY,
     max_body_size=ANY_SIZE,
 )
-@guard("service.deploy", tenant="service_id", rate="write", audit="UploadReceived")
+@guard("service.deploy", tenant="service_id", rate="write", audit="UploadReceived", seconds=None)
 async def create_upload(service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Upload:
     """Streamed to disk and hashed on the way. The last three of a service are kept; deploy one by its id."""
     stored = await receive_archive(request, resources)

@@ -1,28 +1,25 @@
 """The database: engine, declarative base, and sessions whose commit happens at the edge."""
 
-import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-import aiosqlite
 from fastapi import Depends, Request
 from sqlalchemy import DDL, JSON, DateTime, MetaData, String, TypeDecorator, event
-from sqlalchemy.engine import URL, Connection
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from orca.kit.cancellation import put_off
+from orca.db.failures import DATABASE_AWAY, DatabaseAway, cause_of, translate
+from orca.db.sqlite import open_sqlite
 from orca.kit.ids import new_id
 
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
-"""The database does not answer or takes no writes: gone, locked, its disk full, or every connection in use."""
-_BUSY_TIMEOUT_MS = 30_000
+__all__ = [
+    "DATABASE_AWAY", "Base", "Database", "DatabaseAway", "ReadSession", "Row", "TeamRow", "UtcDateTime",
+    "WriteSession", "cause_of", "now", "unique_where",
+]  # fmt: skip
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -103,10 +100,14 @@ class Database:
         """Given to every session; event subscribers find the process's resources here."""
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._writer = _sqlite_engine(url, begin="BEGIN IMMEDIATE", pool_size=1)
-            self._reader = _sqlite_engine(url, begin="BEGIN", pool_size=4)
+            self._writer = open_sqlite(url, begin="BEGIN IMMEDIATE", pool_size=1)
+            self._reader = open_sqlite(url, begin="BEGIN", pool_size=4)
         else:
-            self._writer = self._reader = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            from orca.db.postgres import open_postgres  # noqa: PLC0415 - the driver's memory, which SQLite does without
+
+            self._writer = self._reader = open_postgres(url)
+        for engine in {self._writer, self._reader}:
+            event.listen(engine.sync_engine, "handle_error", translate)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -133,58 +134,6 @@ class Database:
         """Close all connections."""
         await self._writer.dispose()
         await self._reader.dispose()
-
-
-def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
-    connect = {"async_creator_fn": SteadyConnection.open}
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60, connect_args=connect)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_with(begin))
-    return engine
-
-
-class SteadyConnection(aiosqlite.Connection):
-    """Finishes each call before a cancellation is felt.
-
-    One that arrives between a call and its answer would leave nobody knowing whether a transaction is open, and the
-    only connection that writes closing for ever.
-    """
-
-    @classmethod
-    def open(cls, database: str, **options: Any) -> Self:
-        """A connection to be awaited. BEGIN is ours, see `_begin_with`."""
-        made = cls(partial(sqlite3.connect, database, isolation_level=None, **options), iter_chunk_size=64)
-        made._thread.daemon = True
-        return made
-
-    async def _connect(self) -> aiosqlite.Connection:
-        return await put_off(super()._connect())
-
-    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return await put_off(super()._execute(fn, *args, **kwargs))  # type: ignore[no-untyped-call]  # theirs
-
-    async def close(self) -> None:
-        """Wait for what was asked, then close."""
-        await put_off(super().close())
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        f"busy_timeout = {_BUSY_TIMEOUT_MS}",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_with(statement: str) -> Callable[[Connection], None]:
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
-
-    return begin
 
 
 async def _write_session(request: Request) -> AsyncSession:

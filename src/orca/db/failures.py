@@ -1,0 +1,130 @@
+"""What a failure of the database means: whether to come back later, and why. Pure, by code, never by text."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why the database does not do its work at present, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+GONE = Cause("gone", "The database does not answer.", "Check that it runs and that DATABASE_URL leads to it.")
+REFUSED = Cause(
+    "refused", "The database refuses the login.", "Check user, password and database name in DATABASE_URL."
+)
+LOCKED = Cause(
+    "locked", "Another process holds the database.", "Find what keeps a transaction open, such as a backup or a shell."
+)
+SLOW = Cause("slow", "The database took too long.", "Check its load and its disk.")
+FULL = Cause("full", "The disk of the database is full.", "Free some space there; what waits goes on by itself.")
+READ_ONLY = Cause(
+    "read-only",
+    "The database takes no writes.",
+    "Check the mode of its file or mount; with PostgreSQL, whether DATABASE_URL leads to the primary.",
+)
+CROWDED = Cause(
+    "crowded", "The database has no connection left.", "Raise max_connections of PostgreSQL, or stop other clients."
+)
+BROKEN = Cause("broken", "The database cannot read or write its files.", "Look at its disk and at the system's log.")
+DAMAGED = Cause("damaged", "The database is damaged.", "Stop Orca, keep a copy of the files, and restore a backup.")
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: LOCKED,
+    sqlite3.SQLITE_LOCKED: LOCKED,
+    sqlite3.SQLITE_READONLY: READ_ONLY,
+    sqlite3.SQLITE_IOERR: BROKEN,
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_CANTOPEN: GONE,
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
+_SQLSTATES = {
+    "25006": READ_ONLY,
+    "25P03": GONE,  # this process was frozen inside a transaction, and the server ended it
+    "40001": LOCKED,
+    "40P01": LOCKED,
+    "55P03": LOCKED,
+    "57014": SLOW,
+    "53100": FULL,
+    "53300": CROWDED,
+    "3D000": REFUSED,
+    "XX001": DAMAGED,
+    "XX002": DAMAGED,
+}
+_CLASSES = {"08": GONE, "28": REFUSED, "53": CROWDED, "57": GONE, "58": BROKEN}
+_LEAVE = {GONE, READ_ONLY, CROWDED}
+"""Another connection may lead to a server that works: the primary after a failover."""
+
+
+class DatabaseAway(Exception):
+    """The database does not answer or takes no writes at present: nothing is wrong with what it was asked."""
+
+    def __init__(self, cause: Cause, said: str = "") -> None:
+        super().__init__(f"{cause.message} {said}".strip())
+        self.cause = cause
+
+
+DATABASE_AWAY = (DatabaseAway, PoolTimeout)
+"""What to wait for. The second: every connection of this process is in use."""
+
+
+def cause_of(error: BaseException) -> Cause | None:
+    """Why the database is away; None when the failure is the caller's own, or no failure of the database."""
+    if isinstance(error, DatabaseAway):
+        return error.cause
+    if isinstance(error, PoolTimeout):
+        return SLOW
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        return None if code is None else _SQLITE.get(code & 0xFF)
+    if not hasattr(error, "sqlstate"):
+        return None
+    state: str | None = error.sqlstate
+    if state is None:  # the driver's own: the connection is gone, or was never there
+        return GONE if _is_about_connection(error) else None
+    return _SQLSTATES.get(state) or _CLASSES.get(state[:2])
+
+
+def _is_about_connection(error: BaseException) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__}  # by name: the driver is not loaded for SQLite
+    return bool(names & {"OperationalError", "InterfaceError"})
+
+
+def translate(context: ExceptionContext) -> DatabaseAway | None:
+    """For SQLAlchemy's `handle_error`: raise DatabaseAway instead, and drop connections that lead nowhere."""
+    cause = cause_of(context.original_exception)
+    if cause is None or context.is_pre_ping:
+        return None
+    if context.dialect.name == "postgresql" and cause in _LEAVE:
+        context.is_disconnect = True
+    return away(cause, context.original_exception)
+
+
+def away(cause: Cause, error: BaseException) -> DatabaseAway:
+    """The failure with the first line of what the driver says."""
+    return DatabaseAway(cause, str(error).strip().partition("\n")[0])
+
+
+def away_when_not_prepared(prepare: Callable[[DBAPIConnection], None]) -> Callable[[DBAPIConnection, object], None]:
+    """For SQLAlchemy's `connect`, which calls no `handle_error`."""
+
+    def prepare_or_raise(connection: DBAPIConnection, _record: object) -> None:
+        try:
+            prepare(connection)
+        except Exception as error:
+            cause = cause_of(error)
+            if cause is None:
+                raise
+            raise away(cause, error) from error
+
+    return prepare_or_raise

@@ -1,0 +1,73 @@
+"""PostgreSQL: no wait without an end, on either side of the connection. Imported only where it is used."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from orca.db.failures import away_when_not_prepared
+
+T = TypeVar("T")
+
+_CHECKOUT_SECONDS = 10.0
+_ANSWER_SECONDS = 25.0
+"""A server that is frozen enforces no limit, and its kernel still acknowledges: the client has one of its own."""
+LINK: Mapping[str, Any] = {
+    "application_name": "orca",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""When a server, or the way to it, is given up. What DATABASE_URL says of these counts more."""
+LIMITS: Mapping[str, str] = {
+    "idle_in_transaction_session_timeout": "10s",  # a frozen process keeps its locks no longer than this
+    "lock_timeout": "8s",
+    "statement_timeout": "20s",
+}
+"""What the server keeps to. Limits that an administrator has set (for the role, the database) are left alone."""
+_SET = "SELECT set_config(name, value, false) FROM (VALUES {}) AS our (name, value) WHERE current_setting(name) = '0'"
+
+
+class BoundedConnection(AsyncConnection[Any]):
+    """Gives up a server that does not answer, and closes the connection: its state is unknown then."""
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109 - theirs
+        """See `AsyncConnection.wait`."""
+        try:
+            return await super().wait(gen, interval, timeout or _ANSWER_SECONDS)
+        except psycopg.OperationalError:
+            if self.info.transaction_status is TransactionStatus.ACTIVE:
+                await self.close()
+            raise
+
+
+def open_postgres(url: URL) -> AsyncEngine:
+    """An engine for reading and writing."""
+    engine = create_async_engine(
+        url, pool_size=10, max_overflow=10, pool_timeout=_CHECKOUT_SECONDS, pool_pre_ping=True,
+        connect_args={**link_of(url), "async_creator_fn": BoundedConnection.connect},
+    )  # fmt: skip
+    event.listen(engine.sync_engine, "connect", away_when_not_prepared(keep_limits))
+    return engine
+
+
+def link_of(url: URL) -> dict[str, Any]:
+    """The parameters of a connection that the URL does not name itself."""
+    return {name: value for name, value in LINK.items() if name not in url.query}
+
+
+def keep_limits(connection: DBAPIConnection) -> None:
+    """Set after connecting and not in the start-up packet, which poolers such as PgBouncer refuse."""
+    cursor = connection.cursor()
+    cursor.execute(_SET.format(", ".join(f"('{name}', '{value}')" for name, value in LIMITS.items())))
+    cursor.close()
+    connection.commit()
