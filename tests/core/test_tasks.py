@@ -235,7 +235,7 @@ async def test_a_database_that_takes_no_writes_suspends_only(
     await wait_for(journal, "p slow begin")
     lock = sqlite3.connect(tmp_path / "orc.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    await asyncio.sleep(40)
+    await asyncio.sleep(13)
     lock.execute("ROLLBACK")
     after = await enqueue(queue, "q", "another")
     assert (await finished(queue, task_id, 60)).state == "succeeded"

@@ -19,12 +19,11 @@ class Cause:
 
 
 GONE = Cause("gone", "The database does not answer.", "Check that it runs and that DATABASE_URL leads to it.")
-REFUSED = Cause(
-    "refused", "The database refuses the login.", "Check user, password and database name in DATABASE_URL."
-)
+REFUSED = Cause("refused", "The database refuses the login.", "Check user, password and database name in DATABASE_URL.")
 LOCKED = Cause(
     "locked", "Another process holds the database.", "Find what keeps a transaction open, such as a backup or a shell."
 )
+QUEUED = Cause("queued", "Too much waits for the database.", "Something holds it up: `/api/health/ready` says what.")
 SLOW = Cause("slow", "The database took too long.", "Check its load and its disk.")
 FULL = Cause("full", "The disk of the database is full.", "Free some space there; what waits goes on by itself.")
 READ_ONLY = Cause(
@@ -83,7 +82,7 @@ def cause_of(error: BaseException) -> Cause | None:
     if isinstance(error, DatabaseAway):
         return error.cause
     if isinstance(error, PoolTimeout):
-        return SLOW
+        return QUEUED
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)
         return None if code is None else _SQLITE.get(code & 0xFF)

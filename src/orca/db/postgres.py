@@ -17,7 +17,7 @@ from orca.db.failures import away_when_not_prepared
 T = TypeVar("T")
 
 _CHECKOUT_SECONDS = 10.0
-_ANSWER_SECONDS = 25.0
+_ANSWER_SECONDS = 18.0
 """A server that is frozen enforces no limit, and its kernel still acknowledges: the client has one of its own."""
 LINK: Mapping[str, Any] = {
     "application_name": "orca",
@@ -31,7 +31,7 @@ LINK: Mapping[str, Any] = {
 LIMITS: Mapping[str, str] = {
     "idle_in_transaction_session_timeout": "10s",  # a frozen process keeps its locks no longer than this
     "lock_timeout": "8s",
-    "statement_timeout": "20s",
+    "statement_timeout": "15s",
 }
 """What the server keeps to. Limits that an administrator has set (for the role, the database) are left alone."""
 _SET = "SELECT set_config(name, value, false) FROM (VALUES {}) AS our (name, value) WHERE current_setting(name) = '0'"

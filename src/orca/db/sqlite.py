@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from orca.db.failures import away_when_not_prepared
 from orca.kit.cancellation import put_off
 
-_BUSY_TIMEOUT_MS = 10_000
+_BUSY_TIMEOUT_MS = 5_000
 """How long to wait for another process, such as a backup, that writes."""
-_TURN_SECONDS = 15.0
+_TURN_SECONDS = 10.0
 """How long to wait for one's turn in this process."""
 
 
