@@ -15,7 +15,7 @@ PLANTED = {
         ("kit/clock.py", "import orca.errors"),
         ("web/nav.py", "import orca.features.identity.models"),
         ("sdk/trees.py", "import orca.settings"),
-        ("db.py", "import orca.tasks"),
+        ("db/__init__.py", "import orca.tasks"),
     ],
     "Features are ranked: calls go down": [
         ("features/identity/queries.py", "import orca.features.dashboard.pages"),
