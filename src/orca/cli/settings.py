@@ -76,15 +76,15 @@ def _source(args: argparse.Namespace, stored: Fields) -> Fields | None:
     credential = {"credential_id": args.credential} if args.credential else {}
     if args.image is not None:
         return {"type": "image", "image": args.image, **credential}
-    refs = {"branch": args.branch, "subdirectory": args.subdirectory}
+    refs = {"branch": args.branch, "subdirectory": args.subdirectory, "submodules": args.submodules}
     said = {key: value for key, value in refs.items() if value is not None} | credential
     if args.git is not None:
         return {"type": "git", "repository": args.git, **said}
     if not said:
         return None
     source = stored.get("source", {})
-    if source.get("type") != "git" and (args.branch or args.subdirectory):
-        raise UsageError("--branch and --subdirectory belong to a Git source", hint="Give --git URL too.")
+    if source.get("type") != "git" and (args.branch or args.subdirectory or args.submodules is not None):
+        raise UsageError("--branch, --subdirectory and --submodules belong to a Git source", hint="Give --git URL too.")
     merged = {**source, **said}
     return {**merged, "tag": None, "commit": None} if args.branch else merged
 
@@ -96,6 +96,9 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--git", metavar="URL", help="a Git repository")
     source.add_argument("--branch", metavar="NAME", help="its branch")
     source.add_argument("--subdirectory", metavar="PATH", help="build only this folder of it")
+    source.add_argument(
+        "--submodules", action=argparse.BooleanOptionalAction, help="fetch the repositories inside of it, or not"
+    )
     source.add_argument("--credential", metavar="ID", help="what lets Orca in; `orc credentials` lists them")
     build = parser.add_argument_group("build")
     build.add_argument("--builder", choices=["auto", "dockerfile", "template"], help="how an image is made")

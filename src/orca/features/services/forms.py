@@ -90,6 +90,7 @@ def settings_values(service: Service) -> dict[str, str]:
         "arguments": _show_lines(build.arguments), "options": _show_lines(build.options),
         "repository": str(source.get("repository", "")), "branch": str(source.get("branch") or ""),
         "subdirectory": str(source.get("subdirectory") or ""),
+        "submodules": "true" if source.get("submodules", True) else "false",
         "git_credential_id": str(source.get("credential_id") or ""),
         "registry_credential_id": str(source.get("credential_id") or ""), "image": str(source.get("image", "")),
         "version": str(service.version),
@@ -180,6 +181,7 @@ def _changed_source(service: Service, form: Mapping[str, str]) -> dict[str, Any]
     if source["type"] == "git":
         source |= {"branch": form.get("branch") or None, "subdirectory": form.get("subdirectory", "")}
         source |= {"tag": None, "commit": None} if form.get("branch") else {}
+        source |= {"submodules": form["submodules"] == "true"} if "submodules" in form else {}
         source |= {"credential_id": form["git_credential_id"] or None} if "git_credential_id" in form else {}
     elif source["type"] == "image" and "registry_credential_id" in form:
         source["credential_id"] = form["registry_credential_id"] or None

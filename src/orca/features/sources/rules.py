@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from posixpath import normpath
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from orca.errors import BadInput
 
@@ -182,12 +182,17 @@ def _check_port(port: int) -> int:
 
 def _check_path(path: str) -> str:
     parts = path.removesuffix("/")[1:].split("/")
-    if any(not _PATH_PART.fullmatch(part) or part in {".", ".."} or "%00" in part for part in parts):
+    if any(not _PATH_PART.fullmatch(part) or _is_odd(unquote(part)) for part in parts):
         raise _bad(
             f"{path[:80]!r} is not the path of a repository.",
             "Leave out query, fragment and special characters; write a space as %20.",
         )
     return "/" + "/".join(parts)
+
+
+def _is_odd(part: str) -> bool:
+    """What servers and proxies on the way could take for something else than the name of a folder."""
+    return part in {".", ".."} or any(char in part for char in "/\\\0")
 
 
 def _check_user(scheme: str, user: str | None) -> str | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from orca.errors import BadInput
+from orca.features.sources.addresses import read_pasted
 from orca.features.sources.rules import (
     CredentialKind,
     GitRef,
@@ -61,7 +62,9 @@ class GitSource(Strict):
     """A Git repository. Give a branch, a tag or a commit; with none the default branch is used."""
 
     type: Literal["git"] = "git"
-    repository: Annotated[str, parsed_by(RepoUrl.parse)] = Field(description="https:// or ssh URL, or git@host:path.")
+    repository: Annotated[str, parsed_by(RepoUrl.parse)] = Field(
+        description="https:// or ssh URL, git@host:path, or an address from the browser."
+    )
     branch: Annotated[str, parsed_by(GitRef.parse)] | None = None
     tag: Annotated[str, parsed_by(GitRef.parse)] | None = None
     commit: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")] | None = Field(
@@ -71,7 +74,24 @@ class GitSource(Strict):
         "", description="Build only this folder of the repository."
     )
     credential_id: Identifier | None = Field(None, description="Deploy key or token for a private repository.")
-    submodules: bool = False
+    submodules: bool = Field(
+        True, description="Whether repositories inside of it are fetched, too; credentials go to its own host only."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_apart(cls, data: Any) -> Any:
+        """An address from a browser names a branch and a folder, too; what is given explicitly wins."""
+        if not isinstance(data, dict) or not isinstance(data.get("repository"), str):
+            return data
+        found = read_pasted(data["repository"])
+        refs = {"branch": found.branch, "tag": found.tag, "commit": found.commit}
+        said = {name: value for name, value in refs.items() if value}
+        if any(data.get(name) for name in refs):
+            said = {}
+        if found.subdirectory and not data.get("subdirectory"):
+            said["subdirectory"] = found.subdirectory
+        return {**data, **said, "repository": found.repository}
 
     @model_validator(mode="after")
     def _one_reference(self) -> Self:

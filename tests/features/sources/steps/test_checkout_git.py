@@ -264,17 +264,17 @@ async def test_a_hostile_repository_runs_nothing(
     repository.git("commit", "-qm", "hostile")
     repository.push()
     ca = {"certificate_authority": server.certificate_authority}
-    checkout = await fetch(server.url("/app.git"), **ca)
+    checkout = await fetch(server.url("/app.git"), submodules=False, **ca)
     assert (checkout.tree / "hooks/post-checkout").exists()
     assert not list((checkout.tree / "sub\r").iterdir())
     assert any("Submodules are left out" in line for line in lines)
     with pytest.raises(OrcaError):
-        await fetch(server.url("/app.git"), into=tmp_path / "work" / "again", submodules=True, **ca)
+        await fetch(server.url("/app.git"), into=tmp_path / "work" / "again", **ca)
     assert not marker.exists()
     assert leftovers(tmp_path) == ["tree"]
 
 
-async def test_submodules_are_fetched_when_asked(
+async def test_submodules_are_fetched(
     fetch: Fetch, server: Any, other_server: Any, make_repository: Any, tmp_path: Path
 ) -> None:
     lib, other = make_repository("private/lib.git"), make_repository("other.git")
@@ -286,7 +286,7 @@ async def test_submodules_are_fetched_when_asked(
     repository.git("update-index", "--add", "--cacheinfo", f"160000,{other_commit},other")
     repository.git("commit", "-qm", "modules")
     repository.push()
-    options = {"token": TOKEN, "certificate_authority": server.certificate_authority, "submodules": True}
+    options = {"token": TOKEN, "certificate_authority": server.certificate_authority}
     with pytest.raises(OrcaError, match="Plain http"):
         await fetch(server.url("/private/app.git"), **options)
     modules = modules.replace(other_server.url(""), server.url(""))
@@ -302,8 +302,8 @@ async def test_submodules_are_fetched_when_asked(
     assert leftovers(tmp_path) == ["tree"]
 
 
-async def test_links_in_the_way_of_a_submodule_are_refused(
-    fetch: Fetch, server: Any, make_repository: Any, tmp_path: Path
+async def test_a_submodule_that_was_committed_by_mistake_is_left_out(
+    fetch: Fetch, server: Any, make_repository: Any, tmp_path: Path, lines: list[str]
 ) -> None:
     inner = make_repository("inner.git").commit({"evil": "evil"})
     repository = make_repository("app.git")
@@ -311,9 +311,10 @@ async def test_links_in_the_way_of_a_submodule_are_refused(
     repository.git("update-index", "--add", "--cacheinfo", f"160000,{inner},sub")
     repository.git("commit", "-qm", "x")
     repository.push()
-    with pytest.raises(OrcaError, match="no entry in"):
-        await fetch(server.url("/app.git"), submodules=True, certificate_authority=server.certificate_authority)
-    assert leftovers(tmp_path) == []
+    checkout = await fetch(server.url("/app.git"), certificate_authority=server.certificate_authority)
+    assert not list((checkout.tree / "sub").iterdir())
+    assert "Without an entry in .gitmodules, so left out: sub" in lines
+    assert leftovers(tmp_path) == ["tree"]
 
 
 async def test_what_is_too_large_is_refused(fetch: Fetch, server: Any, make_repository: Any, tmp_path: Path) -> None:

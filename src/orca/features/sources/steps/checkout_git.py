@@ -60,6 +60,8 @@ async def _checkout(connector: Connector, request: GitCheckout, log: Log, depth:
         checkout = await _describe(git, request, commit)
         if submodule_ids:
             submodules = await read_submodules(git, request.url, commit, submodule_ids)
+            if missing := submodule_ids.keys() - {submodule.path for submodule in submodules}:
+                await log(f"Without an entry in .gitmodules, so left out: {clean_output(', '.join(sorted(missing)))}")
             await _add_submodules(connector, request, submodules, log, depth)
     await log(f"Checked out {commit[:12]}: {clean_output(checkout.message).partition(chr(10))[0]}")
     await _mention_lfs(request.into, log)
@@ -181,9 +183,10 @@ async def _describe(git: GitSession, request: GitCheckout, commit: str) -> Check
 async def _add_submodules(
     connector: Connector, request: GitCheckout, submodules: list[Submodule], log: Log, depth: int
 ) -> None:
-    if not request.submodules:
+    if not request.submodules and submodules:
         names = ", ".join(submodule.path for submodule in submodules)
         await log(f"Submodules are left out ({clean_output(names)}); they can be turned on in the source settings.")
+    if not request.submodules:
         return
     if depth == _SUBMODULE_DEPTH:
         raise GitFailed(f"{request.url} nests submodules too deeply.", hint=f"At most {_SUBMODULE_DEPTH} levels.")

@@ -24,7 +24,7 @@ class GitCheckout:
     """For ssh: the host keys that somebody has confirmed."""
     certificate_authority: str | None = None
     """For https: the PEM certificate that signs the host's own, instead of this machine's trust store."""
-    submodules: bool = False
+    submodules: bool = True
     private_networks: bool = False
     """Whether the repository may be on this machine or its private networks."""
     limits: Limits = field(default_factory=Limits)
