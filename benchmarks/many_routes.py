@@ -104,7 +104,7 @@ def _start(panel: Panel) -> float:
 
 
 def _caddy(panel: Panel) -> int:
-    return int((panel.data_dir / "proxy" / "caddy.pid").read_text().split()[0])
+    return int((panel.data_dir / "proxy" / "router.pid").read_text().split()[0])
 
 
 def _cpu(processes: list[psutil.Process]) -> float:

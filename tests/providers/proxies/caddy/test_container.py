@@ -22,20 +22,23 @@ from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy, CaddyProxyProvider
 from orca.providers.proxies.caddy.binary import CaddyBinary, find_binary
-from orca.providers.proxies.caddy.container import fingerprint, render_options
+from orca.providers.proxies.caddy.container import Machine, fingerprint, render_options
 from orca.providers.proxies.caddy.docker_cli import DockerCli
 from orca.providers.proxies.caddy.image import write_archive
+from orca.providers.proxies.caddy.render_edge import CertificateDoor, render_edge
+from orca.providers.proxies.caddy.runtime import wait_until_up
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
 from orca.sdk.testing.proxies import by_id
 from orca.sdk.testing.proxy_traffic import Visitor
 from orca.sdk.testing.upstream import EchoUpstream
 
+from .conftest import free_port
 from .samples import LAYOUT
 
 pytestmark = pytest.mark.slow
 
 OPTIONS = render_options(
-    LAYOUT, "abc", CaddyBinary(Path("/usr/bin/caddy"), "2.11.7"), ca_bundle="/etc/ca.crt", user=(0, 0)
+    LAYOUT, LAYOUT.edge, "abc", CaddyBinary(Path("/usr/bin/caddy"), "2.11.7"), Machine((0, 0), "/etc/ca.crt")
 )
 
 
@@ -91,14 +94,14 @@ def test_the_container_is_given_little():
 
 def test_without_root_the_executable_brings_the_right_to_port_80():
     binary = CaddyBinary(Path("/usr/bin/caddy"), "2.11.7")
-    options = render_options(LAYOUT, "abc", binary, ca_bundle=None, user=(1000, 1000))
+    options = render_options(LAYOUT, LAYOUT.edge, "abc", binary, Machine((1000, 1000), None))
     assert "1000:1000" in options
     assert "no-new-privileges" not in options
 
 
 def test_any_difference_is_another_container():
     binary = CaddyBinary(Path("/usr/bin/caddy"), "2.11.8")
-    newer = render_options(LAYOUT, "abc", binary, ca_bundle="/etc/ca.crt", user=(0, 0))
+    newer = render_options(LAYOUT, LAYOUT.edge, "abc", binary, Machine((0, 0), "/etc/ca.crt"))
     assert fingerprint(newer) != fingerprint(OPTIONS)
 
 
@@ -170,8 +173,8 @@ async def test_a_container_made_otherwise_is_replaced(running: CaddyProxy, visit
     """As after an update of Orca: the routes are the same, the container is a new one."""
     async with EchoUpstream() as upstream:
         await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", upstreams=(upstream.at,)),)))
-        options = running._runtime._options
-        running._runtime._options = (*options, "--env", "NEW=1")
+        options = running._edge.runtime._options
+        running._edge.runtime._options = (*options, "--env", "NEW=1")
         before = inspect(container)["Id"]
         await running.start()
         assert inspect(container)["Id"] != before
@@ -205,12 +208,12 @@ async def test_a_container_of_somebody_else_is_left_alone(proxy: CaddyProxy, con
 @pytest.mark.docker
 async def test_a_failed_start_leaves_nothing(running: CaddyProxy, container: str):
     await running.stop()
-    options = running._runtime._options
-    running._runtime._options = (*options, "--mount", "type=bind,source=/no/such/place,target=/x")
+    options = running._edge.runtime._options
+    running._edge.runtime._options = (*options, "--mount", "type=bind,source=/no/such/place,target=/x")
     with pytest.raises(ProviderUnavailable, match="docker run failed"):
         await running.start()
-    running._runtime._options = options
-    assert docker("ps", "--all", "--quiet", "--filter", f"name={container}") == ""
+    running._edge.runtime._options = options
+    assert docker("ps", "--all", "--quiet", "--filter", f"name=^/{container}$") == ""
 
 
 @pytest.mark.docker
@@ -222,15 +225,21 @@ async def test_it_can_bind_low_ports_without_root(
     user = 54321
     os.chown(data_dir, user, user)
     async with CaddyProxyProvider().open(low, connector) as proxy:
-        runtime = proxy._runtime
-        runtime._options = render_options(proxy._layout, low.instance, find_binary(), ca_bundle=None, user=(user, user))
+        runtime, layout = proxy._edge.runtime, proxy._layout
+        machine = Machine((user, user), None)
+        for program in (proxy._edge, proxy._router):
+            role = layout.edge if program is proxy._edge else layout.router
+            program.runtime._options = render_options(layout, role, low.instance, find_binary(), machine)
         try:
             proxy._store.prepare()
-            proxy._restore_files()
+            served = proxy._restore_files()
+            proxy._router._point(served, layout.next, layout.current)
+            proxy._edge._write(render_edge(layout, CertificateDoor.at(free_port()), []))
             for path in [data_dir, *data_dir.rglob("*")]:
                 os.chown(path, user, user)
+            await proxy._router.runtime.start()
             await runtime.start()
-            await proxy._wait_until_up()
+            await wait_until_up(proxy._edge._admin, runtime)
             assert (await Visitor(low.http_port, low.https_port).get("a.example.org")).status_code == 404
             status = Path(f"/proc/{await runtime.pid()}/status").read_text()
             assert f"Uid:\t{user}\t{user}" in status

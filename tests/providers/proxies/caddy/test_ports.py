@@ -49,17 +49,17 @@ def test_who_stands_in_the_way(ours: list[str], theirs: Listener, *, blocks: boo
 def test_the_process_is_named(protocol: str):
     http, https = free_port(), free_port()
     layout = replace(LAYOUT, addresses=(ip_address("127.0.0.1"),), http_port=http, https_port=https)
-    check_ports(layout, None)
+    check_ports(layout, ())
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(type=kind) as holder:
         holder.bind(("127.0.0.1", https))
         if protocol == "tcp":
             holder.listen()
         with pytest.raises(RequestRefused, match=rf"Port {https}/{protocol} .*\(process {os.getpid()}\)") as failure:
-            check_ports(layout, None)
+            check_ports(layout, ())
         offered = re.findall(r"ORC_PROXY_HTTPS_PORT=(\d+), which is free", failure.value.hint)
         assert int(offered[0]) not in {listener.port for listener in listeners()}
-        check_ports(layout, os.getpid())
+        check_ports(layout, {os.getpid()})
 
 
 def test_connections_are_no_listeners():

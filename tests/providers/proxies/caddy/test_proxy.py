@@ -22,6 +22,9 @@ from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy, CaddyProxyProvider
 from orca.providers.proxies.caddy.binary import find_binary
+from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.render import probe_token
+from orca.providers.proxies.caddy.render_edge import CertificateDoor
 from orca.sdk.connectors import Command
 from orca.sdk.proxies import ProxyCertificate, ProxyConfig, ProxyRoute
 from orca.sdk.testing.certificates import make_certificate
@@ -34,12 +37,14 @@ from .conftest import free_port
 pytestmark = pytest.mark.slow
 
 
-def pid_of(config: CaddyConfig) -> int:
-    return int((config.data_dir / "caddy.pid").read_text().split()[0])
+def pid_of(config: CaddyConfig, program: str = "router") -> int:
+    layout = Layout.of(config)
+    return int((layout.edge if program == "edge" else layout.router).pid_file.read_text().split()[0])
 
 
-def admin(config: CaddyConfig, **headers: str) -> httpx.Client:
-    transport = httpx.HTTPTransport(uds=str(config.data_dir / "admin.sock"))
+def admin(config: CaddyConfig | Path, **headers: str) -> httpx.Client:
+    door = config if isinstance(config, Path) else config.data_dir / "route.sock"
+    transport = httpx.HTTPTransport(uds=str(door))
     return httpx.Client(transport=transport, base_url="http://orca-proxy", headers=headers)
 
 
@@ -141,7 +146,7 @@ async def test_what_an_earlier_orca_wrote_is_served_until_routes_are_applied(
 async def test_a_pid_file_of_another_life_is_not_believed(config: CaddyConfig, running: CaddyProxy):
     """The number may be anybody's by now: nothing is signalled, and a proxy is started."""
     await running.stop()
-    (config.data_dir / "caddy.pid").write_text(f"{os.getpid()} 1 not-this-boot")
+    (config.data_dir / "router.pid").write_text(f"{os.getpid()} 1 not-this-boot")
     assert not (await running.inspect()).running
     await running.start()
     assert pid_of(config) != os.getpid()
@@ -205,7 +210,7 @@ async def test_a_foreign_change_is_seen_and_repaired(config: CaddyConfig, runnin
     desired = ProxyConfig((ProxyRoute("a", "a.example.org", redirect_to="https://b.example.org"),))
     await running.apply(desired)
     with admin(config, **ORIGIN) as api:
-        assert api.delete("/config/apps/http/servers/sites/routes/2").status_code == 200
+        assert api.delete("/config/apps/http/servers/sites/routes/1").status_code == 200
     assert (await visitor.get("a.example.org")).status_code == 404
     state = await running.inspect()
     assert (state.drifted, by_id(state.config)) == (True, {})
@@ -255,19 +260,15 @@ async def test_what_only_caddy_can_refuse_is_blamed_on_the_right_route(running: 
     assert by_id((await running.inspect()).config) == {}
 
 
-async def test_what_cannot_be_loaded_is_rolled_back(
-    config: CaddyConfig, running: CaddyProxy, connector: LocalConnector, visitor: Visitor
-):
-    """Valid, but the ports it needs are taken: the one before goes on, in memory and on the disk."""
+async def test_what_cannot_be_loaded_is_rolled_back(config: CaddyConfig, running: CaddyProxy, visitor: Visitor):
+    """Valid, but the place where it would listen is taken: the one before goes on, in memory and on the disk."""
     await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", redirect_to="https://b.example.org"),)))
     before = (config.data_dir / "caddy.json").read_bytes()
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        blocked = config.model_copy(update={"http_port": holder.getsockname()[1]})
-        async with CaddyProxyProvider().open(blocked, connector) as other:
-            with pytest.raises(RequestRefused, match="address already in use"):
-                await other.apply(ProxyConfig((ProxyRoute("c", "c.example.org"),)))
+    blocked = ProxyConfig((ProxyRoute("c", "c.example.org"),))
+    place = Layout.of(config).router_socket(probe_token(blocked))
+    (place / "file").mkdir(parents=True)
+    with pytest.raises(RequestRefused, match="listening on"):
+        await running.apply(blocked)
     assert (config.data_dir / "caddy.json").read_bytes() == before
     assert (await visitor.get("a.example.org")).status_code == 308
     assert not (await running.inspect()).drifted
@@ -356,7 +357,7 @@ async def test_a_redeployment_reloads_nothing(config: CaddyConfig, running: Cadd
     """Addresses go by file: the log of Caddy shows no load."""
 
     def loads() -> int:
-        return (config.data_dir / "log" / "caddy.log").read_text().count('"msg":"load complete"')
+        return (config.data_dir / "log" / "router.log").read_text().count('"uri":"/load"')
 
     async with EchoUpstream("one") as one, EchoUpstream("two") as two:
         route = ProxyRoute("a", "a.example.org")
@@ -374,7 +375,7 @@ async def test_scaling_reloads_nothing(config: CaddyConfig, running: CaddyProxy,
     """From three replicas to four, five and back; and from one to two. Each one is asked, the ones that went are not."""
 
     def loads() -> int:
-        return (config.data_dir / "log" / "caddy.log").read_text().count('"msg":"load complete"')
+        return (config.data_dir / "log" / "router.log").read_text().count('"uri":"/load"')
 
     async with echo_upstreams("one", "two", "three", "four", "five") as replicas:
         for counts in ((3, 4, 5, 3), (1, 2, 1, 0, 1)):
@@ -406,20 +407,34 @@ async def test_a_thousand_routes(config: CaddyConfig, running: CaddyProxy, visit
 # ── the doors ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_admin_api_has_one_private_door(config: CaddyConfig, running: CaddyProxy):
-    """NET-03: a 0600 socket that wants our origin, and no TCP port but the two; not even after a reset."""
-    door = config.data_dir / "admin.sock"
+@pytest.mark.parametrize(("program", "socket_name"), [("router", "route.sock"), ("edge", "admin.sock")])
+async def test_the_admin_api_has_one_private_door(
+    config: CaddyConfig, running: CaddyProxy, program: str, socket_name: str
+):
+    """NET-03: a 0600 socket that wants our origin, and no TCP port but those it needs; not even after a reset."""
+    needed = _needed_ports(config) if program == "edge" else set()
+    door = config.data_dir / socket_name
     assert (door.stat().st_mode & 0o777, config.data_dir.stat().st_mode & 0o777) == (0o600, 0o700)
     for headers in ({}, {"Origin": "http://evil.example.org"}, {"Origin": "http://localhost:2019"}):
-        with admin(config, **headers) as api:
+        with admin(door, **headers) as api:
             assert api.get("/config/").status_code == 403
             assert api.post("/load", json={}).status_code == 403
             assert api.post("/stop").status_code == 403
-    with admin(config, **ORIGIN) as api:
+    with admin(door, **ORIGIN) as api:
         assert api.delete("/config/").status_code == 200
-    assert _tcp_ports(config) == set()
+    assert _tcp_ports(config, program) == set()
     await running.apply(ProxyConfig(()))
-    assert _tcp_ports(config) == {("127.0.0.1", config.http_port), ("127.0.0.1", config.https_port)}
+    assert _tcp_ports(config, program) == needed
+
+
+@pytest.mark.parametrize("path", ["/", "/certificate.txt?server_name=a.example.org", "/names/a.example.org"])
+async def test_certificates_are_given_to_the_edge_alone(config: CaddyConfig, running: CaddyProxy, path: str):
+    """The loopback port that handshakes ask wants a token that only the edge's configuration holds."""
+    await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", tls="internal"),)))
+    (door,) = {port for _, port in _needed_ports(config)} - {config.http_port, config.https_port}
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://127.0.0.1:{door}{path}")
+    assert (answer.status_code, answer.text) == (403, "")
 
 
 async def test_visitors_find_no_door_to_the_admin_api(running: CaddyProxy, visitor: Visitor):
@@ -448,12 +463,18 @@ async def test_secrets_stay_out_of_arguments_and_logs(config: CaddyConfig, visit
     holders = [
         path for path in config.data_dir.rglob("*") if path.is_file() and canary in path.read_text(errors="replace")
     ]
-    assert holders == [config.data_dir / "caddy.json"]
+    assert sorted(holders) == [config.data_dir / "caddy.json", config.data_dir / "names" / "a.example.org"]
     assert oct(holders[0].stat().st_mode)[-3:] == "600"
 
 
-def _tcp_ports(config: CaddyConfig) -> set[tuple[str, int]]:
-    connections = psutil.Process(pid_of(config)).net_connections("tcp")
+def _needed_ports(config: CaddyConfig) -> set[tuple[str, int]]:
+    document = json.loads((config.data_dir / "edge.json").read_text())
+    door = CertificateDoor.of(document)
+    return {("127.0.0.1", port) for port in (config.http_port, config.https_port, door.port)}
+
+
+def _tcp_ports(config: CaddyConfig, program: str) -> set[tuple[str, int]]:
+    connections = psutil.Process(pid_of(config, program)).net_connections("tcp")
     return {tuple(connection.laddr) for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 

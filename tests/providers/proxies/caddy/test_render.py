@@ -16,11 +16,14 @@ from orca.providers.proxies.caddy.check import check_config
 from orca.providers.proxies.caddy.normalise import normalise
 from orca.providers.proxies.caddy.parse import parse
 from orca.providers.proxies.caddy.render import probe_token, render
+from orca.providers.proxies.caddy.render_edge import CertificateDoor, render_edge
+from orca.providers.proxies.caddy.tls import render_names
 from orca.providers.proxies.caddy.upstreams import render_upstreams
 from orca.sdk.proxies import BasicAuthUser, ProxyConfig, ProxyRoute, Upstream
 
 from . import samples
 
+EDGE = render_edge(samples.LAYOUT, CertificateDoor(9443, "TOKEN"), [])
 GOLDEN = Path(__file__).with_name("golden")
 ROOTS = {str(samples.LAYOUT.acme_root(samples.ACME.ca_root or "")): samples.ACME.ca_root or ""}
 
@@ -35,6 +38,25 @@ def test_golden(name: str):
     assert text == file.read_text()
 
 
+def test_golden_edge():
+    text = json.dumps(EDGE, indent=1, ensure_ascii=False) + "\n"
+    file = GOLDEN / "edge.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_names_lead_to_certificates():
+    """The edge's files: one per hostname with TLS, with what the router has or was given."""
+    names = render_names(normalise(samples.CONFIGS["everything"]))
+    assert sorted(names) == ["_.example.org", "a.example.org", "own.example.com"]
+    assert names["own.example.com"] == "CERTIFICATE\nKEY\n"
+    assert "storage/certificates/local/wildcard_.example.org/wildcard_.example.org.key" in names["_.example.org"]
+    public, _, internal = names["a.example.org"].partition("{{else ")
+    assert "certificates/acme.example.org-dir/a.example.org/a.example.org.crt" in public
+    assert "certificates/local/a.example.org" in internal
+
+
 @pytest.mark.parametrize("name", samples.CONFIGS)
 def test_what_is_rendered_is_what_was_meant(name: str):
     config = normalise(samples.CONFIGS[name])
@@ -47,7 +69,7 @@ def test_public_ports_are_not_named_in_redirects():
 
 
 def test_listeners_are_explicit():
-    (server,) = render(ProxyConfig(()), samples.LAYOUT)["apps"]["http"]["servers"].values()
+    server = EDGE["apps"]["http"]["servers"]["edge"]
     assert server["listen"] == ["tcp4/127.0.0.1:8080", "tcp6/[::1]:8080", "tcp4/127.0.0.1:8443", "tcp6/[::1]:8443"]
     assert server["automatic_https"] == {"disable": True}
 
@@ -58,7 +80,7 @@ def test_only_one_route_differs_when_one_route_changes():
     def sites(config: ProxyConfig) -> dict[str, str]:
         document = json.loads(json.dumps(render(config, samples.LAYOUT)).replace(probe_token(config), "TOKEN"))
         (server,) = document["apps"]["http"]["servers"].values()
-        return {site["match"][0]["host"][0]: json.dumps(site) for site in server["routes"][2:-1]}
+        return {site["match"][0]["host"][0]: json.dumps(site) for site in server["routes"][1:-1]}
 
     before = samples.CONFIGS["everything"]
     after = replace(
@@ -104,9 +126,10 @@ def test_more_replicas_than_any_size_have_a_slot_each():
 def test_a_plain_host_under_a_secure_wildcard_is_not_shown_over_https():
     document = render(samples.CONFIGS["everything"], samples.LAYOUT)
     (server,) = document["apps"]["http"]["servers"].values()
-    (site,) = (each for each in server["routes"][2:-1] if each["match"] == [{"host": ["plain.example.org"]}])
+    (site,) = (each for each in server["routes"][1:-1] if each["match"] == [{"host": ["plain.example.org"]}])
     *blocks, last = site["handle"][0]["routes"]
-    assert all(block["match"][0]["protocol"] == "http" for block in blocks)
+    over_tls = {"header": {"X-Forwarded-Proto": ["https", "wss"]}}
+    assert all(block["match"][0]["not"] == [over_tls] for block in blocks)
     assert last == {"handle": [{"handler": "invoke", "name": "unknown"}]}
 
 
@@ -160,6 +183,7 @@ def test_whatever_passes_the_check_survives_the_round_trip(found: tuple[ProxyRou
     assert parse(json.loads(json.dumps(document)), render_upstreams(config), {}) == config
     known = (
         "{http.vars.orca_name}",
+        "{http.vars.client_ip}",
         "{http.error.status_code}",
         "{http.error.status_text}",
         "{http.request.",

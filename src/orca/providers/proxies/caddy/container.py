@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orca.errors import RequestRefused
 from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.docker_cli import DockerCli
 from orca.providers.proxies.caddy.image import ensure_image
-from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.layout import Layout, Program
 from orca.providers.proxies.caddy.runtime import environment
 from orca.providers.proxies.caddy.store import SCRATCH
 
@@ -24,15 +24,24 @@ _VERSION = "orca.proxy.version"
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
-class ContainerRuntime:
-    """The container `orca-proxy-<instance>`."""
+class Machine(NamedTuple):
+    """What the options take from the machine."""
 
-    def __init__(self, layout: Layout, instance: str, docker: DockerCli, binary: CaddyBinary) -> None:
+    user: tuple[int, int]
+    ca_bundle: str | None
+
+
+class ContainerRuntime:
+    """The containers `orca-proxy-<instance>` (the edge) and `orca-proxy-<instance>-router`."""
+
+    def __init__(self, layout: Layout, program: Program, instance: str, docker: DockerCli, binary: CaddyBinary) -> None:
         self._layout = layout
         self._instance = instance
+        self._name = name(instance, program)
         self._docker = docker
         self._binary = binary
-        self._options = render_options(layout, instance, binary, ca_bundle=find_ca_bundle(), user=current_user())
+        self._command = ("run", "--config", str(program.config_file))
+        self._options = render_options(layout, program, instance, binary)
 
     async def pid(self) -> int | None:
         """As the host sees it; a container that waits to be restarted has none."""
@@ -50,7 +59,7 @@ class ContainerRuntime:
             image = await ensure_image(self._docker, self._binary, Path(folder))
         spec = f"{_SPEC}={fingerprint(self._options)}"
         try:
-            await self._docker.demand("run", *self._options, "--label", spec, image, *_command(self._layout))
+            await self._docker.demand("run", *self._options, "--label", spec, image, *self._command)
         except BaseException:
             await self.stop()  # `docker run` leaves the container behind when it cannot be started
             raise
@@ -78,7 +87,7 @@ class ContainerRuntime:
 
     async def _find(self) -> dict[str, Any] | None:
         listed = await self._docker.demand(
-            *("ps", "--all", "--quiet", "--no-trunc", "--filter", f"name=^/?{name(self._instance)}$")
+            *("ps", "--all", "--quiet", "--no-trunc", "--filter", f"name=^/?{self._name}$")
         )
         if not listed:
             return None
@@ -87,23 +96,28 @@ class ContainerRuntime:
         return json.loads(result.stdout)[0] if result.exit_code == 0 else None
 
 
-def name(instance: str) -> str:
+def name(instance: str, program: Program) -> str:
     """The container's name."""
-    return f"orca-proxy-{instance}"
+    return f"orca-proxy-{instance}" if program.name == "edge" else f"orca-proxy-{instance}-{program.name}"
 
 
 def render_options(
-    layout: Layout, instance: str, binary: CaddyBinary, *, ca_bundle: str | None, user: tuple[int, int]
+    layout: Layout,
+    program: Program,
+    instance: str,
+    binary: CaddyBinary,
+    machine: Machine | None = None,
 ) -> tuple[str, ...]:
-    """Pure: the options of `docker run`."""
+    """The options of `docker run`."""
+    user, ca_bundle = machine or Machine(current_user(), find_ca_bundle())
     labels = {_INSTANCE: instance, "orca.role": "proxy", _VERSION: binary.version}
-    variables = environment(layout)
+    variables = environment(layout, program)
     mounts = [f"type=bind,source={layout.data_dir},target={layout.data_dir}"]
     if ca_bundle:
         mounts.append(f"type=bind,source={ca_bundle},target={ca_bundle},readonly")
         variables["SSL_CERT_FILE"] = ca_bundle
     return (
-        *("--detach", "--pull", "never", "--name", name(instance)),
+        *("--detach", "--pull", "never", "--name", name(instance, program)),
         *("--network", "host", "--restart", "unless-stopped", "--stop-timeout", str(_STOP_GRACE)),
         *("--user", f"{user[0]}:{user[1]}", "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE"),
         # Without root the right to bind port 80 comes from the executable, which this option would forbid.
@@ -128,10 +142,6 @@ def find_ca_bundle() -> str | None:
 def current_user() -> tuple[int, int]:
     """Whoever runs Orca: the files in the data directory belong to that user."""
     return os.getuid(), os.getgid()
-
-
-def _command(layout: Layout) -> tuple[str, ...]:
-    return "run", "--config", str(layout.config_file)
 
 
 def _labels(container: Mapping[str, Any]) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from orca.providers.proxies.caddy.config import CaddyConfig
 
@@ -26,6 +26,18 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One of the two Caddys: the edge holds the ports, the router behind it has the routes."""
+
+    name: Literal["edge", "router"]
+    config_file: Path
+    """What it reads when it starts: the last good configuration."""
+    admin_socket: Path
+    """The only door to its admin API."""
+    pid_file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Layout:
 
     @property
     def config_file(self) -> Path:
-        """What Caddy reads when it starts: the last good configuration."""
+        """What the router reads when it starts: the last good configuration."""
         return self.data_dir / "caddy.json"
 
     @property
@@ -66,9 +78,38 @@ class Layout:
         return self.data_dir / "upstreams"
 
     @property
-    def admin_socket(self) -> Path:
-        """The only door to Caddy's admin API."""
-        return self.data_dir / "admin.sock"
+    def names(self) -> Path:
+        """One file per hostname with TLS: a template that gives its certificate and key."""
+        return self.data_dir / "names"
+
+    @property
+    def certificate_page(self) -> Path:
+        """The template that finds the file of a name."""
+        return self.data_dir / "certificate.txt"
+
+    @property
+    def current(self) -> Path:
+        """Holds where the router serves; the edge reads it for each request."""
+        return self.data_dir / "current"
+
+    @property
+    def next(self) -> Path:
+        """Holds where the router is about to serve, the same as `current` otherwise; the edge looks here first."""
+        return self.data_dir / "next"
+
+    @property
+    def edge(self) -> Program:
+        """The Caddy that visitors connect to."""
+        return Program("edge", self.data_dir / "edge.json", self.data_dir / "admin.sock", self.data_dir / "caddy.pid")
+
+    @property
+    def router(self) -> Program:
+        """The Caddy that knows the routes."""
+        return Program("router", self.config_file, self.data_dir / "route.sock", self.data_dir / "router.pid")
+
+    def router_socket(self, token: str) -> Path:
+        """Where the router serves the configuration of this token."""
+        return self.data_dir / f"s-{token[:8]}"
 
     @property
     def storage(self) -> Path:

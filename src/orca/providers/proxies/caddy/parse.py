@@ -37,7 +37,7 @@ def _parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
     for name, (host, block) in blocks.items():
         if not name.startswith(PLAIN):
             route = _parse_route(block, host, upstreams)
-            tls, certificate_id = modes.get(host, ("off", None))
+            tls, certificate_id = modes.get(host, (route.tls, route.certificate_id))
             redirects = tls == "off" or PLAIN + name in blocks
             routes.append(replace(route, tls=tls, certificate_id=certificate_id, https_redirect=redirects))
     loaded = apps["tls"]["certificates"]["load_pem"]
@@ -60,7 +60,7 @@ def _blocks(server: Json) -> Iterator[tuple[str, tuple[str, Json]]]:
 
 def _tls_modes(server: Json, app: Json) -> dict[str, tuple[TlsMode, str | None]]:
     modes: dict[str, tuple[TlsMode, str | None]] = {}
-    for policy in server["tls_connection_policies"]:
+    for policy in server.get("tls_connection_policies", []):  # before 0.7, when routes and listeners were one Caddy
         if "certificate_selection" in policy:
             tag = policy["certificate_selection"]["any_tag"][0]
             modes |= dict.fromkeys(policy["match"]["sni"], ("custom", tag))
@@ -98,9 +98,16 @@ def _parse_route(block: Json, hostname: str, upstreams: Files) -> ProxyRoute:
     )
 
 
+def _read_names(handler: Json, _: Json) -> Json:
+    names: Json = {"title": unquote_title(handler["orca_title"])}
+    certificate = handler.get("orca_certificate")
+    return names | ({"tls": "custom", "certificate_id": certificate} if certificate else {})
+
+
 def _read_invoke(handler: Json, step: Json) -> Json:
     if handler["name"] == "forbidden":
-        return {"allow_ips": tuple(step["match"][0]["not"][0]["remote_ip"]["ranges"])}
+        (matcher,) = step["match"][0]["not"][0].values()
+        return {"allow_ips": tuple(matcher["ranges"])}
     return {"maintenance": {"maintenance": True}, "compress": {"compress": True}}.get(handler["name"], {})
 
 
@@ -121,7 +128,7 @@ def _read_proxy(handler: Json, _: Json) -> Json:
 
 
 _READERS: Mapping[str, Callable[[Json, Json], Json]] = {
-    "vars": lambda handler, _: {"title": unquote_title(handler["orca_title"])},
+    "vars": _read_names,
     "invoke": _read_invoke,
     "authentication": _read_users,
     "rewrite": lambda _handler, _step: {"strip_prefix": True},

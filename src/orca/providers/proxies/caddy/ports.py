@@ -1,7 +1,7 @@
 """Says who holds a port the proxy needs, before Caddy fails to get it or, worse, silently shares it."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -25,13 +25,13 @@ class Listener:
     holder: str
 
 
-def check_ports(layout: Layout, own_pid: int | None) -> None:
+def check_ports(layout: Layout, own_pids: Collection[int]) -> None:
     """Raises RequestRefused naming the process, other than our own, that holds a port.
 
     Reads all of /proc: call it in a thread.
     """
     taken = listeners()
-    found = find_holder(layout, (listener for listener in taken if own_pid is None or listener.pid != own_pid))
+    found = find_holder(layout, (listener for listener in taken if listener.pid not in own_pids))
     if found is None:
         return
     setting = "ORC_PROXY_HTTP_PORT" if found.port == layout.http_port else "ORC_PROXY_HTTPS_PORT"

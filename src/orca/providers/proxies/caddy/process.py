@@ -10,7 +10,7 @@ from pathlib import Path
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.launch import identity
-from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.layout import Layout, Program
 from orca.providers.proxies.caddy.runtime import environment
 from orca.providers.proxies.caddy.store import Store
 from orca.sdk.connectors import Command, Connector
@@ -26,13 +26,14 @@ _LAST_WORDS = 2000
 class ProcessRuntime:
     """A Caddy that belongs to nobody's session; found again by its pid file."""
 
-    def __init__(self, layout: Layout, connector: Connector, binary: CaddyBinary) -> None:
+    def __init__(self, layout: Layout, program: Program, connector: Connector, binary: CaddyBinary) -> None:
         self._layout = layout
+        self._program = program
         self._connector = connector
         self._binary = binary
-        self._pid_file = layout.data_dir / "caddy.pid"
+        self._pid_file = program.pid_file
         self._store = Store(layout)
-        self._output = layout.logs / "start.log"
+        self._output = layout.logs / f"start-{program.name}.log"
 
     async def pid(self) -> int | None:
         """The process of the pid file, if that is the one which runs."""
@@ -44,10 +45,10 @@ class ProcessRuntime:
 
     async def start(self) -> None:
         """Launch it detached. Raises RequestRefused when the program cannot be executed."""
-        caddy = (str(self._binary.path), "run", "--config", str(self._layout.config_file))
+        caddy = (str(self._binary.path), "run", "--config", str(self._program.config_file))
         launcher = (sys.executable, "-I", "-S", str(_LAUNCH), str(self._pid_file), str(self._output))
         result = await self._connector.run(
-            Command((*launcher, *caddy), deadline=_LAUNCH_DEADLINE, env=environment(self._layout))
+            Command((*launcher, *caddy), deadline=_LAUNCH_DEADLINE, env=environment(self._layout, self._program))
         )
         if result.exit_code:
             reason = result.stderr.decode(errors="replace").strip()
@@ -92,7 +93,7 @@ class ProcessRuntime:
 
     def _read_last_words(self) -> str:
         texts = []
-        for path in (self._output, self._layout.logs / "caddy.log"):
+        for path in (self._output, self._layout.logs / f"{self._program.name}.log"):
             with suppress(OSError):
                 texts.append(path.read_text(errors="replace")[-_LAST_WORDS:])
         return "\n".join(texts).strip()

@@ -10,9 +10,11 @@ from orca.providers.proxies.caddy.binary import CaddyBinary, find_binary
 from orca.providers.proxies.caddy.config import CaddyConfig
 from orca.providers.proxies.caddy.container import ContainerRuntime
 from orca.providers.proxies.caddy.docker_cli import DockerCli
-from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.edge import Edge
+from orca.providers.proxies.caddy.layout import Layout, Program
 from orca.providers.proxies.caddy.process import ProcessRuntime
 from orca.providers.proxies.caddy.proxy import CaddyProxy
+from orca.providers.proxies.caddy.router import Router
 from orca.providers.proxies.caddy.runtime import Runtime
 from orca.providers.proxies.caddy.validate import Validator
 from orca.sdk.connectors import Connector
@@ -29,11 +31,14 @@ class CaddyProxyProvider:
         """Nothing is started: the proxy lives on its own, before and after."""
         known = CaddyConfig.model_validate(config.model_dump())
         layout, binary = Layout.of(known), find_binary()
-        runtime = _runtime(known, layout, connector, binary)
-        yield CaddyProxy(layout, runtime, Validator(layout, connector, binary), binary.version)
+        edge = Edge(layout, _runtime(known, layout, layout.edge, connector, binary))
+        router = Router(layout, _runtime(known, layout, layout.router, connector, binary))
+        yield CaddyProxy(layout, edge, router, Validator(layout, connector, binary), binary.version)
 
 
-def _runtime(config: CaddyConfig, layout: Layout, connector: Connector, binary: CaddyBinary) -> Runtime:
+def _runtime(
+    config: CaddyConfig, layout: Layout, program: Program, connector: Connector, binary: CaddyBinary
+) -> Runtime:
     if config.mode == "process":
-        return ProcessRuntime(layout, connector, binary)
-    return ContainerRuntime(layout, config.instance, DockerCli(connector, config.docker_host), binary)
+        return ProcessRuntime(layout, program, connector, binary)
+    return ContainerRuntime(layout, program, config.instance, DockerCli(connector, config.docker_host), binary)

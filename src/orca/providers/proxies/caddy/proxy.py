@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.kit.cancellation import see_through
-from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.certificates import read_certificates, read_internal_root
 from orca.providers.proxies.caddy.check import check_config
+from orca.providers.proxies.caddy.edge import Edge
 from orca.providers.proxies.caddy.failures import read_failures
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.lock import file_lock
@@ -19,17 +19,16 @@ from orca.providers.proxies.caddy.plan import changed_routes, plan_changes
 from orca.providers.proxies.caddy.ports import check_ports
 from orca.providers.proxies.caddy.probe import probe
 from orca.providers.proxies.caddy.render import probe_token, render, spell
-from orca.providers.proxies.caddy.runtime import Runtime
+from orca.providers.proxies.caddy.router import Router
 from orca.providers.proxies.caddy.store import Served, Store
+from orca.providers.proxies.caddy.tls import render_names
 from orca.providers.proxies.caddy.upstreams import render_upstreams
 from orca.providers.proxies.caddy.validate import Validator
 from orca.sdk.plans import Change
-from orca.sdk.proxies import CertificateFailure, CertificateState, ProxyConfig, ProxyRoute, ProxyState
+from orca.sdk.proxies import AcmeAccount, CertificateFailure, CertificateState, ProxyConfig, ProxyRoute, ProxyState
 
 _EMPTY = ProxyConfig(routes=())
 _LOCK_DEADLINE = 120.0
-_START_DEADLINE = 30.0
-_START_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +42,45 @@ class _Known:
 class CaddyProxy:
     """One Caddy and its folder."""
 
-    def __init__(self, layout: Layout, runtime: Runtime, validator: Validator, version: str) -> None:
+    def __init__(self, layout: Layout, edge: Edge, router: Router, validator: Validator, version: str) -> None:
         self._layout = layout
         self._version = version
-        self._runtime = runtime
+        self._edge = edge
+        self._router = router
         self._validator = validator
-        self._admin = AdminApi(layout.admin_socket)
         self._store = Store(layout)
         self._turn = asyncio.Lock()
         self._rendered: _Known | None = None
         self._parsed: _Known | None = None
 
     async def start(self) -> None:
-        """Make sure Caddy runs, with the last good configuration rendered for today's ports and version."""
+        """Make sure both Caddys run, with the last good configuration rendered for today's ports and version."""
         async with self._exclusive():
             await asyncio.to_thread(self._store.prepare)
             served = await asyncio.to_thread(self._restore_files)
-            await asyncio.to_thread(check_ports, self._layout, await self._runtime.pid())
-            if not await self._runtime.is_current():
-                await self._runtime.stop()
-                await self._runtime.start()
-                await asyncio.to_thread(self._store.write_version, self._version)
-            if await self._wait_until_up() != served.text:
-                await self._admin.load(served.text)
+            own = [pid for pid in (await self._edge.runtime.pid(), await self._router.runtime.pid()) if pid]
+            await asyncio.to_thread(check_ports, self._layout, own)
+            await self._router.start(served)
+            await self._edge.start()
+            await asyncio.to_thread(self._store.write_version, self._version)
 
     async def inspect(self) -> ProxyState:
         """Read the live configuration back into routes."""
+        stopped = ProxyState(running=False, version="", config=None, drifted=False)
         try:
-            live = await self._admin.read()
+            live = await self._router.admin.read()
         except ProviderUnavailable:
-            if await self._runtime.pid() is not None:
+            if await self._router.runtime.pid() is not None:
                 raise
-            return ProxyState(running=False, version="", config=None, drifted=False)
+            return stopped
+        if await self._edge.runtime.pid() is None:
+            return stopped
         stored = await asyncio.to_thread(self._store.read)
-        is_ours = stored.text == live and self._store.is_applied(stored)
-        config = await asyncio.to_thread(self._parse, Served(live, stored.upstreams))
+        is_ours = stored.text == live and self._store.is_applied(stored) and self._router.is_pointed_at(stored)
+        config = await asyncio.to_thread(self._parse, replace(stored, text=live))
         version = await asyncio.to_thread(self._store.read_version)
-        return ProxyState(running=True, version=version, config=config, drifted=not is_ours)
+        drifted = not is_ours or await self._edge.is_drifted()
+        return ProxyState(running=True, version=version, config=config, drifted=drifted)
 
     def plan(self, current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:
         """One change per route, certificate or account that differs."""
@@ -88,24 +89,27 @@ class CaddyProxy:
     async def apply(self, desired: ProxyConfig) -> None:
         """Serve `desired`, or go on serving what was served. Nothing is reloaded when only addresses changed."""
         check_config(desired)
-        desired = normalise(desired)
+        account, desired = desired.acme, normalise(desired)
         async with self._exclusive():
             await asyncio.to_thread(self._store.prepare)
-            live = await self._admin.read()
+            live = await self._router.admin.read()
+            await self._edge.repair()
             previous = await asyncio.to_thread(self._store.read)
-            current = await asyncio.to_thread(self._parse, Served(live, previous.upstreams))
+            current = await asyncio.to_thread(self._parse, replace(previous, text=live))
             suspects = changed_routes(current, desired)
-            served = await asyncio.to_thread(self._render, desired)
+            served = await asyncio.to_thread(self._render, desired, account)
             is_new = served.text != live
             if is_new and suspects:
                 # The others serve already; whether all of them go together is for the load to say.
                 await self._validator.check(select_routes(desired, suspects), suspects)
             async with self._undoing(previous, served):
                 await asyncio.to_thread(self._store.write, served, previous)
-                if is_new:
+                await self._edge.follow(account)
+                if is_new or not self._router.is_pointed_at(served):
                     await self._load(served, desired, suspects)
                 await asyncio.to_thread(self._store.tidy, served, previous)
                 await probe(desired, suspects, self._layout, tls=is_new)
+                self._router.check_load()
                 await asyncio.to_thread(self._store.commit, served)
             if served != previous:
                 await asyncio.to_thread(self._store.keep, previous)
@@ -123,9 +127,10 @@ class CaddyProxy:
         return await asyncio.to_thread(read_internal_root, self._layout.storage)
 
     async def stop(self) -> None:
-        """End Caddy; its folder stays, with the certificates in it."""
+        """End both; their folder stays, with the certificates in it."""
         async with self._exclusive():
-            await self._runtime.stop()
+            await self._edge.runtime.stop()
+            await self._router.runtime.stop()
 
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
@@ -134,30 +139,33 @@ class CaddyProxy:
 
     async def _load(self, served: Served, desired: ProxyConfig, suspects: Sequence[ProxyRoute]) -> None:
         try:
-            await self._admin.load(served.text)
+            await self._router.turn_to(served)
         except RequestRefused:
             await self._validator.check(desired, suspects)  # says it better, if it is a route's fault
             raise
 
-    def _render(self, config: ProxyConfig) -> Served:
+    def _render(self, config: ProxyConfig, account: AcmeAccount | None = None) -> Served:
         """Render, and read it back: what Caddy would serve is what was meant, to the last fact."""
-        upstreams = render_upstreams(config)
+        upstreams, names = render_upstreams(config), render_names(config)
+        if account and account.ca_root:
+            self._store.write_acme_root(account.ca_root)
         last = self._rendered
         if last and last.config and probe_token(last.config) == probe_token(config):
-            self._rendered = _Known(Served(last.served.text, upstreams), config)  # only addresses differ
-            return self._rendered.served
+            served = replace(last.served, upstreams=upstreams, names=names)  # only addresses differ
+            self._rendered = _Known(served, config)
+            return served
+        document = render(config, self._layout)
         if config.acme and config.acme.ca_root:
             self._store.write_acme_root(config.acme.ca_root)
-        document = render(config, self._layout)
         if parse(document, upstreams, self._store.read_acme_roots()) != config:
             raise RequestRefused("The configuration does not survive being written down.", hint="Report this.")
-        self._rendered = _Known(Served(spell(document), upstreams), config)
+        self._rendered = _Known(Served(spell(document), upstreams, names), config)
         return self._rendered.served
 
     def _parse(self, served: Served) -> ProxyConfig | None:
         """What `served` means; known already when it was rendered or parsed last."""
         for known in (self._rendered, self._parsed):
-            if known and known.served == served:
+            if known and (known.served.text, known.served.upstreams) == (served.text, served.upstreams):
                 return known.config
         try:
             config = parse(served.document, served.upstreams, self._store.read_acme_roots())
@@ -181,7 +189,7 @@ class CaddyProxy:
         current = self._store.read()
         candidates = [current, *self._store.generations()]
         config = next((found for found in map(self._parse, candidates) if found is not None), None)
-        if config is None and current.is_whole:
+        if config is None and current.is_whole and current.socket is not None:
             return current
         served = self._render(config or _EMPTY)
         if current != served:
@@ -201,21 +209,5 @@ class CaddyProxy:
 
     async def _go_back(self, previous: Served, served: Served) -> None:
         await asyncio.to_thread(self._store.write, previous, served)
+        await self._router.go_back(previous)
         await asyncio.to_thread(self._store.tidy, previous, served)
-        if previous.text and await self._admin.read() != previous.text:
-            await self._admin.load(previous.text)
-
-    async def _wait_until_up(self) -> bytes:
-        """The live configuration, once Caddy answers."""
-        try:
-            async with asyncio.timeout(_START_DEADLINE):
-                while True:
-                    try:
-                        return await self._admin.read()
-                    except ProviderUnavailable:
-                        await asyncio.sleep(_START_POLL)
-        except TimeoutError:
-            raise ProviderUnavailable(
-                f"Caddy did not start within {_START_DEADLINE:g} seconds.",
-                hint="Its last words: " + (await self._runtime.last_words())[-1500:],
-            ) from None

@@ -11,7 +11,7 @@ from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.normalise import normalise
 from orca.providers.proxies.caddy.pages import error_routes, named_routes
 from orca.providers.proxies.caddy.sites import render_compression, render_sites
-from orca.providers.proxies.caddy.tls import render_connection_policies, render_pki_app, render_tls_app
+from orca.providers.proxies.caddy.tls import render_pki_app, render_tls_app
 from orca.providers.proxies.caddy.upstreams import slots
 from orca.sdk.proxies import ProxyConfig
 
@@ -20,11 +20,10 @@ Json = dict[str, Any]
 ADMIN_ORIGIN = "orca-proxy"
 SERVER = "sites"
 
-# Who the visitor is, and where from, is for this proxy to say. Underscores reach CGI-like servers as hyphens would.
-_SPOOFABLE_HEADERS = [
-    "*_*", "Forwarded", "X-Forwarded-*", "X-Real-Ip", "X-Remote-*", "Remote-*", "X-Auth-Request-*", "X-Webauth-*",
-    "X-Authenticated-*", "X-Original-*", "X-Rewrite-Url", "Proxy",
-]  # fmt: skip
+CLIENT_HEADER = "X-Orca-Client"
+"""The visitor's address, as the edge saw it; taken from the edge alone, and taken out before the service."""
+_SHUTDOWN_DELAY = "200ms"
+"""How long a router that was replaced still takes requests that the edge was about to send there."""
 _ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 """What Go escapes in JSON besides what must be."""
 
@@ -35,17 +34,18 @@ def render(config: ProxyConfig, layout: Layout) -> Json:
     token = probe_token(config)
     return {
         "admin": {
-            "listen": f"unix/{layout.admin_socket}|0600",
+            "listen": f"unix/{layout.router.admin_socket}|0600",
             "enforce_origin": True,
             "origins": [ADMIN_ORIGIN],
             "config": {"persist": False},
         },
-        "logging": {"logs": _logs(layout)},
+        "logging": {"logs": log_settings(layout, "router") | {"tls": _failures_log(layout)}},
         "storage": {"module": "file_system", "root": str(layout.storage)},
         "apps": {
             "http": {
                 "http_port": layout.http_port,
                 "https_port": layout.https_port,
+                "shutdown_delay": _SHUTDOWN_DELAY,
                 "servers": {SERVER: _server(config, layout, token)},
             },
             "tls": render_tls_app(config, layout),
@@ -69,30 +69,18 @@ def probe_token(config: ProxyConfig) -> str:
 
 
 def _server(config: ProxyConfig, layout: Layout, token: str) -> Json:
-    """One for both ports, because the work of a load grows with each route of each server.
-
-    Caddy speaks plain HTTP on `http_port`, TLS on the other.
-    """
-    hygiene = {
-        "handler": "headers",
-        "request": {"delete": _SPOOFABLE_HEADERS},
-        "response": {"deferred": True, "delete": ["Server", "Via"]},
-    }
-    # HTTP/3 is offered where it is: over TLS.
-    plain = {"handler": "headers", "response": {"deferred": True, "delete": ["Alt-Svc"]}}
+    """On a socket of its own for each configuration, so that the edge turns from one to the next at once."""
     return {
-        "listen": layout.listeners(layout.http_port) + layout.listeners(layout.https_port),
+        "listen": [f"unix/{layout.router_socket(token)}|0600"],
         "automatic_https": {"disable": True},
-        "read_header_timeout": "30s",
-        "idle_timeout": "2m",
-        "max_header_bytes": 65536,
-        "protocols": ["h1", "h2", "h3"],
-        "allow_0rtt": False,
-        "tls_connection_policies": render_connection_policies(config),
+        "idle_timeout": "5m",
+        "max_header_bytes": 131072,
+        "protocols": ["h1", "h2c"],
+        "trusted_proxies_unix": True,
+        "client_ip_headers": [CLIENT_HEADER],
         "named_routes": named_routes() | {"compress": {"handle": [render_compression()]}},
         "routes": [
-            {"handle": [hygiene]},
-            {"match": [{"protocol": "http"}], "handle": [plain]},
+            {"handle": [{"handler": "headers", "response": {"deferred": True, "delete": ["Server", "Via"]}}]},
             *render_sites(config.routes, layout, token),
             {"handle": [{"handler": "invoke", "name": "unknown"}]},
         ],
@@ -100,17 +88,21 @@ def _server(config: ProxyConfig, layout: Layout, token: str) -> Json:
     }
 
 
-def _logs(layout: Layout) -> Json:
+def log_settings(layout: Layout, name: str) -> Json:
+    """A program's own log."""
     default: Json = {"level": "INFO", "encoder": {"format": "json"}}
     if layout.log_to_file:
-        default["writer"] = _log_file(layout.logs / "caddy.log", megabytes=10)
-    failures = {
+        default["writer"] = _log_file(layout.logs / f"{name}.log", megabytes=10)
+    return {"default": default}
+
+
+def _failures_log(layout: Layout) -> Json:
+    return {
         "level": "ERROR",
         "encoder": {"format": "json"},
         "include": ["tls.obtain", "tls.renew", "tls.issuance.acme"],
         "writer": _log_file(layout.tls_log, megabytes=1),
     }
-    return {"default": default, "tls": failures}
 
 
 def _log_file(path: Path, *, megabytes: int) -> Json:

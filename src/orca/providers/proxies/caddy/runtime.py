@@ -1,8 +1,14 @@
 """What keeps Caddy running: a container or a process."""
 
+import asyncio
 from typing import Protocol
 
-from orca.providers.proxies.caddy.layout import Layout
+from orca.errors import ProviderUnavailable
+from orca.providers.proxies.caddy.admin import AdminApi
+from orca.providers.proxies.caddy.layout import Layout, Program
+
+_START_DEADLINE = 30.0
+_START_POLL = 0.02
 
 
 class Runtime(Protocol):
@@ -29,11 +35,27 @@ class Runtime(Protocol):
         ...
 
 
-def environment(layout: Layout) -> dict[str, str]:
+def environment(layout: Layout, program: Program) -> dict[str, str]:
     """Caddy's variables: nothing of the machine's own leaks in, and even an emptied Caddy keeps its private door."""
     return {
         "HOME": str(layout.storage),
         "XDG_DATA_HOME": str(layout.storage),
         "XDG_CONFIG_HOME": str(layout.storage),
-        "CADDY_ADMIN": f"unix/{layout.admin_socket}|0600",
+        "CADDY_ADMIN": f"unix/{program.admin_socket}|0600",
     }
+
+
+async def wait_until_up(admin: AdminApi, runtime: Runtime) -> bytes:
+    """The live configuration, once Caddy answers. Raises ProviderUnavailable with its last words."""
+    try:
+        async with asyncio.timeout(_START_DEADLINE):
+            while True:
+                try:
+                    return await admin.read()
+                except ProviderUnavailable:
+                    await asyncio.sleep(_START_POLL)
+    except TimeoutError:
+        raise ProviderUnavailable(
+            f"Caddy did not start within {_START_DEADLINE:g} seconds.",
+            hint="Its last words: " + (await runtime.last_words())[-1500:],
+        ) from None

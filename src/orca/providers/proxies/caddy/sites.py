@@ -18,6 +18,8 @@ PLAIN = "http:"
 """Prefix of the `@id` of the block that sends a route's plain HTTP to HTTPS; no route id holds a colon."""
 URI = "{http.request.uri}"
 
+_OVER_TLS = {"X-Forwarded-Proto": ["https", "wss"]}
+"""What the edge says of a visitor who came by TLS, to itself or to a trusted proxy in front."""
 _STREAMS_OUTLIVE_RELOADS_FOR = "24h"
 _RETRY_FOR = 5.0
 """Seconds in which a request waits for a replica that is just starting or stopping."""
@@ -49,7 +51,7 @@ def _render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
     """The whole treatment of a request. `token` lets the probe see which route answers, and where it leads."""
     steps = [_probe(route, layout, token), {"handle": [_names(route)]}]
     if route.allow_ips:
-        outside = {"not": [{"remote_ip": {"ranges": list(route.allow_ips)}}]}
+        outside = {"not": [{"client_ip": {"ranges": list(route.allow_ips)}}]}
         steps.append({"match": [outside], **_invoke("forbidden")})
     if route.maintenance:
         steps.append(_invoke("maintenance"))
@@ -93,7 +95,7 @@ def _render_site(hostname: str, routes: Sequence[ProxyRoute], layout: Layout, to
 
 
 def _path_block(route: ProxyRoute, steps: list[Json], *, is_plain: bool) -> Json:
-    matcher: Json = {"protocol": "http"} if is_plain else {}
+    matcher: Json = {"not": [{"header": _OVER_TLS}]} if is_plain else {}
     if route.path_prefix != "/":
         matcher["path"] = [route.path_prefix, f"{route.path_prefix}/*"]
     block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
@@ -110,7 +112,8 @@ def _probe(route: ProxyRoute, layout: Layout, token: str) -> Json:
 
 def _names(route: ProxyRoute) -> Json:
     title = quote_title(route.title)
-    return {"handler": "vars", "orca_title": title, "orca_name": title or route.hostname}
+    names = {"handler": "vars", "orca_title": title, "orca_name": title or route.hostname}
+    return names | ({"orca_certificate": route.certificate_id} if route.certificate_id else {})
 
 
 def _invoke(name: str) -> Json:
@@ -141,7 +144,7 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
     }
     if route.timeout is not None:
         transport["response_header_timeout"] = round(route.timeout * 1000) * 1_000_000
-    set_headers = {"X-Real-Ip": ["{http.request.remote.host}"]}
+    set_headers = {"X-Real-Ip": ["{http.vars.client_ip}"]}
     if route.strip_prefix:
         set_headers["X-Forwarded-Prefix"] = [route.path_prefix]
     return {
@@ -149,7 +152,7 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
         "upstreams": [{"dial": placeholder} for placeholder in placeholders(route, layout)],
         "transport": transport,
         "load_balancing": _load_balancing(route),
-        "headers": {"request": {"set": set_headers}},
+        "headers": {"request": {"set": set_headers, "delete": ["X-Orca-Client"]}},
         "flush_interval": -1,
         "stream_close_delay": _STREAMS_OUTLIVE_RELOADS_FOR,
         "health_checks": _health_checks(route),

@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 _GENERATIONS = 3
 _UNFINISHED = ".unfinished-"
 SCRATCH = ".scratch-"
+_SOCKET = re.compile(rb'"listen":\s*\[\s*"unix/([^"|]+/s-[0-9a-f]{8})\|')
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,19 @@ class Served:
     text: bytes
     """Empty when there is none. Equal texts are equal configurations: see `spell`."""
     upstreams: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the edge's handshakes find for each hostname with TLS."""
+
+    @property
+    def socket(self) -> Path | None:
+        """Where the router listens with this configuration; None when it is not one that belongs behind an edge."""
+        found = _SOCKET.search(self.text)
+        return Path(found[1].decode()) if found else None
 
     @property
     def digest(self) -> str:
         """The same for the same content."""
-        return sha256(self.text + json.dumps(self.upstreams, sort_keys=True).encode()).hexdigest()
+        return sha256(self.text + json.dumps([self.upstreams, self.names], sort_keys=True).encode()).hexdigest()
 
     @property
     def is_whole(self) -> bool:
@@ -57,14 +67,15 @@ class Store:
         self._layout = layout
         self._applied = layout.data_dir / "applied"
         self._version = layout.data_dir / "version"
+        self._folders = (layout.upstreams, layout.names, layout.generations, layout.acme_roots)
 
     def prepare(self) -> None:
         """Make the folders, private to this user, and clear away what a crash left behind."""
         layout = self._layout
-        for folder in (layout.data_dir, layout.upstreams, layout.generations, layout.logs, layout.acme_roots):
+        for folder in (layout.data_dir, *self._folders, layout.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
-        for folder in (layout.data_dir, layout.upstreams, layout.generations, layout.acme_roots):
+        for folder in (layout.data_dir, *self._folders):
             for leftover in folder.glob(f"{_UNFINISHED}*"):
                 leftover.unlink(missing_ok=True)
         for leftover in layout.data_dir.glob(f"{SCRATCH}*"):
@@ -72,7 +83,7 @@ class Store:
 
     def read(self) -> Served:
         """What Caddy would serve after a restart."""
-        return Served(self.read_text(), _read_folder(self._layout.upstreams))
+        return Served(self.read_text(), _read_folder(self._layout.upstreams), _read_folder(self._layout.names))
 
     def read_text(self) -> bytes:
         """The configuration alone."""
@@ -85,31 +96,30 @@ class Store:
         return {str(self._layout.acme_roots / name): pem for name, pem in _read_folder(self._layout.acme_roots).items()}
 
     def write(self, served: Served, present: Served) -> None:
-        """Replace what differs from `present`. Upstream files that are no longer named stay: the configuration that
-        serves now may name them, until the new one is loaded.
+        """Replace what differs from `present`. Files that are no longer named stay: the configuration that serves now
+        may name them, until the new one is loaded.
         """
-        changed = {name: at for name, at in served.upstreams.items() if present.upstreams.get(name) != at}
-        for name, address in changed.items():
-            _put(self._layout.upstreams / name, address.encode())
-        if changed:
-            _flush(self._layout.upstreams)
+        _write_folder(self._layout.upstreams, served.upstreams, present.upstreams)
+        _write_folder(self._layout.names, served.names, present.names)
         if present.text != served.text:
-            _replace(self._layout.config_file, served.text)
+            replace_file(self._layout.config_file, served.text)
 
     def write_acme_root(self, pem: str) -> None:
         """Put a root certificate where the rendered configuration looks for it."""
         path = self._layout.acme_root(pem)
         if not path.exists():
-            _replace(path, pem.encode())
+            replace_file(path, pem.encode())
 
     def tidy(self, served: Served, present: Served) -> None:
-        """Remove the upstream files of `present` that `served` does not name."""
+        """Remove the files of `present` that `served` does not name."""
         for name in present.upstreams.keys() - served.upstreams.keys():
             (self._layout.upstreams / name).unlink(missing_ok=True)
+        for name in present.names.keys() - served.names.keys():
+            (self._layout.names / name).unlink(missing_ok=True)
 
     def commit(self, served: Served) -> None:
         """Remember `served` as the last one applied."""
-        _replace(self._applied, served.digest.encode())
+        replace_file(self._applied, served.digest.encode())
 
     def keep(self, previous: Served) -> None:
         """Put one that served well among the generations; only the last few stay."""
@@ -119,13 +129,13 @@ class Store:
         number = numbers[-1] + 1 if numbers else 1
         upstreams = json.dumps(previous.upstreams).encode()
         text = b'{"document":%b,"upstreams":%b}' % (previous.text, upstreams)
-        _replace(self._layout.generations / f"{number}.json", text)
+        replace_file(self._layout.generations / f"{number}.json", text)
         for old in numbers[: -(_GENERATIONS - 1)]:
             (self._layout.generations / f"{old}.json").unlink(missing_ok=True)
 
     def write_version(self, version: str) -> None:
         """Remember which Caddy was started last."""
-        _replace(self._version, version.encode())
+        replace_file(self._version, version.encode())
 
     def read_version(self) -> str:
         """Which Caddy was started last; empty when that is not known."""
@@ -158,7 +168,15 @@ def _read_folder(folder: Path) -> dict[str, str]:
     return {}
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _write_folder(folder: Path, wanted: Mapping[str, str], present: Mapping[str, str]) -> None:
+    changed = {name: text for name, text in wanted.items() if present.get(name) != text}
+    for name, text in changed.items():
+        _put(folder / name, text.encode())
+    if changed:
+        _flush(folder)
+
+
+def replace_file(path: Path, content: bytes) -> None:
     """Write beside `path`, flush to the disk, rename over it, flush the folder."""
     _put(path, content)
     _flush(path.parent)

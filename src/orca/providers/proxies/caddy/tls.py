@@ -1,7 +1,8 @@
 """Which certificate each hostname gets, and who makes it: nothing is left to Caddy's automatic HTTPS."""
 
-from itertools import groupby
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from orca.providers.proxies.caddy.layout import Layout
 from orca.sdk.proxies import AcmeAccount, ProxyConfig, ProxyRoute
@@ -9,19 +10,6 @@ from orca.sdk.proxies import AcmeAccount, ProxyConfig, ProxyRoute
 Json = dict[str, Any]
 
 CA_NAME = "Orca internal CA"
-
-
-def render_connection_policies(config: ProxyConfig) -> list[Json]:
-    """One policy per certificate source; a handshake for any other name is refused."""
-    policies: list[Json] = []
-    hosts = _hosts(config)
-    for certificate_id, group in groupby(hosts, key=lambda route: route.certificate_id):
-        policy: Json = {"match": {"sni": [route.hostname for route in group]}}
-        if certificate_id is not None:
-            policy["certificate_selection"] = {"any_tag": [certificate_id]}
-        policies.append(policy)
-    # Never matched; without any policy the listener would speak plain HTTP.
-    return policies or [{"match": {"sni": ["orca.invalid"]}}]
 
 
 def render_tls_app(config: ProxyConfig, layout: Layout) -> Json:
@@ -32,7 +20,7 @@ def render_tls_app(config: ProxyConfig, layout: Layout) -> Json:
     if managed["internal"]:
         policies.append({"subjects": managed["internal"], "issuers": [{"module": "internal"}]})
     if managed["acme"] and config.acme:
-        policies.append({"subjects": managed["acme"], "issuers": [_acme_issuer(config.acme, layout)]})
+        policies.append({"subjects": managed["acme"], "issuers": [render_acme_issuer(config.acme, layout)]})
     app: Json = {
         "certificates": {
             "automate": managed["internal"] + managed["acme"],
@@ -55,13 +43,50 @@ def render_pki_app() -> Json:
     return {"certificate_authorities": {"local": {"name": CA_NAME, "install_trust": False}}}
 
 
+def render_names(config: ProxyConfig) -> dict[str, str]:
+    """File name -> template with the certificate and key of a hostname, for the edge's handshakes.
+
+    A name that waits for its public certificate shows the internal one, if it has one.
+    """
+    custom = {certificate.id: certificate for certificate in config.certificates}
+    public = [_issuer_folder(config.acme.directory_url)] if config.acme else []
+    names: dict[str, str] = {}
+    for route in _hosts(config):
+        if route.tls == "custom":
+            certificate = custom[route.certificate_id or ""]
+            text = f"{certificate.certificate.rstrip()}\n{certificate.private_key.rstrip()}\n"
+        else:
+            text = _stored(route.hostname, [*(public if route.tls == "acme" else []), "local"])
+        names[route.hostname.replace("*.", "_.", 1)] = text
+    return names
+
+
+def _stored(hostname: str, issuers: list[str]) -> str:
+    """The first that Caddy's storage has."""
+    name = hostname.replace("*", "wildcard_")
+    cases = [
+        f'if fileExists "{path}.crt"}}}}{{{{include "{path}.crt"}}}}{{{{include "{path}.key"}}}}'
+        for path in (f"storage/certificates/{issuer}/{name}/{name}" for issuer in issuers)
+    ]
+    return "{{" + "{{else ".join(cases) + "{{else}}{{httpError 404}}{{end}}"
+
+
+def _issuer_folder(directory_url: str) -> str:
+    """How Caddy's storage names an ACME authority."""
+    parts = urlsplit(directory_url)
+    path = parts.path.replace("/", "-").strip("-")
+    key = f"{parts.netloc}-{path}" if path else parts.netloc
+    return re.sub(r"[^\w@.-]", "", key.lower().replace("+", "_plus_").replace(":", "-").replace("..", ""))
+
+
 def _hosts(config: ProxyConfig) -> list[ProxyRoute]:
     """One route per TLS hostname, in order of precedence and stable otherwise."""
     hosts = {route.hostname: route for route in config.routes if route.tls != "off"}
     return sorted(hosts.values(), key=lambda r: (r.hostname.startswith("*."), r.certificate_id or "", r.hostname))
 
 
-def _acme_issuer(account: AcmeAccount, layout: Layout) -> Json:
+def render_acme_issuer(account: AcmeAccount, layout: Layout) -> Json:
+    """Whoever orders, or answers for an order, does so in the same way."""
     issuer: Json = {
         "module": "acme",
         "ca": account.directory_url,

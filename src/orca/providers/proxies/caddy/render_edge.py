@@ -1,0 +1,225 @@
+"""The configuration of the edge: the Caddy that holds the ports, the connections and the handshakes.
+
+It is the same for any set of routes, so a change of routes never replaces it. What changes, it reads from files: for
+each request which router serves now, and for each handshake the certificate of that name.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.pages import page
+from orca.providers.proxies.caddy.render import ADMIN_ORIGIN, CLIENT_HEADER, log_settings
+
+Json = dict[str, Any]
+
+SERVER = "edge"
+CERTIFICATES = "certificates"
+
+# Who the visitor is, and where from, is for this proxy to say. Underscores reach CGI-like servers as hyphens would.
+_SPOOFABLE = [
+    "*_*", "Forwarded", "X-Real-Ip", "X-Remote-*", "Remote-*", "X-Auth-Request-*", "X-Webauth-*", "X-Authenticated-*",
+    "X-Original-*", "X-Rewrite-Url", "Proxy", CLIENT_HEADER,
+]  # fmt: skip
+_OF_PROXIES = ["X-Forwarded-*", "Cf-Connecting-Ip", "True-Client-Ip"]
+"""Believed only when a trusted proxy in front says them."""
+_ROUTER_PATIENCE = 5_000_000_000
+"""Nanoseconds in which a request waits for a router that is just being restarted."""
+_LONGEST_STREAM = "24h"
+
+CERTIFICATE_PAGE = """\
+{{- $name := trimSuffix "." (lower (.Req.URL.Query.Get "server_name")) -}}
+{{- $file := "names/_default" -}}
+{{- if regexMatch "^[a-z0-9.-]+$" $name -}}
+{{- $own := printf "names/%s" $name -}}
+{{- $wildcard := printf "names/_%s" (regexReplaceAll "^[^.]+" $name "") -}}
+{{- if fileExists $own}}{{$file = $own}}{{else if fileExists $wildcard}}{{$file = $wildcard}}{{end -}}
+{{- end -}}
+{{- if fileExists $file}}{{include $file}}{{else}}{{httpError 404}}{{end -}}
+"""
+"""Caddy's template that finds the certificate and key of a name; `render_names` writes the files it includes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateDoor:
+    """Where the edge asks itself for certificates. Caddy can do that over TCP only, hence the token."""
+
+    port: int
+    token: str
+
+    @classmethod
+    def at(cls, port: int) -> "CertificateDoor":
+        """A new one; the token is known to the edge's configuration alone."""
+        return cls(port, secrets.token_urlsafe(32))
+
+    @classmethod
+    def of(cls, document: Json) -> "CertificateDoor":
+        """The one of an edge that runs already. Raises ValueError."""
+        try:
+            url = document["apps"]["tls"]["automation"]["policies"][0]["get_certificate"][0]["url"]
+            address, _, token = str(url).removeprefix("http://").partition("/")
+            return cls(int(address.rpartition(":")[2]), token)
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError("not an edge made by Orca") from error
+
+
+def render_edge(layout: Layout, door: CertificateDoor, issuers: list[Json]) -> Json:
+    """The edge's whole configuration. With `issuers` it answers the challenges of orders that the router has begun."""
+    policy: Json = {"get_certificate": [{"via": "http", "url": f"http://127.0.0.1:{door.port}/{door.token}"}]}
+    if issuers:
+        policy["issuers"] = issuers
+    return {
+        "admin": {
+            "listen": f"unix/{layout.edge.admin_socket}|0600",
+            "enforce_origin": True,
+            "origins": [ADMIN_ORIGIN],
+            "config": {"persist": False},
+        },
+        "logging": {"logs": _logs(layout)},
+        "storage": {"module": "file_system", "root": str(layout.storage)},
+        "apps": {
+            "http": {
+                "http_port": layout.http_port,
+                "https_port": layout.https_port,
+                "servers": {SERVER: _server(layout), CERTIFICATES: _certificates(layout, door)},
+            },
+            "tls": {
+                # Without a permission that is never given, Caddy would order certificates by itself.
+                "automation": {
+                    "policies": [policy],
+                    "on_demand": {"permission": {"module": "http", "endpoint": f"http://127.0.0.1:{door.port}/"}},
+                },
+                "disable_ocsp_stapling": True,
+                "disable_storage_check": True,
+            },
+        },
+    }
+
+
+def issuers_of(document: Json) -> list[Json]:
+    """The ACME issuers of an edge. Raises ValueError."""
+    try:
+        return list(document["apps"]["tls"]["automation"]["policies"][0].get("issuers", []))
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError("not an edge made by Orca") from error
+
+
+def fingerprint(document: Json) -> str:
+    """The same for edges that do the same: port and token of the certificates differ with each start."""
+    text = json.dumps(document, sort_keys=True)
+    door = CertificateDoor.of(document)
+    return sha256(text.replace(door.token, "").replace(f":{door.port}", "").encode()).hexdigest()
+
+
+def _logs(layout: Layout) -> Json:
+    """Without a line for each handshake of a name that this machine does not have."""
+    logs = log_settings(layout, "edge")
+    logs["default"]["exclude"] = ["tls.handshake"]
+    return logs
+
+
+def _server(layout: Layout) -> Json:
+    return {
+        "listen": layout.listeners(layout.http_port) + layout.listeners(layout.https_port),
+        "automatic_https": {"disable": True},
+        "read_header_timeout": "30s",
+        "idle_timeout": "2m",
+        "max_header_bytes": 65536,
+        "protocols": ["h1", "h2", "h3"],
+        "allow_0rtt": False,
+        "tls_connection_policies": [{}],
+        "routes": [*_hygiene(layout), *_to_router(layout)],
+        "errors": {"routes": _errors()},
+    }
+
+
+def _hygiene(layout: Layout) -> list[Json]:
+    # HTTP/3 is offered where it is: over TLS, and once, whatever the number of addresses it listens on.
+    alternative = f'h3=":{layout.https_port}"; ma=2592000'
+    offered = {"deferred": True, "delete": ["Server", "Via"], "set": {"Alt-Svc": [alternative]}}
+    plain = {"deferred": True, "delete": ["Server", "Via", "Alt-Svc"]}
+    dot = {"Host": {"name": "host", "pattern": r"^([^:]+)\.(:\d+)?$"}}
+    return [
+        {"handle": [{"handler": "headers", "request": {"delete": _SPOOFABLE + _OF_PROXIES}}]},
+        {"match": [{"protocol": "https"}], "handle": [{"handler": "headers", "response": offered}]},
+        {"match": [{"protocol": "http"}], "handle": [{"handler": "headers", "response": plain}]},
+        {
+            # `example.org.` is `example.org`, said in full.
+            "match": [{"header_regexp": dot}],
+            "handle": [
+                {"handler": "headers", "request": {"set": {"Host": ["{http.regexp.host.1}{http.regexp.host.2}"]}}}
+            ],
+        },
+    ]
+
+
+def _to_router(layout: Layout) -> list[Json]:
+    """Over HTTP/1.1, which WebSockets need; gRPC needs HTTP/2 all the way."""
+    grpc = {"header": {"Content-Type": ["application/grpc*"]}}
+    return [
+        {"match": [grpc], "handle": [_proxy(layout, versions=["h2c"])], "terminal": True},
+        {"handle": [_proxy(layout)]},
+    ]
+
+
+def _proxy(layout: Layout, **transport: Any) -> Json:
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": f"{{file.{file}}}"} for file in (layout.next, layout.current)],
+        "transport": {
+            "protocol": "http",
+            "dial_timeout": "3s",
+            "compression": False,
+            # Shorter than the router's own, so that it never hangs up on a request under way.
+            "keep_alive": {"idle_timeout": "1m", "max_idle_conns_per_host": 256},
+            **transport,
+        },
+        # The next configuration is asked as soon as it listens, hundreds of milliseconds before the current one ends.
+        "load_balancing": {
+            "selection_policy": {"policy": "first"},
+            "try_duration": _ROUTER_PATIENCE,
+            "try_interval": "5ms",
+        },
+        "health_checks": {"passive": {"fail_duration": "10ms", "max_fails": 1}},
+        "headers": {"request": {"set": {CLIENT_HEADER: ["{http.vars.client_ip}"]}}},
+        "flush_interval": -1,
+        "stream_close_delay": _LONGEST_STREAM,
+    }
+
+
+def _errors() -> list[Json]:
+    status = "{http.error.status_code}"
+    return [
+        {"handle": [{"handler": "headers", "response": {"delete": ["Server", "Via"]}}]},
+        {
+            "match": [{"vars": {status: ["502", "503", "504"]}}],
+            "handle": [
+                page(status, "This server is starting", "Its sites will answer in a moment. Try again.", retry_after=10)
+            ],
+        },
+        {"handle": [page(status, f"{status} {{http.error.status_text}}", "The request could not be served.")]},
+    ]
+
+
+def _certificates(layout: Layout, door: CertificateDoor) -> Json:
+    """Answers the handshakes' questions: the certificate and key of a name, or 404 for a name without one."""
+    return {
+        "listen": [f"tcp4/127.0.0.1:{door.port}"],
+        "automatic_https": {"disable": True},
+        "protocols": ["h1"],
+        "routes": [
+            {
+                "match": [{"path": [f"/{door.token}"]}],
+                "handle": [
+                    {"handler": "rewrite", "uri": f"/{layout.certificate_page.name}?{{http.request.uri.query}}"},
+                    {"handler": "templates", "file_root": str(layout.data_dir), "mime_types": ["text/plain"]},
+                    {"handler": "file_server", "root": str(layout.data_dir)},
+                ],
+                "terminal": True,
+            },
+            {"handle": [{"handler": "static_response", "status_code": 403}]},
+        ],
+    }
