@@ -58,6 +58,8 @@ class Candidate:
 
     folder: str
     title: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What builds it from the root instead, where the folder alone cannot be built."""
 
 
 @dataclass(frozen=True, slots=True)

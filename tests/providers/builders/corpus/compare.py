@@ -107,12 +107,13 @@ def _command_misses(expected: Mapping[str, Any], found: Detection) -> Iterator[s
 def _alike(label: str, command: str) -> bool:
     """Whether they share a program or a target: `gunicorn app:app` and `gunicorn app:app --bind 0.0.0.0:$PORT`."""
     wanted = _words(label)
-    return not wanted or bool(wanted & _words(command))
+    # `./app` is the name that the label itself gave to what it builds.
+    return label == "./app" or not wanted or bool(wanted & _words(command))
 
 
 def _words(command: str) -> set[str]:
     words = set(re.findall(r"[\w@./:+-]+", command.lower()))
-    names = {re.sub(r"^(?:\./)?(?:node_modules/\.bin/|.*/bin/)", "", word) for word in words}
+    names = {re.sub(r"^(?:/app/bin/|(?:\./)?node_modules/\.bin/|.*/bin/|\./)", "", word) for word in words}
     return {name for name in names if len(name) > 1 and not re.fullmatch(r"[\d.:/-]+|0\.0\.0\.0.*", name)} - _NOISE
 
 

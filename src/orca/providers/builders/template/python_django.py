@@ -64,8 +64,8 @@ def _read_settings(sources: Sources, module: str, folder: str) -> _Settings:
 def _serve(sources: Sources, project: PythonProject, settings: _Settings, folder: str) -> App:
     package = settings.module.partition(".")[0]
     wsgi = settings.text("WSGI_APPLICATION").rpartition(".")
-    has_wsgi = sources.tree.is_file(f"{folder}/{package}/wsgi.py".strip("/"))
-    if project.packages & {"channels", "daphne"} or (not wsgi[0] and not has_wsgi):
+    has_wsgi, has_asgi = (sources.tree.is_file(f"{folder}/{package}/{name}.py".strip("/")) for name in ("wsgi", "asgi"))
+    if project.packages & {"channels", "daphne"} or (has_asgi and not has_wsgi and not wsgi[0]):
         module = settings.text("ASGI_APPLICATION").rpartition(".")[0] or f"{package}.asgi"
         return serve("Django", f"{module}:application", "manage.py", is_asgi=True, folder=folder)
     target = f"{wsgi[0]}:{wsgi[2]}" if wsgi[0] and wsgi[2].isidentifier() else f"{package}.wsgi:application"

@@ -12,10 +12,9 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/app /app
+COPY --from=build /out/ /app/bin/
+WORKDIR /app
 USER 10001:10001
-ENV PORT=8080
-EXPOSE 8080
-CMD ["/app"]
+CMD ["/app/bin/app"]
 # ---
-# kind go, web, port 8080, because of go.mod, go.sum
+# kind go, worker, port None, because of go.mod, go.sum

@@ -6,7 +6,7 @@ WORKDIR /app
 RUN python3 -m venv --without-pip /venv
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python3 -m pip --python /venv/bin/python3 install -r requirements.txt uvicorn
+    python3 -m pip --python /venv/bin/python3 install -r requirements.txt gunicorn
 RUN SECRET_KEY=build DJANGO_SECRET_KEY=build /venv/bin/python3 manage.py collectstatic --noinput
 
 FROM python:3.11-slim
@@ -17,6 +17,6 @@ USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ENV PORT=8000
 EXPOSE 8000
-CMD ["/bin/sh", "-c", "exec uvicorn mysite.asgi:application --host 0.0.0.0 --port $PORT"]
+CMD ["/bin/sh", "-c", "exec gunicorn mysite.wsgi:application --bind 0.0.0.0:$PORT"]
 # ---
 # kind python, web, port 8000, because of requirements.txt, manage.py
