@@ -114,9 +114,12 @@ def _alike(label: str, command: str) -> bool:
 def _words(command: str) -> set[str]:
     words = set(re.findall(r"[\w@./:+-]+", command.lower()))
     names = {re.sub(r"^(?:/app/bin/|(?:\./)?node_modules/\.bin/|.*/bin/|\./)", "", word) for word in words}
+    names = {_SAME.get(name, name) for name in names}
     return {name for name in names if len(name) > 1 and not re.fullmatch(r"[\d.:/-]+|0\.0\.0\.0.*", name)} - _NOISE
 
 
+# `rackup` starts the server that the bundle holds.
+_SAME = {"rackup": "puma"}
 # Programs that run others: what they run is the target.
 _NOISE = {
     "npm", "npx", "pnpm", "yarn", "bun", "deno", "node", "python", "python3", "bundle", "exec", "run", "ruby", "rails",

@@ -171,7 +171,8 @@ def _render(tree: Tree, options: TemplateOptions, program: _Program, manifest: s
     ]
     evidence = tuple(manifests) or tuple(name for name in tree.names() if name.endswith(".go"))[:1]
     return Recipe(
-        "go", title, "\n".join(lines), PORT if is_web else None, evidence, {IGNORE_FILE: IGNORE}, "web" if is_web else "worker", framework=framework, version=pinned,
+        "go", title, "\n".join(lines), PORT if is_web else None, evidence,
+        {IGNORE_FILE: IGNORE}, "web" if is_web else "worker", framework=framework, version=pinned,
         package_manager="go" if tree.is_file("go.mod") else None,
         install="go mod download" if tree.is_file("go.mod") else None, build=build, start=start,
         processes=procfile.processes or others, release=procfile.release,

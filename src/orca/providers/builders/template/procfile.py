@@ -7,6 +7,7 @@ from orca.providers.builders.template.manifests import find_text
 from orca.sdk.trees import Tree
 
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)")
+_LINE_LIMIT = 4000
 _RELEASE = "release"
 
 
@@ -38,7 +39,7 @@ def read_procfile(tree: Tree) -> Procfile:
 
 def parse_procfile(text: str) -> dict[str, str]:
     """Process name -> shell command, in the order of the file; lines that are none are left out."""
-    matches = (_LINE.fullmatch(line.strip()) for line in text.splitlines())
+    matches = (_LINE.fullmatch(line.strip()) for line in text.splitlines()[:500] if len(line) < _LINE_LIMIT)
     return {match["name"]: match["command"] for match in matches if match}
 
 

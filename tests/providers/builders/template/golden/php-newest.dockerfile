@@ -10,7 +10,8 @@ RUN sed -ri 's/^Listen 80$/Listen ${PORT}/' /etc/apache2/ports.conf \
  && docker-php-ext-install pdo_mysql \
  && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini"
 WORKDIR /var/www/html
-RUN apt-get update && apt-get install --yes --no-install-recommends git unzip && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends git unzip \
+ && rm -rf /var/lib/apt/lists/*
 COPY --from=composer:2 /usr/bin/composer /usr/bin/composer
 COPY ["composer.json", "./"]
 RUN --mount=type=cache,target=/root/.composer/cache \

@@ -1,4 +1,4 @@
-# Ruby 3.2 (Rack)
+# Ruby 3.2 (Sinatra)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 FROM ruby:3.2-slim AS build
@@ -18,7 +18,7 @@ COPY --from=build /gems /gems
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 WORKDIR /app
 USER 10001:10001
-ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 PORT=3000 HOME=/tmp
+ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 RAILS_SERVE_STATIC_FILES=1 PORT=3000 HOME=/tmp
 EXPOSE 3000
 CMD ["/bin/sh", "-c", "exec bundle exec rackup --host 0.0.0.0 --port $PORT"]
 # ---

@@ -10,7 +10,7 @@ COPY ["Gemfile", "Gemfile.lock", "./"]
 RUN --mount=type=cache,target=/root/.bundle/cache \
     BUNDLE_GLOBAL_GEM_CACHE=1 bundle install
 COPY . .
-RUN SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile
+RUN SECRET_KEY_BASE=build SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile
 
 FROM ruby:3.3-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends libpq5 libyaml-0-2 \
@@ -19,7 +19,7 @@ COPY --from=build /gems /gems
 COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 WORKDIR /app
 USER 10001:10001
-ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 PORT=3000 HOME=/tmp
+ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 RAILS_SERVE_STATIC_FILES=1 PORT=3000 HOME=/tmp
 EXPOSE 3000
 CMD ["/bin/sh", "-c", "exec bundle exec rails server --binding 0.0.0.0 --port $PORT"]
 # ---
