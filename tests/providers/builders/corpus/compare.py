@@ -114,7 +114,7 @@ def _alike(label: str, command: str) -> bool:
 def _words(command: str) -> set[str]:
     words = set(re.findall(r"[\w@./:+-]+", command.lower()))
     names = {re.sub(r"^(?:/app/bin/|(?:\./)?node_modules/\.bin/|.*/bin/|\./)", "", word) for word in words}
-    names = {_SAME.get(name, name) for name in names}
+    names = {_SAME.get(name, name) for name in (*names, *(name.rpartition("/")[2] for name in names))}
     return {name for name in names if len(name) > 1 and not re.fullmatch(r"[\d.:/-]+|0\.0\.0\.0.*", name)} - _NOISE
 
 

@@ -70,6 +70,21 @@ PROJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "php-newest": ({"composer.json": json.dumps({"require": {"php": "^8.5"}}), "index.php": ""}, {}),
     "php-laravel": ({"composer.json": json.dumps({"require": {"php": "^8.2"}}), "composer.lock": "", "artisan": "", "public/index.php": "", "package.json": "{}"}, {}),
     "php-plain": ({"index.php": "<?php\n"}, {}),
+    "php-assets": ({"composer.json": json.dumps({"require": {"php": "^8.3", "ext-redis": "*", "ext-intl": "*"}}), "public/index.php": "", "package.json": json.dumps({"scripts": {"build": "vite build"}}), "package-lock.json": "{}", "Procfile": "web: heroku-php-apache2 public/\nworker: php artisan queue:work\n"}, {}),
+    "ruby-jekyll": ({"Gemfile": 'gem "jekyll"\n', "_config.yml": "title: x\n"}, {}),
+    "python-django-pipenv": ({"Pipfile": '[packages]\ndjango = "*"\npsycopg2 = "*"\n[requires]\npython_version = "3.12"\n', "Pipfile.lock": "{}", "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n", "shop/settings.py": "import os\nSTATIC_ROOT = 'x'\nKEY = os.environ['API_KEY']\nWSGI_APPLICATION = 'shop.wsgi.application'\nALLOWED_HOSTS = ['a.example']\n", "shop/wsgi.py": ""}, {}),
+    "python-streamlit": ({"requirements.txt": "streamlit\n", "app.py": "import streamlit as st\nst.write('hello')\n"}, {"packages": "ffmpeg, libgl1"}),
+    "python-conda": ({"environment.yml": "dependencies:\n  - python=3.11\n  - flask\n", "app.py": "from flask import Flask\napp = Flask(__name__)\n"}, {}),
+    "go-files": ({"go.mod": "module x\n\ngo 1.23\n\nrequire github.com/gin-gonic/gin v1.10.0\n", "main.go": 'package main\nimport "github.com/gin-gonic/gin"\nfunc main() { gin.Default().Run() }\n', "templates/a.html": "", "Procfile": "web: bin/x --verbose\n"}, {}),
+    "rust-rocket": ({"Cargo.toml": '[package]\nname = "shop"\n[dependencies]\nrocket = "0.5"\n', "Cargo.lock": 'name = "openssl-sys"\n', "src/main.rs": "#[launch]\nfn rocket() -> _ {}\n", "rust-toolchain": "1.80.1\n"}, {}),
+    "java-maven-spring": ({"pom.xml": "<project><!-- io.quarkus --><artifactId>spring-boot-starter-web</artifactId><groupId>org.springframework.boot</groupId><java.version>17</java.version></project>", "mvnw": ""}, {}),
+    "java-gradle-application": ({"settings.gradle": "include 'app'\n", "app/build.gradle.kts": "plugins {\n    application\n}\njava { toolchain { languageVersion = JavaLanguageVersion.of(21) } }\n", "gradlew": "", "gradle/wrapper/gradle-wrapper.properties": "distributionUrl=https\\://services.example/gradle-8.14-bin.zip\n"}, {}),
+    "java-war": ({"pom.xml": "<project><packaging>war</packaging><artifactId>javax.servlet-api</artifactId></project>"}, {}),
+    "dotnet-web": ({"shop.csproj": '<Project Sdk="Microsoft.NET.Sdk.Web"><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>', "global.json": '{"sdk": {"version": "9.0.100"}}'}, {}),
+    "elixir-phoenix": ({"mix.exs": 'def project do [app: :shop, deps: [{:phoenix, "~> 1.7"}, # {:ranch, "1"}\n], aliases: ["assets.deploy": ["esbuild"]]] end', "mix.lock": "", "config/runtime.exs": "", "lib/shop/release.ex": "", ".tool-versions": "elixir 1.17.3-otp-27\n"}, {}),
+    "site-mkdocs": ({"mkdocs.yml": "site_name: x\ntheme:\n  name: material\n", "docs/index.md": ""}, {}),
+    "site-hugo": ({"hugo.toml": "title = 'x'\n", "content/a.md": ""}, {}),
+    "site-jekyll-alone": ({"_config.yml": "theme: minima\nplugins:\n  - jekyll-feed\n", "index.md": ""}, {}),
 }  # fmt: skip
 
 
@@ -114,7 +129,7 @@ async def test_other_trees_are_not_guessed_at(files: dict[str, str], tmp_path: P
     [
         {"unknown": "x"}, {"base": "a b"}, {"base": "-x"}, {"base": "x\nRUN evil"}, {"version": "3.12; evil"}, {"version": "latest"},
         {"entrypoint": "main:app; evil"}, {"entrypoint": "$(evil)"}, {"entrypoint": "a b"}, {"root": "../x"}, {"root": "/etc"}, {"root": "a\nb"}, {"root": 'a"b'},
-        {"start": "x\nRUN evil"}, {"build": "x\ny"}, {"spa": "yes"},
+        {"start": "x\nRUN evil"}, {"build": "x\ny"}, {"spa": "yes"}, {"packages": "a;evil"}, {"packages": "-x"},
     ],
 )  # fmt: skip
 async def test_options_cannot_become_instructions(options: dict[str, str], tmp_path: Path) -> None:

@@ -10,13 +10,18 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orca.errors import StepFailed
+from orca.providers.builders.template.dotnet import find_dotnet
+from orca.providers.builders.template.elixir import find_elixir
+from orca.providers.builders.template.generators import find_generator
 from orca.providers.builders.template.go import find_go
+from orca.providers.builders.template.java import find_java
 from orca.providers.builders.template.node import find_node
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.php import find_php
 from orca.providers.builders.template.python import find_python
 from orca.providers.builders.template.recipe import Recipe, Refusal, Result
 from orca.providers.builders.template.ruby import find_ruby
+from orca.providers.builders.template.rust import find_rust
 from orca.providers.builders.template.static import find_static
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
 from orca.sdk.buildkit import BuildKitConfig, DockerClient, build_image
@@ -25,7 +30,8 @@ from orca.sdk.trees import Tree
 
 # Servers before Node.js, because their repositories often have a package.json for the styles.
 LANGUAGES: tuple[Callable[[Tree, TemplateOptions], Result], ...] = (
-    find_go, find_ruby, find_python, find_php, find_node, find_static,
+    find_go, find_rust, find_java, find_dotnet, find_elixir, find_ruby, find_python, find_php, find_node,
+    find_generator, find_static,
 )  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-import shlex
 from dataclasses import dataclass
 
 from orca.errors import BadInput
+from orca.providers.builders.template.files import has_data
 from orca.providers.builders.template.go_code import GoPackage, framework_of, read_package, read_with_local
 from orca.providers.builders.template.manifests import find_text, find_tool_version, minor_version
 from orca.providers.builders.template.options import TemplateOptions
@@ -29,83 +29,76 @@ from orca.sdk.trees import Tree
 PORT = 8080
 _LATEST = "1.25"
 _PACKAGE = re.compile(r"\.|[A-Za-z0-9_][A-Za-z0-9_./-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}")
 _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 _REQUIRED = re.compile(r"^(?:require)?[ \t]*([\w.-]+\.[\w./-]+)[ \t]+v[\w.+-]+[ \t]*$", re.MULTILINE)
 _INSTALL = re.compile(r"^[ \t]*//[ \t]*\+heroku[ \t]+install[ \t]+(.+)$", re.MULTILINE)
 _SERVERS = ("web", "server", "api", "app", "http", "serve")
-# Folders that a program reads while it runs, unless it embeds them.
-_DATA = {
-    "templates", "template", "views", "tmpl", "static", "public", "assets", "web", "www", "html", "dist", "data",
-    "config", "configs", "conf", "migrations", "locales", "i18n", "content", "posts",
-}  # fmt: skip
 _NO_PROGRAMS = {"cmd", "examples", "example", "testdata", "vendor", "tools"}
 _NEEDS_C = {"github.com/mattn/go-sqlite3", "github.com/confluentinc/confluent-kafka-go", "github.com/h2non/bimg"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """What is built: the main packages, and the one that is started."""
+    """What is built: names of binaries -> their packages, and the one that is started."""
 
-    packages: tuple[str, ...]
+    binaries: dict[str, str]
     start: str
-    """Name of a binary."""
-    code: GoPackage
+
+    @property
+    def package(self) -> str:
+        """The folder of the one that is started."""
+        return self.binaries[self.start]
 
 
 def find_go(tree: Tree, options: TemplateOptions) -> Result:
     """A module (or workspace) with a main package: the root, one of cmd/, or the one that listens."""
-    manifest = find_text(tree, "go.mod")
-    workspace = find_text(tree, "go.work")
-    if not tree.is_file("go.mod") and not workspace and not _lone_program(tree):
+    manifest, workspace = find_text(tree, "go.mod"), find_text(tree, "go.work")
+    # Files without a module are old, and built as such.
+    if not tree.is_file("go.mod") and not workspace and not read_package(tree, ".").is_main:
         return None
-    module = match[1] if (match := _MODULE.search(manifest)) else ""
     procfile = read_procfile(tree)
-    chosen = _choose(tree, options, manifest, workspace, procfile)
-    if not isinstance(chosen, tuple):
-        return chosen
-    packages, start = chosen
-    code = read_with_local(tree, _folder_of(packages, start), module)
-    return _render(tree, options, _Program(packages, start, code), manifest or workspace, procfile)
+    program = _choose(tree, options, manifest, workspace, procfile)
+    if not isinstance(program, _Program):
+        return program
+    code = read_with_local(tree, program.package, _module(manifest))
+    return _render(tree, options, program, code, procfile)
 
 
-def _lone_program(tree: Tree) -> bool:
-    """Go files without a module: old, and built as such."""
-    return read_package(tree, ".").is_main
+def _module(manifest: str) -> str:
+    return match[1] if (match := _MODULE.search(manifest)) else ""
 
 
-def _binary(package: str) -> str:
-    return "app" if package == "." else package.rstrip("/").rpartition("/")[2]
-
-
-def _folder_of(packages: tuple[str, ...], start: str) -> str:
-    return next(package for package in packages if _binary(package) == start)
+def _binary(package: str, manifest: str = "") -> str:
+    """The name that Go itself would give it: of the folder, or of the module in the root."""
+    path = re.sub(r"/v\d+$", "", _module(manifest)) if package == "." else package.rstrip("/")
+    name = path.rpartition("/")[2]
+    return name if _NAME.fullmatch(name) else "app"
 
 
 def _choose(
     tree: Tree, options: TemplateOptions, manifest: str, workspace: str, procfile: Procfile
-) -> tuple[tuple[str, ...], str] | Refusal | None:
+) -> _Program | Refusal | None:
     """The packages to build and the binary to start."""
-    if options.entrypoint:
-        package = options.entrypoint.removeprefix("./")
-        if not _PACKAGE.fullmatch(package) or ".." in package:
-            raise BadInput(f"The entrypoint {package!r} is not a Go package.", hint="Write its directory: cmd/server.")
-        return (package,), _binary(package)
-    if read_package(tree, ".").is_main:
-        return (".",), "app"
+    package = options.entrypoint.removeprefix("./")
+    if package and (not _PACKAGE.fullmatch(package) or ".." in package):
+        raise BadInput(f"The entrypoint {package!r} is not a Go package.", hint="Write its directory: cmd/server.")
+    if package or read_package(tree, ".").is_main:
+        name = _binary(package or ".", manifest)
+        return _Program({name: package or "."}, name)
     installed = [word.removeprefix("./") for match in _INSTALL.findall(manifest) for word in match.split()]
-    installed = [each for each in installed if _PACKAGE.fullmatch(each) and ".." not in each and "..." not in each]
+    installed = [each for each in installed if _PACKAGE.fullmatch(each) and ".." not in each]
     mains = [each for each in installed if read_package(tree, each).is_main] or _find_mains(tree, workspace)
     if not mains:
         return _refuse(tree)
-    wanted = {_binary(each): each for each in mains}
+    binaries = {_binary(each): each for each in mains}
     named = [word.rpartition("/")[2] for word in procfile.web.split()[:1]]
-    usual = next((name for name in (*named, *_SERVERS) if name in wanted), None)
+    usual = next((name for name in (*named, *_SERVERS) if name in binaries), None)
     listening = [_binary(each) for each in mains if read_package(tree, each).listens]
-    only = next((names[0] for names in (listening, [*wanted]) if len(names) == 1), None)
-    start = usual or only
+    start = usual or next((names[0] for names in (listening, [*binaries]) if len(names) == 1), None)
     if start is None:
         return _ask(mains)
-    return (tuple(mains) if installed or procfile.processes else (wanted[start],)), start
+    return _Program(binaries if installed or procfile.processes else {start: binaries[start]}, start)
 
 
 def _find_mains(tree: Tree, workspace: str) -> list[str]:
@@ -143,39 +136,33 @@ def _refuse(tree: Tree) -> Refusal | None:
     )
 
 
-def _render(tree: Tree, options: TemplateOptions, program: _Program, manifest: str, procfile: Procfile) -> Recipe:
+def _render(tree: Tree, options: TemplateOptions, program: _Program, code: GoPackage, procfile: Procfile) -> Recipe:
+    manifest = find_text(tree, "go.mod") or find_text(tree, "go.work")
     version, pinned = _version(tree, options, manifest)
-    uses_c = any(path in program.code.imports for path in _NEEDS_C)
-    start, needs_shell = _command(options, program, procfile)
-    files = needs_shell or _reads_files(tree)
-    package = _folder_of(program.packages, program.start)
-    framework = program.code.framework
+    framework = code.framework
     if framework == "net/http":
         framework = framework_of(_REQUIRED.findall(manifest)) or framework
-    shown = "main package" if package == "." else package
-    title = f"Go {version} ({framework}) · {shown}" if framework else f"Go {version} · {shown}"
-    build = options.build or " && ".join(_build(each, uses_c=uses_c) for each in program.packages)
-    is_web = bool(options.start or program.code.listens or (procfile.web and program.code.framework))
+    shown = "main package" if program.package == "." else program.package
+    title = f"Go {version}{f' ({framework})' if framework else ''} · {shown}"
+    uses_c = not _NEEDS_C.isdisjoint(code.imports)
+    build = options.build or " && ".join(_build(*each, uses_c=uses_c) for each in program.binaries.items())
+    is_web = bool(options.start or code.listens or (procfile.web and framework))
+    command, needs_shell = _command(options, program, procfile)
     manifests = [name for name in ("go.mod", "go.sum", "go.work") if tree.is_file(name)]
-    others = {_binary(each): f"bin/{_binary(each)}" for each in program.packages if len(program.packages) > 1}
+    run = _Run(command, needs_shell, has_system=uses_c, has_files=needs_shell or has_data(tree), is_web=is_web)
     lines = [
-        header(title),
-        f"FROM {options.base or f'golang:{version}'} AS build",
-        "WORKDIR /src",
-        *install_packages(options.packages),
-        *_download(tree, manifests),
-        "COPY . .",
-        cached(build, "/go/pkg/mod", "/root/.cache/go-build"),
-        "",
-        *_runtime(options, start, uses_c=uses_c or needs_shell, files=files, is_web=is_web, needs_shell=needs_shell),
-    ]
+        header(title), f"FROM {options.base or f'golang:{version}'} AS build", "WORKDIR /src",
+        *install_packages(options.packages), *_download(tree, manifests), "COPY . .",
+        cached(build, "/go/pkg/mod", "/root/.cache/go-build"), "", *_runtime(options, run),
+    ]  # fmt: skip
     evidence = tuple(manifests) or tuple(name for name in tree.names() if name.endswith(".go"))[:1]
+    others = {name: f"bin/{name}" for name in program.binaries if len(program.binaries) > 1}
+    has_module = "go.mod" in manifests
     return Recipe(
-        "go", title, "\n".join(lines), PORT if is_web else None, evidence,
-        {IGNORE_FILE: IGNORE}, "web" if is_web else "worker", framework=framework, version=pinned,
-        package_manager="go" if tree.is_file("go.mod") else None,
-        install="go mod download" if tree.is_file("go.mod") else None, build=build, start=start,
-        processes=procfile.processes or others, release=procfile.release,
+        "go", title, "\n".join(lines), PORT if is_web else None, evidence, {IGNORE_FILE: IGNORE},
+        "web" if is_web else "worker", framework=framework, version=pinned,
+        package_manager="go" if has_module else None, install="go mod download" if has_module else None, build=build,
+        start=command, processes=procfile.processes or others, release=procfile.release,
     )  # fmt: skip
 
 
@@ -191,10 +178,9 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _build(package: str, *, uses_c: bool) -> str:
+def _build(name: str, package: str, *, uses_c: bool) -> str:
     target = "." if package == "." else f"./{package}"
-    flags = "" if uses_c else "CGO_ENABLED=0 "
-    return f"{flags}go build -trimpath -ldflags=-s -o /out/{_binary(package)} {target}"
+    return f"{'' if uses_c else 'CGO_ENABLED=0 '}go build -trimpath -ldflags=-s -o /out/{name} {target}"
 
 
 def _download(tree: Tree, manifests: list[str]) -> list[str]:
@@ -204,45 +190,42 @@ def _download(tree: Tree, manifests: list[str]) -> list[str]:
     return [copy(manifests, "./"), cached("go mod download", "/go/pkg/mod")]
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the last stage has to hold."""
+
+    command: str
+    needs_shell: bool
+    has_system: bool
+    """Whether it is linked to libraries."""
+    has_files: bool
+    is_web: bool
+
+
 def _command(options: TemplateOptions, program: _Program, procfile: Procfile) -> tuple[str, bool]:
-    """What runs, and whether it takes a shell: `bin/NAME` and NAME of a Procfile are the binaries in /app/bin."""
-    command = options.start or (procfile.web or "")
-    if not command and procfile.main and len(program.packages) == 1:
-        command = procfile.main[1]
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = []
-    binaries = {_binary(each) for each in program.packages}
-    name = words[0].removeprefix("./").removeprefix("bin/") if words else program.start
-    first = name if name in binaries else program.start if words and "/" not in name and name.isidentifier() else None
-    if not command or (len(words) == 1 and (first or name not in binaries) and not options.start):
-        return f"/app/bin/{first or program.start}", False
+    """What runs, and whether it takes a shell. `bin/NAME` of a Procfile lies where Heroku would have it."""
+    command = options.start or procfile.web or (procfile.main[1] if procfile.main else "")
+    words = command.split()
+    name = words[0].removeprefix("./").removeprefix("bin/") if words else ""
+    if not command or (len(words) == 1 and name in program.binaries):
+        return f"/app/bin/{name or program.start}", False
+    if name not in program.binaries and words[0].startswith(("bin/", "./bin/")) and len(program.binaries) == 1:
+        return f"/app/bin/{program.start} {' '.join(words[1:])}".rstrip(), True
     return command, True
 
 
-def _reads_files(tree: Tree) -> bool:
-    """Whether there is something beside the code that it may read while it runs."""
-    names = tree.names()
-    return any(name in _DATA and tree.is_directory(name) for name in names) or any(
-        name.endswith((".html", ".tmpl", ".gohtml", ".db", ".sqlite")) for name in names
-    )
-
-
-def _runtime(
-    options: TemplateOptions, start: str, *, uses_c: bool, files: bool, is_web: bool, needs_shell: bool
-) -> list[str]:
-    has_system = uses_c or needs_shell or bool(options.packages)
+def _runtime(options: TemplateOptions, run: _Run) -> list[str]:
+    has_system = run.has_system or run.needs_shell or bool(options.packages)
     return [
         f"FROM {'debian:stable-slim' if has_system else 'scratch'}",
-        *install_packages(["ca-certificates", *options.packages] if options.packages else []),
+        *install_packages(options.packages),
         "COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt",
         "COPY --from=build /out/ /app/bin/",
-        *((copy(["/src/"], "/app/", flags=f"--from=build --chown={USER}"),) if files else ()),
+        *((copy(["/src/"], "/app/", flags=f"--from=build --chown={USER}"),) if run.has_files else ()),
         "WORKDIR /app",
         f"USER {USER}",
-        *(("ENV PATH=/app/bin:$PATH",) if needs_shell else ()),
-        *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if is_web else ()),
-        shell_command(start) if needs_shell else f"CMD {json.dumps([start])}",
+        *(("ENV PATH=/app/bin:$PATH",) if run.needs_shell else ()),
+        *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if run.is_web else ()),
+        shell_command(run.command) if run.needs_shell else f"CMD {json.dumps([run.command])}",
         "",
-    ]  # fmt: skip
+    ]

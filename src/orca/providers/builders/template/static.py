@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from itertools import islice
 
+from orca.providers.builders.template.manifests import find_text
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, copy, header
 from orca.sdk.trees import Tree
@@ -16,6 +17,7 @@ _MANIFESTS = (
     "docker-compose.yaml",
 )  # fmt: skip
 _SEVERAL = 2
+_STATICFILE = re.compile(r"^root:\s*[\"']?\.?/?([\w./-]{1,100})", re.MULTILINE)
 _USUAL = (".", "public", "dist", "build", "out", "_site", "site", "www", "static", "docs")
 _CADDY_STAGE = """\
 # Orca puts its own Caddy here, so that no registry is needed.
@@ -89,7 +91,7 @@ _SITE = f"""\
 
 def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
     """A directory with an index.html."""
-    roots = (options.root,) if options.root else _USUAL
+    roots = (options.root,) if options.root else (*_named_root(tree), *_USUAL)
     root = next((root for root in roots if tree.is_file(f"{root}/index.html")), None)
     if root is None or (root not in {".", options.root} and _is_collection(tree, root)):
         return None
@@ -108,6 +110,13 @@ def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
         framework="static files",
         output=root,
     )
+
+
+def _named_root(tree: Tree) -> tuple[str, ...]:
+    """The folder that a Staticfile names."""
+    match = _STATICFILE.search(find_text(tree, "Staticfile"))
+    root = match[1].strip("/") if match else ""
+    return (root,) if root and ".." not in root else ()
 
 
 def _is_collection(tree: Tree, root: str) -> bool:

@@ -8,13 +8,13 @@ RUN --mount=type=cache,target=/go/pkg/mod \
     go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /out/app .
+    CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /out/x .
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/ /app/bin/
 WORKDIR /app
 USER 10001:10001
-CMD ["/app/bin/app"]
+CMD ["/app/bin/x"]
 # ---
 # kind go, worker, port None, because of go.mod, go.sum

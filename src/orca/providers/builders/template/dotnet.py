@@ -1,0 +1,123 @@
+""".NET: a web or console project, published and run on the runtime that it targets."""
+
+import re
+from dataclasses import dataclass
+
+from orca.providers.builders.template.files import walk
+from orca.providers.builders.template.manifests import dig, find_json, find_text
+from orca.providers.builders.template.options import TemplateOptions
+from orca.providers.builders.template.procfile import Procfile, read_procfile
+from orca.providers.builders.template.recipe import (
+    IGNORE,
+    IGNORE_FILE,
+    USER,
+    Candidate,
+    Recipe,
+    Refusal,
+    Result,
+    cached,
+    copy,
+    header,
+    install_packages,
+    shell_command,
+)
+from orca.sdk.trees import Tree
+
+PORT = 8080
+_LATEST = "10.0"
+_PATH = re.compile(r"[A-Za-z0-9_][\w ./-]{0,200}")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """One project file."""
+
+    path: str
+    assembly: str
+    version: str | None
+    is_web: bool
+    is_program: bool
+
+
+def find_dotnet(tree: Tree, options: TemplateOptions) -> Result:
+    """A project in the root, or the only one below it that is a program."""
+    projects = [_read(tree, path) for path in _find_projects(tree)]
+    if not projects:
+        return None
+    chosen = _choose(projects, options)
+    return chosen if isinstance(chosen, Refusal) else _render(tree, options, chosen, read_procfile(tree))
+
+
+def _find_projects(tree: Tree) -> list[str]:
+    suffixes = (".csproj", ".fsproj", ".vbproj")
+    top = [name for name in tree.names() if name.endswith(suffixes)]
+    is_solution = any(name.endswith((".sln", ".slnx")) for name in tree.names())
+    deep = [path for suffix in suffixes for path in walk(tree, ".", suffix, limit=40)] if is_solution else []
+    likely = [path for path in top or deep if not re.search(r"tests?\b|Tests?\.\w+proj$|^build/", path)]
+    return [path for path in likely if _PATH.fullmatch(path)]
+
+
+def _read(tree: Tree, path: str) -> _Project:
+    text = _COMMENT.sub("", find_text(tree, path))
+    target = re.search(r"<TargetFrameworks?>[^<]*?\b(?:net|netcoreapp)(\d+\.\d+)", text)
+    name = re.search(r"<AssemblyName>\s*([\w.-]+)\s*</AssemblyName>", text)
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    is_web = bool(re.search(r"Sdk=\"Microsoft\.NET\.Sdk\.(?:Web|BlazorWebAssembly)\"", text))
+    is_program = is_web or bool(re.search(r"<OutputType>\s*(?:Exe|WinExe)\s*<|Sdk\.Worker\"", text))
+    return _Project(path, name[1] if name else stem, target[1] if target else None, is_web, is_program)
+
+
+def _choose(projects: list[_Project], options: TemplateOptions) -> _Project | Refusal:
+    programs = [each for each in projects if each.is_program]
+    wanted = [each for each in programs if options.entrypoint and options.entrypoint in {each.path, each.assembly}]
+    for group in (wanted, [each for each in programs if each.is_web], programs):
+        if len(group) == 1:
+            return group[0]
+    if not programs:
+        return Refusal(
+            "A .NET library: no project here is a program (Sdk.Web, Sdk.Worker or OutputType Exe).",
+            "Choose the folder of a program.", (projects[0].path,),
+        )  # fmt: skip
+    names = ", ".join(each.path for each in programs[:10])
+    folders = tuple(
+        Candidate(each.path.rpartition("/")[0] or ".", f".NET {each.assembly}", {"entrypoint": each.assembly})
+        for each in programs[:20]
+    )
+    hint = f"Name one with build.options.entrypoint, such as {programs[0].assembly}."
+    return Refusal(f"There are {len(programs)} .NET programs here: {names}.", hint, (programs[0].path,), folders)
+
+
+def _render(tree: Tree, options: TemplateOptions, project: _Project, procfile: Procfile) -> Recipe:
+    version = options.version or project.version or _LATEST
+    sdk = max(version, _sdk_version(tree), key=_order)
+    title = f".NET {version} ({'ASP.NET Core' if project.is_web else 'program'}) · {project.path}"
+    build = options.build or f"dotnet publish '{project.path}' --configuration Release --output /out"
+    is_web = project.is_web or bool(options.start)
+    own = f"/app/{project.assembly}"
+    start = options.start or (f"ASPNETCORE_URLS=http://0.0.0.0:$PORT exec {own}" if project.is_web else own)
+    runtime = "aspnet" if is_web else "runtime"
+    lines = [
+        header(title), f"FROM {options.base or f'mcr.microsoft.com/dotnet/sdk:{sdk}'} AS build", "WORKDIR /src",
+        *install_packages(options.packages), "COPY . .", cached(build, "/root/.nuget/packages"), "",
+        f"FROM {options.base or f'mcr.microsoft.com/dotnet/{runtime}:{version}'}", *install_packages(options.packages),
+        copy(["/out/"], "/app/", flags=f"--from=build --chown={USER}"), "WORKDIR /app", f"USER {USER}",
+        "ENV DOTNET_ENVIRONMENT=Production DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=true HOME=/tmp",
+        *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if is_web else ()), shell_command(start), "",
+    ]  # fmt: skip
+    return Recipe(
+        "dotnet", title, "\n".join(lines), PORT if is_web else None, (project.path,), {IGNORE_FILE: IGNORE},
+        "web" if is_web else "worker", framework="ASP.NET Core" if project.is_web else "", version=project.version,
+        package_manager="nuget", install="dotnet restore", build=build, start=start, processes=procfile.processes,
+        release=procfile.release,
+    )  # fmt: skip
+
+
+def _sdk_version(tree: Tree) -> str:
+    """The SDK that global.json asks for, which may be newer than the target."""
+    match = re.match(r"(\d{1,3})\.(\d{1,3})", str(dig(find_json(tree, "global.json"), "sdk", "version") or ""))
+    return f"{match[1]}.{match[2]}" if match else "0.0"
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

