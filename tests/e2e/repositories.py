@@ -113,7 +113,8 @@ class Repository:
         return {**self.files, **self.lock(self.files)}
 
 
-def _locked(language: str, made: str, command: str) -> Callable[[Mapping[str, str]], dict[str, str]]:
+def locked(language: str, made: str, command: str) -> Callable[[Mapping[str, str]], dict[str, str]]:
+    """Makes the lock file of a repository with its own tool."""
     return partial(_lock, language, made, command)
 
 
@@ -130,13 +131,13 @@ def _package(**fields: object) -> str:
     return json.dumps({"name": "shop", "private": True, **fields})
 
 
-_UV = _locked("python", "uv.lock", _tool("uv"))
-_POETRY_LOCK = _locked("python", "poetry.lock", _tool("poetry"))
-_NPM = _locked("node", "package-lock.json", "npm install --package-lock-only")
-_PNPM = _locked("node", "pnpm-lock.yaml", "npm install --global pnpm@10 && pnpm install --lockfile-only")
-_YARN = _locked("node", "yarn.lock", "npm install --global yarn@1 && yarn install --ignore-scripts")
+_UV = locked("python", "uv.lock", _tool("uv"))
+_POETRY_LOCK = locked("python", "poetry.lock", _tool("poetry"))
+_NPM = locked("node", "package-lock.json", "npm install --package-lock-only")
+_PNPM = locked("node", "pnpm-lock.yaml", "npm install --global pnpm@10 && pnpm install --lockfile-only")
+_YARN = locked("node", "yarn.lock", "npm install --global yarn@1 && yarn install --ignore-scripts")
 _YARN_4 = "4.9.1"
-_BERRY = _locked(
+_BERRY = locked(
     "node", "yarn.lock", f"npm install --global @yarnpkg/cli-dist@{_YARN_4} && yarn install --mode=update-lockfile"
 )
 

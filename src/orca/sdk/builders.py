@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -103,6 +103,8 @@ class BuildRequest:
     deadline: float = 1800.0
     options: Mapping[str, str] = field(default_factory=dict)
     """What the user chose for a template: `entrypoint`, `version`, `root`."""
+    source: Path | None = None
+    """The whole source, where `tree` is a subdirectory of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,17 @@ class Builder(Protocol):
 
         Raises StepFailed with the cause and the next step, DeadlineExceeded, ProviderUnavailable.
         """
+        ...
+
+
+@runtime_checkable
+class MemberBuilder(Protocol):
+    """An optional ability: a folder that belongs to a workspace is built with the packages that it shares."""
+
+    async def detect_member(
+        self, root: Path, folder: Path, options: Mapping[str, str] | None = None
+    ) -> Detection | Refusal | None:
+        """Like `Builder.detect` for a folder of the source in `root`; None where it is not part of a workspace."""
         ...
 
 

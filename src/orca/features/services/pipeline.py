@@ -173,7 +173,7 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     folder = await asyncio.to_thread(_source_folder, found)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     file, problems = await asyncio.to_thread(rules.read_orca_file, text or "")
-    built = await find_builder(resources.builders, folder, file.build)
+    built = await find_builder(resources.builders, folder, file.build, source=Tree(found.tree).directory("."))
     refusal = built if isinstance(built, Refusal) else None
     plan = built[1] if isinstance(built, tuple) else None
     kind: Kind = file.kind or (plan.service_kind if plan else "web")  # type: ignore[assignment]  # builders know these

@@ -23,6 +23,7 @@ from orca.features.sources.queries import list_guarded_registries, open_registry
 from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal
 from orca.sdk.buildkit.checks import is_secret_like
 from orca.sdk.engines import Image, RegistryLogin
+from orca.sdk.trees import Tree
 from orca.web.guard import Scope
 
 DEFAULT_PORT = 8080
@@ -40,6 +41,9 @@ async def build_image(work: Work) -> str:
     builder, detection = await _choose_builder(work, facts)
     await _note(work, facts, builder=detection.builder, summary=detection.summary, dockerfile=detection.dockerfile)
     await work.log.write(f"{detection.summary} (builder: {detection.builder})")
+    for warning in detection.warnings:
+        await work.log.write(f"Warning: {warning}")
+        await add_warning(work.resources.db, work.deployment_id, warning)
     async with _turn(work):
         image = await builder.build(await _request(work, facts), work.log.write)
     for warning in image.warnings:
@@ -88,7 +92,9 @@ async def _pull_or_keep(work: Work, reference: str, login: RegistryLogin | None)
 
 
 async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
-    found = await find_builder(work.resources.builders, facts.source_folder(work), facts.build_options)
+    found = await find_builder(
+        work.resources.builders, facts.source_folder(work), facts.build_options, source=Tree(work.tree).directory(".")
+    )
     if isinstance(found, Refusal):
         raise NoBuilder(found.reason, hint=found.hint or "See which folders of the source can be built.")
     if found is not None:
@@ -133,6 +139,7 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
         memory_bytes=settings.memory_mb << 20,
         deadline=settings.minutes * 60.0,
         options=options.options,
+        source=Tree(work.tree).directory("."),
     )  # fmt: skip
 
 

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orca.features.services.schemas import BuildOptions
-from orca.sdk.builders import Builder, Detection, Refusal
+from orca.sdk.builders import Builder, Detection, MemberBuilder, Refusal
 
 
 async def find_builder(
-    builders: Mapping[str, Builder], folder: Path, build: BuildOptions
+    builders: Mapping[str, Builder], folder: Path, build: BuildOptions, *, source: Path | None = None
 ) -> tuple[Builder, Detection] | Refusal | None:
     """The first that fits, or the one that `build` names; and what it found. Files are only read.
+
+    `source` is the whole source where `folder` is a subdirectory of it: one of a workspace is built with the workspace.
 
     A Refusal when a builder knows the tree and says why it cannot be built, and no other one fits.
 
@@ -20,8 +22,16 @@ async def find_builder(
     refusal: Refusal | None = None
     for name, builder in builders.items():
         if build.builder in {"auto", name}:
-            detection = await builder.detect(folder, options)
+            detection = await _detect_member(builder, source, folder, options) or await builder.detect(folder, options)
             if isinstance(detection, Detection):
                 return builder, detection
             refusal = refusal or detection
     return refusal
+
+
+async def _detect_member(
+    builder: Builder, source: Path | None, folder: Path, options: Mapping[str, str]
+) -> Detection | Refusal | None:
+    if source is None or source == folder or not isinstance(builder, MemberBuilder):
+        return None
+    return await builder.detect_member(source, folder, options)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from orca.providers.builders.template.elixir import find_elixir
 from orca.providers.builders.template.generators import find_generator
 from orca.providers.builders.template.go import find_go
 from orca.providers.builders.template.java import find_java
-from orca.providers.builders.template.node import find_node
+from orca.providers.builders.template.node import find_member, find_node
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.php import find_php
 from orca.providers.builders.template.python import find_python
@@ -54,9 +54,19 @@ class TemplateBuilder:
         result = await asyncio.to_thread(find_recipe, tree, TemplateOptions.parse(options or {}))
         return _detection(self.name, result) if isinstance(result, Recipe) else result
 
+    async def detect_member(
+        self, root: Path, folder: Path, options: Mapping[str, str] | None = None
+    ) -> Detection | Refusal | None:
+        """A package of a workspace: the workspace is the context of its build."""
+        member = await asyncio.to_thread(find_member, root, folder, TemplateOptions.parse(options or {}))
+        return _detection(self.name, member.recipe) if member else None
+
     async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
         """See `build_image`; NothingRecognised and BadInput (options) too."""
-        recipe = await asyncio.to_thread(find_recipe, request.tree, TemplateOptions.parse(request.options))
+        options = TemplateOptions.parse(request.options)
+        member = await asyncio.to_thread(find_member, request.source, request.tree, options) if request.source else None
+        recipe = member.recipe if member else await asyncio.to_thread(find_recipe, request.tree, options)
+        request = replace(request, tree=member.context) if member else request
         if isinstance(recipe, Refusal):
             raise NothingRecognised(recipe.reason, hint=recipe.hint)
         if recipe is None:

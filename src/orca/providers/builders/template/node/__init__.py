@@ -1,14 +1,17 @@
 """Node.js and Bun: every package manager, servers, static sites, workspaces."""
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 
 from orca.providers.builders.template import static
 from orca.providers.builders.template.node.application import Application, Verdict, judge
 from orca.providers.builders.template.node.commands import expand
+from orca.providers.builders.template.node.deno import find_deno
 from orca.providers.builders.template.node.dockerfile import PORT, render
 from orca.providers.builders.template.node.look import Look
 from orca.providers.builders.template.node.managers import LOCK_FILES, find_manager
-from orca.providers.builders.template.node.package import BadManifest, Package, Project, read_package
+from orca.providers.builders.template.node.package import MANIFEST, BadManifest, Package, Project, read_package
 from orca.providers.builders.template.node.plan import Plan
 from orca.providers.builders.template.node.programs import is_ending
 from orca.providers.builders.template.node.versions import Version, find_version
@@ -18,9 +21,17 @@ from orca.providers.builders.template.procfile import choose_process, parse_proc
 from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, Refusal, Result
 from orca.sdk.trees import Tree
 
-__all__ = ["find_node"]
+__all__ = ["Member", "find_member", "find_node"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@.+~ /&()-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One package of a workspace, and the workspace, which has to be there for its build."""
+
+    context: Path
+    recipe: Recipe
 
 
 def find_node(tree: Tree, options: TemplateOptions) -> Result:
@@ -28,20 +39,48 @@ def find_node(tree: Tree, options: TemplateOptions) -> Result:
     try:
         root = read_package(tree)
     except BadManifest as error:
-        return Refusal(str(error), "Correct package.json: npm and every other tool refuse it, too.", ("package.json",))
+        return Refusal(str(error), "Correct package.json: npm and every other tool refuse it, too.", (MANIFEST,))
     if root is None:
-        return None
+        return find_deno(tree, options)
     project = Project(tree, root)
     chosen = _choose(project, options)
     if isinstance(chosen, Refusal):
-        return chosen
-    package, application = chosen
+        other = find_deno(tree, options) if tree.is_file("deno.json") or tree.is_file("deno.jsonc") else None
+        return other if isinstance(other, Recipe) else chosen
+    return _result(project, *chosen, options)
+
+
+def find_member(source: Path, folder: Path, options: TemplateOptions) -> Member | None:
+    """How a folder of a source is built that belongs to a workspace above it; None where it does not."""
+    if not folder.is_relative_to(source) or folder == source:
+        return None
+    for context in folder.parents:
+        if not context.is_relative_to(source):
+            return None
+        project = _read_workspace(Tree(context))
+        package = project.members.get(str(folder.relative_to(context))) if project else None
+        if project and package:
+            verdict = _commanded(project, package, options) or judge(Look(project, package))
+            result = _result(project, package, verdict, options) if isinstance(verdict, Application) else None
+            return Member(context, result) if isinstance(result, Recipe) else None
+    return None
+
+
+def _read_workspace(tree: Tree) -> Project | None:
+    try:
+        package = read_package(tree)
+    except BadManifest:
+        return None
+    return Project(tree, package) if package else None
+
+
+def _result(project: Project, package: Package, application: Application, options: TemplateOptions) -> Recipe | Refusal:
     strange = next((text for text in _from_files(application) if not _PLAIN.fullmatch(text)), None)
     if strange is not None:
         return Refusal(
             f"A path or a name in the configuration of the build has unusual characters: {strange[:80]!r}.",
             "Use letters, digits, spaces and ._-/@+~ only.",
-            ("package.json",),
+            (MANIFEST,),
         )
     return _recipe(_plan(project, package, application, options), options)
 
@@ -53,7 +92,7 @@ def _from_files(application: Application) -> tuple[str, ...]:
 
 def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Application] | Refusal:
     """The root where it can be deployed, else the one member that can."""
-    verdict = _commanded(project, options) or judge(Look(project, project.root))
+    verdict = _commanded(project, project.root, options) or judge(Look(project, project.root))
     if isinstance(verdict, Application) and not (project.members and _is_only_a_frame(project, verdict)):
         return project.root, verdict
     found = find_applications(project)
@@ -65,12 +104,12 @@ def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Applic
         return Refusal(
             f"The repository is a workspace with several applications: {names}.",
             "Choose one: set the subdirectory of the service to its folder; shared packages are built with it.",
-            ("package.json",),
+            (MANIFEST,),
             candidates(found),
         )
     if isinstance(verdict, Application):
         return project.root, verdict
-    return Refusal(verdict.reason, verdict.hint, ("package.json",), candidates(found) or find_folders(project))
+    return Refusal(verdict.reason, verdict.hint, (MANIFEST,), candidates(found) or find_folders(project))
 
 
 def _is_only_a_frame(project: Project, verdict: Application) -> bool:
@@ -78,15 +117,15 @@ def _is_only_a_frame(project: Project, verdict: Application) -> bool:
     return verdict.kind == "static" and "start" not in project.root.scripts and not verdict.commands
 
 
-def _commanded(project: Project, options: TemplateOptions) -> Verdict | None:
+def _commanded(project: Project, package: Package, options: TemplateOptions) -> Verdict | None:
     """What a start command of the user or a web process of a Procfile makes of it."""
-    process = choose_process(parse_procfile(project.tree.find_text("Procfile") or ""))
+    process = choose_process(_processes(project, package))
     text = options.start or (process[1] if process else "")
     if not text:
         return None
-    found = judge(Look(project, project.root))
+    found = judge(Look(project, package))
     application = found if isinstance(found, Application) else Application("web", "Node server")
-    commands = expand(project, text)
+    commands = expand(project, text, package.folder)
     kind = "web" if options.start or (process and process[0] == "web") else "worker"
     if commands and all(is_ending(command) for command in commands):
         kind = "worker"
@@ -101,7 +140,7 @@ def _commanded(project: Project, options: TemplateOptions) -> Verdict | None:
 
 
 def _plan(project: Project, package: Package, application: Application, options: TemplateOptions) -> Plan:
-    processes = parse_procfile(project.tree.find_text("Procfile") or "")
+    processes = _processes(project, package)
     manager = find_manager(project, application.folder)
     start = manager.run(application.start) if application.uses_script else application.start
     version = _version(project, application, options)
@@ -109,6 +148,10 @@ def _plan(project: Project, package: Package, application: Application, options:
         project, package, application, manager, version, start=start if application.kind != "static" else "",
         release=processes.pop("release", None), processes=processes, chosen_build=options.build,
     )  # fmt: skip
+
+
+def _processes(project: Project, package: Package) -> dict[str, str]:
+    return parse_procfile(project.find_text(package.folder, "Procfile") or "")
 
 
 def _version(project: Project, application: Application, options: TemplateOptions) -> Version:
@@ -131,7 +174,7 @@ def _recipe(plan: Plan, options: TemplateOptions) -> Recipe:
         title,
         render(plan, options, title),
         static.PORT if is_site else (application.port or PORT) if application.kind == "web" else None,
-        tuple(name for name in ("package.json", *LOCK_FILES) if plan.project.is_file(".", name)),
+        tuple(name for name in (MANIFEST, *LOCK_FILES) if plan.project.is_file(".", name)),
         static.files(spa=spa) if is_site else {IGNORE_FILE: IGNORE},
         application.kind,
         framework=application.framework,

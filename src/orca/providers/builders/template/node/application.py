@@ -123,8 +123,9 @@ def _built(look: Look) -> Application | None:
 
 def _of_site(look: Look, site: Site) -> Application:
     return Application(
-        "static", site.framework, build=site.build, output=site.output, is_spa=site.is_spa, folder=look.folder
-    )
+        "static", site.framework, build=site.build, output=posixpath.normpath(site.output), is_spa=site.is_spa,
+        folder=look.folder,
+    )  # fmt: skip
 
 
 def _of_server(look: Look, server: Server) -> Application:
@@ -182,7 +183,7 @@ def _of_script(look: Look, name: str, commands: list[Command], framework: Server
 def _only_delegates(text: str) -> bool:
     """Whether a script of the root does nothing but call the script of a member."""
     words = text.split()
-    plain = not re.search(r"[;|<>`$()]|&(?!&)", text) and text.count("&&") <= 1
+    plain = not re.search(r"[;|<>`$()]|(?<!&)&(?!&)", text) and text.count("&&") <= 1
     return plain and (
         words[:1] == ["cd"]
         or any(

@@ -90,7 +90,7 @@ def split(text: str) -> list[list[str]]:
             else:
                 commands[-1].append(word)
     except ValueError:  # a quotation mark without its other half
-        commands.append(text[:_TEXT].split())
+        return [text[:_TEXT].split()]
     return [words for words in commands if words]
 
 
@@ -124,6 +124,8 @@ class _Expansion:
             yield from self._concurrently(rest, folder, depth)
         elif program in {"turbo", "lerna"} or (program == "nx" and rest[:1] in (["run-many"], ["affected"])):
             yield from self._monorepo(program, rest, folder, depth)
+        elif program == "deno" and rest[:1] == ["task"]:
+            yield from self._script(rest[-1], folder, depth)
         elif program == "node":
             yield self._node(rest, folder)
         else:
@@ -165,6 +167,9 @@ class _Expansion:
     def _manager(self, program: str, rest: list[str], folder: str, depth: int) -> Iterator[Command]:
         folders, words = self._where(rest, folder)
         verb = words[0] if words else "install"
+        if verb in {"run", "run-script"}:
+            while words[1:] and words[1].startswith("-"):
+                del words[1]
         for each in folders:
             scripts = self._project.package(each).scripts
             if verb in {"run", "run-script", "rum"} and len(words) > 1:

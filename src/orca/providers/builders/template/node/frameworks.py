@@ -191,9 +191,17 @@ def _renders_on_demand(look: Look) -> bool:
             path = f"{folder}/{name}"
             if look.project.tree.is_directory(path):
                 waiting.append(path)
-            elif Module(look.project.tree.find_head(path, limit=20_000) or "").find_constant("prerender") == "false":
+            elif (
+                _frontmatter(look.project.tree.find_head(path, limit=20_000) or "").find_constant("prerender")
+                == "false"
+            ):
                 return True
     return False
+
+
+def _frontmatter(text: str) -> Module:
+    """The code of a page of Astro, or of an endpoint beside it."""
+    return Module(text[3:].partition("\n---")[0] if text.startswith("---") else text)
 
 
 def _remix(look: Look) -> Answer:
