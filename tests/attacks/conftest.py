@@ -19,7 +19,7 @@ from orca.features.identity.rules import Limit
 
 UNLIMITED = Limits(
     each=Pace(10**9, 1e9), refused=Pace(10**9, 1e9), open_streams=1000,
-    claim=Limit(10**6, 60), webhook=Limit(10**6, 60), reveal=Limit(10**6, 60),
+    claim=Limit(10**6, 60), pushes=Pace(10**9, 1e9), unsigned=Pace(10**9, 1e9), reveal=Limit(10**6, 60),
 )  # fmt: skip
 """The walker asks faster than any person; limits have tests of their own."""
 

@@ -82,6 +82,10 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry(
             "hooks", "hooks", "Deploy when somebody pushes.",
             {"list": "List push hooks.", "create": "Make a push hook and show its secret once.",
+             "show": "Show a push hook and what arrived at it last.",
+             "update": "Change who sends it and what deploys; address and secret stay.",
+             "test": "Send a test delivery to the address of a push hook.",
+             "replay": "Send a push through a push hook again.",
              "rotate": "Replace the secret of a push hook.",
              "delete": "Remove a push hook.", "pushes": "List what arrived, and what was decided about it."},
         ),

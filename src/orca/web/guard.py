@@ -96,12 +96,23 @@ def csrf_token_of(box: SecretBox, session_id: str) -> str:
 class Gate(Protocol):
     """Decides who comes in; `features.access` implements it, `app` wires it."""
 
+    large_pushes: asyncio.Semaphore
+    """Room for deliveries of many megabytes."""
+
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
         """The subject, or None on public routes. Raises NotSignedIn, Forbidden, NotFound, TooOften, NotClaimed."""
         ...
 
     def watch(self, request: Request, guard: Guard, body: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """The body of a stream, for as long as its subject stays admitted."""
+        ...
+
+    def spend_push(self, request: Request, hook_id: str, *, is_signed: bool) -> bool:
+        """Count a delivery at a hook. Whether its refusal may be noted; raises TooOften.
+
+        What is signed and what is not have allowances of their own, so that nobody without the secret uses up the
+        hook's; the hosts do not send again what was refused.
+        """
         ...
 
     def count_denial(self, request: Request, guard: Guard) -> int | None:

@@ -1,6 +1,8 @@
 """The gate, at routes made for it: forgery, media types, pace, rights, owners, and streams that end with their right."""
 
 import asyncio
+import hmac
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -33,7 +35,8 @@ from orca.features.access.gate import AccessGate, Limits
 from orca.features.access.models import Membership
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
-from orca.web.guard import PUBLIC, SIGNED_IN, Router, guard, tenant_resolver
+from orca.features.sources.models import Push
+from orca.web.guard import SIGNED_IN, Router, guard, tenant_resolver
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 probes = Router(prefix="/probe")
@@ -101,12 +104,6 @@ async def show_thing(probe_id: str) -> str:
 @guard("variable.reveal", rate="reveal")
 async def show_secret() -> str:
     return "secret"
-
-
-@probes.post("/hook/{hook_id}")
-@guard(PUBLIC, rate="webhook")
-async def receive(hook_id: str) -> str:
-    return hook_id
 
 
 @probes.get("/stream")
@@ -361,25 +358,40 @@ async def test_each_subject_has_a_pace_of_its_own(app: FastAPI) -> None:
         assert [(await local.get("/api/v1/me")).status_code for _ in range(8)] == [200] * 8
 
 
-async def make_hook(client: httpx.AsyncClient) -> str:
+async def make_hook(client: httpx.AsyncClient) -> dict[str, str]:
     made = await client.post("/api/v1/projects", json={"name": "Hooked"})
     body = {"name": "web", "source": {"type": "git", "repository": "https://example.org/a"}}
     service = await client.post(f"/api/v1/projects/{made.json()['id']}/services", json=body)
     hook = {"provider": "generic", "branch": "main"}
     answer = await client.post(f"/api/v1/services/{service.json()['id']}/hooks", json=hook)
-    return str(answer.json()["id"])
+    made: dict[str, str] = answer.json()
+    return made
 
 
-async def test_hooks_are_limited_one_by_one(
-    app: FastAPI, client: httpx.AsyncClient, anonymous: httpx.AsyncClient
-) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(webhook=Limit(3, 60)))
+async def test_unsigned_pushes_never_spend_what_signed_ones_need(app: FastAPI, client: httpx.AsyncClient) -> None:
+    limits = Limits(refused=Pace(30, 0.1), unsigned=Pace(5, 0.1), pushes=Pace(4, 0.1))
+    app.state.gate = AccessGate(app.state.resources, limits)
     one, two = await make_hook(client), await make_hook(client)
-    statuses = [(await anonymous.post(f"/probe/hook/{one}")).status_code for _ in range(5)]
-    assert statuses == [200, 200, 200, 429, 429]
-    assert (await anonymous.post(f"/probe/hook/{two}")).status_code == 200
-    async with client_from(app, "198.51.100.9") as elsewhere:
-        assert (await elsewhere.post(f"/probe/hook/{one}")).status_code == 429
+    body = b'{"branch": "dev", "commit": "' + b"a" * 40 + b'"}'
+
+    def sign(hook: dict[str, str]) -> dict[str, str]:
+        digest = hmac.digest(hook["secret"].encode(), body, "sha256").hex()
+        return {"Content-Type": "application/json", "X-Orca-Signature-256": f"sha256={digest}"}
+
+    async with client_from(app, "198.51.100.9") as stranger, client_from(app, "198.51.100.8") as other:
+        wrong = {**sign(one), "X-Orca-Signature-256": "sha256=" + "0" * 64}
+        path = f"/api/v1/hooks/{one['id']}"
+        statuses = [(await stranger.post(path, content=body, headers=wrong)).status_code for _ in range(700)]
+        assert Counter(statuses) == {401: 30, 429: 670}
+        assert [(await stranger.post(path, content=body, headers=sign(one))).status_code for _ in range(5)] == [
+            200
+        ] * 4 + [429]
+        assert (await other.post(path, content=body, headers=wrong)).status_code == 401
+        assert (await other.post(f"/api/v1/hooks/{two['id']}", content=body, headers=sign(two))).status_code == 200
+        assert (await stranger.get("/api/v1/me")).status_code == 401
+    async with app.state.resources.db.read() as session:
+        refused = (await session.scalars(select(Push).where(Push.hook_id == one["id"]))).all()
+    assert [each.times for each in refused if each.is_refused] == [5]
 
 
 async def test_invented_hooks_are_counted_by_address_and_leave_nothing(app: FastAPI) -> None:
@@ -421,14 +433,13 @@ async def test_secrets_are_shown_so_many_times_an_hour(app: FastAPI) -> None:
 
 
 async def test_a_met_limit_is_in_the_trail_once(app: FastAPI, client: httpx.AsyncClient) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(webhook=Limit(2, 60)))
-    hook = await make_hook(client)
+    app.state.gate = AccessGate(app.state.resources, Limits(claim=Limit(2, 60)))
     async with client_from(app, "2001:db8::7") as sender:
         for _ in range(6):
-            await sender.post(f"/probe/hook/{hook}")
+            await sender.post("/api/v1/claim", json={"token": "x", "email": "a@b.example", "password": "x" * 20})
     events = (await client.get("/api/v1/events", params={"type": "AttemptsLimited"})).json()["items"]
     assert [(event["ip"], event["payload"]["what"]) for event in events if event["ip"] == "2001:db8::7"] == [
-        ("2001:db8::7", "webhook")
+        ("2001:db8::7", "claim")
     ]
 
 

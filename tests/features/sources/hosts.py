@@ -7,9 +7,10 @@ import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 OLD, NEW, GONE = "1" * 40, "a" * 40, "0" * 40
-PROVIDERS = ("github", "gitlab", "gitea", "bitbucket", "generic")
+PROVIDERS = ("github", "gitlab", "gitea", "bitbucket", "azure", "gerrit", "gogs", "generic")
 
 
 def hexdigest(secret: str, body: bytes) -> str:
@@ -32,40 +33,42 @@ def push_body(
 ) -> dict[str, Any]:
     ref = ref or f"refs/heads/{branch}"
     commits = [{"id": commit, "message": message, "added": list(files), "modified": [], "removed": []}]
-    if provider == "github":
-        return {
-            "ref": ref, "before": OLD, "after": commit, "created": False, "deleted": commit == GONE, "forced": False,
-            "repository": {"full_name": "o/r"}, "head_commit": None if commit == GONE else commits[0],
-            "commits": [] if commit == GONE else commits,
-        }  # fmt: skip
-    if provider == "gitlab":
-        return {
-            "object_kind": "push", "ref": ref, "before": OLD, "after": commit, "total_commits_count": 1,
-            "checkout_sha": None if commit == GONE else commit, "commits": [] if commit == GONE else commits,
-        }  # fmt: skip
-    if provider == "gitea":
-        return {
-            "ref": ref,
-            "before": OLD,
-            "after": commit,
-            "commits": commits,
-            "total_commits": 1,
-            "head_commit": commits[0],
-        }
-    if provider == "bitbucket":
-        target = {"type": "commit", "hash": commit, "message": message}
-        kind = "tag" if ref.startswith("refs/tags/") else "branch"
-        named = {"type": kind, "name": ref.split("/", 2)[2], "target": target}
-        return {
-            "push": {"changes": [{"new": None if commit == GONE else named, "old": named, "closed": commit == GONE}]}
-        }
-    return {"ref": ref, "commit": commit, "message": message, "paths": list(files)}
+    common = {"ref": ref, "before": OLD, "after": commit, "commits": [] if commit == GONE else commits}
+    named = {"type": "tag" if ref.startswith("refs/tags/") else "branch", "name": ref.split("/", 2)[2],
+             "target": {"type": "commit", "hash": commit, "message": message}}  # fmt: skip
+    update = {"name": ref, "oldObjectId": OLD, "newObjectId": commit}
+    changes = [
+        {"new": None if commit == GONE else named, "old": {**named, "target": {"hash": OLD}}, "closed": commit == GONE}
+    ]
+    bodies = {
+        "github": {
+            **common, "created": False, "deleted": commit == GONE, "forced": False, "repository": {"full_name": "o/r"},
+            "head_commit": None if commit == GONE else commits[0],
+        },
+        "gitlab": {
+            **common, "object_kind": "push", "total_commits_count": 1, "checkout_sha": None if commit == GONE else commit,
+        },
+        "gitea": {**common, "total_commits": 1, "head_commit": commits[0]},
+        "gogs": common,
+        "bitbucket": {"push": {"changes": changes}},
+        "azure": {
+            "id": "", "eventType": "git.push", "publisherId": "tfs",
+            "resource": {"refUpdates": [update], "commits": [{"commitId": commit, "comment": message}]},
+        },
+        "gerrit": {
+            "type": "ref-updated", "refUpdate": {"oldRev": OLD, "newRev": commit, "refName": ref, "project": "repo"}, "eventCreatedOn": 1,
+        },
+        "generic": {"ref": ref, "commit": commit, "message": message, "paths": list(files)},
+    }  # fmt: skip
+    return bodies[provider]
 
 
 def deliver(
     provider: str, secret: str, payload: Any, *, delivery="d-1", event=None, at: float | None = None
 ) -> Delivery:
     """Sign and address a payload as that host does."""
+    if provider == "azure" and isinstance(payload, dict) and "id" in payload:
+        payload = {**payload, "id": delivery}
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     sent = Delivery(body, {"Content-Type": "application/json"})
     signature = hexdigest(secret, body)
@@ -79,6 +82,10 @@ def deliver(
         sent.headers |= {"X-Gitea-Event": event or "push", "X-Gitea-Delivery": delivery, "X-Gitea-Signature": signature,
                          "X-Forgejo-Event": event or "push", "X-Forgejo-Delivery": delivery, "X-Forgejo-Signature": signature,
                          "X-GitHub-Event": event or "push", "X-GitHub-Delivery": delivery}  # fmt: skip
+    elif provider == "gogs":
+        sent.headers |= {"X-Gogs-Event": event or "push", "X-Gogs-Delivery": delivery, "X-Gogs-Signature": signature}
+    elif provider in {"azure", "gerrit"}:
+        sent.headers["Authorization"] = "Basic " + base64.b64encode(f"any:{secret}".encode()).decode()
     elif provider == "bitbucket":
         sent.headers |= {
             "X-Event-Key": event or "repo:push",
@@ -102,3 +109,9 @@ def sign_as_gitlab_19(sent: Delivery, secret: str, *, at: float | None = None, i
         "webhook-id": identity, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
     }  # fmt: skip
     return sent
+
+
+def as_form(sent: Delivery) -> Delivery:
+    """The same delivery as Gitea, Forgejo and Gogs send it as a form: the signature stays that of the JSON."""
+    body = urlencode({"payload": sent.body}).encode()
+    return Delivery(body, {**sent.headers, "Content-Type": "application/x-www-form-urlencoded"})

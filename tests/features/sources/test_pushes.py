@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from datetime import UTC, datetime
 from random import Random
 from urllib.parse import urlencode
@@ -11,7 +12,17 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.features.sources.hosts import GONE, NEW, PROVIDERS, Delivery, deliver, push_body, sign_as_gitlab_19
+from tests.features.sources.hosts import (
+    GONE,
+    NEW,
+    OLD,
+    PROVIDERS,
+    Delivery,
+    as_form,
+    deliver,
+    push_body,
+    sign_as_gitlab_19,
+)
 
 from orca.errors import BadInput
 from orca.features.sources.pushes import (
@@ -52,14 +63,14 @@ def test_another_secret_body_or_none_is_refused(provider, secret):
     assert not accepted(provider, new_hook_secret(provider), sent)
     assert not accepted(provider, "", sent)
     assert not accepted(provider, "", deliver(provider, "", push_body(provider)))
-    if provider != "gitlab":  # its plain token signs nothing
+    if provider not in {"gitlab", "azure", "gerrit"}:  # a password signs nothing
         assert not accepted(provider, secret, Delivery(sent.body + b" ", sent.headers))
     assert not accepted(provider, secret, Delivery(sent.body, {"Content-Type": "application/json"}))
 
 
 SIGNATURES = {
     "github": "X-Hub-Signature-256", "gitlab": "X-Gitlab-Token", "gitea": "X-Gitea-Signature", "bitbucket": "X-Hub-Signature",
-    "generic": "X-Orca-Signature-256",
+    "generic": "X-Orca-Signature-256", "azure": "Authorization", "gerrit": "Authorization", "gogs": "X-Gogs-Signature",
 }  # fmt: skip
 
 
@@ -87,7 +98,7 @@ def test_sha1_is_refused(provider):
 
 def test_one_hosts_signature_is_no_others(provider, secret):
     for other in PROVIDERS:
-        if other != provider:
+        if other != provider and {other, provider} != {"azure", "gerrit"}:
             assert not accepted(provider, secret, deliver(other, secret, push_body(other)))
 
 
@@ -124,13 +135,15 @@ def test_gitlabs_secret_is_a_signing_token_of_its_form():
 
 def test_a_push_is_read_from_each_hosts_body(provider):
     payload = push_body(provider, message="Fix\n\nIt was broken", files=("a.py", "b/c.py"))
-    changes = read_changes(provider, name_event(provider, deliver(provider, "s", payload).values), payload)
-    files = None if provider == "bitbucket" else ("a.py", "b/c.py")
-    assert changes == [Change("branch", "main", NEW, "Fix\n\nIt was broken", files=files)]
+    [change] = read_changes(provider, name_event(provider, deliver(provider, "s", payload).values, payload), payload)
+    files = None if provider in {"bitbucket", "azure", "gerrit"} else ("a.py", "b/c.py")
+    message = "" if provider == "gerrit" else "Fix\n\nIt was broken"
+    assert (change.kind, change.name, change.commit, change.message) == ("branch", "main", NEW, message)
+    assert change.files == files
 
 
 def test_tags_deletions_and_branches_with_slashes(provider):
-    event = name_event(provider, deliver(provider, "s", {}).values)
+    event = name_event(provider, deliver(provider, "s", {}).values, push_body(provider))
     tag = read_changes(provider, event, push_body(provider, ref="refs/tags/v1.0"))
     assert [(each.kind, each.name) for each in tag] == [("tag", "v1.0")]
     if provider != "generic":
@@ -156,22 +169,51 @@ def test_other_events_deploy_nothing(event):
     assert not decide([], event, branch="main", watch_paths=()).is_accepted
 
 
-@pytest.mark.parametrize(
-    "ref", ["refs/heads/--exec=x", "refs/heads/-x", "refs/heads/a..b", "refs/heads/a b", "refs/heads/@{", "refs/heads/a\nb",
-            "refs/heads/$(x)", "refs/heads/", "refs/pull/1/head", "main", "", None, 7, ["refs/heads/main"]],
-)  # fmt: skip
-def test_refs_that_no_branch_can_have_are_refused(provider, ref):
-    payload = push_body(provider)
+def put_ref(provider, payload, ref):
     if provider == "bitbucket":
-        payload["push"]["changes"][0]["new"]["name"] = (
-            (ref or "").removeprefix("refs/heads/") if isinstance(ref, str) else ref
-        )
-        if ref in ("refs/pull/1/head", "main"):
-            return
+        payload["push"]["changes"][0]["new"]["name"] = ref.removeprefix("refs/heads/") if isinstance(ref, str) else ref
+    elif provider == "azure":
+        payload["resource"]["refUpdates"][0]["name"] = ref
+    elif provider == "gerrit":
+        payload["refUpdate"]["refName"] = ref
     else:
         payload["ref"] = ref
+    return payload
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/", "", None, 7, ["refs/heads/main"]])
+def test_a_push_without_the_name_of_a_ref_is_refused(provider, ref):
     with pytest.raises(BadInput):
-        read_changes(provider, "push", payload)
+        read_changes(provider, "push", put_ref(provider, push_body(provider), ref))
+
+
+BRANCHES = [
+    "müller/ümlaut", "feat/🚀", "fix(scope)", "o'brien", 'say"hi"', "a&b", "x;y", "{x}", "$x", "`x`", "a|b", "<x>", "!x", "#1", "%41", "--exec=x",
+    "a\u202eb", "日本語", "👩\u200d💻", "x" * 255, "/".join(["y" * 200] * 4), "z" * 4000, "a b", "a..b", "\n", "\x00", "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BRANCHES, ids=range(len(BRANCHES)))
+def test_no_name_of_another_branch_is_refused_and_a_pattern_takes_it(provider, name):
+    changes = read_changes(provider, "push", put_ref(provider, push_body(provider), f"refs/heads/{name}"))
+    left = decide(changes, "push", branch="main", watch_paths=())
+    assert (left.is_accepted, left.reason.endswith("is not main")) == (False, True)
+    assert left.reason.isprintable() or set(name) & set("\u202e\u200d\n")
+    assert decide(changes, "push", branch="**", watch_paths=()).is_accepted
+    if "!" not in name:
+        assert decide(changes, "push", branch=changes[0].name.replace("[", "[[]"), watch_paths=()).is_accepted
+
+
+@pytest.mark.parametrize(
+    "ref", ["refs/notes/commits", "refs/pull/1/head", "refs/merge-requests/1/head", "refs/changes/01/1/1", "refs/x"]
+)
+@pytest.mark.parametrize("commit", [NEW, "nonsense"])
+def test_refs_that_are_no_branches_are_left_alone(provider, ref, commit):
+    if provider == "bitbucket":  # has branches and tags only
+        return
+    payload = put_ref(provider, push_body(provider, commit=commit), ref)
+    decision = decide(read_changes(provider, "push", payload), "push", branch="**", watch_paths=())
+    assert (decision.is_accepted, decision.reason) == (False, f"{ref}: only branches are deployed")
 
 
 @pytest.mark.parametrize("commit", ["", "abc", "g" * 40, "A" * 40, "a" * 41, "--upload-pack=x", None, 5])
@@ -179,11 +221,26 @@ def test_commits_are_whole_ids(provider, commit):
     payload = push_body(provider)
     if provider == "bitbucket":
         payload["push"]["changes"][0]["new"]["target"]["hash"] = commit
+    elif provider == "azure":
+        payload["resource"]["refUpdates"][0]["newObjectId"] = commit
+    elif provider == "gerrit":
+        payload["refUpdate"]["newRev"] = commit
     else:
         payload[{"generic": "commit"}.get(provider, "after")] = commit
         payload.pop("checkout_sha", None)
     with pytest.raises(BadInput):
         read_changes(provider, "push", payload)
+
+
+SKIPPED = (
+    "[skip ci]", "Docs [ci skip]", "[no ci] x", "[skip actions]", "[Actions Skip]", "***NO_CI***", "[skip azurepipelines]", "[ci-skip]",
+    "Docs\n\nskip-checks: true", "Docs\n\n\nskip-checks:true\n", "Docs\r\n\r\nSigned-off-by: a\r\nskip-checks: true\r\n",
+    "x" * 3000 + "[skip ci]",
+)  # fmt: skip
+NOT_SKIPPED = (
+    "skip ci", "[skip the tests]", "Document skip-checks: true", "skip-checks: true\n\nThe end", "[skip]", "NO_CI", "[ci skipped]",
+    "Docs\n\nskip-checks: false",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -197,7 +254,8 @@ def test_commits_are_whole_ids(provider, commit):
         (Change("branch", "main", "", is_deletion=True), "main", (), False, "was deleted"),
         (Change("branch", "main", NEW, "Docs [skip orca]"), "main", (), False, "asks to skip"),
         (Change("branch", "main", NEW, "[ORCA SKIP] x"), "main", (), False, "asks to skip"),
-        (Change("branch", "main", NEW, "[skip ci]"), "main", (), True, "will be deployed"),
+        *((Change("branch", "main", NEW, message), "main", (), False, "asks to skip") for message in SKIPPED),
+        *((Change("branch", "main", NEW, message), "main", (), True, "will be deployed") for message in NOT_SKIPPED),
         (Change("branch", "main", NEW, files=("web/a.js",)), "main", ("web/**",), True, "will be deployed"),
         (Change("branch", "main", NEW, files=("docs/a.md",)), "main", ("web/**",), False, "no changed file is watched"),
         (Change("branch", "main", NEW, files=("web/a.md",)), "main", ("web/**", "!*.md"), False, "no changed file"),
@@ -229,17 +287,82 @@ def test_the_commit_message_is_the_heads_and_without_terminal_tricks():
 
 def test_deliveries_are_named_by_the_host_or_by_their_body(provider):
     sent = deliver(provider, "s", push_body(provider), delivery="72d3162e-cc78")
-    assert name_delivery(provider, sent.values, sent.body) == "72d3162e-cc78"
+    if provider == "azure":
+        assert name_delivery(provider, sent.values, "digest", json.loads(sent.body)["id"]) == "72d3162e-cc78"
+        return
+    if provider == "gerrit":
+        assert name_delivery(provider, sent.values, "digest", "x") != name_delivery(
+            provider, sent.values, "digest", "y"
+        )
+        return
+    assert name_delivery(provider, sent.values, "digest") == "72d3162e-cc78"
     for header in list(sent.headers):
         if sent.headers[header] == "72d3162e-cc78":
             sent.headers[header] = "x" * 129
-    assert name_delivery(provider, sent.values, sent.body) == f"sha256:{hashlib.sha256(sent.body).hexdigest()}"
+    assert name_delivery(provider, sent.values, "digest") == "sha256:digest"
 
 
 def test_a_form_field_holds_the_same_json():
     payload = push_body("github")
     body = urlencode({"payload": json.dumps(payload)}).encode()
     assert parse_body(body, "application/x-www-form-urlencoded; charset=utf-8") == payload
+
+
+@pytest.mark.parametrize("provider", ["gitea", "gogs"])
+def test_a_form_of_gitea_is_signed_over_its_json(provider):
+    secret = new_hook_secret(provider)
+    payload = push_body(provider, message="ü & %41 + 100%\n" + "%" * 70_000)
+    sent = as_form(deliver(provider, secret, payload))
+    assert accepted(provider, secret, sent)
+    assert parse_body(sent.body, "application/x-www-form-urlencoded") == payload
+    assert not accepted(provider, secret, Delivery(sent.body.replace(b"refs", b"Refs"), sent.headers))
+    assert not accepted("github", secret, as_form(deliver("github", secret, payload)))
+
+
+def test_bodies_grow_in_linear_time_and_memory():
+    """Unsigned: 25 MB of escapes take about as long per byte as 2.5 MB."""
+    seconds = []
+    for size in (2_500_000, 25_000_000):
+        body = b"payload=" + b"%%41" * (size // 4)
+        begun = time.perf_counter()
+        assert not accepted(
+            "gitea",
+            "s",
+            Delivery(body, {"X-Gitea-Signature": "x", "Content-Type": "application/x-www-form-urlencoded"}),
+        )
+        seconds.append(time.perf_counter() - begun)
+    assert seconds[1] < 40 * max(seconds[0], 0.01)
+
+
+def test_data_center_has_the_message_beside_the_change():
+    change = {"ref": {"id": "refs/heads/main"}, "fromHash": OLD, "toHash": NEW, "type": "UPDATE"}
+    payload = {"changes": [change], "toCommit": {"id": NEW, "message": "Docs [skip ci]"}}
+    [read] = read_changes("bitbucket", "repo:refs_changed", payload)
+    assert (read.message, read.before) == ("Docs [skip ci]", OLD)
+
+
+def test_gerrit_may_have_the_secret_in_its_address_and_others_not():
+    body = json.dumps(push_body("gerrit")).encode()
+    plain = Delivery(body, {"Content-Type": "application/json"})
+    assert is_signed("gerrit", "s3cret", plain.values, body, NOW, "s3cret")
+    assert not is_signed("gerrit", "s3cret", plain.values, body, NOW, "wrong")
+    assert not is_signed("gerrit", "s3cret", plain.values, body, NOW, "")
+    assert not is_signed("gerrit", "s3cret", deliver("gerrit", "wrong", {}).values, body, NOW, "s3cret")
+    for provider in {*PROVIDERS} - {"gerrit"}:
+        assert not is_signed(provider, "s3cret", plain.values, body, NOW, "s3cret")
+    merged = {
+        "type": "change-merged",
+        "newRev": NEW,
+        "change": {"branch": "main", "project": "p", "commitMessage": "Fix"},
+    }
+    [change] = read_changes("gerrit", "change-merged", merged)
+    assert (change.name, change.commit, change.message) == ("main", NEW, "Fix")
+
+
+def test_a_generic_push_without_its_keys_is_told_which():
+    for payload, names in (({}, "branch and commit"), ({"branch": "main"}, "commit"), ({"commit": NEW}, "branch")):
+        with pytest.raises(BadInput, match=f"no text under {names}$"):
+            read_changes("generic", "push", payload)
 
 
 @pytest.mark.parametrize(

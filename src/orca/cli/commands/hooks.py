@@ -5,9 +5,12 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
+from orca.cli.failures import CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Style, Styled
 from orca.cli.selection import service_path
 from orca.cli.times import ago
+
+_PROVIDERS = ["github", "gitlab", "gitea", "bitbucket", "azure", "gerrit", "gogs", "generic"]
 
 
 def list_hooks(call: Invocation) -> None:
@@ -18,7 +21,7 @@ def list_hooks(call: Invocation) -> None:
         if not page["items"]:
             screen.line("There are no push hooks. `orc hooks create --provider github --branch main` makes one.")
             return
-        screen.table(["PROVIDER", "BRANCH", "PATHS", "MADE", "ID"], map(_row, page["items"]))
+        screen.table(["PROVIDER", "BRANCH", "PATHS", "LAST", "MADE", "ID"], map(_row, page["items"]))
 
     call.output.answer(page, draw)
 
@@ -26,7 +29,55 @@ def list_hooks(call: Invocation) -> None:
 def create(call: Invocation) -> None:
     """Its address and secret belong into the settings of the Git host."""
     body = {"provider": call.args.provider, "branch": call.args.branch, "watch_paths": call.args.watch or []}
+    if call.args.any_repository:
+        body["any_repository"] = True
     _show_once(call, call.client.post(service_path(call, "/hooks"), body))
+
+
+def show(call: Invocation) -> None:
+    """Without its secret."""
+    hook = call.client.get(_path(call))
+
+    def draw(screen: Screen) -> None:
+        last = hook["last_push"]
+        screen.facts(
+            [
+                ("provider", hook["provider"]), ("branch", hook["branch"]),
+                ("paths", ", ".join(hook["watch_paths"]) or "all"),
+                ("repository", "any" if hook["any_repository"] else "that of the service"), ("url", hook["url"]),
+                ("last", f"{ago(last['received_at'])}: {last['decision']}" if last else "nothing has arrived yet"),
+            ]
+        )  # fmt: skip
+
+    call.output.answer(hook, draw)
+
+
+def update(call: Invocation) -> None:
+    """What is not given stays."""
+    given = {
+        "provider": call.args.provider, "branch": call.args.branch,
+        "watch_paths": [] if call.args.watch_all else call.args.watch,
+        "any_repository": call.args.any_repository,
+    }  # fmt: skip
+    body = {key: value for key, value in given.items() if value is not None}
+    if not body:
+        raise UsageError("nothing to change", hint="Give --branch, --watch, --provider or --any-repository.")
+    call.client.call("PATCH", _path(call), body=body)
+    call.output.note("Changed the push hook.")
+
+
+def test(call: Invocation) -> None:
+    """Nothing is deployed by it."""
+    found = call.client.post(f"{_path(call)}/test")
+    call.output.answer(found, lambda screen: screen.line(found["detail"]))
+    if not found["arrived"]:
+        raise CommandFailed("the test delivery did not arrive", hint=found["hint"])
+
+
+def replay(call: Invocation) -> None:
+    """Judged by what hook and service are now."""
+    answer = call.client.post(f"{_path(call)}/replay", {"push_id": call.args.push})
+    call.output.answer(answer, lambda screen: screen.line(answer["decision"]))
 
 
 def rotate(call: Invocation) -> None:
@@ -64,6 +115,10 @@ def _show_once(call: Invocation, hook: dict[str, Any]) -> None:
     call.output.note(Styled("The secret is not shown again.", "yellow"))
     if hook.get("warning"):
         call.output.note(Styled("warning: ", "yellow"), hook["warning"])
+    if hook["provider"] == "azure":
+        call.output.note("Basic authentication: any user name, and the secret as its password.")
+    if hook["provider"] == "gerrit":
+        call.output.note("The webhooks plugin sends the secret in its url only: the address, ?token= and the secret.")
     if hook["provider"] == "generic":
         call.output.note("Sign the body with HMAC-SHA256 of the secret: header X-Orca-Signature-256, sha256= and hex.")
     call.output.answer(hook, lambda screen: screen.facts([("url", hook["url"]), ("secret", hook["secret"])]))
@@ -74,14 +129,30 @@ def _path(call: Invocation) -> str:
 
 
 def _row(hook: dict[str, Any]) -> list[Part]:
-    return [hook["provider"], hook["branch"], ", ".join(hook["watch_paths"]), ago(hook["created_at"]), hook["id"]]
+    last = hook.get("last_push")
+    arrived, made = ago(last["received_at"]) if last else "never", ago(hook["created_at"])
+    return [hook["provider"], hook["branch"], ", ".join(hook["watch_paths"]), arrived, made, hook["id"]]
 
 
-def _create_arguments(parser: argparse.ArgumentParser) -> None:
-    providers = ["github", "gitlab", "gitea", "bitbucket", "generic"]
-    parser.add_argument("--provider", choices=providers, required=True, help="who sends it; gitea is also Forgejo's")
-    parser.add_argument("--branch", required=True, metavar="NAME", help="branch, or a pattern such as release/*")
+def _create_arguments(parser: argparse.ArgumentParser, *, is_new: bool = True) -> None:
+    parser.add_argument("--provider", choices=_PROVIDERS, required=is_new, help="who sends it; gitea is also Forgejo's")
+    parser.add_argument("--branch", required=is_new, metavar="NAME", help="branch, or a pattern such as release/*")
     parser.add_argument("--watch", action="append", metavar="PATTERN", help="deploy only when such a file changed")
+    parser.add_argument(
+        "--any-repository", action="store_true" if is_new else argparse.BooleanOptionalAction, default=None,
+        help="also take pushes to other repositories than the service's",
+    )  # fmt: skip
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    _id_argument(parser)
+    _create_arguments(parser, is_new=False)
+    parser.add_argument("--watch-all", action="store_true", help="forget the watched paths: every push counts")
+
+
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    _id_argument(parser)
+    parser.add_argument("--push", metavar="ID", help="which push; `orc hooks pushes` lists them (default: the newest)")
 
 
 def _id_argument(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +162,14 @@ def _id_argument(parser: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "list": Command(list_hooks, "orc hooks list"),
     "create": Command(create, "orc hooks create --provider github --branch main", arguments=_create_arguments),
+    "show": Command(show, "orc hooks show 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_id_argument),
+    "update": Command(
+        update,
+        "orc hooks update 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f --branch main",
+        arguments=_update_arguments,
+    ),
+    "test": Command(test, "orc hooks test 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_id_argument),
+    "replay": Command(replay, "orc hooks replay 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_replay_arguments),
     "rotate": Command(rotate, "orc hooks rotate 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_id_argument),
     "delete": Command(delete, "orc hooks delete 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_id_argument),
     "pushes": Command(list_pushes, "orc hooks pushes 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_id_argument),

@@ -36,7 +36,9 @@ _RECHECK_SECONDS = 4.0
 _EACH = Pace(600, 10)
 _REFUSED = Pace(120, 2)
 _CLAIM = Limit(30, 60, ceiling=900)
-_WEBHOOK = Limit(60, 60)
+_PUSHES = Pace(600, 10)
+_UNSIGNED = Pace(60, 1)
+_LARGE_PUSHES = 3
 _REVEAL = Limit(20, 3600)
 
 
@@ -53,7 +55,10 @@ class Limits:
     open_runs: int = 10
     """Streams that keep something running, such as one-off commands; of one person."""
     claim: Limit = _CLAIM
-    webhook: Limit = _WEBHOOK
+    pushes: Pace = _PUSHES
+    """Signed deliveries at one hook; those that are not signed never take from it."""
+    unsigned: Pace = _UNSIGNED
+    """Refusals of unsigned deliveries that one hook notes."""
     reveal: Limit = _REVEAL
 
 
@@ -66,7 +71,11 @@ class AccessGate:
         self._limits = limits or Limits()
         self._each = Buckets(self._limits.each)
         self._refused = Buckets(self._limits.refused)
+        self._pushes = Buckets(self._limits.pushes)
+        self._unsigned = Buckets(self._limits.refused)
+        self._noted = Buckets(self._limits.unsigned)
         self._denials = Repeated()
+        self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
         self._streams: Counter[str] = Counter()
         self._is_claimed = False
 
@@ -95,6 +104,18 @@ class AccessGate:
         if request.state.subject is not None:
             return self._denials.note(f"{request.method} {request.scope['route'].path} {_person(request)}")
         return self._denials.note(f"{guard.rate} {peer_prefix(request.state.peer)}")
+
+    def spend_push(self, request: Request, hook_id: str, *, is_signed: bool) -> bool:
+        """See `Gate.spend_push`."""
+        if is_signed:
+            self._pushes.take(hook_id)
+            return True
+        self._unsigned.take(peer_prefix(request.state.peer))
+        try:
+            self._noted.take(hook_id)
+        except TooOften:
+            return False
+        return True
 
     async def watch(self, request: Request, guard: Guard, body: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         """See `Gate.watch`."""
@@ -187,8 +208,8 @@ class AccessGate:
             await check_csrf_token(request, csrf_token_of(self._resources.secret_box, subject.session_id))
 
     def _check_pace(self, request: Request, guard: Guard) -> None:
-        if guard.rate == "none" or is_local(request):
-            return
+        if guard.rate in {"none", "webhook"} or is_local(request):
+            return  # a push is counted when its signature was checked
         self._each.take(_asker(request))
         if guard.streams and self._has_too_many_streams(request, guard):
             hint = "Close other tabs, or end commands that still run."
@@ -199,20 +220,12 @@ class AccessGate:
         stored = {
             "login": (peer_key("login", request.state.peer), LOGIN_BY_PEER),
             "claim": (peer_key("claim", request.state.peer), self._limits.claim),
-            "webhook": (f"webhook:{request.path_params.get('hook_id', '')}", self._limits.webhook),
             "reveal": (f"reveal:{_asker(request)}", self._limits.reveal),
         }
         if guard.rate not in stored or is_local(request):
             return
-        if guard.rate == "webhook" and not await self._is_known_hook(request.path_params["hook_id"]):
-            self._refused.take(peer_prefix(request.state.peer))  # what anybody can invent leaves nothing behind
-            return
         key, limit = stored[guard.rate]
         await spend_attempts(self._resources.db, {key: limit})
-
-    async def _is_known_hook(self, hook_id: str) -> bool:
-        async with self._resources.db.read() as session:
-            return await tenant_resolvers["hook_id"](session, hook_id) is not None
 
     async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
         subject = known.subject

@@ -87,10 +87,10 @@ async def find_service_team(session: AsyncSession, service_id: str) -> str | Non
 
 
 @origin_reader
-async def is_from_git(session: AsyncSession, service_id: str) -> bool:
-    """Whether the source of a service is a Git repository."""
+async def find_repository(session: AsyncSession, service_id: str) -> str | None:
+    """The address of the Git repository that a service comes from; None where it comes from elsewhere."""
     service = await find_service(session, service_id)
-    return service is not None and service.source.get("type") == "git"
+    return str(service.source["repository"]) if service is not None and service.source.get("type") == "git" else None
 
 
 @usage_reader

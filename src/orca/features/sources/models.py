@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow
@@ -53,23 +53,27 @@ class Hook(TeamRow, Base):
 
     service_id: Mapped[str] = mapped_column(String(36), index=True)
     provider: Mapped[str] = mapped_column(String(16))
-    branch: Mapped[str] = mapped_column(String(255))
+    branch: Mapped[str] = mapped_column(String(1000))
     """A branch, or a pattern such as `release/*`."""
     watch_paths: Mapped[list[str]]
     user_id: Mapped[str | None] = mapped_column(String(36))
     """Who made it: pushes deploy on their behalf. Null: made on the machine itself."""
     permissions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """What its maker might do then; null is everything."""
+    any_repository: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether pushes to other repositories than the service's own count, too."""
 
 
 class Push(TeamRow, Base):
     """One delivery, kept before it is answered, so that a repeated one does nothing."""
 
     __tablename__ = "pushes"
-    __table_args__ = (UniqueConstraint("hook_id", "delivery"),)
+    __table_args__ = (UniqueConstraint("hook_id", "delivery"), Index("ix_pushes_hook_id_digest", "hook_id", "digest"))
 
     hook_id: Mapped[str] = mapped_column(String(36), index=True)
     delivery: Mapped[str] = mapped_column(String(128))
+    digest: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Of what was signed: a copy of it under another id is no other push."""
     commit: Mapped[str] = mapped_column(String(64), default="")
     is_accepted: Mapped[bool] = mapped_column(default=False)
     decision: Mapped[str] = mapped_column(String(255))

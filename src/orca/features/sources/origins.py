@@ -1,10 +1,10 @@
-"""Whether a service comes from Git. Services are told of by a feature above this one, which registers its reader."""
+"""Which Git repository a service comes from. A feature above this one knows services, and registers its reader."""
 
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-OriginReader = Callable[[AsyncSession, str], Awaitable[bool]]
+OriginReader = Callable[[AsyncSession, str], Awaitable[str | None]]
 _readers: list[OriginReader] = []
 
 
@@ -14,6 +14,11 @@ def origin_reader(reader: OriginReader) -> OriginReader:
     return reader
 
 
+async def find_repository(session: AsyncSession, service_id: str) -> str | None:
+    """The address of the repository that a push has to fetch from; None for services of another source, or unknown."""
+    return await _readers[0](session, service_id)
+
+
 async def comes_from_git(session: AsyncSession, service_id: str) -> bool:
     """Whether a push has something to fetch for this service; no for one that is not there."""
-    return await _readers[0](session, service_id)
+    return await find_repository(session, service_id) is not None

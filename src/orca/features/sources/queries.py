@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import TeamRow
@@ -225,6 +225,13 @@ async def list_recent_pushes(
     """What came in at some hooks, newest first."""
     query = select(Push).where(Push.team_id == scope.team_id, Push.hook_id.in_(hook_ids))
     return (await session.scalars(query.order_by(Push.id.desc()).limit(limit))).all()
+
+
+async def list_last_pushes(session: AsyncSession, scope: Scope, hook_ids: Collection[str]) -> dict[str, Push]:
+    """Id of a hook -> what arrived at it last; nothing for those at which nothing did."""
+    newest = select(func.max(Push.id)).where(Push.team_id == scope.team_id, Push.hook_id.in_(hook_ids))
+    rows = await session.scalars(select(Push).where(Push.id.in_(newest.group_by(Push.hook_id))))
+    return {push.hook_id: push for push in rows}
 
 
 async def _find(session: AsyncSession, scope: Scope, table: type[Owned], row_id: str) -> Owned | None:

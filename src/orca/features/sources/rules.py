@@ -1,7 +1,8 @@
 """What may name a source: repositories, refs, images, subdirectories; and which pushes concern a service.
 
-Values are parsed into types of their own, and only those reach git or an engine. The grammars are narrower than
-git's or Docker's on purpose: what is left has no meaning to a shell, an option parser, or a URL parser.
+Values are parsed into types of their own, and only those reach git or an engine. The grammars of addresses and images
+are narrower than git's or Docker's on purpose: what is left has no meaning to an option parser or a URL parser. Names
+of branches are all that git allows, because people have them; git gets them as whole refs behind `--`.
 """
 
 import ipaddress
@@ -20,13 +21,16 @@ Scheme = Literal["https", "ssh", "http"]
 CredentialKind = Literal["ssh", "token"]
 
 _URL_LIMIT = 500
-_REF_LIMIT = 240
+_REF_LIMIT = 1000
+"""Git keeps a ref as a file below its folder: about 4,096 bytes with all parts, and 255 for each of them."""
+_REF_PART_BYTES = 255
+_PATH_LIMIT = 240
 _PATTERN_LIMIT = 50
 _CHANGES_LIMIT = 2000
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+#@=,%-]*")
-_REF_FORBIDDEN = re.compile(r"\.\.|//|@\{|/\.|\.lock(?:/|$)|\./|[./]$")
+_REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(?:/|\Z)|\A[-./]|[./]\Z|\A@?\Z")
+"""What `git check-ref-format --branch` refuses; a dash at the beginning would be read as an option."""
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<user>[^@/]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]+))?(?P<path>/.*)"
 )
@@ -42,7 +46,10 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 
-_SKIP = re.compile(r"\[(?:skip orca|orca skip)\]", re.IGNORECASE)
+_JOINERS = dict.fromkeys((0x200C, 0x200D))
+_CI = r"(?:orca|ci|cd|actions|azurepipelines|azpipelines|azp)"
+_SKIP = re.compile(rf"\[(?:(?:skip|no)[ _-]{_CI}|{_CI}[ _-]skip)\]|\*\*\*NO_CI\*\*\*", re.IGNORECASE)
+_SKIP_TRAILER = re.compile(r"skip-checks:[ \t]*true", re.IGNORECASE)
 
 
 def _bad(message: str, hint: str) -> BadInput:
@@ -57,11 +64,11 @@ class GitRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Narrower than `git check-ref-format`. BadInput for anything else."""
-        if len(text) > _REF_LIMIT or not _REF.fullmatch(text) or _REF_FORBIDDEN.search(text):
+        """By the rules of `git check-ref-format --branch`. BadInput for anything else."""
+        if len(text) > _REF_LIMIT or _REF_FORBIDDEN.search(text) or not _fits_file_names(text):
             raise _bad(
                 f"{text[:80]!r} is not the name of a branch, a tag or a commit.",
-                "Names are made of letters, digits and . _ / + # @ = , % -, and do not begin with a dash.",
+                "Git takes no spaces, none of ~ ^ : ? * [ \\ and no dash at the beginning of a name.",
             )
         return cls(text)
 
@@ -77,6 +84,13 @@ class GitRef:
 
     def __str__(self) -> str:
         return self.value
+
+
+def _fits_file_names(text: str) -> bool:
+    try:
+        return all(len(part.encode()) <= _REF_PART_BYTES for part in text.split("/"))
+    except UnicodeEncodeError:  # half of a character
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +301,7 @@ def warn_of_origin(*, is_git: bool) -> str:
 def parse_subdirectory(text: str) -> str:
     """A relative path inside the repository in its plain form; empty for the root. BadInput if it leads out."""
     parts = [part for part in text.strip().split("/") if part not in {"", "."}]
-    if text.startswith("/") or ".." in parts or not all(map(_is_plain, parts)) or len(text) > _REF_LIMIT:
+    if text.startswith("/") or ".." in parts or not all(map(_is_plain, parts)) or len(text) > _PATH_LIMIT:
         raise _bad(
             f"{text[:80]!r} is not a directory inside the repository.", "Write a relative path such as apps/web."
         )
@@ -301,9 +315,14 @@ def _is_plain(part: str) -> bool:
 def parse_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
     """Branch or watch-path patterns: `release/*`, `apps/web/**`, `!**/*.md`. BadInput for too many or odd ones."""
     lines = tuple(line.strip() for line in patterns if line.strip())
-    if len(lines) > _PATTERN_LIMIT or not all(len(line) <= _REF_LIMIT and line.isprintable() for line in lines):
+    if len(lines) > _PATTERN_LIMIT or not all(len(line) <= _PATH_LIMIT and _is_shown(line) for line in lines):
         raise _bad("There are too many patterns, or one is too long.", f"Use at most {_PATTERN_LIMIT} short patterns.")
     return lines
+
+
+def _is_shown(line: str) -> bool:
+    """Whether one sees what it is. The joiners of emoji and of some scripts are not printable, and no trick."""
+    return line.translate(_JOINERS).isprintable()
 
 
 def is_watched(changed: Sequence[str] | None, patterns: Sequence[str]) -> bool:
@@ -357,5 +376,6 @@ def _reach(steps: Sequence[str], parts: Sequence[str]) -> set[int]:
 
 
 def asks_to_skip(message: str) -> bool:
-    """Whether a commit message says `[skip orca]`."""
-    return bool(_SKIP.search(message))
+    """Whether a commit message has one of the marks by which hosts leave a push alone: `[skip ci]` and its kin."""
+    trailers = re.sub(r"\r\n?", "\n", message).rstrip().rpartition("\n\n")[2].split("\n")
+    return bool(_SKIP.search(message)) or any(_SKIP_TRAILER.fullmatch(line.strip()) for line in trailers)

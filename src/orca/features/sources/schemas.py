@@ -20,6 +20,7 @@ from pydantic import (
 
 from orca.errors import BadInput
 from orca.features.sources.addresses import read_pasted
+from orca.features.sources.pushes import Provider
 from orca.features.sources.rules import (
     CredentialKind,
     GitRef,
@@ -164,6 +165,10 @@ GitHost = Annotated[
 ]
 RegistryHost = Annotated[str, StringConstraints(max_length=255, to_lower=True), AfterValidator(_registry_host)]
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=240)]
+BranchPattern = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), AfterValidator(without_nul)
+]
+WatchPaths = Annotated[list[Pattern], Field(max_length=50), parsed_by(parse_patterns)]
 
 
 class GitCredentialFields(Strict):
@@ -261,36 +266,23 @@ class UploadOut(BaseModel):
 class HookFields(Strict):
     """Where pushes come from, and which of them deploy."""
 
-    provider: Literal["github", "gitlab", "gitea", "bitbucket", "generic"] = Field(
-        description="`gitea` is also Forgejo's."
+    provider: Provider = Field(description="Who sends them; `gitea` is also Forgejo's.", examples=["github"])
+    branch: BranchPattern = Field(description="A branch, or a pattern such as `release/*`.", examples=["main"])
+    watch_paths: WatchPaths = Field(
+        [], description="Deploy only when a changed file matches, as in .gitignore; empty: always."
     )
-    branch: Pattern = Field(description="A branch, or a pattern such as `release/*`.")
-    watch_paths: Annotated[list[Pattern], parsed_by(parse_patterns)] = Field(
-        [], max_length=50, description="Deploy only when a changed file matches, as in .gitignore; empty: always."
+    any_repository: bool = Field(
+        default=False, description="Also take pushes to other repositories than the one the service comes from."
     )
 
 
-class HookOut(BaseModel):
-    """A push hook without its secret."""
+class HookChanges(Strict):
+    """What to change; the rest stays, also address and secret."""
 
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    service_id: str
-    provider: str
-    branch: str
-    watch_paths: list[str]
-    created_at: datetime
-
-
-class HookSecret(HookOut):
-    """A push hook with its secret, which is shown this once."""
-
-    url: str = Field(description="Where the Git host sends its pushes.")
-    secret: str
-    warning: str = Field(
-        description="Why pushes may not arrive at `url` or deploy nothing, and what to do; empty where all seems well."
-    )
+    provider: Provider = Field("github", description="Who sends them; `gitea` is also Forgejo's.")
+    branch: BranchPattern = Field("main", description="A branch, or a pattern such as `release/*`.")
+    watch_paths: WatchPaths = Field([], description="Patterns as in .gitignore; empty: every push counts.")
+    any_repository: bool = Field(default=False, description="Also take pushes to other repositories.")
 
 
 class PushOut(BaseModel):
@@ -307,6 +299,47 @@ class PushOut(BaseModel):
     times: int = Field(description="How often it came; refusals for the same reason are one entry.")
     decision: str
     received_at: datetime
+
+
+class HookOut(BaseModel):
+    """A push hook without its secret."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    service_id: str
+    provider: Provider
+    branch: str
+    watch_paths: list[str]
+    any_repository: bool
+    url: str = Field(description="Where the Git host sends its pushes.")
+    last_push: PushOut | None = Field(None, description="What arrived last, and what became of it.")
+    created_at: datetime
+
+
+class HookSecret(HookOut):
+    """A push hook with its secret, which is shown this once."""
+
+    secret: str
+    warning: str = Field(
+        description="Why pushes may not arrive at `url` or deploy nothing, and what to do; empty where all seems well."
+    )
+
+
+class Replay(Strict):
+    """Which push to send through the hook again."""
+
+    push_id: Identifier | None = Field(None, description="One of the hook's pushes; without, the newest.")
+
+
+class HookTest(BaseModel):
+    """How a test delivery fared that Orca sent to the hook's address itself."""
+
+    url: str
+    arrived: bool = Field(description="Whether the hook took it: the address leads here, and the signature fits.")
+    status: int | None = Field(description="What the address answered; none where it did not.")
+    detail: str
+    hint: str
 
 
 class PushAnswer(BaseModel):

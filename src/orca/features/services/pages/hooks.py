@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +16,8 @@ from orca.features.sources import actions, queries
 from orca.features.sources.models import Hook, Push
 from orca.features.sources.pushes import PROVIDER_NAMES
 from orca.features.sources.rules import hook_url, warn_of_reach
-from orca.features.sources.schemas import HookFields
+from orca.features.sources.schemas import HookChanges, HookFields, HookTest
+from orca.features.sources.steps.send_test_delivery import test_hook
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -50,6 +52,22 @@ class HooksPage:
     """What the form offers."""
     form: Filled[HookFields] = field(default_factory=Filled)
     made: NewSecret | None = None
+    tested: HookTest | None = None
+    last: Mapping[str, Push] = field(default_factory=dict)
+    """Id of a hook -> what arrived at it last."""
+    providers: Mapping[str, str] = field(default_factory=lambda: PROVIDER_NAMES)
+    tab: str = "hooks"
+
+
+@dataclass(frozen=True, slots=True)
+class HookPage:
+    """One hook, to be changed."""
+
+    service: Service
+    project: Project
+    standing: Standing
+    hook: Hook
+    form: Filled[HookFields]
     providers: Mapping[str, str] = field(default_factory=lambda: PROVIDER_NAMES)
     tab: str = "hooks"
 
@@ -59,17 +77,16 @@ async def _draw(
     session: AsyncSession,
     scope: CurrentScope,
     service_id: str,
-    *,
-    form: Filled[HookFields] | None = None,
-    made: NewSecret | None = None,
+    **shown: Any,
 ) -> Response:
     head = await read_head(session, scope, service_id)
     hooks = (await queries.list_hooks(session, scope, service_id, limit=SHOWN)).items
     pushes = await queries.list_recent_pushes(session, scope, [hook.id for hook in hooks], limit=SHOWN)
+    last = await queries.list_last_pushes(session, scope, [hook.id for hook in hooks])
     panel = request.app.state.settings.panel_url
     urls = {hook.id: hook_url(panel, hook.id) for hook in hooks}
     branch = str(head.service.source.get("branch") or "main")
-    page = HooksPage(*head, hooks, pushes, urls, warn_of_reach(panel), branch, form or Filled(), made)
+    page = HooksPage(*head, hooks, pushes, urls, warn_of_reach(panel), branch, last=last, **shown)
     return render(request, "services/hooks.html", page, status=page.form.status)
 
 
@@ -78,6 +95,20 @@ async def _draw(
 async def show_hooks(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
     """Its hooks, how each Git host is told of them, and the last pushes with what was decided."""
     return await _draw(request, session, scope, service_id)
+
+
+def _typed(form: Mapping[str, str]) -> dict[str, object]:
+    """The fields of a hook as they were typed."""
+    patterns = [line.strip() for line in form.get("watch_paths", "").splitlines() if line.strip()]
+    return {
+        "provider": form.get("provider", ""), "branch": form.get("branch", ""), "watch_paths": patterns,
+        "any_repository": form.get("any_repository") == "true",
+    }  # fmt: skip
+
+
+def _by_field(filled: Filled[HookFields]) -> Filled[HookFields]:
+    """Patterns share a field."""
+    return Filled(filled.values, {place.partition(".")[0]: text for place, text in filled.errors.items()})
 
 
 @router.post("/services/{service_id}/hooks")
@@ -92,9 +123,7 @@ async def make_hook(
 ) -> Response:
     """The answer to this, and nothing else, shows the secret."""
     service = await get_service(session, scope, service_id)
-    patterns = [line.strip() for line in form.get("watch_paths", "").splitlines() if line.strip()]
-    data = {"provider": form.get("provider", ""), "branch": form.get("branch", ""), "watch_paths": patterns}
-    filled = fill(HookFields, data, form)
+    filled = fill(HookFields, _typed(form), form)
     if filled.model is not None:
         try:
             made = await actions.create_hook(session, resources.secret_box, scope, service.id, filled.model)
@@ -103,8 +132,60 @@ async def make_hook(
         else:
             return await _draw(request, session, scope, service_id, made=NewSecret(*made))
     await session.rollback()
-    errors = {place.partition(".")[0]: text for place, text in filled.errors.items()}  # patterns share a field
-    return await _draw(request, session, scope, service_id, form=Filled(filled.values, errors))
+    return await _draw(request, session, scope, service_id, form=_by_field(filled))
+
+
+@router.get("/services/{service_id}/hooks/{hook_id}")
+@guard("source.update", tenant="service_id", page=True)
+async def show_hook(
+    service_id: str, hook_id: str, request: Request, session: ReadSession, scope: CurrentScope
+) -> Response:
+    """The form that changes a hook."""
+    hook = await queries.get_hook(session, scope, service_id, hook_id)
+    values = {
+        "provider": hook.provider, "branch": hook.branch, "watch_paths": "\n".join(hook.watch_paths),
+        "any_repository": "true" if hook.any_repository else "",
+    }  # fmt: skip
+    page = HookPage(*await read_head(session, scope, service_id), hook, Filled(values))
+    return render(request, "services/hook.html", page)
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}")
+@guard("source.update", tenant="service_id", rate="write", audit="HookUpdated", page=True)
+async def edit_hook(
+    service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
+) -> Response:
+    """Who sends it, and what deploys. Address and secret stay."""
+    filled = fill(HookFields, _typed(form), form)
+    if filled.model is not None:
+        changes = HookChanges.model_validate(filled.model.model_dump())
+        await actions.update_hook(session, scope, service_id, hook_id, changes)
+        return see_other(request, f"/services/{service_id}/hooks", said="Push hook changed")
+    await session.rollback()
+    hook = await queries.get_hook(session, scope, service_id, hook_id)
+    page = HookPage(*await read_head(session, scope, service_id), hook, _by_field(filled))
+    return render(request, "services/hook.html", page, status=422)
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}/test")
+@guard("source.update", tenant="service_id", rate="write", audit="HookTested", page=True)
+async def try_hook(
+    service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope
+) -> Response:
+    """Orca sends a delivery to the hook's own address; the answer says how it fared."""
+    tested = await test_hook(request.app.state.resources, scope, service_id, hook_id)
+    return await _draw(request, session, scope, service_id, tested=tested)
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}/replay")
+@guard("service.deploy", tenant="service_id", rate="write", audit="PushReplayed", page=True)
+async def replay_push(
+    service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
+) -> Response:
+    """Judge a push that came before by what hook and service are now."""
+    push = await actions.replay_push(session, scope, service_id, hook_id, form.get("push_id") or None)
+    said = f"Replayed: {push.decision}"
+    return see_other(request, f"/services/{service_id}/hooks", said=said)
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/rotate")

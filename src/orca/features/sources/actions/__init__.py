@@ -6,14 +6,8 @@ from orca.features.sources.actions.git_credentials import (
     trust_host_keys,
     update_git_credential,
 )
-from orca.features.sources.actions.hooks import (
-    create_hook,
-    delete_hook,
-    find_push_origin,
-    note_refusal,
-    receive_push,
-    rotate_hook,
-)
+from orca.features.sources.actions.hooks import create_hook, delete_hook, rotate_hook, update_hook
+from orca.features.sources.actions.pushes import find_push_origin, note_refusal, receive_push, replay_push
 from orca.features.sources.actions.registry_credentials import (
     create_registry_credential,
     delete_registry_credential,
@@ -34,9 +28,11 @@ __all__ = [
     "note_refusal",
     "receive_push",
     "remove_leftovers",
+    "replay_push",
     "rotate_hook",
     "trust_host_keys",
     "update_git_credential",
+    "update_hook",
     "update_registry_credential",
     "upload_folder",
 ]

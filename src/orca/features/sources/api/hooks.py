@@ -1,30 +1,47 @@
-"""REST doors of push hooks: keeping them, and the public one at which Git hosts report pushes."""
+"""REST doors of push hooks: keeping, testing and replaying them, and the public one where Git hosts report pushes."""
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotSignedIn, TooMuch
-from orca.events import origin
+from orca.events import Fact, origin, record
 from orca.features.sources import actions, pushes, queries
-from orca.features.sources.actions.hooks import Delivery
+from orca.features.sources.actions.pushes import Delivery
+from orca.features.sources.api.uploads import ANY_SIZE
 from orca.features.sources.errors import BodyCutOff
 from orca.features.sources.models import Hook, Push
 from orca.features.sources.origins import comes_from_git
+from orca.features.sources.pushes.changes import read_identity
+from orca.features.sources.pushes.signatures import may_be_signed
 from orca.features.sources.rules import hook_url, warn_of_origin, warn_of_reach
-from orca.features.sources.schemas import HookFields, HookOut, HookSecret, PushAnswer, PushOut
+from orca.features.sources.schemas import (
+    HookChanges,
+    HookFields,
+    HookOut,
+    HookSecret,
+    HookTest,
+    PushAnswer,
+    PushOut,
+    Replay,
+)
+from orca.features.sources.steps import send_test_delivery as steps
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.resources import Resources
-from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, Scope, guard
 
 router = Router(prefix="/api/v1", tags=["sources"])
 _NOBODY = pushes.new_hook_secret("generic")
 """What an unknown hook is checked against, so that it takes as long as a known one."""
+_LARGE = 1 << 20
+"""From here on a body takes one of the few places that there are for large ones."""
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -39,11 +56,25 @@ _BODY: dict[str, Any] = {
 }
 
 
-async def _shown_once(session: AsyncSession, hook: Hook, secret: str, resources: Resources) -> HookSecret:
-    shown, panel = HookOut.model_validate(hook).model_dump(), resources.settings.panel_url
-    warnings = [warn_of_origin(is_git=await comes_from_git(session, hook.service_id)), warn_of_reach(panel)]
-    warning = " ".join(filter(None, warnings))
-    return HookSecret(**shown, url=hook_url(panel, hook.id), secret=secret, warning=warning)
+async def _shown(session: AsyncSession, scope: Scope, hooks: Sequence[Hook], resources: Resources) -> list[HookOut]:
+    """Hooks with their addresses and what arrived last."""
+    last = await queries.list_last_pushes(session, scope, [hook.id for hook in hooks])
+    return [
+        HookOut(
+            id=hook.id, service_id=hook.service_id, provider=hook.provider, branch=hook.branch,
+            watch_paths=hook.watch_paths, any_repository=hook.any_repository, created_at=hook.created_at,
+            url=hook_url(resources.settings.panel_url, hook.id),
+            last_push=PushOut.model_validate(last[hook.id]) if hook.id in last else None,
+        )
+        for hook in hooks
+    ]  # fmt: skip
+
+
+async def _shown_once(session: AsyncSession, scope: Scope, hook: Hook, secret: str, resources: Resources) -> HookSecret:
+    [shown] = await _shown(session, scope, [hook], resources)
+    is_git = await comes_from_git(session, hook.service_id)
+    warnings = [warn_of_origin(is_git=is_git), warn_of_reach(resources.settings.panel_url)]
+    return HookSecret(**shown.model_dump(), secret=secret, warning=" ".join(filter(None, warnings)))
 
 
 @router.post("/services/{service_id}/hooks", status_code=201, summary="Add a push hook")
@@ -53,16 +84,48 @@ async def create_hook(
 ) -> HookSecret:
     """Give `url` and `secret` to the Git host; the secret is not shown again."""
     hook, secret = await actions.create_hook(session, resources.secret_box, scope, service_id, body)
-    return await _shown_once(session, hook, secret, resources)
+    return await _shown_once(session, scope, hook, secret, resources)
 
 
-@router.get("/services/{service_id}/hooks", response_model=Page[HookOut], summary="List push hooks")
+@router.get("/services/{service_id}/hooks", summary="List push hooks")
 @guard("source.read", tenant="service_id")
 async def list_hooks(
-    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
-) -> Page[Hook]:
+    service_id: str,
+    session: ReadSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[HookOut]:
     """Newest first; never with their secrets."""
-    return await queries.list_hooks(session, scope, service_id, limit=limit, cursor=cursor)
+    page = await queries.list_hooks(session, scope, service_id, limit=limit, cursor=cursor)
+    shown = await _shown(session, scope, page.items, resources)
+    return Page[HookOut](items=shown, next_cursor=page.next_cursor)
+
+
+@router.get("/services/{service_id}/hooks/{hook_id}", summary="Show a push hook")
+@guard("source.read", tenant="service_id")
+async def show_hook(
+    service_id: str, hook_id: str, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+) -> HookOut:
+    """With what arrived last, without its secret."""
+    hook = await queries.get_hook(session, scope, service_id, hook_id)
+    return (await _shown(session, scope, [hook], resources))[0]
+
+
+@router.patch("/services/{service_id}/hooks/{hook_id}", summary="Change a push hook")
+@guard("source.update", tenant="service_id", rate="write", audit="HookUpdated")
+async def update_hook(
+    service_id: str,
+    hook_id: str,
+    body: HookChanges,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+) -> HookOut:
+    """Who sends it, and what deploys. Its address and its secret stay."""
+    hook = await actions.update_hook(session, scope, service_id, hook_id, body)
+    return (await _shown(session, scope, [hook], resources))[0]
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/rotate", summary="Replace a hook's secret")
@@ -70,9 +133,28 @@ async def list_hooks(
 async def rotate_hook(
     service_id: str, hook_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookSecret:
-    """The old secret stops working at once."""
+    """The address stays; the old secret stops working at once."""
     hook, secret = await actions.rotate_hook(session, resources.secret_box, scope, service_id, hook_id)
-    return await _shown_once(session, hook, secret, resources)
+    return await _shown_once(session, scope, hook, secret, resources)
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}/test", summary="Send a test delivery to a hook")
+@guard("source.update", tenant="service_id", rate="write", audit="HookTested")
+async def test_hook(service_id: str, hook_id: str, scope: CurrentScope, resources: CurrentResources) -> HookTest:
+    """Orca itself sends a signed delivery to the hook's address, as its Git host would. Nothing is deployed."""
+    return await steps.test_hook(resources, scope, service_id, hook_id)
+
+
+@router.post("/services/{service_id}/hooks/{hook_id}/replay", summary="Send a push through a hook again")
+@guard("service.deploy", tenant="service_id", rate="write", audit="PushReplayed")
+async def replay_push(
+    service_id: str, hook_id: str, body: Replay, response: Response, session: WriteSession, scope: CurrentScope
+) -> PushAnswer:
+    """Judged by what hook and service are now. 202: a deployment follows; 200: there is nothing to do, and why."""
+    push = await actions.replay_push(session, scope, service_id, hook_id, body.push_id)
+    await record(session, Fact("PushReplayed", push.team_id, queries.HOOK, hook_id, {"push_id": push.id}))
+    response.status_code = 202 if push.is_accepted else 200
+    return PushAnswer(push_id=push.id, accepted=push.is_accepted, decision=push.decision)
 
 
 @router.delete("/services/{service_id}/hooks/{hook_id}", status_code=204, summary="Delete a push hook")
@@ -102,35 +184,64 @@ async def list_pushes(
     summary="Report a push",
     openapi_extra=_BODY,
     responses={202: {"model": PushAnswer}},
-    max_body_size=2 * pushes.MAX_BODY_BYTES,  # what is larger than allowed is refused here, with the reason kept
+    max_body_size=ANY_SIZE,  # what is larger than allowed is refused here, with the reason kept
 )
 @guard(PUBLIC, rate="webhook", audit="PushAccepted")
 async def receive_push(
-    hook_id: str, request: Request, response: Response, session: WriteSession, resources: CurrentResources
+    hook_id: str,
+    request: Request,
+    response: Response,
+    session: WriteSession,
+    resources: CurrentResources,
+    token: Annotated[
+        str, Query(max_length=200, description="For Gerrit: the secret, which it can send nowhere else.")
+    ] = "",
 ) -> PushAnswer:
     """For Git hosts. 202: stored, and a deployment follows; 200: stored, but nothing is to be done."""
-    hook, delivery = await _admit(request, resources, hook_id)
+    hook, delivery = await _admit(request, resources, hook_id, token)
     on_behalf = await actions.find_push_origin(session, hook)
-    token = origin.set(replace(on_behalf, ip=request.state.peer, request_id=request.state.request_id))
+    come_from = origin.set(replace(on_behalf, ip=request.state.peer, request_id=request.state.request_id))
     try:
         push, is_new = await actions.receive_push(session, hook, delivery)
     finally:
-        origin.reset(token)
+        origin.reset(come_from)
     if not is_new:
         return PushAnswer(push_id=push.id, accepted=False, decision="this delivery came before; nothing to do")
     response.status_code = 202 if push.is_accepted else 200
     return PushAnswer(push_id=push.id, accepted=push.is_accepted, decision=push.decision)
 
 
-async def _admit(request: Request, resources: Resources, hook_id: str) -> tuple[Hook, Delivery]:
+async def _admit(request: Request, resources: Resources, hook_id: str, token: str) -> tuple[Hook, Delivery]:
     """Who sent what. Those who look after the hook can read later why something was turned away."""
+    async with resources.db.read() as session:
+        found = await queries.open_hook(session, resources.secret_box, hook_id)
+    hook, secret = found or (None, _NOBODY)
+    provider = hook.provider if hook is not None else "generic"
     try:
-        body = await _read_body(request)
-        hook = await _check_sender(request, resources, hook_id, body)
+        body = await _read_body(request, provider, token)
+    except TooMuch as error:
+        await _refuse(request, resources, hook_id, error.message)
+        raise
+    values, at = request.headers.getlist, resources.clock.now()
+    is_signed = await asyncio.to_thread(pushes.is_signed, provider, secret, values, body, at, token)
+    if hook is None or not is_signed:
+        await _refuse(request, resources, hook_id, pushes.explain_mismatch(provider, values, at, token))
+        raise NotSignedIn(
+            "the signature does not match this hook",
+            hint="Check address, provider and secret of the hook in the settings of the Git host.",
+        )
+    request.app.state.gate.spend_push(request, hook_id, is_signed=True)
+    try:
         return hook, await asyncio.to_thread(_judge, request, hook, body)
-    except (TooMuch, BadInput) as error:
+    except BadInput as error:
         await _note_refusal(resources, hook_id, error.message)
         raise
+
+
+async def _refuse(request: Request, resources: Resources, hook_id: str, reason: str) -> None:
+    """Note why a stranger was turned away, as often as strangers may cause a row. Raises TooOften above that."""
+    if request.app.state.gate.spend_push(request, hook_id, is_signed=False):
+        await _note_refusal(resources, hook_id, reason)
 
 
 async def _note_refusal(resources: Resources, hook_id: str, reason: str) -> None:
@@ -138,40 +249,41 @@ async def _note_refusal(resources: Resources, hook_id: str, reason: str) -> None
         await actions.note_refusal(session, hook_id, reason)
 
 
-async def _read_body(request: Request) -> bytes:
-    """At most 1 MiB, whatever the sender says it is."""
-    body = bytearray()
+async def _read_body(request: Request, provider: str, token: str) -> bytes:
+    """At most 25 MiB, whatever the sender says it is; nothing of what cannot be signed."""
+    if not may_be_signed(provider, request.headers.getlist, token):
+        return b""
+    said = request.headers.get("content-length", "")
+    body, large = bytearray(), request.app.state.gate.large_pushes
     try:
-        async for chunk in request.stream():
+        _check_size(int(said) if said.isdecimal() else 0)
+        stream = request.stream()
+        async for chunk in stream:
             body += chunk
-            if len(body) > pushes.MAX_BODY_BYTES:
-                raise TooMuch("a push may have 1 MiB at most", hint="Push fewer commits at once, or deploy by hand.")
+            if len(body) > _LARGE:
+                break
+        else:
+            return bytes(body)
+        async with large:
+            async for chunk in stream:
+                body += chunk
+                _check_size(len(body))
     except ClientDisconnect:
         raise BodyCutOff("the request was cut off before its end", hint="Send it again.") from None
     return bytes(body)
 
 
-async def _check_sender(request: Request, resources: Resources, hook_id: str, body: bytes) -> Hook:
-    """The hook, if the body was signed with its secret. An unknown hook answers like a wrong signature."""
-    async with resources.db.read() as session:
-        found = await queries.open_hook(session, resources.secret_box, hook_id)
-    hook, secret = found or (None, _NOBODY)
-    provider = hook.provider if hook is not None else "generic"
-    values, at = request.headers.getlist, resources.clock.now()
-    is_signed = pushes.is_signed(provider, secret, values, body, at)
-    if hook is None or not is_signed:
-        await _note_refusal(resources, hook_id, pushes.explain_mismatch(provider, values, at))
-        raise NotSignedIn(
-            "the signature does not match this hook",
-            hint="Check address, provider and secret of the hook in the settings of the Git host.",
-        )
-    return hook
+def _check_size(size: int) -> None:
+    if size > pushes.MAX_BODY_BYTES:
+        raise TooMuch("a push may have 25 MiB at most", hint="Push fewer commits at once, or deploy by hand.")
 
 
 def _judge(request: Request, hook: Hook, body: bytes) -> Delivery:
-    values = request.headers.getlist
-    payload = pushes.parse_body(body, request.headers.get("content-type", ""))
-    event = pushes.name_event(hook.provider, values)
+    values, content_type = request.headers.getlist, request.headers.get("content-type", "")
+    digest = hashlib.sha256(pushes.signed_content(hook.provider, body, content_type)).hexdigest()
+    payload = pushes.parse_body(body, content_type)
+    event = pushes.name_event(hook.provider, values, payload)
     changes = pushes.read_changes(hook.provider, event, payload)
     decision = pushes.decide(changes, event, branch=hook.branch, watch_paths=hook.watch_paths)
-    return Delivery(pushes.name_delivery(hook.provider, values, body), event, decision)
+    name = pushes.name_delivery(hook.provider, values, digest, read_identity(hook.provider, payload, changes))
+    return Delivery(name, digest, event, decision, pushes.read_places(hook.provider, payload))

@@ -1,0 +1,27 @@
+"""Judges what a Git host says when somebody pushed: whether it is that host, what happened, and whom it concerns.
+
+Pure: the door reads the request, this package judges it. Nothing is parsed before its signature was checked.
+"""
+
+from orca.features.sources.pushes.bodies import MAX_BODY_BYTES, parse_body, signed_content
+from orca.features.sources.pushes.changes import Change, name_event, read_changes
+from orca.features.sources.pushes.decisions import Decision, decide, leave_alone
+from orca.features.sources.pushes.deliveries import (
+    REFUSED,
+    has_unique_bodies,
+    is_named_by_content,
+    is_repeated,
+    name_delivery,
+    name_refusal,
+    name_replay,
+)
+from orca.features.sources.pushes.hosts import PROVIDER_NAMES, Provider, new_hook_secret
+from orca.features.sources.pushes.repositories import Place, is_same_repository, read_places
+from orca.features.sources.pushes.signatures import HeaderValues, explain_mismatch, is_signed
+
+__all__ = [
+    "MAX_BODY_BYTES", "PROVIDER_NAMES", "REFUSED", "Change", "Decision", "HeaderValues", "Place", "Provider",
+    "decide", "explain_mismatch", "has_unique_bodies", "is_named_by_content", "is_repeated", "is_same_repository",
+    "is_signed", "leave_alone", "name_delivery", "name_event", "name_refusal", "name_replay", "new_hook_secret",
+    "parse_body", "read_changes", "read_places", "signed_content",
+]  # fmt: skip

@@ -1,0 +1,239 @@
+"""What a push did, as each Git host tells it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orca.errors import BadInput
+from orca.features.sources.pushes.hosts import EVENT_HEADERS, EVENT_KEYS
+from orca.features.sources.pushes.signatures import HeaderValues
+from orca.kit.text import clean_output, shorten
+
+Kind = Literal["branch", "tag", "other"]
+_MESSAGE_LIMIT = 20_000
+_NAME_LIMIT = 4096
+"""Longer than any name that Git can keep as a file."""
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_PUSH_EVENTS = {
+    "push", "push hook", "system hook", "repo:push", "repo:refs_changed", "git.push", "ref-updated", "change-merged",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a push did to one ref."""
+
+    kind: Kind
+    name: str
+    """As the host wrote it: Git allows nearly everything in a name, and this one never reaches Git."""
+    commit: str
+    message: str = ""
+    is_deletion: bool = False
+    files: tuple[str, ...] | None = None
+    """Paths that changed; None when the host does not tell all of them."""
+    before: str = ""
+    """The commit that the ref pointed to; empty for a new one, or where the host does not say."""
+    commits: int | None = None
+    """How many commits lie between before and now, where a host does not say whether the push was forced."""
+
+
+def name_event(provider: str, values: HeaderValues, payload: Mapping[str, Any] | None = None) -> str:
+    """What the host calls the event; generic hooks need not say `push`."""
+    for header in EVENT_HEADERS.get(provider, ()):
+        given = values(header)
+        if len(given) == 1 and given[0]:
+            return shorten(clean_output(given[0], colours=False), 100)
+    if provider in EVENT_KEYS:
+        return shorten(_text(payload or {}, EVENT_KEYS[provider]), 100)
+    return "push" if provider == "generic" else ""
+
+
+def read_changes(provider: str, event: str, payload: Mapping[str, Any]) -> list[Change]:
+    """What a push did, ref by ref; empty for other events. Raises BadInput for a push that makes no sense."""
+    if event.lower() not in _PUSH_EVENTS or (event.lower() == "system hook" and payload.get("object_kind") != "push"):
+        return []
+    read = {"bitbucket": _read_bitbucket, "generic": _read_generic, "azure": _read_azure, "gerrit": _read_gerrit}
+    return read.get(provider, _read_common)(payload)
+
+
+def _read_common(payload: Mapping[str, Any]) -> list[Change]:
+    """GitHub, GitLab, Gitea, Forgejo and Gogs: `ref`, `before`, `after`, `commits`."""
+    kind, name = _parse_ref(_name(payload, "ref"))
+    after = _text(payload, "after")
+    if payload.get("deleted") is True or _is_nothing(after):
+        return [Change(kind, name, "", is_deletion=True)]
+    commit = _text(payload, "checkout_sha") or after if kind == "branch" else after
+    commits = _dicts(payload, "commits")
+    head = payload.get("head_commit")
+    heads = [head] if isinstance(head, dict) else [each for each in commits if each.get("id") == commit]
+    message = _text(heads[-1], "message") if heads else ""
+    before, files = _known(_text(payload, "before")), _files(payload, commits)
+    is_told = isinstance(payload.get("forced"), bool)
+    count = None if is_told or files is None else len(commits)
+    return [Change(kind, name, _commit(commit, kind), message, files=files, before=before, commits=count)]
+
+
+def _files(payload: Mapping[str, Any], commits: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """What changed between before and after, unless the host left something out."""
+    before = _text(payload, "before")
+    totals = [payload.get(key) for key in ("total_commits_count", "total_commits")]
+    incomplete = any(isinstance(total, int) and total > len(commits) for total in totals)
+    if not commits or incomplete or payload.get("forced") is True or not before.strip("0"):
+        return None
+    files: dict[str, None] = {}
+    for each in commits:
+        for key in ("added", "modified", "removed"):
+            paths = each.get(key)
+            if not isinstance(paths, list):
+                return None
+            files |= dict.fromkeys(path for path in paths if isinstance(path, str))
+    return tuple(files)
+
+
+def _read_bitbucket(payload: Mapping[str, Any]) -> list[Change]:
+    """Bitbucket Cloud nests changes in `push`; Data Center has them on top, with full refs."""
+    push = payload.get("push")
+    if isinstance(push, dict):
+        return [each for change in _dicts(push, "changes") if (each := _read_cloud_change(change))]
+    message = _text(_dict(payload, "toCommit"), "message")
+    return [_read_data_center_change(change, message) for change in _dicts(payload, "changes")]
+
+
+def _read_cloud_change(change: Mapping[str, Any]) -> Change | None:
+    new, old = change.get("new"), change.get("old")
+    ref = new if isinstance(new, dict) else old
+    if not isinstance(ref, dict):
+        return None
+    kind: Kind = "branch" if ref.get("type") == "branch" else "tag"
+    name = _nonempty(_name(ref, "name"))
+    if not isinstance(new, dict):
+        return Change(kind, name, "", is_deletion=True)
+    target = _dict(new, "target")
+    before = _known(_text(_dict(_dict(change, "old"), "target"), "hash"))
+    return Change(kind, name, _commit(_text(target, "hash"), kind), _text(target, "message"), before=before)
+
+
+def _read_data_center_change(change: Mapping[str, Any], message: str) -> Change:
+    kind, name = _parse_ref(_name(_dict(change, "ref"), "id") or _name(change, "refId"))
+    if change.get("type") == "DELETE":
+        return Change(kind, name, "", is_deletion=True)
+    before = _known(_text(change, "fromHash"))
+    return Change(kind, name, _commit(_text(change, "toHash"), kind), message, before=before)
+
+
+def _read_azure(payload: Mapping[str, Any]) -> list[Change]:
+    """Azure DevOps: `resource.refUpdates`; the commits are of the push as a whole."""
+    resource = _dict(payload, "resource")
+    messages = {_text(each, "commitId"): _text(each, "comment") for each in _dicts(resource, "commits")}
+    changes = []
+    for update in _dicts(resource, "refUpdates"):
+        kind, name = _parse_ref(_name(update, "name"))
+        commit = _text(update, "newObjectId")
+        if _is_nothing(commit):
+            changes.append(Change(kind, name, "", is_deletion=True))
+            continue
+        before = _known(_text(update, "oldObjectId"))
+        changes.append(Change(kind, name, _commit(commit, kind), messages.get(commit, ""), before=before))
+    return changes
+
+
+def _read_gerrit(payload: Mapping[str, Any]) -> list[Change]:
+    """Gerrit: `ref-updated`, and `change-merged`, which names the branch of the change."""
+    update, change = _dict(payload, "refUpdate"), _dict(payload, "change")
+    ref = _name(update, "refName") or _name(change, "branch")
+    kind, name = _parse_ref(ref if ref.startswith("refs/") or not ref else f"refs/heads/{ref}")
+    commit = _text(update, "newRev") or _text(payload, "newRev") or _text(_dict(payload, "patchSet"), "revision")
+    if _is_nothing(commit):
+        return [Change(kind, name, "", is_deletion=True)]
+    before = _known(_text(update, "oldRev"))
+    return [Change(kind, name, _commit(commit, kind), _text(change, "commitMessage"), before=before)]
+
+
+def _read_generic(payload: Mapping[str, Any]) -> list[Change]:
+    """`{"branch" or "ref", "commit", "message"?, "paths"?, "repository"?, "id"?}`."""
+    missing = [key for key, given in (
+        ("branch", _name(payload, "branch") or _name(payload, "ref")), ("commit", _text(payload, "commit"))
+    ) if not given]  # fmt: skip
+    if missing:
+        raise BadInput(
+            f"the body has no text under {' and '.join(missing)}",
+            hint='Send {"branch": "main", "commit": "<the whole id>"}; `ref` may take the place of `branch`.',
+        )
+    kind, name = _parse_ref(_name(payload, "ref") or f"refs/heads/{_name(payload, 'branch')}")
+    paths = payload.get("paths")
+    files = tuple(each for each in paths if isinstance(each, str)) if isinstance(paths, list) else None
+    commit = _text(payload, "commit")
+    if _is_nothing(commit):
+        return [Change(kind, name, "", is_deletion=True)]
+    return [Change(kind, name, _commit(commit, kind), _text(payload, "message"), files=files)]
+
+
+def read_identity(provider: str, payload: Mapping[str, Any], changes: Sequence[Change]) -> str:
+    """What the body itself says that is the same when it is sent again, where no header names the delivery."""
+    if provider == "azure":
+        return _text(payload, "id")
+    if provider == "generic":
+        return _text(payload, "id")
+    if provider == "gerrit" and changes:  # a submitted change is two events with one result
+        return f"{changes[0].kind} {changes[0].name} {changes[0].commit}"
+    return ""
+
+
+def _parse_ref(ref: str) -> tuple[Kind, str]:
+    """Of which kind a ref is. Hosts report notes, pull requests and more; none of that is wrong."""
+    if ref.startswith("refs/heads/"):
+        return "branch", _nonempty(ref.removeprefix("refs/heads/"))
+    if ref.startswith("refs/tags/"):
+        return "tag", _nonempty(ref.removeprefix("refs/tags/"))
+    if ref.startswith("refs/"):
+        return "other", ref
+    raise BadInput("the push names no branch or tag", hint="A ref such as refs/heads/main is expected.")
+
+
+def _nonempty(name: str) -> str:
+    if not name:
+        raise BadInput("the push names no branch or tag", hint="A ref such as refs/heads/main is expected.")
+    return name
+
+
+def _commit(text: str, kind: Kind) -> str:
+    """The id of a commit; of a ref that is never deployed whatever it points to."""
+    if not _COMMIT.fullmatch(text):
+        if kind != "branch":
+            return ""
+        raise BadInput("the push names no whole commit id", hint="40 or 64 hexadecimal digits are expected.")
+    return text
+
+
+def _is_nothing(commit: str) -> bool:
+    return bool(commit) and not commit.strip("0")
+
+
+def _known(commit: str) -> str:
+    return commit if _COMMIT.fullmatch(commit) and commit.strip("0") else ""
+
+
+def _name(holder: Mapping[str, Any], key: str) -> str:
+    """A name as it was written; JSON can hold halves of characters, a database cannot."""
+    value = holder.get(key)
+    return value.encode(errors="replace").decode()[:_NAME_LIMIT] if isinstance(value, str) else ""
+
+
+def _text(holder: Mapping[str, Any], key: str) -> str:
+    return shorten(clean_output(_long_text(holder, key), colours=False), _MESSAGE_LIMIT)
+
+
+def _long_text(holder: Mapping[str, Any], key: str) -> str:
+    value = holder.get(key)
+    return value[:_MESSAGE_LIMIT].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _dict(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = holder.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(holder: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = holder.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
