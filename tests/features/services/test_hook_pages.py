@@ -171,3 +171,22 @@ async def test_more_hooks_pushes_and_credentials_take_no_more_statements(app, cl
         await add(number)
     assert [await statements(path), await statements("/credentials")] == few
     assert max(few) <= MOST
+
+
+async def test_a_hook_is_changed_tested_and_replayed_on_its_page(app, browser, client, anonymous, service):
+    path = f"/services/{service['id']}/hooks"
+    made = (await client.post(f"/api/v1{path}", json={"provider": "github", "branch": "release"})).json()
+    await send(anonymous, made["id"], deliver("github", made["secret"], push_body("github")))
+    assert "branch main is not release" in (await browser.get(path)).text
+    form = (await browser.get(f"{path}/{made['id']}")).text
+    assert 'value="release"' in form
+    wrong = await browser.post(f"{path}/{made['id']}", data={"provider": "github", "branch": ""})
+    assert (wrong.status_code, 'id="branch-error"' in wrong.text) == (422, True)
+    right = {"provider": "github", "branch": "main", "watch_paths": "src/**", "any_repository": "true"}
+    assert (await browser.post(f"{path}/{made['id']}", data=right)).status_code == 303
+    [hook] = (await client.get(f"/api/v1{path}")).json()["items"]
+    assert (hook["branch"], hook["watch_paths"], hook["any_repository"]) == ("main", ["src/**"], True)
+    assert "The test delivery did not arrive" in (await browser.post(f"{path}/{made['id']}/test")).text
+    push_id = hook["last_push"]["id"]
+    assert (await browser.post(f"{path}/{made['id']}/replay", data={"push_id": push_id})).status_code == 303
+    assert len(await events_of(app, "PushAccepted")) == 1
