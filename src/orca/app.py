@@ -72,6 +72,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             app.state.gate = house.make_gate(resources)
             await house.prepare(resources)
             if settings.worker:
+                await house.before_tasks(resources)
                 await engine.start(resources, house.DUTIES)
             try:
                 yield

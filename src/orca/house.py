@@ -20,6 +20,9 @@ from orca.features.deployments import tasks as deployments_tasks
 from orca.features.identity import api as identity_api
 from orca.features.identity import pages as identity_pages
 from orca.features.identity.claim import ensure_claim
+from orca.features.orphans import api as orphans_api
+from orca.features.orphans import pages as orphans_pages
+from orca.features.orphans.tasks import hold_back
 from orca.features.routing import api as routing_api
 from orca.features.routing import pages as routing_pages
 from orca.features.routing import tasks as routing_tasks
@@ -48,6 +51,7 @@ ROUTERS = (
     routing_api.router,
     deployments_api.router,
     running_api.router,
+    orphans_api.router,
     identity_pages.router,
     access_pages.router,
     audit_pages.router,
@@ -55,6 +59,7 @@ ROUTERS = (
     sources_pages.router,
     routing_pages.router,
     deployments_pages.router,
+    orphans_pages.router,
     dashboard_pages.router,
 )
 TASKS = (*services_tasks.TASKS, *deployments_tasks.TASKS)
@@ -72,6 +77,11 @@ def make_gate(resources: Resources) -> Gate:
 def install_middleware(app: FastAPI, settings: Settings) -> None:
     """What features put around every request."""
     app.add_middleware(HostAllowList, settings=settings)
+
+
+async def before_tasks(resources: Resources) -> None:
+    """What must be decided before any task goes on."""
+    await hold_back(resources)
 
 
 async def prepare(resources: Resources) -> None:

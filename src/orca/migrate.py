@@ -21,7 +21,7 @@ from orca.startup.facts import describe, find_usable_key, open_database, read_da
 from orca.startup.integrity import check_integrity
 
 _BATCH = 500
-_LOCK = 0x0ACD
+_LOCK = 0x0ACE
 _LEFT_OUT = frozenset({"workers", "leases"})
 """Which processes run now: nothing of that holds in another database."""
 

@@ -23,6 +23,7 @@ async def work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_house(settings) as (resources, engine):
+        await house.before_tasks(resources)
         await engine.start(resources, house.DUTIES)
         log.info("worker_started", worker=engine.executor)
         await stop.wait()

@@ -109,6 +109,11 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
     "This machine": (
         Entry("serve", "machine", "Run Orca on this machine."),
         Entry("worker", "machine", "Run tasks in a process of their own (with PostgreSQL)."),
+        Entry(
+            "orphans", "orphans", "What runs here and is in no row of the database.",
+            {"list": "List containers, hostnames and volumes that the database does not know.",
+             "adopt": "Take one over as part of its service.", "remove": "Put the end of one on record."},
+        ),
         Entry("adopt", "machine", "Accept a database that was restored or moved by hand."),
         Entry("migrate-database", "machine", "Move from SQLite to PostgreSQL."),
         Entry("doctor", "machine", "Check what this machine needs to run Orca."),

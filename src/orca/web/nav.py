@@ -21,6 +21,7 @@ ITEMS = (
     NavItem("Credentials", "/credentials", "lock", "source.read"),
     NavItem("Activity", "/activity", "activity", "event.read"),
     NavItem("Tokens", "/tokens", "key", "token.read"),
+    NavItem("Orphans", "/orphans", "history", "instance.admin"),
     NavItem("Account", "/account", "user"),
 )
 

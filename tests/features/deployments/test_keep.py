@@ -14,7 +14,7 @@ from orca.errors import RequestRefused
 from orca.events import Event
 from orca.features.deployments.actions.keep import count_failures, keep_services_alive, pause_after, remove_old_images
 from orca.features.deployments.actions.start import Request
-from orca.features.deployments.models import Deployment, LiveRelease, Release
+from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
 
@@ -159,6 +159,7 @@ async def add_releases(bench: Bench, service: Service, images: str) -> None:
                 went_live_at=now() if image.isupper() else None,
             )  # fmt: skip
             session.add(release)
+            await session.merge(Build(id=image, team_id=service.team_id, service_id=service.id))
             await session.flush()
             if image.isupper():
                 live.release_id = release.id

@@ -21,6 +21,7 @@ from orca.features.deployments.rules import Kind
 from orca.features.deployments.tasks import sweep
 from orca.features.services.actions import delete_service
 from orca.features.services.models import Service
+from orca.instance.tombstones import bury
 from orca.resources import Resources
 from orca.sdk.engines import ContainerSpec
 from orca.sdk.proxies import ProxyConfig
@@ -68,6 +69,11 @@ def equip(bench: Bench, resources: Resources) -> None:
 async def run_orphan(bench: Bench, name: str, labels: dict[str, str]) -> None:
     spec = ContainerSpec(name, "app:1", "net", {"orca.instance": "test", "orca.deployment": name, **labels})
     await bench.engine.apply(bench.engine.plan([], [spec]))
+
+
+async def bury_orphans(bench: Bench, *names: str) -> None:
+    async with bench.resources.db.write() as session:
+        await bury(session, "deployment", names)
 
 
 @pytest.mark.slow
@@ -118,6 +124,7 @@ async def test_who_retires_a_container_is_not_disturbed(bench: Bench, engine: Wa
 async def test_an_orphan_has_the_grace_that_it_was_started_with(bench: Bench, engine: WatchedEngine) -> None:
     await run_orphan(bench, "patient", {"orca.stop-grace": "300.0"})
     await run_orphan(bench, "old", {})
+    await bury_orphans(bench, "patient", "old")
     await sweep(bench.resources)
     assert sorted(engine.stops) == [("old", 10.0), ("patient", 300.0)]
     assert await engine.inspect({}) == []
@@ -126,6 +133,7 @@ async def test_an_orphan_has_the_grace_that_it_was_started_with(bench: Bench, en
 async def test_orphans_do_not_wait_for_each_other(bench: Bench, engine: WatchedEngine) -> None:
     for name in ("one", "two"):
         await run_orphan(bench, name, {})
+    await bury_orphans(bench, "one", "two")
     both = asyncio.Barrier(2)
 
     async def meet() -> None:
@@ -189,4 +197,29 @@ async def test_deleting_a_service_ends_what_runs(bench: Bench) -> None:
     removed = (await bench.deployments(service))[-1]
     assert (removed.kind, (await bench.end_of(removed.id)).state) == ("remove", "succeeded")
     assert now() - asked_at < timedelta(seconds=15)
+    assert await bench.containers(service) == []
+
+
+async def test_sweep_containers_of_an_unknown_deployment_stay_and_nothing_is_put_in_their_place(bench: Bench) -> None:
+    service = await bench.make_service()
+    before = await bench.make_live(service)
+    for container in await bench.containers(service):
+        await bench.engine.remove(container.id)
+    await bench.run_container(service, "of-a-newer-database")
+    for duty in (sweep, keep_services_alive):
+        await duty(bench.resources)
+    assert [each.labels["orca.deployment"] for each in await bench.containers(service)] == ["of-a-newer-database"]
+    assert [each.id for each in await bench.deployments(service)] == [before]
+    await bury_orphans(bench, "of-a-newer-database")
+    for duty in (keep_services_alive, sweep):
+        await duty(bench.resources)
+    assert await bench.containers(service) == []
+    assert [each.kind for each in await bench.deployments(service)] == ["deploy", "restart"]
+
+
+async def test_sweep_containers_of_a_deleted_service_go_whichever_deployment_they_are_of(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.run_container(service, "of-a-newer-database")
+    await bench.edit(service, deleted_at=now())
+    await sweep(bench.resources)
     assert await bench.containers(service) == []

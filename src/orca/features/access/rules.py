@@ -13,7 +13,7 @@ PERMISSIONS: dict[str, str] = {
     "deployment.cancel": "Stop a deployment that waits or runs.",
     "deployment.read": "See deployments, releases and their logs.",
     "event.read": "See what happened in the team, and who did it.",
-    "instance.admin": "Look after the instance itself: verify the audit trail, see events of no team.",
+    "instance.admin": "Look after the instance: verify the audit trail, see events of no team, decide about orphans.",
     "metrics.read": "Read the numbers of this instance for Prometheus.",
     "project.create": "Make a project.",
     "project.delete": "Delete a project that has no services left.",

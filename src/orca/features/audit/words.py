@@ -8,7 +8,7 @@ from orca.events import Event
 
 KINDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType({
     "deployments": ("Deployments", ("Deployment", "Push", "Upload")),
-    "services": ("Services and volumes", ("Service", "Volume", "Command", "Source")),
+    "services": ("Services and volumes", ("Service", "Volume", "Command", "Source", "Orphan")),
     "variables": ("Variables", ("Variable",)),
     "hostnames": ("Hostnames and certificates", ("Route", "Certificate", "Proxy")),
     "credentials": ("Credentials and hooks", ("GitCredential", "RegistryCredential", "Hook")),

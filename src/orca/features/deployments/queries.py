@@ -1,6 +1,6 @@
 """Reads of deployments, releases and logs."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TypeVar
 
 from sqlalchemy import func, select
@@ -11,12 +11,16 @@ from orca.errors import NotFound
 from orca.events import bell
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
 from orca.features.deployments.rules import ACTIVE, FINISHED, differs
+from orca.features.services.models import Service
+from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, cut_page
+from orca.sdk.engines import Container
 from orca.web.guard import Scope, tenant_resolver
 
 Numbered = TypeVar("Numbered", Deployment, Release)
 LOG_BATCH = 64
 POLL_SECONDS = 1.0
+_IDS_AT_ONCE = 500
 
 
 async def get_deployment(session: AsyncSession, scope: Scope, deployment_id: str) -> Deployment:
@@ -165,3 +169,22 @@ async def find_last_build(session: AsyncSession, service_id: str) -> Build | Non
     """The newest build of a service that made an image."""
     query = select(Build).where(Build.service_id == service_id, Build.state == "succeeded")
     return await session.scalar(query.order_by(Build.id.desc()).limit(1))
+
+
+async def list_unknown(session: AsyncSession, containers: Iterable[Container]) -> set[str]:
+    """Deployments whose containers are there, that are in no row, and whose end is not on record.
+
+    A container is made after its deployment was committed, so this database was exchanged, restored or emptied since.
+    """
+    labels = [each.labels for each in containers if each.labels.get("orca.deployment")]
+    services = {each["orca.deployment"]: each.get("orca.service", "") for each in labels}
+    unknown = set(services)
+    for start in range(0, len(services), _IDS_AT_ONCE):
+        some = list(services)[start : start + _IDS_AT_ONCE]
+        unknown -= set((await session.scalars(select(Deployment.id).where(Deployment.id.in_(some)))).all())
+    if not unknown:
+        return unknown
+    unknown -= await list_buried(session, "deployment", unknown)
+    deleted = select(Service.id).where(Service.deleted_at.is_not(None))
+    gone = set((await session.scalars(deleted.where(Service.id.in_({services[each] for each in unknown})))).all())
+    return {each for each in unknown if services[each] not in gone}

@@ -19,6 +19,7 @@ from orca.features.deployments.actions.keep import keep_services_alive, remove_o
 from orca.features.deployments.actions.start import TASK, Request, start_deployment
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.pipeline import deploy
+from orca.features.deployments.queries import list_unknown
 from orca.features.services.models import Service
 from orca.features.services.queries import find_service
 from orca.resources import Resources
@@ -38,16 +39,20 @@ async def settle(resources: Resources, task_id: str, reason: str) -> None:
 
 
 async def sweep(resources: Resources) -> None:
-    """Remove containers and work folders of nothing that lives: leftovers of crashes, stopped and deleted services."""
+    """Remove containers and work folders of nothing that lives: leftovers of crashes, stopped and deleted services.
+
+    What this database does not know stays: it may be the database that is wrong.
+    """
     folders = await asyncio.to_thread(_list_work, resources.settings.data_dir / "work")
     containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
     async with resources.db.read() as session:
         kept, leaving = await _list_kept(session), await _list_leaving(session)
+        unknown = await list_unknown(session, containers)
     for folder in folders:
         if folder.name not in kept:
             log.warning("orphan_removed", folder=folder.name)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    orphans = [container for container in containers if not _is_kept(container, kept, leaving)]
+    orphans = [container for container in containers if not _is_kept(container, kept | unknown, leaving)]
     await asyncio.gather(*(_remove_orphan(resources, container) for container in orphans))
 
 

@@ -15,12 +15,14 @@ from orca.events import Event, Fact, record
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
+from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import KeptImage
 from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
+from orca.instance.tombstones import list_buried
 from orca.kit.backoff import growing_pause
 from orca.resources import Resources
-from orca.sdk.engines import Container, EngineAway
+from orca.sdk.engines import Container, EngineAway, Image
 
 log = structlog.get_logger("orca.deployments")
 
@@ -50,7 +52,11 @@ async def keep_services_alive(resources: Resources) -> None:
             .where(Service.desired_state == "running", Service.deleted_at.is_(None), Service.id.not_in(_recreated()))
         )).all()  # fmt: skip
         stopped_since = await _list_stopped(session)
+        unknown = await list_unknown(session, containers)
+    held = {each.labels.get("orca.service") for each in containers if each.labels.get("orca.deployment") in unknown}
     for live, release in rows:
+        if live.service_id in held and not by_deployment.get(live.deployment_id):
+            continue  # another release runs that this database does not know; somebody decides which one it is
         present = by_deployment.get(live.deployment_id, [])
         began, policy = stopped_since.get(live.deployment_id), release.config["restart"]
         stopped = [each for each in present if rules.was_stopped(each, policy) or rules.was_stopped_by(began, each)]
@@ -206,12 +212,20 @@ async def remove_old_images(resources: Resources) -> None:
     """Remove our own images above the budget, oldest first; live and rollback releases are never touched."""
     images = await resources.engine.list_images({"orca.instance": resources.instance, "orca.build": ""})
     async with resources.db.read() as session:
-        pinned = await _pinned_images(session)
+        pinned = await _pinned_images(session) | await _list_unknown_images(session, images)
     newest_first = sorted(images, key=lambda image: image.created_at, reverse=True)
     kept = [KeptImage(image.id, image.size_bytes, image.id in pinned) for image in newest_first]
     for image_id in rules.images_to_remove(kept, resources.settings.disk.image_budget_mb << 20):
         if await resources.engine.remove_image(image_id):
             log.info("image_removed", image=image_id)
+
+
+async def _list_unknown_images(session: AsyncSession, images: Sequence[Image]) -> set[str]:
+    """Images of builds that this database does not know, and whose deletion is not on record."""
+    builds = {image.id: image.labels.get("orca.build", "") for image in images}
+    known = set((await session.scalars(select(Build.id).where(Build.id.in_(builds.values())))).all())
+    known |= await list_buried(session, "build", builds.values())
+    return {image_id for image_id, build_id in builds.items() if build_id not in known}
 
 
 async def _pinned_images(session: AsyncSession) -> set[str]:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.actions.progress import add_warning
+from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import TAKES_DOWN, network_name
 from orca.features.deployments.steps.patience import with_patience
 from orca.features.deployments.steps.work import Facts, Work, load
@@ -25,6 +26,12 @@ async def retire_previous(work: Work) -> str:
         return ""
     if any(container.state == "running" for container in old):
         await asyncio.sleep(DRAIN_SECONDS)
+    async with work.resources.db.read() as session:
+        unknown = await list_unknown(session, old) if facts.deployment.kind != "remove" else set()
+    left = [container for container in old if container.labels.get("orca.deployment") in unknown]
+    old = [container for container in old if container not in left]
+    if left:
+        await _leave(work, facts, left)
     problems = await asyncio.gather(*(_retire(work, container) for container in old))
     for problem in filter(None, problems):
         await _warn(work, problem)
@@ -37,6 +44,14 @@ async def find_old(work: Work, facts: Facts) -> list[Container]:
     """The service's containers that are not of this deployment; all of them when it takes the service down."""
     found = await work.resources.engine.inspect({"orca.service": facts.service.id})
     return [container for container in found if _is_old(container, facts)]
+
+
+async def _leave(work: Work, facts: Facts, unknown: list[Container]) -> None:
+    """Of deployments that are in no row: an administrator decides what becomes of them. A service that stops, stops."""
+    if facts.deployment.kind in TAKES_DOWN:
+        await asyncio.gather(*(work.resources.engine.stop(each.id, grace=grace_of(each)) for each in unknown))
+    names = ", ".join(container.name for container in unknown)
+    await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
 
 
 async def _leave_network(work: Work, facts: Facts) -> None:

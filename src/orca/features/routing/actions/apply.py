@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import Database, now
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import Fact, Origin, origin, record
+from orca.features.routing.actions.quarantine import quarantine_of
 from orca.features.routing.actions.routes import follow_base_domain
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Route
@@ -136,9 +137,14 @@ def _try_lock(descriptor: int) -> bool:
 
 async def _apply(resources: Resources, retried: Collection[str]) -> Refusals:
     read_at = now()
-    earlier = await _find_served(resources)
+    quarantine = quarantine_of(resources.db)
+    earlier = await _find_served(resources, is_needed=not quarantine.is_sure)
     async with resources.db.read() as session:
         config = await render_proxy_config(session, resources.secret_box, resources.settings, earlier, retried)
+    if not quarantine.is_sure:
+        await quarantine.look(resources, earlier, config)
+    async with resources.db.read() as session:
+        config = await quarantine.keep(session, config)
         tried = await list_pending(session) | set(retried)
     refused = await _apply_what_works(resources.proxy, config, retried)
     if refused or tried:
@@ -147,10 +153,10 @@ async def _apply(resources: Resources, retried: Collection[str]) -> Refusals:
     return refused
 
 
-async def _find_served(resources: Resources) -> ProxyConfig | None:
-    """What the proxy serves, if that matters: only of broken routes more than what is wanted stays."""
+async def _find_served(resources: Resources, *, is_needed: bool) -> ProxyConfig | None:
+    """What the proxy serves, if that matters: to a first look, and to broken routes, of which what is served stays."""
     async with resources.db.read() as session:
-        if not await has_broken(session):
+        if not is_needed and not await has_broken(session):
             return None
     state = await resources.proxy.inspect()
     if not state.running:
@@ -251,6 +257,10 @@ async def _find_changes(resources: Resources, state: ProxyState) -> tuple[list[s
     """What is not as it should be, and which broken routes are due."""
     async with resources.db.read() as session:
         desired = await render_proxy_config(session, resources.secret_box, resources.settings, state.config)
+    quarantine = quarantine_of(resources.db)
+    await quarantine.look(resources, state.config, desired)
+    async with resources.db.read() as session:
+        desired = await quarantine.keep(session, desired)
         pending, retried = await list_pending(session), await list_retried(session)
     changes = [change.describe() for change in resources.proxy.plan(state.config, desired)]
     if not changes and state.drifted:

@@ -17,6 +17,7 @@ from orca.features.routing.models import Route
 from orca.features.routing.queries import get_route, list_siblings
 from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
 from orca.features.services.queries import get_service
+from orca.instance.tombstones import bury
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.guard import Scope
@@ -99,6 +100,7 @@ async def _undo(resources: Resources, route: Route, before: Snapshot) -> None:
         ours = select(Route).where(Route.id.in_(before.keys() or {route.id}), Route.updated_at == route.updated_at)
         for row in (await session.scalars(ours)).all():
             if not before:
+                await bury(session, "route", [row.id])
                 await session.delete(row)
                 continue
             for name, value in before[row.id].items():

@@ -26,6 +26,7 @@ from orca.features.routing.rules.hostnames import (
 from orca.features.routing.rules.places import is_loop
 from orca.features.routing.schemas import RouteIn, RouteOptions, RoutePatch, merge_options
 from orca.features.services.models import Environment, Project, Service
+from orca.instance.tombstones import bury
 from orca.resources import Resources
 from orca.settings import Settings
 
@@ -100,6 +101,7 @@ async def update_route(
 
 async def delete_route(session: AsyncSession, route: Route) -> None:
     """Give a name back."""
+    await bury(session, "route", [route.id])
     await session.delete(route)
     await session.flush()
     await record(session, await _fact("RouteDeleted", session, route))
@@ -163,6 +165,8 @@ async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
 
 async def forget_service(session: AsyncSession, service_id: str) -> None:
     """A service was deleted: its names are free again, and nothing of it is a target."""
+    ids = (await session.scalars(select(Route.id).where(Route.service_id == service_id))).all()
+    await bury(session, "route", ids)
     await session.execute(delete(Route).where(Route.service_id == service_id))
     await session.execute(delete(Target).where(Target.service_id == service_id))
 

@@ -1,0 +1,168 @@
+"""What a person decides about an orphan: it is taken over as part of its service, or its end is put on record."""
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import Conflict, NotFound
+from orca.events import Fact, origin, record
+from orca.features.deployments import queries as deployments
+from orca.features.deployments.actions.choose import VARIABLES, lock_service, next_number
+from orca.features.deployments.models import Deployment, LiveRelease, Release
+from orca.features.orphans.queries import list_orphans, look_at_containers, service_of
+from orca.features.orphans.schemas import Decision, Orphan
+from orca.features.routing.actions import apply_routes, create_route, set_targets
+from orca.features.routing.actions.quarantine import find_unknown_routes
+from orca.features.routing.schemas import BasicAuth, RouteIn, RouteOptions, TargetIn
+from orca.features.secrets.actions import put_secret
+from orca.features.secrets.queries import open_secret
+from orca.features.services.models import Service
+from orca.instance.models import Instance
+from orca.instance.tombstones import bury
+from orca.resources import Resources
+from orca.sdk.engines import Container
+from orca.sdk.proxies import ProxyRoute
+
+
+async def adopt(resources: Resources, decision: Decision) -> Orphan:
+    """Take it over; what runs is not touched. Raises NotFound, and Conflict when it belongs to no service here."""
+    orphan = await _get_orphan(resources, decision)
+    if not orphan.can_adopt:
+        raise Conflict(
+            f"{orphan.name} belongs to no service of this database, or does not run",
+            hint="Create the service and deploy it, then remove this one.",
+        )
+    if decision.kind == "deployment":
+        await _adopt_deployment(resources, orphan)
+    elif decision.kind == "route":
+        await _adopt_route(resources, orphan)
+    else:
+        await _accept_history(resources)
+    await apply_routes(resources)
+    return orphan
+
+
+async def remove(resources: Resources, decision: Decision) -> Orphan:
+    """Put its end on record. Containers go with the next sweep, within a minute; a route at once. Raises NotFound."""
+    orphan = await _get_orphan(resources, decision)
+    kind = decision.kind
+    if kind == "history" or not orphan.can_remove:
+        raise Conflict(f"{orphan.name} cannot be removed", hint="It can be adopted.")
+    async with resources.db.write() as session:
+        await bury(session, kind, [orphan.id])
+        await _record(session, "OrphanRemoved", orphan)
+    if kind == "route":
+        await apply_routes(resources)
+    return orphan
+
+
+async def _get_orphan(resources: Resources, decision: Decision) -> Orphan:
+    found = await list_orphans(resources)
+    for orphan in found.items:
+        if (orphan.kind, orphan.id) == (decision.kind, decision.id):
+            return orphan
+    problem = f" ({found.problems[0]})" if found.problems else ""
+    raise NotFound(f"there is no such orphan now{problem}", hint="`orc orphans list` shows what there is.")
+
+
+async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
+    """A release of the image that runs, with the configuration that this database knew last."""
+    containers = await look_at_containers(resources)
+    group = [each for each in containers if each.labels["orca.deployment"] == orphan.id and each.state == "running"]
+    async with resources.db.write() as session:
+        service = await lock_service(session, str(orphan.service_id))
+        base = await _find_base(session, service)
+        release = await _make_release(session, resources, base, group)
+        deployment = Deployment(
+            id=orphan.id, team_id=service.team_id, service_id=service.id, kind="deploy", state="succeeded",
+            trigger="system", number=await next_number(session, Deployment, service.id), warnings=[],
+            requested_by=origin.get().actor, source=service.source, config=release.config, release_id=release.id,
+            started_at=now(), finished_at=now(),
+        )  # fmt: skip
+        session.add(deployment)
+        await session.flush()
+        await _make_live(session, service, release, deployment)
+        await set_targets(session, service, release.id, _targets(release, group))
+        service.desired_state = "running"
+        await _record(session, "OrphanAdopted", orphan, service.team_id)
+
+
+async def _find_base(session: AsyncSession, service: Service) -> Release:
+    live = await deployments.find_live(session, service.id)
+    newest = select(Release).where(Release.service_id == service.id).order_by(Release.number.desc()).limit(1)
+    base = await deployments.find_release(session, live.release_id) if live else await session.scalar(newest)
+    if base is None:
+        raise Conflict(
+            f"the service {service.slug} has no release in this database, so its settings are not known",
+            hint="Deploy the service, then remove what runs now.",
+        )
+    return base
+
+
+async def _make_release(session: AsyncSession, resources: Resources, base: Release, group: list[Container]) -> Release:
+    release = Release(
+        team_id=base.team_id, service_id=base.service_id, number=await next_number(session, Release, base.service_id),
+        image=group[0].image_id, config={**base.config, "replicas": len(group)}, went_live_at=now(),
+    )  # fmt: skip
+    session.add(release)
+    await session.flush()
+    secrets = await open_secret(session, resources.secret_box, ("release", base.id), VARIABLES)
+    await put_secret(
+        session, resources.secret_box, team_id=base.team_id, owner=("release", release.id), name=VARIABLES,
+        value=secrets or "{}",
+    )  # fmt: skip
+    return release
+
+
+async def _make_live(session: AsyncSession, service: Service, release: Release, deployment: Deployment) -> None:
+    live = await deployments.find_live(session, service.id)
+    if live is None:
+        live = LiveRelease(team_id=service.team_id, service_id=service.id)
+        session.add(live)
+    live.release_id, live.deployment_id, live.since = release.id, deployment.id, now()
+
+
+def _targets(release: Release, group: list[Container]) -> list[TargetIn]:
+    ports = [{"name": port["name"], "port": port["port"], "public": port["public"]} for port in release.config["ports"]]
+    return [
+        TargetIn(replica=int(each.labels["orca.replica"]), address=each.address, ports=ports)
+        for each in sorted(group, key=lambda container: container.name)
+        if each.address is not None
+    ]
+
+
+async def _adopt_route(resources: Resources, orphan: Orphan) -> None:
+    """The same name and the same options, as a row; the proxy goes on serving it."""
+    served = (await resources.proxy.inspect()).config
+    containers = await look_at_containers(resources)
+    async with resources.db.write() as session:
+        route = (await find_unknown_routes(session, served)).get(orphan.id) if served else None
+        rows = await session.scalars(select(Service).where(Service.deleted_at.is_(None)))
+        service = service_of(route, containers, {row.id: row for row in rows}) if route else None
+        if route is None or service is None:
+            raise NotFound("there is no such orphan now")
+        wanted = RouteIn(hostname=route.hostname, path_prefix=route.path_prefix)
+        row = await create_route(session, resources.settings, service, wanted, {})
+        row.options = _options_of(route).model_dump(mode="json")
+        await bury(session, "route", [orphan.id])
+        await _record(session, "OrphanAdopted", orphan, service.team_id)
+
+
+def _options_of(route: ProxyRoute) -> RouteOptions:
+    users = [BasicAuth(username=user.username, password_hash=user.password_hash) for user in route.basic_auth]
+    return RouteOptions(
+        strip_prefix=route.strip_prefix, compress=route.compress, timeout=route.timeout, basic_auth=users,
+        allow_ips=list(route.allow_ips), maintenance=route.maintenance,
+        max_body_mb=(route.max_body_bytes or 0) >> 20 or None,
+    )  # fmt: skip
+
+
+async def _accept_history(resources: Resources) -> None:
+    async with resources.db.write() as session:
+        await session.execute(update(Instance).values(lost_after=None, lost_until=None))
+        await record(session, Fact("OrphanAdopted", payload={"kind": "history", "name": "Lost history"}))
+
+
+async def _record(session: AsyncSession, kind: str, orphan: Orphan, team_id: str | None = None) -> None:
+    payload = {"kind": orphan.kind, "name": orphan.name, "service": orphan.service}
+    await record(session, Fact(kind, team_id, orphan.kind, orphan.id, payload))

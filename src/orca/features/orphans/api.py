@@ -1,0 +1,28 @@
+"""REST doors of orphans."""
+
+from orca.features.orphans import actions, queries
+from orca.features.orphans.schemas import Decision, Orphan, OrphansOut
+from orca.web.guard import CurrentResources, Router, guard
+
+router = Router(prefix="/api/v1/orphans", tags=["instance"])
+
+
+@router.get("", summary="List what this database does not know")
+@guard("instance.admin")
+async def list_orphans(resources: CurrentResources) -> OrphansOut:
+    """Containers, routes and volumes of this instance that are in no row. They stay until they are decided on."""
+    return await queries.list_orphans(resources)
+
+
+@router.post("/adopt", summary="Take an orphan over")
+@guard("instance.admin", rate="write", audit="OrphanAdopted")
+async def adopt_orphan(decision: Decision, resources: CurrentResources) -> Orphan:
+    """It becomes the live release, or a route, of its service; what runs is not touched."""
+    return await actions.adopt(resources, decision)
+
+
+@router.post("/remove", summary="Remove an orphan")
+@guard("instance.admin", rate="write", audit="OrphanRemoved")
+async def remove_orphan(decision: Decision, resources: CurrentResources) -> Orphan:
+    """Its containers go within a minute, a route at once. Volumes are never removed."""
+    return await actions.remove(resources, decision)
