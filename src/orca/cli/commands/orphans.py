@@ -50,15 +50,10 @@ def _row(orphan: dict[str, Any]) -> list[Part]:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", metavar="KIND", choices=_KINDS, help="deployment, route or history")
     parser.add_argument("id", metavar="ID", help="as `orc orphans list` shows it")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _list_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 COMMANDS = {
-    "list": Command(list_orphans, "orc orphans list", scope="server", arguments=_list_arguments),
+    "list": Command(list_orphans, "orc orphans list", scope="server"),
     "adopt": Command(adopt, "orc orphans adopt deployment ID", scope="server", arguments=_arguments),
     "remove": Command(remove, "orc orphans remove route ID", scope="server", arguments=_arguments),
 }
