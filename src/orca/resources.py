@@ -141,7 +141,9 @@ def _no_tls() -> ssl.SSLContext:
 
 
 def _engine_config(settings: Settings, provider: Any, instance: str) -> Any:
-    return provider.Config(host=settings.docker.host, address_pool=settings.docker.pool, instance=instance)
+    known = {"private_registries": settings.registry.private_networks}
+    extra = {name: known[name] for name in known.keys() & provider.Config.model_fields.keys()}
+    return provider.Config(host=settings.docker.host, address_pool=settings.docker.pool, instance=instance, **extra)
 
 
 def _proxy_config(settings: Settings, provider: Any, identity: Identity) -> Any:
@@ -154,7 +156,10 @@ def _proxy_config(settings: Settings, provider: Any, identity: Identity) -> Any:
 
 def _builder_config(settings: Settings, provider: Any) -> Any:
     """A builder that needs no engine has no word for one."""
-    known = {"host": settings.docker.host, "disk_reserve_mb": settings.disk.reserve_mb}
+    known = {
+        "host": settings.docker.host, "disk_reserve_mb": settings.disk.reserve_mb,
+        "private_registries": settings.registry.private_networks,
+    }  # fmt: skip
     return provider.Config(**{name: known[name] for name in known.keys() & provider.Config.model_fields.keys()})
 
 

@@ -144,6 +144,14 @@ class Git(Group):
     )
 
 
+class Registry(Group):
+    """`ORC_REGISTRY_*`."""
+
+    private_networks: bool = Field(
+        default=True, description="Whether images may come from registries on this machine or on its private networks."
+    )
+
+
 class Build(Group):
     """`ORC_BUILD_*`."""
 
@@ -201,6 +209,7 @@ class Settings(BaseSettings):
     session: Session = Session()
     allowed: Allowed = Allowed()
     git: Git = Git()
+    registry: Registry = Registry()
     build: Build = Build()
     disk: Disk = Disk()
 

@@ -80,8 +80,8 @@ def test_the_folder_that_could_be_built_is_told_first() -> None:
 
 
 def test_what_would_surprise_is_told() -> None:
-    told = rules.find_warnings([".env", "main.py"], submodules_left_out=True, uses_lfs=True)
-    assert [word for word in ("submodules", "LFS", ".env") if not any(word in each for each in told)] == []
-    assert rules.find_warnings(["main.py"], submodules_left_out=False, uses_lfs=False) == []
+    told = rules.find_warnings([".env", "main.py"], submodules_left_out=True)
+    assert [word for word in ("submodules", ".env") if not any(word in each for each in told)] == []
+    assert rules.find_warnings(["main.py"], submodules_left_out=False) == []
     assert "8080" in rules.port_warning("web", None)[0]
     assert rules.port_warning("worker", None) == []

@@ -155,13 +155,11 @@ def _shown(command: str) -> str | None:
     return shorten(clean_output(command, colours=False), 500) or None
 
 
-def find_warnings(names: Sequence[str], *, submodules_left_out: bool, uses_lfs: bool) -> list[str]:
+def find_warnings(names: Sequence[str], *, submodules_left_out: bool) -> list[str]:
     """What is likely to surprise, from what lies at the top of the source. Pure."""
     warnings = []
     if submodules_left_out:
         warnings.append("The repository has submodules, which are left out unless the source's `submodules` is true.")
-    if uses_lfs:
-        warnings.append("It uses Git LFS; files that are kept there are left as pointers.")
     if ".env" in names:
         warnings.append("There is a .env file. Keep its values as variables of the service, secret ones encrypted.")
     return warnings

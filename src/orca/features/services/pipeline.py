@@ -155,14 +155,14 @@ async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: 
     async def log(_line: str) -> None:
         """Nobody follows it."""
 
-    checkout = await fetch_git(resources, scope, source, folder / "tree", log, limits=LIMITS, deadline=DEADLINE)
+    checkout = await fetch_git(
+        resources, scope, source, folder / "tree", log, limits=LIMITS, deadline=DEADLINE, lfs=False
+    )
     message = shorten(clean_output(checkout.message.partition("\n")[0], colours=False), 200)
     tree = Tree(checkout.tree)
-    attributes = await asyncio.to_thread(tree.find_text, ".gitattributes") or ""
     warnings = rules.find_warnings(
         await asyncio.to_thread(tree.names),
         submodules_left_out=not source.submodules and await asyncio.to_thread(tree.is_file, ".gitmodules"),
-        uses_lfs="filter=lfs" in attributes,
     )
     name = source.subdirectory.rsplit("/", 1)[-1] or RepoUrl.parse(source.repository).name
     return Found(checkout.tree, name, source.subdirectory, checkout.commit, message, warnings)

@@ -89,6 +89,12 @@ class GitFailed(SourceFailed):
     code = "git-failed"
 
 
+class GitLfsFailed(SourceFailed):
+    """Files that are kept in Git LFS cannot be brought here; without them the site would have holes."""
+
+    code = "git-lfs-failed"
+
+
 class SourceTooLarge(SourceFailed):
     """The repository is larger than this instance allows."""
 

@@ -5,26 +5,22 @@ an image that its owner can read. A name is looked up once more by the engine, a
 this stops mistakes and the plain ways, not somebody who controls a web server and its name.
 """
 
-import asyncio
 import re
-import socket
 from collections.abc import Awaitable, Callable, Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from orca.sdk import egress
 from orca.sdk.buildkit.dockerfile import Instruction, Resolved
 from orca.sdk.buildkit.errors import AddressForbidden
+from orca.sdk.egress import is_allowed_name, read_address
 
 LookUp = Callable[[str], Awaitable[list[str]]]
 """Host name -> addresses."""
 
-_LOOKUP_DEADLINE = 5.0
 _QUOTING = str.maketrans("", "", "\"'\\`")
 _IS_REMOTE = re.compile(r"[a-z][a-z0-9+.-]{0,20}://|[a-z0-9_.-]{1,60}@[^/:]*:")
 _BEGINNINGS = ("http://", "https://", "git://", "ssh://", "ftp://", "git@")
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#]*@)?(?P<host>\[[^\]/?#]*\]|[^:/?#]*)(?::\d*)?(?=[:/?#]|$)")
 _PLAIN = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
-_THIS_MACHINE = re.compile(r"(?:.*\.)?localhost|(?:host|gateway)\.docker\.internal|(?:.*\.)?metadata\.google\.internal")
-_METADATA = {ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")}
 
 
 async def check_addresses(resolved: Resolved, look_up: LookUp | None = None) -> None:
@@ -63,32 +59,18 @@ def find_hosts(instruction: Instruction, place: str) -> Iterator[str]:
 
 def is_allowed(host: str) -> bool:
     """Whether a build may fetch from a host, as far as its name or address tells. Pure."""
-    address = _address(host)
+    address = read_address(host)
     if address is None:
-        return not _THIS_MACHINE.fullmatch(host)
-    plain = getattr(address, "ipv4_mapped", None) or address
-    return not (plain.is_loopback or plain.is_link_local or plain.is_unspecified or plain in _METADATA)
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host.partition("%")[0])
-    except ValueError:
-        pass
-    try:
-        return IPv4Address(socket.inet_aton(host))  # 127.1 and 0x7f000001, which resolvers take for addresses
-    except OSError:
-        return None
+        return is_allowed_name(host, loopback=False)
+    return egress.is_allowed(address, private=True, loopback=False)
 
 
 async def _look_up(host: str) -> list[str]:
     """Its addresses; none where it has none, which the engine will say."""
     try:
-        async with asyncio.timeout(_LOOKUP_DEADLINE):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, ValueError, TimeoutError):
+        return [str(address) for address in await egress.resolve(host)]
+    except egress.Unresolved:
         return []
-    return [str(address[0]) for *_, address in found]
 
 
 def _forbidden(place: str, why: str) -> AddressForbidden:

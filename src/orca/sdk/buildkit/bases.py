@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orca.errors import DeadlineExceeded
-from orca.kit.text import clean_output, redact
 from orca.sdk.builders import Log
 from orca.sdk.buildkit.addresses import check_instruction
 from orca.sdk.buildkit.client import DockerClient
 from orca.sdk.buildkit.dockerfile.flags import BadFlag, origin_of
 from orca.sdk.buildkit.dockerfile.read import parse_trigger
 from orca.sdk.buildkit.dockerfile.resolve import Image
-from orca.sdk.buildkit.errors import BadDockerfile, BaseImageForbidden, BaseImageUnavailable
+from orca.sdk.buildkit.errors import AddressForbidden, BadDockerfile, BaseImageForbidden, BaseImageUnavailable
 from orca.sdk.buildkit.logins import is_guarded, registry_of, split_registry
+from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
+from orca.sdk.registries import explain_refusal
 
 BUILD_LABEL = "orca.build"
 """Carries the id of the build, so that an image is found again after a crash."""
@@ -43,7 +44,6 @@ class BaseImages:
     guarded: frozenset[str]
     env: Mapping[str, str]
     """Where docker finds the logins of this build."""
-    hidden: tuple[str, ...]
     log: Log
     explain: Explain
     pins: dict[Image, str] = field(default_factory=dict)
@@ -81,6 +81,12 @@ class BaseImages:
             await _check(image.name, before)
             if not image.platform and not is_guarded(image.name, self.guarded):
                 return before
+        try:
+            await check_registry(registry_of(image.name), private=self.docker.config.private_registries)
+        except Forbidden as error:
+            raise AddressForbidden(
+                f"The base image {image.name} is not fetched: {error}.", hint=REGISTRY_HINT
+            ) from None
         await self._pull(image)
         return await self.docker.find_image(image.name)
 
@@ -117,8 +123,7 @@ class BaseImages:
                 task.cancel()
             await asyncio.wait({pulling, waiting})
         if result.exit_code:
-            said = clean_output(result.stderr.decode(errors="replace"), colours=False).strip()
-            raise await self.explain(image.name, redact(said, self.hidden))
+            raise await self.explain(image.name, explain_refusal(result.stderr.decode(errors="replace")))
         await self.log(f"Fetched {image.name} in {time.monotonic() - started:.1f} s")
 
 

@@ -88,8 +88,7 @@ class _Build:
         """Raises unless the engine says that it made the image."""
         await asyncio.to_thread(self._write_config)
         bases = BaseImages(
-            self.docker, self.request.id, self.request.guarded_registries, self._config(), self._hidden(), self.log,
-            self._explain_base,
+            self.docker, self.request.id, self.request.guarded_registries, self._config(), self.log, self._explain_base,
         )  # fmt: skip
         try:
             for image in self.resolved.images:

@@ -30,6 +30,9 @@ class BuildKitConfig(BaseModel):
         ge=0,
         description="A build is refused or stopped when less than this is left on the engine's disk.",
     )
+    private_registries: bool = Field(
+        default=True, description="Whether base images may come from registries on this machine or its networks."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -23,6 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from orca.features.sources.rules import GitRef, RepoUrl
+from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.connectors import Command
 
@@ -46,6 +49,8 @@ class Repository:
             "user.email=ada@example.org",
             "-c",
             "protocol.file.allow=always",
+            "-c",
+            "core.hooksPath=/dev/null",  # git-lfs puts its own hook there, where it is installed
         ]
         command = ["git", "-C", str(self.work), *author, *arguments]
         return subprocess.run(command, check=True, capture_output=True, input=stdin).stdout.decode().strip()
@@ -343,3 +348,21 @@ def connector(commands: list[Command]) -> LocalConnector:
 @pytest.fixture
 def lines() -> list[str]:
     return []
+
+
+@pytest.fixture
+def fetch(connector: LocalConnector, tmp_path: Path, lines: list[str]) -> Callable[..., Any]:
+    async def log(line: str) -> None:
+        lines.append(line)
+
+    async def fetch(url: str, ref: str = "main", **options: Any) -> Checkout:
+        request = GitCheckout(
+            url=RepoUrl.parse(url, allow_http=True),
+            ref=GitRef.parse(ref),
+            into=options.pop("into", tmp_path / "work" / "tree"),
+            **{"private_networks": True, **options},
+        )
+        request.into.parent.mkdir(exist_ok=True)
+        return await checkout_git(connector, request, log)
+
+    return fetch

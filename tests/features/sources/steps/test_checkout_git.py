@@ -12,9 +12,6 @@ import pytest
 
 from orca.errors import DeadlineExceeded, OrcaError
 from orca.features.sources import errors
-from orca.features.sources.rules import GitRef, RepoUrl
-from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
-from orca.providers.connectors.local import LocalConnector
 from orca.sdk.archives import Limits
 from orca.sdk.connectors import Command
 
@@ -22,24 +19,6 @@ pytestmark = pytest.mark.slow
 
 TOKEN = "canary-token-7c1f"
 Fetch = Callable[..., Any]
-
-
-@pytest.fixture
-def fetch(connector: LocalConnector, tmp_path: Path, lines: list[str]) -> Fetch:
-    async def log(line: str) -> None:
-        lines.append(line)
-
-    async def fetch(url: str, ref: str = "main", **options: Any) -> Checkout:
-        request = GitCheckout(
-            url=RepoUrl.parse(url, allow_http=True),
-            ref=GitRef.parse(ref),
-            into=options.pop("into", tmp_path / "work" / "tree"),
-            **{"private_networks": True, **options},
-        )
-        request.into.parent.mkdir(exist_ok=True)
-        return await checkout_git(connector, request, log)
-
-    return fetch
 
 
 def leftovers(tmp_path: Path) -> list[str]:

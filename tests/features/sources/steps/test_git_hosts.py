@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 from tests.features.sources.steps.conftest import TOKEN
-from tests.features.sources.steps.test_checkout_git import Fetch, fetch
+from tests.features.sources.steps.test_checkout_git import Fetch
 
 from orca.errors import OrcaError
 
-__all__ = ["fetch"]
 pytestmark = pytest.mark.slow
 
 

@@ -14,9 +14,11 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.services.actions import apply_orca_file
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge, parse_orca_file
+from orca.features.sources.errors import GitLfsFailed
 from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.checkout_git import Checkout
 from orca.features.sources.steps.fetch_git import fetch_git
+from orca.features.sources.steps.lfs_pointers import find_pointers
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.kit.amounts import counted, show_bytes
 from orca.kit.text import shorten
@@ -74,6 +76,12 @@ async def _unpack(work: Work, upload_id: str | None) -> str:
     if upload_id is None or not await asyncio.to_thread(archive.is_file):
         raise SourceMissing("no source was sent yet", hint="Run `orc deploy` in the directory of the project.")
     unpacked = await unpack_upload(archive, work.tree)
+    if pointers := await asyncio.to_thread(find_pointers, work.tree):
+        found = counted(len(pointers), "such file")
+        raise GitLfsFailed(
+            f"{pointers[0].path} is a pointer of Git LFS and not the file itself ({found}).",
+            hint="Run `git lfs pull` in the folder, then `orc deploy` again.",
+        )
     return f"{counted(unpacked.files, 'file')}, {show_bytes(unpacked.total_bytes)}"
 
 

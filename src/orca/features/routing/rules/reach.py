@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
+
+from orca.sdk.egress import is_allowed
 
 _MOST_ADDRESSES = 8
 
@@ -33,10 +35,7 @@ def judge_addresses(hostname: str, addresses: Sequence[str], own: Collection[str
 
 
 def _is_public(address: str) -> bool:
-    parsed = ip_address(address.partition("%")[0])
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_global and not parsed.is_multicast
+    return is_allowed(ip_address(address.partition("%")[0]), private=False, loopback=False)
 
 
 def _whose(own: Collection[str]) -> str:

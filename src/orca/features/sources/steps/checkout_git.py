@@ -18,6 +18,7 @@ from orca.errors import BadInput, DeadlineExceeded
 from orca.features.sources.errors import GitFailed, GitRefMissing, SourceTooLarge
 from orca.features.sources.rules import GitRef
 from orca.features.sources.steps.explain_failure import explain_failure, is_repository, repository_missing
+from orca.features.sources.steps.fetch_lfs import fetch_lfs_files
 from orca.features.sources.steps.git_request import Checkout, GitCheckout
 from orca.features.sources.steps.git_session import GitSession, open_session
 from orca.features.sources.steps.read_submodules import Submodule, read_submodules
@@ -58,13 +59,14 @@ async def _checkout(connector: Connector, request: GitCheckout, log: Log, depth:
         submodule_ids = await _measure(git, request, commit)
         await git.check(f"--work-tree={request.into}", "checkout", "--quiet", "--force", "--detach", commit)
         checkout = await _describe(git, request, commit)
+        if request.lfs:
+            await fetch_lfs_files(git, request, commit, log)
         if submodule_ids:
             submodules = await read_submodules(git, request.url, commit, submodule_ids)
             if missing := submodule_ids.keys() - {submodule.path for submodule in submodules}:
                 await log(f"Without an entry in .gitmodules, so left out: {clean_output(', '.join(sorted(missing)))}")
             await _add_submodules(connector, request, submodules, log, depth)
     await log(f"Checked out {commit[:12]}: {clean_output(checkout.message).partition(chr(10))[0]}")
-    await _mention_lfs(request.into, log)
     return checkout
 
 
@@ -211,9 +213,3 @@ def _vacate(tree: Path, path: str) -> Path:
         raise BadInput(f"The submodule {path!r} lies behind a symbolic link.", hint="Remove the link.")
     folder.rmdir()
     return folder
-
-
-async def _mention_lfs(tree: Path, log: Log) -> None:
-    attributes = await asyncio.to_thread(Tree(tree).find_text, ".gitattributes")
-    if attributes and "filter=lfs" in attributes:
-        await log("This repository uses Git LFS; files kept there are left as pointers.")

@@ -25,6 +25,8 @@ class GitCheckout:
     certificate_authority: str | None = None
     """For https: the PEM certificate that signs the host's own, instead of this machine's trust store."""
     submodules: bool = True
+    lfs: bool = True
+    """Whether files that are kept in Git LFS are brought, too."""
     private_networks: bool = False
     """Whether the repository may be on this machine or its private networks."""
     limits: Limits = field(default_factory=Limits)

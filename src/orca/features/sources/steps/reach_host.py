@@ -5,26 +5,18 @@ cannot lead it to another machine.
 """
 
 import asyncio
-import ipaddress
-import socket
 from contextlib import suppress
 
 from orca.features.sources.errors import GitHostForbidden, GitHostUnknown, GitHostUnreachable
 from orca.features.sources.rules import RepoUrl
+from orca.sdk.egress import Address, Unresolved, is_allowed, resolve
 
 _CONNECT_DEADLINE = 10.0
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 
 def is_fetchable(address: Address, *, private_networks: bool) -> bool:
-    """Whether sources may come from an address. Link-local ones (cloud metadata), multicast and such: never."""
-    plain = (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
-    if plain.is_link_local or plain.is_multicast or plain.is_unspecified:
-        return False
-    if plain.is_reserved and not plain.is_loopback:
-        return False
-    return plain.is_global or private_networks
+    """Whether sources may come from an address: the policy of `sdk.egress`, where one setting opens both."""
+    return is_allowed(address, private=private_networks, loopback=private_networks)
 
 
 async def reach_host(url: RepoUrl, *, private_networks: bool) -> str:
@@ -59,13 +51,10 @@ def _way_to(address: Address) -> str:
 
 
 async def _resolve(url: RepoUrl) -> list[Address]:
-    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(_CONNECT_DEADLINE):
-            answers = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError):
+        return await resolve(url.host, url.port)
+    except Unresolved:
         raise GitHostUnknown(
             f"The host name {url.host} cannot be resolved.",
             hint="Check the spelling of the repository's address and the DNS of this machine.",
         ) from None
-    return list(dict.fromkeys(ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers))

@@ -35,3 +35,6 @@ class DockerConfig(BaseModel):
     pull_stall: float = Field(
         default=60.0, gt=0, le=3600, description="Seconds without progress after which a pull is given up."
     )
+    private_registries: bool = Field(
+        default=True, description="Whether images may come from registries on this machine or its networks."
+    )

@@ -32,7 +32,7 @@ class DockerEngine:
         self._networks = Networks(connection, connector, config.instance, config.address_pool)
         self._volumes = Volumes(connection, config.instance)
         self._images = Images(connection, config.instance)
-        self._puller = Puller(connection, self._images, config.pull_stall)
+        self._puller = Puller(connection, self._images, config)
         self._containers = Containers(connection, self._networks, self._volumes, self._images, config.instance)
         self._one_off = OneOff(connection, self._containers)
         self._execs = Execs(connection, connector)

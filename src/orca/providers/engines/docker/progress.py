@@ -4,6 +4,7 @@ from typing import Any
 
 from orca.errors import CredentialsRejected, ProviderError, ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.references import ImageReference
+from orca.sdk.registries import explain_refusal
 
 _INTERVAL = 1.0
 """Seconds between two lines about layers."""
@@ -47,9 +48,9 @@ def explain_pull(image: ImageReference, *, pull: int, registry: int | None, said
             hint="Check the name and the tag; a private image may need credentials.",
         )
     if 400 <= pull < 500:  # noqa: PLR2004 - the range of HTTP's client errors
-        return RequestRefused(f"Docker cannot pull {image}: {said}")
+        return RequestRefused(f"Docker cannot pull {image}: {explain_refusal(said)}.")
     return ProviderUnavailable(
-        f"Docker could not pull {image}: {said}",
+        f"Docker could not pull {image}: {explain_refusal(said)}.",
         hint=f"Check that this host reaches {image.registry} and has disk space, then try again.",
     )
 

@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
+from orca.providers.engines.docker.config import DockerConfig
 from orca.providers.engines.docker.connection import DockerConnection, Request
 from orca.providers.engines.docker.failures import explain_status
 from orca.providers.engines.docker.images import Images
 from orca.providers.engines.docker.progress import PullReport, explain_pull, explain_stall
 from orca.providers.engines.docker.references import ImageReference, parse_reference
+from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
 from orca.sdk.engines import Image, Progress, RegistryLogin
 
 _LONGEST_EVENT = 1 << 20
@@ -26,17 +28,22 @@ _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}
 
 
 class Puller:
-    """Pulls for one engine. `stall`: seconds without progress after which a pull is given up."""
+    """Pulls for one engine."""
 
-    def __init__(self, connection: DockerConnection, images: Images, stall: float) -> None:
+    def __init__(self, connection: DockerConnection, images: Images, config: DockerConfig) -> None:
         self._connection = connection
         self._images = images
-        self._stall = stall
+        self._stall = config.pull_stall
+        self._private = config.private_registries
 
     async def pull(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
         """The image, with its digest in the repository it came from."""
         wanted = parse_reference(reference)
         auth = render_auth(wanted, login)
+        try:
+            await check_registry(wanted.registry, private=self._private)
+        except Forbidden as error:
+            raise RequestRefused(f"{wanted} is not pulled: {error}.", hint=REGISTRY_HINT) from None
         try:
             async with asyncio.timeout(_WHOLE):
                 await self._fetch(wanted, auth, progress)
