@@ -20,7 +20,7 @@ Allow = Callable[[Address], bool]
 _METADATA = {ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "168.63.129.16")}
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = IPv6Network("::/96")
-_RESOLVE_SECONDS, _REALM_SECONDS = 10.0, 10.0
+_RESOLVE_SECONDS, _REALM_SECONDS = 10.0, 4.0
 _THIS_MACHINE = re.compile(r"(?:.*\.)?localhost|(?:host|gateway)\.docker\.internal")
 _METADATA_NAMES = re.compile(r"(?:.*\.)?metadata\.google\.internal|(?:.*\.)?instance-data(?:\.ec2\.internal)?")
 _REALM = re.compile(r'realm="(https?://[^"\s]{1,1000})"', re.IGNORECASE)
@@ -149,7 +149,7 @@ async def _ask_realm(url: httpx.URL, allow: Allow) -> httpx.URL | None:
             request = client.stream("GET", url)
             async with request as response:
                 challenge = response.headers.get("www-authenticate", "")
-        except httpx.TransportError:
+        except (httpx.NetworkError, httpx.ProtocolError):
             async with client.stream("GET", url.copy_with(scheme="http")) as response:
                 challenge = response.headers.get("www-authenticate", "")
     match = _REALM.search(challenge[:4000])
