@@ -1,5 +1,6 @@
 """create_app(settings): the one place where routers, middleware and resources meet."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.routing import Mount
 
 from orca import __version__, house
 from orca.db import Database
+from orca.outdated import drain_when_outdated
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
 from orca.startup.check import establish
@@ -69,6 +71,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_house(settings) as (resources, engine):
             app.state.resources = resources
+            app.state.task_engine = engine
             app.state.gate = house.make_gate(resources)
             await house.prepare(resources)
             if settings.worker:
@@ -89,8 +92,10 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
     identity = await establish(settings)
     db = Database(settings.database)
     engine = TaskEngine(settings.database, house.TASKS, concurrency=TASKS_AT_ONCE)
+    watching = asyncio.create_task(drain_when_outdated(db, engine))
     try:
         async with open_resources(settings, db, engine, identity) as resources:
             yield resources, engine
     finally:
+        watching.cancel()
         await db.close()

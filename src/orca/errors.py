@@ -13,7 +13,7 @@ OrcaError
 ├── StartRefused             database, key and containers do not belong together
 ├── DatabaseUnavailable 503 · TookTooLong 503   come back later
 ├── TaskError                why a task ended
-│   ├── TaskCancelled · DeadlineExceeded
+│   ├── TaskCancelled · DeadlineExceeded · HeldBack
 │   └── StepFailed           a step knows its cause and the next step
 └── ProviderError            what a provider wants to happen next
     ├── ProviderUnavailable 503   retry
@@ -146,6 +146,12 @@ class TaskError(OrcaError):
     """Why a task ended without success."""
 
     code = "task-failed"
+
+
+class HeldBack(TaskError):
+    """It was at work each time when Orca's process died, so it was not tried once more by itself."""
+
+    code = "held-back"
 
 
 class TaskCancelled(TaskError):

@@ -25,10 +25,12 @@ from orca.kit.validation import explain
 from orca.migrations import upgrade_apart
 from orca.settings import Settings
 from orca.startup.check import Choice, check_before_start, establish
+from orca.tasks import TaskEngine
 from orca.web.connections import Caps, Connection, Connections, Seldom, raise_file_limit
 
 log = structlog.get_logger("orca.serve")
 DRAIN_SECONDS = 5
+_NOTICE_SECONDS = 10
 _ACCEPTED_AT_ONCE = 16
 """Connections that asyncio takes in one go, before any of them is counted."""
 _QUEUE = 1024
@@ -83,13 +85,25 @@ async def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()  # what start-up made stays; looking through it again and again holds answers up for 0.2 s each time
         locally = asyncio.create_task(local.serve(sockets=[listener]))
+        engine: TaskEngine = app.state.task_engine
+        leaving = asyncio.create_task(_leave_when_ended(engine, panel))
         await running
+        leaving.cancel()
         local.should_exit = True
         await locally
     finally:
         running.cancel()
         listener.close()
         (settings.data_dir / "orc.sock").unlink(missing_ok=True)
+    if engine.ended.is_set():
+        raise SystemExit(f"Orca ends: {engine.draining}")
+
+
+async def _leave_when_ended(engine: TaskEngine, panel: uvicorn.Server) -> None:
+    """Go on answering for a moment: load balancers read in `/api/health/ready` that they should ask others."""
+    await engine.ended.wait()
+    await asyncio.sleep(_NOTICE_SECONDS)
+    panel.handle_exit(signal.SIGTERM, None)
 
 
 def _config(app: ASGIApp, settings: Settings, *, lifespan: str, http: object = "h11") -> uvicorn.Config:

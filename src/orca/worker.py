@@ -26,8 +26,11 @@ async def work(settings: Settings) -> None:
         await house.before_tasks(resources)
         await engine.start(resources, house.DUTIES)
         log.info("worker_started", worker=engine.executor)
-        await stop.wait()
+        waiting = [asyncio.create_task(each.wait()) for each in (stop, engine.ended)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         await engine.stop(resources)
+    if engine.ended.is_set():
+        raise SystemExit(f"This worker ends: {engine.draining}")
 
 
 def main() -> None:

@@ -12,18 +12,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text, update
 from sqlalchemy.engine import make_url
 
 from orca.db import Database
 from orca.errors import StepFailed
+from orca.kit.fence import check_fence
 from orca.migrations import upgrade
+from orca.outdated import drain_when_outdated
 from orca.resources import Resources
-from orca.tasks import TaskDefinition, TaskEngine, TaskRun
+from orca.tasks import Task, TaskDefinition, TaskEngine, TaskRun
+from orca.tasks.workers import _WORKERS_LOCK
 
 
 def journal(path: str, line: str) -> None:
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
+
+
+async def freeze(run: TaskRun, path: str) -> None:
+    """The first time: inside of a transaction that holds what others need to take over."""
+    is_first = "freeze" not in Path(path).read_text()
+    async with run.resources.db.write() as session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WORKERS_LOCK})
+        journal(path, f"freeze {os.getpid()} {time.time()}")
+        if is_first:
+            await session.execute(update(Task).where(Task.id == run.id).values(cancel_reason="by one who was frozen"))
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+async def die(path: str, label: str) -> None:
+    journal(path, f"{label} die {os.getpid()}")
+    await asyncio.sleep(0.5)  # what else runs has begun, too
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def definitions(path: str, slow: float) -> list[TaskDefinition]:
@@ -38,12 +59,17 @@ def definitions(path: str, slow: float) -> list[TaskDefinition]:
                 await asyncio.sleep(payload.get("reluctance", 0))
                 journal(path, f"{label} {name} stopped")
                 raise
-            journal(path, f"{label} {name} end {time.time()}")
+            await check_fence()
+            journal(path, f"{label} {name} end {time.time()} {os.getpid()}")
             return name
 
         await run.step("first", lambda: one("first", 0), deadline=30)
         cancellable, deadline = not payload.get("stubborn"), payload.get("deadline", 60)
         await run.step("slow", lambda: one("slow", slow), deadline=deadline, cancellable=cancellable)
+        if payload.get("freeze"):
+            await run.step("freeze", lambda: freeze(run, path), deadline=60)
+        if payload.get("die"):
+            await run.step("die", lambda: die(path, label), deadline=60)
         await run.step("last", lambda: one("last", 0), deadline=30)
         if payload.get("fail"):
             raise StepFailed("it was meant to fail", hint="Do not ask for it.")
@@ -77,9 +103,14 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     await engine.start(resources)
     journal(path, f"worker {os.getpid()} {engine.executor}")
-    async with asyncio.timeout(300):
-        await ended.wait()
+    watching = asyncio.create_task(drain_when_outdated(resources.db, engine))
+    waiting = [asyncio.create_task(each.wait()) for each in (ended, engine.ended)]
+    await asyncio.wait(waiting, timeout=300, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
     await engine.stop(resources)
+    if engine.ended.is_set():
+        journal(path, f"ended {os.getpid()} {engine.draining}")
+        raise SystemExit(70)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """Durable tasks on both databases: outbox, serial targets, cancel, deadline, crash, takeover."""
 
 import asyncio
+import os
+import re
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +16,16 @@ import pytest
 from sqlalchemy import select, text, update
 from tests.core.task_program import open_engine
 
-from orca import workers
 from orca.db import now
 from orca.resources import Resources
-from orca.task_run import TaskStep
-from orca.tasks import MAX_RECOVERIES, Task, TaskEngine, count_active
-from orca.workers import Worker
+from orca.tasks import Task, TaskEngine, TaskStep, workers
+from orca.tasks.queries import count_active, explain_waiting, list_kinds
+from orca.tasks.rows import Worker
+from orca.tasks.run import HELD_AFTER
 
 pytestmark = pytest.mark.slow
 
+TAKEOVER_SECONDS = 30
 PROGRAM = Path(__file__).with_name("task_program.py")
 Spawn = Callable[[float], subprocess.Popen[bytes]]
 
@@ -80,6 +85,10 @@ async def eventually(condition, seconds: float = 30):
             if value := await condition():
                 return value
             await asyncio.sleep(0.05)
+
+
+def begun_at(journal: Path, line: str) -> float:
+    return float(re.findall(rf"{line} (\S+)", journal.read_text())[0])
 
 
 async def wait_for(journal: Path, text: str, seconds: float = 30) -> None:
@@ -213,16 +222,123 @@ async def test_a_graceful_stop_leaves_the_task_to_the_next_start(queue, spawn: S
     assert journal.read_text().count("n first begin") == 1
 
 
-async def test_a_task_that_kills_its_process_again_and_again_is_given_up(queue, spawn: Spawn, journal: Path) -> None:
-    task_id = await enqueue(queue, "o")
+async def test_a_task_that_kills_its_process_is_held_back_and_no_other_is_blamed(
+    queue, spawn: Spawn, journal: Path
+) -> None:
+    bystanders = [await enqueue(queue, f"by{number}", f"other-{number}") for number in range(3)]
+    task_id = await enqueue(queue, "o", die=True)
+    for _ in range(HELD_AFTER):
+        dying = spawn(2 if _ == 0 else 0.2)
+        await asyncio.to_thread(dying.wait, 60)
+        assert dying.returncode == -9
+    spawn(0)
+    task = await finished(queue, task_id, 60)
+    assert task.state == "failed"
+    assert "ended 2 times while it was at “die”" in (task.reason or "")
+    assert f"settled {task_id} " in journal.read_text()
+    assert journal.read_text().count("o die") == HELD_AFTER
+    for each in bystanders:
+        assert (await finished(queue, each)).state == "succeeded"
+
+
+async def test_a_task_whose_end_kills_the_process_too_is_given_up(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "given-up")
     async with queue[1].db.write() as session:
         task = await session.get_one(Task, task_id)
-        task.state, task.worker, task.recoveries = "running", "local", MAX_RECOVERIES
+        task.state, task.worker, task.recoveries = "running", "one that died", HELD_AFTER
     spawn(0)
     task = await finished(queue, task_id)
-    assert (task.state, "interrupted too often" in (task.reason or "")) == ("failed", True)
-    assert f"settled {task_id} " in journal.read_text()
-    assert "o first" not in journal.read_text()
+    assert (task.state, "again and again" in (task.reason or "")) == ("failed", True)
+    assert "given-up first" not in journal.read_text()
+
+
+async def test_restarts_do_not_count_as_deaths(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "patient")
+    for number in range(HELD_AFTER + 1):
+        worker = spawn(60)
+        await wait_for(journal, f"patient slow begin {worker.pid}")
+        worker.terminate()
+        assert await asyncio.to_thread(worker.wait, 30) == 0, number
+    spawn(0)
+    assert (await finished(queue, task_id)).state == "succeeded"
+
+
+async def test_a_frozen_worker_that_wakes_up_changes_nothing(queue, spawn: Spawn, journal: Path) -> None:
+    """With SQLite, where one process runs at a time, the next start takes over; with PostgreSQL the other worker."""
+    one = spawn(10)
+    await wait_for(journal, f"worker {one.pid}")
+    task_id = await enqueue(queue, "z")
+    await wait_for(journal, f"z slow begin {one.pid}")
+    one.send_signal(signal.SIGSTOP)
+    frozen = time.time()
+    two = spawn(1)
+    await wait_for(journal, f"z slow begin {two.pid}", 60)
+    assert begun_at(journal, f"z slow begin {two.pid}") - frozen <= TAKEOVER_SECONDS
+    assert (await finished(queue, task_id, 60)).state == "succeeded"
+    one.send_signal(signal.SIGCONT)
+    assert await asyncio.to_thread(one.wait, 60) == 70
+    assert f"ended {one.pid} The other workers thought that this process had died" in journal.read_text()
+    assert re.findall(r"z (?:slow|last) (?:end \S+|begin) (\d+)", journal.read_text()) == [
+        str(pid) for pid in (one.pid, two.pid, two.pid, two.pid, two.pid)
+    ]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_worker_frozen_inside_a_transaction_is_taken_over(queue, spawn: Spawn, journal: Path) -> None:
+    one, two = spawn(0), spawn(0)
+    await wait_for(journal, f"worker {one.pid}")
+    await wait_for(journal, f"worker {two.pid}")
+    task_id = await enqueue(queue, "y", freeze=True)
+    await wait_for(journal, "freeze")
+    first, frozen = re.findall(r"freeze (\d+) (\S+)", journal.read_text())[0]
+    assert (await finished(queue, task_id, 60)).state == "succeeded"
+    second, taken = re.findall(r"freeze (\d+) (\S+)", journal.read_text())[1]
+    assert first != second
+    assert float(taken) - float(frozen) <= TAKEOVER_SECONDS
+    os.kill(int(first), signal.SIGCONT)
+    woken = one if one.pid == int(first) else two
+    assert await asyncio.to_thread(woken.wait, 60) == 70
+    async with queue[1].db.read() as session:
+        task = await session.get_one(Task, task_id)
+    assert (task.state, task.cancel_reason) == ("succeeded", None)
+
+
+async def test_a_worker_leaves_alone_what_it_does_not_know(queue, spawn: Spawn, journal: Path) -> None:
+    async with queue[1].db.write() as session:
+        newer, begun = Task(name="Newer", target="t"), Task(name="Newer", target="u", state="running")
+        session.add_all([newer, begun])
+    behind, other = await enqueue(queue, "behind"), await enqueue(queue, "other", "another")
+    spawn(0)
+    assert (await finished(queue, other)).state == "succeeded"
+    async with queue[1].db.read() as session:
+        why = await explain_waiting(session, [newer.id, begun.id, behind, other])
+        kinds = {kind.name: kind for kind in await list_kinds(session)}
+    assert set(why) == {newer.id, begun.id, behind}
+    assert "No worker that runs knows “Newer”" in why[newer.id]
+    assert "No worker that runs knows “Newer”" in why[begun.id]
+    assert "earlier task of the same target" in why[behind]
+    assert (kinds["Newer"].queued, kinds["Newer"].running, kinds["Work"].queued) == (1, 1, 1)
+    assert kinds["Newer"].queue_age.total_seconds() > 0
+    assert "behind" not in journal.read_text()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_worker_older_than_the_schema_finishes_its_work_and_ends(queue, spawn: Spawn, journal: Path) -> None:
+    old = spawn(12)
+    task_id = await enqueue(queue, "drained")
+    await wait_for(journal, "drained slow begin")
+    async with queue[1].db.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await asyncio.sleep(7)
+    late = await enqueue(queue, "late", "another")
+    assert (await finished(queue, task_id)).state == "succeeded"
+    assert await asyncio.to_thread(old.wait, 30) == 70
+    assert f"ended {old.pid} a newer Orca has brought the database up to date" in journal.read_text()
+    async with queue[1].db.read() as session:
+        assert (await session.get_one(Task, late)).state == "queued"
+        assert "No worker runs" in (await explain_waiting(session, [late]))[late]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -266,15 +382,17 @@ async def test_a_worker_that_was_thought_dead_writes_nothing_down(queue, spawn: 
     one = spawn(4)
     await wait_for(journal, "s slow begin")
     async with queue[1].db.write() as session:
-        await session.execute(update(Task).where(Task.id == task_id).values(worker="somebody else"))
+        await session.execute(
+            update(Task).where(Task.id == task_id).values(worker="somebody else", epoch=Task.epoch + 1)
+        )
         session.add(Worker(id="somebody else", host="h", started_at=now(), seen_at=now() + timedelta(hours=1)))
-    await wait_for(journal, "s slow end")
-    await asyncio.sleep(2)
+    await asyncio.sleep(6)
     async with queue[1].db.read() as session:
         task = await session.get_one(Task, task_id)
         steps = (await session.scalars(select(TaskStep.name).where(TaskStep.task_id == task_id))).all()
     assert (task.state, list(steps)) == ("running", ["first"])
     assert "s last" not in journal.read_text()
+    assert "s slow end" not in journal.read_text()
     assert one.poll() is None
 
 
@@ -283,8 +401,8 @@ async def test_a_worker_that_was_thought_dead_writes_nothing_down(queue, spawn: 
 async def test_a_duty_passes_on_when_its_holder_left(queue) -> None:
     db = queue[1].db
     async with db.write() as session:
-        await workers.enter(session, "one")
-        await workers.enter(session, "two")
+        await workers.enter(session, "one", ["Work"])
+        await workers.enter(session, "two", [])
         assert await workers.hold(session, "sweep", "one", seconds=3600)
         assert not await workers.hold(session, "sweep", "two", seconds=3600)
         await workers.leave(session, "one")

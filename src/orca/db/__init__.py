@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from orca.db.failures import DATABASE_AWAY, DatabaseAway, cause_of, translate
 from orca.db.sqlite import open_sqlite
+from orca.kit.fence import check_fence
 from orca.kit.ids import new_id
 
 __all__ = [
@@ -116,9 +117,13 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """A transaction of one's own: committed at the end, rolled back on error. Keep it short."""
+        """A transaction of one's own: committed at the end, rolled back on error. Keep it short.
+
+        In a task it is rolled back, too, when another worker has the task by then.
+        """
         async with self.open_write() as session, session.begin():
             yield session
+            await check_fence(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

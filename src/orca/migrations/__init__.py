@@ -69,9 +69,14 @@ def _let_transactions_be(connection: DBAPIConnection, _record: object) -> None:
     connection.isolation_level = None
 
 
+def newest_version() -> str:
+    """The schema that this version of Orca writes."""
+    return max(path.stem.partition("_")[0] for path in _VERSIONS.glob("0*.py"))
+
+
 def _is_current(engine: Engine) -> bool:
     """Whether nothing is to be done. Raises SystemExit before a database of the future is touched."""
-    newest = max(path.stem.partition("_")[0] for path in _VERSIONS.glob("0*.py"))
+    newest = newest_version()
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False

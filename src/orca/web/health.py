@@ -10,9 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from orca import __version__
 from orca.db import DATABASE_AWAY, Database, cause_of
-from orca.tasks import count_active
+from orca.tasks.queries import count_active
+from orca.tasks.workers import prove_writable
 from orca.web.guard import RETRY_AFTER_SECONDS, UNCLAIMED, Router, guard
-from orca.workers import prove_writable
 
 log = structlog.get_logger("orca.web")
 _PROBE_SECONDS = 2.5
@@ -34,8 +34,11 @@ async def live() -> dict[str, str]:
 @router.get("/health/ready", include_in_schema=False)
 @guard(UNCLAIMED, rate="none")
 async def ready(request: Request) -> JSONResponse:
-    """503 when the database takes no writes; says so within three seconds."""
-    checks = {"database": await request.app.state.write_probe.check(request.app.state.resources.db)}
+    """503 when the database takes no writes, or this process is about to end; says so within three seconds."""
+    checks = {
+        "database": await request.app.state.write_probe.check(request.app.state.resources.db),
+        "tasks": request.app.state.task_engine.draining or "ok",
+    }
     is_ok = all(value == "ok" for value in checks.values())
     body = {"status": "ok" if is_ok else "degraded", "checks": checks, "version": __version__}
     return JSONResponse(body, 200 if is_ok else 503, None if is_ok else {"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from orca.db import DATABASE_AWAY
-from orca.errors import DeadlineExceeded, OrcaError, StepFailed, TaskCancelled
+from orca.errors import DeadlineExceeded, HeldBack, OrcaError, StepFailed, TaskCancelled
 from orca.events import origin
 from orca.features.deployments.actions import progress
 from orca.features.deployments.actions.choose import Wish
@@ -143,7 +143,7 @@ async def _undo(work: Work, error: OrcaError) -> None:
         await _take_back(work)
     except OrcaError as problem:
         await work.log.write(f"Not all could be undone: {problem.message} What is left is removed within minutes.")
-    if isinstance(error, TaskCancelled | DeadlineExceeded):  # anything else was told by its step
+    if isinstance(error, TaskCancelled | DeadlineExceeded | HeldBack):  # anything else was told by its step
         await work.log.write(join(error.message, error.hint))
     await work.log.flush()
     await progress.fail(work.resources.db, work.deployment_id, error)

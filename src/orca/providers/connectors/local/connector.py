@@ -14,6 +14,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orca.errors import DeadlineExceeded
+from orca.kit.fence import check_fence
 from orca.providers.connectors.local.config import LocalConfig
 from orca.providers.connectors.local.order import render_order
 from orca.providers.connectors.local.supervision import supervised
@@ -39,6 +40,7 @@ class LocalConnector:
         Raises ProviderUnavailable (the program cannot be started), RequestRefused (no such working directory),
         DeadlineExceeded.
         """
+        await check_fence()
         if self._observer:
             self._observer(command)
         order = render_order(command, {**self._base_env, **command.env})

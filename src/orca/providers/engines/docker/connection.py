@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from orca.errors import ProviderUnavailable
+from orca.kit.fence import check_fence
 from orca.providers.engines.docker.failures import explain, explain_nonsense, explain_silence, explain_status
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class DockerConnection:
     async def call(self, doing: str, request: Request, *, deadline: float) -> Any:
         """The JSON that answers a call, None when the answer is empty."""
         await self._negotiate()
+        await _check_owner(request)
         return await self._within(deadline, doing, lambda: self._ask(doing, request, f"/{self._version}"))
 
     @asynccontextmanager
@@ -101,6 +103,7 @@ class DockerConnection:
         `answer`: seconds until it begins; `silence`: seconds between two bits. Raises the ProviderError tree.
         """
         await self._negotiate()
+        await _check_owner(request)
         response = await self._within(answer, doing, lambda: self._send(request, f"/{self._version}", silence))
         try:
             if response.is_error:
@@ -169,6 +172,12 @@ class DockerConnection:
             raise explain(doing, error) from None
         except ValueError as error:  # how json says that it did not understand
             raise explain_nonsense(doing) from error
+
+
+async def _check_owner(request: Request) -> None:
+    """A process that was frozen may have lost its work to another one meanwhile: looking is all that it may do."""
+    if request.method != "GET":
+        await check_fence()
 
 
 def parse_version(text: str) -> ApiVersion:

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 
 from orca.errors import ProviderUnavailable, RequestRefused
+from orca.kit.fence import check_fence
 from orca.providers.proxies.caddy.render import ADMIN_ORIGIN
 
 _READ_DEADLINE = 10.0
@@ -48,6 +49,8 @@ class AdminApi:
     async def _send(
         self, method: str, path: str, *, deadline: float, content: bytes, headers: dict[str, str]
     ) -> httpx.Response:
+        if method != "GET":
+            await check_fence()
         # Never used on a unix socket; httpx would spend 30 ms on reading the machine's root certificates.
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=unused)

@@ -1,42 +1,36 @@
-"""Durable tasks: every finished step is remembered, and what a crash interrupts goes on after it.
-
-A task is one row in the database of its own installation: queued in the caller's transaction, claimed by one worker,
-one running per target. Decision and facts: docs/adr/0005-durable-tasks-on-orcas-own-tables.md.
-"""
+"""The task engine of one process: queues tasks, runs them, and lets go when others have taken over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import event, func, or_, select, update
+from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca import workers
 from orca.db import DATABASE_AWAY, now
 from orca.errors import OrcaError, TaskCancelled
+from orca.kit.fence import NotOwner, fence
 from orca.kit.ids import new_id
 from orca.resources import Resources
-from orca.task_run import FINISHED, STOP_SECONDS, Task, TaskLost, TaskRun
-from orca.workers import HEARTBEAT_SECONDS, Worker
-
-__all__ = ["TASKS_AT_ONCE", "Periodic", "Task", "TaskDefinition", "TaskEngine", "TaskRun", "count_active"]
+from orca.tasks import claims, workers
+from orca.tasks.rows import FINISHED, Task
+from orca.tasks.run import HELD_AFTER, STOP_SECONDS, TaskRun
+from orca.tasks.workers import HEARTBEAT_SECONDS, StruckOff
 
 log = structlog.get_logger("orca.tasks")
 
-LOCAL_EXECUTOR = "local"
-"""With SQLite one process runs everything, so nobody has to be watched and nothing has to be shared out."""
 POLL_SECONDS = {True: 5.0, False: 1.0}
 """How often a worker looks without being called; `True` when it is the only one, who is called for everything."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between tries while the database does not take writes (gone, or its disk is full)."""
 TASKS_AT_ONCE = 24
 """In one process. Builds, which are the heavy part, have a limit of their own."""
-MAX_RECOVERIES = 20
-"""A task that was running at this many deaths of its process is given up: it may be what kills it."""
+_STRUCK_OFF = "The other workers thought that this process had died, and do its work: it was frozen, or cut off."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +61,19 @@ class TaskEngine:
     def __init__(self, url: URL, definitions: Sequence[TaskDefinition], *, concurrency: int) -> None:
         self.definitions = {each.name: each for each in definitions}
         self.is_alone = url.get_backend_name() == "sqlite"
-        self.executor = LOCAL_EXECUTOR if self.is_alone else new_id()
+        self.executor = new_id()
+        self.ended = asyncio.Event()
+        """This process must end now, for the reason in `draining`."""
+        self.draining = ""
+        """Why no more tasks are taken."""
         self._concurrency = concurrency
         self._news = asyncio.Event()
         self._taking = asyncio.Lock()
         self._runs: dict[str, tuple[TaskRun, asyncio.Task[None]]] = {}
+        self._loops: list[asyncio.Task[None]] = []
         self._duties: list[asyncio.Task[None]] = []
+        self._suspect: str | None = None
+        """The task that runs here and was at work when its process died, until it has finished a step."""
 
     async def enqueue(self, session: AsyncSession, task: str, *, target: str, payload: Mapping[str, Any]) -> str:
         """See `TaskQueue.enqueue`."""
@@ -93,24 +94,56 @@ class TaskEngine:
 
     async def start(self, resources: Resources, duties: Sequence[Periodic] = ()) -> None:
         """Go on with what a crash interrupted, then run tasks until `stop`."""
+        async with resources.db.write() as session:
+            await workers.enter(session, self.executor, self.definitions)
         if not self.is_alone:
-            async with resources.db.write() as session:
-                await workers.enter(session, self.executor)
-            self._duties.append(asyncio.create_task(self._keep_beating(resources)))
-        await self._adopt(resources)
-        self._duties.append(asyncio.create_task(self._dispatch(resources)))
+            self._loops.append(asyncio.create_task(self._keep_beating(resources)))
+        await self._free_lost(resources)
+        self._loops.append(asyncio.create_task(self._dispatch(resources)))
         self._duties += [asyncio.create_task(self._repeat(resources, each)) for each in duties]
+
+    def drain(self, why: str) -> None:
+        """Finish what runs, take no more, then set `ended`."""
+        if not self.draining:
+            log.warning("worker_drains", reason=why, running=len(self._runs))
+            self.draining = why
+            _cancel(self._duties)
+            self._news.set()
+            self._end_when_drained()
 
     async def stop(self, resources: Resources) -> None:
         """Stop taking tasks; unfinished ones go on at the next start or in another worker."""
-        ending = [*self._duties, *(task for _, task in self._runs.values())]
-        for each in ending:
-            each.cancel()
+        ending = [*self._loops, *self._duties, *(task for _, task in self._runs.values())]
+        _cancel(ending)
         if ending:
             await asyncio.wait(ending, timeout=2 * STOP_SECONDS)
-        if not self.is_alone:
-            async with resources.db.write() as session:
-                await workers.leave(session, self.executor)
+        async with resources.db.write() as session:
+            if not self._runs:  # one that does not stop is still at work
+                await claims.release_all(session, self.executor)
+            await workers.leave(session, self.executor)
+
+    def _end_when_drained(self) -> None:
+        if self.draining and not self._runs:
+            self.ended.set()
+
+    async def _check_listed(self, resources: Resources) -> None:
+        """Give all up when this process has lost more than one task."""
+        try:
+            async with resources.db.read() as session:
+                await workers.check_listed(session, self.executor)
+        except StruckOff:
+            self._give_up()
+        except DATABASE_AWAY as error:
+            log.warning("worker_not_checked", reason=str(error))  # the next claim does
+
+    def _give_up(self) -> None:
+        """Others do all of this by now. What is left of it here stops, and each effect that it tries is refused."""
+        log.critical("worker_was_declared_dead", worker=self.executor)
+        current = asyncio.current_task()
+        ending = (*self._loops, *self._duties, *(task for _, task in self._runs.values()))
+        _cancel(task for task in ending if task is not current)
+        self.draining = _STRUCK_OFF
+        self.ended.set()
 
     def _tell_after_commit(self, session: AsyncSession) -> None:
         event.listen(session.sync_session, "after_commit", lambda _session: self._news.set(), once=True)
@@ -121,7 +154,10 @@ class TaskEngine:
             self._news.clear()
             try:
                 await self._deliver_cancels(resources)
-                await self._claim(resources)
+                if not self.draining:
+                    await self._claim(resources)
+            except StruckOff:
+                return self._give_up()
             except Exception:
                 log.exception("tasks_not_read")
                 await asyncio.sleep(RETRY_SECONDS[0])
@@ -130,25 +166,22 @@ class TaskEngine:
                 await asyncio.wait_for(self._news.wait(), POLL_SECONDS[self.is_alone])
 
     async def _claim(self, resources: Resources) -> None:
-        """Start the oldest queued task of each target where none runs, as many as there is room for."""
-        room = self._concurrency - len(self._runs)
-        if room <= 0 or not await self._is_anything_queued(resources):
+        """Go on with what others left, and start what is queued, as far as there is room."""
+        room, names = self._concurrency - len(self._runs), self.definitions
+        if room <= 0:
             return
-        busy = select(Task.target).where(Task.state == "running")
-        first = select(func.min(Task.id)).where(Task.state == "queued", Task.target.not_in(busy)).group_by(Task.target)
-        waiting = select(Task).where(Task.state == "queued", Task.id.in_(first)).order_by(Task.id).limit(room)
+        async with resources.db.read() as session:
+            if not await claims.is_any_waiting(session, names):
+                return
         async with self._taking:
             async with resources.db.write() as session:
-                tasks = (await session.scalars(waiting.with_for_update(skip_locked=True))).all()
-                for task in tasks:
-                    task.state, task.worker, task.started_at = "running", self.executor, now()
-            for task in tasks:
+                await workers.check_listed(session, self.executor)
+                resumed = await claims.resume(session, self.executor, names, suspect=self._suspect is None)
+                claimed = await claims.claim(session, self.executor, names, room)
+            for task in resumed:
+                log.warning("task_goes_on", task=task.id, name=task.name, deaths=task.recoveries)
+            for task in (*resumed, *claimed):
                 self._spawn(resources, task)
-
-    async def _is_anything_queued(self, resources: Resources) -> bool:
-        """Asked first, so that looking costs no write transaction."""
-        async with resources.db.read() as session:
-            return await session.scalar(select(Task.id).where(Task.state == "queued").limit(1)) is not None
 
     async def _deliver_cancels(self, resources: Resources) -> None:
         if not self._runs:
@@ -162,28 +195,39 @@ class TaskEngine:
                     self._runs[task_id][0].cancel(reason)
 
     def _spawn(self, resources: Resources, task: Task) -> None:
-        run = TaskRun(resources, task.id, self.executor)
+        if task.recoveries:
+            self._suspect = task.id
+        run = TaskRun(resources, task, partial(self._clear, task.id))
         working = asyncio.create_task(self._work(run, task))
         self._runs[task.id] = (run, working)
         working.add_done_callback(lambda _done: self._forget(task.id))
 
+    def _clear(self, task_id: str) -> None:
+        """It got further than where the process had died: the next suspect has its turn."""
+        if self._suspect == task_id:
+            self._suspect = None
+            self._news.set()
+
     def _forget(self, task_id: str) -> None:
         del self._runs[task_id]
+        self._clear(task_id)
         self._news.set()
+        self._end_when_drained()
 
     async def _work(self, run: TaskRun, task: Task) -> None:
         """Run to an end. While the database does not take writes, begin again from what it remembers."""
+        fence.set(run.check_owner)
         tries = 0
         while True:
             try:
                 await run.recall()
                 state, reason = await self._outcome(run, task)
-                if reason is not None:
+                if reason is not None and task.recoveries <= HELD_AFTER + 1:
                     await self._settle(run, task, reason)
                 return await run.finish(state, reason)
-            except TaskLost:
+            except NotOwner:
                 log.warning("task_lost", task=task.id)
-                return None
+                return await self._check_listed(run.resources)
             except DATABASE_AWAY as error:
                 log.warning("task_waits_for_database", task=task.id, reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
@@ -191,18 +235,15 @@ class TaskEngine:
 
     async def _outcome(self, run: TaskRun, task: Task) -> tuple[str, str | None]:
         """How it ended: (state, reason)."""
-        definition = self.definitions.get(task.name)
-        if definition is None:
-            return "failed", f"This version of Orca knows no task called {task.name}."
-        if task.recoveries > MAX_RECOVERIES:
-            return "failed", "Orca was interrupted too often while it worked on this."
+        if task.recoveries > HELD_AFTER:  # even holding it back, which undoes what it did, ended the process
+            return "failed", "Orca's process ended again and again while it worked on this."
         try:
-            await definition.run(run, task.payload)
+            await self.definitions[task.name].run(run, task.payload)
         except TaskCancelled as error:
             return "cancelled", error.message
         except OrcaError as error:
             return "failed", error.message
-        except (TaskLost, *DATABASE_AWAY):
+        except DATABASE_AWAY:
             raise
         except Exception as error:
             log.exception("task_crashed", task=task.id, name=task.name)
@@ -210,55 +251,66 @@ class TaskEngine:
         return "succeeded", None
 
     async def _settle(self, run: TaskRun, task: Task, reason: str) -> None:
-        definition = self.definitions.get(task.name)
-        if definition is None or definition.settle is None:
+        settle = self.definitions[task.name].settle
+        if settle is None:
             return
         try:
-            await definition.settle(run.resources, run.id, reason)
+            await settle(run.resources, run.id, reason)
         except DATABASE_AWAY:
             raise
         except Exception:
             log.exception("task_not_settled", task=task.id, name=task.name)
 
-    async def _adopt(self, resources: Resources) -> None:
-        """Go on with running tasks that nobody works on: their worker died, or this one lost them on the way here."""
-        async with self._taking:
-            lost = or_(
-                func.coalesce(Task.worker, self.executor) == self.executor, Task.worker.not_in(select(Worker.id))
-            )
-            nobodys = update(Task).where(Task.state == "running", Task.id.not_in(list(self._runs)), lost)
-            async with resources.db.write() as session:
-                if not self.is_alone:
-                    await workers.beat(session, self.executor)
-                taking = nobodys.values(worker=self.executor, recoveries=Task.recoveries + 1).returning(Task)
-                tasks = (await session.scalars(taking)).all()
-            for task in tasks:
-                log.warning("task_goes_on", task=task.id, name=task.name)
-                self._spawn(resources, task)
+    async def _free_lost(self, resources: Resources) -> None:
+        """Let somebody go on with running tasks whose worker died."""
+        async with self._taking, resources.db.write() as session:
+            if not self.is_alone:
+                await workers.beat(session, self.executor)
+            freed = await claims.release_lost(session, self.executor, list(self._runs))
+        if freed:
+            log.warning("tasks_left_behind", tasks=freed)
+            self._news.set()
 
     async def _keep_beating(self, resources: Resources) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 async with asyncio.timeout(2 * HEARTBEAT_SECONDS):
-                    await self._adopt(resources)
+                    await self._free_lost(resources)
+            except StruckOff:
+                return self._give_up()
             except Exception:
                 log.exception("no_heartbeat")
 
     async def _repeat(self, resources: Resources, duty: Periodic) -> None:
         while True:
+            fence.set(None)
             try:
                 if self.is_alone or await self._hold(resources, duty):
+                    fence.set(partial(self._check_duty, resources, duty))
                     await duty.run(resources)
+            except NotOwner:
+                log.warning("duty_lost", duty=duty.name)
+                await self._check_listed(resources)
             except Exception:
                 log.exception("duty_failed", duty=duty.name)
             await asyncio.sleep(duty.seconds)
+
+    async def _check_duty(self, resources: Resources, duty: Periodic, transaction: AsyncSession | None) -> None:
+        """Raise NotOwner when another worker does this duty by now."""
+        if transaction is None:
+            async with resources.db.read() as session:
+                await self._check_duty(resources, duty, session)
+            return
+        await workers.check_listed(transaction, self.executor)
+        if not self.is_alone:
+            await workers.check_holder(transaction, duty.name, self.executor)
 
     async def _hold(self, resources: Resources, duty: Periodic) -> bool:
         async with resources.db.write() as session:
             return await workers.hold(session, duty.name, self.executor, seconds=3 * duty.seconds + 10)
 
 
-async def count_active(session: AsyncSession) -> int:
-    """Tasks that wait or run."""
-    return await session.scalar(select(func.count()).select_from(Task).where(Task.state.not_in(FINISHED))) or 0
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()

@@ -1,17 +1,16 @@
 """Which processes run tasks on this database: heartbeats, and leases on duties that one of them does at a time."""
 
-import os
 import socket
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-import structlog
-from sqlalchemy import String, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, UtcDateTime, now
-
-log = structlog.get_logger("orca.workers")
+from orca import __version__
+from orca.db import UtcDateTime, now
+from orca.kit.fence import NotOwner
+from orca.tasks.rows import Lease, Worker
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER = timedelta(seconds=20)
@@ -19,31 +18,30 @@ _WORKERS_LOCK = 0x0AC5
 _PROBE = "readiness-probe"
 
 
-class Worker(Base):
-    """A living process that runs tasks; its row is its heartbeat."""
-
-    __tablename__ = "workers"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    host: Mapped[str] = mapped_column(String(255))
-    started_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
+class StruckOff(NotOwner):
+    """The others thought that this process had died, and do its work."""
 
 
-class Lease(Base):
-    """Which process does a periodic duty now; it expires by itself."""
+async def enter(session: AsyncSession, worker: str, knows: Collection[str]) -> None:
+    """From now on this worker counts as living; with SQLite, where there is one, the ones before it do not."""
+    if session.get_bind().dialect.name == "sqlite":
+        await session.execute(delete(Worker))
+        instant = now()
+    else:
+        instant = await _alone(session)
+    session.add(
+        Worker(
+            id=worker, host=socket.gethostname(), version=__version__, knows=sorted(knows), started_at=instant,
+            seen_at=instant,
+        )
+    )  # fmt: skip
 
-    __tablename__ = "leases"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(36))
-    until: Mapped[datetime]
-
-
-async def enter(session: AsyncSession, worker: str) -> None:
-    """From now on this worker counts as living."""
-    instant = await _alone(session)
-    session.add(Worker(id=worker, host=socket.gethostname(), started_at=instant, seen_at=instant))
+async def check_listed(session: AsyncSession, worker: str) -> None:
+    """Raise StruckOff unless this worker counts as living, which it then does until the end of the transaction."""
+    listed = select(Worker.id).where(Worker.id == worker).with_for_update(read=True, key_share=True)
+    if await session.scalar(listed) is None:
+        raise StruckOff
 
 
 async def leave(session: AsyncSession, worker: str) -> None:
@@ -59,8 +57,7 @@ async def beat(session: AsyncSession, worker: str) -> None:
     instant = await _alone(session)
     mine = await session.get(Worker, worker)
     if mine is None:
-        log.critical("worker_was_declared_dead", worker=worker)
-        os._exit(70)  # others run its tasks already; going on would do things twice
+        raise StruckOff
     was_away = mine.seen_at < instant - DEAD_AFTER
     mine.seen_at = instant
     if not was_away:
@@ -80,6 +77,12 @@ async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float)
         return False
     lease.holder, lease.until = worker, until
     return True
+
+
+async def check_holder(session: AsyncSession, duty: str, worker: str) -> None:
+    """Raise NotOwner when another worker has the lease by now."""
+    if await session.scalar(select(Lease.holder).where(Lease.name == duty)) != worker:
+        raise NotOwner
 
 
 async def prove_writable(session: AsyncSession) -> None:

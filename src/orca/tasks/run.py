@@ -2,67 +2,36 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import structlog
-from sqlalchemy import JSON, ForeignKey, String, Text, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, Row, now, unique_where
-from orca.errors import DeadlineExceeded, OrcaError, TaskCancelled, revive
+from orca.db import now
+from orca.errors import DeadlineExceeded, HeldBack, OrcaError, TaskCancelled, revive
 from orca.kit.cancellation import see_through
+from orca.kit.fence import NotOwner
 from orca.resources import Resources
+from orca.tasks.rows import FINISHED, Task, TaskStep
 
 T = TypeVar("T")
 log = structlog.get_logger("orca.tasks")
 
 STOP_SECONDS = 12.0
-FINISHED = ("succeeded", "failed", "cancelled")
-
-
-class Task(Row, Base):
-    """One durable operation. `state` is queued, running, succeeded, failed or cancelled."""
-
-    __tablename__ = "tasks"
-
-    name: Mapped[str] = mapped_column(String(64))
-    target: Mapped[str] = mapped_column(String(64), index=True)
-    payload: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
-    worker: Mapped[str | None] = mapped_column(String(36))
-    recoveries: Mapped[int] = mapped_column(default=0)
-    reason: Mapped[str | None] = mapped_column(Text)
-    cancel_reason: Mapped[str | None] = mapped_column(Text)
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-
-
-unique_where(Task, "uq_tasks_running_target", "target", "state = 'running'")
-
-
-class TaskStep(Base):
-    """What a finished step gave back or raised; gone when its task ends."""
-
-    __tablename__ = "task_steps"
-
-    task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    outcome: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-
-class TaskLost(Exception):
-    """Another worker runs this task now: this one was thought dead. Nothing of it is written down any more."""
+HELD_AFTER = 2
+"""Deaths of its process at one and the same step, after which a task may be what kills it."""
 
 
 class TaskRun:
     """One run of a task, as its function sees it."""
 
-    def __init__(self, resources: Resources, task_id: str, worker: str) -> None:
+    def __init__(self, resources: Resources, task: Task, on_progress: Callable[[], None] = lambda: None) -> None:
         self.resources = resources
-        self.id = task_id
-        self._worker = worker
+        self.id = task.id
+        self._epoch = task.epoch
+        self._deaths = task.recoveries
+        self._on_progress = on_progress
         self._cancelled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._memory: dict[str, dict[str, Any]] = {}
         self._passed: set[str] = set()
@@ -81,6 +50,7 @@ class TaskRun:
         if name in self._memory:
             return cast("T", _answer(self._memory[name]))
         try:
+            self._check_deaths(name)
             result = await self._supervise(name, work, deadline, cancellable=cancellable)
         except OrcaError as error:
             await self._remember(name, {"code": error.code, "message": error.message, "hint": error.hint})
@@ -101,22 +71,40 @@ class TaskRun:
             self._cancelled.set_result(reason)
 
     async def finish(self, state: str, reason: str | None) -> None:
-        """Write down how it ended, and forget its steps. Raises TaskLost."""
+        """Write down how it ended, and forget its steps. Raises NotOwner."""
         async with self.resources.db.write() as session:
-            await self._check_owner(session)
             ended = update(Task).where(Task.id == self.id, Task.state.not_in(FINISHED))
             await session.execute(ended.values(state=state, reason=reason, finished_at=now()))
             await session.execute(delete(TaskStep).where(TaskStep.task_id == self.id))
 
+    async def check_owner(self, transaction: AsyncSession | None) -> None:
+        """Raise NotOwner when another worker has this task by now; see `orca.kit.fence`.
+
+        The lock keeps the others from taking it until the transaction has ended, and is in nobody else's way.
+        """
+        query = select(Task.epoch).where(Task.id == self.id)
+        if transaction is not None:
+            epoch = await transaction.scalar(query.with_for_update(read=True, key_share=True))
+        else:
+            async with self.resources.db.read() as session:
+                epoch = await session.scalar(query)
+        if epoch != self._epoch:
+            raise NotOwner
+
+    def _check_deaths(self, name: str) -> None:
+        if self._deaths >= HELD_AFTER:
+            raise HeldBack(
+                f"Orca's process ended {self._deaths} times while it was at “{name}”, so this was not tried again.",
+                hint="The server's log says more about these times. When what is in it can be trusted, start it again.",
+            )
+
     async def _remember(self, name: str, outcome: dict[str, Any]) -> None:
         async with self.resources.db.write() as session:
-            await self._check_owner(session)
             session.add(TaskStep(task_id=self.id, name=name, outcome=outcome))
-
-    async def _check_owner(self, session: AsyncSession) -> None:
-        owner = select(Task.worker).where(Task.id == self.id).with_for_update()
-        if await session.scalar(owner) != self._worker:
-            raise TaskLost
+            if self._deaths:
+                await session.execute(update(Task).where(Task.id == self.id).values(recoveries=0))
+        self._deaths = 0
+        self._on_progress()
 
     async def _supervise(self, name: str, work: Callable[[], Awaitable[T]], deadline: float, *, cancellable: bool) -> T:
         if cancellable and self._cancelled.done():
