@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.tasks.rows import FINISHED, Task, Worker
 
-
 _UNFINISHED = ("queued", "running")
 
 
