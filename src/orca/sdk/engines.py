@@ -21,6 +21,10 @@ class EngineAway(ProviderUnavailable):
     """The engine itself does not answer; it may be restarting. What it was asked for may have happened or not."""
 
 
+class EngineFailed(ProviderUnavailable):
+    """The engine answered, but with a failure of its own: something behind it may be restarting."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A volume that Orca owns, at a path inside the container."""

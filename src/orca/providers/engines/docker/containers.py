@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from orca.errors import ProviderUnavailable, RequestRefused
+from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.connection import SLOW, DockerConnection, look_at_each
 from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
 from orca.providers.engines.docker.images import Images
@@ -30,9 +30,11 @@ from orca.providers.engines.docker.observe import (
 from orca.providers.engines.docker.references import check_container_id, check_name
 from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
-from orca.sdk.engines import Container, ContainerSpec
+from orca.sdk.engines import Container, ContainerSpec, EngineFailed
 
 _ATTEMPTS = 8
+_COMMAND_FAULTS = {126, 127}
+"""Exit codes of a container whose command cannot be run, or is not there."""
 _ENDINGS_AT_ONCE = 32
 """Stops and removals in flight: Docker 20.10 locks up for good when some sixty containers end at the same moment."""
 
@@ -110,6 +112,8 @@ class Containers:
                 if not await self._yield_address(container_id):
                     raise
                 continue
+            except EngineFailed as error:
+                raise await self._explain_start(container_id, error) from None
             return
         raise ProviderUnavailable(f"No free address was found for {name}.", hint="Try again.")
 
@@ -197,6 +201,13 @@ class Containers:
             subnet = await self._networks.ensure(network)
             await self._networks.move(network, container_id, await self._networks.free_address(network, subnet))
         return True
+
+    async def _explain_start(self, container_id: str, error: EngineFailed) -> ProviderError:
+        """Versions of Docker differ in the status for a command that is not there; the container tells it apart."""
+        facts = await self._find(container_id)
+        if facts and facts["State"]["ExitCode"] in _COMMAND_FAULTS:
+            return RequestRefused(error.message, hint="Check the command and the image.", **error.details)
+        return error
 
     async def _ask_for_init(self) -> bool:
         """Whether the engine has docker-init, which reaps what an application forgets."""

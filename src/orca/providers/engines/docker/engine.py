@@ -20,7 +20,7 @@ from orca.providers.engines.docker.plan import CreateContainer, RemoveContainer,
 from orca.providers.engines.docker.pull import Puller
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.connectors import CommandResult, Connector
-from orca.sdk.engines import Container, ContainerSpec, EngineInfo, Image, LogLine, Progress, RegistryLogin
+from orca.sdk.engines import Container, ContainerSpec, EngineAway, EngineInfo, Image, LogLine, Progress, RegistryLogin
 from orca.sdk.plans import Change
 
 
@@ -42,6 +42,10 @@ class DockerEngine:
         """Ask the engine who it is."""
         version = await self._connection.get("say its version", "version")
         facts = await self._connection.get("describe itself", "info")
+        if facts["ContainerdCommit"]["ID"] == "N/A":
+            raise EngineAway(
+                "Docker has lost its containerd.", hint="It may be restarting: see `systemctl status containerd`."
+            )
         return EngineInfo(
             version=version["Version"],
             api_version=version["ApiVersion"],

@@ -6,7 +6,7 @@ import httpx
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.kit.text import clean_output, shorten
-from orca.sdk.engines import EngineAway
+from orca.sdk.engines import EngineAway, EngineFailed
 
 _HINTS = {
     errno.ENOENT: "Install Docker or start it (`systemctl start docker`); `orc doctor` checks it.",
@@ -56,7 +56,7 @@ def explain_status(doing: str, status: int, message: str) -> ProviderError:
         return _REFUSALS[status](text, status=status, said=said)
     if 400 <= status < 500:  # noqa: PLR2004 - the range of HTTP's client errors
         return RequestRefused(text, status=status, said=said)
-    return ProviderUnavailable(text, hint="See the log of Docker (`journalctl -u docker`).", status=status, said=said)
+    return EngineFailed(text, hint="See the log of Docker (`journalctl -u docker`).", status=status, said=said)
 
 
 def explain_nonsense(doing: str) -> ProviderError:
