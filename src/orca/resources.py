@@ -151,6 +151,8 @@ def _proxy_config(settings: Settings, provider: Any, identity: Identity) -> Any:
     return provider.Config(
         data_dir=settings.data_dir / identity.proxy, http_port=proxy.http_port, https_port=proxy.https_port,
         bind=proxy.bind, instance=identity.id, mode=proxy.mode, docker_host=settings.docker.host,
+        trusted_proxies=proxy.trusted_proxies, proxy_protocol=proxy.protocol == "on",
+        default_hostname=proxy.default_hostname,
     )  # fmt: skip
 
 

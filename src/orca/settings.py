@@ -95,6 +95,17 @@ class ProxySettings(Group):
     http_port: int = Field(80, ge=1, le=65535, description="Port for plain HTTP.")
     https_port: int = Field(443, ge=1, le=65535, description="Port for HTTPS and HTTP/3.")
     bind: Listed = Field(("0.0.0.0", "[::]"), description="Addresses the proxy listens on, separated by commas.")  # noqa: S104 - a public web server
+    trusted_proxies: Listed = Field(
+        (),
+        description="Networks of load balancers and proxies in front of the sites, whose `X-Forwarded-*` headers count,"
+        " separated by commas.",
+    )
+    protocol: Literal["off", "on"] = Field(
+        "off", description="Read the PROXY protocol, which tells visitors' addresses, from the trusted proxies."
+    )
+    default_hostname: OptionalText = Field(
+        None, description="Hostname whose certificate is shown to visitors who name no site, or an unknown one."
+    )
 
 
 class Docker(Group):

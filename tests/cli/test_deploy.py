@@ -242,11 +242,15 @@ def test_hostnames(site: Orc, busy_panel: Panel) -> None:
     assert site("domains", "add", "www.example.org", "--tls", "off").code == 5
     assert site("domains", "add", "not a name").code == 5
     site.ok("domains", "edit", "www.example.org", "--maintenance", "--max-body-mb", "20", "--allow-ips", "10.0.0.0/8")
+    site.ok(
+        "domains", "edit", "www.example.org", "--protocol", "h2c", "--hsts-max-age", "31536000", "--hsts-subdomains",
+        "--hsts-preload",
+    )  # fmt: skip
     site.ok("domains", "edit", "www.example.org", "--user", "ada", stdin="correct horse")
     site.ok("domains", "edit", "www.example.org", "--user", "bob", stdin="battery staple")
     changed = site.ok(
         "domains", "edit", "www.example.org", "--no-maintenance", "--allow-ips", "all", "--remove-user", "bob",
-        "--port", "0", "--json",
+        "--port", "0", "--json", "--protocol", "http", "--hsts-max-age", "off", "--no-hsts-preload",
     ).json  # fmt: skip
     options = changed["options"]
     assert [options[name] for name in ("maintenance", "max_body_mb", "allow_ips", "basic_auth")] == [

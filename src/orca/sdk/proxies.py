@@ -32,6 +32,20 @@ class BasicAuthUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Hsts:
+    """What browsers should remember: this hostname speaks HTTPS only."""
+
+    max_age: int
+    """Seconds; 0 makes them forget."""
+    include_subdomains: bool = False
+    preload: bool = False
+
+    def __str__(self) -> str:
+        more = "; includeSubDomains" * self.include_subdomains + "; preload" * self.preload
+        return f"max-age={self.max_age}{more}"
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyRoute:
     """One hostname and path prefix. Without upstreams, and without `redirect_to`, it answers the down page (503)."""
 
@@ -55,9 +69,13 @@ class ProxyRoute:
     """Seconds to wait for the upstream's response headers."""
     basic_auth: tuple[BasicAuthUser, ...] = ()
     allow_ips: tuple[str, ...] = ()
-    """CIDRs; empty allows all. Judged by the socket peer."""
+    """CIDRs; empty allows all. Judged by the socket peer, or by what a trusted proxy says of the visitor."""
     maintenance: bool = False
     """Answers the maintenance page (503 with Retry-After) and sends nothing upstream."""
+    protocol: Literal["http", "h2c"] = "http"
+    """What the upstreams speak: HTTP/1.1, or HTTP/2 without TLS, as gRPC servers do."""
+    hsts: Hsts | None = None
+    """Sent with answers over HTTPS."""
     title: str = ""
     """The service's name, for the down and maintenance pages."""
 

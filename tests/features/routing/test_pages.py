@@ -135,6 +135,7 @@ async def test_removing_asks_first(shown) -> None:
 EVERYTHING = {
     "hostname": HOSTNAME, "path_prefix": "/app", "port": "8080", "tls": "off", "strip_prefix": "true",
     "https_redirect": "false", "max_body_mb": "20", "timeout": "2.5", "allow_ips": "203.0.113.7\n10.0.0.0/8",
+    "protocol": "h2c", "hsts_max_age": "31536000", "hsts_subdomains": "true", "hsts_preload": "true",
     "maintenance": "true", "redirect_status": "307", "new_user": "ada", "new_password": "correct horse",
 }  # fmt: skip
 
@@ -158,6 +159,7 @@ async def test_everything_about_a_hostname_can_be_edited(shown, edit) -> None:
     assert route["options"] == {
         "strip_prefix": True, "https_redirect": False, "compress": False, "max_body_mb": 20, "timeout": 2.5,
         "allow_ips": ["203.0.113.7/32", "10.0.0.0/8"], "maintenance": True, "redirect_status": 307,
+        "protocol": "h2c", "hsts_max_age": 31_536_000, "hsts_subdomains": True, "hsts_preload": True,
         "basic_auth": ["ada"],
     }  # fmt: skip
     page = (await shown.http.get(f"/routes/{route['id']}/edit")).text

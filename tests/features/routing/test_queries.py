@@ -12,7 +12,7 @@ from orca.features.routing.models import Route
 from orca.features.routing.schemas import CertificateIn, RouteIn
 from orca.features.secrets.models import Secret
 from orca.features.services.models import Service
-from orca.sdk.proxies import ProxyConfig, ProxyRoute, Upstream
+from orca.sdk.proxies import Hsts, ProxyConfig, ProxyRoute, Upstream
 
 
 async def store(resources, service, **given) -> Route:
@@ -38,7 +38,7 @@ async def test_everything_of_a_route_reaches_the_proxy(resources, service) -> No
         options={
             "strip_prefix": True, "https_redirect": True, "compress": False, "max_body_mb": 5, "timeout": 2.5,
             "basic_auth": [{"username": "ada", "password": "x"}], "allow_ips": ["192.0.2.7/24"], "maintenance": True,
-            "redirect_status": 301,
+            "redirect_status": 301, "protocol": "h2c", "hsts_max_age": 60, "hsts_subdomains": True,
         },
     )  # fmt: skip
     async with resources.db.write() as session:
@@ -49,6 +49,7 @@ async def test_everything_of_a_route_reaches_the_proxy(resources, service) -> No
     assert (rendered.hostname, rendered.path_prefix, rendered.title) == ("shop.internal", "/api", "Web")
     assert (rendered.strip_prefix, rendered.https_redirect, rendered.compress) == (True, True, False)
     assert (rendered.max_body_bytes, rendered.timeout, rendered.allow_ips) == (5 << 20, 2.5, ("192.0.2.0/24",))
+    assert (rendered.protocol, rendered.hsts) == ("h2c", Hsts(60, include_subdomains=True))
     assert rendered.basic_auth[0].username == "ada"
     assert (rendered.maintenance, rendered.tls) == (True, "internal")
 

@@ -15,6 +15,7 @@ from orca.cli.times import ago
 from orca.kit.text import join
 
 _WAITING = {"unreachable": "does not lead here", "awaiting_certificate": "waiting for a certificate"}
+_OFF = -1
 
 
 def list_domains(call: Invocation) -> None:
@@ -71,6 +72,7 @@ def _options(args: argparse.Namespace, current: dict[str, Any]) -> dict[str, Any
     if "allow_ips" in given:
         given["allow_ips"] = [each for each in given["allow_ips"] if each != "all"]
     given |= {name: None for name in ("max_body_mb", "timeout") if given.get(name) == 0}
+    given |= {"hsts_max_age": None} if given.get("hsts_max_age") == _OFF else {}
     if args.user or args.remove_user:
         kept = [name for name in current["basic_auth"] if name not in {args.user, args.remove_user}]
         given["basic_auth"] = [{"username": name} for name in kept]
@@ -162,6 +164,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--redirect-to", metavar="URL", help="send visitors there instead")
 
 
+def _age(text: str) -> int:
+    return _OFF if text == "off" else whole_number(text)
+
+
 def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     _hostname_argument(parser)
     either = argparse.BooleanOptionalAction
@@ -170,12 +176,18 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--path", metavar="PREFIX", help="serve only what is below this path")
     place.add_argument("--strip-prefix", action=either, help="take the path away before the service sees the request")
     place.add_argument("--port", type=whole_number, metavar="PORT", help="port of the service; 0: the first public one")
+    place.add_argument("--protocol", choices=["http", "h2c"], help="what the service speaks; h2c is for gRPC")
     place.add_argument("--redirect-to", metavar="URL", help='send visitors there instead; "" ends that')
     place.add_argument("--redirect-status", type=whole_number, metavar="N", help="301, 302, 307 or 308")
     secure = parser.add_argument_group("encryption")
     secure.add_argument("--tls", choices=["acme", "internal", "custom", "off"], help="who issues the certificate")
     secure.add_argument("--certificate", metavar="ID", help="your own one, which was uploaded")
     secure.add_argument("--https-redirect", action=either, help="send plain HTTP to HTTPS")
+    secure.add_argument(
+        "--hsts-max-age", type=_age, metavar="SECONDS", help="browsers use HTTPS only for so long; off: say nothing"
+    )
+    secure.add_argument("--hsts-subdomains", action=either, help="the same for all names below this one")
+    secure.add_argument("--hsts-preload", action=either, help="agree to the lists that browsers are shipped with")
     visitors = parser.add_argument_group("who may visit")
     visitors.add_argument("--maintenance", action=either, help="show everybody a page that says so")
     visitors.add_argument("--allow-ips", nargs="+", metavar="NETWORK", help="admit these addresses only, or: all")

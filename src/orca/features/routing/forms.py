@@ -7,6 +7,7 @@ from typing import Any
 from orca.features.routing.schemas import RouteOut
 
 _AUTOMATIC, _YES = "", "true"
+_SWITCHES = ("strip_prefix", "compress", "maintenance", "hsts_subdomains", "hsts_preload")
 
 
 def edit_values(route: RouteOut) -> dict[str, str]:
@@ -18,8 +19,9 @@ def edit_values(route: RouteOut) -> dict[str, str]:
         "redirect_status": str(options.redirect_status),
         "https_redirect": _AUTOMATIC if options.https_redirect is None else str(options.https_redirect).lower(),
         "max_body_mb": str(options.max_body_mb or ""), "timeout": f"{options.timeout:g}" if options.timeout else "",
-        "allow_ips": "\n".join(options.allow_ips),
-        **{name: _YES for name in ("strip_prefix", "compress", "maintenance") if getattr(options, name)},
+        "allow_ips": "\n".join(options.allow_ips), "protocol": options.protocol,
+        "hsts_max_age": "" if options.hsts_max_age is None else str(options.hsts_max_age),
+        **{name: _YES for name in _SWITCHES if getattr(options, name)},
         **{f"user_{number}": user for number, user in enumerate(options.basic_auth)},
     }  # fmt: skip
 
@@ -42,13 +44,13 @@ def edit_data(route: RouteOut, form: Mapping[str, str]) -> dict[str, Any]:
 def _options(route: RouteOut, form: Mapping[str, str]) -> dict[str, Any]:
     status = form.get("redirect_status", "")
     return {
-        "strip_prefix": form.get("strip_prefix") == _YES,
+        **{name: form.get(name) == _YES for name in _SWITCHES},
         "https_redirect": form.get("https_redirect") or None,
-        "compress": form.get("compress") == _YES,
         "max_body_mb": form.get("max_body_mb") or None,
         "timeout": form.get("timeout") or None,
+        "protocol": form.get("protocol") or route.options.protocol,
+        "hsts_max_age": form.get("hsts_max_age") or None,
         "allow_ips": form.get("allow_ips", "").replace(",", " ").split(),
-        "maintenance": form.get("maintenance") == _YES,
         "redirect_status": int(status) if status.isdecimal() else route.options.redirect_status,
         "basic_auth": _users(form),
     }

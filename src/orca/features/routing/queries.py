@@ -22,7 +22,16 @@ from orca.features.services.models import Service
 from orca.features.services.schemas import Port
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, cut_page
-from orca.sdk.proxies import AcmeAccount, BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode, Upstream
+from orca.sdk.proxies import (
+    AcmeAccount,
+    BasicAuthUser,
+    Hsts,
+    ProxyCertificate,
+    ProxyConfig,
+    ProxyRoute,
+    TlsMode,
+    Upstream,
+)
 from orca.settings import Settings
 from orca.web.guard import Scope, tenant_resolver
 
@@ -267,9 +276,17 @@ def render_routes(route: Route, facts: RouteFacts, box: SecretBox, *, can_order:
         basic_auth=tuple(BasicAuthUser(user.username, user.password_hash) for user in options.basic_auth),
         allow_ips=tuple(options.allow_ips),
         maintenance=options.maintenance,
+        protocol=options.protocol,
+        hsts=None if is_waiting else _hsts(options),
         title=facts.service_name,
     )
     return [rendered, _render_marker(rendered, box)] if is_waiting else [rendered]
+
+
+def _hsts(options: RouteOptions) -> Hsts | None:
+    if options.hsts_max_age is None:
+        return None
+    return Hsts(options.hsts_max_age, options.hsts_subdomains, options.hsts_preload)
 
 
 def marker_path(route_id: str) -> str:

@@ -77,6 +77,15 @@ class _Options(Strict):
     allow_ips: list[Annotated[str, AfterValidator(_network)]] = Field([], max_length=_CIDR_COUNT)
     maintenance: bool = False
     redirect_status: Literal[301, 302, 307, 308] = 308
+    protocol: Literal["http", "h2c"] = Field(
+        "http", description="What the service speaks: HTTP/1.1, or HTTP/2 without TLS (`h2c`), as gRPC servers do."
+    )
+    hsts_max_age: int | None = Field(
+        None, ge=0, le=63_072_000,
+        description="Seconds for which browsers use HTTPS only (Strict-Transport-Security); 0 makes them forget.",
+    )  # fmt: skip
+    hsts_subdomains: bool = Field(False, description="The same for all names below this one.")
+    hsts_preload: bool = Field(False, description="Agree to the lists that browsers are shipped with.")
 
 
 class RouteOptions(_Options):

@@ -20,7 +20,7 @@ from dataclasses import replace
 import pytest
 
 from orca.errors import RequestRefused
-from orca.sdk.proxies import Proxy, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
+from orca.sdk.proxies import Hsts, Proxy, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
 from orca.sdk.testing.certificates import make_certificate
 
 _NOWHERE = (Upstream("127.0.0.1", 9),)
@@ -36,6 +36,8 @@ FULL = ProxyRoute(
     timeout=2.5,
     allow_ips=("192.0.2.0/24", "2001:db8::/32"),
     maintenance=True,
+    protocol="h2c",
+    hsts=Hsts(31_536_000, include_subdomains=True),
     title='Braces {http.request.host} & <b>tags</b> "quoted" \\ back',
 )
 WILDCARD = ProxyRoute(id="wildcard", hostname="*.example.org", redirect_to="https://example.com/here")

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from orca.sdk.proxies import BasicAuthUser, Proxy, ProxyCertificate, ProxyConfig, ProxyRoute
+from orca.sdk.proxies import BasicAuthUser, Hsts, Proxy, ProxyCertificate, ProxyConfig, ProxyRoute
 from orca.sdk.testing.certificates import make_certificate
 from orca.sdk.testing.upstream import LONG_TEXT, EchoUpstream, echo_upstreams
 
@@ -40,6 +40,8 @@ SPOOFED = {
     "X-Forwarded-Host": "evil.example.org",
     "X-Real-Ip": "203.0.113.9",
     "Forwarded": "for=203.0.113.9",
+    "Cf-Connecting-Ip": "203.0.113.9",
+    "True-Client-Ip": "203.0.113.9",
 }
 """What only the proxy may say."""
 
@@ -103,12 +105,14 @@ class ProxyTrafficConformance:
     async def test_a_hostname_reaches_its_service(
         self, running: Proxy, visitor: Visitor, upstream: EchoUpstream
     ) -> None:
-        """Method, path, query and body arrive; the port in the Host header does not matter."""
+        """Method, path, query and body arrive; the Host header may have a port, and a dot at the end of the name."""
         await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", upstreams=(upstream.at,)),)))
         answer = await visitor.send("POST", f"a.example.org:{visitor.http_port}", "/x/y?q=%2F", content=b"hello")
         said = answer.json()
         assert (answer.status_code, said["method"], said["target"], said["body"]) == (200, "POST", "/x/y?q=%2F", 5)
         assert "server" not in answer.headers
+        for name in ("a.example.org.", f"a.example.org.:{visitor.http_port}"):
+            assert (await visitor.get(name)).status_code == 200
 
     async def test_unknown_hostnames_get_a_page_of_our_own(
         self, running: Proxy, visitor: Visitor, upstream: EchoUpstream
@@ -360,6 +364,19 @@ class ProxyTrafficConformance:
         root = await running.internal_ca()
         assert root is not None
         assert (await visitor.get_securely("a.example.org", root=root)).status_code == 200
+
+    async def test_browsers_are_told_to_stay_with_https(
+        self, running: Proxy, visitor: Visitor, upstream: EchoUpstream
+    ) -> None:
+        """Over HTTPS, where it means something."""
+        hsts = Hsts(31_536_000, include_subdomains=True, preload=True)
+        shared = {"upstreams": (upstream.at,), "tls": "internal", "https_redirect": False}
+        await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", hsts=hsts, **shared),)))  # type: ignore[arg-type]
+        root = await running.internal_ca()
+        assert root is not None
+        secure, plain = await visitor.get_securely("a.example.org", root=root), await visitor.get("a.example.org")
+        assert secure.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
+        assert "strict-transport-security" not in plain.headers
 
     async def test_a_certificate_of_ones_own(self, running: Proxy, visitor: Visitor, upstream: EchoUpstream) -> None:
         """The very one is shown, beside one that covers the same name."""

@@ -217,6 +217,13 @@ async def test_a_patch_leaves_the_rest(resources, service) -> None:
     assert changed.options["basic_auth"] == [{"username": "ada", "password_hash": hashes["ada"]}]
 
 
+async def test_preloading_wants_what_the_lists_want(resources, service) -> None:
+    route = await create(resources, service, hostname="a.example.org")
+    with pytest.raises(BadInput, match="hsts_subdomains") as failure:
+        await update(resources, route.id, options={"hsts_preload": True, "hsts_max_age": 31_536_000})
+    assert "options.hsts_preload" in failure.value.details["fields"]
+
+
 async def test_a_moved_route_starts_anew_with_certificates(resources, service) -> None:
     route = await create(resources, service, hostname="a.example.org")
     async with resources.db.write() as session:

@@ -128,7 +128,7 @@ def test_a_plain_host_under_a_secure_wildcard_is_not_shown_over_https():
     (server,) = document["apps"]["http"]["servers"].values()
     (site,) = (each for each in server["routes"][1:-1] if each["match"] == [{"host": ["plain.example.org"]}])
     *blocks, last = site["handle"][0]["routes"]
-    over_tls = {"header": {"X-Forwarded-Proto": ["https", "wss"]}}
+    over_tls = {"header": {"X-Orca-Tls": ["tls*"]}}
     assert all(block["match"][0]["not"] == [over_tls] for block in blocks)
     assert last == {"handle": [{"handler": "invoke", "name": "unknown"}]}
 

@@ -32,6 +32,8 @@ from orca.settings import Settings
 
 log = structlog.get_logger("orca.routing")
 _NAMES_LOCK = 0x0ACD
+_PRELOADED_AGE = 31_536_000
+"""What the lists that browsers are shipped with ask for, in seconds."""
 _FIRST_ENVIRONMENT = "production"
 _NEW_NAME: Mapping[str, Any] = {
     "acme_ready_at": None, "acme_failures": 0, "acme_check_at": None, "order_failures": 0, "certificate_until": None,
@@ -265,9 +267,13 @@ async def _check(session: AsyncSession, settings: Settings, route: Route) -> Non
 def _options(stored: dict[str, Any], wanted: RouteIn | RoutePatch, hashes: Mapping[str, str]) -> dict[str, Any]:
     assert wanted.options is not None  # noqa: S101 - the callers looked
     try:
-        return merge_options(stored, wanted.options, dict(hashes)).model_dump(mode="json")
+        options = merge_options(stored, wanted.options, dict(hashes))
     except ValueError as error:
         raise _bad("options.basic_auth", str(error)) from error
+    if options.hsts_preload and not (options.hsts_subdomains and (options.hsts_max_age or 0) >= _PRELOADED_AGE):
+        needed = f"give hsts_subdomains and an hsts_max_age of at least {_PRELOADED_AGE}, too"
+        raise _bad("options.hsts_preload", needed)
+    return options.model_dump(mode="json")
 
 
 async def _free_automatic_name(session: AsyncSession, settings: Settings, service: Service) -> str | None:

@@ -183,6 +183,16 @@ _RULES: Iterable[tuple[Callable[[ProxyRoute], bool], str, str]] = (
         "Leave the limit out, or make it larger than zero.",
     ),
     (
+        lambda r: r.hsts is None or 0 <= r.hsts.max_age <= _LARGEST_EXACT,
+        "has an HSTS age that is no number of seconds",
+        "Use 31536000 for a year, or 0 to make browsers forget.",
+    ),
+    (
+        lambda r: r.protocol in {"http", "h2c"},
+        "wants an unknown protocol",
+        "Use http, or h2c for HTTP/2 without TLS.",
+    ),
+    (
         lambda r: _is_title(r.title),
         "has a title with control characters, or of more than 200 characters",
         "Shorten the title.",

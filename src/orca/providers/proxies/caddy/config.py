@@ -1,6 +1,6 @@
 """What one embedded Caddy needs to know before it is opened."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,6 +14,7 @@ def _without_brackets(value: object) -> object:
     return value.removeprefix("[").removesuffix("]") if isinstance(value, str) else value
 
 
+Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[IPv4Address | IPv6Address, BeforeValidator(_without_brackets)]
 
@@ -31,6 +32,13 @@ class CaddyConfig(BaseModel):
         (IPv4Address("0.0.0.0"), IPv6Address("::")),  # noqa: S104 - a public proxy is meant to be reached
         min_length=1,
         description="Addresses to listen on. An IPv6 address is left out where the machine has no IPv6.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="Networks of proxies in front, whose X-Forwarded-* headers are believed."
+    )
+    proxy_protocol: bool = Field(False, description="Read the PROXY protocol from the trusted proxies.")
+    default_hostname: str | None = Field(
+        None, pattern=r"^[a-z0-9.-]{1,253}$", description="Its certificate is shown to visitors who name no site."
     )
     mode: Literal["container", "process"] = Field(
         "container", description="`container` comes back after a reboot by itself; `process` needs no Docker."
@@ -51,4 +59,6 @@ class CaddyConfig(BaseModel):
     def _check_ports(self) -> Self:
         if self.http_port == self.https_port:
             raise ValueError("http_port and https_port must differ")
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError("proxy_protocol needs trusted_proxies: whose word about visitors counts")
         return self

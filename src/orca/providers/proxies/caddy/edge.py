@@ -10,10 +10,10 @@ from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.render import spell
 from orca.providers.proxies.caddy.render_edge import (
-    CERTIFICATE_PAGE,
     CertificateDoor,
     fingerprint,
     issuers_of,
+    render_certificate_page,
     render_edge,
 )
 from orca.providers.proxies.caddy.runtime import Runtime, wait_until_up
@@ -35,6 +35,7 @@ class Edge:
 
     async def start(self) -> None:
         """Make sure that it runs as it would be started now."""
+        replace_file(self._layout.certificate_page, render_certificate_page(self._layout).encode())
         stored = self._read()
         if stored is None or not await self._is_current(stored):
             await self.runtime.stop()
@@ -78,7 +79,6 @@ class Edge:
         return None
 
     def _write(self, document: Json) -> None:
-        replace_file(self._layout.certificate_page, CERTIFICATE_PAGE.encode())
         replace_file(self._file, spell(document))
 
 

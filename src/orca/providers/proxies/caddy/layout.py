@@ -50,6 +50,11 @@ class Layout:
     https_port: int
     log_to_file: bool
     """A container's log is Docker's to keep and rotate; a process writes and rotates its own."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies in front."""
+    proxy_protocol: bool = False
+    default_hostname: str | None = None
+    """Its certificate is shown to visitors who name no site."""
 
     @classmethod
     def of(cls, config: CaddyConfig) -> Self:
@@ -60,6 +65,9 @@ class Layout:
             http_port=config.http_port,
             https_port=config.https_port,
             log_to_file=config.mode == "process",
+            trusted_proxies=tuple(str(network) for network in config.trusted_proxies),
+            proxy_protocol=config.proxy_protocol,
+            default_hostname=config.default_hostname,
         )
 
     @property

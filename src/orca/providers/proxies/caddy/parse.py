@@ -10,7 +10,7 @@ from orca.providers.proxies.caddy.pages import unquote_title
 from orca.providers.proxies.caddy.render import SERVER
 from orca.providers.proxies.caddy.sites import PLAIN, URI
 from orca.providers.proxies.caddy.upstreams import parse_upstreams
-from orca.sdk.proxies import AcmeAccount, BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode
+from orca.sdk.proxies import AcmeAccount, BasicAuthUser, Hsts, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode
 
 Json = dict[str, Any]
 Files = Mapping[str, str]
@@ -123,8 +123,15 @@ def _read_redirect(handler: Json, _: Json) -> Json:
 
 def _read_proxy(handler: Json, _: Json) -> Json:
     facts: Json = {"dials": [upstream["dial"] for upstream in handler["upstreams"]]}
+    if handler["transport"].get("versions") == ["h2c"]:
+        facts["protocol"] = "h2c"
     timeout = handler["transport"].get("response_header_timeout")
     return facts if timeout is None else facts | {"timeout": timeout / 1e9}
+
+
+def _read_hsts(handler: Json, _: Json) -> Json:
+    age, *more = handler["response"]["set"]["Strict-Transport-Security"][0].split("; ")
+    return {"hsts": Hsts(int(age.removeprefix("max-age=")), "includeSubDomains" in more, "preload" in more)}
 
 
 _READERS: Mapping[str, Callable[[Json, Json], Json]] = {
@@ -135,4 +142,5 @@ _READERS: Mapping[str, Callable[[Json, Json], Json]] = {
     "static_response": _read_redirect,
     "request_body": lambda handler, _: {"max_body_bytes": handler["max_size"]},
     "reverse_proxy": _read_proxy,
+    "headers": _read_hsts,
 }

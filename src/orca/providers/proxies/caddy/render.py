@@ -22,6 +22,8 @@ SERVER = "sites"
 
 CLIENT_HEADER = "X-Orca-Client"
 """The visitor's address, as the edge saw it; taken from the edge alone, and taken out before the service."""
+TLS_HEADER = "X-Orca-Tls"
+"""The version of TLS that the visitor spoke with the edge itself; empty for none."""
 _SHUTDOWN_DELAY = "200ms"
 """How long a router that was replaced still takes requests that the edge was about to send there."""
 _ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}

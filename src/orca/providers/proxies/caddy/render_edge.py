@@ -12,7 +12,7 @@ from typing import Any
 
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.pages import page
-from orca.providers.proxies.caddy.render import ADMIN_ORIGIN, CLIENT_HEADER, log_settings
+from orca.providers.proxies.caddy.render import ADMIN_ORIGIN, CLIENT_HEADER, TLS_HEADER, log_settings
 
 Json = dict[str, Any]
 
@@ -22,7 +22,7 @@ CERTIFICATES = "certificates"
 # Who the visitor is, and where from, is for this proxy to say. Underscores reach CGI-like servers as hyphens would.
 _SPOOFABLE = [
     "*_*", "Forwarded", "X-Real-Ip", "X-Remote-*", "Remote-*", "X-Auth-Request-*", "X-Webauth-*", "X-Authenticated-*",
-    "X-Original-*", "X-Rewrite-Url", "Proxy", CLIENT_HEADER,
+    "X-Original-*", "X-Rewrite-Url", "Proxy", CLIENT_HEADER, TLS_HEADER,
 ]  # fmt: skip
 _OF_PROXIES = ["X-Forwarded-*", "Cf-Connecting-Ip", "True-Client-Ip"]
 """Believed only when a trusted proxy in front says them."""
@@ -30,17 +30,24 @@ _ROUTER_PATIENCE = 5_000_000_000
 """Nanoseconds in which a request waits for a router that is just being restarted."""
 _LONGEST_STREAM = "24h"
 
-CERTIFICATE_PAGE = """\
-{{- $name := trimSuffix "." (lower (.Req.URL.Query.Get "server_name")) -}}
-{{- $file := "names/_default" -}}
-{{- if regexMatch "^[a-z0-9.-]+$" $name -}}
+_CERTIFICATE_PAGE = """\
+{{- $asked := trimSuffix "." (lower (.Req.URL.Query.Get "server_name")) -}}
+{{- $file := "" -}}
+{{- range $name := list $asked "DEFAULT" -}}
+{{- if and (not $file) (regexMatch "^[a-z0-9.-]+$" $name) -}}
 {{- $own := printf "names/%s" $name -}}
 {{- $wildcard := printf "names/_%s" (regexReplaceAll "^[^.]+" $name "") -}}
 {{- if fileExists $own}}{{$file = $own}}{{else if fileExists $wildcard}}{{$file = $wildcard}}{{end -}}
 {{- end -}}
-{{- if fileExists $file}}{{include $file}}{{else}}{{httpError 404}}{{end -}}
+{{- end -}}
+{{- if $file}}{{include $file}}{{else}}{{httpError 404}}{{end -}}
 """
 """Caddy's template that finds the certificate and key of a name; `render_names` writes the files it includes."""
+
+
+def render_certificate_page(layout: Layout) -> str:
+    """The template, with the name whose certificate stands in for names that have none."""
+    return _CERTIFICATE_PAGE.replace("DEFAULT", layout.default_hostname or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,15 @@ def _logs(layout: Layout) -> Json:
 
 
 def _server(layout: Layout) -> Json:
-    return {
+    trusted: Json = {}
+    if layout.trusted_proxies:
+        ranges = {"source": "static", "ranges": list(layout.trusted_proxies)}
+        # Strict: of several addresses the last one that is not a trusted proxy's, for anybody may write the first.
+        trusted = {"trusted_proxies": ranges, "trusted_proxies_strict": 1}
+    if layout.proxy_protocol:
+        reader = {"wrapper": "proxy_protocol", "timeout": "5s", "allow": list(layout.trusted_proxies)}
+        trusted["listener_wrappers"] = [reader, {"wrapper": "tls"}]
+    return trusted | {
         "listen": layout.listeners(layout.http_port) + layout.listeners(layout.https_port),
         "automatic_https": {"disable": True},
         "read_header_timeout": "30s",
@@ -142,8 +157,11 @@ def _hygiene(layout: Layout) -> list[Json]:
     offered = {"deferred": True, "delete": ["Server", "Via"], "set": {"Alt-Svc": [alternative]}}
     plain = {"deferred": True, "delete": ["Server", "Via", "Alt-Svc"]}
     dot = {"Host": {"name": "host", "pattern": r"^([^:]+)\.(:\d+)?$"}}
+    proxies = {"remote_ip": {"ranges": list(layout.trusted_proxies)}}
+    strangers = {"match": [{"not": [proxies]}]} if layout.trusted_proxies else {}
     return [
-        {"handle": [{"handler": "headers", "request": {"delete": _SPOOFABLE + _OF_PROXIES}}]},
+        {"handle": [{"handler": "headers", "request": {"delete": _SPOOFABLE}}]},
+        strangers | {"handle": [{"handler": "headers", "request": {"delete": _OF_PROXIES}}]},
         {"match": [{"protocol": "https"}], "handle": [{"handler": "headers", "response": offered}]},
         {"match": [{"protocol": "http"}], "handle": [{"handler": "headers", "response": plain}]},
         {
@@ -166,6 +184,7 @@ def _to_router(layout: Layout) -> list[Json]:
 
 
 def _proxy(layout: Layout, **transport: Any) -> Json:
+    told = {CLIENT_HEADER: ["{http.vars.client_ip}"], TLS_HEADER: ["{http.request.tls.version}"]}
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"{{file.{file}}}"} for file in (layout.next, layout.current)],
@@ -184,7 +203,7 @@ def _proxy(layout: Layout, **transport: Any) -> Json:
             "try_interval": "5ms",
         },
         "health_checks": {"passive": {"fail_duration": "10ms", "max_fails": 1}},
-        "headers": {"request": {"set": {CLIENT_HEADER: ["{http.vars.client_ip}"]}}},
+        "headers": {"request": {"set": told}},
         "flush_interval": -1,
         "stream_close_delay": _LONGEST_STREAM,
     }

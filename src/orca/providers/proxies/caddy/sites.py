@@ -7,7 +7,7 @@ from typing import Any
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.pages import quote_title
 from orca.providers.proxies.caddy.upstreams import SMALLEST, placeholders, slots, without_upstreams
-from orca.sdk.proxies import BasicAuthUser, ProxyRoute
+from orca.sdk.proxies import BasicAuthUser, Hsts, ProxyRoute
 
 Json = dict[str, Any]
 
@@ -20,6 +20,8 @@ URI = "{http.request.uri}"
 
 _OVER_TLS = {"X-Forwarded-Proto": ["https", "wss"]}
 """What the edge says of a visitor who came by TLS, to itself or to a trusted proxy in front."""
+_OVER_OUR_TLS = {"X-Orca-Tls": ["tls*"]}
+"""What the edge says of a visitor who spoke TLS with itself."""
 _STREAMS_OUTLIVE_RELOADS_FOR = "24h"
 _RETRY_FOR = 5.0
 """Seconds in which a request waits for a replica that is just starting or stopping."""
@@ -61,13 +63,15 @@ def _render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
         steps.append({"handle": [{"handler": "rewrite", "strip_path_prefix": route.path_prefix}]})
     if route.redirect_to is not None:
         steps.append({"handle": [_redirect(route.redirect_to + URI, route.redirect_status)]})
+    if route.hsts is not None:
+        steps.append({"match": [{"header": _OVER_TLS}], "handle": [_hsts(route.hsts)]})
     if route.max_body_bytes is not None:
         steps.append({"handle": [{"handler": "request_body", "max_size": route.max_body_bytes}]})
     if route.compress:
         steps.append(_invoke("compress"))
     steps.append({"match": [without_upstreams(route, layout)], **_invoke("down")})
     steps.append({"handle": [_reverse_proxy(route, layout)]})
-    return _path_block(route, steps, is_plain=route.tls == "off")
+    return _path_block(route, steps, unless=_OVER_OUR_TLS if route.tls == "off" else None)
 
 
 def _render_https_redirect(route: ProxyRoute, layout: Layout, token: str) -> Json:
@@ -75,7 +79,7 @@ def _render_https_redirect(route: ProxyRoute, layout: Layout, token: str) -> Jso
     port = "" if layout.https_port == 443 else f":{layout.https_port}"  # noqa: PLR2004 - HTTPS's own port
     location = f"https://{{http.request.host}}{port}{URI}"
     steps = [_probe(route, layout, token), {"handle": [_redirect(location, 308)]}]
-    return _path_block(route, steps, is_plain=True) | {"@id": PLAIN + route.id}
+    return _path_block(route, steps, unless=_OVER_TLS) | {"@id": PLAIN + route.id}
 
 
 def _redirect(location: str, status: int) -> Json:
@@ -94,8 +98,8 @@ def _render_site(hostname: str, routes: Sequence[ProxyRoute], layout: Layout, to
     return {"match": [{"host": [hostname]}], "handle": [{"handler": "subroute", "routes": blocks}], "terminal": True}
 
 
-def _path_block(route: ProxyRoute, steps: list[Json], *, is_plain: bool) -> Json:
-    matcher: Json = {"not": [{"header": _OVER_TLS}]} if is_plain else {}
+def _path_block(route: ProxyRoute, steps: list[Json], *, unless: Json | None) -> Json:
+    matcher: Json = {"not": [{"header": unless}]} if unless else {}
     if route.path_prefix != "/":
         matcher["path"] = [route.path_prefix, f"{route.path_prefix}/*"]
     block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
@@ -120,6 +124,10 @@ def _invoke(name: str) -> Json:
     return {"handle": [{"handler": "invoke", "name": name}]}
 
 
+def _hsts(hsts: Hsts) -> Json:
+    return {"handler": "headers", "response": {"deferred": True, "set": {"Strict-Transport-Security": [str(hsts)]}}}
+
+
 def _authentication(users: Sequence[BasicAuthUser]) -> Json:
     return {
         "handler": "authentication",
@@ -142,6 +150,8 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
         # Shorter than the five seconds after which Node.js and uvicorn hang up, which would fail a POST in between.
         "keep_alive": {"idle_timeout": "4s"},
     }
+    if route.protocol == "h2c":
+        transport["versions"] = ["h2c"]
     if route.timeout is not None:
         transport["response_header_timeout"] = round(route.timeout * 1000) * 1_000_000
     set_headers = {"X-Real-Ip": ["{http.vars.client_ip}"]}
@@ -152,7 +162,7 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
         "upstreams": [{"dial": placeholder} for placeholder in placeholders(route, layout)],
         "transport": transport,
         "load_balancing": _load_balancing(route),
-        "headers": {"request": {"set": set_headers, "delete": ["X-Orca-Client"]}},
+        "headers": {"request": {"set": set_headers, "delete": ["X-Orca-Client", "X-Orca-Tls"]}},
         "flush_interval": -1,
         "stream_close_delay": _STREAMS_OUTLIVE_RELOADS_FOR,
         "health_checks": _health_checks(route),
