@@ -1,5 +1,6 @@
 """Caddy's admin API, spoken over its private socket."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -26,6 +27,17 @@ class AdminApi:
         if answer.is_error:
             raise ProviderUnavailable(f"Caddy did not show its configuration: {_reason(answer)}")
         return answer.content.rstrip()
+
+    async def is_gone(self) -> bool:
+        """Whether nothing listens there: no socket, or that of a process which has ended. A silent one is not gone."""
+        try:
+            _, writer = await asyncio.open_unix_connection(str(self._socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+        writer.close()
+        return False
 
     async def load(self, text: bytes) -> None:
         """Replace the configuration as a whole; Caddy keeps the old one when this one does not start.

@@ -1,8 +1,10 @@
 """Caddy as a container on the host's network: Docker brings it back after a crash or a reboot, without Orca."""
 
+import asyncio
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -13,11 +15,13 @@ from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.docker_cli import DockerCli
 from orca.providers.proxies.caddy.image import ensure_image
 from orca.providers.proxies.caddy.layout import Layout, Program
-from orca.providers.proxies.caddy.runtime import environment
+from orca.providers.proxies.caddy.runtime import environment, has_ended
 from orca.providers.proxies.caddy.store import SCRATCH
 
 _STOP_GRACE = 10
 """Seconds for requests under way when the proxy is stopped for good."""
+_ASIDE = "-aside-"
+"""Joins the name of a container that has a successor with the second since when."""
 _INSTANCE = "orca.instance"
 _SPEC = "orca.proxy.spec"
 _VERSION = "orca.proxy.version"
@@ -61,21 +65,68 @@ class ContainerRuntime:
         try:
             await self._docker.demand("run", *self._options, "--label", spec, image, *self._command)
         except BaseException:
-            await self.stop()  # `docker run` leaves the container behind when it cannot be started
+            # `docker run` leaves the container behind when it cannot be started.
+            await self._docker.run("rm", "--force", self._name)
             raise
 
     async def stop(self) -> None:
         """Stop and remove it; the image stays for the next one."""
+        await self.end_aside()
         found = await self._find()
         if found is None:
             return
+        self._check_ours(found)
+        deadline = 6.0 * _STOP_GRACE
+        await self._docker.run("stop", "--time", str(_STOP_GRACE), found["Id"], deadline=deadline)
+        await self._docker.demand("rm", "--force", found["Id"])
+
+    async def step_aside(self) -> bool:
+        """It gets another name, and Docker does not bring it back."""
+        found = await self._find()
+        if found is None or not found["State"]["Running"]:
+            return False
+        self._check_ours(found)
+        await self._docker.demand("update", "--restart", "no", found["Id"])
+        await self._docker.demand("rename", found["Id"], f"{self._name}{_ASIDE}{int(time.time())}")
+        return True
+
+    async def step_back(self) -> None:
+        """It gets its name again."""
+        for name_of_it, _ in sorted(await self._aside())[-1:]:
+            await self._docker.demand("rename", name_of_it, self._name)
+            await self._docker.demand("update", "--restart", "unless-stopped", self._name)
+
+    async def end_aside(self) -> None:
+        """Remove them."""
+        for name_of_it, _ in await self._aside():
+            await self._docker.demand("rm", "--force", name_of_it)
+
+    async def reap(self) -> None:
+        """Killed, not asked to end: it would remove sockets that are its successor's by now."""
+        for name_of_it, pid in await self._aside():
+            if not pid or await asyncio.to_thread(has_ended, pid, float(name_of_it.rpartition(_ASIDE)[2])):
+                await self._docker.demand("rm", "--force", name_of_it)
+
+    async def pids(self) -> list[int]:
+        """As the host sees them."""
+        return [pid for pid in (await self.pid(), *(pid for _, pid in await self._aside())) if pid]
+
+    async def _aside(self) -> list[tuple[str, int]]:
+        """Names of those that have a successor, and their processes."""
+        listed = await self._docker.demand(
+            *("ps", "--all", "--filter", f"name=^/?{self._name}{_ASIDE}[0-9]+$", "--format", "{{.Names}}")
+        )
+        found = []
+        for each in listed.split():
+            shown = await self._docker.run("inspect", "--type", "container", "--format", "{{.State.Pid}}", each)
+            found += [(each, int(shown.text or 0))] if shown.exit_code == 0 else []
+        return found
+
+    def _check_ours(self, found: Mapping[str, Any]) -> None:
         if _labels(found).get(_INSTANCE) != self._instance:
             raise RequestRefused(
                 f"The container {found['Name']} is not Orca's.", hint="Rename or remove it; Orca needs its name."
             )
-        deadline = 6.0 * _STOP_GRACE
-        await self._docker.run("stop", "--time", str(_STOP_GRACE), found["Id"], deadline=deadline)
-        await self._docker.demand("rm", "--force", found["Id"])
 
     async def last_words(self) -> str:
         """The end of its log."""

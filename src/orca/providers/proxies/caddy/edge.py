@@ -5,7 +5,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from orca.errors import ProviderError
+from orca.errors import ProviderError, ProviderUnavailable
+from orca.kit.cancellation import see_through
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.render import spell
@@ -38,17 +39,51 @@ class Edge:
         replace_file(self._layout.certificate_page, render_certificate_page(self._layout).encode())
         stored = self._read()
         if stored is None or not await self._is_current(stored):
-            await self.runtime.stop()
-            self._write(render_edge(self._layout, CertificateDoor.at(_free_port()), issuers_of(stored or _NONE)))
-            await self.runtime.start()
-            await wait_until_up(self._admin, self.runtime)
+            await self._replace(stored)
         await self.repair()
 
     async def repair(self) -> None:
-        """Load the stored configuration when it runs with another one."""
+        """Load the stored configuration when it runs with another one. An edge that cannot be asked serves on."""
         text = self._file.read_bytes()
-        if await self._admin.read() != text:
-            await self._admin.load(text)
+        with suppress(ProviderUnavailable):
+            if await self._admin.read() != text:
+                await self._admin.load(text)
+
+    async def _replace(self, stored: Json | None) -> None:
+        """Start a successor beside the one that runs, on the same ports, before that lets go of them."""
+        old = AdminApi(self._layout.old_socket)
+        is_beside = await self.runtime.step_aside()
+        if is_beside:
+            with suppress(FileNotFoundError):
+                self._layout.edge.admin_socket.replace(self._layout.old_socket)
+        else:
+            await self.runtime.stop()
+        try:
+            self._write(render_edge(self._layout, CertificateDoor.at(_free_port()), issuers_of(stored or _NONE)))
+            await self.runtime.start()
+            await wait_until_up(self._admin, self.runtime)
+        except BaseException:
+            if is_beside:
+                await see_through(self._give_back(stored))
+            raise
+        if is_beside:
+            await self._retire(old)
+
+    async def _retire(self, old: AdminApi) -> None:
+        """Its listeners close, its streams go on; without its admin socket it must end, and they with it."""
+        try:
+            document = json.loads(await old.read())
+            await old.load(spell(document | {"apps": {}}))
+        except (ProviderError, ValueError):
+            await self.runtime.end_aside()
+        self._layout.old_socket.unlink(missing_ok=True)
+
+    async def _give_back(self, stored: Json | None) -> None:
+        await self.runtime.step_back()
+        with suppress(FileNotFoundError):
+            self._layout.old_socket.replace(self._layout.edge.admin_socket)
+        if stored is not None:
+            self._write(stored)
 
     async def is_drifted(self) -> bool:
         """Whether it runs with another configuration than the stored one; an edge that cannot be asked serves on."""

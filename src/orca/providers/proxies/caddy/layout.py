@@ -115,6 +115,11 @@ class Layout:
         """The Caddy that knows the routes."""
         return Program("router", self.config_file, self.data_dir / "route.sock", self.data_dir / "router.pid")
 
+    @property
+    def old_socket(self) -> Path:
+        """The admin socket of an edge that is being replaced."""
+        return self.data_dir / "old.sock"
+
     def router_socket(self, token: str) -> Path:
         """Where the router serves the configuration of this token."""
         return self.data_dir / f"s-{token[:8]}"

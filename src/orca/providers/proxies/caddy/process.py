@@ -11,7 +11,7 @@ from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.launch import identity
 from orca.providers.proxies.caddy.layout import Layout, Program
-from orca.providers.proxies.caddy.runtime import environment
+from orca.providers.proxies.caddy.runtime import environment, has_ended
 from orca.providers.proxies.caddy.store import Store
 from orca.sdk.connectors import Command, Connector
 
@@ -21,6 +21,8 @@ _GRACE = 10.0
 """Seconds for requests under way when the proxy is stopped for good."""
 _POLL = 0.05
 _LAST_WORDS = 2000
+_ASIDE = "aside-"
+"""Begins the names of the pid files of processes that have a successor."""
 
 
 class ProcessRuntime:
@@ -66,6 +68,38 @@ class ProcessRuntime:
                 finally:
                     os.close(handle)
         self._pid_file.unlink(missing_ok=True)
+        await self.end_aside()
+
+    async def step_aside(self) -> bool:
+        """Its pid file moves."""
+        pid = self._find()
+        if pid is not None:
+            self._pid_file.replace(self._pid_file.with_name(f"{_ASIDE}{self._program.name}-{pid}"))
+        return pid is not None
+
+    async def step_back(self) -> None:
+        """And moves back."""
+        if files := self._aside():
+            max(files, key=lambda file: file.stat().st_ctime).replace(self._pid_file)
+
+    async def end_aside(self) -> None:
+        """Kill."""
+        for file in self._aside():
+            _kill(file)
+
+    async def reap(self) -> None:
+        """Looked up in /proc, in a thread."""
+        for file in self._aside():
+            pid = _read_pid(file)
+            if pid is None or await asyncio.to_thread(has_ended, pid, file.stat().st_ctime):
+                _kill(file)
+
+    async def pids(self) -> list[int]:
+        """By their pid files."""
+        return [pid for file in (self._pid_file, *self._aside()) if (pid := _read_pid(file)) is not None]
+
+    def _aside(self) -> list[Path]:
+        return list(self._pid_file.parent.glob(f"{_ASIDE}{self._program.name}-*"))
 
     async def last_words(self) -> str:
         """What it wrote before or after its own log was open."""
@@ -84,12 +118,7 @@ class ProcessRuntime:
 
     def _find(self) -> int | None:
         """The pid, if the process of the pid file still runs."""
-        try:
-            written = self._pid_file.read_text()
-            pid = int(written.split()[0])
-            return pid if identity(pid) == written and not _is_zombie(pid) else None
-        except (OSError, ValueError, IndexError):
-            return None
+        return _read_pid(self._pid_file)
 
     def _read_last_words(self) -> str:
         texts = []
@@ -97,6 +126,25 @@ class ProcessRuntime:
             with suppress(OSError):
                 texts.append(path.read_text(errors="replace")[-_LAST_WORDS:])
         return "\n".join(texts).strip()
+
+
+def _read_pid(file: Path) -> int | None:
+    """The pid, if that very process still runs."""
+    try:
+        written = file.read_text()
+        pid = int(written.split()[0])
+        return pid if identity(pid) == written and not _is_zombie(pid) else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _kill(file: Path) -> None:
+    """Not asked to end: it would remove sockets that are its successor's by now."""
+    pid = _read_pid(file)
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    file.unlink(missing_ok=True)
 
 
 def _is_zombie(pid: int) -> bool:

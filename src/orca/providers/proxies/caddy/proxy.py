@@ -58,7 +58,7 @@ class CaddyProxy:
         async with self._exclusive():
             await asyncio.to_thread(self._store.prepare)
             served = await asyncio.to_thread(self._restore_files)
-            own = [pid for pid in (await self._edge.runtime.pid(), await self._router.runtime.pid()) if pid]
+            own = [*await self._edge.runtime.pids(), *await self._router.runtime.pids()]
             await asyncio.to_thread(check_ports, self._layout, own)
             await self._router.start(served)
             await self._edge.start()
@@ -70,11 +70,13 @@ class CaddyProxy:
         try:
             live = await self._router.admin.read()
         except ProviderUnavailable:
-            if await self._router.runtime.pid() is not None:
+            if await self._router.runtime.pid() is not None and not await self._router.is_cut_off():
                 raise
-            return stopped
+            return stopped  # when its socket is gone a start replaces it
         if await self._edge.runtime.pid() is None:
             return stopped
+        for program in (self._edge, self._router):
+            await program.runtime.reap()
         stored = await asyncio.to_thread(self._store.read)
         is_ours = stored.text == live and self._store.is_applied(stored) and self._router.is_pointed_at(stored)
         config = await asyncio.to_thread(self._parse, replace(stored, text=live))

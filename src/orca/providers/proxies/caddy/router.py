@@ -11,6 +11,8 @@ from orca.providers.proxies.caddy.runtime import Runtime, wait_until_up
 from orca.providers.proxies.caddy.store import Served
 
 _POLL = 0.005
+_LOOKS, _LOOK_PAUSE = 5, 0.1
+"""A socket is missing for a moment while Caddy starts."""
 
 
 class Router:
@@ -29,14 +31,24 @@ class Router:
 
     async def start(self, served: Served) -> None:
         """Make sure that it runs and serves `served`, whose files are written, and that the edge finds it there."""
-        if not await self.runtime.is_current():
-            await self.runtime.stop()
+        is_new = not await self.runtime.is_current() or await self.is_cut_off()
+        if is_new:
+            # The one before keeps its streams; it has the same routes, and gets no new requests.
+            if not await self.runtime.step_aside():
+                await self.runtime.stop()
             await self.runtime.start()
         if await wait_until_up(self.admin, self.runtime) != served.text:
             await self.turn_to(served)
             await self.settle()
-        else:
-            await asyncio.to_thread(self._point, served, self._next, self._current)
+        await asyncio.to_thread(self._point, served, self._next, self._current, anew=is_new)
+
+    async def is_cut_off(self) -> bool:
+        """Whether it runs, but nobody can reach it any more: its socket is gone, and stays so."""
+        for _ in range(_LOOKS):
+            if not await self.admin.is_gone() or await self.runtime.pid() is None:
+                return False
+            await asyncio.sleep(_LOOK_PAUSE)
+        return True
 
     async def turn_to(self, served: Served) -> None:
         """Begin to load `served` and wait until it listens, or is refused: then RequestRefused is raised. The load ends
@@ -82,12 +94,16 @@ class Router:
             await self.settle()
         self._loading = None
 
-    def _point(self, served: Served, *files: Path) -> None:
+    def _point(self, served: Served, *files: Path, anew: bool = False) -> None:
+        """Another spelling of the same path makes the edge open connections `anew`, to the process that listens now."""
         for file in files:
-            if served.socket is not None and served.socket != _read(file):
+            if served.socket is not None and (anew or served.socket != _read(file)):
+                socket = str(served.socket)
+                if file.exists() and file.read_text() == f"unix/{socket}":
+                    socket = f"{served.socket.parent}//{served.socket.name}"
                 # Not as the store does: a load may end while another process tidies the store's drafts away.
                 draft = file.with_suffix(".new")
-                draft.write_text(f"unix/{served.socket}")
+                draft.write_text(f"unix/{socket}")
                 draft.chmod(0o600)
                 draft.replace(file)
 

@@ -10,6 +10,8 @@ from orca.sdk.proxies import AcmeAccount, ProxyConfig, ProxyRoute
 Json = dict[str, Any]
 
 CA_NAME = "Orca internal CA"
+_INTERNAL = "local"
+"""How Caddy's storage names the internal authority."""
 
 
 def render_tls_app(config: ProxyConfig, layout: Layout) -> Json:
@@ -44,7 +46,8 @@ def render_pki_app() -> Json:
 
 
 def render_names(config: ProxyConfig) -> dict[str, str]:
-    """File name -> template with the certificate and key of a hostname, for the edge's handshakes.
+    """File name -> the certificate and key of a hostname, or where Caddy's storage has them, for the edge's handshakes:
+    without their endings, the best place first.
 
     A name that waits for its public certificate shows the internal one, if it has one.
     """
@@ -56,19 +59,11 @@ def render_names(config: ProxyConfig) -> dict[str, str]:
             certificate = custom[route.certificate_id or ""]
             text = f"{certificate.certificate.rstrip()}\n{certificate.private_key.rstrip()}\n"
         else:
-            text = _stored(route.hostname, [*(public if route.tls == "acme" else []), "local"])
+            stored = route.hostname.replace("*", "wildcard_")
+            issuers = [*(public if route.tls == "acme" else []), _INTERNAL]
+            text = "\n".join(f"storage/certificates/{issuer}/{stored}/{stored}" for issuer in issuers)
         names[route.hostname.replace("*.", "_.", 1)] = text
     return names
-
-
-def _stored(hostname: str, issuers: list[str]) -> str:
-    """The first that Caddy's storage has."""
-    name = hostname.replace("*", "wildcard_")
-    cases = [
-        f'if fileExists "{path}.crt"}}}}{{{{include "{path}.crt"}}}}{{{{include "{path}.key"}}}}'
-        for path in (f"storage/certificates/{issuer}/{name}/{name}" for issuer in issuers)
-    ]
-    return "{{" + "{{else ".join(cases) + "{{else}}{{httpError 404}}{{end}}"
 
 
 def _issuer_folder(directory_url: str) -> str:
