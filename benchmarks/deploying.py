@@ -16,6 +16,7 @@ from benchmarks.panels import new_panel
 
 ROUNDS = 9
 REDEPLOYS = 20
+CHANGES = 20
 RATE = 200.0
 
 
@@ -108,3 +109,30 @@ def under_load() -> list[tuple[str, str, str, bool]]:
     failed, rate = len(traffic.failures), traffic.total / seconds
     measured = f"{failed} of {traffic.total} failed at {rate:.0f} req/s"
     return [(f"{REDEPLOYS} redeploys under {RATE:.0f} req/s", "0 failed requests", measured, failed == 0)]
+
+
+def hostname_changes_under_load() -> list[tuple[str, str, str, bool]]:
+    """Another site's hostnames come, change and go, with and without TLS."""
+    with new_panel() as panel:
+        panel.start()
+        panel.wait_ready()
+        site = Site(panel, "load", {"type": "web", "ports": [{"port": 8080, "public": True}]}).create()
+        site.go_live(web("version 0"))
+        with Traffic(f"http://127.0.0.1:{panel.http_port}/", site.hostname, rate=RATE) as traffic:
+            started = time.monotonic()
+            with panel.client() as api:
+                for number in range(CHANGES // 4):
+                    _change_hostnames(api, site.id, number)
+            seconds = time.monotonic() - started
+    failed, rate = len(traffic.failures), traffic.total / seconds
+    measured = f"{failed} of {traffic.total} failed at {rate:.0f} req/s"
+    return [(f"{CHANGES} hostname changes under {RATE:.0f} req/s", "0 failed requests", measured, failed == 0)]
+
+
+def _change_hostnames(api: httpx.Client, service_id: str, number: int) -> None:
+    """Four changes: one comes by plain HTTP, another with TLS; the first is edited, and goes."""
+    routes = f"/api/v1/services/{service_id}/routes"
+    plain = api.post(routes, json={"hostname": f"plain-{number}.localhost", "tls": "off"}).raise_for_status().json()
+    api.post(routes, json={"hostname": f"secure-{number}.localhost", "tls": "internal"}).raise_for_status()
+    api.patch(f"/api/v1/routes/{plain['id']}", json={"tls": "internal", "options": {"maintenance": True}})
+    api.delete(f"/api/v1/routes/{plain['id']}").raise_for_status()

@@ -32,7 +32,7 @@ class Row:
 
 MEASUREMENTS: tuple[Callable[[], list[tuple[str, str, str, bool]]], ...] = (
     idle.help_time, idle.start_and_idle, routes.change_to_served, many_routes.thousand_routes,
-    deploying.against_by_hand, deploying.under_load, lists.pages_with_many_rows, streams.into_storage,
+    deploying.against_by_hand, deploying.under_load, deploying.hostname_changes_under_load, lists.pages_with_many_rows, streams.into_storage,
 )  # fmt: skip
 
 
