@@ -138,6 +138,8 @@ def _find_fault(route: ProxyRoute, config: ProxyConfig) -> str | None:
         and all(_is_address(upstream) for upstream in route.upstreams)
         and all(_NETWORK.fullmatch(network) for network in route.allow_ips)
         and (route.title.isprintable())
+        and route.protocol in {"http", "h2c"}
+        and (route.hsts is None or route.hsts.max_age >= 0)
     )
     if not is_plain:
         return "has a value that is not plain"

@@ -64,6 +64,8 @@ HOSTILE: tuple[dict[str, object], ...] = (
     {"upstreams": (Upstream("127.0.0.1", 0),)},
     {"allow_ips": ("10.0.0.1; allow all",)},
     {"title": "bell\x07"},
+    {"hsts": Hsts(-1)},
+    {"protocol": "unix"},
     {"tls": "custom", "certificate_id": "no-such-certificate"},
     {"tls": "acme"},
 )

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 SITE = "a.example.org"
 VISITOR = "203.0.113.9"
-SAID = {"X-Forwarded-For": VISITOR, "X-Forwarded-Proto": "https", "Cf-Connecting-Ip": VISITOR}
+SAID = {"X-Forwarded-For": VISITOR, "X-Forwarded-Proto": "https", "Cf-Connecting-Ip": VISITOR, "X-Orca-Client": VISITOR}
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy, CaddyProxyProvider, runtime
 from orca.providers.proxies.caddy.layout import Layout
-from orca.sdk.proxies import ProxyConfig, ProxyRoute
+from orca.sdk.proxies import AcmeAccount, ProxyConfig, ProxyRoute
 from orca.sdk.testing.proxies import by_id
 from orca.sdk.testing.proxy_traffic import Visitor
 from orca.sdk.testing.upstream import EchoUpstream
@@ -80,6 +80,14 @@ async def test_an_edge_without_its_admin_socket_serves_on(config: CaddyConfig, r
     assert (await visitor.get(OTHER.hostname)).status_code == 503
     state = await running.inspect()
     assert (by_id(state.config).keys(), state.drifted) == ({"b"}, False)
+
+
+async def test_an_unusable_acme_account_is_no_other_routes_matter(running: CaddyProxy, visitor: Visitor):
+    """The edge answers challenges for the account; it goes on without one that Caddy does not take."""
+    account = AcmeAccount("https://acme.example.org/dir", ca_root="no certificate")
+    await running.apply(ProxyConfig((OTHER,), acme=account))
+    assert (await visitor.get(OTHER.hostname)).status_code == 503
+    assert not (await running.inspect()).drifted
 
 
 async def test_an_update_keeps_visitors_and_streams(

@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from orca.errors import ProviderError, ProviderUnavailable
+from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.kit.cancellation import see_through
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
@@ -99,7 +99,10 @@ class Edge:
         issuers = [render_acme_issuer(acme, self._layout)]
         if issuers != issuers_of(stored):
             self._write(render_edge(self._layout, CertificateDoor.of(stored), issuers))
-            await self.repair()
+            try:
+                await self.repair()
+            except RequestRefused:  # the account is unusable: for the routes that want it to say, and no other's matter
+                self._write(stored)
 
     async def _is_current(self, stored: Json) -> bool:
         wanted = render_edge(self._layout, CertificateDoor.of(stored), issuers_of(stored))
