@@ -26,6 +26,7 @@ from orca.features.orphans.tasks import hold_back
 from orca.features.routing import api as routing_api
 from orca.features.routing import pages as routing_pages
 from orca.features.routing import tasks as routing_tasks
+from orca.features.routing.actions import adopt_stored
 from orca.features.services import api as services_api
 from orca.features.services import pages as services_pages
 from orca.features.services import tasks as services_tasks
@@ -86,6 +87,7 @@ async def before_tasks(resources: Resources) -> None:
 
 async def prepare(resources: Resources) -> None:
     """What must be true before the first request."""
+    await adopt_stored(resources)
     link = await ensure_claim(resources)
     if link is not None:
         sys.stderr.write(f"\nThis instance has no owner yet. Claim it here, once:\n\n  {link}\n\n")

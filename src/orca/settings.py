@@ -125,6 +125,10 @@ class Acme(Group):
     ca_root: Path | None = Field(
         None, description="PEM file that signs the ACME server itself, for private authorities."
     )
+    eab_key_id: OptionalText = Field(
+        None, description="Key id for authorities that bind accounts to a customer (external account binding)."
+    )
+    eab_hmac_key: OptionalSecret = Field(None, description="The HMAC key that belongs to the key id, in base64url.")
 
 
 class Session(Group):

@@ -1,5 +1,6 @@
 """Proxies route hostnames to containers. The whole configuration is rendered from facts and swapped as one."""
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -193,6 +194,28 @@ class SupportsCertificateFailures(Protocol):
 
     async def certificate_failures(self) -> list[CertificateFailure]:
         """One per hostname whose last attempt failed."""
+        ...
+
+
+@runtime_checkable
+class SupportsHttpChallenges(Protocol):
+    """A proxy that shows the proof of RFC 8555, 8.3, on port 80 of every name, without a change of routes."""
+
+    async def show_challenge(self, token: str, answer: str) -> None:
+        """Answer `/.well-known/acme-challenge/<token>` with `answer`, from now on."""
+        ...
+
+    async def drop_challenge(self, token: str) -> None:
+        """Stop answering it. One that is not there is no error."""
+        ...
+
+
+@runtime_checkable
+class SupportsStoredCertificates(Protocol):
+    """A proxy in whose own store there may be certificates that it ordered under an earlier Orca."""
+
+    async def stored_certificates(self, hostnames: Collection[str]) -> list[tuple[str, str, str]]:
+        """Hostname, chain and key in PEM, of each that can be read."""
         ...
 
 

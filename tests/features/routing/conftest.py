@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.features.routing import bench
+from tests.features.routing.authority import authority  # noqa: F401 - a fixture
 from tests.features.routing.bench import ScriptedProxy
 
 import orca.features.routing.tasks

@@ -1,12 +1,8 @@
 """The whole way to a public certificate, with a real ACME server: asked only once the name leads here."""
 
 import asyncio
-import json
-import os
 import ssl
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,90 +10,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from tests.attacks.people import local_client
-from tests.conftest import API_TOKEN, claim, client_of, free_port, make_settings, running_app
-from tests.features.routing.bench import issue
+from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.features.routing.authority import HOSTNAME, Authority
 
-from orca.features.routing.actions import apply_routes, check_names, check_route, watch_expiry, watch_orders
+from orca.features.routing.actions import apply_routes, check_names, check_route, watch_expiry
 from orca.features.routing.models import Route
+from orca.features.routing.steps.run_orders import run_orders
 from orca.settings import Settings
 from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow
-
-HOSTNAME = "shop.example.org"
-
-
-@dataclass
-class Authority:
-    """Pebble: an ACME server that validates over HTTP for real, and the DNS it believes."""
-
-    folder: Path
-    http_port: int
-    https_port: int
-    port: int
-    management: int
-    names: int
-
-    @property
-    def directory(self) -> str:
-        return f"https://localhost:{self.port}/dir"
-
-    async def root(self) -> str:
-        """What the certificates it issues end at."""
-        async with self._client() as http:
-            return (await http.get(f"https://localhost:{self.management}/roots/0")).text
-
-    async def wait(self) -> None:
-        async with self._client() as http, asyncio.timeout(20):
-            while True:
-                try:
-                    return (await http.get(self.directory)).raise_for_status() and None
-                except httpx.TransportError:
-                    await asyncio.sleep(0.1)
-
-    async def point(self, address: str) -> None:
-        """Where the authority finds the name; this machine has its own idea of that."""
-        async with self._client() as http:
-            for verb in ("clear-a", "add-a"):
-                body = {"host": f"{HOSTNAME}.", "addresses": [address]}
-                (await http.post(f"http://127.0.0.1:{self.names}/{verb}", json=body)).raise_for_status()
-
-    @property
-    def orders(self) -> int:
-        return (self.folder / "log").read_text().count("Added order")
-
-    def _client(self) -> httpx.AsyncClient:
-        context = ssl.create_default_context(cafile=str(self.folder / "root.pem"))
-        return httpx.AsyncClient(verify=context, trust_env=False)
-
-
-@pytest.fixture
-def authority(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Authority]:
-    """Its certificates last for `request.param` days, else for years."""
-    made = Authority(tmp_path, *(free_port() for _ in range(5)))
-    root = issue()
-    leaf = issue("localhost", issuer=root)
-    (tmp_path / "root.pem").write_text(root.certificate)
-    (tmp_path / "leaf.pem").write_text(leaf.certificate)
-    (tmp_path / "leaf.key").write_text(leaf.key)
-    config = {
-        "listenAddress": f"127.0.0.1:{made.port}", "managementListenAddress": f"127.0.0.1:{made.management}",
-        "certificate": str(tmp_path / "leaf.pem"), "privateKey": str(tmp_path / "leaf.key"),
-        "httpPort": made.http_port, "tlsPort": made.https_port,
-        "certificateValidityPeriod": getattr(request, "param", 1825) * 86400,
-    }  # fmt: skip
-    (tmp_path / "pebble.json").write_text(json.dumps({"pebble": config}))
-    dns = f"127.0.0.1:{free_port()}"
-    env = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
-    nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{made.names}"]
-    names = ["pebble-challtestsrv", "-dns01", dns, "-defaultIPv6", "", *nowhere]
-    server = ["pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", dns]
-    with (tmp_path / "log").open("wb") as log:
-        processes = [subprocess.Popen(argv, stdout=log, stderr=log, env=env) for argv in (names, server)]
-    yield made
-    for process in processes:
-        process.kill()
-        process.wait(10)
 
 
 def settings_for(tmp_path: Path, authority: Authority) -> Settings:
@@ -168,6 +90,7 @@ async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live,
         async with resources.db.write() as session:
             (await session.get_one(Route, route_id)).acme_check_at = None
         await check_names(resources, resolve=here)
+        await run_orders(resources)
         async with asyncio.timeout(60):
             while await serial_of(authority, root) is None:  # noqa: ASYNC110 - the proxy sets no event here
                 await asyncio.sleep(0.2)
@@ -175,7 +98,7 @@ async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live,
         (managed,) = (await client.get("/api/v1/certificates")).json()["managed"]
         assert managed["hostname"] == HOSTNAME
         assert "Pebble" in managed["issuer"]
-        await watch_orders(resources)
+        await run_orders(resources)
         route = (await client.get(f"/api/v1/routes/{route_id}")).json()
         assert (route["problem"], route["certificate_until"]) == ("", managed["not_after"])
         await watch_expiry(resources)
@@ -190,6 +113,7 @@ async def test_the_end_of_an_ordered_certificate_is_told(live, authority: Author
     async with client_of(live, Authorization=f"Bearer {API_TOKEN}") as client:
         route_id = await give_name(client)
         await check_names(resources, resolve=here)
+        await run_orders(resources)
         async with asyncio.timeout(60):
             while await serial_of(authority, root) is None:  # noqa: ASYNC110 - the proxy sets no event here
                 await asyncio.sleep(0.2)
@@ -213,7 +137,7 @@ async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, aut
         await check_names(resources, resolve=here)
         async with asyncio.timeout(60):
             while not (route := (await client.get(f"/api/v1/routes/{route_id}")).json())["order_failures"]:
-                await watch_orders(resources)
+                await run_orders(resources)
                 await asyncio.sleep(0.2)
         assert "127.0.0.9" in route["problem"]
         assert 14 * 60 < seconds_until(route["acme_check_at"]) < 16 * 60
@@ -225,7 +149,7 @@ async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, aut
         resources = again.state.resources
         await resources.proxy.stop()
         await apply_routes(resources)
-        await watch_orders(resources)
+        await run_orders(resources)
         await check_names(resources, resolve=here)
         async with resources.db.read() as session:
             scope = Scope((await session.get_one(Route, route_id)).team_id)
@@ -236,10 +160,11 @@ async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, aut
         assert authority.orders == orders, "nobody asked the authority again"
         await authority.point("127.0.0.1")
         await check_route(resources, scope, route_id, retry=True, resolve=here)
+        await run_orders(resources)
         async with asyncio.timeout(60):
             while await serial_of(authority, root) is None:  # noqa: ASYNC110 - the proxy sets no event here
                 await asyncio.sleep(0.2)
-        await watch_orders(resources)
+        await run_orders(resources)
         async with resources.db.read() as session:
             row = await session.get_one(Route, route_id)
         assert (row.order_failures, row.problem, row.certificate_until is not None) == (0, "", True)

@@ -242,7 +242,7 @@ async def test_the_preflight_recognises_the_real_proxy(client, live, service_id,
         route = await session.get_one(Route, created.json()["id"])
     assert route.acme_ready_at is not None
     assert route.problem == ""
-    assert (await visit("shop.example.org")).status_code == 308, "now that a certificate comes, HTTPS is the way"
+    assert (await visit("shop.example.org")).status_code == 503, "no redirect before the certificate is there"
 
 
 async def test_local_names_can_be_checked_by_hand(client, live, service_id) -> None:

@@ -29,7 +29,7 @@ async def change(resources, route_id: str, **values) -> None:
 
 async def render(resources) -> ProxyConfig:
     async with resources.db.read() as session:
-        return await queries.render_proxy_config(session, resources.secret_box, resources.settings)
+        return await queries.render_proxy_config(session, resources.secret_box)
 
 
 async def test_everything_of_a_route_reaches_the_proxy(resources, service) -> None:
@@ -104,21 +104,7 @@ async def test_until_a_name_leads_here_it_is_served_with_the_internal_ca_and_a_m
         tls="internal", https_redirect=False,
     )  # fmt: skip
     await change(resources, route.id, acme_ready_at=route.created_at)
-    (ready,) = (await render(resources)).routes
-    assert (ready.tls, ready.https_redirect) == ("acme", True)
-
-
-async def test_without_the_private_authority_s_root_nothing_is_ordered(make_resources, service, tmp_path) -> None:
-    resources = make_resources(acme={"directory_url": "https://ca.internal/dir", "ca_root": tmp_path / "root.pem"})
-    route = await store(resources, service, hostname="shop.internal", tls="acme")
-    await change(resources, route.id, acme_ready_at=route.created_at)
-    config = await render(resources)
-    assert config.acme is None
-    assert {each.tls for each in config.routes} == {"internal"}
-    (tmp_path / "root.pem").write_text("PEM")
-    config = await render(resources)
-    assert config.acme is not None
-    assert (config.acme.ca_root, config.routes[0].tls) == ("PEM", "acme")
+    assert (await render(resources)).routes == waiting.routes, "an order alone changes nothing for visitors"
 
 
 async def test_certificates_come_with_their_keys(resources, service) -> None:

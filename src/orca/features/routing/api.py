@@ -1,7 +1,5 @@
 """REST doors of routes, certificates and the proxy."""
 
-from datetime import datetime
-
 from fastapi import Response
 
 from orca.db import ReadSession, WriteSession, now
@@ -100,30 +98,15 @@ async def check_route(
 @router.get("/certificates", response_model=CertificateList)
 @guard("certificate.read")
 async def list_certificates(
-    session: ReadSession, scope: CurrentScope, resources: CurrentResources, limit: Limit = 50, cursor: Cursor = None
+    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
 ) -> CertificateList:
-    """Uploaded certificates, newest first; with the first page also those that the proxy orders and renews."""
+    """Uploaded certificates, newest first; with the first page also those that Orca orders and renews."""
     page = await queries.list_certificates(session, scope, limit=limit, cursor=cursor)
     hostnames = await queries.list_acme_hostnames(session, scope) if cursor is None else set()
     items = [CertificateOut.model_validate(row) for row in page.items]
-    managed = await _list_managed(resources, hostnames)
+    held = sorted(await queries.list_ordered(session, hostnames), key=lambda each: each.hostname)
+    managed = [ManagedCertificateOut.model_validate(each) for each in held]
     return CertificateList(items=items, next_cursor=page.next_cursor, managed=managed)
-
-
-async def _list_managed(resources: CurrentResources, hostnames: set[str]) -> list[ManagedCertificateOut] | None:
-    if not hostnames:
-        return []
-    try:
-        held = await actions.list_ordered(resources.proxy)
-    except ProviderError:
-        return None
-    return [
-        ManagedCertificateOut(
-            hostname=each.hostname, issuer=each.issuer, not_after=datetime.fromisoformat(each.not_after)
-        )
-        for each in held
-        if each.hostname in hostnames
-    ]
 
 
 @router.post("/certificates", status_code=201, response_model=CertificateOut)

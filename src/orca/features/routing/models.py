@@ -59,6 +59,24 @@ class Route(TeamRow, Base):
     """When the ordered certificate ends, as it was seen last; null as long as there never was one."""
 
 
+class OrderedCertificate(Base):
+    """What an authority issued for a hostname; its key is the secret `ordered_certificate:<id>:key`.
+
+    Served until a newer one is there or it ends, whatever becomes of orders meanwhile.
+    """
+
+    __tablename__ = "ordered_certificates"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    """A new one for each that is issued, so that the proxy sees it change."""
+    hostname: Mapped[str] = mapped_column(String(253), unique=True)
+    directory_url: Mapped[str] = mapped_column(String(500))
+    chain: Mapped[str] = mapped_column(Text)
+    issuer: Mapped[str] = mapped_column(String(255))
+    issued_at: Mapped[datetime]
+    not_after: Mapped[datetime]
+
+
 class HeldName(Base):
     """A name below the base domain, and the project it belongs to, also while no route has it.
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import NotFound, OrcaError
-from orca.features.routing.models import Certificate, Route, Target
+from orca.features.routing.models import Certificate, OrderedCertificate, Route, Target
 from orca.features.routing.rules.conditions import Condition
 from orca.features.routing.rules.hostnames import is_wildcard, overlap
 from orca.features.routing.rules.refusals import MOST_RETRIED, next_try_at, what_stays
@@ -23,7 +23,6 @@ from orca.features.services.schemas import Port
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, cut_page
 from orca.sdk.proxies import (
-    AcmeAccount,
     BasicAuthUser,
     Hsts,
     ProxyCertificate,
@@ -38,6 +37,9 @@ from orca.web.guard import Scope, tenant_resolver
 log = structlog.get_logger("orca.routing")
 
 CERTIFICATE_KEY = "key"
+ORDERED = "ordered_certificate"
+"""Owner type of the keys of ordered certificates."""
+_NAMES_AT_ONCE = 500
 MARKER_SUFFIX = "_marker"
 """Ends the proxy's id of the little route by which a preflight recognises this very proxy."""
 _MIB = 1 << 20
@@ -201,9 +203,20 @@ async def list_certificates(
 
 
 async def list_acme_hostnames(session: AsyncSession, scope: Scope) -> set[str]:
-    """The names of a team for which the proxy orders certificates."""
+    """The names of a team for which certificates are ordered."""
     query = select(Route.hostname).where(Route.team_id == scope.team_id, Route.tls == "acme")
     return set((await session.scalars(query)).all())
+
+
+async def list_ordered(session: AsyncSession, hostnames: Collection[str]) -> list[OrderedCertificate]:
+    """What authorities issued for these hostnames, in no order."""
+    names = sorted(hostnames)
+    found: list[OrderedCertificate] = []
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        some = names[start : start + _NAMES_AT_ONCE]
+        query = select(OrderedCertificate).where(OrderedCertificate.hostname.in_(some))
+        found += (await session.scalars(query)).all()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,32 +227,32 @@ class RouteFacts:
     ports: Sequence[Port]
     targets: Sequence[Target]
     """Empty for a service that is stopped."""
+    ordered_id: str | None = None
+    """The certificate that an authority issued for the hostname, while it is valid."""
 
 
 async def render_proxy_config(
     session: AsyncSession,
     box: SecretBox,
-    settings: Settings,
     served: ProxyConfig | None = None,
     retried: Collection[str] = (),
 ) -> ProxyConfig:
     """Everything the proxy should do now. Of broken routes, so that they cannot hold up the others, only what it
     serves of them already (`served`), unless they are to be tried again (`retried`, ids).
     """
-    acme = _acme_account(settings)
     earlier = {route.id: route for route in served.routes} if served is not None else {}
     routes: list[ProxyRoute] = []
     kept: list[ProxyRoute] = []
     async for route, facts in _list_with_facts(session):
         if route.state != "broken" or route.id in retried:
-            routes += render_routes(route, facts, box, can_order=acme is not None)
+            routes += render_routes(route, facts, box)
         elif route.id in earlier:
-            wanted = render_routes(route, facts, box, can_order=acme is not None)[0]
+            wanted = render_routes(route, facts, box)[0]
             stays = what_stays(earlier[route.id], wanted, {target.address for target in facts.targets})
             kept += [stays] if stays is not None else []
     routes += kept  # last, so that none of the others is blamed for what does not go together with them
     used = {route.certificate_id for route in routes if route.certificate_id is not None}
-    return ProxyConfig(tuple(routes), await _open_certificates(session, box, used), acme)
+    return ProxyConfig(tuple(routes), await _open_certificates(session, box, used))
 
 
 async def _list_with_facts(session: AsyncSession) -> AsyncIterator[tuple[Route, RouteFacts]]:
@@ -250,15 +263,23 @@ async def _list_with_facts(session: AsyncSession) -> AsyncIterator[tuple[Route, 
         .where(Service.deleted_at.is_(None))
         .order_by(Route.hostname, Route.path_prefix)
     )
+    valid = OrderedCertificate.not_after > now()
+    found = await session.execute(select(OrderedCertificate.hostname, OrderedCertificate.id).where(valid))
+    ordered = {row.hostname: row.id for row in found}
     for route, name, ports, desired_state in rows:
         live = targets[route.service_id] if desired_state == "running" else []
-        yield route, RouteFacts(name, [Port.model_validate(port) for port in ports], live)
+        ordered_id = ordered.get(route.hostname) if route.tls == "acme" else None
+        yield route, RouteFacts(name, [Port.model_validate(port) for port in ports], live, ordered_id)
 
 
-def render_routes(route: Route, facts: RouteFacts, box: SecretBox, *, can_order: bool) -> list[ProxyRoute]:
-    """A route as the proxy understands it and, until a certificate may be ordered for it, its marker."""
+def render_routes(route: Route, facts: RouteFacts, box: SecretBox) -> list[ProxyRoute]:
+    """A route as the proxy understands it and, until there is a certificate for it, its marker.
+
+    Until then the internal one stands in, and nothing is redirected to what a browser warns of.
+    """
     options = RouteOptions.model_validate(route.options)
-    is_waiting = route.tls == "acme" and (route.acme_ready_at is None or not can_order)
+    is_waiting = route.tls == "acme" and facts.ordered_id is None
+    tls = "internal" if is_waiting else "custom" if route.tls == "acme" else route.tls
     rendered = ProxyRoute(
         id=route.id,
         hostname=route.hostname,
@@ -267,8 +288,8 @@ def render_routes(route: Route, facts: RouteFacts, box: SecretBox, *, can_order:
         strip_prefix=options.strip_prefix,
         redirect_to=route.redirect_to,
         redirect_status=options.redirect_status,
-        tls="internal" if is_waiting else cast("TlsMode", route.tls),
-        certificate_id=route.certificate_id,
+        tls=cast("TlsMode", tls),
+        certificate_id=facts.ordered_id or route.certificate_id,
         https_redirect=redirects_to_https(route, options) and not is_waiting,
         compress=options.compress,
         max_body_bytes=options.max_body_mb * _MIB if options.max_body_mb else None,
@@ -331,23 +352,17 @@ async def _open_certificates(
 ) -> tuple[ProxyCertificate, ...]:
     """With their keys. One whose key cannot be opened is left out: only the routes that use it suffer."""
     opened: list[ProxyCertificate] = []
-    for row in await session.scalars(select(Certificate).where(Certificate.id.in_(wanted)).order_by(Certificate.id)):
+    rows: list[tuple[str, Certificate | OrderedCertificate]] = []
+    uploaded = select(Certificate).where(Certificate.id.in_(wanted)).order_by(Certificate.id)
+    rows += [("certificate", row) for row in await session.scalars(uploaded)]
+    ordered = select(OrderedCertificate).where(OrderedCertificate.id.in_(wanted)).order_by(OrderedCertificate.id)
+    rows += [(ORDERED, row) for row in await session.scalars(ordered)]
+    for owner, row in rows:
         try:
-            key = await open_secret(session, box, ("certificate", row.id), CERTIFICATE_KEY)
+            key = await open_secret(session, box, (owner, row.id), CERTIFICATE_KEY)
         except OrcaError as error:
             log.error("certificate_key_unreadable", certificate=row.id, reason=error.message)  # noqa: TRY400 - the cause is known
             continue
         if key is not None:
             opened.append(ProxyCertificate(row.id, row.chain, key))
     return tuple(opened)
-
-
-def _acme_account(settings: Settings) -> AcmeAccount | None:
-    """Where certificates are ordered; None when the root of a private authority cannot be read."""
-    acme = settings.acme
-    try:
-        root = acme.ca_root.read_text() if acme.ca_root is not None else None
-    except OSError as error:
-        log.error("acme_root_unreadable", path=str(acme.ca_root), reason=error.strerror)  # noqa: TRY400 - the cause is known
-        return None
-    return AcmeAccount(acme.directory_url, acme.email, root)

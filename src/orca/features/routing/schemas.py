@@ -213,7 +213,7 @@ def urls_of(route: Route, options: RouteOptions, proxy: ProxySettings) -> list[s
 
 def redirects_to_https(route: Route, options: RouteOptions) -> bool:
     """Never while the internal CA stands in for a public one: its warning must not be the only thing one sees."""
-    if route.tls == "acme" and route.acme_ready_at is None:
+    if route.tls == "acme" and (route.certificate_until is None or route.certificate_until <= now()):
         return False
     return options.https_redirect if options.https_redirect is not None else route.tls != "internal"
 
@@ -248,7 +248,9 @@ class CertificateOut(BaseModel):
 
 
 class ManagedCertificateOut(BaseModel):
-    """A certificate that the proxy ordered and renews by itself."""
+    """A certificate that Orca ordered and renews by itself."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     hostname: str
     issuer: str
@@ -256,11 +258,11 @@ class ManagedCertificateOut(BaseModel):
 
 
 class CertificateList(BaseModel):
-    """Uploaded certificates as a page, and with the first page those that the proxy manages for this team's names."""
+    """Uploaded certificates as a page, and with the first page those that were ordered for this team's names."""
 
     items: list[CertificateOut]
     next_cursor: str | None = None
-    managed: list[ManagedCertificateOut] | None = Field([], description="Null when the proxy does not answer.")
+    managed: list[ManagedCertificateOut] = []
 
 
 class FindingOut(BaseModel):

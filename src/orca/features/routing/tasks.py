@@ -9,8 +9,8 @@ from orca.features.routing.actions import (
     ensure_automatic_route,
     forget_service,
     watch_expiry,
-    watch_orders,
 )
+from orca.features.routing.steps.run_orders import run_orders
 from orca.features.services.queries import find_service
 from orca.resources import Resources
 from orca.tasks import Periodic
@@ -29,17 +29,13 @@ async def _on_service_deleted(session: AsyncSession, fact: Fact) -> None:
     await forget_service(session, str(fact.object_id))
 
 
-async def _watch_names(resources: Resources) -> None:
-    await watch_orders(resources)
-    await check_names(resources)
-
-
 subscribe("ServiceCreated", _on_service)
 subscribe("ServiceUpdated", _on_service)
 subscribe("ServiceDeleted", _on_service_deleted)
 
 PERIODIC = (
     Periodic("routes", 30, check_drift),
-    Periodic("names", 15, _watch_names),
+    Periodic("names", 15, check_names),
+    Periodic("orders", 5, run_orders),
     Periodic("certificates", 3600, watch_expiry),
 )

@@ -14,7 +14,6 @@ from orca.features.routing.actions import add_certificate, create_route, delete_
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.schemas import CertificateIn, RouteIn
 from orca.features.secrets.models import Secret
-from orca.sdk.proxies import CertificateState
 
 
 async def upload(resources, issued: Issued) -> Certificate:
@@ -71,15 +70,12 @@ async def test_what_ends_soon_is_told_once_a_day(resources, service) -> None:
     assert len(await expiring(resources)) == 2
 
 
-async def test_ordered_ones_are_watched_and_the_internal_ca_is_not(resources, proxy, service) -> None:
-    ends = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+async def test_ordered_ones_are_watched_and_the_internal_ca_is_not(resources, service) -> None:
     ordered = await store(resources, service, hostname="a.example.org")
     await store(resources, service, hostname="waiting.example.org")
     await store(resources, service, hostname="a.internal")
     async with resources.db.write() as session:
-        (await session.get_one(Route, ordered.id)).acme_ready_at = ordered.created_at
-    names = ("a.example.org", "waiting.example.org", "a.internal", "unknown.example.org")
-    proxy.issued = [CertificateState(name, "CA", ends, "acme") for name in names]
+        (await session.get_one(Route, ordered.id)).certificate_until = datetime.now(UTC) + timedelta(days=3)
     await watch_expiry(resources)
     (event,) = await expiring(resources)
     assert (event.object_type, event.object_id) == ("route", ordered.id)

@@ -1,142 +1,362 @@
-"""Orders that came, failed, or could not be renewed: what is written down, and what the proxy is told."""
+"""Orders at a real ACME server: what came is served, what failed waits, and nothing that works is given up for it."""
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+import http.server
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
-from tests.features.routing.bench import SCOPE
+from sqlalchemy import select, update
+from tests.conftest import free_port
+from tests.features.routing.authority import HOSTNAME, Authority
+from tests.features.routing.bench import SCOPE, ScriptedProxy, issue
 
 from orca.db import now
 from orca.events import Event
-from orca.features.routing.actions import apply_routes, check_route, create_route, watch_expiry, watch_orders
-from orca.features.routing.models import Route
-from orca.features.routing.schemas import RouteIn
-from orca.sdk.proxies import CertificateFailure, CertificateState, TlsMode
+from orca.features.routing.actions import (
+    adopt_stored,
+    apply_routes,
+    check_route,
+    create_route,
+    update_route,
+)
+from orca.features.routing.models import OrderedCertificate, Route
+from orca.features.routing.schemas import RouteIn, RoutePatch
+from orca.features.routing.steps.run_orders import run_orders
+from orca.kit.ids import new_id
+from orca.resources import Resources
 
-HOSTNAME = "shop.example.org"
+
+class Showing(ScriptedProxy):
+    """A proxy in memory that shows challenges on a real port."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.challenges: dict[str, str] = {}
+        self.shown: list[str] = []
+
+    async def show_challenge(self, token: str, answer: str) -> None:
+        self.challenges[token] = answer
+        self.shown.append(token)
+
+    async def drop_challenge(self, token: str) -> None:
+        self.challenges.pop(token, None)
+
+    def serve(self, port: int) -> http.server.ThreadingHTTPServer:
+        challenges = self.challenges
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer = challenges.get(self.path.rpartition("/")[2])
+                self.send_response(200 if answer else 404)
+                self.end_headers()
+                self.wfile.write((answer or "").encode())
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
 
 
 @pytest.fixture
-async def _ordered(resources, service) -> None:
-    """A name whose certificate was ordered a minute ago, under two paths."""
+def proxy() -> ScriptedProxy:
+    return Showing()
+
+
+@pytest.fixture
+async def ordering(
+    make_resources: Callable[..., Resources], proxy: Showing, authority: Authority, tmp_path: Path
+) -> AsyncIterator[Resources]:
+    await authority.wait()
+    server = proxy.serve(authority.http_port)
+    acme = {"directory_url": authority.directory, "ca_root": tmp_path / "root.pem", "email": "ada@example.org"}
+    yield make_resources(acme=acme)
+    server.shutdown()
+    server.server_close()
+
+
+async def add(resources: Resources, service, hostname: str = HOSTNAME, *paths: str) -> None:
     async with resources.db.write() as session:
-        for path in ("/", "/api"):
-            wanted = RouteIn(hostname=HOSTNAME, path_prefix=path)
-            route = await create_route(session, resources.settings, service, wanted, {})
-            route.acme_ready_at = now() - timedelta(minutes=1)
+        for path in paths or ("/",):
+            wanted = RouteIn(hostname=hostname, path_prefix=path)
+            await create_route(session, resources.settings, service, wanted, {})
     await apply_routes(resources)
+    await change(resources, acme_ready_at=now())
 
 
-async def read(resources) -> list[Route]:
+async def change(resources: Resources, **values: object) -> None:
+    async with resources.db.write() as session:
+        await session.execute(update(Route).values(**values))
+
+
+async def read(resources: Resources) -> list[Route]:
     async with resources.db.read() as session:
-        return list((await session.scalars(select(Route).order_by(Route.path_prefix))).all())
+        return list((await session.scalars(select(Route).order_by(Route.hostname, Route.path_prefix))).all())
 
 
-def fail(proxy, reason: str = "no route to host") -> None:
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    proxy.failures = [CertificateFailure(HOSTNAME, reason, at, 1)]
+async def hold(resources: Resources, days: float, directory: str = "", hostname: str = HOSTNAME) -> OrderedCertificate:
+    """A certificate of ninety days that has so many left."""
+    until = now() + timedelta(days=days)
+    issued = issue(hostname)
+    row = OrderedCertificate(
+        id=new_id(), hostname=hostname, directory_url=directory or resources.settings.acme.directory_url,
+        chain=issued.certificate, issuer="Old CA", issued_at=until - timedelta(days=90), not_after=until,
+    )  # fmt: skip
+    from orca.features.secrets.actions import put_secret
+
+    async with resources.db.write() as session:
+        session.add(row)
+        await put_secret(
+            session, resources.secret_box, team_id="t", owner=("ordered_certificate", row.id), name="key",
+            value=issued.key,
+        )  # fmt: skip
+        await session.execute(update(Route).values(certificate_until=until))
+    await apply_routes(resources)
+    return row
 
 
-def hold(proxy, left: timedelta, tls: TlsMode = "acme") -> datetime:
-    until = (now() + left).replace(microsecond=0)
-    proxy.issued = [CertificateState(HOSTNAME, "CA", until.isoformat(), tls)]
-    return until
+def served(proxy: Showing) -> dict[str, tuple[str, str | None, bool]]:
+    return {
+        each.path_prefix: (each.tls, each.certificate_id, each.https_redirect)
+        for each in proxy.served.routes
+        if "acme-challenge" not in each.path_prefix
+    }
 
 
-def modes(proxy) -> set[str]:
-    return {route.tls for route in proxy.served.routes}
+slow = pytest.mark.slow
 
 
-pytestmark = pytest.mark.usefixtures("_ordered")
+@slow
+async def test_a_certificate_is_ordered_served_and_not_ordered_again(ordering, proxy, service, authority) -> None:
+    await add(ordering, service, HOSTNAME, "/", "/api")
+    assert set(served(proxy).values()) == {("internal", None, False)}
+    await run_orders(ordering)
+    routes = await read(ordering)
+    assert [(each.problem, each.order_failures) for each in routes] == [("", 0), ("", 0)]
+    assert all(each.certificate_until > now() for each in routes)
+    modes = set(served(proxy).values())
+    assert {(tls, redirect) for tls, _, redirect in modes} == {("custom", True)}
+    (certificate,) = proxy.served.certificates
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    await asyncio.to_thread(_check_pair, context, certificate.certificate, certificate.private_key)
+    assert proxy.challenges == {}, "the proof is taken away"
+    await run_orders(ordering)
+    assert authority.orders == 1
 
 
-async def test_a_name_that_failed_is_left_out_for_a_growing_while(resources, proxy) -> None:
+def _check_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "c").write_text(certificate)
+        (Path(folder) / "k").write_text(key)
+        context.load_cert_chain(Path(folder) / "c", Path(folder) / "k")
+
+
+@slow
+async def test_many_names_at_once_all_come_while_routes_change(ordering, proxy, service) -> None:
+    for number in range(12):
+        await add(ordering, service, f"n{number}.example.org")
+    running = asyncio.create_task(run_orders(ordering))
+    for number in range(8):
+        await asyncio.sleep(0.3)
+        async with ordering.db.write() as session:
+            wanted = RouteIn(hostname=f"later{number}.example.org")
+            await create_route(session, ordering.settings, service, wanted, {})
+        await apply_routes(ordering)
+    await running
+    held = [route for route in await read(ordering) if route.hostname.startswith("n")]
+    assert [(each.order_failures, each.problem, each.certificate_until is not None) for each in held] == [
+        (0, "", True)
+    ] * 12
+
+
+@slow
+async def test_a_refused_name_waits_for_a_growing_while_and_is_served_meanwhile(ordering, proxy, service, authority):
+    await authority.point("127.0.0.9")
+    await add(ordering, service)
     for failures, minutes in ((1, 15), (2, 30)):
-        fail(proxy)
-        await watch_orders(resources)
-        for route in await read(resources):
-            assert (route.acme_ready_at, route.order_failures) == (None, failures)
-            assert timedelta(minutes=minutes - 1) < route.acme_check_at - now() <= timedelta(minutes=minutes)
-            assert route.problem.endswith("no route to host")
-        assert modes(proxy) == {"internal"}
-        async with resources.db.write() as session:
-            for route in (await session.scalars(select(Route))).all():
-                route.acme_ready_at, route.acme_check_at = now() - timedelta(seconds=5), None
-        await apply_routes(resources)
-        assert modes(proxy) == {"acme"}
-    async with resources.db.read() as session:
+        await run_orders(ordering)
+        (route,) = await read(ordering)
+        assert (route.acme_ready_at, route.order_failures) == (None, failures)
+        assert timedelta(minutes=minutes - 1) < route.acme_check_at - now() <= timedelta(minutes=minutes)
+        assert "the authority refused it: " in route.problem
+        assert "127.0.0.9" in route.problem
+        assert served(proxy)["/"] == ("internal", None, False)
+        await run_orders(ordering)
+        assert (await read(ordering))[0].order_failures == failures, "not before its pause is over"
+        await change(ordering, acme_ready_at=now(), acme_check_at=None)
+    async with ordering.db.read() as session:
         events = (await session.scalars(select(Event).where(Event.type == "CertificateRefused"))).all()
-    assert [event.payload["failures"] for event in events] == [1, 2]
+    assert [(event.payload["kind"], event.payload["failures"]) for event in events] == [("refused", 1), ("refused", 2)]
 
 
-async def test_one_that_came_forgets_the_failures(resources, proxy) -> None:
-    async with resources.db.write() as session:
-        for route in (await session.scalars(select(Route))).all():
-            route.order_failures = 3
-    until = hold(proxy, timedelta(days=90))
-    await watch_orders(resources)
-    assert {(r.certificate_until, r.order_failures, r.problem) for r in await read(resources)} == {(until, 0, "")}
-    assert modes(proxy) == {"acme"}
+@slow
+async def test_an_authority_that_is_away_is_asked_again_soon_and_refused_nothing(
+    make_resources, proxy, service, tmp_path
+) -> None:
+    nowhere = f"https://127.0.0.1:{free_port()}/dir"
+    resources = make_resources(acme={"directory_url": nowhere})
+    await add(resources, service)
+    await run_orders(resources)
+    (route,) = await read(resources)
+    assert "the authority could not be asked" in route.problem
+    assert route.acme_ready_at is not None
+    assert timedelta(0) < route.acme_check_at - now() <= timedelta(minutes=1)
 
 
-async def test_a_certificate_that_counts_is_kept_while_its_renewal_fails(resources, proxy) -> None:
-    until = hold(proxy, timedelta(days=9))
-    fail(proxy, "rate limited")
-    await watch_orders(resources)
-    problem = "The certificate cannot be renewed: rate limited"
-    assert {(r.certificate_until, r.problem) for r in await read(resources)} == {(until, problem)}
-    assert modes(proxy) == {"acme"}
-
-    async def resolve(_hostname: str) -> list[str]:
-        return []
-
-    route = (await read(resources))[0]
-    assert [each.hint for each in await check_route(resources, SCOPE, route.id, resolve=resolve)][-1] == problem
-    proxy.failures, until = [], hold(proxy, timedelta(days=90))
-    await watch_orders(resources)
-    assert {(r.certificate_until, r.problem) for r in await read(resources)} == {(until, "")}
+@slow
+async def test_without_the_root_of_a_private_authority_nothing_is_ordered(make_resources, service, tmp_path) -> None:
+    resources = make_resources(acme={"directory_url": "https://ca.internal/dir", "ca_root": tmp_path / "root.pem"})
+    await add(resources, service)
+    await run_orders(resources)
+    assert [(each.order_failures, each.problem) for each in await read(resources)] == [(0, "")]
 
 
-async def test_what_the_internal_ca_signed_is_not_what_was_ordered(resources, proxy) -> None:
-    """The proxy may serve it on: the order was written down, but the proxy was not there to hear of it."""
-    async with resources.db.write() as session:
-        for route in (await session.scalars(select(Route))).all():
-            route.order_failures = 3
-    hold(proxy, timedelta(hours=12), "internal")
-    await watch_orders(resources)
-    await watch_expiry(resources)
-    assert {(r.certificate_until, r.order_failures) for r in await read(resources)} == {(None, 3)}
+class Limiting(http.server.BaseHTTPRequestHandler):
+    """An authority that takes no orders for two days."""
 
-    async def resolve(_hostname: str) -> list[str]:
-        return []
+    def do_GET(self) -> None:
+        place = f"http://{self.headers['Host']}/x"
+        body = f'{{"newNonce": "{place}", "newAccount": "{place}", "newOrder": "{place}"}}'
+        self._answer(200, body, "application/json")
 
-    route = (await read(resources))[0]
-    found = await check_route(resources, SCOPE, route.id, resolve=resolve)
-    assert found[-1].detail == "ordered, but not issued yet"
+    def do_HEAD(self) -> None:
+        self._answer(200, "", "text/plain")
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = '{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders"}'
+        self._answer(429, body, "application/problem+json")
 
-async def test_an_old_failure_does_not_end_a_new_order(resources, proxy) -> None:
-    at = (datetime.now(UTC) - timedelta(minutes=2)).isoformat(timespec="seconds")
-    proxy.failures = [CertificateFailure(HOSTNAME, "earlier", at, 1)]
-    applied = len(proxy.applied)
-    await watch_orders(resources)
-    assert modes(proxy) == {"acme"}
-    assert len(proxy.applied) == applied
+    def _answer(self, status: int, body: str, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Replay-Nonce", "YWJjZGVm")
+        self.send_header("Retry-After", "172800")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
 
-
-async def test_a_silent_proxy_changes_nothing(resources, proxy) -> None:
-    fail(proxy)
-    proxy.down = True
-    await watch_orders(resources)
-    assert all(route.acme_ready_at for route in await read(resources))
+    def log_message(self, *_: object) -> None:
+        return
 
 
-async def test_another_path_waits_with_its_hostname(resources, proxy, service) -> None:
-    """A new path must not be a way around the pause."""
-    fail(proxy)
-    await watch_orders(resources)
-    async with resources.db.write() as session:
-        wanted = RouteIn(hostname=HOSTNAME, path_prefix="/new")
-        route = await create_route(session, resources.settings, service, wanted, {})
-    assert (route.acme_ready_at, route.order_failures) == (None, 1)
-    assert route.acme_check_at > now() + timedelta(minutes=10)
+@pytest.fixture
+def limiting() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Limiting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/dir"
+    server.shutdown()
+    server.server_close()
+
+
+@slow
+async def test_a_limit_is_obeyed_for_as_long_as_the_authority_asks(make_resources, proxy, service, limiting) -> None:
+    resources = make_resources(acme={"directory_url": limiting})
+    await add(resources, service)
+    await run_orders(resources)
+    (route,) = await read(resources)
+    assert "takes no more orders for now: too many orders (rateLimited)" in route.problem
+    assert timedelta(hours=47) < route.acme_check_at - now() <= timedelta(hours=48)
+
+
+@slow
+async def test_another_authority_leaves_sites_as_they_are_until_it_has_issued(
+    make_resources, proxy, service, limiting, ordering, authority
+) -> None:
+    await add(ordering, service)
+    before = await hold(ordering, 80, directory=limiting)
+    assert served(proxy)["/"] == ("custom", before.id, True)
+    away = make_resources(acme={"directory_url": f"https://127.0.0.1:{free_port()}/dir"})
+    await run_orders(away)
+    assert "cannot be renewed: the authority could not be asked" in (await read(away))[0].problem
+    assert served(proxy)["/"] == ("custom", before.id, True)
+    await change(ordering, acme_check_at=None)
+    await run_orders(ordering)
+    tls, certificate_id, redirects = served(proxy)["/"]
+    assert (tls, redirects) == ("custom", True)
+    assert certificate_id != before.id
+
+
+@slow
+async def test_renewal_is_in_time_and_a_failing_one_keeps_what_works_to_its_end(ordering, proxy, service, authority):
+    await add(ordering, service)
+    before = await hold(ordering, 31)
+    await run_orders(ordering)
+    assert authority.orders == 0, "more than a third is left"
+    async with ordering.db.write() as session:
+        row = await session.get_one(OrderedCertificate, before.id)
+        row.issued_at, row.not_after = row.issued_at - timedelta(days=2), now() + timedelta(days=29)
+    await authority.point("127.0.0.9")
+    await run_orders(ordering)
+    (route,) = await read(ordering)
+    assert "The certificate cannot be renewed: the authority refused it" in route.problem
+    assert route.acme_ready_at is not None
+    assert served(proxy)["/"] == ("custom", before.id, True)
+    findings = await check_route(ordering, SCOPE, route.id, resolve=_nowhere)
+    assert findings[-1].ok
+    assert findings[-1].hint == route.problem
+    async with ordering.db.write() as session:
+        (await session.get_one(OrderedCertificate, before.id)).not_after = now() - timedelta(seconds=1)
+        (await session.get_one(Route, route.id)).certificate_until = now() - timedelta(seconds=1)
+    await apply_routes(ordering)
+    assert served(proxy)["/"] == ("internal", None, False), "an end without a successor"
+    await authority.point("127.0.0.1")
+    await change(ordering, acme_check_at=None)
+    await run_orders(ordering)
+    assert served(proxy)["/"][0] == "custom"
+
+
+async def _nowhere(_hostname: str) -> list[str]:
+    return []
+
+
+@slow
+async def test_an_order_for_a_name_that_left_meanwhile_is_forgotten(ordering, proxy, service) -> None:
+    await add(ordering, service)
+    (route,) = await read(ordering)
+    running = asyncio.create_task(run_orders(ordering))
+    while not proxy.shown:  # noqa: ASYNC110 - the thread sets no event here
+        await asyncio.sleep(0.01)
+    async with ordering.db.write() as session:
+        row = await session.get_one(Route, route.id)
+        await update_route(session, ordering.settings, row, RoutePatch(tls="internal"), {})
+    await running
+    async with ordering.db.read() as session:
+        assert (await session.scalars(select(OrderedCertificate))).all() == []
+
+
+@slow
+async def test_what_orca_breaks_off_itself_is_no_failure(ordering, proxy, service) -> None:
+    await add(ordering, service)
+    running = asyncio.create_task(run_orders(ordering))
+    await asyncio.sleep(0.1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await asyncio.sleep(3)
+    assert (await read(ordering))[0].order_failures == 0
+    await run_orders(ordering)
+    assert (await read(ordering))[0].certificate_until is not None
+
+
+async def test_what_the_proxy_ordered_under_an_earlier_orca_is_taken_over(resources, proxy, service) -> None:
+    await add(resources, service)
+    await change(resources, certificate_until=now() + timedelta(days=50))
+    old, good = issue(HOSTNAME, days=10), issue(HOSTNAME, days=50)
+
+    async def stored(names: set[str]) -> list[tuple[str, str, str]]:
+        assert names == {HOSTNAME}
+        broken = (HOSTNAME, "garbage", good.key)
+        return [broken, (HOSTNAME, old.certificate, old.key), (HOSTNAME, good.certificate, good.key)]
+
+    proxy.stored_certificates = stored
+    await adopt_stored(resources)
+    await apply_routes(resources)
+    assert [each.certificate for each in proxy.served.certificates] == [good.certificate]
+    assert served(proxy)["/"][0] == "custom"

@@ -2,7 +2,7 @@
 
 from orca.features.routing.actions.apply import Refusals, apply_routes, check_drift
 from orca.features.routing.actions.certificates import add_certificate, delete_certificate, watch_expiry
-from orca.features.routing.actions.orders import list_ordered, watch_orders
+from orca.features.routing.actions.orders import adopt_stored
 from orca.features.routing.actions.publish import publish_route, republish_route, retract_route
 from orca.features.routing.actions.reach import check_names, check_route
 from orca.features.routing.actions.routes import (
@@ -19,6 +19,7 @@ from orca.features.routing.actions.targets import clear_targets, set_targets
 __all__ = [
     "Refusals",
     "add_certificate",
+    "adopt_stored",
     "apply_routes",
     "check_drift",
     "check_names",
@@ -31,12 +32,10 @@ __all__ = [
     "ensure_named_routes",
     "follow_base_domain",
     "forget_service",
-    "list_ordered",
     "publish_route",
     "republish_route",
     "retract_route",
     "set_targets",
     "update_route",
     "watch_expiry",
-    "watch_orders",
 ]

@@ -140,7 +140,7 @@ async def _apply(resources: Resources, retried: Collection[str]) -> Refusals:
     quarantine = quarantine_of(resources.db)
     earlier = await _find_served(resources, is_needed=not quarantine.is_sure)
     async with resources.db.read() as session:
-        config = await render_proxy_config(session, resources.secret_box, resources.settings, earlier, retried)
+        config = await render_proxy_config(session, resources.secret_box, earlier, retried)
     if not quarantine.is_sure:
         await quarantine.look(resources, earlier, config)
     async with resources.db.read() as session:
@@ -256,7 +256,7 @@ async def refusal_of(session: AsyncSession, route: Route, error: RequestRefused)
 async def _find_changes(resources: Resources, state: ProxyState) -> tuple[list[str], list[str]]:
     """What is not as it should be, and which broken routes are due."""
     async with resources.db.read() as session:
-        desired = await render_proxy_config(session, resources.secret_box, resources.settings, state.config)
+        desired = await render_proxy_config(session, resources.secret_box, state.config)
     quarantine = quarantine_of(resources.db)
     await quarantine.look(resources, state.config, desired)
     async with resources.db.read() as session:

@@ -1,16 +1,13 @@
 """Certificates that people upload, and the watch over when certificates end."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.errors import BadInput, Conflict, ProviderError
+from orca.errors import BadInput, Conflict
 from orca.events import Event, Fact, record
-from orca.features.routing.actions.orders import read_ends
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
@@ -20,7 +17,6 @@ from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.resources import Resources
 from orca.web.guard import Scope
 
-log = structlog.get_logger("orca.routing")
 _TELL_EVERY = timedelta(days=1)
 _MOST_NAMED = 5
 
@@ -61,12 +57,6 @@ async def delete_certificate(session: AsyncSession, certificate: Certificate) ->
 
 async def watch_expiry(resources: Resources) -> None:
     """Record `CertificateExpiring` for what ends within two weeks, once a day for each certificate."""
-    try:
-        ends = await read_ends(resources.proxy)
-    except ProviderError as error:
-        log.warning("certificates_not_checked", reason=error.message)
-    else:
-        await _note_ends(resources, ends)
     async with resources.db.read() as session:
         facts = await _expiring_uploads(session) + await _expiring_managed(session)
         told = select(Event.object_id).where(Event.type == "CertificateExpiring", Event.at > now() - _TELL_EVERY)
@@ -82,14 +72,6 @@ async def _expiring_uploads(session: AsyncSession) -> list[Fact]:
     used = select(Route.certificate_id).where(Route.certificate_id.is_not(None))
     query = select(Certificate).where(Certificate.id.in_(used), Certificate.not_after < now() + WARN_BEFORE)
     return [_fact("CertificateExpiring", row) for row in (await session.scalars(query)).all()]
-
-
-async def _note_ends(resources: Resources, ends: Mapping[str, datetime]) -> None:
-    """Renewals happen inside the proxy; here is where they are noticed."""
-    async with resources.db.write() as session:
-        query = select(Route).where(Route.tls == "acme", Route.acme_ready_at.is_not(None))
-        for route in (await session.scalars(query)).all():
-            route.certificate_until = ends.get(route.hostname, route.certificate_until)
 
 
 async def _expiring_managed(session: AsyncSession) -> list[Fact]:

@@ -12,12 +12,11 @@ import structlog
 from sqlalchemy import or_, select, update
 
 from orca.db import now
-from orca.errors import ProviderError
 from orca.features.routing.actions.apply import apply_routes
-from orca.features.routing.actions.orders import list_ordered
+from orca.features.routing.actions.orders import order_again
 from orca.features.routing.models import Certificate, Route
-from orca.features.routing.queries import get_route, marker_path, marker_target
-from orca.features.routing.rules.certificates import certifies, is_expiring, next_check_delay
+from orca.features.routing.queries import get_route, list_ordered, marker_path, marker_target
+from orca.features.routing.rules.certificates import is_expiring, next_check_delay
 from orca.features.routing.rules.hostnames import is_wildcard
 from orca.features.routing.rules.places import HTTP_PORT
 from orca.features.routing.rules.reach import judge_addresses
@@ -74,8 +73,9 @@ async def check_route(
     findings = await _check_name(resources, route, resolve)
     if all(finding.ok for finding in findings) and _is_waiting(route) and (retry or not _is_paused(route)):
         await _note_names(resources, {route.hostname: findings})
-        await apply_routes(resources)
-        route = await _read(resources, scope, route_id)
+    if retry:
+        await order_again(resources, route.hostname)
+    route = await _read(resources, scope, route_id)
     return [*findings, *await _check_certificate(resources, route)]
 
 
@@ -105,8 +105,6 @@ async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) 
     if not by_name:
         return
     await _note_names(resources, dict(zip(by_name, found, strict=True)))
-    if any(all(finding.ok for finding in findings) for findings in found):
-        await apply_routes(resources)
 
 
 async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> list[Finding]:
@@ -205,21 +203,21 @@ async def _check_certificate(resources: Resources, route: Route) -> list[Finding
 
 
 async def _check_ordered(resources: Resources, route: Route) -> Finding:
-    if _is_paused(route):
+    if _is_paused(route) and not _is_held(route):
         hint = f"It is ordered again at {route.acme_check_at:%Y-%m-%d %H:%M} UTC; `orc domains retry` orders it now."
         return Finding("certificate", False, route.problem, hint)
     if _is_waiting(route):
         return Finding("certificate", False, "not ordered yet", "It is ordered as soon as the name leads here.")
-    try:
-        held = await list_ordered(resources.proxy)
-    except ProviderError as error:
-        return Finding("certificate", False, error.message, error.hint)
-    for each in held:
-        if certifies([each.hostname], route.hostname):
-            finding = _judge_expiry(each.issuer, datetime.fromisoformat(each.not_after))
-            return replace(finding, hint=route.problem or finding.hint)
-    hint = "This takes seconds, rarely minutes. The proxy's log says more if it stays so."
-    return Finding("certificate", False, "ordered, but not issued yet", hint)
+    if not _is_held(route):
+        return Finding("certificate", False, "ordered, but not issued yet", "This takes seconds, rarely minutes.")
+    async with resources.db.read() as session:
+        held = await list_ordered(session, [route.hostname])
+    finding = _judge_expiry(held[0].issuer, held[0].not_after) if held else Finding("certificate", False, "is lost")
+    return replace(finding, hint=route.problem or finding.hint)
+
+
+def _is_held(route: Route) -> bool:
+    return route.certificate_until is not None and route.certificate_until > now()
 
 
 def _judge_expiry(issuer: str, not_after: datetime) -> Finding:

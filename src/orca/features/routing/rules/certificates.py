@@ -50,7 +50,7 @@ def parse_certificate(certificate: str, private_key: str, now: datetime) -> Pars
         raise Unusable("certificate", f"the certificate is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M}")
     return ParsedCertificate(
         hostnames=_names(leaf),
-        issuer=_issuer(leaf),
+        issuer=issuer_of(leaf),
         not_after=leaf.not_valid_after_utc,
         chain="".join(each.public_bytes(Encoding.PEM).decode() for each in chain),
     )
@@ -130,7 +130,8 @@ def _parsed(name: str) -> str | None:
         return None  # valid in a certificate, but no name that could have a route
 
 
-def _issuer(leaf: x509.Certificate) -> str:
+def issuer_of(leaf: x509.Certificate) -> str:
+    """Who signed it, as people call it."""
     for attribute in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         values = leaf.issuer.get_attributes_for_oid(attribute)
         if values:

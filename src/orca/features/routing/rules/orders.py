@@ -1,38 +1,77 @@
-"""What became of an ordered certificate, and how long to wait after an order that failed."""
+"""When a certificate is ordered, what became of an order, and how long to wait after one that failed."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from orca.kit.backoff import growing_pause
 
-Outcome = Literal["waiting", "held", "renewal failed", "failed"]
+Failure = Literal["refused", "unreachable", "rate-limited"]
+"""The authority said no; it could not be asked; it was asked too often. What Orca itself broke off is none of these."""
 
-_FIRST_DELAY = timedelta(minutes=15)
-"""Public authorities take about five failures an hour for a name; one order may be two of them."""
-_LONGEST_DELAY = timedelta(days=1)
+_PAUSES: dict[Failure, tuple[timedelta, timedelta]] = {
+    # Public authorities take about five failed validations an hour for a name.
+    "refused": (timedelta(minutes=15), timedelta(days=1)),
+    "unreachable": (timedelta(minutes=1), timedelta(hours=1)),
+    "rate-limited": (timedelta(hours=1), timedelta(days=1)),
+}
+_LONGEST_OBEYED = timedelta(days=8)
+"""The longest window of a public authority's limits is a week."""
+_TOLD = {
+    "refused": "the authority refused it",
+    "unreachable": "the authority could not be asked",
+    "rate-limited": "the authority takes no more orders for now",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is known of the order for one hostname."""
+class OrderFailed(Exception):
+    """An order that ended without a certificate."""
 
-    since: datetime
-    """When it was allowed to begin."""
-    failed_at: datetime | None
-    """The last attempt that failed, in whole seconds; None when none did."""
-    until: datetime | None
-    """When the certificate that the proxy holds ends; None without one."""
+    kind: Failure
+    reason: str
+    retry_after: timedelta | None = None
+    """How long the authority asks to wait."""
 
-
-def judge_order(order: Order, now: datetime) -> Outcome:
-    """`failed` is to be left alone for a while. A certificate that still counts is never given up for that."""
-    has_failed = order.failed_at is not None and order.failed_at >= order.since.replace(microsecond=0)
-    if order.until is not None and order.until > now:
-        return "renewal failed" if has_failed else "held"
-    return "failed" if has_failed else "waiting"
+    def __str__(self) -> str:
+        """In words, for people."""
+        return f"{_TOLD[self.kind]}: {self.reason}" if self.reason else _TOLD[self.kind]
 
 
-def next_order_delay(failures: int) -> timedelta:
-    """How long to wait after so many failed orders in a row: a quarter of an hour, doubling, a day at most."""
-    return growing_pause(failures, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A certificate that was ordered."""
+
+    issued_at: datetime
+    not_after: datetime
+    directory_url: str
+
+
+def is_order_due(held: Held | None, directory_url: str, now: datetime) -> bool:
+    """Whether a name should have another certificate: none yet, another authority, or a third of its life left."""
+    if held is None or held.directory_url != directory_url:
+        return True
+    return now >= held.not_after - (held.not_after - held.issued_at) / 3
+
+
+def next_order_delay(failure: OrderFailed, failures: int) -> timedelta:
+    """How long to wait after so many failed orders in a row."""
+    first, longest = _PAUSES[failure.kind]
+    pause = growing_pause(failures, first=first, longest=longest)
+    return max(pause, min(failure.retry_after, _LONGEST_OBEYED)) if failure.retry_after else pause
+
+
+def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """The header of RFC 9110, 10.2.3: seconds or a date; None for neither, or for what is past."""
+    if not value:
+        return None
+    try:
+        if value.strip().isascii() and value.strip().isdigit():
+            seconds = float(value[:12])
+        else:
+            date = parsedate_to_datetime(value[:64])
+            seconds = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return timedelta(seconds=min(seconds, _LONGEST_OBEYED.total_seconds())) if seconds > 0 else None

@@ -1,6 +1,6 @@
 """Which certificates the proxy holds, read from its storage."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -34,6 +34,17 @@ def issued_at(route: ProxyRoute, storage: Path) -> float:
     return max((path.stat().st_mtime for path in _stored(route, storage / "certificates")), default=0.0)
 
 
+def read_stored(hostnames: Collection[str], storage: Path) -> list[tuple[str, str, str]]:
+    """Hostname, chain and key of what was ordered for these names. Files that cannot be read are passed over."""
+    found = []
+    for hostname in hostnames:
+        for path in (storage / "certificates").glob(f"*/{hostname}/{hostname}.crt"):
+            if path.parents[1].name != _INTERNAL:
+                with suppress(OSError, UnicodeDecodeError):
+                    found.append((hostname, path.read_text(), path.with_suffix(".key").read_text()))
+    return found
+
+
 def read_internal_root(storage: Path) -> str | None:
     """The internal CA's root in PEM."""
     with suppress(FileNotFoundError):
@@ -48,8 +59,12 @@ def _stored(route: ProxyRoute, folder: Path) -> list[Path]:
 
 
 def _parse(texts: Iterable[str]) -> list[x509.Certificate]:
-    """The leaf of each chain."""
-    return [x509.load_pem_x509_certificates(text.encode())[0] for text in texts]
+    """The leaf of each chain; a file that was damaged counts as none."""
+    leaves = []
+    for text in texts:
+        with suppress(ValueError, IndexError):
+            leaves.append(x509.load_pem_x509_certificates(text.encode())[0])
+    return leaves
 
 
 def _describe(route: ProxyRoute, certificate: x509.Certificate) -> CertificateState:

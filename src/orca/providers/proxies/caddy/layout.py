@@ -81,6 +81,11 @@ class Layout:
         return self.data_dir / "generations"
 
     @property
+    def challenges(self) -> Path:
+        """What certificate authorities look for under `/.well-known/acme-challenge/`, by file name."""
+        return self.data_dir / "challenges"
+
+    @property
     def upstreams(self) -> Path:
         """One file per replica; part of what serves, as `config_file` is."""
         return self.data_dir / "upstreams"

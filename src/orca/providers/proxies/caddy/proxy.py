@@ -1,13 +1,14 @@
 """The live handle: starts, observes and changes one Caddy."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from orca.errors import ProviderUnavailable, RequestRefused
+from orca.errors import BadInput, ProviderUnavailable, RequestRefused
 from orca.kit.cancellation import see_through
-from orca.providers.proxies.caddy.certificates import read_certificates, read_internal_root
+from orca.providers.proxies.caddy.certificates import read_certificates, read_internal_root, read_stored
 from orca.providers.proxies.caddy.check import check_config
 from orca.providers.proxies.caddy.edge import Edge
 from orca.providers.proxies.caddy.failures import read_failures
@@ -28,6 +29,7 @@ from orca.sdk.plans import Change
 from orca.sdk.proxies import AcmeAccount, CertificateFailure, CertificateState, ProxyConfig, ProxyRoute, ProxyState
 
 _EMPTY = ProxyConfig(routes=())
+_CHALLENGE_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _LOCK_DEADLINE = 120.0
 
 
@@ -124,6 +126,19 @@ class CaddyProxy:
         """From Caddy's log, for the hostnames it serves now."""
         return await asyncio.to_thread(lambda: read_failures(self._read_config(), self._layout))
 
+    async def show_challenge(self, token: str, answer: str) -> None:
+        """By a file, so that nothing is reloaded. Tokens are base64url (RFC 8555, 8.3): BadInput for anything else."""
+        await asyncio.to_thread(self._store.write_challenge, _checked(token), answer)
+
+    async def drop_challenge(self, token: str) -> None:
+        """Remove the file."""
+        path = self._layout.challenges / _checked(token)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def stored_certificates(self, hostnames: Collection[str]) -> list[tuple[str, str, str]]:
+        """What Caddy ordered, of any authority."""
+        return await asyncio.to_thread(read_stored, hostnames, self._layout.storage)
+
     async def internal_ca(self) -> str | None:
         """The root of the internal CA."""
         return await asyncio.to_thread(read_internal_root, self._layout.storage)
@@ -213,3 +228,9 @@ class CaddyProxy:
         await asyncio.to_thread(self._store.write, previous, served)
         await self._router.go_back(previous)
         await asyncio.to_thread(self._store.tidy, previous, served)
+
+
+def _checked(token: str) -> str:
+    if not _CHALLENGE_TOKEN.fullmatch(token):
+        raise BadInput("this is no token of a challenge")
+    return token

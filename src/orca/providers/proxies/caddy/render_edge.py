@@ -156,8 +156,23 @@ def _server(layout: Layout) -> Json:
         "protocols": ["h1", "h2", "h3"],
         "allow_0rtt": False,
         "tls_connection_policies": [{}],
-        "routes": [*_hygiene(layout), *_to_router(layout)],
+        "routes": [_challenges(layout), *_hygiene(layout), *_to_router(layout)],
         "errors": {"routes": _errors()},
+    }
+
+
+def _challenges(layout: Layout) -> Json:
+    """The proofs that certificate authorities look for (RFC 8555, 8.3), of any name, while there is a file for one."""
+    root = str(layout.challenges)
+    file = {"root": root, "try_files": ["/{http.request.uri.path.file}"]}
+    return {
+        "match": [{"protocol": "http", "path": ["/.well-known/acme-challenge/*"], "file": file}],
+        "handle": [
+            {"handler": "rewrite", "uri": "/{http.request.uri.path.file}"},
+            {"handler": "headers", "response": {"set": {"Content-Type": ["application/octet-stream"]}}},
+            {"handler": "file_server", "root": root},
+        ],
+        "terminal": True,
     }
 
 

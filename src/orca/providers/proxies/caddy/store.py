@@ -67,7 +67,9 @@ class Store:
         self._layout = layout
         self._applied = layout.data_dir / "applied"
         self._version = layout.data_dir / "version"
-        self._folders = (layout.upstreams, layout.names, layout.generations, layout.acme_roots)
+        self._folders = (
+            layout.upstreams, layout.names, layout.generations, layout.acme_roots, layout.challenges,
+        )  # fmt: skip
 
     def prepare(self) -> None:
         """Make the folders, private to this user, and clear away what a crash left behind."""
@@ -109,6 +111,11 @@ class Store:
         path = self._layout.acme_root(pem)
         if not path.exists():
             replace_file(path, pem.encode())
+
+    def write_challenge(self, token: str, answer: str) -> None:
+        """Put the answer to an authority's challenge where the edge finds it."""
+        self._layout.challenges.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(self._layout.challenges / token, answer.encode())
 
     def tidy(self, served: Served, present: Served) -> None:
         """Remove the files of `present` that `served` does not name."""
