@@ -90,6 +90,12 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
              "delete": "Remove a push hook.", "pushes": "List what arrived, and what was decided about it."},
         ),
         Entry(
+            "certificates", "certificates", "Certificates of your own, for hostnames with `--tls custom`.",
+            {"list": "List certificates and when they end.", "add": "Upload a certificate with its key.",
+             "replace": "Put another one into its place, for all names that use it.",
+             "delete": "Remove one that no name uses."},
+        ),
+        Entry(
             "credentials", "credentials", "Keys and logins for private repositories and registries.",
             {"list": "List credentials, never their secrets.", "add-key": "Make a deploy key for Git over SSH.",
              "add-token": "Store a token for Git over HTTPS.", "add-registry": "Store a login for an image registry.",

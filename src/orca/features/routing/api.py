@@ -10,6 +10,7 @@ from orca.features.routing.schemas import (
     CertificateIn,
     CertificateList,
     CertificateOut,
+    CertificateReplacement,
     CheckOut,
     FindingOut,
     ManagedCertificateOut,
@@ -116,6 +117,19 @@ async def create_certificate(
 ) -> Certificate:
     """Upload a certificate with its key; give it to routes by its id."""
     return await actions.add_certificate(session, resources, scope, body)
+
+
+@router.put("/certificates/{certificate_id}", response_model=CertificateOut)
+@guard("certificate.create", tenant="certificate_id", rate="write", audit="CertificateReplaced")
+async def replace_certificate(
+    certificate_id: str, body: CertificateReplacement, scope: CurrentScope, resources: CurrentResources
+) -> Certificate:
+    """Put another certificate into the place of this one: all names that use it show it when this answers."""
+    async with resources.db.write() as session:
+        row = await queries.get_certificate(session, scope, certificate_id)
+        row = await actions.replace_certificate(session, resources, row, body)
+    await actions.apply_routes(resources)
+    return row
 
 
 @router.delete("/certificates/{certificate_id}", status_code=204)

@@ -230,8 +230,22 @@ class CertificateIn(Strict):
     """A certificate of your own. The key is stored encrypted and never shown again."""
 
     name: Name
-    certificate: str = Field(max_length=_PEM_LIMIT, description="The chain in PEM: yours first, then its issuers.")
-    private_key: SecretStr = Field(max_length=_PEM_LIMIT, description="The key in PEM, without a passphrase.")
+    certificate: str = Field(
+        max_length=_PEM_LIMIT,
+        description="The chain in PEM, yours and its issuers; or DER in base64; or a PKCS#12 file in base64.",
+    )
+    private_key: SecretStr = Field(
+        SecretStr(""), max_length=_PEM_LIMIT, description="The key in PEM, or DER in base64; a PKCS#12 file holds it."
+    )
+    password: SecretStr = Field(SecretStr(""), max_length=1024, description="Of the key or the PKCS#12 file, if any.")
+
+
+class CertificateReplacement(Strict):
+    """Another certificate in the place of one that is in use."""
+
+    certificate: str = Field(max_length=_PEM_LIMIT, description="As for an upload.")
+    private_key: SecretStr = Field(SecretStr(""), max_length=_PEM_LIMIT, description="As for an upload.")
+    password: SecretStr = Field(SecretStr(""), max_length=1024, description="As for an upload.")
 
 
 class CertificateOut(BaseModel):

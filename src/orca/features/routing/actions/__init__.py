@@ -1,7 +1,12 @@
 """Writes of routing: rows first, then the proxy, and back again when the proxy says no."""
 
 from orca.features.routing.actions.apply import Refusals, apply_routes, check_drift
-from orca.features.routing.actions.certificates import add_certificate, delete_certificate, watch_expiry
+from orca.features.routing.actions.certificates import (
+    add_certificate,
+    delete_certificate,
+    replace_certificate,
+    watch_expiry,
+)
 from orca.features.routing.actions.orders import adopt_stored
 from orca.features.routing.actions.publish import publish_route, republish_route, retract_route
 from orca.features.routing.actions.reach import check_names, check_route
@@ -33,6 +38,7 @@ __all__ = [
     "follow_base_domain",
     "forget_service",
     "publish_route",
+    "replace_certificate",
     "republish_route",
     "retract_route",
     "set_targets",

@@ -11,8 +11,9 @@ from orca.events import Event, Fact, record
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
-from orca.features.routing.rules.certificates import WARN_BEFORE, Unusable, parse_certificate
-from orca.features.routing.schemas import CertificateIn
+from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
+from orca.features.routing.rules.uploads import ParsedCertificate, Unusable, parse_certificate
+from orca.features.routing.schemas import CertificateIn, CertificateReplacement
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.resources import Resources
 from orca.web.guard import Scope
@@ -25,21 +26,51 @@ async def add_certificate(
     session: AsyncSession, resources: Resources, scope: Scope, given: CertificateIn
 ) -> Certificate:
     """Store a certificate and, sealed, its key. Raises BadInput that says what is wrong with which of the two."""
-    key = given.private_key.get_secret_value()
-    try:
-        parsed = parse_certificate(given.certificate, key, now())
-    except Unusable as error:
-        raise BadInput(f"{error.field}: {error}", fields={error.field: str(error)}) from error
+    parsed = _parse(given)
     row = Certificate(
         team_id=scope.team_id, name=given.name, hostnames=list(parsed.hostnames), chain=parsed.chain,
         issuer=parsed.issuer, not_after=parsed.not_after,
     )  # fmt: skip
     session.add(row)
     await session.flush()
-    owner = ("certificate", row.id)
-    await put_secret(session, resources.secret_box, team_id=scope.team_id, owner=owner, name=CERTIFICATE_KEY, value=key)
+    await _put_key(session, resources, row, parsed)
     await record(session, _fact("CertificateUploaded", row))
     return row
+
+
+async def replace_certificate(
+    session: AsyncSession, resources: Resources, row: Certificate, given: CertificateReplacement
+) -> Certificate:
+    """Put another certificate into the place of this one, for all names that use it; `apply_routes` serves it.
+
+    Raises BadInput like an upload, and when a name that uses it would be left without a certificate.
+    """
+    parsed = _parse(given)
+    users = select(Route.hostname).where(Route.certificate_id == row.id).distinct().order_by(Route.hostname)
+    left_out = [name for name in await session.scalars(users) if not certifies(list(parsed.hostnames), name)]
+    if left_out:
+        names = ", ".join(left_out[:_MOST_NAMED])
+        message = f"it is not for {names}, which the present one serves"
+        raise BadInput(f"certificate: {message}", fields={"certificate": message})
+    row.hostnames, row.chain = list(parsed.hostnames), parsed.chain
+    row.issuer, row.not_after = parsed.issuer, parsed.not_after
+    await _put_key(session, resources, row, parsed)
+    await record(session, _fact("CertificateReplaced", row))
+    return row
+
+
+def _parse(given: CertificateIn | CertificateReplacement) -> ParsedCertificate:
+    key, password = given.private_key.get_secret_value(), given.password.get_secret_value()
+    try:
+        return parse_certificate(given.certificate, key, now(), password)
+    except Unusable as error:
+        raise BadInput(f"{error.field}: {error}", fields={error.field: str(error)}) from error
+
+
+async def _put_key(session: AsyncSession, resources: Resources, row: Certificate, parsed: ParsedCertificate) -> None:
+    owner, box = ("certificate", row.id), resources.secret_box
+    value = parsed.private_key
+    await put_secret(session, box, team_id=row.team_id, owner=owner, name=CERTIFICATE_KEY, value=value)
 
 
 async def delete_certificate(session: AsyncSession, certificate: Certificate) -> None:

@@ -16,8 +16,8 @@ from orca.events import Fact, record
 from orca.features.routing.events import names_of
 from orca.features.routing.models import OrderedCertificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY, ORDERED, list_ordered
-from orca.features.routing.rules.certificates import ParsedCertificate, Unusable, issuer_of, parse_certificate
 from orca.features.routing.rules.orders import Held, OrderFailed, is_order_due, next_order_delay
+from orca.features.routing.rules.uploads import ParsedCertificate, Unusable, issuer_of, parse_certificate
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.secrets.queries import open_secret
 from orca.kit.ids import new_id
@@ -122,17 +122,17 @@ async def adopt_stored(resources: Resources) -> None:
         names -= {row.hostname for row in await list_ordered(session, names)}
     if not names or not isinstance(resources.proxy, SupportsStoredCertificates):
         return
-    newest: dict[str, tuple[ParsedCertificate, str]] = {}
+    newest: dict[str, ParsedCertificate] = {}
     for hostname, chain, key in await resources.proxy.stored_certificates(names):
         with suppress(Unusable):
             parsed = parse_certificate(chain, key, now())
-            if hostname not in newest or newest[hostname][0].not_after < parsed.not_after:
-                newest[hostname] = parsed, key
+            if hostname not in newest or newest[hostname].not_after < parsed.not_after:
+                newest[hostname] = parsed
     async with resources.db.write() as session:
-        for hostname, (parsed, key) in newest.items():
+        for hostname, parsed in newest.items():
             routes = await _routes_of(session, hostname)
             if routes:
-                await _store(session, resources, routes, parsed.chain, key)
+                await _store(session, resources, routes, parsed.chain, parsed.private_key)
 
 
 async def forget_ordered(session: AsyncSession, hostname: str) -> None:

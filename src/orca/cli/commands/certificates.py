@@ -1,0 +1,115 @@
+"""`orc certificates`: certificates that come from elsewhere, with their keys."""
+
+import argparse
+import base64
+from pathlib import Path
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Command, Invocation
+from orca.cli.dialogue import read_secret
+from orca.cli.failures import REFUSED, CommandFailed
+from orca.cli.output import Screen
+from orca.cli.selection import pick
+
+_PATH = "/certificates"
+_LARGEST = 48 * 1024
+
+
+def list_certificates(call: Invocation) -> None:
+    """Uploaded ones, and those that Orca orders and renews."""
+    answer = call.client.list(_PATH)
+
+    def draw(screen: Screen) -> None:
+        rows = [[each["name"], ", ".join(each["hostnames"]), each["issuer"], each["not_after"][:10], each["id"]]
+                for each in answer["items"]]  # fmt: skip
+        rows += [["(ordered)", each["hostname"], each["issuer"], each["not_after"][:10], ""]
+                 for each in answer.get("managed") or []]  # fmt: skip
+        if not rows:
+            screen.line(
+                "There are no certificates. `orc certificates add NAME --certificate FILE --key FILE` uploads one."
+            )
+            return
+        screen.table(["NAME", "FOR", "FROM", "UNTIL", "ID"], rows)
+
+    call.output.answer(answer, draw)
+
+
+def add(call: Invocation) -> None:
+    """Anything that would not serve is refused with what is wrong."""
+    made = call.client.post(_PATH, {"name": call.args.name, **_files(call)})
+    _tell(call, made, "Stored")
+
+
+def replace(call: Invocation) -> None:
+    """The names that use it show the new one at once."""
+    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "certificate")
+    row = call.client.call("PUT", f"{_PATH}/{segment(chosen['id'])}", body=_files(call))
+    _tell(call, row, "Replaced")
+
+
+def delete(call: Invocation) -> None:
+    """Refused while a name uses it."""
+    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "certificate")
+    call.client.call("DELETE", f"{_PATH}/{segment(chosen['id'])}")
+    call.output.answer(chosen, lambda screen: screen.line(f"Removed {chosen['name']}."))
+
+
+def _tell(call: Invocation, row: dict[str, Any], done: str) -> None:
+    text = (
+        f"{done} {row['name']} for {', '.join(row['hostnames'])}, until {row['not_after'][:10]}; its id is {row['id']}."
+    )
+    call.output.answer(row, lambda screen: screen.line(text))
+
+
+def _files(call: Invocation) -> dict[str, str]:
+    body = {"certificate": _read(call.args.certificate)}
+    if call.args.key:
+        body["private_key"] = _read(call.args.key)
+    if call.args.password:
+        body["password"] = read_secret("Password of the key: ")
+    return body
+
+
+def _read(path: str) -> str:
+    """PEM as it is; DER and PKCS#12 in base64, which the server knows."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read: {error.strerror}", code=REFUSED) from None
+    if len(data) > _LARGEST:
+        raise CommandFailed(f"{path} is too large for a certificate or key", code=REFUSED)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode()
+    return text if "-----BEGIN" in text else base64.b64encode(data).decode()
+
+
+def _take_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--certificate", metavar="FILE", required=True, help="the chain (PEM, DER), or a PKCS#12 file")
+    parser.add_argument("--key", metavar="FILE", help="the key (PEM, DER); a PKCS#12 file holds it")
+    parser.add_argument("--password", action="store_true", help="ask for the password of the key; from a pipe, read it")
+
+
+def _named_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="certificate, by name or id")
+    _take_files(parser)
+
+
+def _name_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="certificate, by name or id")
+
+
+COMMANDS = {
+    "list": Command(list_certificates, "orc certificates list", scope="server"),
+    "add": Command(
+        add, "orc certificates add shop --certificate fullchain.pem --key privkey.pem", scope="server",
+        arguments=_named_files,
+    ),
+    "replace": Command(
+        replace, "orc certificates replace shop --certificate fullchain.pem --key privkey.pem", scope="server",
+        arguments=_named_files,
+    ),
+    "delete": Command(delete, "orc certificates delete shop", scope="server", arguments=_name_argument),
+}  # fmt: skip

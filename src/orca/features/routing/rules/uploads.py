@@ -1,0 +1,289 @@
+"""Reading an uploaded certificate: every form that tools write, and everything that would not serve, said at once."""
+
+import base64
+import binascii
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_pem_private_key,
+    pkcs7,
+    pkcs12,
+)
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from orca.features.routing.rules.hostnames import parse_hostname
+
+_LONGEST_CHAIN = 10
+_SMALLEST_RSA = 2048
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
+"""What every browser takes. Chrome refuses P-521; nobody takes the others."""
+_BEGIN = "-----BEGIN "
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCertificate:
+    """What an uploaded certificate says of itself. `chain` and `private_key` are PEM, written anew."""
+
+    hostnames: tuple[str, ...]
+    issuer: str
+    not_after: datetime
+    chain: str
+    private_key: str
+
+
+class Unusable(ValueError):
+    """A certificate or key that must not be served; `field` is the input to blame."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def parse_certificate(certificate: str, private_key: str, now: datetime, password: str = "") -> ParsedCertificate:
+    """Check that chain and key belong together and can be served now. Raises Unusable.
+
+    Both may be PEM, or DER in base64; a PKCS#12 file in base64, given as the certificate, holds the key as well.
+    """
+    bundle = _load_pkcs12(certificate, password)
+    if bundle is not None:
+        chain, key = bundle
+    else:
+        chain, key = _load_chain(certificate), _load_key(private_key, password)
+    _check_key(chain, key)
+    chain = _in_order(chain)
+    _check_times(chain, now)
+    _check_purpose(chain[0])
+    _check_complete(chain)
+    return ParsedCertificate(
+        hostnames=_names(chain[0]),
+        issuer=issuer_of(chain[0]),
+        not_after=min(each.not_valid_after_utc for each in chain),
+        chain="".join(each.public_bytes(Encoding.PEM).decode() for each in chain),
+        private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    )
+
+
+def issuer_of(leaf: x509.Certificate) -> str:
+    """Who signed it, as people call it."""
+    return _name(leaf.issuer)
+
+
+def _name(name: x509.Name) -> str:
+    for attribute in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        values = name.get_attributes_for_oid(attribute)
+        if values:
+            return str(values[0].value)[:255]
+    return name.rfc4514_string()[:255]
+
+
+def _clean(text: str) -> str:
+    """Without what editors and web forms add: a byte order mark, indentation, other line ends, also spelt out."""
+    text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
+    if "\n" not in text.strip():
+        text = text.replace("\\n", "\n")
+    return "\n".join(line.strip() for line in text.split("\n"))
+
+
+def _binary(text: str) -> bytes | None:
+    """What base64 stands for; None for PEM and for anything else."""
+    if _BEGIN in text:
+        return None
+    try:
+        return base64.b64decode("".join(text.split()), validate=True) or None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _load_pkcs12(text: str, password: str) -> tuple[list[x509.Certificate], PrivateKeyTypes] | None:
+    data = _binary(text)
+    if data is None or _is_der_certificate(data):
+        return None
+    try:
+        key, leaf, others = pkcs12.load_key_and_certificates(data, password.encode() or None)
+    except ValueError:
+        if password or b"\x01\x07\x01" not in data[:64]:  # no mark of PKCS#7 data, which PKCS#12 begins with
+            message = "this PKCS#12 file does not open with that password" if password else _NO_CERTIFICATE
+            raise Unusable("certificate", message) from None
+        raise Unusable("certificate", "this PKCS#12 file needs its password, or it is damaged") from None
+    if key is None or leaf is None:
+        missing = "key" if key is None else "certificate"
+        raise Unusable("certificate", f"this PKCS#12 file holds no {missing}; export it again with `-inkey` and `-in`")
+    return [leaf, *others], key
+
+
+_NO_CERTIFICATE = (
+    "this is no certificate in PEM form (-----BEGIN CERTIFICATE-----), nor DER or PKCS#12 in base64; "
+    "`openssl x509 -in FILE -outform pem` writes PEM"
+)
+
+
+def _is_der_certificate(data: bytes) -> bool:
+    try:
+        x509.load_der_x509_certificate(data)
+    except ValueError:
+        return False
+    return True
+
+
+def _load_chain(text: str) -> list[x509.Certificate]:
+    data, text = _binary(text), _clean(text)
+    try:
+        if data is not None:
+            chain = [x509.load_der_x509_certificate(data)]
+        elif f"{_BEGIN}PKCS7" in text:
+            chain = pkcs7.load_pem_pkcs7_certificates(text.encode())
+        else:
+            chain = x509.load_pem_x509_certificates(text.encode())
+    except ValueError as error:
+        if f"{_BEGIN}CERTIFICATE REQUEST" in text:
+            message = "this is a request for a certificate (CSR); upload what the authority sent back for it"
+            raise Unusable("certificate", message) from error
+        raise Unusable("certificate", _NO_CERTIFICATE) from error
+    chain = list(dict.fromkeys(chain))
+    if len(chain) > _LONGEST_CHAIN:
+        raise Unusable("certificate", f"the chain has more than {_LONGEST_CHAIN} certificates")
+    return chain
+
+
+def _load_key(text: str, password: str) -> PrivateKeyTypes:
+    data, text = _binary(text), _clean(text)
+    secret = password.encode() or None
+    try:
+        if data is not None:
+            return load_der_private_key(data, secret)
+        return load_pem_private_key(text.encode(), secret if "ENCRYPTED" in text else None)
+    except TypeError as error:
+        message = "the key is protected by a passphrase: give it too, or remove it with `openssl pkey -in KEY -out KEY`"
+        raise Unusable("private_key", message) from error
+    except Exception as error:  # the library raises whatever its parsers raise; all of it means one thing
+        message = "this is no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
+        if password and "ENCRYPTED" in text:
+            message = "the key does not open with that passphrase"
+        raise Unusable("private_key", message) from error
+
+
+def _check_key(chain: list[x509.Certificate], key: PrivateKeyTypes) -> None:
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise Unusable("private_key", "browsers accept RSA and ECDSA keys only")
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < _SMALLEST_RSA:
+        raise Unusable("private_key", f"RSA keys must have {_SMALLEST_RSA} bits or more")
+    if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, _CURVES):
+        how = "make the key with P-256 (`-pkeyopt ec_paramgen_curve:P-256`)"
+        message = f"not every browser takes the curve {key.curve.name}; {how}"
+        raise Unusable("private_key", message)
+    own = _public(key.public_key())
+    matching = [each for each in chain if _public(each.public_key()) == own]
+    if not matching:
+        raise Unusable(
+            "private_key",
+            "the key does not belong to any certificate of the chain",
+        )
+    chain.remove(matching[0])
+    chain.insert(0, matching[0])
+
+
+def _public(key: object) -> bytes:
+    try:
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined,no-any-return]
+    except (ValueError, TypeError, AttributeError):
+        return b""
+
+
+def _in_order(chain: list[x509.Certificate]) -> list[x509.Certificate]:
+    """The key's own certificate, then each followed by the one that signed it, whatever the order they came in."""
+    ordered, rest = [chain[0]], chain[1:]
+    while rest:
+        signer = next((each for each in rest if _has_signed(each, ordered[-1])), None)
+        if signer is None:
+            names = ", ".join(f"“{_name(each.subject)}”" for each in rest)
+            last = f"“{_name(ordered[-1].subject)}”, which “{issuer_of(ordered[-1])}” signed"
+            message = f"the chain is broken: after {last}, {names} does not follow"
+            raise Unusable("certificate", message)
+        ordered.append(signer)
+        rest.remove(signer)
+    return ordered
+
+
+def _has_signed(signer: x509.Certificate, signed: x509.Certificate) -> bool:
+    try:
+        signed.verify_directly_issued_by(signer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _check_times(chain: list[x509.Certificate], now: datetime) -> None:
+    for index, each in enumerate(chain):
+        which = "the certificate" if index == 0 else f"the certificate “{_name(each.subject)}” of the chain"
+        if each.not_valid_after_utc <= now:
+            raise Unusable("certificate", f"{which} expired on {each.not_valid_after_utc:%Y-%m-%d}")
+        if each.not_valid_before_utc > now:
+            raise Unusable("certificate", f"{which} is not valid before {each.not_valid_before_utc:%Y-%m-%d %H:%M}")
+
+
+def _check_purpose(leaf: x509.Certificate) -> None:
+    """RFC 5280, 4.2.1.12: a certificate that names purposes serves those only."""
+    try:
+        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return
+    if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usage):
+        message = "the certificate is not for servers (its extended key usage lacks serverAuth): browsers refuse it"
+        raise Unusable("certificate", message)
+
+
+def _check_complete(chain: list[x509.Certificate]) -> None:
+    """The last one must be signed by itself, by a known root, or by a private authority that tells no address."""
+    last = chain[-1]
+    if last.issuer == last.subject or _is_known_root(last.issuer):
+        return
+    try:
+        access = last.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return  # a private authority: its own clients know what is above it
+    if any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access):
+        message = (
+            f"the chain is not complete: the certificate of “{issuer_of(last)}” is missing. Append it: "
+            "`cat certificate.pem intermediate.pem > chain.pem` (authorities call the result fullchain)"
+        )
+        raise Unusable("certificate", message)
+
+
+def _is_known_root(name: x509.Name) -> bool:
+    """Whether this machine trusts an authority of that name."""
+    wanted = _name(name)
+    for root in ssl.create_default_context().get_ca_certs():
+        subject = {key: value for part in root["subject"] for key, value in part}  # type: ignore[str-unpack]
+        if wanted in {subject.get("commonName"), subject.get("organizationName")}:
+            return True
+    return False
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = dict.fromkeys(_parsed(name) for name in found.get_values_for_type(x509.DNSName))
+    except (x509.ExtensionNotFound, ValueError) as error:
+        raise Unusable("certificate", "the certificate has no usable subject alternative names") from error
+    usable = tuple(name for name in names if name is not None)
+    if not usable:
+        raise Unusable("certificate", "the certificate names no hosts in its subject alternative names")
+    return usable
+
+
+def _parsed(name: str) -> str | None:
+    try:
+        return parse_hostname(name)
+    except ValueError:
+        return None  # valid in a certificate, but no name that could have a route
