@@ -1,15 +1,18 @@
 """Which certificates the proxy holds, read from its storage."""
 
+import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from orca.sdk.proxies import CertificateState, ProxyConfig, ProxyRoute
 
+_WRITING_SECONDS = 5.0
 _INTERNAL = "local"
 """Caddy's folder for what its internal CA signed; each ACME server has one of its own."""
 
@@ -50,6 +53,48 @@ def read_internal_root(storage: Path) -> str | None:
     with suppress(FileNotFoundError):
         return (storage / "pki" / "authorities" / _INTERNAL / "root.crt").read_text()
     return None
+
+
+class StoreCheck:
+    """Finds what a full disk or a power cut left of certificates and keys; what was sound is not read again."""
+
+    def __init__(self, storage: Path) -> None:
+        self._storage = storage
+        self._sound: dict[Path, float] = {}
+
+    def remove_damaged(self) -> bool:
+        """Remove each pair of which a half cannot be read, so that Caddy makes it anew; True when there was one."""
+        damaged = [path for path in (self._storage / "certificates").glob("*/*/*.crt") if not self._is_sound(path)]
+        for path in damaged:
+            self._sound.pop(path, None)
+            for half in (path, path.with_suffix(".key"), path.with_suffix(".json")):
+                half.unlink(missing_ok=True)
+        return bool(damaged)
+
+    def _is_sound(self, path: Path) -> bool:
+        key = path.with_suffix(".key")
+        try:
+            if time.time() - path.stat().st_mtime < _WRITING_SECONDS:
+                return True  # Caddy may not have written the other half yet
+            changed = max(path.stat().st_mtime, key.stat().st_mtime)
+            if self._sound.get(path) != changed:
+                if not _belong_together(path.read_bytes(), key.read_bytes()):
+                    return False
+                self._sound[path] = changed
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # nothing is known of it
+        return True
+
+
+def _belong_together(chain: bytes, key: bytes) -> bool:
+    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    try:
+        leaf, private = x509.load_pem_x509_certificates(chain)[0], load_pem_private_key(key, password=None)
+        return private.public_key().public_bytes(*form) == leaf.public_key().public_bytes(*form)
+    except Exception:  # noqa: BLE001 - the library raises whatever its parsers raise; all of it means one thing
+        return False
 
 
 def _stored(route: ProxyRoute, folder: Path) -> list[Path]:

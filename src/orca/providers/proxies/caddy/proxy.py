@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from orca.errors import BadInput, ProviderUnavailable, RequestRefused
 from orca.kit.cancellation import see_through
-from orca.providers.proxies.caddy.certificates import read_certificates, read_internal_root, read_stored
+from orca.providers.proxies.caddy.certificates import StoreCheck, read_certificates, read_internal_root, read_stored
 from orca.providers.proxies.caddy.check import check_config
 from orca.providers.proxies.caddy.edge import Edge
 from orca.providers.proxies.caddy.failures import read_failures
@@ -51,6 +51,7 @@ class CaddyProxy:
         self._router = router
         self._validator = validator
         self._store = Store(layout)
+        self._check = StoreCheck(layout.storage)
         self._turn = asyncio.Lock()
         self._rendered: _Known | None = None
         self._parsed: _Known | None = None
@@ -60,6 +61,7 @@ class CaddyProxy:
         async with self._exclusive():
             await asyncio.to_thread(self._store.prepare)
             served = await asyncio.to_thread(self._restore_files)
+            await asyncio.to_thread(self._check.remove_damaged)
             own = [*await self._edge.runtime.pids(), *await self._router.runtime.pids()]
             await asyncio.to_thread(check_ports, self._layout, own)
             await self._router.start(served)
@@ -67,7 +69,9 @@ class CaddyProxy:
             await asyncio.to_thread(self._store.write_version, self._version)
 
     async def inspect(self) -> ProxyState:
-        """Read the live configuration back into routes."""
+        """Read the live configuration back into routes. Damaged certificates are made anew."""
+        if await asyncio.to_thread(self._check.remove_damaged):
+            await self._restart_router()
         stopped = ProxyState(running=False, version="", config=None, drifted=False)
         try:
             live = await self._router.admin.read()
@@ -85,6 +89,12 @@ class CaddyProxy:
         version = await asyncio.to_thread(self._store.read_version)
         drifted = not is_ours or await self._edge.is_drifted()
         return ProxyState(running=True, version=version, config=config, drifted=drifted)
+
+    async def _restart_router(self) -> None:
+        """Visitors wait at the edge meanwhile; their connections stay."""
+        async with self._exclusive():
+            await self._router.runtime.stop()
+            await self._router.start(await asyncio.to_thread(self._store.read))
 
     def plan(self, current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:
         """One change per route, certificate or account that differs."""
