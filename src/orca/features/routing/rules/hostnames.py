@@ -16,6 +16,8 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _ADDRESS_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A last label that browsers read as a part of an IPv4 address."""
 _WILDCARD = "*."
+_EMOJI_LABEL = re.compile("[a-z0-9\U0001f000-\U0001faff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff]{1,40}")
+"""IDNA 2008 knows no emoji, but some top-level domains register them, and authorities certify them."""
 _HYPHENS = re.compile(r"-{2,}")
 _HASH_LENGTH = 6
 _PRIVATE_DOMAINS = frozenset(
@@ -114,9 +116,15 @@ def _to_ascii(name: str) -> str:
         return name
     try:
         mapped = idna.uts46_remap(name, std3_rules=True, transitional=False)
-        return ".".join(idna.alabel(label).decode() if label else "" for label in mapped.split("."))
+        return ".".join(_encode(label) if label else "" for label in mapped.split("."))
     except UnicodeError as error:
         raise ValueError("the hostname has characters that names cannot have") from error
+
+
+def _encode(label: str) -> str:
+    if not label.isascii() and _EMOJI_LABEL.fullmatch(label):
+        return f"xn--{label.encode('punycode').decode()}"
+    return idna.alabel(label).decode()
 
 
 def _check_label(label: str) -> None:
@@ -132,7 +140,8 @@ def _check_label(label: str) -> None:
 
 def _check_punycode(label: str) -> None:
     try:
-        canonical = idna.alabel(idna.ulabel(label)).decode()
+        emoji = label[4:].encode().decode("punycode")
+        canonical = _encode(emoji if _EMOJI_LABEL.fullmatch(emoji) else idna.ulabel(label))
     except UnicodeError as error:
         raise ValueError("the hostname has an invalid xn-- part") from error
     if canonical != label:
