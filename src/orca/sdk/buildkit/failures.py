@@ -19,6 +19,7 @@ from orca.sdk.buildkit.errors import (
 from orca.sdk.buildkit.progress import Progress, Step
 
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
+_COPIED_LIMIT = 4000
 _WRAPPING = re.compile(r"^failed to solve(?: with frontend \S+)?: |failed to create LLB definition: ")
 _LINE = re.compile(r"(?P<before>dockerfile parse error (?:on )?line |Dockerfile:)(?P<line>\d+)")
 
@@ -119,7 +120,7 @@ def explain_refusal(progress: Progress, original_line: Callable[[int], int]) -> 
 
 def copied_files(instruction: str) -> tuple[str, ...]:
     """What a COPY or ADD takes from the source tree: plain names only, no patterns, variables, URLs or stages."""
-    _, _, rest = instruction.partition(" ")
+    _, _, rest = instruction[:_COPIED_LIMIT].partition(" ")
     try:
         words = read_json(rest) or shlex.split(rest)
     except ValueError:

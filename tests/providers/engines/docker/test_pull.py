@@ -196,7 +196,7 @@ async def test_a_silent_registry_is_given_up(open_engine):
     async with serving(hold) as address:
         with pytest.raises(ProviderUnavailable, match="no progress for 2 seconds"):
             await engine.pull_image(f"{address}/app:1", None, ignore)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25
 
 
 async def test_a_registry_that_falls_silent_is_given_up(open_engine):

@@ -23,7 +23,7 @@ from orca.sdk.trees import Tree
 
 PORT = 4000
 _LATEST = "1.18"
-_COMMENT = re.compile(r"(?m)^\s*#.*$|(?<=\s)#\s.*$")
+_COMMENT = re.compile(r"(?m)^[ \t]*#.*$|(?<=\s)#\s.*$")
 _APP = re.compile(r"\bapp:\s*:([a-z][a-z0-9_]*)")
 _DEPENDENCY = re.compile(r"\{\s*:([a-z][a-z0-9_]*)\s*,")
 _SERVERS = {"phoenix", "plug_cowboy", "cowboy", "bandit", "ranch", "ace", "elli", "thousand_island"}

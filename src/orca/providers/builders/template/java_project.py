@@ -22,6 +22,8 @@ _GRADLE = (
     ("8.14", 23),
     ("9.1", 24),
 )
+_WAR = re.compile(r"<packaging>\s*war\s*<|\bid[( ]{1,3}[\"']war[\"']|^[ \t]*`?war`?[ \t]*$", re.MULTILINE)
+_APPLICATION = re.compile(r"\bid[( ]{1,3}[\"']application[\"']|^[ \t]*application[ \t]*$", re.MULTILINE)
 _XML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CODE_COMMENT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|(//[^\n]*|/\*.*?(?:\*/|\Z))", re.DOTALL)
 _FRAMEWORKS = (
@@ -92,7 +94,7 @@ def _project(tree: Tree, tool: str, manifest: str, text: str, lowest: int) -> Ja
     framework = next((title for group, title in _FRAMEWORKS if group in text), "")
     pinned = _pinned(tree, text)
     wrapper = "mvnw" if tool == "maven" else "gradlew"
-    is_war = bool(re.search(r"<packaging>\s*war\s*<|\bid\s*[( ]\s*[\"']war[\"']|^\s*`?war`?\s*$", text, re.MULTILINE))
+    is_war = bool(_WAR.search(text))
     # Spring Boot without a web starter is a program; its plugin alone cannot tell.
     is_web = (
         framework != "Spring Boot"
@@ -101,7 +103,7 @@ def _project(tree: Tree, tool: str, manifest: str, text: str, lowest: int) -> Ja
     )
     return JavaProject(
         tool, manifest, tree.is_file(wrapper), framework, is_war=is_war and framework != "Spring Boot",
-        is_application=bool(re.search(r"\bid\s*[( ]\s*[\"']application[\"']|^\s*application\s*$", text, re.MULTILINE)),
+        is_application=bool(_APPLICATION.search(text)),
         is_jakarta="jakarta." in text or "javax." not in text,
         listens=(bool(framework) and is_web) or is_war or _code_listens(tree),
         version=int(pinned) if pinned else _choose_version(lowest, _gradle_limit(tree)), pinned=pinned,

@@ -6,6 +6,7 @@ import tomllib
 from typing import Any
 
 from orca.errors import BadInput
+from orca.kit.toml import read_toml
 from orca.kit.yaml import BadYaml, read_yaml
 from orca.sdk.trees import Tree, UnsafePath
 
@@ -26,7 +27,7 @@ def find_text(tree: Tree, path: str) -> str:
 def find_toml(tree: Tree, path: str) -> dict[str, Any]:
     """A TOML file; empty where there is none that can be read: its own tool explains it best."""
     try:
-        return tomllib.loads(find_text(tree, path))
+        return read_toml(find_text(tree, path))
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
 

@@ -11,11 +11,11 @@ from orca.sdk.trees import Tree
 
 NEWEST_MINOR = 14
 _OLDEST_MINOR = 8
-_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^\]]*)\])?")
-_PINNED = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>\d[\w.]*)")
+_REQUIREMENT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s{0,9}(?:\[(?P<extras>[^\]]*)\])?")
+_PINNED = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s{0,9}(?:\[[^\]]*\])?\s{0,9}==\s*(?P<version>\d[\w.]*)")
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement)[ =]?\s*(\S+)")
 _LOCKED = re.compile(r'^name = "([A-Za-z0-9._-]+)"$', re.MULTILINE)
-_CLAUSE = re.compile(r"\s*(?P<sign>===?|~=|!=|>=|<=|[~^<>])?\s*3(?:\.(?P<minor>\d{1,2})(?P<rest>\.[\d*]+)?)?")
+_CLAUSE = re.compile(r"\s{0,9}(?P<sign>===?|~=|!=|>=|<=|[~^<>])?\s{0,9}3(?:\.(?P<minor>\d{1,2})(?P<rest>\.[\d*]+)?)?")
 MANIFESTS = (
     "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "environment.yml", "environment.yaml",
     "requirements.txt", "pyproject.toml", "setup.py",

@@ -220,7 +220,8 @@ class _Reader:
         return _Open(instruction, name, base, platform, dict(below))
 
     def expand_image(self, instruction: Instruction, word: str) -> str:
-        unknown = [name for name in names_in(word) if self.look_up_global(name) is None and f"{name}:-" not in word]
+        needed = set(names_in(word)) - set(names_in(word, followed_by=":-"))
+        unknown = [name for name in needed if self.look_up_global(name) is None]
         image = "" if unknown else expand(word, self.look_up_global, self.escape)
         if not image:
             raise bad_line(

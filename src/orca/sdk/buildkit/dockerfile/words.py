@@ -145,7 +145,8 @@ def _choose(operator: str, value: str | None, word: str, *, colon: bool) -> str:
     return (value or "") if is_set else word
 
 
-def names_in(text: str) -> Iterator[str]:
+def names_in(text: str, *, followed_by: str = "") -> Iterator[str]:
     """The variables that a text names with `$NAME` or `${NAME`."""
     for match in re.finditer(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", text):
-        yield match[1]
+        if text.startswith(followed_by, match.end()):
+            yield match[1]

@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from orca.kit.toml import read_toml
 from orca.providers.builders.template.node.package import Project
 from orca.sdk.trees import Tree
 
@@ -95,7 +96,7 @@ def version_of_tool(tree: Tree, path: str, *tools: str) -> str:
         lines = [line.partition("#")[0].split() for line in text.splitlines()[:100]]
         return next((words[1] for words in lines if len(words) > 1 and words[0] in tools), "")
     try:
-        data: Any = tomllib.loads(text)
+        data: Any = read_toml(text)
     except (tomllib.TOMLDecodeError, RecursionError):
         return ""
     table = data.get("tools")
