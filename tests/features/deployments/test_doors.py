@@ -44,3 +44,11 @@ async def test_an_offset_beyond_all_logs_is_no_surprise(client: httpx.AsyncClien
     headers = {"Accept": "text/event-stream", "Last-Event-ID": number}
     answer = await client.get(f"{address}/log", headers=headers)
     assert (answer.status_code, "event: end" in answer.text) == (200, True)
+
+
+async def test_a_deployment_says_why_it_does_not_begin(client: httpx.AsyncClient) -> None:
+    deployment = (await client.post(f"/api/v1/services/{await make_service(client)}/deployments")).json()["id"]
+    address = f"/api/v1/deployments/{deployment}"
+    assert "No worker runs" in (await client.get(address)).json()["waits_for"]
+    await client.post(f"{address}/cancel")
+    assert (await client.get(address)).json()["waits_for"] == ""

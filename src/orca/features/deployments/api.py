@@ -159,7 +159,8 @@ async def get_deployment(deployment_id: str, session: ReadSession, scope: Curren
     steps = [StepOut.model_validate(step) for step in await queries.list_steps(session, deployment_id)]
     build = await queries.find_build(session, row.build_id)
     return DeploymentDetail(
-        **DeploymentOut.model_validate(row).model_dump(), steps=steps, commit=build.commit if build else "",
+        **DeploymentOut.model_validate(row).model_dump(), steps=steps,
+        waits_for=await queries.explain_wait(session, row), commit=build.commit if build else "",
         commit_message=build.commit_message if build else "", dockerfile=build.dockerfile if build else "",
         image=build.image if build else "",
     )  # fmt: skip

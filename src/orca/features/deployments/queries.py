@@ -15,6 +15,7 @@ from orca.features.services.models import Service
 from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, cut_page
 from orca.sdk.engines import Container
+from orca.tasks.queries import explain_waiting
 from orca.web.guard import Scope, tenant_resolver
 
 Numbered = TypeVar("Numbered", Deployment, Release)
@@ -188,3 +189,10 @@ async def list_unknown(session: AsyncSession, containers: Iterable[Container]) -
     deleted = select(Service.id).where(Service.deleted_at.is_not(None))
     gone = set((await session.scalars(deleted.where(Service.id.in_({services[each] for each in unknown})))).all())
     return {each for each in unknown if services[each] not in gone}
+
+
+async def explain_wait(session: AsyncSession, row: Deployment) -> str:
+    """Why the task of an unfinished deployment does not run at present; empty when it does."""
+    if row.task_id is None or row.state not in ACTIVE:
+        return ""
+    return (await explain_waiting(session, [row.task_id])).get(row.task_id, "")

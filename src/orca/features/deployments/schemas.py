@@ -55,6 +55,7 @@ class DeploymentDetail(DeploymentOut):
     """A deployment with its steps."""
 
     steps: list[StepOut]
+    waits_for: str = Field("", description="Why it does not begin, or does not go on, at present.")
     commit: str = ""
     commit_message: str = ""
     dockerfile: str = ""

@@ -85,6 +85,8 @@ class DeploymentView:
     back_to: Release | None
     """The release that can be gone back to from here."""
     seconds: float | None
+    waits_for: str = ""
+    """Why it does not begin, or does not go on, at present."""
     log: LogEnd = LogEnd()
     labels: Mapping[str, str] = field(default_factory=lambda: STEP_LABELS)
 
@@ -138,6 +140,7 @@ async def view_deployment(
         is_live=live is not None and live.release_id == row.release_id,
         back_to=await _find_way_back(session, row, release, live),
         seconds=_seconds(row.started_at, row.finished_at),
+        waits_for=await queries.explain_wait(session, row),
     )
 
 
