@@ -2,6 +2,7 @@
 
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ def _deploy(site: Site, build_id: str, text: str) -> float:
 def _by_hand(image: str) -> float:
     """docker run, wait until it answers, write a proxy configuration, reload the proxy, wait until it answers there."""
     docker, port = docker_client(), free_port()
-    caddy = Path(subprocess.run(["which", "caddy"], capture_output=True, text=True, check=True).stdout.strip())
+    caddy = Path(sys.executable).with_name("caddy")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "Caddyfile"
         options = f"{{\n admin unix/{folder}/admin.sock\n auto_https off\n persist_config off\n}}\n"

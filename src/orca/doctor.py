@@ -18,10 +18,14 @@ from orca.errors import OrcaError
 from orca.kit.ports import find_free
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
+from orca.startup.check import check_start
+from orca.startup.facts import describe
+from orca.startup.integrity import check_integrity
 
 MINIMUM_API = (1, 41)
 CLOCK_TOLERANCE_SECONDS = 60
 LOW_DISK_BYTES = 2 << 30
+CHECK_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,27 @@ class NoTasks:
 async def examine(resources: Resources) -> list[Finding]:
     """All checks; one that breaks is a finding, not an end."""
     checks: tuple[Callable[[Resources], Awaitable[Finding]], ...] = (
-        check_docker, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
+        check_database, check_docker, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
     )  # fmt: skip
     return list(await asyncio.gather(*(check(resources) for check in checks)))
+
+
+async def check_database(resources: Resources) -> Finding:
+    """It is whole from its first page to its last, and belongs to this key and this data directory."""
+    url = resources.settings.database
+    try:
+        is_whole = await asyncio.to_thread(check_integrity, url, seconds=CHECK_SECONDS, full=True)
+        verdict = await check_start(resources.settings)
+    except OrcaError as error:
+        return Finding("database", "problem", error.message, error.hint)
+    if verdict.lost_after is not None:
+        message = f"it ends with event {verdict.lost_after}; later ones had been seen"
+        return Finding("database", "problem", message, "Restore a newer copy, or accept it with `orc adopt`.")
+    if not is_whole:
+        return Finding(
+            "database", "warning", f"not all of it was read in {CHECK_SECONDS} s", "Look again at a quiet time."
+        )
+    return Finding("database", "ok", f"{describe(url)} is whole and belongs here")
 
 
 async def check_docker(resources: Resources) -> Finding:
@@ -174,7 +196,10 @@ async def run(settings: Settings) -> list[Finding]:
 
 def main() -> None:
     """Entry of `python -m orca.doctor [--json]`. Exit code 1 when there is a problem."""
-    findings = asyncio.run(run(Settings()))
+    try:
+        findings = asyncio.run(run(Settings()))
+    except OrcaError as error:
+        findings = [Finding("instance", "problem", error.message, error.hint)]
     if "--json" in sys.argv[1:]:
         sys.stdout.write(json.dumps([asdict(each) for each in findings], indent=2) + "\n")
     else:

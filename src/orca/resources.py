@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import Database
 from orca.instance.marker import find_marker
 from orca.kit.clock import Clock, SystemClock
-from orca.kit.crypto import SecretBox, find_key, new_key
+from orca.kit.crypto import BrokenKey, SecretBox, find_key, new_key
 from orca.plugins import Plugins, choose, load_plugins
 from orca.sdk.builders import Builder
 from orca.sdk.connectors import Connector
@@ -43,7 +43,10 @@ def derive_id(key: bytes) -> str:
 
 def read_identity(settings: Settings) -> Identity:
     """What the data directory says, without a look at the database; made up where it says nothing yet. Blocks."""
-    key = find_key(settings.data_dir / "secret.key") or new_key()
+    try:
+        key = find_key(settings.data_dir / "secret.key") or new_key()
+    except BrokenKey:  # nothing is sealed or opened by those who only look
+        key = new_key()
     marker = find_marker(settings.data_dir)
     return Identity(marker.id, key, marker.proxy) if marker else Identity(derive_id(key), key)
 

@@ -36,6 +36,9 @@ _ACCEPTED_AT_ONCE = 16
 _QUEUE = 1024
 """Connections that wait in the kernel meanwhile."""
 
+_LOCAL_CAPS = Caps(total=128, each_peer=128)
+"""On the unix socket: programs of the same user can forget to read or to close, too."""
+
 
 class FromSocket:
     """Marks what came in through the unix socket, which only this user can open."""
@@ -71,7 +74,8 @@ async def serve(settings: Settings) -> None:
     strangers = Connections(Caps.within(raise_file_limit()), trusted=settings.trusted_proxies)
     panel = _Server(_config(app, settings, lifespan="on", http=partial(Connection, connections=strangers)))
     panel.config.load()
-    local = _Server(_config(FromSocket(app), settings, lifespan="off"))
+    own = Connections(_LOCAL_CAPS)
+    local = _Server(_config(FromSocket(app), settings, lifespan="off", http=partial(Connection, connections=own)))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, panel.handle_exit, number, None)
     listener = _listen_privately(settings.data_dir / "orc.sock")
@@ -106,7 +110,7 @@ async def _leave_when_ended(engine: TaskEngine, panel: uvicorn.Server) -> None:
     panel.handle_exit(signal.SIGTERM, None)
 
 
-def _config(app: ASGIApp, settings: Settings, *, lifespan: str, http: object = "h11") -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings, *, lifespan: str, http: object) -> uvicorn.Config:
     return uvicorn.Config(
         app, host=settings.host, port=settings.port, lifespan=lifespan, log_config=None, access_log=False,  # type: ignore[arg-type]  # uvicorn names its literals
         server_header=False, date_header=True, proxy_headers=False, timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -9,6 +9,7 @@ from orca.events import Fact, record
 from orca.features.audit.actions import append_checkpoint, find_last_checkpoint
 from orca.features.audit.queries import find_hash, find_newest, load_checkpoints, verify_trail
 from orca.features.audit.rules import FILE_NAME, is_due
+from orca.instance.marker import note_progress
 from orca.resources import Resources
 from orca.tasks import Periodic
 
@@ -33,6 +34,14 @@ async def write_checkpoint(resources: Resources) -> None:
     if newest is not None and is_due(last, newest[0], at):
         await asyncio.to_thread(append_checkpoint, path, resources.secret_box.sign, *newest, at)
         log.info("audit_checkpoint", seq=newest[0], hash=newest[1])
+
+
+async def remember_newest(resources: Resources) -> None:
+    """Outside the database, so that the next start sees when its end is missing."""
+    async with resources.db.read() as session:
+        newest = await find_newest(session)
+    if newest is not None:
+        await asyncio.to_thread(note_progress, resources.settings.data_dir, *newest)
 
 
 async def verify(resources: Resources) -> None:
@@ -64,6 +73,7 @@ class Keeper:
             await verify(resources)
             self._verified_at = at
         await write_checkpoint(resources)
+        await remember_newest(resources)
 
 
 PERIODIC = (Periodic("audit-trail", 60, Keeper().run),)

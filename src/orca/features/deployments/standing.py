@@ -29,7 +29,7 @@ class Frozen(NamedTuple):
 async def read_standing(session: AsyncSession, service: Service) -> Standing:
     """Four short reads: deployments, what is live, variables and volumes."""
     newest = select(Deployment).where(Deployment.service_id == service.id, Deployment.kind != "build")
-    last = await session.scalar(newest.order_by(Deployment.id.desc()).limit(1))
+    last = await session.scalar(newest.order_by(Deployment.number.desc()).limit(1))
     frozen = await _find_frozen(session, service.id)
     is_coming = last is not None and last.kind == "deploy" and last.state in ACTIVE
     pending = [] if frozen is None or is_coming else await _list_pending(session, service, frozen)

@@ -22,6 +22,7 @@ from orca.features.deployments.pipeline import deploy
 from orca.features.deployments.queries import list_unknown
 from orca.features.services.models import Service
 from orca.features.services.queries import find_service
+from orca.features.sources.usage import upload_reader
 from orca.resources import Resources
 from orca.sdk.engines import Container
 from orca.tasks import Periodic, TaskDefinition
@@ -133,6 +134,15 @@ async def _cancel_running(session: AsyncSession, resources: Resources, service_i
     for task_id in (await session.scalars(running.where(Deployment.kind.not_in(rules.TAKES_DOWN)))).all():
         if task_id is not None:
             await resources.tasks.cancel(session, task_id, "the service was deleted")
+
+
+@upload_reader
+async def _list_needed_uploads(session: AsyncSession, service_id: str) -> set[str]:
+    """What waiting and running deployments were asked to deploy, and what the next one would."""
+    active = select(Deployment.source).where(Deployment.service_id == service_id, Deployment.state.in_(rules.ACTIVE))
+    stored = select(Service.source).where(Service.id == service_id)
+    sources = [*await session.scalars(active), *await session.scalars(stored)]
+    return {str(source["upload_id"]) for source in sources if source.get("upload_id")}
 
 
 def _resources_of(session: AsyncSession) -> Resources:

@@ -256,7 +256,7 @@ async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | 
     stops = select(Deployment.finished_at).where(
         Deployment.service_id == service_id, Deployment.kind == "stop", Deployment.state == "succeeded"
     )
-    return await session.scalar(stops.order_by(Deployment.id.desc()).limit(1))
+    return await session.scalar(stops.order_by(Deployment.number.desc()).limit(1))
 
 
 def _wanted(release: Release | None) -> int | None:

@@ -42,6 +42,8 @@ class Upload(TeamRow, Base):
     __tablename__ = "uploads"
 
     service_id: Mapped[str] = mapped_column(String(36), index=True)
+    number: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Counted per service, because clocks go back."""
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
 

@@ -1,6 +1,7 @@
 """Streams a source tree that somebody sends to the disk: bounded, hashed on the way, complete or not there at all."""
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import shutil
@@ -61,6 +62,7 @@ async def store_upload(
     upload_id = new_id()
     partial = folder / f"{upload_id}{_PARTIAL}"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         async with asyncio.timeout(_TOTAL_SECONDS):
             sha256, size = await _write(chunks, descriptor, folder, limits)
@@ -155,9 +157,24 @@ def find_leftovers(folder: Path, known_ids: Collection[str]) -> list[Path]:
             if name.suffix not in {SUFFIX, _PARTIAL} or (name.suffix == SUFFIX and name.stem in known_ids):
                 continue
             with suppress(FileNotFoundError):
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                if entry.stat(follow_symlinks=False).st_mtime < oldest and not _is_being_written(folder / name):
                     leftovers.append(folder / name)
     return leftovers
+
+
+def _is_being_written(path: Path) -> bool:
+    """Its writer holds a lock on it; the clock may have jumped meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # gone, or no file of ours
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def find_old_folders(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Who fetches with a credential. Services are told of by a feature above this one, which registers its reader."""
+"""Who fetches with a credential and who needs an upload. Features above this one know, and register their readers."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -31,3 +31,18 @@ def usage_reader(reader: UsageReader) -> UsageReader:
 async def read_usage(session: AsyncSession, scope: Scope, credential_ids: Collection[str]) -> Usage:
     """Who uses these credentials of the team, in one query."""
     return await _readers[0](session, scope, credential_ids) if _readers and credential_ids else {}
+
+
+UploadReader = Callable[[AsyncSession, str], Awaitable[set[str]]]
+_upload_readers: list[UploadReader] = []
+
+
+def upload_reader(reader: UploadReader) -> UploadReader:
+    """Register the one function that knows of deployments."""
+    _upload_readers[:] = [reader]
+    return reader
+
+
+async def list_needed_uploads(session: AsyncSession, service_id: str) -> set[str]:
+    """Ids of the uploads of a service that unfinished work or its settings name."""
+    return await _upload_readers[0](session, service_id) if _upload_readers else set()
