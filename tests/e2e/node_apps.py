@@ -136,8 +136,8 @@ NODE_APPS = {
         {
             "package.json": _package(
                 **_ESM, scripts={"build": "react-router build", "start": "react-router-serve ./build/server/index.js"},
-                dependencies={"react-router": "7", "@react-router/node": "7", "@react-router/serve": "7", "react": "19", "react-dom": "19", "isbot": "5"},
-                devDependencies={"@react-router/dev": "7", "vite": "7"},
+                dependencies={"react-router": "7.18.4", "@react-router/node": "7.18.4", "@react-router/serve": "7.18.4", "react": "19", "react-dom": "19", "isbot": "5"},
+                devDependencies={"@react-router/dev": "7.18.4", "vite": "7"},
             ),
             "vite.config.js": "import { reactRouter } from '@react-router/dev/vite'\nexport default { plugins: [reactRouter()] }\n",
             "app/root.jsx": "import { Outlet, Scripts } from 'react-router'\nexport default () => <html><body><Outlet /><Scripts /></body></html>\n",

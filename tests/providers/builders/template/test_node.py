@@ -354,6 +354,9 @@ SITES: dict[str, tuple[dict[str, object], str, str, bool]] = {
     "pages-with-build": ({"package.json": package({"build": "tailwindcss -i in.css -o public/out.css"}), "public/index.html": ""}, "static files", "public", False),
     "pages-with-manifest": ({"package.json": package({"test": "jest"}), "index.html": ""}, "static files", ".", False),
     "staticfile": ({"index.html": "", "Staticfile": "index_fallback: true\n"}, "static files", ".", True),
+    "sveltekit-fallback": ({"package.json": package(VITE, dev=KIT), "svelte.config.js": adapter("@sveltejs/adapter-static", "{ fallback: '200.html' }")}, "SvelteKit (adapter-static)", "build", True),
+    "published": ({"package.json": package({"build": "node make.js"}), "netlify.toml": '[build]\npublish = "made"\n'}, "static files", "made", False),
+    "live-server": ({"package.json": package({"start": "live-server ."}), "index.html": ""}, "static files", ".", False),
     "expo": ({"package.json": package({"build": "expo export -p web", "start": "expo start"})}, "Expo", "dist", True),
 }  # fmt: skip
 
@@ -364,7 +367,8 @@ def test_a_static_site_is_served_from_the_folder_that_its_generator_makes(name: 
     found = look_at(tmp_path, files)
     assert isinstance(found, Recipe), found
     assert (found.service_kind, found.framework, found.output, found.start) == ("static", framework, output, None)
-    assert ("/index.html" in found.files["orca.Caddyfile"].partition("file_server")[0].partition("try_files")[2]) == spa
+    files_tried = next(line for line in found.files["orca.Caddyfile"].splitlines() if "try_files" in line)
+    assert (" /" in files_tried) == spa
     assert found.build or output in {".", "public"}
 
 
@@ -382,6 +386,9 @@ SERVERS: dict[str, tuple[dict[str, object], str, str, int]] = {
     "typescript": ({"package.json": package({"build": "tsc", "start": "node dist/app.js"}, EXPRESS), "src/app.ts": LISTENS, "tsconfig.json": '{"compilerOptions": {"outDir": "dist", "rootDir": "src",}}'}, "Express", "node dist/app.js", 3000),
     "nodemon": ({"package.json": package({"start": "nodemon app.js"}), "app.js": LISTENS}, "Node server", "node app.js", 3000),
     "nest": ({"package.json": package({"build": "nest build", "start": "nest start", "start:prod": "node dist/main"}, {"@nestjs/core": "11"}), "src/main.ts": LISTENS}, "NestJS", "node dist/main", 3000),
+    "nest-over-start": ({"package.json": package({"start": "node index.js", "prestart:prod": "tsc", "start:prod": "node dist/main.js"}, {"@nestjs/core": "8", "express": "4"}), "index.js": "", "src/main.ts": LISTENS}, "NestJS", "npm run start:prod", 3000),
+    "next-port": ({"package.json": package({"build": "next build", "start": "next start -p 8080"}, {"next": "15"})}, "Next.js", "next start -p 8080", 8080),
+    "variable-port": ({"package.json": package({"start": "cross-env PORT=4100 node a.js"}, {"cross-env": "7"}), "a.js": LISTENS}, "Node server", "cross-env PORT=4100 node a.js", 4100),
     "nest-without-prod": ({"package.json": package({"build": "nest build", "start": "nest start"}, {"@nestjs/core": "11"}), "nest-cli.json": {}}, "NestJS", "node dist/main", 3000),
     "next": ({"package.json": package({"build": "next build", "start": "next start"}, {"next": "15"}), "next.config.js": "module.exports = {\n// output: 'export'\n}"}, "Next.js", "next start", 3000),
     "next-no-scripts": ({"package.json": package(deps={"next": "15"}), "app/page.js": ""}, "Next.js", "next start", 3000),
@@ -405,6 +412,9 @@ SERVERS: dict[str, tuple[dict[str, object], str, str, int]] = {
     "bun-hono": ({"package.json": package({"start": "bun run src/index.ts"}, {"hono": "4"}), "bun.lock": "", "src/index.ts": "import { Hono } from 'hono'\nexport default app"}, "Hono", "bun run src/index.ts", 3000),
     "deno": ({"deno.json": '{"tasks": {"start": "deno run -A --watch main.ts"}, /* x */}', "main.ts": "Deno.serve(() => new Response('x'))"}, "Deno", "deno run -A main.ts", 8000),
     "deno-without-config": ({"main.ts": "import { serve } from 'https://deno.land/std/http/server.ts'\nserve(f, { port: 8765 })"}, "Deno", "deno run --allow-all main.ts", 8765),
+    "dev-script": ({"package.json": package({"dev": "bun run --watch src/index.ts"}, {"elysia": "1"}, module="src/index.js"), "bun.lockb": "", "src/index.ts": "new Elysia().listen(3001)"}, "Elysia", "bun src/index.ts", 3001),
+    "dev-script-node": ({"package.json": package({"dev": "node --watch --env-file=.env lib/a.js"}), "lib/a.js": LISTENS}, "Node server", "node --env-file=.env lib/a.js", 3000),
+    "built-for-heroku": ({"package.json": package({"start": "node server.js", "heroku-postbuild": "npm run x", "x": "vite build"}), "server.js": LISTENS}, "Node server", "node server.js", 3000),
     "procfile": ({"package.json": package({"start": "vite"}), "Procfile": "web: node web.js\nrelease: node migrate.js\n", "web.js": LISTENS}, "Node server", "node web.js", 3000),
 }  # fmt: skip
 
@@ -445,6 +455,7 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     "astro-netlify": ({"package.json": package({"build": "astro build"}, {"astro": "5"}), "astro.config.mjs": adapter("@astrojs/netlify")}, "runs on Netlify only"),
     "solidstart-vercel": ({"package.json": package({"build": "vinxi build", "start": "vinxi start"}, {"@solidjs/start": "1"}), "app.config.ts": "export default defineConfig({ server: { preset: 'vercel' } })"}, "Vercel"),
     "nuxt-cloudflare": ({"package.json": package({"build": "nuxt build"}, {"nuxt": "3"}), "nuxt.config.ts": "export default defineNuxtConfig({ nitro: { preset: 'cloudflare_pages' } })"}, "Cloudflare"),
+    "remix-vercel": ({"package.json": package({"build": "remix vite:build"}, {"@remix-run/react": "2"}, {"@remix-run/dev": "2"}), "vite.config.ts": ""}, "@remix-run/serve is not installed"),
     "development-only": ({"package.json": package({"start": "webpack serve"})}, "development server"),
     "deno-nothing": ({"deno.json": {"tasks": {"test": "deno test"}}}, "nothing to start"),
     "strange-output": ({"package.json": package({"build": "vite build --outDir 'a\nRUN evil'"}, dev={"vite": "7"})}, "unusual characters"),
@@ -517,6 +528,29 @@ def test_the_tool_of_a_workspace_builds_it(more: dict[str, object], build: str, 
     assert (found.build, found.start) == (build, start)
 
 
+@pytest.mark.parametrize(
+    ("scripts", "installed"),
+    [
+        ({"start": "cd server && npm start"}, True),
+        ({"start": "npm start --prefix server", "postinstall": "cd server && npm install"}, False),
+        ({"start": "npm --prefix server start"}, True),
+    ],
+)  # fmt: skip
+def test_folders_that_scripts_work_in_are_installed_too(
+    scripts: dict[str, str], installed: bool, tmp_path: Path
+) -> None:
+    files = {
+        "package.json": package(scripts),
+        "server/package.json": package({"start": "node a.js"}, EXPRESS),
+        "server/package-lock.json": "{}",
+        "server/a.js": LISTENS,
+    }
+    found = look_at(tmp_path, files)
+    assert isinstance(found, Recipe), found
+    assert (found.service_kind, found.framework) == ("web", "Express")
+    assert ("cd server && npm ci" in found.dockerfile) == installed
+
+
 # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -560,6 +594,26 @@ def test_what_packages_need_of_the_system_is_installed(
     found = look_at(tmp_path, {"package.json": package({"start": "node a.js"}, deps), "a.js": code + LISTENS})
     assert isinstance(found, Recipe)
     assert not [line for line in lines if line not in found.dockerfile]
+
+
+@pytest.mark.parametrize(
+    ("more", "major", "old"),
+    [
+        ({"dev": {"react-scripts": "4"}}, 16, False),
+        ({"dev": {"react-scripts": "^5"}}, LATEST, False),
+        ({"dev": {"react-scripts": "4"}, "engines": {"node": "22"}}, 22, True),
+        ({"dev": {"react-scripts": "5", "webpack": "4"}}, LATEST, False),
+        ({"dev": {"react-scripts": "5", "node-sass": "^7"}}, 16, False),
+        ({"dev": {"react-scripts": "5"}, "packageManager": "pnpm@6.35.1"}, 18, False),
+        ({"dev": {"react-scripts": "5"}, "packageManager": "pnpm@8.3.0"}, 18, False),
+        ({"dev": {"react-scripts": "5"}, "packageManager": "pnpm@8.15.0"}, LATEST, False),
+    ],
+)  # fmt: skip
+def test_old_tools_get_a_node_that_they_work_with(more: dict[str, Any], major: int, old: bool, tmp_path: Path) -> None:
+    found = look_at(tmp_path, {"package.json": package({"build": "react-scripts build"}, **more)})
+    assert isinstance(found, Recipe)
+    assert f"FROM node:{major}-slim AS build" in found.dockerfile
+    assert ("openssl-legacy-provider" in (found.build or "")) == old
 
 
 def test_packages_that_bring_their_binaries_need_nothing(tmp_path: Path) -> None:

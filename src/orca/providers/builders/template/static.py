@@ -152,10 +152,10 @@ CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "
 """
 
 
-def files(*, spa: bool) -> Mapping[str, str]:
-    """What the Dockerfile needs beside it."""
-    return {CADDYFILE: _caddyfile(spa=spa), IGNORE_FILE: IGNORE}
+def files(*, spa: bool, page: str = "index.html") -> Mapping[str, str]:
+    """What the Dockerfile needs beside it; `page` is what unknown paths of a single page application answer."""
+    return {CADDYFILE: _caddyfile(f" /{page}" if spa else ""), IGNORE_FILE: IGNORE}
 
 
-def _caddyfile(*, spa: bool) -> str:
-    return _SITE.replace("TRY_FILES", f"try_files {{path}} {{path}}.html{' /index.html' if spa else ''}")
+def _caddyfile(fallback: str) -> str:
+    return _SITE.replace("TRY_FILES", f"try_files {{path}} {{path}}.html{fallback}")

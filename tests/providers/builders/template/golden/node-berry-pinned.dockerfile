@@ -3,7 +3,7 @@
 
 FROM node:24-slim AS build
 WORKDIR /app
-RUN npm install --global --force @yarnpkg/cli-dist@4.9.1
+RUN npm install --global --force @yarnpkg/cli-dist@~4.9.1
 COPY ["package.json", "yarn.lock", "./"]
 RUN --mount=type=cache,target=/root/.yarn/berry/cache \
     YARN_NODE_LINKER=node-modules yarn install --immutable

@@ -9,8 +9,9 @@ from orca.providers.builders.template.node.application import Application, Verdi
 from orca.providers.builders.template.node.commands import expand
 from orca.providers.builders.template.node.deno import find_deno
 from orca.providers.builders.template.node.dockerfile import PORT, render
+from orca.providers.builders.template.node.legacy import newest_possible
 from orca.providers.builders.template.node.look import Look
-from orca.providers.builders.template.node.managers import LOCK_FILES, find_manager
+from orca.providers.builders.template.node.managers import LOCK_FILES, Manager, find_manager
 from orca.providers.builders.template.node.package import MANIFEST, BadManifest, Package, Project, read_package
 from orca.providers.builders.template.node.plan import Plan
 from orca.providers.builders.template.node.programs import is_ending
@@ -87,7 +88,14 @@ def _result(project: Project, package: Package, application: Application, option
 
 def _from_files(application: Application) -> tuple[str, ...]:
     """What becomes part of a RUN or a comment, and was read from files of the repository."""
-    return (application.folder, application.output, application.framework, application.after_build, application.build)
+    return (
+        application.folder,
+        application.output,
+        application.framework,
+        application.after_build,
+        application.build,
+        application.fallback,
+    )
 
 
 def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Application] | Refusal:
@@ -143,7 +151,7 @@ def _plan(project: Project, package: Package, application: Application, options:
     processes = _processes(project, package)
     manager = find_manager(project, application.folder)
     start = manager.run(application.start) if application.uses_script else application.start
-    version = _version(project, application, options)
+    version = _version(project, application, manager, options)
     return Plan(
         project, package, application, manager, version, start=start if application.kind != "static" else "",
         release=processes.pop("release", None), processes=processes, chosen_build=options.build,
@@ -154,10 +162,11 @@ def _processes(project: Project, package: Package) -> dict[str, str]:
     return parse_procfile(project.find_text(package.folder, "Procfile") or "")
 
 
-def _version(project: Project, application: Application, options: TemplateOptions) -> Version:
+def _version(project: Project, application: Application, manager: Manager, options: TemplateOptions) -> Version:
     if options.version:
         return Version(int(options.version.split(".")[0]), options.version.split(".")[0])
-    return find_version(project, application.folder)
+    newest = newest_possible(project, project.package(application.folder))
+    return find_version(project, application.folder).at_most(newest).at_most(manager.newest_node)
 
 
 def _recipe(plan: Plan, options: TemplateOptions) -> Recipe:
@@ -175,7 +184,7 @@ def _recipe(plan: Plan, options: TemplateOptions) -> Recipe:
         render(plan, options, title),
         static.PORT if is_site else (application.port or PORT) if application.kind == "web" else None,
         tuple(name for name in (MANIFEST, *LOCK_FILES) if plan.project.is_file(".", name)),
-        static.files(spa=spa) if is_site else {IGNORE_FILE: IGNORE},
+        static.files(spa=spa, page=application.fallback) if is_site else {IGNORE_FILE: IGNORE},
         application.kind,
         framework=application.framework,
         language="bun" if runs_bun else "node",

@@ -27,7 +27,7 @@ def find_angular(look: Look) -> Server | Site | None:
     settings = _first(look, "angular.json", ".angular-cli.json", "workspace.json")
     if not settings or not (command or look.has("@angular/core")):
         return None
-    build = "" if look.package.scripts.get("build") else "ng build"
+    build = "" if look.package.build_script else "ng build"
     if apps := settings.get("apps"):
         first = apps[0] if isinstance(apps, list) and apps and isinstance(apps[0], dict) else {}
         return Site("Angular", str(first.get("outDir") or "dist"), is_spa=True, build=build)

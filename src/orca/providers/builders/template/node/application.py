@@ -13,7 +13,7 @@ from orca.providers.builders.template.node.frameworks import find_framework
 from orca.providers.builders.template.node.look import Look, Server, Stop
 from orca.providers.builders.template.node.package import Package
 from orca.providers.builders.template.node.programs import INTERPRETERS, is_development, is_ending, without_watching
-from orca.providers.builders.template.node.sites import Site, find_site, find_site_without_script
+from orca.providers.builders.template.node.sites import Site, find_published, find_site, find_site_without_script
 
 _PRODUCTION_SCRIPTS = (
     "start:prod",
@@ -61,6 +61,8 @@ _PROGRAMS = {
 }
 _OF_FRAMEWORKS = frozenset({"next", "nuxt", "remix-serve", "react-router-serve", "vinxi", "astro", "vite"})
 """Servers that do not serve what was exported as files."""
+_FILE_SERVERS = frozenset({"live-server", "browser-sync", "lite-server", "reload", "five-server", "gulp", "grunt"})
+"""Development servers that serve files as they are."""
 _SAFE = re.compile(r"[A-Za-z0-9_@./+-]+")
 _PAGES = (".", "public", "dist", "build", "out", "_site", "site", "www", "static", "docs")
 
@@ -80,6 +82,7 @@ class Application:
     """Where it runs, for a start script of a workspace's root that leads to a member."""
     output: str = ""
     is_spa: bool = False
+    fallback: str = "index.html"
     port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     after_build: str = ""
@@ -108,7 +111,10 @@ def judge(look: Look) -> Verdict:
         return scripted
     if server and server.start:
         return _of_server(look, server)
-    return _built(look) or _of_files(look) or _pages(look) or _nothing(look)
+    found = _built(look) or _of_files(look)
+    if isinstance(found, Application):
+        return found
+    return _of_dev_script(look) or found or _pages(look) or _nothing(look)
 
 
 def _built(look: Look) -> Application | None:
@@ -117,14 +123,14 @@ def _built(look: Look) -> Application | None:
     if isinstance(found, Server):
         return _of_server(look, found)
     site = found or find_site(look.project, look.package, look.build)
-    site = site or find_site_without_script(look.project, look.package)
+    site = site or find_site_without_script(look.project, look.package) or find_published(look.project, look.package)
     return _of_site(look, site) if site else None
 
 
 def _of_site(look: Look, site: Site) -> Application:
     return Application(
         "static", site.framework, build=site.build, output=posixpath.normpath(site.output), is_spa=site.is_spa,
-        folder=look.folder,
+        fallback=site.fallback, folder=look.folder,
     )  # fmt: skip
 
 
@@ -140,7 +146,8 @@ def _of_server(look: Look, server: Server) -> Application:
 def _scripted(look: Look, framework: Server | None) -> Application | None:
     """The start script, or one for production beside it, unless it is a development server."""
     watched: tuple[str, list[Command]] | None = None
-    for name in ("start", *_PRODUCTION_SCRIPTS):
+    first = ("start:prod", "start") if look.has("@nestjs/core") else ("start",)
+    for name in dict.fromkeys((*first, *_PRODUCTION_SCRIPTS)):
         commands = look.script(name)
         if not commands:
             continue
@@ -165,19 +172,28 @@ def _of_script(look: Look, name: str, commands: list[Command], framework: Server
     scripts = look.package.scripts
     text = scripts[name]
     target = commands[-1]
-    folder = target.folder if target.folder != look.folder and _only_delegates(text) else look.folder
+    folder = target.folder if target.folder in look.project.members and _only_delegates(text) else look.folder
     wrapped = f"pre{name}" in scripts or f"post{name}" in scripts
     read = _read(look, commands)
     kind = _kind(commands, read, framework)
     member = look.project.package(target.folder)
     title = _title(member, read, framework, kind, target)
+    port = (read.port or _port_of(text, target)) if kind == "web" else None
     if folder != look.folder:
         text = str(target) if name == "start" else text
     return Application(
         kind, title, start=name if wrapped else text, commands=tuple(commands), folder=folder,
-        port=read.port if kind == "web" else None, environment=framework.environment if framework else {},
+        port=port, environment=framework.environment if framework else {},
         reading=read, uses_script=wrapped, build=framework.build if framework else "",
     )  # fmt: skip
+
+
+def _port_of(text: str, command: Command) -> int | None:
+    """The port that a start command fixes by an option or by a variable."""
+    told = "" if command.program in INTERPRETERS else command.option("-p", "--port", "-l", "--listen")
+    found = re.search(r"(?<![\w])PORT=(\d{2,5})(?!\d)", text)
+    number = told.rpartition(":")[2] or (found[1] if found else "")
+    return int(number) if number.isdigit() and 0 < int(number) < 1 << 16 else None
 
 
 def _only_delegates(text: str) -> bool:
@@ -194,15 +210,25 @@ def _only_delegates(text: str) -> bool:
     )
 
 
-def _of_watched(look: Look, commands: list[Command], framework: Server | None) -> Application:
+def _of_watched(look: Look, commands: list[Command], framework: Server | None, name: str = "start") -> Application:
     read = _read(look, commands)
     kind = _kind(commands, read, framework)
-    note = "The start script waits for changes of files, as for development: the program is started without that."
+    note = f"The script {name} waits for changes of files, as for development: the program is started without that."
     return Application(
         kind, _title(look.package, read, framework, kind, commands[-1]), start=" && ".join(map(str, commands)),
         commands=tuple(commands), folder=look.folder, port=read.port if kind == "web" else None, reading=read,
         warnings=(note,),
     )  # fmt: skip
+
+
+def _of_dev_script(look: Look) -> Application | None:
+    """A program that only a development script names: `bun run --watch src/index.ts`."""
+    commands = look.script("dev")
+    if len(commands) != 1 or commands[0].program not in INTERPRETERS:
+        return None
+    known = without_watching(commands[0]) or commands[0]
+    read = _read(look, [known])
+    return _of_watched(look, [known], None, "dev") if read.listens and not is_development(known) else None
 
 
 def _kind(commands: list[Command], read: Reading, framework: Server | None) -> str:
@@ -285,9 +311,10 @@ def _of_files(look: Look) -> Application | Stop | None:
     if read.exports_app and not handler:
         return _exports_only(path, read)
     kind = "web" if read.listens or read.frameworks or handler else "worker"
-    command = Command(runner, (found,), look.folder)
+    target = found if path.startswith(found) or look.folder != "." else path
+    command = Command(runner, (target,), look.folder)
     return Application(
-        kind, _title(package, read, None, kind, command), start=f"{runner} {found}", commands=(command,),
+        kind, _title(package, read, None, kind, command), start=f"{runner} {target}", commands=(command,),
         folder=look.folder, port=read.port if kind == "web" else None, reading=read,
     )  # fmt: skip
 
@@ -331,9 +358,9 @@ def _pages(look: Look) -> Application | None:
     folder = next(
         (each for each in _PAGES if look.project.is_file(look.folder, posixpath.join(each, "index.html"))), ""
     )
-    if not folder or look.start:
+    if not folder or not {command.program for command in look.start} <= _FILE_SERVERS:
         return None
-    build = "" if look.package.scripts.get("build") else "-"
+    build = "" if look.package.build_script else "-"
     return Application("static", "static files", build=build, output=folder, folder=look.folder)
 
 

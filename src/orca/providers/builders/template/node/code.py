@@ -27,12 +27,11 @@ _ENDINGS = (
     "/index.cjs",
 )
 _FRAMEWORKS = {
-    "express": "Express", "fastify": "Fastify", "koa": "Koa", "hono": "Hono", "@nestjs/core": "NestJS",
-    "@hapi/hapi": "hapi", "elysia": "Elysia", "polka": "Polka", "restify": "Restify",
-    "@feathersjs/feathers": "Feathers", "h3": "h3", "@apollo/server": "Apollo", "@adonisjs/core": "AdonisJS",
-    "sails": "Sails", "apollo-server": "Apollo", "@oak/oak": "Oak", "@loopback/core": "LoopBack",
-    "graphql-yoga": "GraphQL Yoga", "socket.io": "Socket.IO", "micro": "Micro", "moleculer": "Moleculer",
-    "probot": "Probot",
+    "@nestjs/core": "NestJS", "@feathersjs/feathers": "Feathers", "@adonisjs/core": "AdonisJS", "sails": "Sails",
+    "@loopback/core": "LoopBack", "moleculer": "Moleculer", "probot": "Probot", "express": "Express",
+    "fastify": "Fastify", "koa": "Koa", "hono": "Hono", "@hapi/hapi": "hapi", "elysia": "Elysia", "polka": "Polka",
+    "restify": "Restify", "h3": "h3", "@apollo/server": "Apollo", "apollo-server": "Apollo", "@oak/oak": "Oak",
+    "graphql-yoga": "GraphQL Yoga", "socket.io": "Socket.IO", "micro": "Micro",
 }  # fmt: skip
 _SERVING = frozenset({"serve", "listen", "startStandaloneServer", "listenAndServe"})
 _SERVE_MODULES = (

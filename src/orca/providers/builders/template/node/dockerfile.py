@@ -64,6 +64,7 @@ def _build(plan: Plan, options: TemplateOptions) -> list[str]:
         "COPY . ." if whole else copy(plan.manifests, "./"),
         cached(install, manager.cache),
         *(() if whole else ("COPY . .",)),
+        *(cached(command, manager.cache) for command in plan.other_installs),
         *((f"RUN {plan.build}",) if plan.build else ()),
     ]
 

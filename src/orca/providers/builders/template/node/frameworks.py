@@ -41,10 +41,10 @@ def _next(look: Look) -> Answer:
         return None
     folders = ("app", "pages", "src/app", "src/pages")
     pages = any(look.project.tree.is_directory(posixpath.join(look.folder, each)) for each in folders)
-    if not uses and (look.package.scripts.get("build") or look.start or not pages):
+    if not uses and (look.package.build_script or look.start or not pages):
         return None
     config = look.config("next.config")
-    build = "" if look.package.scripts.get("build") else "next build"
+    build = "" if look.package.build_script else "next build"
     exported = next((command for command in look.build if command.program == "next" and command.verb == "export"), None)
     output = config.find("output")
     if exported or output == "export":
@@ -70,7 +70,7 @@ def _nuxt(look: Look) -> Answer:
     if not look.has("nuxt", "nuxt3", "nuxt-edge") and not command:
         return None
     old = look.package.major("nuxt") in {"1", "2"}
-    build = "" if look.package.scripts.get("build") else "nuxt build"
+    build = "" if look.package.build_script else "nuxt build"
     if command and command.verb == "generate":
         return Site("Nuxt", "dist" if old else ".output/public")
     config = look.config("nuxt.config")
@@ -106,7 +106,7 @@ def _nitro(look: Look) -> Answer:
     ):
         return None
     return _nitro_preset(
-        "Nitro", look.config("nitro.config"), ("preset",), "" if look.package.scripts.get("build") else "nitro build"
+        "Nitro", look.config("nitro.config"), ("preset",), "" if look.package.build_script else "nitro build"
     )
 
 
@@ -126,10 +126,11 @@ def _sveltekit(look: Look) -> Answer:
             "",
         )
     name = adapter.rpartition("adapter-")[2]
-    build = "" if look.package.scripts.get("build") else "vite build"
+    build = "" if look.package.build_script else "vite build"
     if name == "static":
         pages = config.find("pages") or _argument(config, at, "pages") or "build"
-        return Site("SvelteKit (adapter-static)", pages, is_spa=bool(_argument(config, at, "fallback")), build=build)
+        page = _argument(config, at, "fallback")
+        return Site("SvelteKit (adapter-static)", pages, is_spa=bool(page), fallback=page or "index.html", build=build)
     if name in {"node", "bun", "express"}:
         runner = "bun" if name == "bun" else "node"
         return Server(f"SvelteKit (adapter-{name})", f"{runner} {_argument(config, at, 'out') or 'build'}", build=build)
@@ -156,14 +157,14 @@ def _argument(config: Module, at: int | None, key: str) -> str | None:
 
 def _astro(look: Look) -> Answer:
     if not look.has("astro") or not (
-        look.builds_with("astro") or look.has_config("astro.config") or not look.package.scripts.get("build")
+        look.builds_with("astro") or look.has_config("astro.config") or not look.package.build_script
     ):
         return None
     config = look.config("astro.config")
     at = config.keys.get(("adapter",))
     adapter = config.imports.get(config.tokens[at].text, "") if at is not None and at < len(config.tokens) else ""
     output, folder = config.find("output") or "static", posixpath.normpath(config.find("outDir") or "dist")
-    build = "" if look.package.scripts.get("build") else "astro build"
+    build = "" if look.package.build_script else "astro build"
     title = "Astro Starlight" if look.has("@astrojs/starlight") else "Astro"
     if not adapter or (output == "static" and not _renders_on_demand(look)):
         return Site(title, folder, build=build)
@@ -210,20 +211,32 @@ def _remix(look: Look) -> Answer:
         look.has("@react-router/dev", "@remix-run/dev") and look.has_config("react-router.config", "remix.config")
     ):
         return None
-    build = "" if look.package.scripts.get("build") else "react-router build"
+    build = "" if look.package.build_script else "react-router build"
     if look.has("@react-router/dev") or (command and command.program == "react-router"):
         config = look.config("react-router.config")
         folder = config.find("buildDirectory") or "build"
         if config.find("ssr") == "false":
             return Site("React Router 7 (SPA)", f"{folder}/client", is_spa=True, build=build)
         start = f"react-router-serve ./{folder}/server/index.js"
-        return Server("React Router 7", start if look.has("@react-router/serve") else "", build=build)
+        return _served(look, "React Router 7", "@react-router/serve", start, build)
     config = look.config("vite.config")
     if config.find("ssr") == "false" or _plugin_option(config, "ssr") == "false":
         return Site("Remix (SPA)", "build/client", is_spa=True)
     script = "build/server/index.js" if look.has_config("vite.config") else "build/index.js"
     title = f"Remix {look.package.major('@remix-run/react')}".rstrip()
-    return Server(title, f"remix-serve ./{script}" if look.has("@remix-run/serve") else "")
+    return _served(look, title, "@remix-run/serve", f"remix-serve ./{script}", build)
+
+
+def _served(look: Look, title: str, package: str, start: str, build: str) -> Server | Stop:
+    """A framework whose build needs a server from another package, or one of its own."""
+    if look.has(package):
+        return Server(title, start, build=build)
+    if look.package.scripts.get("start"):
+        return Server(title, "", build=build)
+    return Stop(
+        f"{title} is built for a host that serves it: there is no start script, and {package} is not installed.",
+        f"Add {package} and the start script {start!r}.",
+    )
 
 
 def _plugin_option(config: Module, key: str) -> str | None:
@@ -277,7 +290,7 @@ def _nest(look: Look) -> Answer:
         if settings.get("monorepo") and isinstance(inner, str)
         else f"dist/{entry}"
     )
-    return Server("NestJS", f"node {made}", build="" if look.package.scripts.get("build") else "nest build")
+    return Server("NestJS", f"node {made}", build="" if look.package.build_script else "nest build")
 
 
 def _vite_elsewhere(look: Look) -> Answer:

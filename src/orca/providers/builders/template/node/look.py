@@ -51,8 +51,8 @@ class Look:
 
     @cached_property
     def build(self) -> list[Command]:
-        """What the build script runs; that of the workspace's root where the application has none."""
-        return self.script("build")
+        """What the build script runs."""
+        return self.script(self.package.build_script)
 
     @cached_property
     def start(self) -> list[Command]:

@@ -25,6 +25,9 @@ _PNPM_9_KEYS = frozenset({"packages", "catalog", "catalogs"})
 _NEWEST_PNPM = 11
 _PNPM_OF_LOCK = {5: "7", 6: "8"}
 _PNPM_7 = (5, 4)
+_PNPM_FIXED = {7: (7, 33, 4), 8: (8, 3, 1)}
+"""The first versions that can fetch anything with Node.js 20 and later."""
+_NODE_OF_OLD_PNPM = 18
 _YARN_OF_LOCK = {4: "2", 5: "3", 6: "3", 7: "4", 8: "4"}
 
 
@@ -39,6 +42,16 @@ class Manager:
     is_exact: bool = False
     """Whether the version is a number, not the lowest one of a range."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def newest_node(self) -> int | None:
+        """The last Node.js that it can fetch packages with; None where there is no limit."""
+        numbers = [int(number) for number in re.findall(r"\d{1,4}", self.version or "")[:3]]
+        if self.name != "pnpm" or not numbers:
+            return None
+        fixed = _PNPM_FIXED.get(numbers[0])
+        is_old = numbers[0] < min(_PNPM_FIXED) or (self.is_exact and fixed is not None and tuple(numbers) < fixed)
+        return _NODE_OF_OLD_PNPM if is_old else None
 
     @property
     def title(self) -> str:
@@ -61,8 +74,13 @@ class Manager:
             return f"npm install --global bun@{self._wanted('1')}"
         if self.name == "yarn-berry":
             # Newer images carry neither Yarn nor Corepack.
-            return f"npm install --global --force @yarnpkg/cli-dist@{self._wanted('4')}"
+            return f"npm install --global --force @yarnpkg/cli-dist@{self._wanted_yarn()}"
         return "command -v yarn || npm install --global yarn@1"
+
+    def _wanted_yarn(self) -> str:
+        """Not every version of Yarn is there as a package: the newest of the same minor version does as well."""
+        number = self._wanted("4")
+        return "2" if number.startswith("2") else f"~{number}" if "." in number else number
 
     def _wanted(self, usual: str) -> str:
         number = re.match(r"\d+(?:\.\d+){0,2}", (self.version or "").lstrip("^~>=v "))

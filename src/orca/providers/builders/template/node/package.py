@@ -16,6 +16,10 @@ _MANAGER = re.compile(r"(?P<name>npm|pnpm|yarn|bun)@(?P<version>\d+(?:\.\d+){0,2
 _FILE = re.compile(r"(?:\./)*(?P<path>[A-Za-z0-9_@.][A-Za-z0-9_@./+-]{0,200})")
 _NAME = re.compile(r"(?:@[a-z0-9~._-]+/)?[a-z0-9~._-]+", re.IGNORECASE)
 _FOLDER = re.compile(r"[A-Za-z0-9_@.+~ /()-]{1,200}")
+_BUILD_SCRIPTS = (
+    "build", "heroku-postbuild", "gcp-build", "render-build", "vercel-build", "build:prod", "build:production",
+    "compile", "build-ts",
+)  # fmt: skip
 _SCRIPT_LIMIT = 2000
 _MEMBERS = 200
 _SKIPPED = frozenset({"node_modules", ".git", "dist", "build", "vendor"})
@@ -46,6 +50,11 @@ class Package:
     is_published: bool = False
     """Whether it says what others get who install it: a library or a tool."""
     workspaces: tuple[str, ...] = ()
+
+    @property
+    def build_script(self) -> str:
+        """The script that builds: `build`, or the one that hosts run in its place; empty where there is none."""
+        return next((name for name in _BUILD_SCRIPTS if name in self.scripts), "")
 
     @property
     def all_dependencies(self) -> Mapping[str, str]:

@@ -4,16 +4,21 @@ import posixpath
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orca.providers.builders.template.node.application import Application
 from orca.providers.builders.template.node.commands import Command, expand
-from orca.providers.builders.template.node.managers import LOCK_FILES, Manager
+from orca.providers.builders.template.node.legacy import OPENSSL, needs_old_openssl
+from orca.providers.builders.template.node.managers import LOCK_FILES, Manager, find_manager
 from orca.providers.builders.template.node.package import Package, Project
 from orca.providers.builders.template.node.programs import package_of, survives_pruning
 from orca.providers.builders.template.node.system import System, find_system
 from orca.providers.builders.template.node.versions import Version
+from orca.sdk.trees import Tree
 
+_FOLDER = re.compile(r"[A-Za-z0-9_@.+~ /-]{1,200}")
+_OPENSSL_1 = 16
+"""The last Node.js with it."""
 _NEEDS_TREE = frozenset({"preinstall", "install", "postinstall", "prepare", "preprepare", "postprepare"})
 _LOCAL = ("file:", "link:", "portal:", "patch:", "workspace:", "./", "../")
 _CONFIGURATION = (".npmrc", ".yarnrc.yml", ".yarnrc", "bunfig.toml", ".pnpmfile.cjs", "pnpm-workspace.yaml")
@@ -70,13 +75,16 @@ class Plan:
         if application.build == "-":
             return ""
         command = self._member_build() if self.is_member else self._own_build()
-        environment = " ".join(f"{name}={value}" for name, value in application.environment.items())
+        settings = dict(application.environment)
+        if self.version.major > _OPENSSL_1 and needs_old_openssl(self.project, self.project.package(self.folder)):
+            settings["NODE_OPTIONS"] = OPENSSL
+        environment = " ".join(f"{name}={value}" for name, value in settings.items())
         return f"{environment} {command}" if environment and command else command
 
     def _own_build(self) -> str:
         after = f" && {self.application.after_build}" if self.application.after_build else ""
-        if "build" in self.package.scripts:
-            return self.manager.run("build") + after
+        if self.package.build_script:
+            return self.manager.run(self.package.build_script) + after
         program, _, words = self.application.build.partition(" ")
         return f"{self.manager.execute(program)} {words}".rstrip() + after if program else ""
 
@@ -88,8 +96,8 @@ class Plan:
             if self.application.after_build
             else ""
         )
-        if "build" in root.scripts and self.package is root:
-            return self.manager.run("build") + after
+        if root.build_script and self.package is root:
+            return self.manager.run(root.build_script) + after
         if "turbo" in root.all_dependencies and member.name and "build" in member.scripts:
             return self.manager.execute(f"turbo run build --filter={shlex.quote(member.name)}") + after
         if "nx" in root.all_dependencies and self.project.is_file(".", "nx.json"):
@@ -113,6 +121,28 @@ class Plan:
         if self.manager.name == "pnpm":
             return f"pnpm --dir {folder} run {script}"
         return f"{self.manager.program} --cwd {folder} run {script}"
+
+    @property
+    def other_installs(self) -> list[str]:
+        """Installs of folders that scripts of the root work in, where no script installs and no workspace does."""
+        scripts = self.project.root.scripts
+        names = ("preinstall", "install", "postinstall", "prepare", self.project.root.build_script, "prestart")
+        if self.is_member or any(re.search(r"\b(?:install|ci)\b", scripts.get(name, "")) for name in names):
+            return []
+        text = scripts.get(self.project.root.build_script, "")
+        commands = (*expand(self.project, text), *expand(self.project, self.start))
+        folders = dict.fromkeys(
+            command.folder for command in commands if command.folder not in {".", *self.project.members}
+        )
+        return [f"cd {shlex.quote(each)} && {self._install_in(each)}" for each in folders if self._has_packages(each)]
+
+    def _has_packages(self, folder: str) -> bool:
+        return bool(_FOLDER.fullmatch(folder)) and bool(self.project.package(folder).all_dependencies)
+
+    def _install_in(self, folder: str) -> str:
+        inner = Project(Tree(self.project.tree.directory(folder)), self.project.package(folder))
+        manager = find_manager(inner)
+        return (manager if manager.name == self.manager.name else replace(self.manager, locked=False)).install
 
     @property
     def output(self) -> str:

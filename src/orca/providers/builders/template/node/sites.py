@@ -1,6 +1,7 @@
 """Static sites that Node.js builds: which generator it is, and the folder that it makes."""
 
 import posixpath
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ class Site:
     output: str
     """Relative to the folder of the application; it may lead out of that, not out of the repository."""
     is_spa: bool = False
+    fallback: str = "index.html"
+    """What unknown paths of a single page application answer."""
     build: str = ""
     """The tool's own build, where no script calls it."""
 
@@ -260,6 +263,25 @@ def find_site_without_script(project: Project, package: Package) -> Site | None:
         if site:
             return replace(site, build=text)
     return None
+
+
+def find_published(project: Project, package: Package) -> Site | None:
+    """The folder that a file for another host names, for builds whose tool is not known."""
+    if not package.build_script or package.is_published or package.scripts.get("start"):
+        return None
+    try:
+        netlify = tomllib.loads(project.find_text(package.folder, "netlify.toml") or "")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        netlify = {}
+    settings = (
+        (netlify.get("build"), "publish"),
+        (project.json(package.folder, "vercel.json"), "outputDirectory"),
+        (project.json(package.folder, "firebase.json").get("hosting"), "public"),
+        (project.json(package.folder, "static.json"), "root"),
+    )  # fmt: skip
+    found = (table.get(key) for table, key in settings if isinstance(table, dict))
+    folder = next((each.strip("/") for each in found if isinstance(each, str) and each.strip("/")), "")
+    return Site("static files", folder) if folder and not folder.startswith((".next", ".vercel", "..")) else None
 
 
 def _moved(output: str, written_in: str, folder: str) -> str:

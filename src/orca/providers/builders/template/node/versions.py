@@ -34,9 +34,12 @@ class Version:
     pinned: str | None = None
     warnings: tuple[str, ...] = ()
 
-    def within(self, lowest: int, highest: int) -> "Version":
-        """Another version for tools that need one of these, unless one is pinned."""
-        return self if self.pinned else Version(min(max(self.major, lowest), highest), None, self.warnings)
+    def at_most(self, newest: int | None) -> "Version":
+        """An older one for tools that work with no newer one, unless one is pinned."""
+        if newest is None or self.pinned or self.major <= newest:
+            return self
+        note = f"Node.js {newest} is used: a tool is too old for a newer one. `build.options.version` changes it."
+        return Version(newest, None, (*self.warnings, note))
 
 
 def find_version(project: Project, folder: str = ".") -> Version:
