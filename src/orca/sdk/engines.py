@@ -32,6 +32,22 @@ class Mount:
     volume: str
     path: str
     read_only: bool = False
+    owner: str = ""
+    """`uid` or `uid:gid` that an empty volume gets; empty: the user the container runs as."""
+    mode: int | None = None
+    """Permissions that an empty volume gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritable:
+    """A volume in which the process of a container cannot write."""
+
+    volume: str
+    path: str
+    place: str
+    """The first path that is closed to it: the mount itself, or something in it."""
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,12 @@ class ContainerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     """Replaces the image's command; empty keeps it."""
+    entrypoint: tuple[str, ...] = ()
+    """Replaces what the image starts before the command; empty keeps it."""
+    user: str = ""
+    """Who the process runs as; empty: whom the image names."""
+    ignores_health: bool = False
+    """Whether the image's own health check is not run."""
     mounts: tuple[Mount, ...] = ()
     cpus: float | None = None
     memory_bytes: int | None = None
@@ -205,6 +227,22 @@ class SupportsExec(Protocol):
 
     async def exec(self, container_id: str, argv: Sequence[str], *, deadline: float) -> CommandResult:
         """Run `argv` inside; on deadline the process is killed and DeadlineExceeded raised."""
+        ...
+
+
+@runtime_checkable
+class SupportsVolumeOwners(Protocol):
+    """An engine that knows whose the data in volumes is."""
+
+    async def own_volume(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> bool:
+        """Give all data in the one mount of `spec` to the owner which that names; False when it is so already.
+
+        `spec` is a container for this purpose: it may be run, and is removed at the end.
+        """
+        ...
+
+    async def find_unwritable(self, container_id: str) -> list[Unwritable]:
+        """The volumes in which the user of a container cannot write."""
         ...
 
 

@@ -17,7 +17,24 @@ from orca.providers.engines.docker import DockerEngineProvider  # noqa: E402
 from orca.sdk.testing.engines import Trial  # noqa: E402
 
 SOCKET = "/var/run/docker.sock"
-APPLETS = ("cat", "dd", "echo", "false", "head", "kill", "nc", "printf", "sh", "sleep", "tr", "true")
+APPLETS = (
+    "cat",
+    "chown",
+    "dd",
+    "echo",
+    "false",
+    "head",
+    "kill",
+    "nc",
+    "printf",
+    "rm",
+    "sh",
+    "sleep",
+    "stat",
+    "touch",
+    "tr",
+    "true",
+)
 
 
 def busybox_tree() -> bytes:

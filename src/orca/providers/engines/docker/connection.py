@@ -55,6 +55,8 @@ class Request:
     params: Mapping[str, str] | None = None
     body: Any = None
     headers: Mapping[str, str] | None = None
+    content: bytes | None = None
+    """A body that is no JSON."""
 
 
 class DockerConnection:
@@ -129,7 +131,7 @@ class DockerConnection:
     async def _send(self, request: Request, version: str, silence: float | None) -> httpx.Response:
         built = self._http.build_request(
             request.method, f"{version}/{request.path}", params=request.params, json=request.body,
-            headers=request.headers, timeout=httpx.Timeout(None, read=silence),
+            content=request.content, headers=request.headers, timeout=httpx.Timeout(None, read=silence),
         )  # fmt: skip
         return await self._http.send(built, stream=True)
 

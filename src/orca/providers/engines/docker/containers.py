@@ -27,6 +27,7 @@ from orca.providers.engines.docker.observe import (
     read_instant,
     read_steady,
 )
+from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.references import check_container_id, check_name
 from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
@@ -50,6 +51,7 @@ class Containers:
         self._volumes = volumes
         self._images = images
         self._instance = instance
+        self._ownership = Ownership(connection)
         self._endings = asyncio.Semaphore(_ENDINGS_AT_ONCE)
         self._has_init: bool | None = None
 
@@ -78,6 +80,13 @@ class Containers:
 
     async def create(self, spec: ContainerSpec) -> str:
         """The id of the container of this name, made if it is missing. Raises RequestRefused for somebody else's."""
+        container_id = await self._ensure(spec)
+        facts = await self._find(container_id) if spec.mounts else None
+        if facts and facts["State"]["Status"] == "created":
+            await self._ownership.prepare(facts, spec.mounts)
+        return container_id
+
+    async def _ensure(self, spec: ContainerSpec) -> str:
         found = await self._find_named(check_name(spec.name))
         if found is None:
             inherited = (await self._images.require(spec.image)).labels

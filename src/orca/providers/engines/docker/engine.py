@@ -16,11 +16,23 @@ from orca.providers.engines.docker.logs import read_logs
 from orca.providers.engines.docker.measure import Meter
 from orca.providers.engines.docker.networks import Networks
 from orca.providers.engines.docker.once import OneOff
+from orca.providers.engines.docker.ownership import Ownership
+from orca.providers.engines.docker.owning import Owner
 from orca.providers.engines.docker.plan import CreateContainer, RemoveContainer, StartContainer, plan
 from orca.providers.engines.docker.pull import Puller
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.connectors import CommandResult, Connector
-from orca.sdk.engines import Container, ContainerSpec, EngineAway, EngineInfo, Image, LogLine, Progress, RegistryLogin
+from orca.sdk.engines import (
+    Container,
+    ContainerSpec,
+    EngineAway,
+    EngineInfo,
+    Image,
+    LogLine,
+    Progress,
+    RegistryLogin,
+    Unwritable,
+)
 from orca.sdk.plans import Change
 
 
@@ -35,6 +47,8 @@ class DockerEngine:
         self._puller = Puller(connection, self._images, config)
         self._containers = Containers(connection, self._networks, self._volumes, self._images, config.instance)
         self._one_off = OneOff(connection, self._containers)
+        self._ownership = Ownership(connection)
+        self._owner = Owner(self._containers, self._one_off, self._ownership, self._volumes, connector)
         self._execs = Execs(connection, connector)
         self._meter = Meter(connection)
 
@@ -125,6 +139,15 @@ class DockerEngine:
     async def remove_volume(self, name: str) -> None:
         """Destroy a volume of this instance; one that is gone is no error."""
         await self._volumes.remove(name)
+
+    async def own_volume(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> bool:
+        """Give the data in the one mount of `spec` to the owner that it names."""
+        return await self._owner.own(spec, deadline, progress)
+
+    async def find_unwritable(self, container_id: str) -> list[Unwritable]:
+        """The volumes in which the user of a container cannot write."""
+        facts = await self._containers.find_ours(container_id)
+        return await self._ownership.find_unwritable(facts) if facts else []
 
     async def remove_network(self, name: str) -> None:
         """Remove an unused network of this instance."""

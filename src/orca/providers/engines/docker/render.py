@@ -38,6 +38,12 @@ def render_container(
     }
     if spec.command:
         body["Cmd"] = list(spec.command)
+    if spec.entrypoint:
+        body["Entrypoint"] = list(spec.entrypoint)
+    if spec.user:
+        body["User"] = spec.user
+    if spec.ignores_health:
+        body["Healthcheck"] = {"Test": ["NONE"]}
     return body
 
 

@@ -55,6 +55,11 @@ class Volumes:
                 f"The volume {name} is in use.", hint="Remove the containers that mount it first."
             ) from None
 
+    async def find_folder(self, name: str) -> str:
+        """Where the volume lies on the engine's machine; empty when it is gone or no folder."""
+        found = await self._find(check_name(name))
+        return str(found.get("Mountpoint") or "") if found and self._is_ours(found) else ""
+
     async def _find(self, name: str) -> dict[str, Any] | None:
         try:
             facts: dict[str, Any] = await self._connection.get(f"inspect the volume {name}", f"volumes/{name}")

@@ -1,0 +1,218 @@
+"""Who may write to the volumes of a container: read and set through archives of the Engine API.
+
+An archive of a path begins with the entry of the path itself, and one that is put over a folder gives it the owner and
+mode of its entry. So images need no shell for this, and it works in containers that have never run.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from posixpath import basename, dirname
+from typing import Any
+
+from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
+from orca.providers.engines.docker.failures import NoSuchObject
+from orca.sdk.engines import Mount, Unwritable
+
+_HEAD_BYTES = 1 << 18
+_USERS_BYTES = 1 << 20
+_MOST_LINKS = 3
+_MAKES_ITSELF = {"lost+found"}
+"""What a file system puts into its own root."""
+_WRITE, _ENTER = 0o2, 0o1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a process runs as."""
+
+    uid: int
+    gid: int
+    groups: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a volume looks like at a path: the folder, and the first things in it."""
+
+    path: str
+    """Where the folder really is, when a link leads there."""
+    folder: tarfile.TarInfo
+    inside: tuple[tarfile.TarInfo, ...]
+
+
+class Ownership:
+    """Looks at the volumes of containers, and gives fresh ones to the user that runs."""
+
+    def __init__(self, connection: DockerConnection) -> None:
+        self._connection = connection
+
+    async def prepare(self, facts: Mapping[str, Any], mounts: Sequence[Mount]) -> None:
+        """Give the empty volumes of a container that has never run an owner and a mode.
+
+        The owner is the one that the mount names, else the user of the container where the folder is still root's: a
+        folder that the image gave to somebody is right already. What is in a volume is never touched.
+        """
+        identity = await self._identify(facts)
+        for mount in mounts:
+            seen = None if mount.read_only else await self._look(facts["Id"], mount.path)
+            if seen is None or seen.inside:
+                continue
+            wanted = choose_owner(mount, seen.folder, identity)
+            if wanted != (seen.folder.uid, seen.folder.gid, seen.folder.mode & 0o7777):
+                await self._put(facts["Id"], seen.path, wanted)
+
+    async def find_unwritable(self, facts: Mapping[str, Any]) -> list[Unwritable]:
+        """One finding for each volume in which its user cannot write."""
+        identity = await self._identify(facts)
+        found = []
+        for mount in facts["Mounts"]:
+            if mount["Type"] != "volume" or not mount["RW"] or identity.uid == 0:
+                continue
+            seen = await self._look(facts["Id"], mount["Destination"])
+            place = seen and find_closed(seen, identity)
+            if place:
+                found.append(Unwritable(mount["Name"], mount["Destination"], place, identity.uid, identity.gid))
+        return found
+
+    async def is_owned(self, container_id: str, mount: Mount) -> bool:
+        """Whether all that is seen of a volume belongs to the owner that the mount names."""
+        seen = await self._look(container_id, mount.path)
+        return seen is None or all(
+            (entry.uid, entry.gid) == parse_owner(mount.owner) for entry in (seen.folder, *seen.inside)
+        )
+
+    async def _identify(self, facts: Mapping[str, Any]) -> Identity:
+        user = str(facts["Config"]["User"] or "")
+        if user in {"", "0", "root", "0:0"}:
+            return Identity(0, 0)
+        users = await self._read_text(facts["Id"], "/etc/passwd")
+        groups = await self._read_text(facts["Id"], "/etc/group")
+        return identify(user, users, groups)
+
+    async def _read_text(self, container_id: str, path: str) -> str:
+        data, _ = await self._read(container_id, path, _USERS_BYTES)
+        try:
+            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                file = archive.extractfile(archive.getmembers()[0])
+                return file.read().decode(errors="replace") if file else ""
+        except (tarfile.TarError, LookupError):
+            return ""
+
+    async def _look(self, container_id: str, path: str) -> Seen | None:
+        for _ in range(_MOST_LINKS):
+            data, link = await self._read(container_id, path, _HEAD_BYTES)
+            if not link:
+                entries = await asyncio.to_thread(read_entries, data)
+                return Seen(path, entries[0], tuple(entries[1:])) if entries and entries[0].isdir() else None
+            path = link
+        return None
+
+    async def _read(self, container_id: str, path: str, most: int) -> tuple[bytes, str]:
+        """The beginning of the archive of a path, and where it leads if it is a link; nothing when it is not there."""
+        request = Request("GET", f"containers/{container_id}/archive", params={"path": path})
+        data = bytearray()
+        try:
+            async with self._connection.stream("look at a volume", request, silence=QUICK) as answer:
+                stat = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
+                async for chunk in answer.aiter_raw():
+                    data += chunk
+                    if len(data) >= most:
+                        break
+        except NoSuchObject:
+            return b"", ""
+        return bytes(data[:most]), str(stat.get("linkTarget") or "")
+
+    async def _put(self, container_id: str, path: str, wanted: tuple[int, int, int]) -> None:
+        entry = tarfile.TarInfo(basename(path))
+        entry.type, entry.mtime = tarfile.DIRTYPE, int(time.time())
+        entry.uid, entry.gid, entry.mode = wanted
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(entry)
+        request = Request(
+            "PUT", f"containers/{container_id}/archive", params={"path": dirname(path)}, content=buffer.getvalue()
+        )
+        await self._connection.call("give a volume to its user", request, deadline=QUICK)
+
+
+def choose_owner(mount: Mount, folder: tarfile.TarInfo, identity: Identity) -> tuple[int, int, int]:
+    """User, group and mode of an empty volume. Pure."""
+    uid, gid = folder.uid, folder.gid
+    if mount.owner:
+        uid, gid = parse_owner(mount.owner)
+    elif uid == 0:
+        uid, gid = identity.uid, identity.gid
+    return uid, gid, folder.mode & 0o7777 if mount.mode is None else mount.mode
+
+
+def parse_owner(owner: str) -> tuple[int, int]:
+    """`1000:50`, or `1000` for user and group of that number. Pure."""
+    uid, _, gid = owner.partition(":")
+    return int(uid), int(gid or uid)
+
+
+def find_closed(seen: Seen, identity: Identity) -> str:
+    """The first path at which a user cannot write, of the folder and what lies in it; empty when there is none. Pure.
+
+    Files that are the user's own may be read-only on purpose.
+    """
+    if not may(seen.folder, identity, _WRITE | _ENTER):
+        return seen.path
+    root = basename(seen.path)
+    for entry in seen.inside:
+        name = entry.name.removeprefix(f"{root}/").rstrip("/")
+        if "/" in name or name in _MAKES_ITSELF or not (entry.isdir() or entry.isfile()):
+            continue
+        needed = _WRITE | _ENTER if entry.isdir() else _WRITE
+        if entry.uid != identity.uid and not may(entry, identity, needed):
+            return f"{seen.path}/{name}"
+    return ""
+
+
+def may(entry: tarfile.TarInfo, identity: Identity, needed: int) -> bool:
+    """What the kernel would say. Pure."""
+    if identity.uid == 0:
+        return True
+    if entry.uid == identity.uid:
+        granted = entry.mode >> 6
+    else:
+        granted = entry.mode >> 3 if entry.gid in {identity.gid, *identity.groups} else entry.mode
+    return granted & needed == needed
+
+
+def identify(user: str, users: str, groups: str) -> Identity:
+    """Who `USER` means, by the image's /etc/passwd and /etc/group: as the engine reads it. Pure.
+
+    A name that is not there cannot be started by the engine either; it counts as root here, for whom nothing is done.
+    """
+    name, _, group = user.partition(":")
+    rows = [row.split(":") for row in users.splitlines()]
+    row = next((row for row in rows if len(row) > 3 and name in {row[0], row[2]}), None)  # noqa: PLR2004 - name:x:uid:gid
+    uid = _number(row[2]) if row else _number(name)
+    gid = _number(row[3]) if row else 0
+    named = [row.split(":") for row in groups.splitlines()]
+    if group:
+        found = next((row[2] for row in named if len(row) > 2 and row[0] == group), group)  # noqa: PLR2004 - name:x:gid
+        return Identity(uid, _number(found))
+    login = row[0] if row else ""
+    member = {_number(row[2]) for row in named if len(row) > 3 and login and login in row[3].split(",")}  # noqa: PLR2004
+    return Identity(uid, gid, frozenset(member))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def read_entries(data: bytes) -> list[tarfile.TarInfo]:
+    """The entries of the beginning of an archive, as far as they are whole. Pure."""
+    found: list[tarfile.TarInfo] = []
+    with suppress(tarfile.TarError, ValueError, OverflowError), tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        found.extend(archive)
+    return found

@@ -1,0 +1,116 @@
+"""Volumes belong to the user that runs; what is in one is given away only on a wish."""
+
+import tarfile
+from dataclasses import replace
+
+import pytest
+
+from orca.providers.engines.docker.ownership import Identity, Seen, choose_owner, find_closed, identify
+from orca.sdk.engines import Mount, SupportsVolumeOwners
+
+USERS = "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002::/home/app:\nbroken\nodd:x:x:y:::\n"
+GROUPS = "root:x:0:\nweb:x:33:other,app\nstaff:x:50:\nbroken\n"
+
+
+def entry(name: str, uid: int, gid: int, mode: int, kind: bytes = tarfile.DIRTYPE) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.uid, made.gid, made.mode, made.type = uid, gid, mode, kind
+    return made
+
+
+@pytest.mark.parametrize(
+    ("user", "identity"),
+    [
+        ("app", Identity(1001, 1002, frozenset({33}))), ("1001", Identity(1001, 1002, frozenset({33}))),
+        ("app:staff", Identity(1001, 50)), ("app:7", Identity(1001, 7)), ("10001:10001", Identity(10001, 10001)),
+        ("10001", Identity(10001, 0)), ("missing", Identity(0, 0)), ("odd", Identity(0, 0)),
+    ],
+)  # fmt: skip
+def test_a_user_is_read_as_the_engine_reads_it(user: str, identity: Identity) -> None:
+    assert identify(user, USERS, GROUPS) == identity
+
+
+@pytest.mark.parametrize(
+    ("mount", "folder", "wanted"),
+    [
+        (Mount("v", "/data"), (0, 0, 0o755), (1001, 1002, 0o755)),
+        (Mount("v", "/data"), (999, 999, 0o700), (999, 999, 0o700)),
+        (Mount("v", "/data", owner="5:6", mode=0o2770), (999, 999, 0o700), (5, 6, 0o2770)),
+        (Mount("v", "/data", owner="5"), (0, 0, 0o755), (5, 5, 0o755)),
+    ],
+)  # fmt: skip
+def test_an_empty_volume_gets_an_owner(
+    mount: Mount, folder: tuple[int, int, int], wanted: tuple[int, int, int]
+) -> None:
+    assert choose_owner(mount, entry("data", *folder), Identity(1001, 1002)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("folder", "inside", "place"),
+    [
+        ((1001, 0, 0o755), [], ""), ((0, 0, 0o755), [], "/data"), ((0, 1002, 0o775), [], ""), ((0, 33, 0o775), [], ""),
+        ((0, 0, 0o777), [], ""), ((0, 1002, 0o760), [], "/data"),
+        ((1001, 0, 0o755), [entry("data/a.db", 0, 0, 0o644, tarfile.REGTYPE)], "/data/a.db"),
+        ((1001, 0, 0o755), [entry("data/a.db", 0, 0, 0o666, tarfile.REGTYPE)], ""),
+        ((1001, 0, 0o755), [entry("data/own", 1001, 0, 0o444, tarfile.REGTYPE)], ""),
+        ((1001, 0, 0o755), [entry("data/lost+found", 0, 0, 0o700)], ""),
+        ((1001, 0, 0o755), [entry("data/deep/x", 0, 0, 0o600, tarfile.REGTYPE)], ""),
+    ],
+)  # fmt: skip
+def test_what_is_closed_is_found(folder: tuple[int, int, int], inside: list[tarfile.TarInfo], place: str) -> None:
+    seen = Seen("/data", entry("data", *folder), tuple(inside))
+    assert find_closed(seen, Identity(1001, 1002, frozenset({33}))) == place
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("user", "mount", "shown"),
+    [
+        ("10001:10001", {}, "10001:10001 755"),
+        ("", {}, "0:0 755"),
+        ("10001:10001", {"owner": "33:34", "mode": 0o2770}, "33:34 2770"),
+    ],
+    ids=["of the user", "of root", "named"],
+)
+async def test_a_fresh_volume_belongs_to_the_user_that_runs(trial, user, mount, shown):
+    """Before: every fresh volume was root's, and SQLite could not open its file."""
+    place = "/var/lib/deep/data"
+    spec = trial.spec("a", "stat", "-c", "%u:%g %a", place, user=user)
+    lines = await run(trial, spec, (Mount(f"{spec.name}-v", place, **mount),))
+    assert lines == [shown]
+
+
+@pytest.mark.docker
+async def test_data_stays_whose_it_is_until_somebody_wishes_otherwise(trial):
+    spec = trial.spec("a", "touch", "/data/file")
+    mounts = (Mount(f"{spec.name}-v", "/data"),)
+    assert await run(trial, spec, mounts) == []
+    engine = trial.engine
+    assert isinstance(engine, SupportsVolumeOwners)
+    user = trial.spec("b", "sleep", "100", user="10001", mounts=mounts)
+    container = next(each for each in await trial.make(user) if each.name == user.name)
+    (finding,) = await engine.find_unwritable(container.id)
+    assert (finding.place, finding.uid, finding.gid) == ("/data", 10001, 0)
+
+    owned = (Mount(f"{spec.name}-v", "/data", owner="10001:7"),)
+    helper = trial.spec("c", mounts=owned)
+    assert await engine.own_volume(helper, deadline=30, progress=quiet)
+    assert not await engine.own_volume(helper, deadline=30, progress=quiet)
+    assert await engine.find_unwritable(container.id) == []
+    shown = await run(trial, trial.spec("d", "stat", "-c", "%u:%g", "/data", "/data/file"), owned)
+    assert shown == ["10001:7", "10001:7"]
+
+
+async def quiet(_line: str) -> None:
+    return None
+
+
+async def run(trial, spec, mounts):
+
+    lines: list[str] = []
+
+    async def keep(line: str) -> None:
+        lines.append(line)
+
+    assert await trial.engine.run_once(replace(spec, mounts=mounts), deadline=30, progress=keep) == 0, lines
+    return lines
