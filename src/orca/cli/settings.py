@@ -18,7 +18,7 @@ def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
     fields = _read(args.from_file) if args.from_file else {}
     single = {
         "kind": args.type, "replicas": args.replicas, "restart": args.restart, "stop_grace": args.stop_grace,
-        "strategy": args.strategy,
+        "strategy": args.strategy, "user": args.user, "masks_secrets": args.mask_secrets,
         "name": getattr(args, "new_name", None),
     }  # fmt: skip
     fields |= {name: value for name, value in single.items() if value is not None}
@@ -26,7 +26,7 @@ def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
     if args.port:
         fields["ports"] = [_port(number, text) for number, text in enumerate(args.port)]
     _merge(fields, stored, "resources", {"cpus": args.cpus, "memory_mb": args.memory})
-    _merge(fields, stored, "health", {"path": args.health_path, "type": args.health_type})
+    _merge(fields, stored, "health", {"path": args.health_path, "type": args.health_type, "host": args.health_host})
     build = {"builder": args.builder, "dockerfile": args.dockerfile, "target": args.target}
     _merge(fields, stored, "build", build)
     source = _source(args, stored)
@@ -114,6 +114,11 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     runtime.add_argument("--memory", type=whole_number, metavar="MIB", help="memory a replica may use")
     runtime.add_argument("--health-path", metavar="PATH", help="path that answers when a release is healthy")
     runtime.add_argument("--health-type", choices=["auto", "http", "tcp", "none"], help="how health is checked")
+    runtime.add_argument("--health-host", metavar="NAME", help="hostname it is asked for (default: the first one)")
+    runtime.add_argument("--user", metavar="USER", help="who the process runs as; empty: as the image says")
+    runtime.add_argument(
+        "--mask-secrets", action=argparse.BooleanOptionalAction, help="hide values of secrets in what containers write"
+    )
     runtime.add_argument("--restart", choices=["always", "unless-stopped", "on-failure", "no"], help="when it ends")
     runtime.add_argument(
         "--strategy", choices=("auto", "rolling", "recreate"), help="start a release beside the old one, or after it"

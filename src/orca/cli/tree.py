@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry(
             "deployments", "deployments", "Attempts to make a release live.",
             {"list": "List deployments, newest first.", "show": "Show one deployment with its steps.",
+             "fix": "Change what would mend a deployment, and deploy again.",
              "follow": "Follow a deployment that runs.", "cancel": "Stop a deployment that waits or runs."},
         ),
         Entry("cancel", "deployments", "Stop the deployment of a service that waits or runs."),
@@ -76,6 +77,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             "volumes", "volumes", "Data that outlives containers.",
             {"list": "List volumes, detached ones too.", "add": "Add a volume to a service.",
              "attach": "Attach a detached volume to a service.",
+             "edit": "Say whose the data of a volume is.",
              "detach": "Take a volume from its service; the data stays.",
              "destroy": "Delete a detached volume and the data in it."},
         ),

@@ -13,9 +13,8 @@ from orca.features.services.schemas import (
     Port,
     ProjectFields,
     ServiceFields,
-    VolumeFields,
-    VolumeMount,
 )
+from orca.features.services.volume_schemas import VolumeFields, VolumeMount
 
 SEED = {
     "name": "API Server",

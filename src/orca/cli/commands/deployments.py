@@ -4,9 +4,9 @@ import argparse
 from typing import Any
 
 from orca.cli.client import segment
-from orca.cli.command import Command, Invocation, text_of
+from orca.cli.command import Command, Invocation, text_of, whole_number
 from orca.cli.commands.releases import limit_argument
-from orca.cli.deploying import report
+from orca.cli.deploying import follow_argument, report
 from orca.cli.failures import NOT_FOUND, CommandFailed
 from orca.cli.following import FINISHED
 from orca.cli.output import Part, Screen, Styled
@@ -46,6 +46,16 @@ def cancel(call: Invocation) -> None:
     chosen = find_deployment(call, call.args.number, active=call.args.number is None)
     row = call.client.post(f"/deployments/{segment(chosen['id'])}/cancel")
     call.output.answer(row, lambda screen: screen.line(f"Deployment {row['number']} is being cancelled."))
+
+
+def fix(call: Invocation) -> int:
+    """Changes the setting and deploys again."""
+    row = find_deployment(call, call.args.number)
+    if call.args.choice >= len(row["remedies"]):
+        raise CommandFailed(f"deployment {row['number']} has no such remedy", code=NOT_FOUND)
+    chosen = row["remedies"][call.args.choice]
+    call.output.note(f"{chosen['label']}, and deploy again.")
+    return report(call, call.client.post(f"/deployments/{segment(row['id'])}/remedies/{call.args.choice}"))
 
 
 def find_deployment(call: Invocation, wanted: str | None, *, active: bool = False) -> Row:
@@ -92,6 +102,7 @@ def _draw(screen: Screen, row: dict[str, Any]) -> None:
     facts += [("warning", Styled(each, "yellow")) for each in row["warnings"]]
     facts += [("reason", Styled(row["reason"], "red"))] if row["reason"] else []
     facts += [("next step", row["hint"])] if row["hint"] else []
+    facts += [("would mend it", f"{each['label']} (`orc deployments fix`)") for each in row["remedies"]]
     screen.facts(facts)
     screen.line()
     screen.table(["STEP", "STATE", "TOOK", ""], [
@@ -110,9 +121,16 @@ def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("number", nargs="?", metavar="NUMBER", help="number or id (default: the one that is active)")
 
 
+def _fix_arguments(parser: argparse.ArgumentParser) -> None:
+    number_argument(parser)
+    parser.add_argument("--choice", type=whole_number, default=0, metavar="N", help="which remedy (default: the first)")
+    follow_argument(parser)
+
+
 COMMANDS = {
     "list": Command(list_deployments, "orc deployments list --limit 5", arguments=limit_argument),
     "show": Command(show, "orc deployments show 12", arguments=number_argument),
     "follow": Command(follow, "orc deployments follow", arguments=number_argument),
+    "fix": Command(fix, "orc deployments fix\norc deployments fix 12 --choice 1", arguments=_fix_arguments),
     "cancel": Command(cancel, "orc cancel\norc deployments cancel 12", arguments=_cancel_arguments),
 }

@@ -105,7 +105,7 @@ def _facts(service: dict[str, Any], state: str) -> list[tuple[str, Part]]:
         ("name", service["name"]), ("slug", service["slug"]), ("id", service["id"]), ("kind", service["kind"]),
         ("state", state_of(state)), ("source", describe_source(service["source"])),
         ("builder", service["build"]["builder"]), ("ports", text_of(ports, _without_ports(service, state))),
-        ("health check", probe), ("strategy", service["strategy"]),
+        ("health check", probe), ("strategy", service["strategy"]), ("user", text_of(service["user"], "of the image")),
         ("replicas", text_of(service["replicas"])), ("CPU cores", text_of(limits["cpus"], "no limit")),
         ("memory", f"{limits['memory_mb']} MiB" if limits["memory_mb"] else "no limit"),
         ("command", text_of(" ".join(service["command"]), "of the image")),

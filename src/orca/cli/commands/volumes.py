@@ -7,6 +7,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.commands.projects import confirm_argument
 from orca.cli.dialogue import confirm
+from orca.cli.failures import UsageError
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import Row, get_project, get_service, pick
 from orca.cli.times import ago
@@ -30,14 +31,26 @@ def list_volumes(call: Invocation) -> None:
 
 def add(call: Invocation) -> None:
     """Empty, and mounted from the next deployment on."""
-    _attach(call, get_service(call), {"name": call.args.name, "path": call.args.path})
+    _attach(call, get_service(call), {"name": call.args.name, "path": call.args.path, **_owner(call)})
 
 
 def attach(call: Invocation) -> None:
     """With the data it has."""
     service = get_service(call)
     volume = pick(_volumes(call, service["project_id"]), call.args.name, "volume")
-    _attach(call, service, {"volume_id": volume["id"], "path": call.args.path or volume["path"]})
+    _attach(call, service, {"volume_id": volume["id"], "path": call.args.path or volume["path"], **_owner(call)})
+
+
+def edit(call: Invocation) -> None:
+    """The next deployment gives the data to a named owner."""
+    changes = _owner(call)
+    if not changes:
+        raise UsageError("nothing to change", hint="Give --owner UID:GID or --mode 0750.")
+    path = f"/services/{segment(get_service(call)['id'])}/volumes"
+    volume = pick(call.client.get(path), call.args.name, "volume")
+    row = call.client.call("PATCH", f"{path}/{segment(volume['id'])}", body=changes)
+    done = f"Changed {volume['name']}. It takes effect with the next deployment."
+    call.output.answer(row, lambda screen: screen.line(done))
 
 
 def detach(call: Invocation) -> None:
@@ -64,6 +77,11 @@ def _attach(call: Invocation, service: Row, body: dict[str, Any]) -> None:
     call.output.answer(volume, lambda screen: screen.line(done))
 
 
+def _owner(call: Invocation) -> dict[str, Any]:
+    given = {"owner": call.args.owner, "mode": call.args.mode}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _volumes(call: Invocation, project_id: str) -> list[Row]:
     items: list[Row] = call.client.list(f"/projects/{segment(project_id)}/volumes")["items"]
     return items
@@ -78,6 +96,16 @@ def _row(volume: dict[str, Any], services: dict[str, str]) -> list[Part]:
     return [volume["name"], service, volume["path"], ago(volume["created_at"]), volume["id"]]
 
 
+def _owner_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--owner", metavar="UID:GID", help="whose the data is (default: the user that runs)")
+    parser.add_argument("--mode", metavar="MODE", help="permissions of the folder, such as 0750")
+
+
+def _edit_arguments(parser: argparse.ArgumentParser) -> None:
+    _name_argument(parser)
+    _owner_arguments(parser)
+
+
 def _name_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="volume, by name or id")
 
@@ -85,11 +113,13 @@ def _name_argument(parser: argparse.ArgumentParser) -> None:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what it is called")
     parser.add_argument("path", metavar="PATH", help="where the container sees it")
+    _owner_arguments(parser)
 
 
 def _attach_arguments(parser: argparse.ArgumentParser) -> None:
     _name_argument(parser)
     parser.add_argument("path", nargs="?", metavar="PATH", help="where the container sees it (default: as before)")
+    _owner_arguments(parser)
 
 
 def _destroy_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +131,7 @@ COMMANDS = {
     "list": Command(list_volumes, "orc volumes list --project shop", scope="project"),
     "add": Command(add, "orc volumes add data /data --service web", arguments=_add_arguments),
     "attach": Command(attach, "orc volumes attach data /data --service web", arguments=_attach_arguments),
+    "edit": Command(edit, "orc volumes edit data --owner 10001:10001 --service web", arguments=_edit_arguments),
     "detach": Command(detach, "orc volumes detach data --service web", arguments=_name_argument),
     "destroy": Command(
         destroy, "orc volumes destroy data --project shop --confirm data", scope="project", arguments=_destroy_arguments

@@ -4,13 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Body, Header, Query, Response
+from fastapi import Body, Header, Path, Query, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from orca.db import ReadSession, WriteSession
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.history import list_makers
 from orca.features.deployments.models import Deployment, Release
@@ -28,7 +29,7 @@ from orca.features.deployments.schemas import (
 from orca.features.services.queries import get_service
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
 
 router = Router(prefix="/api/v1", tags=["deployments"])
 OptionalBuildIn = Annotated[BuildIn, Body(default_factory=BuildIn)]
@@ -175,6 +176,21 @@ async def cancel(
     row = await queries.get_deployment(session, scope, deployment_id)
     await cancel_deployment(session, resources, row)
     return row
+
+
+@router.post("/deployments/{deployment_id}/remedies/{number}", status_code=202, response_model=DeploymentOut)
+@guard("service.deploy", tenant="deployment_id", rate="write", audit="DeploymentQueued")
+async def mend(
+    deployment_id: str,
+    number: Annotated[int, Path(ge=0, le=99, description="Place in `remedies`, counted from 0.")],
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    subject: CurrentSubject,
+) -> Deployment:
+    """Do what would mend it, and deploy again. Besides the guard it needs the right to change what is changed."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    return await apply_remedy(session, resources, subject, row, number, trigger="api")
 
 
 @router.get(

@@ -82,6 +82,8 @@ class Deployment(TeamRow, Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     hint: Mapped[str] = mapped_column(Text, default="")
     warnings: Mapped[list[str]]
+    remedies: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    """Changes that would mend what went wrong, as `Remedy` of `schemas.py`: one click or one command each."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

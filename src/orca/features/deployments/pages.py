@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from fastapi import Path, Response
 from fastapi import Request as HttpRequest
-from fastapi import Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotFound
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.history import (
     DeploymentLine,
@@ -28,7 +30,7 @@ from orca.kit.pagination import Cursor
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.web.forms import Form, fill
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
 from orca.web.live import stream_fragment
 from orca.web.render import draw, render
 
@@ -228,6 +230,22 @@ async def cancel(
     row = await queries.get_deployment(session, scope, deployment_id)
     await cancel_deployment(session, resources, row)
     return RedirectResponse(f"/deployments/{deployment_id}", SEE_OTHER)
+
+
+@router.post("/deployments/{deployment_id}/remedies/{number}")
+@guard("service.deploy", tenant="deployment_id", rate="write", audit="DeploymentQueued", page=True)
+async def mend(
+    deployment_id: str,
+    number: Annotated[int, Path(ge=0, le=99)],
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    subject: CurrentSubject,
+) -> RedirectResponse:
+    """Do what would mend it, and deploy again."""
+    row = await queries.get_deployment(session, scope, deployment_id)
+    deployment = await apply_remedy(session, resources, subject, row, number, trigger="page")
+    return RedirectResponse(f"/deployments/{deployment.id}", SEE_OTHER)
 
 
 @router.post("/deployments/{deployment_id}/retry")

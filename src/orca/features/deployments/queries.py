@@ -1,7 +1,7 @@
 """Reads of deployments, releases and logs."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +12,7 @@ from orca.events import bell
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
 from orca.features.deployments.rules import ACTIVE, FINISHED, differs
 from orca.features.services.models import Service
+from orca.features.services.schemas import FrozenConfig
 from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, cut_page
 from orca.sdk.engines import Container
@@ -118,9 +119,14 @@ async def find_rollback_release(session: AsyncSession, service_id: str, number: 
     older = query.where(Release.number < current.number, Release.went_live_at.is_not(None))
     newest_first = await session.stream_scalars(older.order_by(Release.number.desc()))
     async for release in newest_first:
-        if differs(release.image, release.config, current.image, current.config):
+        if differs(release.image, _complete(release), current.image, _complete(current)):
             return release
     return None
+
+
+def _complete(release: Release) -> dict[str, Any]:
+    """Its configuration, with what releases did not say yet when they were frozen by an earlier Orca."""
+    return FrozenConfig.model_validate(release.config).model_dump(mode="json")
 
 
 async def read_log(session: AsyncSession, deployment_id: str, *, after: int = 0) -> Sequence[LogChunk]:

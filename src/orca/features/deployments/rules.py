@@ -57,13 +57,9 @@ def steps_of(kind: str, *, has_image: bool, has_release_command: bool, recreates
     return (*build, *stop, *migrate, *_GOES_LIVE)
 
 
-_EARLIER: Final = {"strategy": "auto"}
-"""What releases did not say yet when they were frozen by an earlier Orca."""
-
-
 def differs(image: str, config: Mapping[str, Any], other_image: str, other_config: Mapping[str, Any]) -> bool:
     """Whether two releases are more than one release at two scales."""
-    return image != other_image or {**_EARLIER, **config, "replicas": 0} != {**_EARLIER, **other_config, "replicas": 0}
+    return image != other_image or {**config, "replicas": 0} != {**other_config, "replicas": 0}
 
 
 def supersedes(newer: str, older: str) -> bool:

@@ -1,7 +1,7 @@
 """Deployments, releases and their parts, as the API shows and takes them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -30,6 +30,17 @@ class StepOut(Out):
     finished_at: datetime | None
 
 
+class Remedy(BaseModel):
+    """A change that would mend what went wrong."""
+
+    action: Literal["set-port", "own-volume"] = Field(description="What is changed; then the service is deployed.")
+    label: str = Field(description="For people.")
+    command: str = Field(description="The same with the command line.")
+    port: int | None = None
+    volume: str = ""
+    owner: str = ""
+
+
 class DeploymentOut(Out):
     """One attempt to make a release live."""
 
@@ -46,6 +57,7 @@ class DeploymentOut(Out):
     reason: str
     hint: str
     warnings: list[str]
+    remedies: list[Remedy] = Field([], description="What would mend it: `POST …/remedies/{number}`, counted from 0.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

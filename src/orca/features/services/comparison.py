@@ -9,7 +9,8 @@ from orca.kit.text import shorten
 
 _LONGEST = 40
 _HEALTH_WORDS = {
-    "type": "health check", "path": "health check path", "method": "health check method", "port": "health check port",
+    "type": "health check", "path": "health check path", "method": "health check method",
+    "host": "health check host", "port": "health check port",
     "command": "health check command", "status": "health check status", "interval": "health check interval",
     "timeout": "health check timeout", "start_period": "health check deadline", "settle": "health check settle time",
 }  # fmt: skip
@@ -35,6 +36,8 @@ def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: C
         *_told("release command", shlex.join(stored.release_command), shlex.join(live.release_command)),
         *_compare_limits(stored.resources, live.resources),
         *_told("restart", stored.restart, live.restart),
+        *_told("user", stored.user, live.user),
+        *_told("masking of secrets in logs", _on(masks=stored.masks_secrets), _on(masks=live.masks_secrets)),
         *_told("strategy", stored.strategy, live.strategy),
         *_told("stop grace", f"{stored.stop_grace:g} s", f"{live.stop_grace:g} s"),
         *_compare_health(stored.health, live.health),
@@ -82,6 +85,10 @@ def _shown(value: object) -> str:
     return "none" if value is None or value == "" else shorten(str(value), _LONGEST)
 
 
+def _on(*, masks: bool) -> str:
+    return "on" if masks else "off"
+
+
 def _compare_limits(stored: Limits, live: Limits) -> Iterator[str]:
     def memory(limits: Limits) -> str | None:
         return None if limits.memory_mb is None else f"{limits.memory_mb} MiB"
@@ -125,14 +132,15 @@ def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, ob
 
 
 def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[str]:
-    now = {mount.name: mount.path for mount in stored.mounts}
-    before = {mount.name: mount.path for mount in live.mounts}
+    now = {mount.name: mount for mount in stored.mounts}
+    before = {mount.name: mount for mount in live.mounts}
     for name in sorted({*now, *before}):
         if name not in before:
             yield f"volume {name} added"
         elif name not in now:
             yield f"volume {name} removed"
         else:
-            yield from _told(f"path of volume {name}", now[name], before[name])
+            for part in ("path", "owner", "mode"):
+                yield from _told(f"{part} of volume {name}", getattr(now[name], part), getattr(before[name], part))
             if stored.volume_names.get(name) != live.volume_names.get(name):
                 yield f"volume {name} is another one"

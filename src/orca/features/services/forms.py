@@ -83,6 +83,7 @@ def settings_values(service: Service) -> dict[str, str]:
         "command": shlex.join(service.command), "release_command": shlex.join(service.release_command),
         "restart": service.restart, "strategy": service.strategy, "stop_grace": f"{service.stop_grace:g}",
         "health_type": health.type, "health_path": health.path, "health_method": health.method,
+        "user": service.user, "masks_secrets": str(service.masks_secrets).lower(), "health_host": health.host or "",
         "health_port": str(health.port or ""), "health_status": ", ".join(map(str, health.status)),
         "health_command": shlex.join(health.command),
         **{f"health_{name}": f"{getattr(health, name):g}" for name in _HEALTH_NUMBERS},
@@ -101,7 +102,8 @@ def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, 
     """The typed form as the API's JSON, and field -> why its text cannot be read; what is stored stands in for it."""
     reader = _Reader(form)
     data = {
-        **given(form, "name", "kind", "replicas", "restart", "strategy", "stop_grace", "version"),
+        **given(form, "name", "kind", "replicas", "restart", "strategy", "stop_grace", "version", "masks_secrets"),
+        "user": form.get("user", service.user),
         "ports": reader.read("ports", parse_ports, service.ports),
         "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
         "command": reader.read("command", _split, service.command),
@@ -157,6 +159,8 @@ def _health_data(service: Service, form: Mapping[str, str], reader: _Reader) -> 
     health |= {name: form[f"health_{name}"] for name in ("method", *_HEALTH_NUMBERS) if form.get(f"health_{name}")}
     if "health_port" in form:
         health["port"] = form["health_port"] or None
+    if "health_host" in form:
+        health["host"] = form["health_host"] or None
     if "health_status" in form:
         health["status"] = [each.strip() for each in form["health_status"].split(",") if each.strip()]
     return health

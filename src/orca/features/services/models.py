@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow, now, unique_where
@@ -52,6 +52,8 @@ class Service(TeamRow, Base):
     restart: Mapped[str] = mapped_column(String(16), default="unless-stopped")
     stop_grace: Mapped[float] = mapped_column(default=10.0)
     strategy: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
+    user: Mapped[str] = mapped_column(String(130), default="", server_default="")
+    masks_secrets: Mapped[bool] = mapped_column(default=True, server_default=true())
     desired_state: Mapped[str] = mapped_column(String(16), default="running")
     """`running` or `stopped`: what the user wants; what is, is observed."""
     version: Mapped[int] = mapped_column(default=1)
@@ -89,6 +91,8 @@ class Volume(TeamRow, Base):
     """None once it is detached, by hand or because its service was deleted."""
     name: Mapped[str] = mapped_column(String(63))
     path: Mapped[str] = mapped_column(String(255))
+    owner: Mapped[str] = mapped_column(String(24), default="", server_default="")
+    mode: Mapped[str] = mapped_column(String(4), default="", server_default="")
     detached_at: Mapped[datetime | None]
     destroying_since: Mapped[datetime | None]
     """Set while its destruction, which somebody confirmed, is under way; it cannot be attached any more."""

@@ -15,15 +15,14 @@ from orca.features.services.schemas import (
     FrozenConfig,
     HealthCheck,
     Limits,
-    Mounts,
     Port,
     Settings,
     Value,
     VariableKey,
-    VolumeMount,
     kind_alias,
     ports_for_kind,
 )
+from orca.features.services.volume_schemas import Mounts, VolumeMount
 from orca.kit.fields import Name
 from orca.kit.text import clean_output, shorten
 from orca.kit.validation import explain
@@ -180,7 +179,11 @@ def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[Fr
 
 
 def _merge_mounts(stored: Sequence[VolumeMount], named: Sequence[VolumeMount]) -> list[VolumeMount]:
-    mounts = list({each.name: each for each in (*stored, *named)}.values())
+    known = {each.name: each for each in stored}
+    for each in named:  # what the file does not say of a volume stays as it is set
+        given = {key: getattr(each, key) for key in each.model_fields_set}
+        known[each.name] = known[each.name].model_copy(update=given) if each.name in known else each
+    mounts = list(known.values())
     if problem := rules.find_mount_problems((each.name, each.path) for each in mounts):
         raise BadInput(f"{FILE_NAME}: volumes: {problem}", fields={"volumes": problem})
     return mounts

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.rules import Kind, Listening
+from orca.features.services.volume_schemas import Mounts, VolumeMount
 from orca.features.sources.rules import parse_subdirectory
 from orca.features.sources.schemas import Source, normalised_by
-from orca.kit.fields import Identifier, Name, Slug, Strict, without_nul
+from orca.kit.fields import Name, Slug, Strict, without_nul
 
 _KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
 _VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -31,10 +32,14 @@ def _not_empty(value: str) -> str:
 
 
 Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(without_nul)]
-MountPath = Annotated[str, StringConstraints(max_length=255), AfterValidator(rules.check_mount_path)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~+=:@%/?,-]*$", max_length=255)]
+UserName = Annotated[
+    str, StringConstraints(pattern=r"^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?)?$")
+]
+HostName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?$")
+]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
-VolumeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Value = Annotated[str, AfterValidator(_value)]
 """The value of a variable: any bytes a process can be given."""
 
@@ -98,13 +103,18 @@ class Port(Strict):
 
 
 class HealthCheck(Strict):
-    """When a new release counts as healthy. With `auto`: HTTP when a port is public, else that it keeps running."""
+    """When a new release counts as healthy.
+
+    With `auto`: what the image's own HEALTHCHECK says; else HTTP when a port is public; else that it keeps running.
+    """
 
     type: Literal["auto", "http", "tcp", "command", "none"] = Field(
-        "auto", description="How to ask; `none` is content when the process keeps running."
+        "auto",
+        description="How to ask; `none` waits until the process keeps running, and turns the image's HEALTHCHECK off.",
     )
     path: UrlPath = Field("/", description="What `http` asks for.")
     method: Literal["GET", "HEAD"] = Field("GET", description="How `http` asks for it.")
+    host: HostName | None = Field(None, description="The Host that `http` asks for; default: the first hostname.")
     port: PortNumber | None = Field(None, description="Port to ask; default: the first public one, else the first.")
     command: list[Argument] = Field(
         [], max_length=100, description="For `command`: run inside the container, healthy when it ends with 0."
@@ -138,22 +148,6 @@ class Limits(Strict):
     )
 
 
-class VolumeMount(Strict):
-    """A volume that Orca owns, and where it is seen inside the container."""
-
-    name: VolumeName = Field(description="The volume of the project.")
-    path: MountPath = Field(description="Where it is seen inside the container.")
-
-
-def _mounts_differ(mounts: list[VolumeMount]) -> list[VolumeMount]:
-    if problem := rules.find_mount_problems((mount.name, mount.path) for mount in mounts):
-        raise ValueError(problem)
-    return mounts
-
-
-Mounts = Annotated[list[VolumeMount], Field(max_length=20), AfterValidator(_mounts_differ)]
-
-
 class Settings(Strict):
     """Everything of a service that a release freezes, besides its variables."""
 
@@ -168,7 +162,14 @@ class Settings(Strict):
     release_command: list[Argument] = Field(
         [], max_length=100, description="Run once before traffic moves, for migrations."
     )
+    masks_secrets: bool = Field(
+        default=True, description="Whether the values of secret variables are hidden in what the containers write."
+    )
     replicas: int = Field(1, ge=0, le=50, description="How many copies run; the proxy spreads requests over them.")
+    user: UserName = Field(
+        "",
+        description="Who the process runs as: `1000`, `1000:1000` or a name of the image; default: as the image says.",
+    )
     restart: Literal["always", "unless-stopped", "on-failure", "no"] = Field(
         "unless-stopped", description="What happens when the process ends."
     )
@@ -361,35 +362,6 @@ class Revealed(BaseModel):
 
     key: str
     value: str
-
-
-class VolumeFields(Strict):
-    """A new volume (`name`), or one to attach again (`volume_id`), and where it is seen in the container."""
-
-    name: VolumeName | None = None
-    volume_id: Identifier | None = None
-    path: MountPath
-
-    @model_validator(mode="after")
-    def _new_or_old(self) -> Self:
-        if (self.name is None) == (self.volume_id is None):
-            raise ValueError("give a name for a new volume, or the volume_id of a detached one")
-        return self
-
-
-class VolumeOut(BaseModel):
-    """A volume. With no service it is detached: its data is kept until it is destroyed on purpose."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    project_id: str
-    service_id: str | None
-    name: str
-    path: str
-    created_at: datetime
-    detached_at: datetime | None
-    destroying_since: datetime | None
 
 
 class Confirmation(Strict):

@@ -12,6 +12,7 @@ from orca.features.deployments import queries
 from orca.features.deployments.actions.choose import Wish, bind_release, lock_service
 from orca.features.deployments.models import Deployment, DeploymentStep, Release
 from orca.features.deployments.rules import FINISHED, REUSES
+from orca.features.deployments.schemas import Remedy
 from orca.features.services.models import Service
 from orca.kit.text import shorten
 from orca.resources import Resources
@@ -89,12 +90,14 @@ async def find_step(db: Database, deployment_id: str, name: str) -> DeploymentSt
         return await session.get(DeploymentStep, (deployment_id, name))
 
 
-async def add_warning(db: Database, deployment_id: str, warning: str) -> None:
+async def add_warning(db: Database, deployment_id: str, warning: str, remedy: Remedy | None = None) -> None:
     """Something went wrong that does not make the deployment fail."""
     async with db.write() as session:
         deployment = await session.get_one(Deployment, deployment_id)
         if warning not in deployment.warnings:
             deployment.warnings = [*deployment.warnings, warning]
+            if remedy is not None:
+                deployment.remedies = [*deployment.remedies, remedy.model_dump()]
 
 
 async def succeed(db: Database, deployment_id: str) -> None:
@@ -120,6 +123,8 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
             await session.execute(fresh.values(went_live_at=now()))
         if error is not None:
             deployment.code, deployment.reason, deployment.hint = error.code, error.message, error.hint
+            remedies = [each.model_dump() for each in error.details.get("remedies", ())]
+            deployment.remedies = [*deployment.remedies, *remedies]
         open_steps = update(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
         await session.execute(open_steps.where(DeploymentStep.state == "waiting").values(state="skipped"))
         await session.execute(

@@ -3,6 +3,7 @@
 from orca.features.deployments.errors import ReleaseCommandFailed
 from orca.features.deployments.rules import STEP_SECONDS
 from orca.features.deployments.steps.start_release import ensure_release
+from orca.features.deployments.steps.volumes import own_volumes
 from orca.features.deployments.steps.work import Work, container_spec, load
 
 
@@ -14,6 +15,7 @@ async def run_release_command(work: Work) -> str:
     """
     await ensure_release(work)
     facts = await load(work)
+    await own_volumes(work, facts)
     command = tuple(facts.config.release_command)
     spec = container_spec(
         facts, work.resources, 0, changes={

@@ -7,6 +7,7 @@ from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import NothingToDeploy
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.steps.stop_previous import stop_old
+from orca.features.deployments.steps.volumes import own_volumes, warn_of_closed_volumes
 from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, container_specs, load
 from orca.features.secrets.actions import put_secret
 
@@ -18,12 +19,15 @@ async def start_release(work: Work) -> str:
     await check_frozen_volumes(work, facts)
     if facts.config.recreates:
         await stop_old(work, facts)  # somebody may have started it again
+    await own_volumes(work, facts)
     engine = work.resources.engine
     current = await engine.inspect({"orca.deployment": work.deployment_id})
     changes = engine.plan(current, container_specs(facts, work.resources))
     for change in changes:
         await work.log.write(change.describe())
     await engine.apply(changes)
+    started = await engine.inspect({"orca.deployment": work.deployment_id, "orca.replica": ""})
+    await warn_of_closed_volumes(work, facts, started)
     replicas = facts.config.replicas
     if replicas > 1 and facts.config.mounts:
         names = ", ".join(mount.name for mount in facts.config.mounts)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
 from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.volume_schemas import VolumeMount
 from orca.resources import Resources
 from orca.sdk.engines import ContainerSpec, Mount
 from orca.sdk.trees import Tree
@@ -110,6 +112,11 @@ def container_specs(facts: Facts, resources: Resources) -> list[ContainerSpec]:
     return [container_spec(facts, resources, replica) for replica in range(facts.config.replicas)]
 
 
+def _mount(config: FrozenConfig, mount: VolumeMount) -> Mount:
+    mode = int(mount.mode, 8) if mount.mode else None
+    return Mount(config.volume_names[mount.name], mount.path, owner=mount.owner, mode=mode)
+
+
 def container_spec(
     facts: Facts, resources: Resources, replica: int, *, changes: Mapping[str, Any] | None = None
 ) -> ContainerSpec:
@@ -123,7 +130,9 @@ def container_spec(
         "labels": facts.labels(resources) | {"orca.replica": str(replica), "orca.stop-grace": str(config.stop_grace)},
         "env": {**config.variables, **facts.secrets},
         "command": tuple(config.command),
-        "mounts": tuple(Mount(config.volume_names[mount.name], mount.path) for mount in config.mounts),
+        "mounts": tuple(map(partial(_mount, config), config.mounts)),
+        "user": config.user,
+        "ignores_health": config.health.type == "none",
         "cpus": config.resources.cpus,
         "memory_bytes": memory << 20 if memory else None,
         "restart": config.restart,

@@ -18,6 +18,7 @@ from orca.features.services.actions.volumes import (
     ensure_volumes,
     finish_destruction,
     request_destruction,
+    update_volume,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "set_variables",
     "update_project",
     "update_service",
+    "update_volume",
 ]

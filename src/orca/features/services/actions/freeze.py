@@ -52,7 +52,9 @@ async def _config_of(
         "kind": service.kind,
         "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
         "secret_keys": secret_keys,
-        "mounts": [{"name": each.name, "path": each.path} for each in volumes],
+        "mounts": [
+            {"name": each.name, "path": each.path, "owner": each.owner, "mode": each.mode} for each in volumes
+        ],
         "volume_names": {each.name: each.engine_name for each in volumes},
     })  # fmt: skip
     return config.announce_port()

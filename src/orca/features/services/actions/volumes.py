@@ -11,7 +11,7 @@ from orca.errors import BadInput, Conflict, NotFound
 from orca.events import Fact, origin, record
 from orca.features.services.models import Service, Volume
 from orca.features.services.queries import find_volume, get_service, list_volumes
-from orca.features.services.schemas import VolumeFields, VolumeMount
+from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeMount
 from orca.resources import TaskQueue
 from orca.web.guard import Scope
 
@@ -23,13 +23,17 @@ async def attach_volume(session: AsyncSession, scope: Scope, service_id: str, fi
     """A new volume for a service, or a detached one of the same project; mounted from the next deployment on."""
     service = await get_service(session, scope, service_id, lock=True)
     volume = None if fields.volume_id is None else await _detached(session, scope, service, fields.volume_id)
-    mount = VolumeMount(name=volume.name if volume else str(fields.name), path=fields.path)
+    mount = VolumeMount(
+        name=volume.name if volume else str(fields.name), path=fields.path,
+        owner=_kept(fields.owner, volume, "owner"), mode=_kept(fields.mode, volume, "mode"),
+    )  # fmt: skip
     await _check_free(session, scope, service, mount)
     if volume is None:
         volume = _new_volume(service, mount)
         session.add(volume)
     else:
         volume.service_id, volume.path, volume.detached_at = service.id, mount.path, None
+        volume.owner, volume.mode = mount.owner, mount.mode
     try:
         await session.flush()
     except IntegrityError:
@@ -81,6 +85,20 @@ async def check_volumes(session: AsyncSession, service: Service, names: Mapping[
         else:
             continue
         raise Conflict(f"the volume “{name}” {problem}", hint="Choose a later release, or deploy with today's volumes.")
+
+
+async def update_volume(
+    session: AsyncSession, scope: Scope, service_id: str, volume_id: str, changes: VolumeChanges
+) -> Volume:
+    """Name another owner or mode; the next deployment gives the data to it."""
+    service = await get_service(session, scope, service_id, lock=True)
+    volume = await find_volume(session, scope, volume_id)
+    if volume is None or volume.service_id != service.id:
+        raise NotFound("this service has no volume with this id")
+    volume.owner = volume.owner if changes.owner is None else changes.owner
+    volume.mode = volume.mode if changes.mode is None else changes.mode
+    await _record(session, "VolumeUpdated", volume)
+    return volume
 
 
 async def detach_volume(session: AsyncSession, scope: Scope, service_id: str, volume_id: str) -> None:
@@ -143,8 +161,14 @@ async def finish_destruction(session: AsyncSession, volume_id: str, failure: str
 
 def _new_volume(service: Service, mount: VolumeMount) -> Volume:
     return Volume(
-        team_id=service.team_id, project_id=service.project_id, service_id=service.id, name=mount.name, path=mount.path
-    )
+        team_id=service.team_id, project_id=service.project_id, service_id=service.id, name=mount.name,
+        path=mount.path, owner=mount.owner, mode=mount.mode,
+    )  # fmt: skip
+
+
+def _kept(given: str | None, volume: Volume | None, name: str) -> str:
+    """What is asked for; a volume that is attached again keeps what it had."""
+    return given if given is not None else str(getattr(volume, name, ""))
 
 
 async def _detached(session: AsyncSession, scope: Scope, service: Service, volume_id: str) -> Volume:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
 from orca.features.services.models import Volume
-from orca.features.services.schemas import Confirmation, VolumeFields, VolumeOut
+from orca.features.services.schemas import Confirmation
+from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeOut
 from orca.kit.pagination import Cursor, Limit, Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
@@ -33,6 +34,15 @@ async def list_volumes(service_id: str, session: ReadSession, scope: CurrentScop
 async def attach_volume(service_id: str, body: VolumeFields, session: WriteSession, scope: CurrentScope) -> Volume:
     """A new one, or a detached one of the same project. It is mounted from the next deployment on."""
     return await actions.attach_volume(session, scope, service_id, body)
+
+
+@router.patch("/services/{service_id}/volumes/{volume_id}", response_model=VolumeOut, summary="Change a volume")
+@guard("volume.update", tenant="service_id", rate="write", audit="VolumeUpdated")
+async def update_volume(
+    service_id: str, volume_id: str, body: VolumeChanges, session: WriteSession, scope: CurrentScope
+) -> Volume:
+    """Whose its data is. The next deployment gives what is in it to a named owner."""
+    return await actions.update_volume(session, scope, service_id, volume_id, body)
 
 
 @router.delete("/services/{service_id}/volumes/{volume_id}", status_code=204, summary="Detach a volume")

@@ -8,11 +8,12 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
+from orca.errors import BadInput
 from orca.features.services import actions, queries
 from orca.features.services.forms import given
 from orca.features.services.models import Project, Service, Volume
-from orca.features.services.schemas import VolumeFields
 from orca.features.services.standing import Standing, read_head
+from orca.features.services.volume_schemas import VolumeChanges, VolumeFields
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
@@ -73,8 +74,23 @@ async def attach_volume(
         hint = FIRST_VOLUME if is_first and service.strategy == "auto" else NEXT_DEPLOYMENT
         return Done(f"/services/{service_id}/volumes", f"Volume {volume.name} added", hint)
 
-    filled = fill(VolumeFields, given(form, "name", "path", "volume_id"), form)
+    filled = fill(VolumeFields, given(form, "name", "path", "volume_id", "owner", "mode"), form)
     return await submit(request, session, filled, attach, partial(_draw_volumes, request, session, scope, service_id))
+
+
+@router.post("/services/{service_id}/volumes/{volume_id}")
+@guard("volume.update", tenant="service_id", rate="write", audit="VolumeUpdated", page=True)
+async def update_volume(
+    service_id: str, volume_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
+) -> Response:
+    """Whose its data is, from the next deployment on."""
+    filled = fill(VolumeChanges, {"owner": form.get("owner", ""), "mode": form.get("mode", "")}, form)
+    if filled.model is None:
+        field, problem = next(iter(filled.errors.items()))
+        raise BadInput(f"{field}: {problem}", hint="Write 10001 or 10001:10001, and a mode such as 0750.")
+    volume = await actions.update_volume(session, scope, service_id, volume_id, filled.model)
+    place, hint = f"/services/{service_id}/volumes", "It takes effect with the next deployment."
+    return see_other(request, place, said=f"Volume {volume.name} changed", hint=hint)
 
 
 @router.post("/services/{service_id}/volumes/{volume_id}/detach")
