@@ -46,12 +46,13 @@ class Orc:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Done:
+    def __call__(self, *arguments: str, stdin: str | bytes = "", **env: str) -> Done:
         """In this process, because starting Python takes longer than most commands do."""
+        given = stdin.encode() if isinstance(stdin, str) else stdin
         out, err = io.StringIO(), io.StringIO()
         with (
             patch.dict(os.environ, {**self.env, **env}, clear=True), contextlib.chdir(self.folder),
-            patch.object(sys, "stdin", io.StringIO(stdin)), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+            patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given))), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
         ):  # fmt: skip
             try:
                 code = main(arguments)

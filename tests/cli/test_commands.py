@@ -251,7 +251,7 @@ def test_no_secret_is_stored_where_none_was_given(linked: Orc) -> None:
 
 def test_secrets_are_read_from_stdin_and_shown_only_on_request(linked: Orc) -> None:
     secret = "pre cious\nof two lines"
-    done = linked.ok("env", "set", "--secret", "API_KEY", stdin=f"{secret}\n")
+    done = linked.ok("env", "set", "--secret", "API_KEY", stdin=secret)
     listed = linked.ok("env", "--json").json
     assert listed == [{**listed[0], "key": "API_KEY", "value": None, "is_secret": True}]
     assert "cious" not in done.out + done.err + linked.ok("env").out
@@ -259,6 +259,18 @@ def test_secrets_are_read_from_stdin_and_shown_only_on_request(linked: Orc) -> N
     assert linked.ok("env", "reveal", "API_KEY", "--json").json == {"key": "API_KEY", "value": secret}
     linked.ok("env", "import", "--secret", "-", stdin="X=1\nY=2\n")
     assert all(each["is_secret"] for each in linked.ok("env", "--json").json)
+
+
+def test_every_byte_of_a_secret_on_stdin_is_kept(linked: Orc) -> None:
+    """Before: the last newline was taken off, and a private key without it is none."""
+    key = "-----BEGIN KEY-----\r\nabc\n-----END KEY-----\n"
+    linked.ok("env", "set", "--secret", "ssh.key-file", stdin=key)
+    assert linked.ok("env", "reveal", "ssh.key-file", "--json").json["value"] == key
+    told = linked.ok("env", "set", "--secret", "TOKEN", stdin="abc\n").err
+    assert "ends with a newline" in told
+    refused = linked("env", "set", "--secret", "BLOB", stdin=b"\x00\xff")
+    assert refused.code == 3
+    assert "base64" in refused.err
 
 
 def test_secrets_on_the_command_line_are_refused(linked: Orc) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_LINE = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")
+_LINE = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*")
 _DIGIT = re.compile(r"[ \t]*(?:export[ \t]+)?[0-9][A-Za-z0-9_]*[ \t]*=")
 _COMMENT = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
 _SINGLE = re.compile(r"'(?P<value>[^']*)'")

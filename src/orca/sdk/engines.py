@@ -95,8 +95,21 @@ class Container:
     out_of_memory: bool
     started_at: datetime | None
     health: Literal["none", "starting", "healthy", "unhealthy"] = "none"
+    health_output: str = ""
+    """What the last run of the image's own health check wrote."""
+    health_test: tuple[str, ...] = ()
+    """The command of that check, as it can be run inside."""
     finished_at: datetime | None = None
     """When its process ended last; it may have been started again since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP port on which a process of a container waits for connections."""
+
+    port: int
+    is_loopback: bool
+    """Whether it can be reached only from inside the container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,8 @@ class Image:
     labels: Mapping[str, str]
     ports: tuple[int, ...]
     """What the image says with EXPOSE."""
+    architecture: str = ""
+    """As the engine writes it: `amd64`, `arm64`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,8 @@ class EngineInfo:
     data_root: str
     cpus: int
     memory_bytes: int
+    architecture: str = ""
+    """Of its machine, as `uname -m` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +260,15 @@ class SupportsVolumeOwners(Protocol):
 
     async def find_unwritable(self, container_id: str) -> list[Unwritable]:
         """The volumes in which the user of a container cannot write."""
+        ...
+
+
+@runtime_checkable
+class SupportsListeners(Protocol):
+    """An engine that can see on which ports a container listens."""
+
+    async def find_listeners(self, container_id: str) -> list[Listener] | None:
+        """The TCP ports that its processes listen on, by number; None when that cannot be seen."""
         ...
 
 

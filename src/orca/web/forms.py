@@ -12,6 +12,8 @@ from orca.errors import OrcaError
 from orca.kit.text import join
 from orca.kit.validation import explain
 
+VERBATIM = "value"
+"""The field whose text is kept as it was typed."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -46,7 +48,12 @@ def fill(model: type[Model], data: Mapping[str, Any], values: Mapping[str, str])
 
 async def _form(request: Request) -> dict[str, str]:
     form: FormData = await request.form(max_fields=200, max_files=0)
-    return {key: value.strip() for key, value in form.items() if isinstance(value, str) and key != "csrf_token"}
+    return {key: _typed(key, value) for key, value in form.items() if isinstance(value, str) and key != "csrf_token"}
+
+
+def _typed(name: str, value: str) -> str:
+    """Browsers send every line end as CR LF. The value of a variable is kept to the last of them."""
+    return value.replace("\r\n", "\n") if name == VERBATIM else value.strip()
 
 
 Form = Annotated[dict[str, str], Depends(_form)]

@@ -216,3 +216,12 @@ async def test_orca_yaml_makes_the_volumes_it_names_once(app, client, service):
     assert set(names[0]) == {"data", "cache"}
     assert all(name.startswith("orca-") for name in names[0].values())
     assert len((await client.get(f"/api/v1/services/{service['id']}/volumes")).json()) == 2
+
+
+async def test_names_with_dots_and_dashes_are_taken_and_a_form_keeps_every_line(app, client, service):
+    """What Spring and .NET read; before, only names of shells were taken. Browsers send line ends as CR LF."""
+    path = f"/api/v1/services/{service['id']}/variables"
+    for key in ("spring.datasource.url", "my-key", "_a.b-c"):
+        assert (await client.put(f"{path}/{key}", json={"value": "x"})).status_code == 200
+    for key in ("1a", ".a", "-a", "a b", "a=b"):
+        assert (await client.patch(path, json={"variables": [{"key": key, "value": "x"}]})).status_code == 422

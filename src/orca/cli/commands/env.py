@@ -36,6 +36,8 @@ def set_variables(call: Invocation) -> None:
     """KEY=value on the command line, or with `--secret` only keys, whose values are typed or come from stdin."""
     given = _secrets(call.args.variables) if call.args.secret else dict(map(_pair, call.args.variables))
     _change(call, given)
+    for key in [key for key, value in given.items() if call.args.secret and value.find("\n") == len(value) - 1 >= 0]:
+        call.output.note(f"The value of {key} ends with a newline, as it was given; `printf %s` writes none.")
 
 
 def unset_variables(call: Invocation) -> None:
@@ -111,6 +113,9 @@ def _tell(call: Invocation, changed: Any, done: str, keys: list[str]) -> None:
     it = "It takes" if len(keys) == 1 else "They take"
     told = f"{done} {', '.join(keys)}. {it} effect with the next deployment."
     call.output.answer(changed, lambda screen: screen.line(told))
+    unreadable = [key for key in keys if not (key.isascii() and key.isidentifier())]
+    if unreadable and done == "Set":
+        call.output.note(f"No shell can read {', '.join(unreadable)}; programs can.")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -134,10 +139,24 @@ def _secrets(texts: list[str]) -> dict[str, str]:
 
 
 def _read_value(key: str) -> str:
-    value = read_secret(f"{key}: ")
-    if not value:
+    value = read_secret(f"{key}: ") if sys.stdin.isatty() else _read_exactly(key)
+    if not value.strip("\r\n"):
         hint = f"Nothing was changed. `orc env set --secret {key}=` stores an empty value."
         raise CommandFailed(f"nothing was given for {key}", hint=hint, code=REFUSED)
+    return value
+
+
+def _read_exactly(key: str) -> str:
+    """Every byte of stdin: a private key without its last newline is none."""
+    try:
+        value = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        value = "\0"
+    if "\0" in value:
+        raise CommandFailed(
+            f"what stdin holds for {key} is not text, and a variable can hold nothing else", code=REFUSED,
+            hint=f"Send it as text (`base64 -w0 FILE | orc env set --secret {key}`), or put the file into a volume.",
+        )  # fmt: skip
     return value
 
 

@@ -15,6 +15,12 @@ class KeepsCrashing(StepFailed):
     code = "keeps-crashing"
 
 
+class CannotStart(StepFailed):
+    """The program of the release cannot be executed."""
+
+    code = "cannot-start"
+
+
 class OutOfMemory(StepFailed):
     """The process was killed because it used more memory than it may."""
 

@@ -20,6 +20,11 @@ _SLUG_LIMIT = 40
 _FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
 
 
+def is_shell_name(name: str) -> bool:
+    """Whether a shell can read a variable of this name, and a Dockerfile name it."""
+    return name.isascii() and name.isidentifier()
+
+
 def choose_slug(name: str, taken: Collection[str], *, otherwise: str) -> str:
     """`Café Menu` -> `cafe-menu`, or `cafe-menu-2` when that is taken; `otherwise` where no letter is left."""
     plain = unicodedata.normalize("NFKD", name)

@@ -16,7 +16,7 @@ from orca.features.sources.schemas import Source, normalised_by
 from orca.kit.fields import Name, Slug, Strict, without_nul
 
 _KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
-_VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
 def _value(value: str) -> str:
@@ -46,11 +46,20 @@ Value = Annotated[str, AfterValidator(_value)]
 
 def _variable_key(value: str) -> str:
     if not _VARIABLE_KEY.fullmatch(value):
-        raise ValueError("use letters, digits and underscores, not beginning with a digit")
+        raise ValueError("use letters, digits, underscores, dots and dashes, beginning with a letter or underscore")
     return value
 
 
+def _argument_key(value: str) -> str:
+    if not rules.is_shell_name(value):
+        raise ValueError("use letters, digits and underscores, not beginning with a digit")
+    return _variable_key(value)
+
+
 VariableKey = Annotated[str, AfterValidator(_variable_key)]
+"""What an engine hands to a process; names with dots and dashes cannot be read by a shell, but by programs."""
+ArgumentKey = Annotated[str, AfterValidator(_argument_key)]
+"""What a Dockerfile can name with ARG."""
 
 
 BuildText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(without_nul)]
@@ -71,7 +80,7 @@ class BuildOptions(Strict):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
         description="Stage of the Dockerfile to build; else the last.",
     )
-    arguments: dict[VariableKey, BuildText] = Field(
+    arguments: dict[ArgumentKey, BuildText] = Field(
         {}, max_length=100, description="Values for ARG lines. They stay readable in the image: no secrets."
     )
     options: dict[OptionName, BuildText] = Field(

@@ -4,11 +4,15 @@ import asyncio
 import time
 
 from orca.errors import OrcaError
+from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import KeepsCrashing, NeverHealthy, OutOfMemory
+from orca.features.deployments.exits import explain_exit
 from orca.features.deployments.rules import was_stopped
-from orca.features.deployments.steps.probe import Probe, Problem, choose_probe
+from orca.features.deployments.steps.listening import find_remedies
+from orca.features.deployments.steps.probe import Checker, Probe, Problem
 from orca.features.deployments.steps.start_release import start_release
-from orca.features.deployments.steps.work import Work, load
+from orca.features.deployments.steps.visits import find_visit
+from orca.features.deployments.steps.work import Facts, Work, load
 from orca.sdk.engines import Container
 
 CRASHES_TO_GIVE_UP = 3
@@ -23,7 +27,7 @@ async def check_health(work: Work) -> str:
     config = facts.config
     if config.replicas == 0:
         return "no replica is wanted, so none was asked"
-    probe = choose_probe(work.resources, config)
+    checker = Checker(work.resources, config, await find_visit(work, facts))
     started = time.monotonic()
     healthy_since: float | None = None
     problem: Problem | None = Problem("the containers have not started")
@@ -33,19 +37,23 @@ async def check_health(work: Work) -> str:
         if any(was_stopped(container, config.restart) for container in containers):
             await start_release(work)
             continue
-        await _give_up_if_crashing(work, containers, facts.old_serves)
-        problem = await _first_problem(containers, config.replicas, probe)
+        await _give_up_if_crashing(work, facts, containers)
+        problem = await _first_problem(containers, config.replicas, checker.probe)
         healthy_since = None if problem else healthy_since or time.monotonic()
         if healthy_since is not None and time.monotonic() - healthy_since >= config.health.settle:
+            for note in sorted(checker.notes):
+                await add_warning(work.resources.db, work.deployment_id, note)
             return f"healthy after {time.monotonic() - started:.1f} s"
         await asyncio.sleep(pause)
         pause = min(2 * pause, config.health.interval)
-    await _quote_log(work, await _containers(work))
+    containers = await _containers(work)
+    await _quote_log(work, containers)
     problem = problem or Problem(f"it did not stay so for {config.health.settle:g} s")
+    problem, remedies = await find_remedies(work, facts, containers, problem)
     raise NeverHealthy(
         f"the release was not healthy within {config.health.start_period:g} s: {problem.text}",
-        hint=f"{problem.hint} A slow start needs a longer start period.{facts.old_serves}",
-    )
+        hint=f"{problem.hint} A slow start needs a longer start period.{facts.old_serves}", remedies=remedies,
+    )  # fmt: skip
 
 
 async def _first_problem(containers: list[Container], replicas: int, probe: Probe) -> Problem | None:
@@ -64,22 +72,22 @@ async def _containers(work: Work) -> list[Container]:
     return [container for container in found if "orca.replica" in container.labels]
 
 
-async def _give_up_if_crashing(work: Work, containers: list[Container], old_serves: str) -> None:
+async def _give_up_if_crashing(work: Work, facts: Facts, containers: list[Container]) -> None:
     for container in containers:
         ended = container.state in {"exited", "dead"}
         if container.out_of_memory and (ended or container.restarts):
             await _quote_log(work, [container])
             raise OutOfMemory(
                 "the process was killed because it used more memory than it may",
-                hint=f"Raise the service's memory limit, or make the process use less.{old_serves}",
+                hint=f"Raise the service's memory limit, or make the process use less.{facts.old_serves}",
             )
         if container.restarts >= CRASHES_TO_GIVE_UP or ended:
             await _quote_log(work, [container])
             times = f" {container.restarts + 1} times" if container.restarts else ""
-            code = f", last with exit code {container.exit_code}" if container.exit_code is not None else ""
+            ending = explain_exit(container.exit_code, kind=facts.config.kind)
             raise KeepsCrashing(
-                f"the process ended{times}{code}",
-                hint=f"The last lines it wrote are in the deployment's log.{old_serves}",
+                f"the process ended{times}{', last' if times and ending.text else ''}{ending.text}",
+                hint=f"{ending.hint}{facts.old_serves}",
             )
 
 

@@ -2,9 +2,11 @@
 
 import json
 
+from orca.errors import OrcaError, RequestRefused
 from orca.features.deployments.actions.choose import VARIABLES, lock_service, next_number
 from orca.features.deployments.actions.progress import add_warning
-from orca.features.deployments.errors import NothingToDeploy
+from orca.features.deployments.errors import CannotStart, NothingToDeploy
+from orca.features.deployments.exits import explain_exit, is_other_machine
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.steps.stop_previous import stop_old
 from orca.features.deployments.steps.volumes import own_volumes, warn_of_closed_volumes
@@ -25,7 +27,10 @@ async def start_release(work: Work) -> str:
     changes = engine.plan(current, container_specs(facts, work.resources))
     for change in changes:
         await work.log.write(change.describe())
-    await engine.apply(changes)
+    try:
+        await engine.apply(changes)
+    except RequestRefused as error:
+        raise await explain_refusal(work, facts, error) from error
     started = await engine.inspect({"orca.deployment": work.deployment_id, "orca.replica": ""})
     await warn_of_closed_volumes(work, facts, started)
     replicas = facts.config.replicas
@@ -34,6 +39,23 @@ async def start_release(work: Work) -> str:
         shared = f"{replicas} replicas share {names}; that is only for programs that were made to share their files."
         await add_warning(work.resources.db, work.deployment_id, shared)
     return f"{replicas} replica{'' if replicas == 1 else 's'} of {_short(facts)}"
+
+
+async def explain_refusal(work: Work, facts: Facts, error: RequestRefused) -> OrcaError:
+    """A program that the engine could not execute is no fault of the engine's; all else stays as it was said."""
+    found = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
+    code = next((each.exit_code for each in found if each.state == "created" and each.exit_code), None)
+    if code is None:
+        return error
+    ending = explain_exit(code, kind=facts.config.kind)
+    image = await work.resources.engine.find_image(found[0].image_id)
+    info = await work.resources.engine.info()
+    hint = ending.hint
+    if image is not None and is_other_machine(image.architecture, info.architecture):
+        hint = (
+            f"The image is made for {image.architecture}, and this machine is {info.architecture}: build it for that."
+        )
+    return CannotStart(f"the process could not be started (exit code {code})", hint=f"{hint}{facts.old_serves}")
 
 
 def _short(facts: Facts) -> str:

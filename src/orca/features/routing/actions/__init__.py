@@ -17,6 +17,7 @@ from orca.features.routing.actions.routes import (
     ensure_named_routes,
     follow_base_domain,
     forget_service,
+    propose_hostname,
     update_route,
 )
 from orca.features.routing.actions.targets import clear_targets, set_targets
@@ -37,6 +38,8 @@ __all__ = [
     "ensure_named_routes",
     "follow_base_domain",
     "forget_service",
+    "list_ordered",
+    "propose_hostname",
     "publish_route",
     "replace_certificate",
     "republish_route",

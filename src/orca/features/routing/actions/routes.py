@@ -278,11 +278,16 @@ def _options(stored: dict[str, Any], wanted: RouteIn | RoutePatch, hashes: Mappi
 
 async def _free_automatic_name(session: AsyncSession, settings: Settings, service: Service) -> str | None:
     """The automatic name, with a salt when somebody has it; None (and a line in the log) when none can be made."""
+    await _lock_names(session)
+    return await propose_hostname(session, settings, service)
+
+
+async def propose_hostname(session: AsyncSession, settings: Settings, service: Service) -> str | None:
+    """The name that a service would get by itself as things stand; until it is given, another may take it."""
     project = await session.get_one(Project, service.project_id)
     environment = await session.get(Environment, service.environment_id)
     place = environment.slug if environment is not None and environment.slug != _FIRST_ENVIRONMENT else ""
     panel = panel_hostnames(settings.panel_url, settings.allowed.hosts)
-    await _lock_names(session)
     for salt in ("", service.id):
         name = automatic_hostname(service.slug, place, project.slug, base_domain=settings.base.domain, salt=salt)
         try:

@@ -12,6 +12,7 @@ from orca.providers.engines.docker.connection import DockerConnection
 from orca.providers.engines.docker.containers import Containers
 from orca.providers.engines.docker.execs import Execs
 from orca.providers.engines.docker.images import Images
+from orca.providers.engines.docker.listening import Listeners
 from orca.providers.engines.docker.logs import read_logs
 from orca.providers.engines.docker.measure import Meter
 from orca.providers.engines.docker.networks import Networks
@@ -28,6 +29,7 @@ from orca.sdk.engines import (
     EngineAway,
     EngineInfo,
     Image,
+    Listener,
     LogLine,
     Progress,
     RegistryLogin,
@@ -50,6 +52,7 @@ class DockerEngine:
         self._ownership = Ownership(connection)
         self._owner = Owner(self._containers, self._one_off, self._ownership, self._volumes, connector)
         self._execs = Execs(connection, connector)
+        self._listeners = Listeners(connector, self._execs)
         self._meter = Meter(connection)
 
     async def info(self) -> EngineInfo:
@@ -66,6 +69,7 @@ class DockerEngine:
             data_root=facts["DockerRootDir"],
             cpus=facts["NCPU"],
             memory_bytes=facts["MemTotal"],
+            architecture=facts.get("Architecture", ""),
         )
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
@@ -157,6 +161,11 @@ class DockerEngine:
         """Run a command inside."""
         await self._require(container_id)
         return await self._execs.run(container_id, argv, deadline)
+
+    async def find_listeners(self, container_id: str) -> list[Listener] | None:
+        """The TCP ports on which the container listens."""
+        facts = await self._containers.find_ours(container_id)
+        return await self._listeners.find(facts) if facts else None
 
     async def stats(self, container_id: str) -> tuple[float, int]:
         """Cores and bytes in use."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import Any, Literal, get_args
 
+from orca.kit.text import clean_output, shorten
 from orca.providers.engines.docker.labels import visible_labels
 from orca.providers.engines.docker.references import find_digest
 from orca.sdk.engines import Container, ContainerState, Image
@@ -34,13 +35,35 @@ def read_container(facts: Mapping[str, Any]) -> Container:
         labels=visible_labels(facts["Config"]["Labels"] or {}),
         state=status,
         address=str(address) if address else None,
-        exit_code=state["ExitCode"] if status in _ENDED and started_at else None,
+        exit_code=_exit_code(status, state["ExitCode"], ever_started=started_at is not None),
         restarts=facts["RestartCount"],
         out_of_memory=state["OOMKilled"],
         started_at=started_at,
         health=_HEALTH.get(health, "none"),
+        health_output=_last_output(state.get("Health")),
+        health_test=read_health_test(facts["Config"]),
         finished_at=read_instant(state["FinishedAt"]),
     )
+
+
+def _exit_code(status: ContainerState, code: int, *, ever_started: bool) -> int | None:
+    """What a process ended with, or why it could not begin (126 and 127); 0 of one that never ran says nothing."""
+    if status in _ENDED and ever_started:
+        return code
+    return code or None if status == "created" else None
+
+
+def _last_output(health: Mapping[str, Any] | None) -> str:
+    runs = (health or {}).get("Log") or ()
+    return shorten(clean_output(str(runs[-1].get("Output") or ""), colours=False).strip(), 1000) if runs else ""
+
+
+def read_health_test(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The HEALTHCHECK of an image as a command; empty when there is none."""
+    kind, *words = (config.get("Healthcheck") or {}).get("Test") or ("NONE",)
+    if kind == "CMD-SHELL":
+        return *(config.get("Shell") or ("/bin/sh", "-c")), *words
+    return tuple(words) if kind == "CMD" else ()
 
 
 def is_steady(listed: Mapping[str, Any]) -> bool:
@@ -78,6 +101,7 @@ def read_image(facts: Mapping[str, Any], reference: str | None = None) -> Image:
         size_bytes=facts["Size"],
         created_at=read_instant(facts.get("Created") or "") or datetime.fromtimestamp(0, UTC),
         labels=dict(config.get("Labels") or {}),
+        architecture=facts.get("Architecture") or "",
         ports=tuple(sorted(int(port) for port, _, protocol in ports if protocol in {"", "tcp"})),
     )
 

@@ -1,0 +1,44 @@
+"""What an answer to a health check means. Pure."""
+
+from urllib.parse import urljoin, urlsplit
+
+_HTTPS, _HTTP = 443, 80
+
+
+def explain_status(asked: str, code: int, host: str) -> tuple[str, str]:
+    """What happened, and what to do about it."""
+    text = f"{asked} answered {code}"
+    named = f" for the host {host}" if host else ""
+    path = "Set `health.path` to a path that tells that it is well, or `health.status`."
+    if code in {400, 403, 421} and host:
+        hint = (
+            f"So the process listens, and may refuse the hostname {host}: allow it (Django: ALLOWED_HOSTS, Rails: "
+            "config.hosts, Vite: allowedHosts, Next.js: allowedDevOrigins), or name one that it answers to in "
+            f"`health.host`. If the path itself is closed: {path}"
+        )
+        return text + named, hint
+    if code == 401:  # noqa: PLR2004 - HTTP
+        return text, f"So the process listens, and wants people to sign in. {path}"
+    if code >= 500:  # noqa: PLR2004 - HTTP
+        return text, f"So the process listens, and fails inside; the log shows why. {path}"
+    return text, f"So the process listens. {path}"
+
+
+def redirect_note(asked: str, location: str) -> set[str]:
+    """What visitors would make of a redirect: nothing to say about one within the site."""
+    here, there = urlsplit(asked), urlsplit(urljoin(asked, location))
+    if there.hostname != here.hostname:
+        led_away = (
+            f"{asked} is redirected to {there.hostname or location}: visitors of {here.hostname} are led there; if "
+            "that is not meant, the application does not know its own hostname."
+        )
+        return {led_away}
+    is_same_page = (there.path or "/", there.query) == (here.path or "/", here.query)
+    if is_same_page and there.scheme == here.scheme == "https" and (there.port or _HTTPS) == (here.port or _HTTPS):
+        loops = (
+            f"{asked} is redirected to itself: visitors would be redirected for ever. The application does not believe "
+            "the header X-Forwarded-Proto; tell it to trust the proxy (Django: SECURE_PROXY_SSL_HEADER, Express: "
+            "trust proxy, Rails: assume_ssl), or switch its own redirect off."
+        )
+        return {loops}
+    return set()

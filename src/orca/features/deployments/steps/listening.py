@@ -1,0 +1,67 @@
+"""Where a process listens that does not answer on the port it is asked on."""
+
+from orca.errors import OrcaError
+from orca.features.deployments.schemas import Remedy
+from orca.features.deployments.steps.probe import Problem
+from orca.features.deployments.steps.work import Facts, Work
+from orca.features.services.orca_file import FILE_NAME, parse_orca_file
+from orca.kit.text import join
+from orca.sdk.engines import Container, Listener, SupportsListeners
+
+_MOST = 5
+
+
+async def find_remedies(
+    work: Work, facts: Facts, containers: list[Container], problem: Problem
+) -> tuple[Problem, list[Remedy]]:
+    """The problem with what was found out about it, and the ports that could be meant instead."""
+    engine, port = work.resources.engine, problem.closed_port
+    running = next((each for each in containers if each.state == "running"), None)
+    if port is None or running is None or not isinstance(engine, SupportsListeners):
+        return problem, []
+    try:
+        found = await engine.find_listeners(running.id)
+    except OrcaError:
+        found = None
+    if not found:
+        return problem, []
+    better = explain_listeners(port, found)
+    if better is None:
+        return problem, []
+    if _is_in_file(facts):
+        return Problem(better.text, join(better.hint, f"{FILE_NAME} names `ports`: change it there.")), []
+    return better, [_remedy(facts, each.port) for each in found if not each.is_loopback][:_MOST]
+
+
+def explain_listeners(port: int, found: list[Listener]) -> Problem | None:
+    """What it means that the process listens elsewhere; None when nothing is known of it. Pure."""
+    if any(each.port == port for each in found if not each.is_loopback):
+        return None
+    if any(each.port == port for each in found):
+        return Problem(
+            f"the process listens on port {port}, but on 127.0.0.1 alone",
+            "From outside of its container nobody reaches it there: let it listen on 0.0.0.0 (often an option such as "
+            "`--host 0.0.0.0`, or the variable HOST).",
+        )
+    open_ports = [str(each.port) for each in found if not each.is_loopback]
+    if open_ports:
+        return Problem(
+            f"nothing listens on port {port}, but the process does on {', '.join(open_ports)}",
+            "Let it listen on the port in $PORT, or change `ports` to where it listens.",
+        )
+    closed = ", ".join(str(each.port) for each in found)
+    return Problem(
+        f"nothing listens on port {port}; the process does on {closed}, but on 127.0.0.1 alone",
+        "Let it listen on 0.0.0.0 and on the port in $PORT.",
+    )
+
+
+def _is_in_file(facts: Facts) -> bool:
+    """Whether the ports come from the source, which would win over a changed setting."""
+    text = facts.build.orca_file if facts.build else ""
+    return bool(text) and "ports" in parse_orca_file(text).model_fields_set
+
+
+def _remedy(facts: Facts, port: int) -> Remedy:
+    command = f"orc services edit {facts.service.slug} --port {port}"
+    return Remedy(action="set-port", label=f"Lead visitors to port {port}", command=command, port=port)

@@ -1,0 +1,28 @@
+"""How visitors will come to a release that has no traffic yet."""
+
+from urllib.parse import urlsplit
+
+from orca.features.deployments.steps.probe import Visit
+from orca.features.deployments.steps.work import Facts, Work
+from orca.features.routing.actions import propose_hostname
+from orca.features.routing.queries import list_urls
+from orca.features.services.models import Service
+
+
+async def find_visit(work: Work, facts: Facts) -> Visit | None:
+    """By the host that the health check names, else by the service's first hostname, or the one it is going to get.
+
+    None for a service that has no hostname: then its address is all there is.
+    """
+    settings = work.resources.settings
+    async with work.resources.db.read() as session:
+        urls = await list_urls(session, settings, facts.service.id)
+        if urls:
+            first = urlsplit(urls[0])
+        elif any(port.public for port in facts.config.ports):
+            service = await session.get_one(Service, facts.service.id)
+            first = urlsplit(f"https://{await propose_hostname(session, settings, service) or ''}")
+        else:
+            first = urlsplit("")
+    host = facts.config.health.host or first.netloc
+    return Visit(host, first.scheme or "http") if host else None

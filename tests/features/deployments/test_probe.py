@@ -1,0 +1,142 @@
+"""The health check looks like real traffic, and says what an answer means."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from tests.features.deployments.bench import Bench
+
+from orca.features.deployments.exits import explain_exit, is_other_machine
+from orca.features.deployments.steps.answers import explain_status, redirect_note
+from orca.features.deployments.steps.listening import explain_listeners
+from orca.features.deployments.steps.probe import Checker, Visit
+from orca.features.services.schemas import FrozenConfig
+from orca.sdk.engines import Container, Listener
+
+VISIT = Visit("shop.example.org", "https")
+
+
+@asynccontextmanager
+async def picky_site(seen: list[str], *, wanted: str = "shop.example.org") -> AsyncIterator[int]:
+    """Answers 200 to its own hostname and 400 to any other, as Django and Rails do."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        seen.append(head.lower())
+        status = "200 OK" if f"host: {wanted}\r\n" in head.lower() else "400 Bad Request"
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def container(**facts: Any) -> Container:
+    plain = Container(
+        id="a", name="a", image_id="i", labels={}, state="running", address="127.0.0.1", exit_code=None, restarts=0,
+        out_of_memory=False, started_at=None,
+    )  # fmt: skip
+    return replace(plain, **facts)
+
+
+async def probe(bench: Bench, port: int, visit: Visit | None = VISIT, **health: Any) -> tuple[Any, set[str]]:
+    config = FrozenConfig.model_validate(
+        {"kind": "web", "ports": [{"name": "http", "port": port, "public": True}], "health": health}
+    )
+    async with httpx.AsyncClient() as http:
+        checker = Checker(replace(bench.resources, http=http), config, visit)
+        return await checker.probe(container()), checker.notes
+
+
+async def test_the_site_is_asked_by_its_own_hostname_as_the_proxy_asks(bench: Bench) -> None:
+    """Before: by the address of the container, which changes with each deployment and cannot be allowed."""
+    seen: list[str] = []
+    async with picky_site(seen) as port:
+        problem, _ = await probe(bench, port)
+        assert problem is None
+        for header in ("x-forwarded-proto: https", "x-forwarded-for: 127.0.0.1", "x-forwarded-host: shop.example.org"):
+            assert header in seen[-1]
+        problem, _ = await probe(bench, port, visit=Visit("other.example.org", "https"))
+        assert problem is not None
+        assert problem.text.endswith("answered 400 for the host other.example.org")
+        assert "ALLOWED_HOSTS" in problem.hint
+        assert "health.host" in problem.hint
+
+
+async def test_the_health_check_of_the_image_counts_unless_one_is_configured(bench: Bench) -> None:
+    seen: list[str] = []
+    async with picky_site(seen) as port, httpx.AsyncClient() as http:
+        base = {"kind": "web", "ports": [{"name": "http", "port": port, "public": True}]}
+        checker = Checker(replace(bench.resources, http=http), FrozenConfig.model_validate(base), VISIT)
+        sick = container(health="unhealthy", health_test=("check",), health_output="no database")
+        problem = await checker.probe(sick)
+        assert problem is not None
+        assert problem.text == "the HEALTHCHECK of the image failed: no database"
+        assert await checker.probe(container(health="healthy", health_test=("check",))) is None
+        assert not seen or "get /" not in "".join(seen)
+        own = Checker(checker.resources, FrozenConfig.model_validate({**base, "health": {"path": "/up"}}), VISIT)
+        assert await own.probe(sick) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(400, "ALLOWED_HOSTS"), (403, "config.hosts"), (421, "allowedHosts"), (401, "sign in"), (404, "health.path"), (500, "fails inside")],
+)  # fmt: skip
+def test_refusals_are_explained(code: int, words: str) -> None:
+    assert words in explain_status("GET / on port 1", code, "a.example.org")[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "location", "words"),
+    [
+        ("https://a.example.org/", "/login", ""), ("http://a.example.org/", "https://a.example.org/", ""),
+        ("https://a.example.org/", "https://a.example.org/", "for ever"), ("https://a.example.org/", "/", "for ever"),
+        ("https://a.example.org/", "https://b.example.org/x", "led there"), ("https://a.example.org/x", "/", ""),
+    ],
+)  # fmt: skip
+def test_redirects_are_told_by_where_they_lead(asked: str, location: str, words: str) -> None:
+    notes = redirect_note(asked, location)
+    assert bool(notes) is bool(words)
+    assert words in "".join(notes)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([Listener(8000, is_loopback=True)], "on 127.0.0.1 alone"),
+        ([Listener(3000, is_loopback=False), Listener(9229, is_loopback=True)], "the process does on 3000"),
+        ([Listener(3000, is_loopback=True)], "on 3000, but on 127.0.0.1 alone"),
+        ([Listener(8000, is_loopback=False)], ""),
+    ],
+)
+def test_where_the_process_listens_instead_is_said(found: list[Listener], words: str) -> None:
+    problem = explain_listeners(8000, found)
+    assert words in (problem.text if problem else "")
+    assert (problem is None) is (not words)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "hint"),
+    [
+        (0, "by itself", "must keep running"), (127, "127", "not found"), (126, "126", "chmod"), (137, "137", "killed from outside"),
+        (139, "SIGSEGV", "native code"), (143, "143", "asked to end"), (1, "exit code 1", "log"), (None, "", "log"), (255, "255", "log"),
+    ],
+)  # fmt: skip
+def test_exit_codes_are_explained(code: int | None, text: str, hint: str) -> None:
+    ending = explain_exit(code)
+    assert text in ending.text
+    assert hint in ending.hint
+
+
+@pytest.mark.parametrize(
+    ("image", "machine", "other"),
+    [("amd64", "x86_64", False), ("arm64", "x86_64", True), ("arm64", "aarch64", False), ("", "x86_64", False)],
+)
+def test_images_of_another_machine_are_known(image: str, machine: str, other: bool) -> None:
+    assert is_other_machine(image, machine) is other
