@@ -20,7 +20,7 @@ from orca.features.deployments.history import (
     list_deployment_lines,
     list_release_lines,
 )
-from orca.features.deployments.output import OutputLine, follow_output
+from orca.features.deployments.output import OutputLine, follow_output, list_hidden
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
@@ -85,7 +85,9 @@ async def show_logs(service_id: str, request: HttpRequest, session: ReadSession,
 async def stream_logs(service_id: str, resources: CurrentResources) -> StreamingResponse:
     """The output in the form the log viewer reads."""
     containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
-    frames = keep_open(_viewer_frames(follow_output(resources.engine, containers, tail=500, follow=True)))
+    hidden = await list_hidden(resources, service_id, containers)
+    lines = follow_output(resources.engine, containers, tail=500, follow=True, hidden=hidden)
+    frames = keep_open(_viewer_frames(lines))
     return StreamingResponse(frames, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 

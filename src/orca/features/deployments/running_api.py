@@ -13,7 +13,7 @@ from orca.errors import Conflict, OrcaError
 from orca.events import Fact, record
 from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
-from orca.features.deployments.output import OutputLine, follow_output
+from orca.features.deployments.output import OutputLine, follow_output, list_hidden
 from orca.features.deployments.schemas import ContainerOut, RunIn
 from orca.features.deployments.steps.work import container_spec, load_facts
 from orca.features.services.queries import get_service
@@ -65,7 +65,8 @@ async def read_logs(
     """What the replicas write: events `log` {replica, stream, text, at}, at last `end`."""
     found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
     chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
-    frames = _log_frames(follow_output(resources.engine, chosen, tail=tail, follow=follow))
+    hidden = await list_hidden(resources, service_id, chosen)
+    frames = _log_frames(follow_output(resources.engine, chosen, tail=tail, follow=follow, hidden=hidden))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
