@@ -10,6 +10,7 @@ import httpx
 import pytest
 from tests.features.deployments.bench import Bench
 
+from orca.features.deployments.actions.start import Request
 from orca.features.deployments.exits import explain_exit, is_other_machine
 from orca.features.deployments.steps.answers import explain_status, redirect_note
 from orca.features.deployments.steps.listening import explain_listeners
@@ -140,3 +141,15 @@ def test_exit_codes_are_explained(code: int | None, text: str, hint: str) -> Non
 )
 def test_images_of_another_machine_are_known(image: str, machine: str, other: bool) -> None:
     assert is_other_machine(image, machine) is other
+
+
+async def test_which_of_several_ports_is_meant_is_asked(bench: Bench) -> None:
+    service = await bench.make_service()
+    bench.engine.add_image("app:9", ports=(80, 9000))
+    source = {"type": "image", "image": "app:9"}
+    await bench.edit(service, kind="web", ports=[], source=source, health={"type": "none"})
+    await bench.resources.tasks.start(bench.resources)
+    ended = await bench.end_of(await bench.ask(service, Request()))
+    assert ended.state == "succeeded", ended.reason
+    assert "several ports (80, 9000); visitors are led to 80" in ended.warnings[0]
+    assert [(each["action"], each["port"]) for each in ended.remedies] == [("set-port", 9000)]

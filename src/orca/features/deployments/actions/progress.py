@@ -90,14 +90,13 @@ async def find_step(db: Database, deployment_id: str, name: str) -> DeploymentSt
         return await session.get(DeploymentStep, (deployment_id, name))
 
 
-async def add_warning(db: Database, deployment_id: str, warning: str, remedy: Remedy | None = None) -> None:
+async def add_warning(db: Database, deployment_id: str, warning: str, *remedies: Remedy) -> None:
     """Something went wrong that does not make the deployment fail."""
     async with db.write() as session:
         deployment = await session.get_one(Deployment, deployment_id)
         if warning not in deployment.warnings:
             deployment.warnings = [*deployment.warnings, warning]
-            if remedy is not None:
-                deployment.remedies = [*deployment.remedies, remedy.model_dump()]
+            deployment.remedies = [*deployment.remedies, *(each.model_dump() for each in remedies)]
 
 
 async def succeed(db: Database, deployment_id: str) -> None:

@@ -15,6 +15,7 @@ from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import DiskTooFull, NoBuilder
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.fetch_source import fetch_source
+from orca.features.deployments.steps.listening import MOST_REMEDIES, set_port
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.secrets.queries import open_secret
 from orca.features.services.schemas import BuildVariables
@@ -168,9 +169,19 @@ async def _note(work: Work, facts: Facts, **values: object) -> None:
             setattr(build, name, value)
 
 
+async def _ask_for_port(work: Work, facts: Facts, port: int, exposed: tuple[int, ...]) -> None:
+    """Which of several ports is for visitors only a person knows; each of the others is one click away."""
+    remedies = [set_port(facts, each) for each in exposed if each != port]
+    named = ", ".join(map(str, exposed))
+    warning = f"the image names several ports ({named}); visitors are led to {port} until `ports` says otherwise"
+    await add_warning(work.resources.db, work.deployment_id, warning, *remedies[:MOST_REMEDIES])
+
+
 async def _settle_port(work: Work, facts: Facts, detected: int | None, exposed: tuple[int, ...]) -> None:
     """A service that named no port gets the one its builder or its image names; the build remembers it."""
     port = detected or (exposed[0] if exposed else DEFAULT_PORT)
+    if detected is None and len(exposed) > 1 and not facts.config.ports and facts.config.kind != "worker":
+        await _ask_for_port(work, facts, port, exposed)
     await _note(work, facts, port=port)
     settled = facts.config.listen_on(port)
     async with work.resources.db.write() as session:

@@ -8,7 +8,7 @@ from orca.features.services.orca_file import FILE_NAME, parse_orca_file
 from orca.kit.text import join
 from orca.sdk.engines import Container, Listener, SupportsListeners
 
-_MOST = 5
+MOST_REMEDIES = 5
 
 
 async def find_remedies(
@@ -30,7 +30,7 @@ async def find_remedies(
         return problem, []
     if _is_in_file(facts):
         return Problem(better.text, join(better.hint, f"{FILE_NAME} names `ports`: change it there.")), []
-    return better, [_remedy(facts, each.port) for each in found if not each.is_loopback][:_MOST]
+    return better, [set_port(facts, each.port) for each in found if not each.is_loopback][:MOST_REMEDIES]
 
 
 def explain_listeners(port: int, found: list[Listener]) -> Problem | None:
@@ -62,6 +62,7 @@ def _is_in_file(facts: Facts) -> bool:
     return bool(text) and "ports" in parse_orca_file(text).model_fields_set
 
 
-def _remedy(facts: Facts, port: int) -> Remedy:
+def set_port(facts: Facts, port: int) -> Remedy:
+    """Lead visitors elsewhere."""
     command = f"orc services edit {facts.service.slug} --port {port}"
     return Remedy(action="set-port", label=f"Lead visitors to port {port}", command=command, port=port)
