@@ -37,6 +37,7 @@ class TroubledEngine(FakeEngine):
     at_stop: Trouble = staticmethod(_nothing)
     at_pull: Trouble = staticmethod(_nothing)
     at_apply: Trouble = staticmethod(_nothing)
+    at_run: Trouble = staticmethod(_nothing)
 
     async def start(self, name: str) -> None:
         await self.at_start()
@@ -45,6 +46,10 @@ class TroubledEngine(FakeEngine):
     async def apply(self, changes: Sequence[Change]) -> None:
         await self.at_apply()
         await super().apply(changes)
+
+    async def run_once(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> int:
+        await self.at_run()
+        return await super().run_once(spec, deadline=deadline, progress=progress)
 
     async def stop(self, container_id: str, *, grace: float) -> None:
         await self.at_stop()

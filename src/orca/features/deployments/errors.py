@@ -33,6 +33,12 @@ class ReleaseCommandFailed(StepFailed):
     code = "release-command-failed"
 
 
+class EngineInterrupted(StepFailed):
+    """The engine stopped while something ran once, and took it down with it."""
+
+    code = "engine-interrupted"
+
+
 class NoBuilder(StepFailed):
     """No builder knows what to do with the source."""
 

@@ -34,6 +34,8 @@ async def with_patience(work: Work, act: Callable[[], Awaitable[T]]) -> T:
         try:
             return await act()
         except (EngineAway, EngineFailed) as error:
+            if isinstance(error, EngineAway):
+                work.interruptions.append(error.message)
             is_well = isinstance(error, EngineFailed) and await _is_well(work.resources.engine)
             if time.monotonic() >= (began + FAILURE_SECONDS if is_well else until):
                 raise

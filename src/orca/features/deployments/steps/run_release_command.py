@@ -1,10 +1,12 @@
 """Run the release command (migrations) once, with the new image, before any traffic moves."""
 
-from orca.features.deployments.errors import ReleaseCommandFailed
+from orca.errors import StepFailed
+from orca.features.deployments.errors import EngineInterrupted, OutOfMemory, ReleaseCommandFailed
+from orca.features.deployments.exits import NOT_EXECUTABLE, explain_exit
 from orca.features.deployments.rules import STEP_SECONDS
 from orca.features.deployments.steps.start_release import ensure_release
 from orca.features.deployments.steps.volumes import own_volumes
-from orca.features.deployments.steps.work import Work, container_spec, load
+from orca.features.deployments.steps.work import Facts, Work, container_spec, load
 
 
 async def run_release_command(work: Work) -> str:
@@ -26,8 +28,25 @@ async def run_release_command(work: Work) -> str:
     seconds = STEP_SECONDS["run_release_command"] - 60
     code = await work.resources.engine.run_once(spec, deadline=seconds, progress=work.log.write)
     if code != 0:
-        raise ReleaseCommandFailed(
-            f"the release command ended with exit code {code}",
-            hint=f"The log shows what it said. Mend the command and deploy again.{facts.old_serves}",
-        )
+        raise await _explain(work, facts, spec.name, code)
     return f"exit code {code}"
+
+
+async def _explain(work: Work, facts: Facts, name: str, code: int) -> StepFailed:
+    """By what the engine says of the container: the command is at fault only when nothing else is."""
+    if work.interruptions:
+        return EngineInterrupted(
+            f"Docker stopped while the release command ran, and ended it (exit code {code})",
+            hint=f"How far it came is not known; the log shows what it said. Deploy again.{facts.old_serves}",
+        )
+    found = await work.resources.engine.inspect({"orca.deployment": facts.deployment.id})
+    if any(each.out_of_memory for each in found if each.name == name):
+        return OutOfMemory(
+            "the release command was killed because it used more memory than it may",
+            hint=f"Raise the service's memory limit, or make it use less.{facts.old_serves}",
+        )
+    why = "" if code < NOT_EXECUTABLE else f"{explain_exit(code).hint} "
+    return ReleaseCommandFailed(
+        f"the release command ended with exit code {code}",
+        hint=f"{why}The log shows what it said. Mend the command and deploy again.{facts.old_serves}",
+    )

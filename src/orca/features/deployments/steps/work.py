@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ class Work:
     log: LogWriter
     takes_down: bool = False
     """Whether it stops or removes the service: nothing is built then, and nobody cancels it half-way."""
+    interruptions: list[str] = field(default_factory=list)
+    """When the engine was away during the work: what ended then may have ended for that."""
 
     @property
     def folder(self) -> Path:
