@@ -38,7 +38,6 @@ __all__ = [
     "ensure_named_routes",
     "follow_base_domain",
     "forget_service",
-    "list_ordered",
     "propose_hostname",
     "publish_route",
     "replace_certificate",
