@@ -127,7 +127,8 @@ class Builder(Protocol):
         None when the tree is nothing it knows. A Refusal says why a tree that it knows cannot be built; builders
         after this one are asked all the same.
 
-        `options`: what `BuildRequest.options` will hold, and `dockerfile`, which names another one than usual.
+        `options`: what `BuildRequest.options` will hold, and `dockerfile`, which names another one than usual, and
+        `target`, the stage of it that will be built.
         Raises BadInput for options it cannot use.
         """
         ...

@@ -14,7 +14,7 @@ from orca.providers.connectors.local import LocalConnector
 from orca.sdk.builders import Detection, Refusal
 from orca.sdk.buildkit import BuildKitConfig, DockerClient
 
-RIGHT = 0.94
+RIGHT = 0.95
 """The share of the certain labels that has been reached; it only goes up, to 0.95."""
 
 ENTRIES = read_entries()

@@ -156,6 +156,8 @@ def _rust(path: str, _fact: Any, entry: Entry) -> str:
         return ""
     if re.search(r"^rocket\b", manifest, re.MULTILINE):
         return "#[launch]\nfn rocket() -> _ { rocket::build() }\n"
+    if re.search(r"^(?:actix-web|warp|poem|tide)\b", manifest, re.MULTILINE):
+        return "fn main() { HttpServer::new(app).bind(address).run() }\n"
     if re.search(r"^axum\b", manifest, re.MULTILINE):
         return (
             "use axum::Router;\nfn main() { let listener = TcpListener::bind(address); axum::serve(listener, app); }\n"

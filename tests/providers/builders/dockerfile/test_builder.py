@@ -17,7 +17,7 @@ import pytest
 from orca.errors import BadInput, DeadlineExceeded, OrcaError, ProviderUnavailable, StepFailed
 from orca.providers.builders.dockerfile import DockerfileBuilder, DockerfileBuilderProvider
 from orca.providers.connectors.local import LocalConnector
-from orca.sdk.builders import BuiltImage
+from orca.sdk.builders import BuiltImage, Detection
 from orca.sdk.buildkit import BuildKitConfig, DockerClient
 from orca.sdk.buildkit import errors as failures
 from orca.sdk.trees import UnsafePath
@@ -389,17 +389,17 @@ async def test_detection_tells_what_is_there(bench: Any) -> None:
     found = await builder.detect(
         bench.tree({"Dockerfile": "FROM golang AS b\nRUN x\nFROM alpine:3\nEXPOSE 53/udp 9090/tcp\n"})
     )
-    assert found is not None
+    assert isinstance(found, Detection)
     assert (found.summary, found.port, found.evidence) == (
         "Dockerfile · 2 stages, ends on alpine:3",
         9090,
         ("Dockerfile",),
     )
     found = await builder.detect(bench.tree({"deploy/x": "FROM scratch\n"}), {"dockerfile": "deploy/x"})
-    assert found is not None
+    assert isinstance(found, Detection)
     assert found.dockerfile == "FROM scratch\n"
     found = await builder.detect(bench.tree({"Containerfile": "nonsense"}))
-    assert found is not None
+    assert isinstance(found, Detection)
     assert "unknown instruction" in found.summary
 
 

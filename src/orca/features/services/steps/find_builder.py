@@ -1,6 +1,7 @@
 """Asks the builders, in their order, which of them can build a source tree."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orca.features.services.schemas import BuildOptions
@@ -18,13 +19,15 @@ async def find_builder(
 
     Raises BadInput for options that a builder cannot use, UnsafePath for links that lead out of the folder.
     """
-    options = {**build.options, "dockerfile": build.dockerfile}
+    options = {**build.options, "dockerfile": build.dockerfile, **({"target": build.target} if build.target else {})}
     refusal: Refusal | None = None
     for name, builder in builders.items():
         if build.builder in {"auto", name}:
             detection = await _detect_member(builder, source, folder, options) or await builder.detect(folder, options)
             if isinstance(detection, Detection):
-                return builder, detection
+                # Why an earlier one, such as the Dockerfile, was passed over.
+                passed_over = (refusal.reason,) if refusal else ()
+                return builder, replace(detection, warnings=(*passed_over, *detection.warnings))
             refusal = refusal or detection
     return refusal
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from orca.errors import StepFailed
 from orca.providers.builders.dockerfile.describe import describe
-from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
+from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log, Refusal
 from orca.sdk.buildkit import BuildKitConfig, DockerClient, build_image
 from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
@@ -30,10 +30,11 @@ class DockerfileBuilder:
     def __init__(self, docker: DockerClient) -> None:
         self._docker = docker
 
-    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | None:
+    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | Refusal | None:
         """The Dockerfile, if there is one. Raises UnsafePath when it is a link that leads out of the tree."""
-        found = await asyncio.to_thread(_find, tree, (options or {}).get("dockerfile", USUAL[0]))
-        return describe(*found) if found else None
+        chosen = options or {}
+        found = await asyncio.to_thread(_find, tree, chosen.get("dockerfile", USUAL[0]))
+        return await asyncio.to_thread(describe, Tree(tree), *found, chosen.get("target")) if found else None
 
     async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
         """See `build_image`; DockerfileMissing too."""

@@ -22,6 +22,7 @@ from orca.providers.builders.template.python import find_python
 from orca.providers.builders.template.recipe import Recipe, Refusal, Result
 from orca.providers.builders.template.ruby import find_ruby
 from orca.providers.builders.template.rust import find_rust
+from orca.providers.builders.template.shape import explain, find_template
 from orca.providers.builders.template.static import find_static
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
 from orca.sdk.buildkit import BuildKitConfig, DockerClient, build_image
@@ -79,12 +80,23 @@ class TemplateBuilder:
 
 
 def find_recipe(tree: Path, options: TemplateOptions) -> Result:
-    """What the first language that fits says; a Refusal counts when no later one fits. Blocking."""
+    """What the first language that fits says, or why none does and which folders could be built. Blocking."""
+    root = Tree(tree)
+    if template := find_template(root):
+        return template
+    result = _try_languages(root, options)
+    if isinstance(result, Recipe):
+        return result
+    return explain(root, result, lambda folder: _try_languages(folder, TemplateOptions()))
+
+
+def _try_languages(tree: Tree, options: TemplateOptions) -> Result:
+    """A Refusal counts when no later language fits."""
     refusal: Refusal | None = None
     for find in LANGUAGES:
         if find is find_static and refusal:
             break  # a page beside a program that cannot be deployed is its documentation
-        result = find(Tree(tree), options)
+        result = find(tree, options)
         if isinstance(result, Recipe):
             return result
         refusal = refusal or result

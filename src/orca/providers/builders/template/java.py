@@ -40,8 +40,9 @@ def find_java(tree: Tree, options: TemplateOptions) -> Result:
 
 
 def _render(tree: Tree, options: TemplateOptions, project: JavaProject, procfile: Procfile) -> Recipe:
+    framework = project.framework or ("WAR" if project.is_war else "")
     version = options.version or str(project.version)
-    title = f"Java {version} ({project.framework or 'program'}, {_TITLES[project.tool]})"
+    title = f"Java {version} ({framework or 'program'}, {_TITLES[project.tool]})"
     build, start = options.build or _build(project), _start(options, project, procfile)
     is_web = project.listens or bool(options.start)
     lines = [
@@ -53,7 +54,7 @@ def _render(tree: Tree, options: TemplateOptions, project: JavaProject, procfile
     evidence = (project.manifest, *(name for name in ("system.properties",) if tree.is_file(name)))
     return Recipe(
         "java", title, "\n".join(lines), PORT if is_web else None, evidence, {IGNORE_FILE: IGNORE},
-        "web" if is_web else "worker", framework=project.framework, version=project.pinned,
+        "web" if is_web else "worker", framework=framework, version=project.pinned,
         package_manager=project.tool, build=build, start=start, processes=procfile.processes, release=procfile.release,
     )  # fmt: skip
 

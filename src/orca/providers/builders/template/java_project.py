@@ -124,7 +124,7 @@ def _pinned(tree: Tree, text: str) -> str | None:
     properties = re.search(r"^java\.runtime\.version\s*=\s*(\S+)", find_text(tree, "system.properties"), re.MULTILINE)
     sdk = re.search(r"^java=(\S+)", find_text(tree, ".sdkmanrc"), re.MULTILINE)
     tool = find_tool_version(tree, "java")
-    toolchain = re.search(r"languageVersion\W{1,40}of\((\d{1,2})\)", text)
+    toolchain = re.search(r"languageVersion\b.{1,40}?of\((\d{1,2})\)", text)
     named = (
         properties[1] if properties else "", find_text(tree, ".java-version"), sdk[1] if sdk else "",
         tool[0] if tool else "", toolchain[1] if toolchain else "",

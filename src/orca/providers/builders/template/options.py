@@ -44,7 +44,7 @@ class TemplateOptions:
             "base": _IMAGE, "version": _VERSION, "entrypoint": _ENTRYPOINT, "root": _PATH,
             "build": _COMMAND, "start": _COMMAND, "packages": _PACKAGES, "spa": re.compile("true|false"),
         }  # fmt: skip
-        unknown = sorted(options.keys() - checks.keys() - {"dockerfile"})
+        unknown = sorted(options.keys() - checks.keys() - {"dockerfile", "target"})
         if unknown:
             raise BadInput(f"Templates have no option {unknown[0]!r}.", hint=f"There are {', '.join(sorted(checks))}.")
         chosen = {name: value for name, value in options.items() if name in checks and value}

@@ -95,7 +95,7 @@ class Sources:
 
 
 def _is_program_name(name: str) -> bool:
-    return bool(_FILE_NAME.fullmatch(name)) and name not in _NO_PROGRAMS
+    return bool(_FILE_NAME.fullmatch(name)) and name not in _NO_PROGRAMS and not name.startswith("__")
 
 
 def _is_package_name(name: str) -> bool:
