@@ -1,4 +1,4 @@
-# Java 21 (program, Maven)
+# Java 21 (WAR, Maven)
 # Written by Orca. `orc init --eject` puts it into the repository, where it can be changed.
 
 FROM maven:3-eclipse-temurin-21 AS build
