@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from orca.errors import BadInput, OrcaError
+from orca.features.services import detection as rules
+from orca.features.services.detection import Folder
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file, render_orca_file
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.plugins import choose, load_plugins
 from orca.sdk.builders import Detection, Refusal
 from orca.sdk.trees import Tree
+
+NOTHING = 3
+"""Exit status: nothing here can be built; the output says why."""
 
 
 async def detect(folder: Path, build: BuildOptions) -> Detection | Refusal | None:
@@ -47,6 +52,16 @@ async def check(folder: Path) -> dict[str, Any]:
     return {"kind": found.service_kind if isinstance(found, Detection) else None}
 
 
+def explain(folder: Path, refusal: Refusal | None) -> dict[str, Any]:
+    """Why nothing here can be built, with what would help: `reason`, `hint`, `lines`."""
+    names = [rules.show_name(name) for name in Tree(folder).names() if name != ".git"]
+    candidates = refusal.candidates if refusal else ()
+    folders = [Folder(path=each.folder, summary=each.title, options=dict(each.options)) for each in candidates]
+    hints = rules.find_hints(names, folders, refusal.hint if refusal else "")
+    reason = refusal.reason if refusal else "nothing here says how to build it"
+    return {"reason": reason, "hint": hints[0 if refusal else -1], "lines": hints[1:] if refusal else hints[:-1]}
+
+
 def main() -> None:
     """Entry of `python -m orca.initialise <directory> [--eject|--check]`; prints JSON, mostly: file name → content."""
     parser = argparse.ArgumentParser()
@@ -64,11 +79,10 @@ def main() -> None:
         found = asyncio.run(detect(folder, BuildOptions()))
     except OrcaError as error:
         sys.exit(f"error: {error.message}\nhint: {error.hint}")
-    if isinstance(found, Refusal):
-        sys.exit(f"error: {found.reason}\nhint: {found.hint or 'Choose another folder.'}")
-    if options.eject and found is None:
-        sys.exit("error: nothing here says how to build it\nhint: Add a Dockerfile, or a file that a template knows.")
-    ejected = {"Dockerfile": found.dockerfile, **found.files} if options.eject and found else None
+    if not isinstance(found, Detection):
+        json.dump(explain(folder, found), sys.stdout)
+        sys.exit(NOTHING)
+    ejected = {"Dockerfile": found.dockerfile, **found.files} if options.eject else None
     json.dump(ejected or {FILE_NAME: render_orca_file(folder.name, found)}, sys.stdout)
 
 

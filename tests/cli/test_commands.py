@@ -180,6 +180,7 @@ def test_links_that_a_repository_planted_are_not_written_through(local: Orc, pro
     (local.folder / ".orc/link.json").unlink()
     local.ok("link", "--project", project, "--service", "web")
     (local.folder / "orca.yaml").symlink_to(local.folder.parent / "planted")
+    (local.folder / "index.html").write_text("")
     local.ok("init")
     assert precious.read_text() == "mine"
     assert not (local.folder.parent / "planted").exists()
@@ -442,9 +443,29 @@ def test_init_writes_what_it_finds_and_no_more(local: Orc) -> None:
     assert local("init", "no-such-folder").code == 2
 
 
+def test_init_says_why_nothing_can_be_built_and_what_would_help(local: Orc) -> None:
+    (local.folder / "requirements.txt").write_text("streamlit\n")
+    for name in ("shop", "blog"):
+        (local.folder / name).mkdir()
+        (local.folder / name / "Dockerfile").write_text("FROM scratch\n")
+    done = local("init", "--print")
+    assert done.code == 3
+    assert done.err.startswith("error: A Python project without a program")
+    assert "build.options.start" in done.err
+    assert "shop could be built: Dockerfile" in done.err
+    assert not (local.folder / "orca.yaml").exists()
+    (local.folder / "streamlit_app.py").write_text("import streamlit\n")
+    (local.folder / "Procfile").write_text(
+        "release: ./migrate now\nweb: streamlit run streamlit_app.py\nqueue: rq worker $Q\n"
+    )
+    printed = local.ok("init", "--print").out
+    assert 'release_command: ["./migrate", "now"]' in printed
+    assert '#command: ["/bin/sh", "-c", "rq worker $Q"]' in printed
+
+
 def test_init_ejects_a_dockerfile_and_keeps_one_that_is_there(local: Orc) -> None:
     nothing = local("init", "--eject")
-    assert nothing.code == 5
+    assert nothing.code == 3
     assert nothing.err.startswith("error: nothing here says how to build it\nhint: ")
     (local.folder / "Dockerfile").write_text("FROM scratch\n")
     assert local("init", "--eject").code == 5

@@ -7,6 +7,8 @@ OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 NOT_SIGNED_IN: Final = 3
+NOTHING_FOUND: Final = 3
+"""Of `orc init`, which signs in nowhere."""
 NOT_FOUND: Final = 4
 REFUSED: Final = 5
 UNREACHABLE: Final = 6
@@ -16,7 +18,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     OK: "done",
     FAILED: "the operation was tried and failed (a deployment ended as failed)",
     USAGE: "the command line makes no sense, or leaves open what is meant",
-    NOT_SIGNED_IN: "not signed in, or not allowed",
+    NOT_SIGNED_IN: "not signed in, or not allowed; of `orc init`: nothing here can be built",
     NOT_FOUND: "there is no such thing",
     REFUSED: "refused input, or a conflict with the state of things",
     UNREACHABLE: "the server cannot be reached, or cannot answer now",

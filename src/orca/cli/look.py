@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from orca.cli.failures import REFUSED, CommandFailed
+from orca.cli.failures import NOTHING_FOUND, REFUSED, CommandFailed
 from orca.cli.orca_file import FILE_NAME
 
 _SECONDS = 120.0
@@ -15,6 +15,9 @@ _SECONDS = 120.0
 def read_folder(folder: Path, *options: str) -> dict[str, str]:
     """File name -> content of what Orca would write there. Raises CommandFailed."""
     done = _look(folder, *options)
+    if done.returncode == NOTHING_FOUND:
+        nothing = json.loads(done.stdout)
+        raise CommandFailed(nothing["reason"], hint=nothing["hint"], details=nothing["lines"], code=NOTHING_FOUND)
     if done.returncode != 0:
         raise _refused(done.stderr)
     files: dict[str, str] = json.loads(done.stdout)

@@ -62,9 +62,6 @@ def test_a_file_whose_parts_contradict_each_other_is_told_too() -> None:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["Cargo.toml"], "Cargo.toml looks like Rust"),
-        (["Shop.csproj"], "Shop.csproj looks like .NET"),
-        (["build.gradle.kts"], "looks like Java (Gradle)"),
         (["docker-compose.yml"], "make one service here for each"),
         ([], "There are no files here"),
         ([f"file{number}" for number in range(30)], "and 18 more"),

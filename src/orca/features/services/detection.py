@@ -14,16 +14,13 @@ from orca.features.services.schemas import HealthCheck
 from orca.features.sources.schemas import Source
 from orca.kit.fields import Strict
 from orca.kit.text import clean_output, shorten
+from orca.sdk.builders import Detection
 from orca.sdk.buildkit.dockerfile import Instruction, parse_dockerfile, read_json
 from orca.sdk.buildkit.errors import BadDockerfile
 
 _NAMES_SHOWN = 12
-_WITHOUT_TEMPLATE = {
-    "Cargo.toml": "Rust", "pom.xml": "Java (Maven)", "build.gradle*": "Java (Gradle)", "*.csproj": ".NET",
-    "*.sln": ".NET", "mix.exs": "Elixir", "deno.json*": "Deno", "Package.swift": "Swift", "build.sbt": "Scala",
-}  # fmt: skip
 _COMPOSE = ("compose.y*ml", "docker-compose.y*ml")
-_FITTING = "index.html, pyproject.toml, requirements.txt, package.json, go.mod, Gemfile or composer.json"
+_FITTING = "index.html, pyproject.toml, requirements.txt, package.json, go.mod, Gemfile, Cargo.toml or pom.xml"
 
 
 class NothingToLookAt(BadInput):
@@ -59,6 +56,16 @@ class Folder(BaseModel):
 
     path: str
     summary: str
+    options: dict[str, str] = Field(
+        {}, description="`build.options` that build it from the root, where the folder cannot be built on its own."
+    )
+
+
+class Process(BaseModel):
+    """A process that the source names beside the one that the service runs: it can be a service of its own."""
+
+    name: str
+    command: str
 
 
 class Detected(BaseModel):
@@ -68,9 +75,16 @@ class Detected(BaseModel):
         None, description="`dockerfile` or `template`, `image` for a ready one; null when nothing says how to build it."
     )
     template: str | None = Field(
-        None, description="`static`, `python`, `node`, `go`, `ruby`, `php` or `procfile`, for the template builder."
+        None, description="The language of the template: `static`, `python`, `node`, `go`, `rust`, `java` and so on."
     )
     summary: str = Field("", description="What was found, in a line for people.")
+    reason: str = Field("", description="When nothing fits: what the source is, and why it cannot be built as it is.")
+    framework: str = Field("", description="For example `Django`; empty where there is none.")
+    language: str = Field("", description="For example `python`; empty for Dockerfiles.")
+    version: str | None = Field(None, description="The version of the language that the source pins.")
+    package_manager: str | None = Field(None, description="For example `uv`, `pnpm` or `cargo`.")
+    processes: list[Process] = Field([], description="Processes of a Procfile that are not the service's own.")
+    release_command: str | None = Field(None, description="What the source wants to be run once before each release.")
     evidence: list[str] = Field([], description="The files that say so.")
     commit: str | None = Field(None, description="The commit that was looked at, for Git.")
     commit_message: str | None = Field(None, description="The first line of its message.")
@@ -102,6 +116,12 @@ def read_orca_file(content: str, kind: Kind | None = None) -> tuple[OrcaFile, li
 def public_port(file: OrcaFile, detected: int | None) -> int | None:
     """Where visitors would be led: what `orca.yaml` says comes first. Pure."""
     return next(iter(file.public_ports()), None) or detected
+
+
+def other_processes(plan: Detection) -> dict[str, str]:
+    """Processes that the source names beside the one that runs, by name. Pure."""
+    main = "web" if "web" in plan.processes else next(iter(plan.processes), "")
+    return {name: command for name, command in plan.processes.items() if name != main}
 
 
 def suggest_health(file: OrcaFile, kind: Kind) -> HealthCheck:
@@ -172,19 +192,26 @@ def port_warning(kind: Kind, port: int | None) -> list[str]:
     return [f"Nothing says where it listens. Orca takes what the image exposes, else {rules.STATIC_PORT} in PORT."]
 
 
-def find_hints(names: Sequence[str], folders: Sequence[Folder]) -> list[str]:
-    """What to do when no builder fits, most telling first. Pure."""
+def find_hints(names: Sequence[str], folders: Sequence[Folder], hint: str = "") -> list[str]:
+    """What to do when no builder fits, most telling first; `hint` is what the builder itself says. Pure."""
     if not names:
         return ["There are no files here. Push something, or choose another branch or subdirectory."]
-    return [*_telling_hints(names, folders), f"Add a Dockerfile, or a file that a template knows: {_FITTING}."]
+    last = [] if hint else [f"Add a Dockerfile, or a file that a template knows: {_FITTING}."]
+    return [*([hint] if hint else ()), *_telling_hints(names, folders, is_explained=bool(hint)), *last]
 
 
-def _telling_hints(names: Sequence[str], folders: Sequence[Folder]) -> Iterator[str]:
-    yield from (f"{each.path} could be built: {each.summary}. Choose it as the subdirectory." for each in folders)
-    for pattern, language in _WITHOUT_TEMPLATE.items():
-        for name in [name for name in names if fnmatchcase(name, pattern)][:1]:
-            yield f"{show_name(name)} looks like {language}, for which there is no template: add a Dockerfile."
-    if compose := [name for name in names if any(fnmatchcase(name, each) for each in _COMPOSE)]:
+def describe_folder(folder: Folder) -> str:
+    """How a folder, or a program in it, is chosen. Pure."""
+    if folder.options:
+        chosen = ", ".join(f"build.options.{name}: {value}" for name, value in folder.options.items())
+        return f"{folder.path}: {folder.summary}. Choose it with {chosen}."
+    return f"{folder.path} could be built: {folder.summary}. Choose it as the subdirectory."
+
+
+def _telling_hints(names: Sequence[str], folders: Sequence[Folder], *, is_explained: bool) -> Iterator[str]:
+    yield from map(describe_folder, folders)
+    compose = [name for name in names if any(fnmatchcase(name, each) for each in _COMPOSE)]
+    if compose and not is_explained:
         yield f"{compose[0]} describes several services: make one service here for each, with its subdirectory."
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     yield f"Here lie: {', '.join(map(show_name, names[:_NAMES_SHOWN]))}{more}."

@@ -1,5 +1,6 @@
 """What people type about a service, as the API writes it, and back. Pure."""
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,12 +34,24 @@ def source_data(form: Mapping[str, str]) -> dict[str, Any]:
     return source
 
 
+MAX_PROCESSES = 20
+_PROCESS = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_COMMAND = re.compile(r"[^\x00-\x1f\x7f]{1,1000}")
+
+
 def new_service_data(form: Mapping[str, str]) -> dict[str, Any]:
     """A service that is to be made."""
     data: dict[str, Any] = {"name": form.get("name", ""), "kind": form.get("kind", "web"), "source": source_data(form)}
     if form.get("port"):
         data["ports"] = [{"name": "http", "port": form["port"], "public": True}]
     return data
+
+
+def chosen_processes(form: Mapping[str, str]) -> dict[str, str]:
+    """Name -> command of the processes that become services of their own."""
+    found = {key.removeprefix("process-"): value for key, value in form.items() if key.startswith("process-")}
+    fit = {name: text for name, text in found.items() if _PROCESS.fullmatch(name) and _COMMAND.fullmatch(text)}
+    return dict(list(fit.items())[:MAX_PROCESSES])
 
 
 def given(form: Mapping[str, str], *names: str) -> dict[str, str]:

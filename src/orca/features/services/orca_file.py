@@ -211,6 +211,7 @@ def render_orca_file(name: str, detected: Detection | None, *, schema_url: str =
         *_render_build(detected),
         "",
         *_render_ports(kind, detected),
+        *_render_processes(detected),
         *_EXAMPLES,
     ]
     return "\n".join(lines) + "\n"
@@ -234,6 +235,25 @@ def _render_ports(kind: str, detected: Detection | None) -> list[str]:
         f"{mark}ports: [{{name: http, port: {port}, public: true}}]",
         "",
     ]
+
+
+def _render_processes(detected: Detection | None) -> list[str]:
+    """What is run before a release, and which other processes could be services."""
+    lines = []
+    if detected and detected.release:
+        lines += ["# Found: run once before traffic moves.", f"release_command: {_flow(detected.release)}", ""]
+    main = "web" if detected and "web" in detected.processes else None
+    others = list(detected.processes.items())[:20] if detected else []
+    for name, command in others[0 if main else 1 :]:
+        if name != main:
+            lines.append(f"# Found: the process {name}. As a service of its own it has kind worker and this command:")
+            lines.append(f"#command: {_flow(command)}")
+    return [*lines, ""] if lines and lines[-1] else lines
+
+
+def _flow(command: str) -> str:
+    """Arguments as a YAML list in one line; JSON is one."""
+    return json.dumps(rules.shell_argv(clean_output(command, colours=False)), ensure_ascii=False)
 
 
 _EXAMPLES = (

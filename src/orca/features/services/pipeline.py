@@ -14,7 +14,7 @@ from orca.errors import BadInput, DeadlineExceeded, OrcaError, TooOften
 from orca.events import Fact, record
 from orca.features.services import detection as rules
 from orca.features.services.actions import check_source
-from orca.features.services.detection import Detected, Folder, FoundOrcaFile
+from orca.features.services.detection import Detected, Folder, FoundOrcaFile, Process
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, render_orca_file
 from orca.features.services.queries import find_service
 from orca.features.services.rules import Kind
@@ -187,10 +187,14 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     )  # fmt: skip
     if plan is None:
         return common.model_copy(update=await _explain_nothing(resources, folder, refusal))
+    own = rules.find_start_command(plan.dockerfile)
     return common.model_copy(update={
         "builder": plan.builder, "template": plan.kind if plan.builder == "template" else None,
         "summary": plan.summary, "evidence": list(plan.evidence), "dockerfile": plan.dockerfile,
-        "start_command": " ".join(file.command) or rules.find_start_command(plan.dockerfile),
+        "framework": plan.framework, "language": plan.language, "version": plan.version,
+        "package_manager": plan.package_manager, "release_command": plan.release,
+        "processes": [Process(name=name, command=command) for name, command in rules.other_processes(plan).items()],
+        "start_command": " ".join(file.command) or own,
         "warnings": [*found.warnings, *plan.warnings, *rules.port_warning(kind, port)],
     })  # fmt: skip
 
@@ -209,11 +213,14 @@ def _source_folder(found: Found) -> Path:
 
 async def _explain_nothing(resources: Resources, folder: Path, refusal: Refusal | None) -> dict[str, object]:
     names = await asyncio.to_thread(Tree(folder).names)
-    named = [Folder(path=each.folder, summary=each.title) for each in refusal.candidates] if refusal else []
+    found = refusal.candidates if refusal else ()
+    named = [Folder(path=each.folder, summary=each.title, options=dict(each.options)) for each in found]
     folders = named or await _find_folders(resources, folder)
     visible = [name for name in names if name != ".git"]
-    reason = [text for text in (refusal.reason, refusal.hint) if text] if refusal else []
-    return {"folders": folders, "hints": [*reason, *rules.find_hints(visible, folders)]}
+    return {
+        "folders": folders, "reason": refusal.reason if refusal else "",
+        "hints": rules.find_hints(visible, folders, refusal.hint if refusal else ""),
+    }  # fmt: skip
 
 
 async def _find_folders(resources: Resources, folder: Path) -> list[Folder]:

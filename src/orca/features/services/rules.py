@@ -1,7 +1,9 @@
 """What a project or service may be called, and what each kind of service needs."""
 
+import shlex
 import unicodedata
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,3 +93,15 @@ def find_mount_problems(mounts: Iterable[tuple[str, str]]) -> str | None:
         names.add(name)
         paths.add(path)
     return None
+
+
+_SHELL = frozenset("$;&|<>()`*?~#\\\n")
+
+
+def shell_argv(command: str) -> list[str]:
+    """The arguments of a command line; a shell in front where it needs one. Pure."""
+    words = command.split(None, 1)
+    if words and _SHELL.isdisjoint(command) and "=" not in words[0]:
+        with suppress(ValueError):
+            return shlex.split(command)
+    return ["/bin/sh", "-c", command]

@@ -97,7 +97,8 @@ async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]
         work.resources.builders, facts.source_folder(work), facts.build_options, source=Tree(work.tree).directory(".")
     )
     if isinstance(found, Refusal):
-        raise NoBuilder(found.reason, hint=found.hint or "See which folders of the source can be built.")
+        folders = ", ".join(f"{each.folder} ({each.title})" for each in found.candidates[:8])
+        raise NoBuilder(found.reason, hint=f"{found.hint} Could be built: {folders}." if folders else found.hint)
     if found is not None:
         return found
     wanted = facts.build_options.builder
