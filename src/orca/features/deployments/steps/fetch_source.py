@@ -14,6 +14,8 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.services.actions import apply_orca_file
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge, parse_orca_file
+from orca.features.services.rules import shell_argv
+from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.errors import GitLfsFailed
 from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.checkout_git import Checkout
@@ -42,6 +44,7 @@ async def fetch_source(work: Work) -> str:
     else:
         detail = await _unpack(work, source.get("upload_id"))
     await _apply_orca_file(work, await load(work))
+    await _take_release_command(work, await load(work))
     return detail
 
 
@@ -103,6 +106,26 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
     await work.log.write(f"{FILE_NAME} found; it overrides the stored settings")
     if names:
         await work.log.write(f"New hostnames from {FILE_NAME}: {', '.join(names)}")
+
+
+async def _take_release_command(work: Work, facts: Facts) -> None:
+    """What the source itself wants to be run before each release (a Procfile), where nobody has chosen a command."""
+    if facts.deployment.kind != "deploy" or facts.config.release_command:
+        return
+    folder, source = await asyncio.to_thread(facts.source_folder, work), Tree(work.tree).directory(".")
+    try:
+        found = await find_builder(work.resources.builders, folder, facts.build_options, source=source)
+    except BadInput:
+        return  # the build says what is wrong
+    wanted = found[1].release if isinstance(found, tuple) else None
+    if not wanted:
+        return
+    config = facts.config.model_copy(update={"release_command": shell_argv(wanted)})
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        deployment.config = deployment.config | config.model_dump(mode="json")
+        await plan_steps(session, deployment, has_image=False)
+    await work.log.write(f"The source wants to be run before each release: {shorten(wanted, 200)}")
 
 
 async def _obey(session: AsyncSession, work: Work, facts: Facts, file: OrcaFile) -> list[str]:

@@ -14,6 +14,7 @@ from orca.providers.builders.template.dotnet import find_dotnet
 from orca.providers.builders.template.elixir import find_elixir
 from orca.providers.builders.template.generators import find_generator
 from orca.providers.builders.template.go import find_go
+from orca.providers.builders.template.hints import Hints, apply_hints, read_hints
 from orca.providers.builders.template.java import find_java
 from orca.providers.builders.template.node import find_member, find_node
 from orca.providers.builders.template.options import TemplateOptions
@@ -84,10 +85,28 @@ def find_recipe(tree: Path, options: TemplateOptions) -> Result:
     root = Tree(tree)
     if template := find_template(root):
         return template
-    result = _try_languages(root, options)
+    hints = read_hints(root)
+    informed = apply_hints(root, options, hints)
+    result = _try_languages(root, informed)
+    if isinstance(result, Recipe) and not result.build and hints.build:
+        informed = apply_hints(root, options, hints, with_build=True)
+        result = _try_languages(root, informed)
+    if not isinstance(result, Recipe) and informed != options:
+        result, informed = _try_languages(root, options), options
     if isinstance(result, Recipe):
-        return result
+        return _with_hints(result, hints, taken=informed != options)
     return explain(root, result, lambda folder: _try_languages(folder, TemplateOptions()))
+
+
+def _with_hints(recipe: Recipe, hints: Hints, *, taken: bool) -> Recipe:
+    """The recipe, with what files of other platforms say beside it."""
+    said = hints if taken or (hints.release and not recipe.release) else replace(hints, sources=())
+    return replace(
+        recipe,
+        evidence=tuple(dict.fromkeys((*recipe.evidence, *said.sources))),
+        release=recipe.release or hints.release or None,
+        warnings=(*recipe.warnings, *said.warnings),
+    )
 
 
 def _try_languages(tree: Tree, options: TemplateOptions) -> Result:

@@ -18,6 +18,7 @@ from orca.providers.builders.template.recipe import (
     header,
     install_packages,
     shell_command,
+    suggest_release,
 )
 from orca.sdk.trees import Tree
 
@@ -88,7 +89,7 @@ def _render(tree: Tree, options: TemplateOptions, mix: _Mix, procfile: Procfile)
         tuple(name for name in ("mix.exs", "mix.lock") if tree.is_file(name)), {IGNORE_FILE: IGNORE},
         "web" if is_web else "worker", framework=framework, version=pinned, package_manager="mix",
         install="mix deps.get --only prod", build=build, start=start, processes=procfile.processes,
-        release=procfile.release or _migrate(tree, mix), warnings=warnings,
+        release=procfile.release, warnings=(*warnings, *suggest_release(_migrate(tree, mix), procfile.release)),
     )  # fmt: skip
 
 

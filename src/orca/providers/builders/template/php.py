@@ -21,6 +21,7 @@ from orca.providers.builders.template.recipe import (
     header,
     install_packages,
     shell_command,
+    suggest_release,
 )
 from orca.sdk.trees import Tree
 
@@ -127,7 +128,7 @@ def _render(tree: Tree, composer: dict[str, Any], site: _Site, options: Template
         framework=site.framework, version=site.pinned, package_manager="composer" if has_composer else None,
         package_manager_version="2" if has_composer else None, install=install if has_composer else None,
         build=options.build or (assets[1] if assets else None), start=site.start, processes=procfile.processes,
-        release=procfile.release or site.release, warnings=tuple(warnings),
+        release=procfile.release, warnings=(*warnings, *suggest_release(site.release, procfile.release)),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from orca.providers.builders.template.recipe import (
     install_packages,
     place_app,
     shell_command,
+    suggest_release,
 )
 from orca.providers.builders.template.system_packages import SystemPackages, for_python
 from orca.sdk.trees import Tree
@@ -122,8 +123,10 @@ def _render(
         framework="" if app.framework in {"program", "Procfile", "command"} else app.framework,
         language="python", version=version.pinned, package_manager=tool or None, install=install.command,
         build=options.build or app.prepare or None, start=app.start, processes=procfile.processes,
-        release=procfile.release or app.release,
-        warnings=(*version.warnings, *install.warnings, *app.warnings),
+        release=procfile.release,
+        warnings=(
+            *version.warnings, *install.warnings, *app.warnings, *suggest_release(app.release, procfile.release),
+        ),
     )  # fmt: skip
 
 

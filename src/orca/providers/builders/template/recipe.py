@@ -98,6 +98,13 @@ def place_app() -> list[str]:
     return [copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"), "WORKDIR /app", f"USER {USER}"]
 
 
+def suggest_release(command: str | None, declared: str | None) -> tuple[str, ...]:
+    """That migrations are not run by themselves, where the project does not say when to run them."""
+    if not command or declared:
+        return ()
+    return (f"Migrations are not run by themselves: `{command}` as the release command does it before each release.",)
+
+
 def install_packages(names: Iterable[str]) -> list[str]:
     """The RUN that adds packages of Debian; nothing where there are none."""
     wanted = " ".join(dict.fromkeys(names))

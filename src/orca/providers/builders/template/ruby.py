@@ -19,6 +19,7 @@ from orca.providers.builders.template.recipe import (
     install_packages,
     place_app,
     shell_command,
+    suggest_release,
 )
 from orca.providers.builders.template.ruby_project import RubyProject, read_ruby, ruby_listens
 from orca.providers.builders.template.system_packages import for_ruby
@@ -152,7 +153,8 @@ def _render(tree: Tree, project: RubyProject, options: TemplateOptions, app: _Ap
     return Recipe(
         "ruby", title, "\n".join(lines), PORT if app.listens else None, _present(tree), {IGNORE_FILE: IGNORE},
         "web" if app.listens else "worker", framework=app.framework, start=app.start, build=command or None,
-        processes=procfile.processes, release=procfile.release or app.release, language="ruby",
+        processes=procfile.processes, release=procfile.release, language="ruby",
+        warnings=suggest_release(app.release, procfile.release),
         version=project.pinned, package_manager="bundler", package_manager_version=project.bundler,
         install="bundle install",
     )  # fmt: skip
