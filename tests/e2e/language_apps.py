@@ -91,6 +91,7 @@ WSGI_APPLICATION = "shop.wsgi.application"
 INSTALLED_APPS = ["django.contrib.staticfiles"]
 STATIC_URL = "/static/"
 STATIC_ROOT = "collected"
+STATICFILES_DIRS = ["assets"]
 """
 _URLS = """\
 import pathlib
@@ -111,10 +112,10 @@ LANGUAGE_APPS = {
         {"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\ndependencies = []\n', "main.py": "# app = Flask(__name__)\nasync def app(scope, receive, send):\n    if scope['type'] == 'http':\n        await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n        await send({'type': 'http.response.body', 'body': b'asgi answers'})\n"},
         "python", summary="ASGI, pip",
     ),
-    "python-pipenv": Repository("wsgi answers", {"Pipfile": "[packages]\n", "app.py": "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'wsgi answers']\n"}, "python", summary="WSGI, pipenv"),
+    "python-pipenv": Repository("wsgi answers", {"Pipfile": "[packages]\n", "app.py": "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'wsgi answers']\n"}, "python", summary="WSGI, Pipenv"),
     "django": Repository(
         "django answers True",
-        {"requirements.txt": "django<5\n", "manage.py": _MANAGE, "shop/__init__.py": "", "shop/settings.py": _SETTINGS, "shop/urls.py": _URLS, "shop/wsgi.py": _WSGI},
+        {"requirements.txt": "django<5\n", "manage.py": _MANAGE, "shop/__init__.py": "", "shop/settings.py": _SETTINGS, "shop/urls.py": _URLS, "shop/wsgi.py": _WSGI, "assets/a.css": ""},
         "python", variables={"SECRET_KEY": "x", "DATABASE_URL": "x"}, summary="Django, pip",
     ),
     "mkdocs": Repository("mkdocs answers", {"mkdocs.yml": "site_name: mkdocs answers\n", "docs/index.md": "# hello\n"}, "python", summary="MkDocs"),

@@ -115,7 +115,7 @@ def _read_code(tree: Tree, folder: str, framework: str) -> tuple[bool, int | Non
         port = port or (int(addresses[0][1]) if addresses else _tuple_port(tokens))
     if framework == "Rocket":
         return True, _ROCKET_PORT
-    return listens and (bool(framework) or port is not None), None if reads_port else port
+    return listens and (bool(framework) or port is not None or reads_port), None if reads_port else port
 
 
 def _tuple_port(tokens: list[str]) -> int | None:
