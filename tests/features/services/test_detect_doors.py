@@ -120,8 +120,18 @@ async def test_a_source_that_nothing_fits_says_where_to_look(look, make_reposito
     found = await look(git(server, "mono.git"))
     assert found["builder"] is None
     assert [each["path"] for each in found["folders"]] == ["apps/shop"]
-    assert "apps/shop could be built" in found["hints"][0]
+    assert found["reason"] == "Nothing to build in the root; there is a project in apps/shop."
+    assert "Choose one of the folders" in found["hints"][0]
+    assert "apps/shop could be built" in found["hints"][1]
     assert "README.md" in " ".join(found["hints"])
+
+
+async def test_processes_and_the_release_command_of_a_source_are_told(look, make_repository, server):
+    procfile = "release: ./migrate\nweb: gunicorn main:app\nqueue: rq worker\n"
+    make_repository("app.git").commit({**FASTAPI, "Procfile": procfile})
+    found = await look(git(server, "app.git"))
+    assert found["processes"] == [{"name": "queue", "command": "rq worker"}]
+    assert (found["release_command"], found["framework"], found["language"]) == ("./migrate", "FastAPI", "python")
 
 
 async def test_a_wrong_branch_lists_those_that_exist(look, make_repository, server):

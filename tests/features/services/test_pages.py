@@ -72,6 +72,23 @@ async def test_a_new_service_is_made_or_its_form_comes_back_as_it_was(app, brows
     assert answer.headers["location"].startswith("/services/")
 
 
+async def test_chosen_processes_become_services_of_their_own(client, browser, project):
+    path = f"/projects/{project['id']}/services/new"
+    typed = {"source_type": "git", "repository": "https://example.org/shop.git", "name": "Shop", "kind": "web"}
+    processes = {
+        "process-queue": "rq worker $QUEUE",
+        "process-clock": "python clock.py",
+        "process-a b": "x",
+        "process-none": "",
+    }
+    assert (await browser.post(path, data={**typed, **processes})).status_code == 303
+    services = (await client.get(f"/api/v1/projects/{project['id']}/services")).json()["items"]
+    made = {each["name"]: (each["kind"], each["command"], each["source"]["type"]) for each in services}
+    assert made["queue"] == ("worker", ["/bin/sh", "-c", "rq worker $QUEUE"], "git")
+    assert made["clock"] == ("worker", ["python", "clock.py"], "git")
+    assert set(made) == {"Shop", "queue", "clock"}
+
+
 async def test_a_refused_variable_saves_nothing_and_keeps_what_may_be_shown(app, browser, service):
     path = f"/services/{service['id']}/variables"
     answer = await browser.post(path, data={"key": "1X", "value": "the-secret", "is_secret": "true"})
