@@ -7,8 +7,8 @@ from typing import Any
 
 from orca.features.services.comparison import show_ports
 from orca.features.services.models import Service
-from orca.features.services.rules import MAX_VARIABLES
-from orca.features.services.schemas import BuildOptions, HealthCheck, NamedVariable, Port
+from orca.features.services.rules import MAX_VARIABLES, shell_argv
+from orca.features.services.schemas import BuildOptions, HealthCheck, NamedVariable, Port, ServiceFields
 from orca.kit.dotenv import read_dotenv
 from orca.web.forms import fill
 
@@ -52,6 +52,13 @@ def chosen_processes(form: Mapping[str, str]) -> dict[str, str]:
     found = {key.removeprefix("process-"): value for key, value in form.items() if key.startswith("process-")}
     fit = {name: text for name, text in found.items() if _PROCESS.fullmatch(name) and _COMMAND.fullmatch(text)}
     return dict(list(fit.items())[:MAX_PROCESSES])
+
+
+def process_service(main: ServiceFields, name: str, command: str) -> ServiceFields:
+    """A worker from the same source, for one more of its processes."""
+    return ServiceFields(
+        name=name, slug=None, kind="worker", source=main.source, build=main.build, command=shell_argv(command)
+    )
 
 
 def given(form: Mapping[str, str], *names: str) -> dict[str, str]:

@@ -267,14 +267,6 @@ class ServiceFields(Settings):
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
 
-def process_service(main: ServiceFields, name: str, command: str) -> ServiceFields:
-    """A worker from the same source, for one more of its processes. The image of a template has a shell."""
-    return ServiceFields(
-        name=name, slug=None, kind="worker", source=main.source, build=main.build,
-        command=rules.shell_argv(command),
-    )  # fmt: skip
-
-
 class ServiceChanges(Settings):
     """What to change. A setting that is not given stays; one that is given is replaced as a whole."""
 

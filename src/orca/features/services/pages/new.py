@@ -11,11 +11,11 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
 from orca.features.services import actions, queries
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
-from orca.features.services.forms import chosen_processes, new_service_data, source_data
+from orca.features.services.forms import chosen_processes, new_service_data, process_service, source_data
 from orca.features.services.models import Project
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
-from orca.features.services.schemas import ServiceFields, process_service
+from orca.features.services.schemas import ServiceFields
 from orca.features.sources.actions import trust_host_keys
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
 from orca.features.sources.rules import RepoUrl

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from orca.providers.builders.template import static
-from orca.providers.builders.template.manifests import dig, find_text, find_toml, find_yaml, texts
+from orca.providers.builders.template.manifests import dig, find_lines, find_text, find_toml, find_yaml, texts
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import Recipe, Refusal, Result, copy, header, install_packages
 from orca.sdk.trees import Tree
@@ -64,12 +64,9 @@ def _find_mkdocs(tree: Tree) -> _Site | None:
         return None
     # Tags such as !!python/name refuse to be read; then its lines have to do.
     config = find_yaml(tree, name)
-    text = find_text(tree, name)
-    theme = (
-        dig(config, "theme", "name")
-        or config.get("theme")
-        or (match[1] if (match := re.search(r"^[ ]{0,4}name:[ ]*(\w+)", text, re.MULTILINE)) else "")
-    )
+    text = find_lines(tree, name)
+    named = re.search(r"^ {0,4}name: ?(\w+)", text, re.MULTILINE)
+    theme = dig(config, "theme", "name") or config.get("theme") or (named[1] if named else "")
     plugins = [
         each if isinstance(each, str) else next(iter(each), "")
         for each in config.get("plugins") or ()

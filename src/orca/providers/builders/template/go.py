@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orca.errors import BadInput
 from orca.providers.builders.template.files import has_data
 from orca.providers.builders.template.go_code import GoPackage, framework_of, read_package, read_with_local
-from orca.providers.builders.template.manifests import find_text, find_tool_version, minor_version
+from orca.providers.builders.template.manifests import find_lines, find_tool_version, minor_version
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import Procfile, read_procfile
 from orca.providers.builders.template.recipe import (
@@ -53,7 +53,7 @@ class _Program:
 
 def find_go(tree: Tree, options: TemplateOptions) -> Result:
     """A module (or workspace) with a main package: the root, one of cmd/, or the one that listens."""
-    manifest, workspace = find_text(tree, "go.mod"), find_text(tree, "go.work")
+    manifest, workspace = find_lines(tree, "go.mod"), find_lines(tree, "go.work")
     # Files without a module are old, and built as such.
     if not tree.is_file("go.mod") and not workspace and not read_package(tree, ".").is_main:
         return None
@@ -137,7 +137,7 @@ def _refuse(tree: Tree) -> Refusal | None:
 
 
 def _render(tree: Tree, options: TemplateOptions, program: _Program, code: GoPackage, procfile: Procfile) -> Recipe:
-    manifest = find_text(tree, "go.mod") or find_text(tree, "go.work")
+    manifest = find_lines(tree, "go.mod") or find_lines(tree, "go.work")
     version, pinned = _version(tree, options, manifest)
     framework = code.framework
     if framework == "net/http":

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from orca.providers.builders.template.files import walk
-from orca.providers.builders.template.manifests import find_text, find_tool_version
+from orca.providers.builders.template.manifests import find_lines, find_tool_version
 from orca.sdk.trees import Tree
 
 _LTS = (8, 11, 17, 21, 25)
@@ -57,10 +57,10 @@ class JavaProject:
 def read_java(tree: Tree) -> JavaProject | None:
     """The project in the root; None where there is none of either tool."""
     if tree.is_file("pom.xml"):
-        text = _XML_COMMENT.sub("", find_text(tree, "pom.xml"))
+        text = _XML_COMMENT.sub("", find_lines(tree, "pom.xml"))
         modules = re.findall(r"<module>\s*([\w./-]+)\s*</module>", text)[:30]
         text += "".join(
-            _XML_COMMENT.sub("", find_text(tree, f"{each}/pom.xml")) for each in modules if ".." not in each
+            _XML_COMMENT.sub("", find_lines(tree, f"{each}/pom.xml")) for each in modules if ".." not in each
         )
         lowest = _lowest(
             re.findall(
@@ -71,14 +71,14 @@ def read_java(tree: Tree) -> JavaProject | None:
         return _project(tree, "maven", "pom.xml", text, lowest)
     settings = next((name for name in ("settings.gradle", "settings.gradle.kts") if tree.is_file(name)), "")
     found = [name for name in _BUILDS if tree.is_file(name)]
-    included = re.findall(r"[\"']:?([\w:-]{1,100})[\"']", _strip(find_text(tree, settings))) if settings else []
+    included = re.findall(r"[\"']:?([\w:-]{1,100})[\"']", _strip(find_lines(tree, settings))) if settings else []
     nested = [f"{each.replace(':', '/')}/{name}" for each in included[:30] for name in _BUILDS]
     if settings and not found and not any(map(tree.is_file, nested)):
         nested = [f"{each}/{name}" for each in tree.names()[:50] for name in _BUILDS]
     files = [*found, *(path for path in nested if tree.is_file(path))]
     if not files:
         return None
-    text = "\n".join(_strip(find_text(tree, path)) for path in files) + find_text(tree, "gradle/libs.versions.toml")
+    text = "\n".join(_strip(find_lines(tree, path)) for path in files) + find_lines(tree, "gradle/libs.versions.toml")
     source = re.findall(
         r"(?:sourceCompatibility|targetCompatibility|jvmToolchain|jvmTarget)\W{1,30}(?:JavaVersion\.VERSION_|1\.)?(\d{1,2})",
         text,
@@ -112,7 +112,7 @@ def _project(tree: Tree, tool: str, manifest: str, text: str, lowest: int) -> Ja
 
 def _code_listens(tree: Tree) -> bool:
     paths = [path for suffix in (".java", ".kt") for path in walk(tree, "src/main", suffix, limit=60)]
-    return any(_LISTENING.search(_strip(find_text(tree, path))) for path in paths)
+    return any(_LISTENING.search(_strip(find_lines(tree, path))) for path in paths)
 
 
 def _lowest(found: list[str]) -> int:
@@ -121,12 +121,12 @@ def _lowest(found: list[str]) -> int:
 
 def _pinned(tree: Tree, text: str) -> str | None:
     """What a version file or Gradle's toolchain names."""
-    properties = re.search(r"^java\.runtime\.version\s*=\s*(\S+)", find_text(tree, "system.properties"), re.MULTILINE)
-    sdk = re.search(r"^java=(\S+)", find_text(tree, ".sdkmanrc"), re.MULTILINE)
+    properties = re.search(r"^java\.runtime\.version\s*=\s*(\S+)", find_lines(tree, "system.properties"), re.MULTILINE)
+    sdk = re.search(r"^java=(\S+)", find_lines(tree, ".sdkmanrc"), re.MULTILINE)
     tool = find_tool_version(tree, "java")
     toolchain = re.search(r"languageVersion\b.{1,40}?of\((\d{1,2})\)", text)
     named = (
-        properties[1] if properties else "", find_text(tree, ".java-version"), sdk[1] if sdk else "",
+        properties[1] if properties else "", find_lines(tree, ".java-version"), sdk[1] if sdk else "",
         tool[0] if tool else "", toolchain[1] if toolchain else "",
     )  # fmt: skip
     for each in named:
@@ -136,7 +136,7 @@ def _pinned(tree: Tree, text: str) -> str | None:
 
 
 def _gradle_limit(tree: Tree) -> int:
-    properties = find_text(tree, "gradle/wrapper/gradle-wrapper.properties")
+    properties = find_lines(tree, "gradle/wrapper/gradle-wrapper.properties")
     match = re.search(r"gradle-(\d{1,3})\.(\d{1,3})", properties)
     if not match:
         return _LTS[-1]

@@ -12,6 +12,7 @@ from orca.sdk.trees import Tree, UnsafePath
 
 _MISE_FILES = ("mise.toml", ".mise.toml", ".config/mise.toml", ".config/mise/config.toml", "mise/config.toml")
 _BYTES = 1 << 20
+_LINE = 1000
 
 
 def find_text(tree: Tree, path: str) -> str:
@@ -22,6 +23,11 @@ def find_text(tree: Tree, path: str) -> str:
         raise
     except (BadInput, OSError):
         return ""
+
+
+def find_lines(tree: Tree, path: str) -> str:
+    """Like `find_text`, with lines cut at a length that expressions can be run over."""
+    return "\n".join(line[:_LINE] for line in find_text(tree, path).split("\n"))
 
 
 def find_toml(tree: Tree, path: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from orca.providers.builders.template.manifests import dig, find_text
+from orca.providers.builders.template.manifests import dig, find_lines
 from orca.providers.builders.template.python_project import PythonProject, workspace_members
 from orca.providers.builders.template.recipe import cached, copy
 from orca.sdk.trees import Tree
@@ -136,7 +136,7 @@ def _pip(tree: Tree, project: PythonProject, extra: str) -> tuple[str | None, li
     if "requirements.txt" in project.manifests:
         install = "pip install -r requirements.txt"
         line = cached(f"{_PIP} -r requirements.txt {extra}".rstrip(), "/root/.cache/pip")
-        if _NEEDS_TREE.search(find_text(tree, "requirements.txt")):
+        if _NEEDS_TREE.search(find_lines(tree, "requirements.txt")):
             return install, [_VENV, "COPY . .", line]
         return install, [_VENV, copy(["requirements.txt"], "./"), line, "COPY . ."]
     if "setup.py" in project.manifests or dig(project.data, "build-system"):

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orca.providers.builders.template.manifests import dig, find_text, find_toml, find_tool_version, find_yaml, texts
+from orca.providers.builders.template.manifests import (
+    dig,
+    find_lines,
+    find_text,
+    find_toml,
+    find_tool_version,
+    find_yaml,
+    texts,
+)
 from orca.providers.builders.template.python_wheels import newest_with_wheels
 from orca.sdk.trees import Tree
 
@@ -41,7 +49,7 @@ def read_project(tree: Tree) -> PythonProject:
     manifests = tuple(name for name in MANIFESTS if tree.is_file(name))
     data = find_toml(tree, "pyproject.toml")
     lines = [*_requirement_lines(tree), *_declared(tree, data)]
-    pins = {_normal(match["name"]): match["version"] for line in lines if (match := _PINNED.match(line))}
+    pins = {_normal(match["name"]): match["version"] for line in lines if (match := _PINNED.match(line[:1000]))}
     members = [line for folder in workspace_members(tree, data) for line in _member_lines(tree, folder)]
     names = _LOCKED.findall(find_text(tree, "uv.lock") or find_text(tree, "poetry.lock"))
     locked = frozenset([*map(_normal, names), *_names(members)])
@@ -50,9 +58,9 @@ def read_project(tree: Tree) -> PythonProject:
 
 def _requirement_lines(tree: Tree) -> list[str]:
     """Of requirements.txt and the files that it includes, one level deep."""
-    lines = find_text(tree, "requirements.txt").splitlines()
+    lines = find_lines(tree, "requirements.txt").splitlines()
     included = [match[1] for line in lines if (match := _INCLUDE.match(line))][:10]
-    return [*lines, *(line for path in included if ".." not in path for line in find_text(tree, path).splitlines())]
+    return [*lines, *(line for path in included if ".." not in path for line in find_lines(tree, path).splitlines())]
 
 
 def _declared(tree: Tree, data: dict[str, Any]) -> list[str]:
@@ -91,7 +99,7 @@ def _member_lines(tree: Tree, folder: str) -> list[str]:
 
 def _names(lines: Iterable[str]) -> Iterable[str]:
     for line in lines:
-        match = _REQUIREMENT.match(line)
+        match = _REQUIREMENT.match(line[:1000])
         if not match or line.lstrip().startswith(("#", "-")):
             continue
         name = _normal(match["name"])
@@ -174,7 +182,7 @@ def _range(wanted: str) -> tuple[int, int]:
     """The lowest and the highest minor version that a specifier of Python or Poetry allows."""
     least, most = 0, NEWEST_MINOR
     for clause in wanted.split(",")[:20]:
-        match = _CLAUSE.match(clause)
+        match = _CLAUSE.match(clause.strip()[:100])
         if not match or match["minor"] is None:
             continue
         sign, minor, is_long = match["sign"] or "==", int(match["minor"]), bool(match["rest"])
@@ -188,6 +196,6 @@ def _range(wanted: str) -> tuple[int, int]:
 
 
 def _setup_requires(tree: Tree) -> str:
-    match = re.search(r"python_requires\s*=\s*[\"']?([^\"'\n#]{1,60})", find_text(tree, "setup.cfg"))
-    match = match or re.search(r"python_requires\s*=\s*[\"']([^\"'\n]{1,60})", find_text(tree, "setup.py"))
+    match = re.search(r"python_requires\s*=\s*[\"']?([^\"'\n#]{1,60})", find_lines(tree, "setup.cfg"))
+    match = match or re.search(r"python_requires\s*=\s*[\"']([^\"'\n]{1,60})", find_lines(tree, "setup.py"))
     return match[1] if match else ""
