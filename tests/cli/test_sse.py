@@ -80,13 +80,3 @@ def test_a_refusal_is_final(stub: Stub) -> None:
         list(follow(Client(Server(stub.url)), "/log"))
     assert refused.value.code == REFUSED
     assert len(stub.asked) == 1
-
-
-def test_what_is_asked_again_where_events_have_no_ids(stub: Stub) -> None:
-    def answer(handler: StubHandler) -> None:
-        handler.begin_stream()
-        handler.event("log" if len(stub.asked) == 1 else "end", 0)
-
-    stub.on("GET /api/v1/logs", answer)
-    list(follow(Client(Server(stub.url)), "/logs?tail=200", again="/logs?tail=0"))
-    assert [asked.path for asked in stub.asked] == ["/api/v1/logs?tail=200", "/api/v1/logs?tail=0"]

@@ -57,19 +57,16 @@ def open_stream(
         yield from read_events(response)
 
 
-def follow(
-    client: Client, target: str, *, again: str | None = None, patience: float = GIVE_UP_SECONDS
-) -> Iterator[Event]:
+def follow(client: Client, target: str, *, patience: float = GIVE_UP_SECONDS) -> Iterator[Event]:
     """Events up to `end`, over as many connections as it takes; each goes on behind the last id.
 
-    `again`: what to ask for after the first event, where events have no ids.
     Raises CommandFailed when the server stays away for `patience` seconds, or refuses.
     """
     last_id, pause, lost = "", _FIRST_PAUSE, 0.0
     while True:
         try:
             for event in open_stream(client, "GET", target, last_id=last_id):
-                last_id, pause, lost, target = event.id or last_id, _FIRST_PAUSE, 0.0, again or target
+                last_id, pause, lost = event.id or last_id, _FIRST_PAUSE, 0.0
                 yield event
                 if event.name == "end":
                     return

@@ -205,8 +205,13 @@ class Engine(Protocol):
         """
         ...
 
-    def logs(self, container_id: str, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
-        """The last `tail` lines and, if followed, what comes after, until the container ends."""
+    def logs(
+        self, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
+    ) -> AsyncIterator[LogLine]:
+        """The last `tail` lines (None: all) and, if followed, what comes after, until the container ends.
+
+        `since`: none that were written before that instant; those of the same microsecond come again.
+        """
         ...
 
     async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:

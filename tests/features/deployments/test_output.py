@@ -5,7 +5,7 @@ import json
 from tests.features.deployments.bench import Bench
 
 from orca.features.deployments import queries
-from orca.features.deployments.output import follow_output, list_hidden
+from orca.features.deployments.output import Wanted, follow_output, list_hidden
 from orca.features.secrets.actions import put_secret
 from orca.features.services.models import Service
 
@@ -13,8 +13,8 @@ from orca.features.services.models import Service
 async def read(bench: Bench, service: Service) -> list[str]:
     containers = await bench.engine.inspect({"orca.service": service.id})
     hidden = await list_hidden(bench.resources, service.id, containers)
-    lines = follow_output(bench.engine, containers, tail=100, follow=False, hidden=hidden)
-    return [line.text async for line in lines]
+    lines = follow_output(bench.engine, containers, Wanted(100, follow=False, hidden=hidden))
+    return [line.text async for line, _ in lines]
 
 
 async def test_known_secrets_are_hidden_in_what_containers_write_unless_switched_off(bench: Bench) -> None:

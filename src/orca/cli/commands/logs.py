@@ -1,7 +1,6 @@
 """`orc logs`: what the replicas write, or the log of a deployment."""
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
 
 from orca.cli.client import segment
@@ -10,7 +9,7 @@ from orca.cli.commands.deployments import find_deployment
 from orca.cli.failures import NOT_FOUND, CommandFailed
 from orca.cli.output import Style, Styled
 from orca.cli.selection import same_choice, service_path
-from orca.cli.sse import Event, follow, open_stream
+from orca.cli.sse import follow
 
 _NEWEST = "newest"
 _PATIENCE = 10.0
@@ -26,7 +25,8 @@ def show_logs(call: Invocation) -> None:
         _check_replica(call)
     target = service_path(call, "/logs") + f"?tail={call.args.tail}"
     target += f"&replica={call.args.replica}" if call.args.replica is not None else ""
-    events = _follow(call, target) if call.args.follow else open_stream(call.client, "GET", target)
+    target += "&follow=true" if call.args.follow else ""
+    events = follow(call.client, target, patience=_PATIENCE)
     is_silent = True
     for event in events:
         if event.name == "log":
@@ -44,12 +44,6 @@ def _check_replica(call: Invocation) -> None:
     if call.args.replica not in known:
         there = ", ".join(map(str, known)) or "none"
         raise CommandFailed(f"there is no replica {call.args.replica}", hint=f"There is: {there}.", code=NOT_FOUND)
-
-
-def _follow(call: Invocation, target: str) -> Iterator[Event]:
-    """A broken connection goes on with what comes; what was written in between is in the next `orc logs`."""
-    again = f"{target}&follow=true".replace(f"tail={call.args.tail}", "tail=0", 1)
-    return follow(call.client, f"{target}&follow=true", again=again, patience=_PATIENCE)
 
 
 def _draw(call: Invocation, line: dict[str, Any]) -> None:

@@ -1,10 +1,15 @@
-"""What the replicas of a service write, merged into one stream of bounded memory."""
+"""What the replicas of a service write, merged into one stream of bounded memory that can be resumed anywhere."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from zlib import crc32
 
 from orca.errors import OrcaError
 from orca.features.deployments.actions.choose import VARIABLES
@@ -12,9 +17,14 @@ from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Service
 from orca.kit.text import clean_output, redact, redactions
 from orca.resources import Resources
-from orca.sdk.engines import Container, Engine
+from orca.sdk.engines import Container, Engine, LogLine
 
 QUEUE_LINES = 2000
+_ID_LIMIT = 4000
+_POSITION = re.compile(r"([0-9a-f]{12})\.([0-9]{1,17})\.([0-9]{1,9})\.([0-9]{1,10})")
+Position = tuple[int, int, int]
+"""The microsecond of the last line that was read, how often that text came in it, and the check sum of the text."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +49,137 @@ async def list_hidden(resources: Resources, service_id: str, containers: Sequenc
     return tuple(sorted(redactions(values), key=len, reverse=True))
 
 
+@dataclass
+class Positions:
+    """How far each replica was read.
+
+    Kept by whoever reads the stream, as the id of its last event: the engine's own timestamps name every line.
+    """
+
+    begun: int
+    """When the stream was first opened, in microseconds: replicas that are younger are read from their first line."""
+    read: dict[str, Position] = field(default_factory=dict)
+    _same: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """What came in the present microsecond of each replica: an engine may write many lines in one."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """From the id of an event; None for what is none."""
+        begun, *rest = text[:_ID_LIMIT].split("_")
+        matches = [_POSITION.fullmatch(each) for each in rest]
+        if not re.fullmatch(r"[0-9]{1,17}", begun) or not all(matches):
+            return None
+        found = {match[1]: (int(match[2]), int(match[3]), int(match[4])) for match in matches if match}
+        return cls(int(begun), found)
+
+    def __str__(self) -> str:
+        return "_".join([str(self.begun), *(f"{name}.{'.'.join(map(str, each))}" for name, each in self.read.items())])
+
+    def advance(self, container: Container, line: LogLine) -> None:
+        """One more line was read."""
+        if line.at is None:
+            return
+        name, moment, text = _short(container), to_microseconds(line.at), _sum(line)
+        if moment != self.read.get(name, (0, 0, 0))[0]:
+            self._same[name].clear()
+        self._same[name][text] += 1
+        self.read[name] = (moment, self._same[name][text], text)
+
+
+def to_microseconds(at: datetime) -> int:
+    """Since 1970, exact."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def start_here(containers: Sequence[Container], at: datetime) -> Positions:
+    """Behind all that was written up to now."""
+    moment = to_microseconds(at)
+    return Positions(moment, {_short(container): (moment, 0, 0) for container in containers})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the output is asked for."""
+
+    tail: int
+    follow: bool
+    since: datetime | None = None
+    after: Positions | None = None
+    """Where an earlier stream broke off."""
+    hidden: tuple[str, ...] = ()
+    """What is not shown of any line."""
+
+
 async def follow_output(
-    engine: Engine, containers: Sequence[Container], *, tail: int, follow: bool, hidden: tuple[str, ...] = ()
-) -> AsyncIterator[OutputLine]:
-    """Lines as they come, without `hidden`; a slow reader holds the writers back instead of filling memory."""
-    lines: asyncio.Queue[OutputLine | None] = asyncio.Queue(QUEUE_LINES)
+    engine: Engine, containers: Sequence[Container], wanted: Wanted
+) -> AsyncIterator[tuple[OutputLine, str]]:
+    """Lines as they come, each with its id; a slow reader holds the writers back instead of filling memory."""
+    lines: asyncio.Queue[tuple[Container, LogLine, bool] | None] = asyncio.Queue(QUEUE_LINES)
+    positions = wanted.after or Positions(to_microseconds(datetime.now(UTC)))
+    before = dict(positions.read)
 
     async def pump(container: Container) -> None:
-        replica = int(container.labels["orca.replica"])
         with suppress(OrcaError):
-            async for line in engine.logs(container.id, tail=tail, follow=follow):
-                at = line.at.isoformat() if line.at else None
-                await lines.put(OutputLine(replica, line.stream, redact(clean_output(line.text), hidden), at))
+            async for line, is_new in _read(engine, container, wanted, before):
+                await lines.put((container, line, is_new))
         await lines.put(None)
 
     pumps = [asyncio.create_task(pump(container)) for container in containers]
     try:
         open_pumps = len(pumps)
         while open_pumps:
-            line = await lines.get()
-            if line is None:
+            found = await lines.get()
+            if found is None:
                 open_pumps -= 1
-            else:
-                yield line
+                continue
+            container, line, is_new = found
+            positions.advance(container, line)
+            if is_new:
+                yield _draw(container, line), str(positions)
     finally:
         for each in pumps:
             each.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _read(
+    engine: Engine, container: Container, wanted: Wanted, before: Mapping[str, Position]
+) -> AsyncIterator[tuple[LogLine, bool]]:
+    """The lines of one replica, and whether they were not read yet: the last microsecond comes again as a whole."""
+    known = before.get(_short(container))
+    if known is None:
+        is_young = wanted.after is not None and _started(container) >= wanted.after.begun
+        tail = None if is_young else wanted.tail
+        async for line in engine.logs(container.id, tail=tail, follow=wanted.follow, since=wanted.since):
+            yield _clean(line, wanted), True
+        return
+    at, left, text = known
+    since = _EPOCH + timedelta(microseconds=at)
+    async for written in engine.logs(container.id, tail=None, follow=wanted.follow, since=since):
+        line = _clean(written, wanted)
+        is_known = left > 0 and line.at is not None and to_microseconds(line.at) <= at
+        left -= is_known and _sum(line) == text
+        yield line, not is_known
+
+
+def _clean(line: LogLine, wanted: Wanted) -> LogLine:
+    return replace(line, text=redact(clean_output(line.text), wanted.hidden))
+
+
+def _sum(line: LogLine) -> int:
+    return crc32(f"{line.stream} {line.text}".encode(errors="replace"))
+
+
+def _started(container: Container) -> int:
+    return to_microseconds(container.started_at) if container.started_at else 0
+
+
+def _short(container: Container) -> str:
+    """Twelve hexadecimal digits, whatever an engine's ids look like."""
+    name = re.sub("[^0-9a-f]", "", container.id.lower())[:12]
+    return name.ljust(12, "0")
+
+
+def _draw(container: Container, line: LogLine) -> OutputLine:
+    at = line.at.astimezone(UTC).isoformat().replace("+00:00", "Z") if line.at else None
+    return OutputLine(int(container.labels["orca.replica"]), line.stream, line.text, at)

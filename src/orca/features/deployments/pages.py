@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import Path, Response
+from fastapi import Header, Path, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import RedirectResponse, StreamingResponse
 
@@ -20,7 +20,7 @@ from orca.features.deployments.history import (
     list_deployment_lines,
     list_release_lines,
 )
-from orca.features.deployments.output import OutputLine, follow_output, list_hidden
+from orca.features.deployments.output import OutputLine, Positions, Wanted, follow_output, list_hidden
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
@@ -36,6 +36,7 @@ from orca.web.render import draw, render
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
+_VIEWER_LINES = 500
 
 
 @router.get("/services/{service_id}")
@@ -82,19 +83,24 @@ async def show_logs(service_id: str, request: HttpRequest, session: ReadSession,
 
 @router.get("/services/{service_id}/output/stream")
 @guard("service.read", tenant="service_id", rate="stream", page=True)
-async def stream_logs(service_id: str, resources: CurrentResources) -> StreamingResponse:
-    """The output in the form the log viewer reads."""
+async def stream_logs(
+    service_id: str, resources: CurrentResources, last_event_id: Annotated[str, Header(max_length=4000)] = ""
+) -> StreamingResponse:
+    """The output in the form the log viewer reads; after a break it goes on behind the last line."""
     containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
     hidden = await list_hidden(resources, service_id, containers)
-    lines = follow_output(resources.engine, containers, tail=500, follow=True, hidden=hidden)
-    frames = keep_open(_viewer_frames(lines))
-    return StreamingResponse(frames, media_type="text/event-stream", headers=STREAM_HEADERS)
+    offset, _, position = last_event_id.partition("~")
+    after = Positions.parse(position)
+    wanted = Wanted(_VIEWER_LINES, follow=True, after=after, hidden=hidden)
+    lines = follow_output(resources.engine, containers, wanted)
+    frames = _viewer_frames(lines, int(offset) + 1 if after and offset.isdecimal() else 0)
+    return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _viewer_frames(lines: AsyncIterator[OutputLine]) -> AsyncIterator[str]:
-    offset = 0
-    async for line in lines:
-        yield format_event("log", {"offset": offset, "step": f"Replica {line.replica}", "text": line.text})
+async def _viewer_frames(lines: AsyncIterator[tuple[OutputLine, str]], offset: int) -> AsyncIterator[str]:
+    async for line, position in lines:
+        shown = {"offset": offset, "step": f"Replica {line.replica}", "text": line.text}
+        yield format_event("log", shown, event_id=f"{offset}~{position}")
         offset += 1
     yield format_event("end", {"state": "ended"})
 

@@ -1,11 +1,12 @@
 """REST doors of what runs now: containers, their output, and one-off commands."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 
 from orca.db import now
@@ -13,7 +14,7 @@ from orca.errors import Conflict, OrcaError
 from orca.events import Fact, record
 from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
-from orca.features.deployments.output import OutputLine, follow_output, list_hidden
+from orca.features.deployments.output import Positions, Wanted, follow_output, list_hidden, start_here
 from orca.features.deployments.schemas import ContainerOut, RunIn
 from orca.features.deployments.steps.work import container_spec, load_facts
 from orca.features.services.queries import get_service
@@ -21,7 +22,7 @@ from orca.kit.ids import new_id
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
-from orca.sdk.engines import ContainerSpec
+from orca.sdk.engines import Container, ContainerSpec, Engine
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
@@ -55,18 +56,27 @@ async def list_containers(service_id: str, resources: CurrentResources) -> list[
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 @guard("service.read", tenant="service_id", rate="stream")
-async def read_logs(
+async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     service_id: str,
     resources: CurrentResources,
     tail: Annotated[int, Query(ge=0, le=10_000, description="Lines of each replica to begin with.")] = 200,
     follow: Annotated[bool, Query(description="Wait for more.")] = False,
     replica: Annotated[int | None, Query(ge=0, le=49)] = None,
+    since: Annotated[datetime | None, Query(description="Nothing that was written before this instant.")] = None,
+    last_event_id: Annotated[str, Header(max_length=4000, description="Go on behind this event.")] = "",
 ) -> StreamingResponse:
-    """What the replicas write: events `log` {replica, stream, text, at}, at last `end`."""
+    """What the replicas write: events `log` {replica, stream, text, at}, at last `end`; `start` with tail=0.
+
+    Each event has an id. With the last one as `Last-Event-ID`, the stream goes on where it broke off: no line is
+    missing, none comes twice.
+    """
+    if since is not None and since.tzinfo is None:
+        since = since.replace(tzinfo=UTC)
     found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
     chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
     hidden = await list_hidden(resources, service_id, chosen)
-    frames = _log_frames(follow_output(resources.engine, chosen, tail=tail, follow=follow, hidden=hidden))
+    wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
+    frames = _log_frames(resources.engine, chosen, wanted)
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
@@ -96,9 +106,12 @@ async def run_command(
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _log_frames(lines: AsyncIterator[OutputLine]) -> AsyncIterator[str]:
-    async for line in lines:
-        yield format_event("log", asdict(line))
+async def _log_frames(engine: Engine, chosen: Sequence[Container], wanted: Wanted) -> AsyncIterator[str]:
+    if wanted.after is None and not wanted.tail:  # what is written before the first line of this stream is part of it
+        wanted = replace(wanted, after=start_here(chosen, now()))
+        yield format_event("start", {"replicas": len(chosen)}, event_id=str(wanted.after))
+    async for line, identifier in follow_output(engine, chosen, wanted):
+        yield format_event("log", asdict(line), event_id=identifier)
     yield format_event("end", {"state": "ended"})
 
 

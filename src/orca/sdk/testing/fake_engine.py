@@ -175,15 +175,18 @@ class FakeEngine:
             await progress(line.text)
         return box.seen.exit_code or 0
 
-    async def logs(self, container_id: str, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
+    async def logs(
+        self, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
+    ) -> AsyncIterator[LogLine]:
         """What was written; new lines are noticed within a tenth of a second."""
         self._check_up()
         box = self._get(container_id)
-        position = max(0, len(box.lines) - tail)
+        position = 0 if tail is None else max(0, len(box.lines) - tail)
         while True:
             ended = box.ended.is_set()
             for line in box.lines[position:]:
-                yield line
+                if since is None or line.at is None or line.at >= since:
+                    yield line
             position = len(box.lines)
             if ended or not follow:
                 return

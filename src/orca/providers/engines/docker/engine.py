@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from typing import ClassVar
 
 from pydantic import BaseModel
@@ -113,10 +114,13 @@ class DockerEngine:
         """Run to the end; on re-attaching, all lines come again from the first."""
         return await self._one_off.run(spec, deadline, progress)
 
-    async def logs(self, container_id: str, *, tail: int, follow: bool) -> AsyncGenerator[LogLine, None]:
+    async def logs(
+        self, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
+    ) -> AsyncGenerator[LogLine, None]:
         """The last lines and what follows."""
         await self._require(container_id)
-        async with aclosing(read_logs(self._connection, container_id, tail=tail, follow=follow)) as lines:
+        reading = read_logs(self._connection, container_id, tail=tail, follow=follow, since=since)
+        async with aclosing(reading) as lines:
             async for line in lines:
                 yield line
 

@@ -1,6 +1,7 @@
 """The lines a container writes."""
 
 from collections.abc import AsyncGenerator
+from datetime import datetime
 
 from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
 from orca.providers.engines.docker.frames import FrameDecoder, LineAssembler
@@ -8,7 +9,7 @@ from orca.sdk.engines import LogLine
 
 
 async def read_logs(
-    connection: DockerConnection, container_id: str, *, tail: int | None, follow: bool
+    connection: DockerConnection, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
 ) -> AsyncGenerator[LogLine, None]:
     """The last `tail` lines (None: all that are kept); if followed, what comes after, until the container ends."""
     params = {
@@ -18,6 +19,8 @@ async def read_logs(
         "follow": "1" if follow else "0",
         "tail": "all" if tail is None else str(max(0, tail)),
     }
+    if since is not None:
+        params["since"] = f"{int(since.timestamp())}.{since.microsecond:06}000"
     request = Request("GET", f"containers/{container_id}/logs", params=params)
     decoder, lines = FrameDecoder(), LineAssembler()
     async with connection.stream("read the log", request, silence=None if follow else QUICK) as response:
