@@ -21,6 +21,7 @@ from orca.errors import OrcaError, all_codes, meaning_of
 from orca.features.access.rules import PERMISSIONS, ROLES
 from orca.features.services.orca_file import orca_file_schema
 from orca.settings import Settings
+from orca.web.openapi import describe_api
 from orca.web.reference import Operation, operations
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +72,7 @@ def render_pages() -> dict[str, str]:
     return {
         "orca-yaml.md": render_orca_yaml(orca_file_schema()),
         "cli.md": render_reference(),
-        "api.md": render_api(create_app(Settings()).openapi()),
+        "api.md": render_api(describe_api(create_app(Settings()))),
         "settings.md": render_settings(),
         "errors.md": render_errors(read_texts("errors.yml")),
         "events.md": render_events(read_texts("events.yml")),

@@ -19,9 +19,11 @@ from orca.settings import Settings
 from orca.startup.check import establish
 from orca.tasks import TASKS_AT_ONCE, TaskEngine
 from orca.web import health, reference
-from orca.web.errors import PROBLEM_RESPONSES, draw_crash, install_error_handlers
+from orca.web.errors import draw_crash, install_error_handlers
 from orca.web.guard import GuardedRoute, tenant_resolvers
+from orca.web.habits import HeadAsGet
 from orca.web.middleware import HttpMetrics, RequestContext
+from orca.web.openapi import name_operation
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -29,7 +31,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     app = FastAPI(
         title="Orca", version=__version__, description=house.API_DESCRIPTION, lifespan=_lifespan(settings),
-        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, responses=PROBLEM_RESPONSES,
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
+        generate_unique_id_function=name_operation,
     )  # fmt: skip
     app.state.settings = settings
     app.state.write_probe = health.WriteProbe()
@@ -41,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "web" / "static"), name="static")
     house.install_middleware(app, settings)
     app.add_middleware(RequestContext, is_https=settings.is_https, metrics=HttpMetrics(registry), draw_crash=draw_crash)
+    app.add_middleware(HeadAsGet)
     check_routes(app)
     return app
 

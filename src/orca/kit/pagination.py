@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many items a page holds.")]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")]
+_ID = r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+Cursor = Annotated[str | None, Query(pattern=_ID, description="`next_cursor` of the page before.")]
 
 
 class Page(BaseModel, Generic[T]):

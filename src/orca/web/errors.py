@@ -8,39 +8,17 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from orca.db import DATABASE_AWAY, cause_of
 from orca.errors import BadInput, DatabaseUnavailable, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
 from orca.kit.validation import explain
 from orca.web.guard import RETRY_AFTER_SECONDS, Guard, record_denial
+from orca.web.habits import methods_at
 from orca.web.render import ErrorPage, render
+from orca.web.texts import UNSTORABLE
 
 log = structlog.get_logger("orca.web")
-
-
-class Problem(BaseModel):
-    """A failure as RFC 9457 describes it, with a stable `code` and, where there is one, the next step as `hint`."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str
-    hint: str = ""
-    fields: dict[str, str] = Field({}, description="For bad input: where it is, and what is wrong with it.")
-
-
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": HTTPStatus(status).phrase,
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
-    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 502, 503, 504, 507)
-}
-"""What any route may answer besides its own success."""
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -74,15 +52,25 @@ async def _invalid(request: Request, error: Exception) -> Response:
     fields = {_place(each): explain(each) for each in error.errors()}
     first = next(iter(fields.items()), ("body", "cannot be read"))
     problem = BadInput(f"{first[0]}: {first[1]}", fields=fields)
-    return _draw(request, 422, _problem(request, 422, problem.code, problem.message, problem))
+    status = 400 if any(_is_no_json(each) for each in error.errors()) else 422
+    return _draw(request, status, _problem(request, status, problem.code, problem.message, problem))
+
+
+def _is_no_json(problem: Mapping[str, Any]) -> bool:
+    """Whether the body is no JSON at all; texts in it that cannot be stored are another matter."""
+    return bool(problem["type"] == "json_invalid") and problem.get("ctx", {}).get("error") != UNSTORABLE
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    allowed = methods_at(request) if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else []
+    if allowed and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     message = _plainer(request, error) if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
     problem = _problem(request, error.status_code, code, message, None)
-    return _draw(request, error.status_code, problem, error.headers)
+    headers = {**(error.headers or {}), **({"Allow": ", ".join(allowed)} if allowed else {})}
+    return _draw(request, error.status_code, problem, headers)
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
@@ -148,6 +136,8 @@ def _problem(request: Request, status: int, code: str, message: str, error: Orca
 
 
 def _draw(request: Request, status: int, problem: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": 'Bearer realm="orca"', **(headers or {})}
     if _wants_page(request):
         page = ErrorPage(status, problem["title"], problem["detail"], problem.get("hint", ""), problem["request_id"])
         return render(request, "layout/error.html", page, status=status, headers=headers)

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,6 +19,7 @@ from orca.errors import OrcaError, TookTooLong
 from orca.events import Fact, Origin, Via, origin, record
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
+from orca.web.habits import locate_result
 from orca.web.middleware import name_method
 from orca.web.texts import TextRequest
 
@@ -190,6 +192,8 @@ async def _deadline(declared: Guard) -> AsyncIterator[None]:
 
 async def _commit_after(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
     response = await handle(request)
+    if response.status_code in {HTTPStatus.CREATED, HTTPStatus.ACCEPTED} and "location" not in response.headers:
+        locate_result(request, response)
     declared: Guard = request.state.guard
     if isinstance(response, StreamingResponse):
         response.body_iterator = request.app.state.gate.watch(request, declared, response.body_iterator)

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -81,6 +82,8 @@ class RequestContext:
         for name, value in self._headers(state).items():
             if name.lower().encode() not in present:
                 message["headers"].append((name.lower().encode(), value.encode()))
+        if message["status"] == HTTPStatus.NO_CONTENT:
+            message["headers"][:] = [pair for pair in message["headers"] if pair[0].lower() != b"content-type"]
         route = scope.get("route")
         path, method = getattr(route, "path", "other"), name_method(scope)
         self.metrics.requests.labels(method, path, str(message["status"])).inc()

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from orca.errors import OrcaError, all_codes, meaning_of
 from orca.web.guard import SIGNED_IN, Router, guard
+from orca.web.openapi import describe_api
 from orca.web.render import render
 
 _HOUSE = Path(__file__).parents[3]
@@ -48,14 +49,14 @@ class ReferencePage:
 @guard(SIGNED_IN)
 async def openapi(request: Request) -> JSONResponse:
     """The OpenAPI 3.1 document."""
-    return JSONResponse(request.app.openapi())
+    return JSONResponse(describe_api(request.app))
 
 
 @router.get("/api/docs")
 @guard(SIGNED_IN, page=True)
 async def docs(request: Request) -> Response:
     """The same for people."""
-    document = request.app.openapi()
+    document = describe_api(request.app)
     return render(request, "reference/api.html", ReferencePage(document["info"]["description"], operations(document)))
 
 

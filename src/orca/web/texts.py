@@ -12,7 +12,7 @@ from starlette.types import Message, Receive
 _SUSPECT = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
 MAX_BODY_BYTES = 1 << 20
 """What a request may carry, unless its route declares a `max_body_size`."""
-_REFUSED = "a text holds a NUL or half of a character"
+UNSTORABLE = "a text holds a NUL or half of a character"
 
 
 class TextRequest(Request):
@@ -28,14 +28,14 @@ class TextRequest(Request):
         """The parsed body. Raises JSONDecodeError, which FastAPI answers with 422."""
         parsed = await super().json()
         if _SUSPECT.search(await self.body()) and not are_storable(_texts_in(parsed)):
-            raise json.JSONDecodeError(_REFUSED, "", 0)
+            raise json.JSONDecodeError(UNSTORABLE, "", 0)
         return parsed
 
     async def _get_form(self, **limits: Any) -> FormData:
         form = await super()._get_form(**limits)
         if not are_storable(text for pair in form.multi_items() for text in pair if isinstance(text, str)):
             await form.close()
-            raise HTTPException(422, _REFUSED)
+            raise HTTPException(422, UNSTORABLE)
         return form
 
 

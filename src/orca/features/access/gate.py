@@ -17,7 +17,7 @@ from orca.events import origin
 from orca.features.access.authentication import Authenticator, Known, is_local
 from orca.features.access.buckets import Buckets, Pace, Repeated
 from orca.features.access.forgery import SAFE_METHODS, check_csrf_token, check_same_origin
-from orca.features.access.media_types import check_media_type
+from orca.features.access.media_types import check_media_type, check_query
 from orca.features.access.peers import peer_of
 from orca.features.access.rules import permissions_of
 from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix, spend_attempts
@@ -263,6 +263,7 @@ def _check_route(request: Request, guard: Guard) -> None:
         raise BadInput("The address holds a NUL character.")
     route = request.scope["route"]
     if isinstance(route, APIRoute):
+        check_query(request, route, is_page=guard.page)
         check_media_type(request, route, is_page=guard.page)
 
 

@@ -1,11 +1,13 @@
 """What a route reads: anything else is refused before its body is looked at."""
 
 from fastapi import params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
-from orca.errors import UnsupportedMediaType
+from orca.errors import BadInput, UnsupportedMediaType
 from orca.features.access.forgery import SAFE_METHODS, media_type_of
+from orca.kit.text import shorten
 
 _JSON = "application/json"
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
@@ -27,6 +29,9 @@ def check_media_type(request: Request, route: APIRoute, *, is_page: bool) -> Non
     """Raise UnsupportedMediaType when an unsafe request has a body of a type its route does not read."""
     if request.method in SAFE_METHODS or not _has_body(request):
         return
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedMediaType(f"Bodies are not read as {shorten(coding, 50)}.", hint="Send it uncompressed.")
     readable, given = readable_types(route, is_page=is_page), media_type_of(request)
     if given in readable or "*/*" in readable or (_JSON in readable and given.endswith("+json")):
         return
@@ -34,6 +39,19 @@ def check_media_type(request: Request, route: APIRoute, *, is_page: bool) -> Non
         f"This route does not read {given or 'a body without Content-Type'}.",
         hint=f"Send {' or '.join(sorted(readable))}.",
     )
+
+
+def check_query(request: Request, route: APIRoute, *, is_page: bool) -> None:
+    """Raise BadInput for a parameter that a route of the API does not know: a filter ignored is a wrong answer."""
+    if is_page or not route.include_in_schema or request.query_params == {} or route.path.startswith("/api/health"):
+        return
+    parameters = get_flat_params(route.dependant)
+    known = {field.alias for field in parameters if isinstance(field.field_info, params.Query)}
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        there = f"It knows {', '.join(sorted(known))}." if known else "It knows none."
+        name = shorten(unknown[0], 50)
+        raise BadInput(f"this address knows no parameter {name}", hint=there, fields={name: "is not known here"})
 
 
 def _has_body(request: Request) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from orca.features.deployments.rules import Kind, State
 from orca.features.services.schemas import Argument
 
 
@@ -47,8 +48,8 @@ class DeploymentOut(Out):
     id: str
     service_id: str
     number: int
-    kind: str
-    state: str
+    kind: Kind
+    state: State
     trigger: str
     requested_by: str
     build_id: str | None

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from orca.errors import BadInput
 from orca.features.services import rules
@@ -32,7 +32,7 @@ class NothingToLookAt(BadInput):
 class SourceToDetect(Strict):
     """The source to look at, as a service would have it."""
 
-    source: Source = Field(alias="build_source")
+    source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
 
 
 class OrcaFileProblem(BaseModel):

@@ -5,7 +5,16 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from orca.errors import BadInput
 from orca.features.services import rules
@@ -258,8 +267,8 @@ class ServiceFields(Settings):
 
     name: Name
     slug: Slug | None = Field(None, description="Made from the name when it is not given.")
-    kind: Kind = Field("web", alias="type")
-    source: Source = Field(alias="build_source")
+    kind: Kind = Field("web", validation_alias=AliasChoices("kind", "type"))
+    source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
     build: BuildOptions = BuildOptions()
     volumes: Mounts = Field([])
     variables: dict[VariableKey, Value] = Field({}, max_length=rules.MAX_VARIABLES)
@@ -274,8 +283,8 @@ class ServiceChanges(Settings):
 
     version: int | None = Field(None, description="The version this change starts from; an older one is refused.")
     name: Name | None = None
-    kind: Kind | None = Field(None, alias="type")
-    source: Source | None = Field(None, alias="build_source")
+    kind: Kind | None = Field(None, validation_alias=AliasChoices("kind", "type"))
+    source: Source | None = Field(None, validation_alias=AliasChoices("source", "build_source"))
     build: BuildOptions | None = None
 
     _kind_alias = field_validator("kind", mode="before")(kind_alias)

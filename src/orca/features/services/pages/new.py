@@ -98,7 +98,7 @@ async def look_at_source(
     project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """A fragment for the form: what its source is, and what the other fields would be."""
-    filled = fill(SourceToDetect, {"build_source": source_data(form)}, form)
+    filled = fill(SourceToDetect, {"source": source_data(form)}, form)
     try:
         if filled.model is None:
             raise _first_problem(filled.errors)

@@ -22,7 +22,10 @@ TAR_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "A tar archive (plain or gzip) of the source tree.",
-        "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {
+            "application/x-tar": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
     }
 }
 

@@ -1,0 +1,109 @@
+"""What clients expect of any HTTP API, at the doors of the real application."""
+
+import gzip
+import json
+
+import pytest
+from tests.conftest import make_settings
+
+from orca.app import create_app
+from orca.kit.ids import new_id
+from orca.web.openapi import describe_api
+
+
+@pytest.fixture
+def database_url() -> None:
+    """The habits are those of the doors; one database is enough."""
+
+
+async def test_head_answers_like_get_without_a_body(client, project, service, anonymous):
+    for path in (
+        "/api/health",
+        "/api/v1/projects",
+        f"/api/v1/services/{service['id']}",
+        f"/api/v1/services/{service['id']}/logs",
+    ):
+        head = await client.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["content-type"] == (await client.get(path)).headers["content-type"]
+    assert (await client.head(f"/api/v1/projects/{new_id()}")).status_code == 404
+    assert (await anonymous.head("/api/v1/projects")).status_code == 401
+
+
+async def test_allow_names_what_an_address_takes(client, project):
+    wrong = await client.put(f"/api/v1/projects/{project['id']}")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS, PATCH")
+    asked = await client.options("/api/v1/projects")
+    assert (asked.status_code, asked.headers["allow"], asked.content) == (204, "GET, HEAD, OPTIONS, POST", b"")
+    assert (await client.options("/api/v1/nowhere")).status_code == 404
+
+
+async def test_a_401_says_how_to_sign_in(anonymous):
+    assert (await anonymous.get("/api/v1/projects")).headers["www-authenticate"] == 'Bearer realm="orca"'
+
+
+async def test_what_was_made_is_located(client, project, service):
+    made = await client.post("/api/v1/projects", json={"name": "Located"})
+    assert made.headers["location"] == f"/api/v1/projects/{made.json()['id']}"
+    assert (await client.get(made.headers["location"])).json()["id"] == made.json()["id"]
+    fields = {"name": "two", "source": {"type": "image", "image": "nginx"}}
+    other = await client.post(f"/api/v1/projects/{project['id']}/services", json=fields)
+    assert other.headers["location"] == f"/api/v1/services/{other.json()['id']}"
+    deployed = await client.post(f"/api/v1/services/{other.json()['id']}/deployments", json={})
+    assert (deployed.status_code, deployed.headers["location"]) == (202, f"/api/v1/deployments/{deployed.json()['id']}")
+    gone = await client.delete(f"/api/v1/services/{service['id']}", params={"confirm": service["slug"]})
+    assert (gone.status_code, "content-type" in gone.headers) == (204, False)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"cursor": "zzz"}, "cursor"),
+        ({"slug": "x"}, "slug"),
+        ({"state": "failed"}, "state"),
+        ({"sort": "name"}, "sort"),
+    ],
+)
+async def test_an_invalid_cursor_and_an_unknown_parameter_are_refused_by_name(client, query, named):
+    answer = await client.get("/api/v1/git-credentials", params=query)
+    assert (answer.status_code, list(answer.json()["fields"])) == (422, [named])
+
+
+async def test_bodies_that_are_no_json_and_compressed_ones(client):
+    headers = {"Content-Type": "application/json"}
+    assert (await client.post("/api/v1/projects", content=b"{", headers=headers)).status_code == 400
+    assert (await client.post("/api/v1/projects", content=b'{"name": "\\u0000"}', headers=headers)).status_code == 422
+    packed = gzip.compress(json.dumps({"name": "x"}).encode())
+    assert (
+        await client.post("/api/v1/projects", content=packed, headers={**headers, "Content-Encoding": "gzip"})
+    ).status_code == 415
+
+
+async def test_names_of_a_request_are_those_of_its_answer(client, project):
+    for names in (
+        {"kind": "worker", "source": {"type": "image", "image": "a"}},
+        {"type": "worker", "build_source": {"type": "image", "image": "a"}},
+    ):
+        made = await client.post(f"/api/v1/projects/{project['id']}/services", json={"name": "n", **names})
+        assert (made.status_code, made.json()["kind"], made.json()["source"]["image"]) == (201, "worker", "a")
+
+
+def test_the_document_describes_itself(tmp_path):
+    document = describe_api(create_app(make_settings(tmp_path)))
+    text = json.dumps(document)
+    assert len(text) < 400_000
+    assert text.count("A failure as RFC 9457") == 1
+    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
+    assert {each["operationId"] for each in operations} > {"create_deployment", "create_project", "list_hooks"}
+    assert {tag for each in operations for tag in each["tags"]} == {each["name"] for each in document["tags"]}
+    health = document["paths"]["/api/health"]["get"]
+    assert (health["security"], set(health["responses"])) == ([], {"200", "default"})
+    schemas = document["components"]["schemas"]
+    assert {"kind", "source"} < set(schemas["ServiceFields"]["properties"])
+    assert "type" in schemas["GitSource"]["required"]
+    assert "enum" in schemas["DeploymentOut"]["properties"]["state"]
+    assert not {"HTTPValidationError", "ValidationError"} & set(schemas)
+    upload = document["paths"]["/api/v1/services/{service_id}/uploads"]["post"]["requestBody"]["content"]
+    assert set(upload) == {"application/x-tar", "application/octet-stream"}
