@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from orca.features.access import api as access_api
 from orca.features.access import pages as access_pages
 from orca.features.access import rules as access_rules
+from orca.features.access import tasks as access_tasks
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.audit import api as audit_api
@@ -64,7 +65,13 @@ ROUTERS = (
     dashboard_pages.router,
 )
 TASKS = (*services_tasks.TASKS, *deployments_tasks.TASKS)
-DUTIES = (*audit_tasks.PERIODIC, *sources_tasks.PERIODIC, *routing_tasks.PERIODIC, *deployments_tasks.PERIODIC)
+DUTIES = (
+    *access_tasks.PERIODIC,
+    *audit_tasks.PERIODIC,
+    *sources_tasks.PERIODIC,
+    *routing_tasks.PERIODIC,
+    *deployments_tasks.PERIODIC,
+)
 PERMISSIONS = {*access_rules.PERMISSIONS, PUBLIC, SIGNED_IN, UNCLAIMED}
 OWN_IDENTIFIERS = {"session_id", "token_id", "hook_id"}
 """Path parameters whose endpoint itself looks only among the caller's own things (or checks a signature)."""

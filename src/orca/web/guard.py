@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
@@ -117,6 +118,10 @@ class Gate(Protocol):
         """
         ...
 
+    async def answer_once(self, request: Request, produce: Callable[[], Awaitable[Response]]) -> Response:
+        """The answer of a request with an Idempotency-Key: of the first one, when it was asked before."""
+        ...
+
     def count_denial(self, request: Request, guard: Guard) -> int | None:
         """Whether this refusal is worth a row (None: not so soon after the last), and how many were not since then."""
         ...
@@ -166,12 +171,22 @@ class GuardedRoute(APIRoute):
                 async with _deadline(self.guard):
                     request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
                     origin.set(_origin(request, subject))
-                    return await _commit_after(handle, request)
+                    produce = partial(_commit_after, handle, request)
+                    if self._may_repeat(request, subject):
+                        gate: Gate = request.app.state.gate
+                        return await gate.answer_once(request, produce)
+                    return await produce()
             finally:
                 await _close(request)
                 origin.reset(token)
 
         return guarded
+
+    def _may_repeat(self, request: Request, subject: Subject | None) -> bool:
+        """Whether the sender of a POST chose a key by which a repetition is known. Git hosts have keys of their own."""
+        declared = self.guard
+        is_kept = subject is not None and not (declared.page or declared.streams or declared.rate == "webhook")
+        return is_kept and request.method == "POST" and "idempotency-key" in request.headers
 
 
 @asynccontextmanager
@@ -198,6 +213,9 @@ async def _commit_after(handle: Callable[[Request], Awaitable[Response]], reques
     if isinstance(response, StreamingResponse):
         response.body_iterator = request.app.state.gate.watch(request, declared, response.body_iterator)
     session: AsyncSession | None = getattr(request.state, "write_session", None)
+    before_commit = getattr(request.state, "before_commit", None)
+    if before_commit is not None:
+        await before_commit(session, response)
     if session is not None:
         await session.commit()
     return response

@@ -1,12 +1,17 @@
 """What clients expect of any HTTP API, at the doors of the real application."""
 
+import asyncio
 import gzip
 import json
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 from tests.conftest import make_settings
 
 from orca.app import create_app
+from orca.features.access.idempotency import forget_old_keys
+from orca.features.access.models import IdempotencyKey
 from orca.kit.ids import new_id
 from orca.web.openapi import describe_api
 
@@ -53,6 +58,42 @@ async def test_what_was_made_is_located(client, project, service):
     assert (deployed.status_code, deployed.headers["location"]) == (202, f"/api/v1/deployments/{deployed.json()['id']}")
     gone = await client.delete(f"/api/v1/services/{service['id']}", params={"confirm": service["slug"]})
     assert (gone.status_code, "content-type" in gone.headers) == (204, False)
+
+
+async def test_a_post_with_a_key_is_done_once(app, client, viewer, project):
+    async def make(key, name="Once", http=client):
+        answer = await http.post("/api/v1/projects", json={"name": name}, headers={"Idempotency-Key": key})
+        return answer.status_code, answer.json(), answer.headers
+
+    at_once = await asyncio.gather(*(make("k-1") for _ in range(4)))
+    assert {status for status, *_ in at_once} <= {201, 409}
+    status, made, headers = await make("k-1")
+    assert (status, headers["idempotency-replayed"], headers["location"]) == (
+        201,
+        "true",
+        f"/api/v1/projects/{made['id']}",
+    )
+    assert {body["id"] for status, body, _ in at_once if status == 201} == {made["id"]}
+    assert (await make("k-1", "Other"))[0] == 422
+    assert (await make("", "x"))[0] == 422
+    assert (await make("k-2"))[1]["id"] != made["id"]
+    assert (await make("k-1", http=viewer))[0] == 403  # keys are of the one who asks, and rights come first
+    path = f"/api/v1/projects/{new_id()}/services"
+    fields = {"name": "n", "source": {"type": "image", "image": "a"}}
+    refused = [(await client.post(path, json=fields, headers={"Idempotency-Key": "k-3"})).status_code for _ in range(2)]
+    assert refused == [404, 404]  # what failed may be tried again
+    fields = {"name": "secret", "scopes": ["project.read"], "expires_in_days": 1}
+    tokens = [await client.post("/api/v1/tokens", json=fields, headers={"Idempotency-Key": "k-4"}) for _ in range(2)]
+    assert tokens[0].status_code == tokens[1].status_code == 201, tokens[0].text
+    assert tokens[0].json() == tokens[1].json()
+    async with app.state.resources.db.write() as session:
+        rows = (await session.scalars(select(IdempotencyKey))).all()
+        assert [row.status for row in rows] == [201, 201, 201]
+        assert not any(tokens[0].json()["token"].encode() in (row.answer or b"") for row in rows)
+        for row in rows:
+            row.created_at -= timedelta(hours=25)
+    await forget_old_keys(app.state.resources)
+    assert (await make("k-1"))[1]["id"] != made["id"]
 
 
 @pytest.mark.parametrize(

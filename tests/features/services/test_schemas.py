@@ -45,10 +45,39 @@ def test_kind_and_source_have_the_names_of_the_house_too():
 
 
 @pytest.mark.parametrize("meta", META)
-@pytest.mark.parametrize("field", ["branch", "tag", "commit", "credential_id"])
+@pytest.mark.parametrize("field", ["commit", "credential_id"])
 def test_source_fields_refuse_what_means_something_elsewhere(field, meta):
     with pytest.raises(ValidationError):
         ServiceFields.model_validate(with_source(**{field: meta}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-x",
+        "--exec=x",
+        "a b",
+        "a\nb",
+        "a\x00",
+        "a..b",
+        "a:b",
+        "x^",
+        "~1",
+        "a*",
+        "a?",
+        "[x",
+        "a\\b",
+        "x@{1}",
+        "\x7f",
+        "/a",
+        "a/",
+    ],
+)
+@pytest.mark.parametrize("field", ["branch", "tag"])
+def test_branches_and_tags_are_what_git_takes(field, name):
+    with pytest.raises(ValidationError):
+        ServiceFields.model_validate(with_source(**{field: name}))
 
 
 @pytest.mark.parametrize("path", ["/etc", "../x", "a/../../x", "-x", "--exec=x", "a\nb", "a\x00", "a\\b", "\u202ex"])

@@ -126,7 +126,7 @@ async def test_what_is_wrong_is_told_in_plain_words(client, service, body, field
     answer = await client.patch(
         f"/api/v1/services/{service['id']}", content=content, headers={"Content-Type": "application/json"}
     )
-    assert answer.status_code == 422
+    assert answer.status_code == (400 if body == "{" else 422)
     problem = answer.json()
     assert words in problem["fields"][field]
     assert problem["detail"] == f"{field}: {problem['fields'][field]}"

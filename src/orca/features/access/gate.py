@@ -11,12 +11,14 @@ from typing import TypeVar
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.responses import Response
 
 from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, StepUpRequired, TooOften
 from orca.events import origin
 from orca.features.access.authentication import Authenticator, Known, is_local
 from orca.features.access.buckets import Buckets, Pace, Repeated
 from orca.features.access.forgery import SAFE_METHODS, check_csrf_token, check_same_origin
+from orca.features.access.idempotency import Idempotency, Produce
 from orca.features.access.media_types import check_media_type, check_query
 from orca.features.access.peers import peer_of
 from orca.features.access.rules import permissions_of
@@ -75,6 +77,7 @@ class AccessGate:
         self._unsigned = Buckets(self._limits.refused)
         self._noted = Buckets(self._limits.unsigned)
         self._denials = Repeated()
+        self._idempotency = Idempotency(resources)
         self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
         self._streams: Counter[str] = Counter()
         self._is_claimed = False
@@ -98,6 +101,10 @@ class AccessGate:
             await self._check_rights(request, guard, known)
         await self._check_stored_limit(request, guard)
         return subject
+
+    async def answer_once(self, request: Request, produce: Produce) -> Response:
+        """See `Gate.answer_once`."""
+        return await self._idempotency.answer(request, _asker(request), produce)
 
     def count_denial(self, request: Request, guard: Guard) -> int | None:
         """See `Gate.count_denial`."""

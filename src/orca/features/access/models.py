@@ -42,3 +42,18 @@ class ApiToken(TeamRow, Base):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Row, Base):
+    """A POST request that its sender can repeat, and its answer; without one, it is still at work."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    name: Mapped[str] = mapped_column(String(64))
+    """The digest of who asks, what, and the key."""
+    digest: Mapped[str] = mapped_column(String(64))
+    """Of the body."""
+    status: Mapped[int | None]
+    answer: Mapped[bytes | None]
+    """Sealed: an answer may hold a secret that is shown once."""
