@@ -369,7 +369,7 @@ async def make_hook(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def test_unsigned_pushes_never_spend_what_signed_ones_need(app: FastAPI, client: httpx.AsyncClient) -> None:
-    limits = Limits(refused=Pace(30, 0.1), unsigned=Pace(5, 0.1), pushes=Pace(4, 0.1))
+    limits = Limits(refused=Pace(30, 0.001), unsigned=Pace(5, 0.001), pushes=Pace(4, 0.001))
     app.state.gate = AccessGate(app.state.resources, limits)
     one, two = await make_hook(client), await make_hook(client)
     body = b'{"branch": "dev", "commit": "' + b"a" * 40 + b'"}'
