@@ -3,6 +3,8 @@
 import http.client
 import json
 import ssl
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,10 @@ TIMEOUT = 60.0
 _ERROR_LIMIT = 1 << 20
 _FIRST_ERROR, _REDIRECT = 400, 300
 _PAGE = 200
+_PAUSES = (0.2, 0.6, 1.8)
+"""Before each further try of a request without effect, in seconds."""
+_PASSING = frozenset({502, 503, 504})
+_BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,29 @@ class Server:
         return "local" if self.socket is not None else self.url
 
 
+class _Kept:
+    """A connection between two requests of a thread; closed with it."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection: http.client.HTTPConnection | None = connection
+
+    def take(self) -> http.client.HTTPConnection | None:
+        """Hand it on."""
+        connection, self._connection = self._connection, None
+        return connection
+
+    def __del__(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
 class Client:
-    """Requests to one server. Each opens a connection of its own."""
+    """Requests to one server. Those without effect share a connection, and are repeated when it breaks."""
 
     def __init__(self, server: Server, timeout: float = TIMEOUT) -> None:
         self.server = server
         self._timeout = timeout
+        self._idle = threading.local()
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON under a path of the API."""
@@ -54,8 +77,16 @@ class Client:
         """One request. Raises CommandFailed."""
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
-        with self.open(method, _target(path, query), headers, content) as response:
-            return _parse(response)
+        pauses = _PAUSES if method == "GET" else ()
+        for pause in (*pauses, None):
+            try:
+                with self.open(method, _target(path, query), headers, content) as response:
+                    return _parse(response)
+            except CommandFailed as error:
+                if pause is None or not error.is_passing:
+                    raise
+            time.sleep(pause)
+        return None
 
     def list(self, path: str, **query: Any) -> dict[str, Any]:
         """All pages as one; `next_cursor` is null then."""
@@ -86,16 +117,33 @@ class Client:
         path = self.server.socket
         base = urlsplit(self.server.url).path.rstrip("/") + ("" if target.startswith("/api/") else API)
         try:
-            connection = connect(self.server.url, path, timeout or self._timeout)
+            connection = self._take(method) or connect(self.server.url, path, timeout or self._timeout)
+            is_whole = False
             try:
+                if connection.sock is not None:
+                    connection.sock.settimeout(timeout or self._timeout)
                 with exchange(connection, method, base + target, self._headers(headers), body) as response:
                     if response.status >= _REDIRECT:
                         raise self._failure(response)
                     yield response
+                    is_whole = response.isclosed() and not response.will_close
             finally:
-                connection.close()
+                if is_whole and method == "GET":
+                    self._idle.kept = _Kept(connection)
+                else:
+                    connection.close()
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:
-            raise explain(error, self.server.url, path) from None
+            failed = explain(error, self.server.url, path)
+            failed.is_passing = isinstance(error, _BROKEN)
+            raise failed from None
+
+    def _take(self, method: str) -> http.client.HTTPConnection | None:
+        """The connection of the request before. Only for what can be repeated: the server may have closed it by now."""
+        kept: _Kept | None = getattr(self._idle, "kept", None)
+        if kept is None or method != "GET":
+            return None
+        self._idle.kept = None
+        return kept.take()
 
     def _headers(self, headers: dict[str, str] | None) -> dict[str, str]:
         own = {"User-Agent": f"orc/{__version__}", "Accept": "application/json", "X-Orca-Trigger": "cli"}
@@ -110,10 +158,14 @@ class Client:
             return CommandFailed(message, hint="Sign in under the address that answers.", code=UNREACHABLE)
         problem = _problem(response)
         code = exit_code_of(response.status, problem)
+        is_passing = response.status in _PASSING and (problem or {}).get("code") != "not-claimed"
         if problem is None:
             message = f"{self.server.url} answered {response.status} {response.reason}, and not as Orca would"
-            return CommandFailed(message, hint="Is this the address of an Orca panel?", code=code)
-        return CommandFailed(str(problem.get("detail", "")), hint=_hint(problem), code=code, problem=problem)
+            failed = CommandFailed(message, hint="Is this the address of an Orca panel?", code=code)
+        else:
+            failed = CommandFailed(str(problem.get("detail", "")), hint=_hint(problem), code=code, problem=problem)
+        failed.is_passing = is_passing
+        return failed
 
 
 def segment(value: str) -> str:

@@ -3,16 +3,20 @@
 The standard library's client: importing httpx takes longer than most commands take in all.
 """
 
+import base64
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from orca.cli.failures import NOT_SIGNED_IN, UNREACHABLE, CommandFailed
 
 Body = bytes | Iterable[bytes] | None
+_PROXY_PORT = 8080
 
 
 class SocketConnection(http.client.HTTPConnection):
@@ -35,16 +39,79 @@ def connect(url: str, path: Path | None, timeout: float) -> http.client.HTTPConn
         return SocketConnection(path, timeout)
     parts = urlsplit(url)
     host = parts.hostname or ""
+    proxy = find_proxy(parts.scheme, host, parts.port)
     if parts.scheme == "https":
-        return http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, parts.port, timeout=timeout)
+        context = ssl.create_default_context()
+        if proxy is None:
+            return http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=context)
+        tunnel = http.client.HTTPSConnection(proxy.host, proxy.port, timeout=timeout, context=context)
+        tunnel.set_tunnel(host, parts.port, proxy.headers)
+        return tunnel
+    if proxy is None:
+        return http.client.HTTPConnection(host, parts.port, timeout=timeout)
+    return ProxiedConnection(proxy, parts.netloc.rpartition("@")[2], timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """What stands between this machine and the server, by the environment."""
+
+    host: str
+    port: int
+    headers: dict[str, str] = field(repr=False)
+
+
+def find_proxy(scheme: str, host: str, port: int | None) -> Proxy | None:
+    """By HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case. Raises CommandFailed for one of no use."""
+    names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+    given = next((value for name in names if (value := os.environ.get(name))), "")
+    if not given or _is_excepted(host, port):
+        return None
+    try:
+        parts = urlsplit(given if "://" in given else f"http://{given}")
+        address, number = parts.hostname or "", parts.port or _PROXY_PORT
+    except ValueError:
+        address, number, parts = "", 0, urlsplit("")
+    if parts.scheme != "http" or not address:
+        raise CommandFailed(
+            f"the proxy for {scheme} in the environment is not of a kind that orc speaks to",
+            hint="Write HTTPS_PROXY as http://host:port, or name the server in NO_PROXY.", code=UNREACHABLE,
+        )  # fmt: skip
+    if parts.username is None:
+        return Proxy(address, number, {})
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    return Proxy(address, number, {"Proxy-Authorization": f"Basic {base64.b64encode(login).decode()}"})
+
+
+def _is_excepted(host: str, port: int | None) -> bool:
+    """Whether NO_PROXY names the host, or a domain that it is in; `*` names all."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    for entry in (each.strip().lower().lstrip(".") for each in given.split(",")):
+        if entry in {"*", host, f"{host}:{port}"} or (entry and host.endswith(f".{entry}")):
+            return True
+    return False
+
+
+class ProxiedConnection(http.client.HTTPConnection):
+    """Plain HTTP by way of a proxy, which is given whole addresses."""
+
+    def __init__(self, proxy: Proxy, authority: str, timeout: float) -> None:
+        super().__init__(proxy.host, proxy.port, timeout=timeout)
+        self._proxy, self._authority = proxy, authority
+
+    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:
+        """Name the server in the request line."""
+        super().putrequest(method, f"http://{self._authority}{url}", skip_host, skip_accept_encoding)
+        for name, value in self._proxy.headers.items():
+            self.putheader(name, value)
 
 
 def exchange(
     connection: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str], body: Body
 ) -> http.client.HTTPResponse:
     """Send a request and read the head of its answer. An answer that comes before the body was sent counts too."""
-    connection.connect()
+    if connection.sock is None:
+        connection.connect()
     try:
         connection.request(method, target, body, headers)
     except (BrokenPipeError, ConnectionResetError):
@@ -68,6 +135,9 @@ def explain(error: Exception, shown: str, path: Path | None) -> CommandFailed:
         hint = "For a private authority, set SSL_CERT_FILE to a file with its root certificate."
     elif isinstance(error, TimeoutError):
         reason, hint = f"{shown} does not answer in time", "Try again; `orc doctor` on the server tells what it lacks."
+    elif "Tunnel connection failed" in str(error):
+        reason = f"the proxy in the environment does not lead to {shown}: {str(error).partition(': ')[2]}"
+        hint = "Check HTTPS_PROXY and its login, or name the server in NO_PROXY."
     elif isinstance(error, socket.gaierror):
         reason, hint = f"the name of {shown} is unknown", "Check the address with `orc whoami` and `orc login <url>`."
     else:

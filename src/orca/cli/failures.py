@@ -55,6 +55,8 @@ class CommandFailed(Exception):
         self.code = code
         self.problem = problem
         self.details = details
+        self.is_passing = False
+        """Whether the connection broke, so that a request without effect is worth repeating."""
 
 
 class UsageError(CommandFailed):
