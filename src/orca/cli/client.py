@@ -3,8 +3,8 @@
 import http.client
 import json
 import ssl
-import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,29 +41,14 @@ class Server:
         return "local" if self.socket is not None else self.url
 
 
-class _Kept:
-    """A connection between two requests of a thread; closed with it."""
-
-    def __init__(self, connection: http.client.HTTPConnection) -> None:
-        self._connection: http.client.HTTPConnection | None = connection
-
-    def take(self) -> http.client.HTTPConnection | None:
-        """Hand it on."""
-        connection, self._connection = self._connection, None
-        return connection
-
-    def __del__(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-
 class Client:
     """Requests to one server. Those without effect share a connection, and are repeated when it breaks."""
 
     def __init__(self, server: Server, timeout: float = TIMEOUT) -> None:
         self.server = server
         self._timeout = timeout
-        self._idle = threading.local()
+        self._kept: list[http.client.HTTPConnection] = []
+        weakref.finalize(self, _close_all, self._kept)
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON under a path of the API."""
@@ -129,7 +114,7 @@ class Client:
                     is_whole = response.isclosed() and not response.will_close
             finally:
                 if is_whole and method == "GET":
-                    self._idle.kept = _Kept(connection)
+                    self._kept.append(connection)
                 else:
                     connection.close()
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:
@@ -139,11 +124,10 @@ class Client:
 
     def _take(self, method: str) -> http.client.HTTPConnection | None:
         """The connection of the request before. Only for what can be repeated: the server may have closed it by now."""
-        kept: _Kept | None = getattr(self._idle, "kept", None)
-        if kept is None or method != "GET":
+        try:
+            return self._kept.pop() if method == "GET" else None
+        except IndexError:
             return None
-        self._idle.kept = None
-        return kept.take()
 
     def _headers(self, headers: dict[str, str] | None) -> dict[str, str]:
         own = {"User-Agent": f"orc/{__version__}", "Accept": "application/json", "X-Orca-Trigger": "cli"}
@@ -166,6 +150,11 @@ class Client:
             failed = CommandFailed(str(problem.get("detail", "")), hint=_hint(problem), code=code, problem=problem)
         failed.is_passing = is_passing
         return failed
+
+
+def _close_all(connections: list[http.client.HTTPConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def segment(value: str) -> str:
