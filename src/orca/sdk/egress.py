@@ -17,7 +17,12 @@ import httpx
 Address = IPv4Address | IPv6Address
 Allow = Callable[[Address], bool]
 
-_METADATA = {ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "168.63.129.16")}
+_METADATA = {
+    ip_address(text)
+    for text in (
+        "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe",
+    )
+}  # fmt: skip
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = IPv6Network("::/96")
 _RESOLVE_SECONDS, _REALM_SECONDS = 10.0, 4.0

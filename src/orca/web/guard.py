@@ -100,6 +100,12 @@ class Gate(Protocol):
     """Decides who comes in; `features.access` implements it, `app` wires it."""
 
     large_pushes: asyncio.Semaphore
+    """Places for push bodies over a mebibyte."""
+
+    def large_push_of(self, request: Request) -> asyncio.Lock:
+        """The turn of an address among its own large pushes."""
+        ...
+
     """Room for deliveries of many megabytes."""
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
@@ -185,7 +191,9 @@ class GuardedRoute(APIRoute):
     def _may_repeat(self, request: Request, subject: Subject | None) -> bool:
         """Whether the sender of a POST chose a key by which a repetition is known. Git hosts have keys of their own."""
         declared = self.guard
-        is_kept = subject is not None and not (declared.page or declared.streams or declared.rate == "webhook")
+        # A body for the disk (its route has no deadline) cannot be compared, and is harmless when it comes twice.
+        is_left_out = declared.page or declared.streams or declared.seconds is None or declared.rate == "webhook"
+        is_kept = subject is not None and not is_left_out
         return is_kept and request.method == "POST" and "idempotency-key" in request.headers
 
 
@@ -206,6 +214,14 @@ async def _deadline(declared: Guard) -> AsyncIterator[None]:
 
 
 async def _commit_after(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    try:
+        return await _answer_and_commit(handle, request)
+    except BaseException:
+        await _close(request)  # SQLite has one writer: it is free before anything else is written about the failure
+        raise
+
+
+async def _answer_and_commit(handle: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
     response = await handle(request)
     if response.status_code in {HTTPStatus.CREATED, HTTPStatus.ACCEPTED} and "location" not in response.headers:
         locate_result(request, response)

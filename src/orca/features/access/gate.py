@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -79,6 +80,7 @@ class AccessGate:
         self._denials = Repeated()
         self._idempotency = Idempotency(resources)
         self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
+        self._large_by_peer: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._streams: Counter[str] = Counter()
         self._is_claimed = False
 
@@ -105,6 +107,10 @@ class AccessGate:
     async def answer_once(self, request: Request, produce: Produce) -> Response:
         """See `Gate.answer_once`."""
         return await self._idempotency.answer(request, _asker(request), produce)
+
+    def large_push_of(self, request: Request) -> asyncio.Lock:
+        """Held while one address sends a large push; its next one waits."""
+        return self._large_by_peer.setdefault(peer_prefix(request.state.peer), asyncio.Lock())
 
     def count_denial(self, request: Request, guard: Guard) -> int | None:
         """See `Gate.count_denial`."""

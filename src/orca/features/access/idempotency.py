@@ -4,17 +4,18 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from orca.db import now
-from orca.errors import BadInput, Conflict
+from orca.errors import BadInput, Conflict, OrcaError
 from orca.features.access.models import IdempotencyKey
 from orca.resources import Resources
 
@@ -52,7 +53,8 @@ class Idempotency:
         try:
             response = await produce()
         except BaseException:
-            await self._forget(name)
+            with suppress(OrcaError, SQLAlchemyError):  # what went wrong first is what is told
+                await self._forget(name)
             raise
         if not _is_kept(response):
             await self._forget(name)
@@ -123,10 +125,6 @@ def _is_kept(response: Response) -> bool:
 
 
 async def _digest(request: Request) -> str:
-    """Of the body; of one that is streamed to the disk, only of its declared size and type."""
-    kind = request.headers.get("content-type", "")
-    if kind in {"application/x-tar", "application/octet-stream"}:
-        return hashlib.sha256(f"{kind} {request.headers.get('content-length')}".encode()).hexdigest()
     return hashlib.sha256(await request.body()).hexdigest()
 
 

@@ -116,7 +116,8 @@ async def create_certificate(
     body: CertificateIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:
     """Upload a certificate with its key; give it to routes by its id."""
-    return await actions.add_certificate(session, resources, scope, body)
+    plain = await actions.unlock_upload(resources.connector, body)
+    return await actions.add_certificate(session, resources, scope, plain)
 
 
 @router.put("/certificates/{certificate_id}", response_model=CertificateOut)
@@ -125,9 +126,10 @@ async def replace_certificate(
     certificate_id: str, body: CertificateReplacement, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:
     """Put another certificate into the place of this one: all names that use it show it when this answers."""
+    plain = await actions.unlock_upload(resources.connector, body)
     async with resources.db.write() as session:
         row = await queries.get_certificate(session, scope, certificate_id)
-        row = await actions.replace_certificate(session, resources, row, body)
+        row = await actions.replace_certificate(session, resources, row, plain)
     await actions.apply_routes(resources)
     return row
 

@@ -50,6 +50,8 @@ def find_hosts(instruction: Instruction, place: str) -> Iterator[str]:
             if variable and any(begin.startswith(before) for begin in _BEGINNINGS):
                 raise _forbidden(place, f"{word} may become any address; begin it with ./ or write the address out")
             continue
+        if "$" in re.split(r"[/?#]", source.partition("://")[2], maxsplit=1)[0]:
+            raise _forbidden(place, f"a variable may change the host in {word}; write it plainly")
         match = _HOST.match(source)
         host = match["host"] if match else ""
         if not _PLAIN.fullmatch(host):

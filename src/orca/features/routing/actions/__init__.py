@@ -5,6 +5,7 @@ from orca.features.routing.actions.certificates import (
     add_certificate,
     delete_certificate,
     replace_certificate,
+    unlock_upload,
     watch_expiry,
 )
 from orca.features.routing.actions.orders import adopt_stored
@@ -44,6 +45,7 @@ __all__ = [
     "republish_route",
     "retract_route",
     "set_targets",
+    "unlock_upload",
     "update_route",
     "watch_expiry",
 ]

@@ -1,25 +1,32 @@
 """Certificates that people upload, and the watch over when certificates end."""
 
+import json
+import sys
 from datetime import timedelta
+from typing import TypeVar
 
+from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.errors import BadInput, Conflict
+from orca.errors import BadInput, Conflict, DeadlineExceeded
 from orca.events import Event, Fact, record
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
 from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
-from orca.features.routing.rules.uploads import ParsedCertificate, Unusable, parse_certificate
+from orca.features.routing.rules.uploads import ParsedCertificate, Unusable, is_locked, parse_certificate
 from orca.features.routing.schemas import CertificateIn, CertificateReplacement
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.resources import Resources
+from orca.sdk.connectors import Command, Connector
 from orca.web.guard import Scope
 
 _TELL_EVERY = timedelta(days=1)
 _MOST_NAMED = 5
+_UNLOCK_SECONDS = 10
+Upload = TypeVar("Upload", CertificateIn, CertificateReplacement)
 
 
 async def add_certificate(
@@ -57,6 +64,26 @@ async def replace_certificate(
     await _put_key(session, resources, row, parsed)
     await record(session, _fact("CertificateReplaced", row))
     return row
+
+
+async def unlock_upload(connector: Connector, given: Upload) -> Upload:
+    """The same in plain PEM. Raises BadInput when it does not open, or takes too long to."""
+    key = given.private_key.get_secret_value()
+    if not is_locked(given.certificate, key):
+        return given
+    asked = {"certificate": given.certificate, "private_key": key, "password": given.password.get_secret_value()}
+    argv = (sys.executable, "-I", "-m", "orca.features.routing.steps.unlock_upload")
+    try:
+        result = await connector.run(Command(argv, deadline=_UNLOCK_SECONDS, stdin=json.dumps(asked).encode()))
+        answer = json.loads(result.stdout) if result.exit_code == 0 else {}
+    except (DeadlineExceeded, ValueError):
+        answer = {}
+    if "private_key" in answer:
+        opened = {"private_key": SecretStr(answer["private_key"]), "password": SecretStr("")}
+        return given.model_copy(update={"certificate": answer["certificate"], **opened})
+    message = answer.get("message", "it takes too long to open; write it anew with `openssl pkey -in KEY -out KEY`")
+    field = answer.get("field", "private_key")
+    raise BadInput(f"{field}: {message}", fields={field: message})
 
 
 def _parse(given: CertificateIn | CertificateReplacement) -> ParsedCertificate:

@@ -50,6 +50,13 @@ class Unusable(ValueError):
         self.field = field
 
 
+def is_locked(certificate: str, private_key: str) -> bool:
+    """Whether opening may take as much work as the file likes: a key with a passphrase, or a PKCS#12 file."""
+    data = _binary(certificate)
+    is_bundle = data is not None and not _is_der_certificate(data)
+    return is_bundle or "ENCRYPTED" in private_key or _binary(private_key) is not None
+
+
 def parse_certificate(certificate: str, private_key: str, now: datetime, password: str = "") -> ParsedCertificate:
     """Check that chain and key belong together and can be served now. Raises Unusable.
 

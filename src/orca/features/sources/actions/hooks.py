@@ -17,16 +17,20 @@ async def create_hook(
     session: AsyncSession, box: SecretBox, scope: Scope, service_id: str, fields: HookFields
 ) -> tuple[Hook, str]:
     """A hook and its secret, which is shown this once. The caller checked the service."""
-    by = origin.get()
-    hook = Hook(
-        team_id=scope.team_id, service_id=service_id, user_id=by.user_id,
-        permissions=None if by.permissions is None else sorted(by.permissions), **fields.model_dump(),
-    )  # fmt: skip
+    hook = Hook(team_id=scope.team_id, service_id=service_id, **fields.model_dump())
+    _take_over(hook)
     session.add(hook)
     await session.flush()
     secret = await _put_secret(session, box, hook)
     await _record(session, "HookCreated", hook)
     return hook, secret
+
+
+def _take_over(hook: Hook) -> None:
+    """Who makes or changes a hook, or knows its secret, answers for what comes in at it."""
+    by = origin.get()
+    hook.user_id = by.user_id
+    hook.permissions = None if by.permissions is None else sorted(by.permissions)
 
 
 async def update_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str, changes: HookChanges) -> Hook:
@@ -37,6 +41,7 @@ async def update_hook(session: AsyncSession, scope: Scope, service_id: str, hook
     for name, value in changed.items():
         setattr(hook, name, value)
     if changed:
+        _take_over(hook)
         await _record(session, "HookUpdated", hook, fields=sorted(changed))
     return hook
 
@@ -46,6 +51,7 @@ async def rotate_hook(
 ) -> tuple[Hook, str]:
     """A new secret; deliveries signed with the old one are refused from now on."""
     hook = await get_hook(session, scope, service_id, hook_id)
+    _take_over(hook)
     secret = await _put_secret(session, box, hook)
     await _record(session, "HookRotated", hook)
     return hook, secret

@@ -41,6 +41,7 @@ router = Router(prefix="/api/v1", tags=["sources"])
 _NOBODY = pushes.new_hook_secret("generic")
 """What an unknown hook is checked against, so that it takes as long as a known one."""
 _LARGE = 1 << 20
+_LARGE_SECONDS = 15
 """From here on a body takes one of the few places that there are for large ones."""
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -254,7 +255,7 @@ async def _read_body(request: Request, provider: str, token: str) -> bytes:
     if not may_be_signed(provider, request.headers.getlist, token):
         return b""
     said = request.headers.get("content-length", "")
-    body, large = bytearray(), request.app.state.gate.large_pushes
+    body, gate = bytearray(), request.app.state.gate
     try:
         _check_size(int(said) if said.isdecimal() else 0)
         stream = request.stream()
@@ -264,10 +265,14 @@ async def _read_body(request: Request, provider: str, token: str) -> bytes:
                 break
         else:
             return bytes(body)
-        async with large:
+        # One of each address at a time, and for seconds only: who sends slowly must not hold the place of who signs.
+        async with gate.large_push_of(request), gate.large_pushes, asyncio.timeout(_LARGE_SECONDS):
             async for chunk in stream:
                 body += chunk
                 _check_size(len(body))
+    except TimeoutError:
+        hint = "Push fewer commits at once, or deploy by hand."
+        raise BodyCutOff(f"the push did not arrive within {_LARGE_SECONDS} s", hint=hint) from None
     except ClientDisconnect:
         raise BodyCutOff("the request was cut off before its end", hint="Send it again.") from None
     return bytes(body)

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import shlex
+import shutil
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,7 +40,9 @@ async def fetch_lfs_files(git: GitSession, request: GitCheckout, commit: str, lo
     pointers = await asyncio.to_thread(find_pointers, request.into)
     if not pointers:
         return
-    total = sum({pointer.oid: pointer.size for pointer in pointers}.values())
+    if len({(each.oid, each.size) for each in pointers}) > len({each.oid for each in pointers}):
+        raise GitLfsFailed("Two pointers of Git LFS give one file different sizes.", hint=_HINT)
+    total = sum(pointer.size for pointer in pointers)  # each is written, also those with the same content
     if total > request.limits.total_bytes:
         raise GitLfsFailed(
             f"The files in Git LFS have {show_bytes(total)}, which is more than this instance allows.",
@@ -193,5 +196,4 @@ async def _download(
     if size != first.size or digest.hexdigest() != first.oid:
         raise GitLfsFailed(f"What the LFS server sent for {first.path} is not what was committed.", hint=_HINT)
     for other in others:
-        content = await asyncio.to_thread((tree / first.path).read_bytes)
-        await asyncio.to_thread((tree / other.path).write_bytes, content)
+        await asyncio.to_thread(shutil.copyfile, tree / first.path, tree / other.path)

@@ -95,6 +95,19 @@ def read_json(rest: str) -> list[str] | None:
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
+def has_more_than_json(rest: str) -> bool:
+    """Whether text follows a JSON array: engines before BuildKit 0.15 read the array and drop the text, newer ones
+    take all of it for a shell command.
+    """
+    if not rest.startswith("["):
+        return False
+    try:
+        found, end = json.JSONDecoder().raw_decode(rest)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, list) and bool(rest[end:].strip())
+
+
 def bad_line(line: int, what: str, hint: str = "") -> BadDockerfile:
     """What is wrong with a line of the user's file."""
     return BadDockerfile(f"Dockerfile line {line}: {what}.", hint=hint or "Correct the line.")
@@ -170,6 +183,8 @@ def _read_instruction(text: str, line: int, end: int) -> Instruction:
         raise bad_line(line, str(error)) from None
     if rest.endswith(("\\", "`")):
         raise bad_line(line, "it ends with an escape character", "Write it another way.")
+    if keyword in _HEREDOC_KEYWORDS and has_more_than_json(rest):
+        raise bad_line(line, "there is more after its JSON array", "Builders differ in what that means.")
     if keyword != "ONBUILD":
         return Instruction(keyword, flags, rest, line, end)
     if _BLANKS.split(rest, maxsplit=1)[0].upper() in _NOT_ON_BUILD:
