@@ -20,7 +20,7 @@ def prepare_data_dir(data_dir: Path) -> None:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (data_dir, *(data_dir / name for name in _PRIVATE)):
         try:
-            found = path.lstat()
+            found = path.stat() if path == data_dir else path.lstat()
         except FileNotFoundError:
             continue
         if found.st_uid != os.geteuid():

@@ -30,6 +30,8 @@ RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between tries while the database does not take writes (gone, or its disk is full)."""
 TASKS_AT_ONCE = 24
 """In one process. Builds, which are the heavy part, have a limit of their own."""
+SUSPECT_SECONDS = 20.0
+"""What ends its process mostly does so at once; the next ones, whose sites may be down, wait no longer than this."""
 _STRUCK_OFF = "The other workers thought that this process had died, and do its work: it was frozen, or cut off."
 
 
@@ -197,6 +199,7 @@ class TaskEngine:
     def _spawn(self, resources: Resources, task: Task) -> None:
         if task.recoveries:
             self._suspect = task.id
+            asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self._clear, task.id)
         run = TaskRun(resources, task, partial(self._clear, task.id))
         working = asyncio.create_task(self._work(run, task))
         self._runs[task.id] = (run, working)
@@ -288,13 +291,25 @@ class TaskEngine:
             try:
                 if self.is_alone or await self._hold(resources, duty):
                     fence.set(partial(self._check_duty, resources, duty))
-                    await duty.run(resources)
+                    await self._do(resources, duty)
             except NotOwner:
                 log.warning("duty_lost", duty=duty.name)
                 await self._check_listed(resources)
             except Exception:
                 log.exception("duty_failed", duty=duty.name)
             await asyncio.sleep(duty.seconds)
+
+    async def _do(self, resources: Resources, duty: Periodic) -> None:
+        """Run a duty, and keep the lease for as long as that takes."""
+        working: asyncio.Future[None] = asyncio.ensure_future(duty.run(resources))
+        try:
+            while not (await asyncio.wait({working}, timeout=duty.seconds))[0]:
+                if not self.is_alone:
+                    await self._hold(resources, duty)
+            working.result()
+        finally:
+            working.cancel()
+            await asyncio.wait({working})
 
     async def _check_duty(self, resources: Resources, duty: Periodic, transaction: AsyncSession | None) -> None:
         """Raise NotOwner when another worker does this duty by now."""

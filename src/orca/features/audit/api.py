@@ -67,7 +67,7 @@ async def stream_events(
 
 
 @router.get("/verify", summary="Verify the audit trail")
-@guard("instance.admin")
+@guard("instance.admin", seconds=600)
 async def verify_events(session: ReadSession, resources: CurrentResources) -> Verification:
     """Walks the hash chain from the first event to the last, and compares it with the checkpoints outside it."""
     checkpoints = await asyncio.to_thread(load_checkpoints, resources.settings)

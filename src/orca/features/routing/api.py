@@ -52,7 +52,7 @@ async def list_routes(
 
 
 @router.post("/services/{service_id}/routes", status_code=201, response_model=RouteOut)
-@guard("route.create", tenant="service_id", rate="write", audit="RouteCreated")
+@guard("route.create", tenant="service_id", rate="write", audit="RouteCreated", seconds=180)
 async def create_route(service_id: str, body: RouteIn, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
     """Give a service a hostname. It is served when this answers, or nothing was saved."""
     route = await actions.publish_route(resources, scope, service_id, body)
@@ -67,7 +67,7 @@ async def get_route(route_id: str, session: ReadSession, scope: CurrentScope, re
 
 
 @router.patch("/routes/{route_id}", response_model=RouteOut)
-@guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated")
+@guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated", seconds=180)
 async def update_route(route_id: str, body: RoutePatch, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
     """Change a route. When the proxy refuses the change, everything stays as it was."""
     route = await actions.republish_route(resources, scope, route_id, body)
@@ -75,7 +75,7 @@ async def update_route(route_id: str, body: RoutePatch, scope: CurrentScope, res
 
 
 @router.delete("/routes/{route_id}", status_code=204)
-@guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted")
+@guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", seconds=180)
 async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
     """Take a hostname from a service."""
     await actions.retract_route(resources, scope, route_id)
@@ -83,7 +83,7 @@ async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentRes
 
 
 @router.post("/routes/{route_id}/check", response_model=CheckOut)
-@guard("route.update", tenant="route_id", rate="write")
+@guard("route.update", tenant="route_id", rate="write", seconds=180)
 async def check_route(
     route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
 ) -> CheckOut:
@@ -121,7 +121,7 @@ async def create_certificate(
 
 
 @router.put("/certificates/{certificate_id}", response_model=CertificateOut)
-@guard("certificate.create", tenant="certificate_id", rate="write", audit="CertificateReplaced")
+@guard("certificate.create", tenant="certificate_id", rate="write", audit="CertificateReplaced", seconds=180)
 async def replace_certificate(
     certificate_id: str, body: CertificateReplacement, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:

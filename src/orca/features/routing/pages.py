@@ -138,7 +138,7 @@ async def show_domains(
 
 
 @router.post("/services/{service_id}/domains")
-@guard("route.create", tenant="service_id", rate="write", audit="RouteCreated", page=True)
+@guard("route.create", tenant="service_id", rate="write", audit="RouteCreated", page=True, seconds=180)
 async def add_domain(
     service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
@@ -167,7 +167,7 @@ async def edit_domain(
 
 
 @router.post("/routes/{route_id}/edit")
-@guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated", page=True)
+@guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated", page=True, seconds=180)
 async def save_domain(
     route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
@@ -208,7 +208,7 @@ async def _draw_edit(
 
 
 @router.post("/routes/{route_id}/delete")
-@guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", page=True)
+@guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", page=True, seconds=180)
 async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
     """The hostname answers no more."""
     async with resources.db.read() as session:
@@ -218,7 +218,7 @@ async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentRe
 
 
 @router.post("/routes/{route_id}/check")
-@guard("route.update", tenant="route_id", rate="write", page=True)
+@guard("route.update", tenant="route_id", rate="write", page=True, seconds=180)
 async def check_domain(
     route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
 ) -> Response:

@@ -100,13 +100,24 @@ class Checker:
         except httpx.TimeoutException:
             return Problem(f"{asked} did not answer within {check.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is not healthy yet
-            return Problem(f"{asked} was not answered in HTTP ({type(error).__name__})")
+            problem = f"{asked} was not answered in HTTP ({type(error).__name__})"
+            return await self._probe_other_protocol(container, port, problem, error)
         code, host = answer.status_code, self.visit.host if self.visit else ""
         if not (code in check.status if check.status else 200 <= code < 400):  # noqa: PLR2004 - HTTP
             return Problem(*explain_status(asked, code, host))
         if self.visit and answer.has_redirect_location:
             self.notes |= redirect_note(f"{self.visit.scheme}://{host}{check.path}", answer.headers["Location"])
         return None
+
+    async def _probe_other_protocol(
+        self, container: Container, port: int, problem: str, error: Exception
+    ) -> Problem | None:
+        """Services of gRPC and the like are well when they listen, unless HTTP was asked for."""
+        check, speaks = self.config.health, isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
+        if not speaks or check.type != "auto" or _is_configured(check):
+            return Problem(problem, "Set `health` to {type: tcp} if it does not speak HTTP.")
+        self.notes.add(f"port {port} does not speak HTTP/1.1: only that something listens was checked")
+        return await _probe_tcp(container, port, check.timeout)
 
     async def _probe_image(self, container: Container) -> Problem | None:
         """Its own health check, run at our pace as long as the engine has not said anything yet."""

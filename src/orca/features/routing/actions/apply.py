@@ -29,6 +29,7 @@ from orca.features.routing.queries import (
     list_stale_names,
     render_proxy_config,
 )
+from orca.kit.fence import fence
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.sdk.proxies import Proxy, ProxyConfig, ProxyRoute, ProxyState
@@ -65,6 +66,8 @@ async def check_drift(resources: Resources) -> None:
         async with resources.db.write() as session:
             await follow_base_domain(session, resources.settings)
     try:
+        if not quarantine_of(resources.db).is_sure:  # the first look: today's settings and version
+            await _start(resources.proxy)
         state = await resources.proxy.inspect()
         if not state.running:
             log.warning("proxy_not_running")
@@ -95,6 +98,7 @@ class _ApplyQueue:
 
     async def _run(self, resources: Resources) -> Refusals:
         origin.set(Origin())  # it works for everybody who waits, not for the one who came first
+        fence.set(None)  # and applies what is committed, whoever asked
         async with self._running:
             self._next = None
             retried, self._retried = self._retried, set()
@@ -159,7 +163,7 @@ async def _find_served(resources: Resources, *, is_needed: bool) -> ProxyConfig 
         if not is_needed and not await has_broken(session):
             return None
     state = await resources.proxy.inspect()
-    if not state.running:
+    if is_needed or not state.running:  # at the first look of this process also for today's settings and version
         await _start(resources.proxy)
         state = await resources.proxy.inspect()
     return state.config

@@ -18,6 +18,7 @@ from orca.features.routing.queries import get_route, list_siblings
 from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
 from orca.features.services.queries import get_service
 from orca.instance.tombstones import bury
+from orca.kit.cancellation import see_through
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.guard import Scope
@@ -41,7 +42,7 @@ async def publish_route(resources: Resources, scope: Scope, service_id: str, wan
     async with resources.db.write() as session:
         service = await get_service(session, scope, service_id, lock=True)
         route = await create_route(session, resources.settings, service, wanted, hashes)
-    await _try_on_proxy(resources, route, {})
+    await see_through(_try_on_proxy(resources, route, {}))
     return await _read_again(resources, scope, route.id)
 
 
@@ -52,7 +53,7 @@ async def republish_route(resources: Resources, scope: Scope, route_id: str, pat
         route = await get_route(session, scope, route_id)
         before = _snapshot([route, *await list_siblings(session, patch.hostname or route.hostname, besides=route.id)])
         changed = await update_route(session, resources.settings, route, patch, hashes)
-    await _try_on_proxy(resources, route, {each.id: before[each.id] for each in changed})
+    await see_through(_try_on_proxy(resources, route, {each.id: before[each.id] for each in changed}))
     return await _read_again(resources, scope, route.id)
 
 

@@ -85,6 +85,10 @@ class Edge:
         if stored is not None:
             self._write(stored)
 
+    async def is_down(self) -> bool:
+        """Whether nothing holds the ports. One that only lost its admin socket serves on, so its process counts."""
+        return await self._admin.is_gone() and await self.runtime.pid() is None
+
     async def is_drifted(self) -> bool:
         """Whether it runs with another configuration than the stored one; an edge that cannot be asked serves on."""
         with suppress(ProviderError, OSError):

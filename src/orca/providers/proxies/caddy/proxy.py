@@ -107,6 +107,10 @@ class CaddyProxy:
         async with self._exclusive():
             await asyncio.to_thread(self._store.prepare)
             live = await self._router.admin.read()
+            if await self._edge.is_down():
+                raise ProviderUnavailable(
+                    "The Caddy that visitors connect to does not run.", hint="It is started again."
+                )
             await self._edge.repair()
             previous = await asyncio.to_thread(self._store.read)
             current = await asyncio.to_thread(self._parse, replace(previous, text=live))
