@@ -95,7 +95,8 @@ async def route(place: Place) -> str:
 async def certificate(place: Place) -> str:
     chain, key = _self_signed("walked.example.org")
     place.canaries.append(key.splitlines()[2])
-    made = await place.post("/api/v1/certificates", {"name": "walked", "certificate": chain, "private_key": key})
+    body = {"name": "walked", "certificate": chain, "private_key": key, "password": place.secret("key-password")}
+    made = await place.post("/api/v1/certificates", body)
     return str(made["id"])
 
 

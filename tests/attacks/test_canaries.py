@@ -21,12 +21,14 @@ from tests.conftest import API_TOKEN
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 SEEDED = {
-    ("BasicAuthIn", "password"), ("CertificateIn", "private_key"), ("ClaimIn", "password"), ("ClaimIn", "token"),
+    ("BasicAuthIn", "password"), ("CertificateIn", "password"), ("CertificateIn", "private_key"),
+    ("ClaimIn", "password"), ("ClaimIn", "token"),
     ("GitCredentialFields", "token"), ("PasswordChange", "current_password"), ("RegistryCredentialFields", "password"),
     ("SignIn", "password"), ("StepUp", "password"),
 }  # fmt: skip
 """Secret fields whose values the world is furnished with (`Place.secret`, `people.PASSWORD`)."""
 CHANGES_OF_SEEDED = {
+    ("CertificateReplacement", "password"), ("CertificateReplacement", "private_key"),
     ("GitCredentialChanges", "token"), ("PasswordChange", "new_password"), ("PasswordReset", "password"),
     ("RegistryCredentialChanges", "password")
 }  # fmt: skip

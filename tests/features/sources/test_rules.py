@@ -354,7 +354,7 @@ def test_patterns_cannot_be_made_to_explode() -> None:
         ("fix\n\n[SKIP ORCA]\n", True),
         ("[orca skip] x", True),
         ("skip orca", False),
-        ("[skip ci]", False),
+        ("[skip ci]", True),
         ("", False),
     ],
 )
