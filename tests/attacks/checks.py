@@ -268,8 +268,15 @@ async def check_methods(world: World, doors: Iterable[Door]) -> list[str]:
         for method in {"OPTIONS", "TRACE", "HEAD", "PUT", "PATCH", "DELETE", "POST", "GET"} - methods:
             headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
             answer = await world.admin.request(method, path, headers=headers)
-            if answer.status_code not in {404, 405} or "access-control-allow-origin" in answer.headers:
+            allowed = {404, 405}
+            if method == "OPTIONS":  # says which methods there are, and nothing else
+                allowed = {204}
+            elif method == "HEAD" and "GET" in methods:  # what GET answers, without its body
+                allowed = {answer.status_code} - set(range(500, 600))
+            if answer.status_code not in allowed or "access-control-allow-origin" in answer.headers:
                 broken.append(f"{method} {path} answers {answer.status_code}")
+            if method in {"OPTIONS", "HEAD"} and answer.content:
+                broken.append(f"{method} {path} has a body")
     return broken
 
 
