@@ -70,6 +70,12 @@ async def list_steps(session: AsyncSession, deployment_id: str) -> Sequence[Depl
     return (await session.scalars(query.order_by(DeploymentStep.position))).all()
 
 
+async def find_last_builder(session: AsyncSession, service_id: str) -> str:
+    """Who made the newest image of a service; empty when none was built yet."""
+    built = select(Build.builder).where(Build.service_id == service_id, Build.state == "succeeded")
+    return await session.scalar(built.order_by(Build.id.desc()).limit(1)) or ""
+
+
 async def find_live(session: AsyncSession, service_id: str) -> LiveRelease | None:
     """Which release of a service is live; None when none ever was."""
     return await session.scalar(select(LiveRelease).where(LiveRelease.service_id == service_id))

@@ -93,9 +93,10 @@ async def _pull_or_keep(work: Work, reference: str, login: RegistryLogin | None)
 
 
 async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
-    found = await find_builder(
-        work.resources.builders, facts.source_folder(work), facts.build_options, source=Tree(work.tree).directory(".")
-    )
+    async with work.resources.db.read() as session:
+        before = await queries.find_last_builder(session, facts.service.id)
+    folder, source = facts.source_folder(work), Tree(work.tree).directory(".")
+    found = await find_builder(work.resources.builders, folder, facts.build_options, source=source, before=before)
     if isinstance(found, Refusal):
         folders = ", ".join(f"{each.folder} ({each.title})" for each in found.candidates[:8])
         raise NoBuilder(found.reason, hint=f"{found.hint} Could be built: {folders}." if folders else found.hint)

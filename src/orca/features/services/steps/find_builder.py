@@ -9,13 +9,14 @@ from orca.sdk.builders import Builder, Detection, MemberBuilder, Refusal
 
 
 async def find_builder(
-    builders: Mapping[str, Builder], folder: Path, build: BuildOptions, *, source: Path | None = None
+    builders: Mapping[str, Builder], folder: Path, build: BuildOptions, *, source: Path | None = None, before: str = ""
 ) -> tuple[Builder, Detection] | Refusal | None:
     """The first that fits, or the one that `build` names; and what it found. Files are only read.
 
     `source` is the whole source where `folder` is a subdirectory of it: one of a workspace is built with the workspace.
 
-    A Refusal when a builder knows the tree and says why it cannot be built, and no other one fits.
+    A Refusal when a builder knows the tree and says why it cannot be built, and no other one fits. One that has built
+    this service `before` is not passed over: a mistake in a Dockerfile must not put something else live.
 
     Raises BadInput for options that a builder cannot use, UnsafePath for links that lead out of the folder.
     """
@@ -29,6 +30,8 @@ async def find_builder(
                 passed_over = (refusal.reason,) if refusal else ()
                 return builder, replace(detection, warnings=(*passed_over, *detection.warnings))
             refusal = refusal or detection
+            if refusal is not None and name == before:
+                return refusal
     return refusal
 
 
