@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,12 @@ async def test_a_post_with_a_key_is_done_once(app, client, viewer, project):
     fields = {"name": "n", "source": {"type": "image", "image": "a"}}
     refused = [(await client.post(path, json=fields, headers={"Idempotency-Key": "k-3"})).status_code for _ in range(2)]
     assert refused == [404, 404]  # what failed may be tried again
+    started = time.monotonic()
+    taken = {"name": "Twin", "slug": project["slug"]}
+    headers = {"Idempotency-Key": "k-5"}
+    late = [(await client.post("/api/v1/projects", json=taken, headers=headers)).status_code for _ in range(2)]
+    assert late == [409, 409]  # refused by the database, with its only writer in hand
+    assert time.monotonic() - started < 5
     fields = {"name": "secret", "scopes": ["project.read"], "expires_in_days": 1}
     tokens = [await client.post("/api/v1/tokens", json=fields, headers={"Idempotency-Key": "k-4"}) for _ in range(2)]
     assert tokens[0].status_code == tokens[1].status_code == 201, tokens[0].text

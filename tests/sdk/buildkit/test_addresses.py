@@ -47,7 +47,7 @@ def test_hosts_are_found(line: str, found: list[str]) -> None:
     [
         "ADD $URL /", "ADD ${A}://127.0.0.1/ /", "ADD http$S://127.0.0.1/ /", "ADD http://$HOST/ /", "ADD https://a$B/ /",
         "ADD http://127.0.0.1${X}/ /", "ADD http:///x /", "ADD http://%31/ /", "ADD http://a\u3002b/ /", 'ADD ["$URL", "/"]',
-        "ADD git@$HOST:x /",
+        "ADD git@$HOST:x /", "ADD http://safe.example:$X/latest /", "ADD http://$X@safe.example/ /",
     ],
 )  # fmt: skip
 def test_what_cannot_be_made_out_is_refused(line: str) -> None:
@@ -65,7 +65,7 @@ def test_quotes_and_escapes_hide_nothing(line: str, escape: str) -> None:
     "host",
     [
         "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0.0.0.0", "0", "::1", "::", "::ffff:127.0.0.1", "fe80::1%eth0",
-        "::ffff:a9fe:a9fe", "169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "localhost", "x.localhost",
+        "::ffff:a9fe:a9fe", "169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "localhost", "x.localhost",
         "host.docker.internal", "metadata.google.internal",
     ],
 )  # fmt: skip

@@ -141,6 +141,7 @@ def test_given_arguments_count_when_they_are_declared() -> None:
         "FROM x\nONBUILD RUN --mount=from=y ls", "FROM x\nONBUILD FROM y", "FROM x\nONBUILD", "FROM x\nRUN --network=host ls", "FROM x\nRUN --security=insecure ls",
         "FROM x\nRUN a \\\\\nFROM y", "FROM x\nRUN a \\\u00a0\nFROM y", "FROM x\nRUN <<EOF\nabc", "FROM x\nRUN <<EOF\nabc\nEOF\r\r\nCOPY --from=y / /\nEOF",
         'FROM x\nRUN \\"<<EOF\nFROM y\nEOF', "FROM x\nRUN echo ${a} <<EOF\nFROM y\nEOF", "FROM x\nRUN <<E$F\nb\nE$F", 'FROM x\nRUN echo "a <<EOF\nFROM y\nEOF',
+        'FROM x\nRUN ["true"] <<EOF\nCOPY --from=y / /\nCMD a \\\nEOF', 'FROM x\nADD ["a","/x"] b', 'FROM x\nONBUILD COPY ["a","/x"] b',
         "# escape=x\nFROM x", "# escape=`\n# escape=`\nFROM x", "FROM -x", "FROM --platform=x", "FROM x\n\u212aRUN y", "FROM x\x0cy", "NONSENSE\nFROM x",
         "FROM x\nENV A=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n" + "ENV A=$A$A$A$A$A$A$A$A$A$A$A$A\n" * 12,
     ],

@@ -5,9 +5,10 @@ import os
 import time
 
 import httpx
+import psutil
 import pytest
 
-from orca.errors import BadInput
+from orca.errors import BadInput, ProviderUnavailable
 from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy
 from orca.providers.proxies.caddy.layout import Layout
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
@@ -58,3 +59,19 @@ async def test_a_challenge_is_answered_on_port_80_of_every_name_without_a_reload
     for bad in ("../x", "", "a/b", "a.b"):
         with pytest.raises(BadInput):
             await running.show_challenge(bad, "x")
+
+
+async def test_an_edge_that_died_alone_is_missed_and_started_again(
+    config: CaddyConfig, running: CaddyProxy, visitor: Visitor
+) -> None:
+    sites = ProxyConfig(routes=(ProxyRoute(id="r1", hostname=NAME),))
+    await running.apply(sites)
+    process = psutil.Process(int(Layout.of(config).edge.pid_file.read_text().split()[0]))
+    process.kill()
+    process.wait(10)
+    with pytest.raises(ProviderUnavailable):
+        await running.apply(sites)
+    assert not (await running.inspect()).running
+    await running.start()
+    await running.apply(sites)
+    assert (await visitor.get(NAME)).status_code == 503
