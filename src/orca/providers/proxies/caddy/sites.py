@@ -1,5 +1,6 @@
 """One route as Caddy handlers: a chain of steps, each there only if the route asks for it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -101,9 +102,14 @@ def _render_site(hostname: str, routes: Sequence[ProxyRoute], layout: Layout, to
 def _path_block(route: ProxyRoute, steps: list[Json], *, unless: Json | None) -> Json:
     matcher: Json = {"not": [{"header": unless}]} if unless else {}
     if route.path_prefix != "/":
-        matcher["path"] = [route.path_prefix, f"{route.path_prefix}/*"]
+        # `/admin;x` is `/admin` with a parameter to many servers (RFC 3986, 3.3): it must not pass by a route's rules.
+        matcher["path"] = [route.path_prefix, f"{route.path_prefix}/*", f"{route.path_prefix};*"]
     block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
-    return block | {"match": [matcher]} if matcher else block
+    matchers = [matcher] if matcher else []
+    if route.path_prefix.count("/") > 1:
+        parts = "".join(f"/{re.escape(part)}(;[^/]*)?" for part in route.path_prefix[1:].split("/"))
+        matchers.append(matcher | {"path": ["*"], "path_regexp": {"pattern": f"(?i)^{parts}(/|$)"}})
+    return block | {"match": matchers} if matchers else block
 
 
 def _probe(route: ProxyRoute, layout: Layout, token: str) -> Json:
