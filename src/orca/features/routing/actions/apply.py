@@ -66,9 +66,10 @@ async def check_drift(resources: Resources) -> None:
         async with resources.db.write() as session:
             await follow_base_domain(session, resources.settings)
     try:
-        if not quarantine_of(resources.db).is_sure:  # the first look: today's settings and version
-            await _start(resources.proxy)
         state = await resources.proxy.inspect()
+        if state.running and not quarantine_of(resources.db).is_sure:  # the first look: today's settings and version
+            await _start(resources.proxy)
+            state = await resources.proxy.inspect()
         if not state.running:
             log.warning("proxy_not_running")
             await apply_routes(resources)
