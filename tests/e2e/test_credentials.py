@@ -88,7 +88,7 @@ def make_a_hook_and_push(page: Page) -> list[str]:
     assert push_to(address, deliver("github", secret, push_body("github", branch="dev"))) == 200
     page.goto(page.url)
     expect(page.get_by_text("Its X-Hub-Signature-256 header does not fit the hook's secret")).to_be_visible()
-    expect(page.get_by_text("Branch dev is not main")).to_be_visible()
+    expect(page.get_by_text("Branch dev is not main", exact=True)).to_be_visible()
     assert secret not in page.content()
     return findings
 

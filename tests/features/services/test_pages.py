@@ -165,7 +165,7 @@ async def test_all_that_orca_yaml_says_of_build_and_health_is_set_on_the_page_an
         "name": "API Server", "kind": "web", "ports": "http:8080", "version": str(service["version"]), "target": "run",
         "arguments": "A=1\nB=x=y", "options": "version=3.12", "health_type": "http", "health_path": "/up",
         "health_method": "HEAD", "health_port": "9000", "health_status": "200, 204", "health_interval": "2",
-        "health_timeout": "3", "health_start_period": "90", "health_settle": "4",
+        "health_timeout": "3", "health_start_period": "90", "health_settle": "4", "health_host": "app.example.org",
     }  # fmt: skip
     answer = await browser.post(path, data=typed)
     assert answer.status_code == 303, answer.text
@@ -177,7 +177,7 @@ async def test_all_that_orca_yaml_says_of_build_and_health_is_set_on_the_page_an
     }  # fmt: skip
     assert stored["health"] == {
         "type": "http", "path": "/up", "method": "HEAD", "port": 9000, "command": [], "status": [200, 204],
-        "interval": 2.0, "timeout": 3.0, "start_period": 90.0, "settle": 4.0,
+        "interval": 2.0, "timeout": 3.0, "start_period": 90.0, "settle": 4.0, "host": "app.example.org",
     }  # fmt: skip
     again = forms_of(await browser.get(path))
     answer = await browser.post(path, data={**again, "health_command": ""})
