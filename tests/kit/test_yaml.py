@@ -42,10 +42,10 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "problem", "mark"), REFUSED.values(), ids=REFUSED.keys())
 def test_it_refuses_within_a_second_and_says_where(text, problem, mark):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadYaml) as caught:
         read_yaml(text)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert problem in caught.value.problem
     assert caught.value.mark == mark
 
