@@ -7,15 +7,13 @@ from orca.db import now
 from orca.errors import Conflict, NotFound
 from orca.events import Fact, origin, record
 from orca.features.deployments import queries as deployments
-from orca.features.deployments.actions.choose import VARIABLES, lock_service, next_number
+from orca.features.deployments.actions.choose import copy_variables, lock_service, next_number
 from orca.features.deployments.models import Deployment, LiveRelease, Release
 from orca.features.orphans.queries import list_orphans, look_at_containers, service_of
 from orca.features.orphans.schemas import Decision, Orphan
 from orca.features.routing.actions import apply_routes, create_route, set_targets
 from orca.features.routing.actions.quarantine import find_unknown_routes
 from orca.features.routing.schemas import BasicAuth, RouteIn, RouteOptions, TargetIn
-from orca.features.secrets.actions import put_secret
-from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
 from orca.instance.models import Instance
 from orca.instance.tombstones import bury
@@ -106,11 +104,7 @@ async def _make_release(session: AsyncSession, resources: Resources, base: Relea
     )  # fmt: skip
     session.add(release)
     await session.flush()
-    secrets = await open_secret(session, resources.secret_box, ("release", base.id), VARIABLES)
-    await put_secret(
-        session, resources.secret_box, team_id=base.team_id, owner=("release", release.id), name=VARIABLES,
-        value=secrets or "{}",
-    )  # fmt: skip
+    await copy_variables(session, resources, base, release)
     return release
 
 

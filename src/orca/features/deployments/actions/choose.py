@@ -141,12 +141,16 @@ async def _rescale(session: AsyncSession, resources: Resources, release: Release
     )  # fmt: skip
     session.add(scaled)
     await session.flush()
-    secrets = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
-    await put_secret(
-        session, resources.secret_box, team_id=release.team_id, owner=("release", scaled.id), name=VARIABLES,
-        value=secrets or "{}",
-    )  # fmt: skip
+    await copy_variables(session, resources, release, scaled)
     return scaled
+
+
+async def copy_variables(session: AsyncSession, resources: Resources, source: Release, target: Release) -> None:
+    """Seal the secret variables of a release again, for another one of the same service."""
+    box = resources.secret_box
+    secrets = await open_secret(session, box, ("release", source.id), VARIABLES)
+    owner = ("release", target.id)
+    await put_secret(session, box, team_id=source.team_id, owner=owner, name=VARIABLES, value=secrets or "{}")
 
 
 async def next_number(session: AsyncSession, table: type[Deployment | Release], service_id: str) -> int:
