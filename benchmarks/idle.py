@@ -7,6 +7,7 @@ import time
 
 import httpx
 import psutil
+from tests.conftest import NO_TLS
 
 from benchmarks.panels import new_panel, production_python
 
@@ -32,7 +33,7 @@ def start_and_idle() -> list[tuple[str, str, str, bool]]:
             panel.start()
             while True:
                 try:
-                    if httpx.get(f"{panel.url}/api/health", timeout=1).status_code == 200:
+                    if httpx.get(f"{panel.url}/api/health", timeout=1, verify=NO_TLS).status_code == 200:
                         break
                 except httpx.HTTPError:
                     time.sleep(0.01)

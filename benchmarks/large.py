@@ -13,10 +13,10 @@ from tests.conftest import API_TOKEN, docker_client
 from tests.e2e.test_story import BUSYBOX
 from tests.sites import make_tar
 
-import orca.house  # noqa: F401 - so that every table is known
 from orca.db import Database, now
 from orca.doctor import NoTasks
 from orca.events import GENESIS, Event, chain_hash
+from orca.features import load_features
 from orca.features.access.models import ApiToken
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
 from orca.features.routing.models import Route
@@ -63,6 +63,7 @@ class Large:
 
 async def fill(data_dir: Path, team: str, size: Size = FULL) -> Large:
     """Rows as Orca writes them; the first service is live and its newest deployment has a long log."""
+    load_features()  # so that every table is known
     db = Database(make_url(f"sqlite+aiosqlite:///{data_dir}/orc.db"))
     project, environment = new_id(), new_id()
     projects = [project, *(new_id() for _ in range(PROJECTS - 1))]
@@ -88,9 +89,10 @@ async def start_containers(data_dir: Path) -> int:
         image = _import_image(resources.instance)
         rows = (await session.scalars(select(LiveRelease))).all()
         specs = [_container(row, image, resources.instance) for row in rows]
-        await resources.engine.apply(resources.engine.plan([], specs))
+        engine = await resources.systems.engine("local")
+        await engine.apply(engine.plan([], specs))
         await asyncio.sleep(YOUNG_SECONDS)
-        found = await resources.engine.inspect({"orca.instance": resources.instance})
+        found = await engine.inspect({"orca.instance": resources.instance})
     await db.close()
     return sum(each.state == "running" for each in found)
 

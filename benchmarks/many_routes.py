@@ -59,7 +59,7 @@ def _status(panel: Panel, hostname: str) -> int:
 
 
 async def _fill(panel: Panel) -> None:
-    """A thousand services with a route each; nobody listens at their only replica."""
+    """A thousand services with a route each; nothing listens at their only replica."""
     db = Database(Settings(data={"dir": panel.data_dir}).database)
     async with db.write() as session:
         team = (await session.execute(Project.__table__.select())).mappings().first()["team_id"]

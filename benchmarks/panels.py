@@ -31,6 +31,7 @@ def production_python() -> str:
 @contextmanager
 def new_panel(**env: str) -> Iterator[Panel]:
     panel = make_panel(Path(tempfile.mkdtemp(prefix="orca-bench-")) / "panel", ORC_LOG_LEVEL="warning", **env)
+    panel.env.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile everything anew
     try:
         yield panel
     finally:

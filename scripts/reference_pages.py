@@ -18,7 +18,7 @@ import orca
 from orca.app import create_app
 from orca.cli.reference import render_reference
 from orca.errors import OrcaError, all_codes, meaning_of
-from orca.features.access.rules import PERMISSIONS, ROLES
+from orca.features.access.permissions import all_permissions, all_roles
 from orca.features.services.orca_file import orca_file_schema
 from orca.settings import Settings
 from orca.web.openapi import describe_api
@@ -61,8 +61,8 @@ _PERMISSIONS = """\
 # Permissions and roles
 
 A role gives permissions in one team. An API token has the permissions among its scopes, as long as its owner still has
-them too. Admins can do what owners can, except making or unmaking owners. Permissions of `instance` belong to no role:
-they come with being an instance administrator, as the first owner is.
+them too. Admins can do what owners can, except making or unmaking owners. `instance.admin` and `metrics.read` are
+about all teams and belong to no role: they come with being an instance administrator, as the first owner is.
 
 """
 
@@ -175,12 +175,14 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{each}`" for each in schema["enum"])
     if "anyOf" in schema:
-        return " or ".join(kind_of(each) for each in schema["anyOf"] if each.get("type") != "null")
+        shown = (each for each in schema["anyOf"] if each.get("type") != "null" and not each.get("deprecated"))
+        return " or ".join(kind_of(each) for each in shown)
     kind = schema.get("type", "any")
     if kind == "array":
         return f"list of {kind_of(schema['items'])}"
-    if kind == "object" and isinstance(schema.get("additionalProperties"), Mapping):
-        return f"map to {kind_of(schema['additionalProperties'])}"
+    values = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+    if kind == "object" and (found := next((each for each in values if isinstance(each, Mapping)), None)):
+        return f"map to {kind_of(found)}"
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
@@ -195,6 +197,7 @@ def _limits(schema: Mapping[str, Any]) -> str:
         "maxItems": "at most {:,}", "maxLength": "at most {:,} characters",
     }  # fmt: skip
     inner = [schema, *(each for each in schema.get("anyOf", []) if each.get("type") != "null")]
+    inner = [each for each in inner if not isinstance(each.get("type"), list) or "maxLength" in each]
     said = [words.format(each[key]) for each in inner for key, words in known.items() if key in each]
     return f" ({'; '.join(said)})" if said else ""
 
@@ -280,7 +283,11 @@ def render_events(texts: Mapping[str, str]) -> str:
 def render_permissions() -> str:
     """Permissions and who has them."""
     rows = (
-        (f"`{name}`", text, ", ".join(role for role, granted in ROLES.items() if name in granted) or "instance admin")
-        for name, text in sorted(PERMISSIONS.items())
+        (
+            f"`{name}`",
+            text,
+            ", ".join(role for role, granted in all_roles().items() if name in granted) or "instance admin",
+        )
+        for name, text in sorted(all_permissions().items())
     )
     return _PERMISSIONS + table(("permission", "what it lets one do", "roles"), rows)

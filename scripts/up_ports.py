@@ -15,7 +15,7 @@ for each in psutil.net_connections('tcp'):
 
 
 def is_free(port: int) -> bool:
-    """Nobody listens there."""
+    """Whether nothing listens on this port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

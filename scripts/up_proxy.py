@@ -18,7 +18,7 @@ from orca.settings import Settings
 
 async def start(settings):
     async with open_resources(settings, Database(settings.database), NoTasks()) as resources:
-        await resources.proxy.start()
+        await (await resources.systems.proxy("local")).start()
 
 
 try:

@@ -1,18 +1,22 @@
 """Real parts for every test: databases, the application in this process, the panel as a process of its own."""
 
+import asyncio
 import os
 import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -34,6 +38,16 @@ pytest_plugins = ["tests.sampling"]
 ROOT = Path(__file__).parents[1]
 OWNER = {"email": "owner@example.org", "name": "Owner", "password": "a-good-long-passphrase"}
 API_TOKEN = "tests-tests-tests-tests-tests-tests-tests"
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that ask over plain HTTP: without it each of them reads all certificates of the machine, which takes 20 ms
+of a core, and tests that wait make twenty clients a second."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker drives the browser: its tests look at the clock, and each Chromium takes a core for itself."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def free_port() -> int:
@@ -74,16 +88,86 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """An empty database of this test."""
+def postgres_url(request: pytest.FixtureRequest, postgres_server: str) -> Iterator[str]:
+    """A database of this test: a copy where it wants a claimed instance or tables, else an empty one."""
     import psycopg
 
+    made = next((seed for wish, seed in POSTGRES_SEEDS.items() if wish in request.fixturenames), None)
+    template = request.getfixturevalue(made) if made else "template1"
     name = f"t{os.getpid()}_{time.monotonic_ns()}"
     with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield f"{postgres_server}/{name}"
     with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+POSTGRES_SEEDS = {"app": "claimed_postgres", "db": "tables_postgres"}
+"""What a test asks for -> the fixture with the name of the database to copy."""
+
+
+@pytest.fixture(scope="session")
+def claimed_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a claimed instance on SQLite: copied by each test, which is quicker than migrating."""
+    folder = tmp_path_factory.mktemp("claimed") / "data"
+    _run_elsewhere(_make_claimed(make_settings(folder)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def claimed_postgres(claimed_data: Path, postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database for the key and the id of `claimed_data`."""
+    import psycopg
+
+    folder = tmp_path_factory.mktemp("claimed-postgres") / "data"
+    folder.mkdir(mode=0o700)
+    shutil.copy(claimed_data / "secret.key", folder)
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE claimed")
+    _run_elsewhere(_make_claimed(make_settings(folder, database_url=f"{postgres_server}/claimed")))
+    return "claimed"
+
+
+@pytest.fixture(scope="session")
+def tables_postgres(postgres_server: str) -> str:
+    """A database with all tables and no rows."""
+    import psycopg
+
+    with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE tables")
+    _make_tables(f"{postgres_server}/tables".replace("postgresql:", "postgresql+psycopg:"))
+    return "tables"
+
+
+@pytest.fixture(scope="session")
+def tables_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables and no rows."""
+    path = tmp_path_factory.mktemp("tables") / "orc.db"
+    _make_tables(f"sqlite:///{path}")
+    return path
+
+
+def _make_tables(url: str) -> None:
+    from sqlalchemy import create_engine
+
+    from orca.db import Base
+    from orca.features import load_features
+
+    load_features()
+    engine = create_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+
+
+async def _make_claimed(settings: Settings) -> None:
+    async with running_app(settings) as running:
+        await claim(running)
+
+
+def _run_elsewhere(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread, so that the loop of the tests is left alone."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result(60)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -129,11 +213,20 @@ async def client_of(app: FastAPI, **headers: str) -> AsyncIterator[httpx.AsyncCl
 
 
 @pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
+async def app(tmp_path: Path, claimed_data: Path) -> AsyncIterator[FastAPI]:
     """A claimed instance on SQLite (see `client`)."""
+    copy_claimed(claimed_data, tmp_path / "data", None)
     async with running_app(make_settings(tmp_path / "data")) as running:
-        await claim(running)
         yield running
+
+
+def copy_claimed(source: Path, data_dir: Path, database_url: str | None) -> None:
+    """A data directory that is claimed; with PostgreSQL only its key, for the database is a copy of its own."""
+    if database_url is None:
+        shutil.copytree(source, data_dir)
+    else:
+        data_dir.mkdir(mode=0o700)
+        shutil.copy(source / "secret.key", data_dir)
 
 
 async def claim(app: FastAPI) -> None:
@@ -153,7 +246,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Calls the API as nobody."""
+    """Calls the API without signing in."""
     async with client_of(app) as http:
         yield http
 
@@ -199,7 +292,7 @@ class Panel:
             if self.process.poll() is not None:
                 raise AssertionError(f"the panel ended with {self.process.returncode}:\n{self.log[-4000:]}")
             try:
-                return httpx.get(f"{self.url}/api/health", timeout=2).status_code == 200
+                return httpx.get(f"{self.url}/api/health", timeout=2, verify=NO_TLS).status_code == 200
             except httpx.HTTPError:
                 return False
 
@@ -221,12 +314,13 @@ class Panel:
 
     def client(self, **kwargs: object) -> httpx.Client:
         """As the local user, through the private socket."""
-        transport = httpx.HTTPTransport(uds=str(self.data_dir / "orc.sock"))
+        transport = httpx.HTTPTransport(uds=str(self.data_dir / "orc.sock"), verify=NO_TLS)
         return httpx.Client(transport=transport, base_url="http://localhost", timeout=30, **kwargs)
 
     def site(self, hostname: str, path: str = "/", **kwargs: object) -> httpx.Response:
         """Ask the proxy for a hostname over plain HTTP."""
-        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", headers={"Host": hostname}, timeout=10, **kwargs)
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        return httpx.get(url, headers={"Host": hostname}, timeout=10, verify=NO_TLS, **kwargs)
 
 
 def make_panel(data_dir: Path, **env: str) -> Panel:
@@ -281,10 +375,26 @@ def docker_client() -> str:
     raise AssertionError("no docker client: run scripts/test, which installs one")
 
 
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file as the migrations leave it, for panels of tests that are not about the first start."""
+    from orca.migrations import upgrade
+
+    folder = tmp_path_factory.mktemp("schema")
+    upgrade(make_settings(folder).database)
+    return folder / "orc.db"
+
+
+def copy_schema(schema: Path, panel: Panel) -> Panel:
+    """Spare a new panel the process that migrates."""
+    shutil.copy(schema, panel.data_dir)
+    return panel
+
+
 @pytest.fixture
-def panel(tmp_path: Path) -> Iterator[Panel]:
+def panel(tmp_path: Path, schema: Path) -> Iterator[Panel]:
     """A running panel, not claimed; its command socket works without."""
-    made = make_panel(tmp_path / "panel")
+    made = copy_schema(schema, make_panel(tmp_path / "panel"))
     made.start()
     try:
         made.wait_ready()

@@ -56,8 +56,8 @@ class Server:
         with (self.folder / "log").open("ab") as log:
             subprocess.run(argv, user=account.pw_uid, group=account.pw_gid, cwd="/", check=True, stdout=log, stderr=log)
 
-    def start(self) -> None:
-        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off -c max_connections=40"
+    def start(self, *, connections: int = 40) -> None:
+        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off -c max_connections={connections}"
         self.run("pg_ctl", "-D", self.data, "-o", options, "-l", self.folder / "server.log", "-w", "start")
 
     def stop(self) -> None:

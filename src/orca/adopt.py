@@ -1,4 +1,4 @@
-"""`orc adopt`: this database, this key and what is on the engine are one instance from now on."""
+"""`orc adopt`: declares that this database, this key and the containers on the engine are one instance."""
 
 import argparse
 import asyncio

@@ -1,73 +1,110 @@
 """create_app(settings): the one place where routers, middleware and resources meet."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 from starlette.routing import Mount
 
-from orca import __version__, house
+from orca import __version__
 from orca.db import Database
+from orca.events.doorbell import keep_doorbell
+from orca.features import connect_subscribers, load_features
+from orca.features.access.gate import AccessGate
+from orca.features.access.hosts import HostAllowList
+from orca.features.access.permissions import all_permissions
 from orca.outdated import drain_when_outdated
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
 from orca.startup.check import establish
-from orca.tasks import TASKS_AT_ONCE, TaskEngine
+from orca.tasks import Periodic, TaskEngine, retention
+from orca.tasks.lanes import LANES
 from orca.web import health, reference
 from orca.web.errors import draw_crash, install_error_handlers
-from orca.web.guard import GuardedRoute, tenant_resolvers
+from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, GuardedRoute, take_routes
 from orca.web.habits import HeadAsGet
+from orca.web.metrics import Measure, Measurements, measure_database, measure_instance, measure_tasks
 from orca.web.middleware import HttpMetrics, RequestContext
-from orca.web.openapi import name_operation
+from orca.web.nav import Menus
+from orca.web.openapi import API_DESCRIPTION
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the application. Nothing is opened before its lifespan begins."""
+    """Build the application. No resource is opened before its lifespan begins."""
     settings = settings or Settings()
     app = FastAPI(
-        title="Orca", version=__version__, description=house.API_DESCRIPTION, lifespan=_lifespan(settings),
+        title="Orca", version=__version__, description=API_DESCRIPTION, lifespan=_lifespan(settings),
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
-        generate_unique_id_function=name_operation,
     )  # fmt: skip
     app.state.settings = settings
     app.state.write_probe = health.WriteProbe()
     app.state.metrics = registry = CollectorRegistry()
-    app.state.tasks_active = Gauge("orc_tasks_active", "Tasks that wait or run.", registry=registry)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs
+    ProcessCollector(registry=registry)
+    app.state.measurements = Measurements(_make_measures())
     install_error_handlers(app)
-    for router in (health.router, reference.router, *house.ROUTERS):
-        app.include_router(router)
+    _install_features(app, registry)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "web" / "static"), name="static")
-    house.install_middleware(app, settings)
+    app.add_middleware(HostAllowList, settings=settings)
     app.add_middleware(RequestContext, is_https=settings.is_https, metrics=HttpMetrics(registry), draw_crash=draw_crash)
     app.add_middleware(HeadAsGet)
     check_routes(app)
     return app
 
 
+def _make_measures() -> tuple[Measure, ...]:
+    features = load_features()
+    return (
+        Measure("instance", measure_instance),
+        Measure("database", measure_database),
+        Measure("tasks", measure_tasks([task.name for feature in features for task in feature.tasks])),
+        *(measure for feature in features for measure in feature.measures()),
+    )
+
+
+def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
+    """Install what features contribute to the application: routes, menus, owners of objects, and counters."""
+    features = load_features()
+    take_routes(
+        app.router, health.router, reference.router, *(each for feature in features for each in feature.routers)
+    )
+    app.state.menus = Menus(
+        nav=sorted((item for feature in features for item in feature.nav), key=attrgetter("order")),
+        tabs=sorted((tab for feature in features for tab in feature.tabs), key=attrgetter("order")),
+    )
+    app.state.owners = {name: owner for feature in features for name, owner in feature.owners.items()}
+    for feature in features:
+        for name, make in feature.counters.items():
+            setattr(app.state, name, make(registry))
+
+
 def check_routes(app: FastAPI) -> None:
-    """Refuse to start with a route that says nothing about itself, or whose object has no known owner."""
-    for route in (each.original_route for each in iter_route_contexts(app.routes)):
+    """Refuse to start with a route that has no guard, or whose path parameter has no owner."""
+    permissions = {*all_permissions(), PUBLIC, SIGNED_IN, UNCLAIMED}
+    own = {name for feature in load_features() for name in feature.own_identifiers}
+    for route in app.routes:
         if isinstance(route, Mount) and route.path == "/static":
             continue
         if not isinstance(route, GuardedRoute):
-            raise RuntimeError(f"{getattr(route, 'path', route)} is not a guarded route")  # noqa: TRY004 - a mistake in code
-        if route.guard.permission not in house.PERMISSIONS:
+            raise RuntimeError(f"{getattr(route, 'path', route)} is no guarded route, or not by `take_routes`")  # noqa: TRY004 - a mistake in code
+        if route.guard.permission not in permissions:
             raise RuntimeError(f"{route.path} asks for {route.guard.permission}, which is no permission")
-        _check_tenant(route)
+        _check_tenant(app, route, own)
 
 
-def _check_tenant(route: APIRoute) -> None:
+def _check_tenant(app: FastAPI, route: APIRoute, own: Collection[str]) -> None:
     tenant = route.guard.tenant if isinstance(route, GuardedRoute) else None
     identifiers = {name for name in route.param_convertors if name.endswith("_id")}
-    if tenant is None and identifiers - house.OWN_IDENTIFIERS:
-        raise RuntimeError(f"{route.path} has {sorted(identifiers)} but names no tenant resolver")
-    if tenant is not None and (tenant not in tenant_resolvers or tenant not in identifiers):
-        raise RuntimeError(f"{route.path}: no tenant resolver is registered for {tenant}")
+    if tenant is None and identifiers.difference(own):
+        raise RuntimeError(f"{route.path} has {sorted(identifiers)} but names none of them as its tenant")
+    if tenant is not None and (tenant not in app.state.owners or tenant not in identifiers):
+        raise RuntimeError(f"{route.path}: no feature declares the owner of {tenant}")
 
 
 def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -76,11 +113,11 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         async with open_house(settings) as (resources, engine):
             app.state.resources = resources
             app.state.task_engine = engine
-            app.state.gate = house.make_gate(resources)
-            await house.prepare(resources)
+            app.state.gate = AccessGate(resources)
+            await _prepare(resources)
             if settings.worker:
-                await house.before_tasks(resources)
-                await engine.start(resources, house.DUTIES)
+                await run_before_tasks(resources)
+                await engine.start(resources, list_periodic())
             try:
                 yield
             finally:
@@ -90,16 +127,42 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
     return lifespan
 
 
+async def _prepare(resources: Resources) -> None:
+    """Run what features must prepare before the first request."""
+    for feature in load_features():
+        if feature.prepare is not None:
+            await feature.prepare(resources)
+
+
+async def run_before_tasks(resources: Resources) -> None:
+    """Run what features must decide before any task is resumed."""
+    for feature in load_features():
+        if feature.before_tasks is not None:
+            await feature.before_tasks(resources)
+
+
+def list_periodic() -> list[Periodic]:
+    """Return the periodic jobs of the task engine itself and of all features."""
+    return [*retention.PERIODIC, *(job for feature in load_features() for job in feature.periodic)]
+
+
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskEngine]]:
     """Check, migrate, open resources and the task engine: what `orc serve` and `orc worker` share."""
     identity = await establish(settings)
     db = Database(settings.database)
-    engine = TaskEngine(settings.database, house.TASKS, concurrency=TASKS_AT_ONCE)
-    watching = asyncio.create_task(drain_when_outdated(db, engine))
+    lanes = {**LANES, "build": settings.build.concurrency}
+    tasks = [task for feature in load_features() for task in feature.tasks]
+    engine = TaskEngine(settings.database, tasks, lanes=lanes)
+    watching = [asyncio.create_task(drain_when_outdated(db, engine))]
+    if not db.is_sqlite:
+        watching.append(asyncio.create_task(keep_doorbell(db)))
     try:
         async with open_resources(settings, db, engine, identity) as resources:
+            connect_subscribers(db, resources)
             yield resources, engine
     finally:
-        watching.cancel()
+        for each in watching:
+            each.cancel()
+        await asyncio.wait(watching)
         await db.close()

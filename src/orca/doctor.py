@@ -1,4 +1,4 @@
-"""`orc doctor`: is this machine fit for Orca, and if not, how to mend it."""
+"""`orc doctor`: checks whether this machine meets Orca's requirements, and how to fix what does not."""
 
 import asyncio
 import json
@@ -8,10 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Literal
 
 import httpx
 import psutil
+from sqlalchemy.exc import SQLAlchemyError
 
 from orca.db import Database
 from orca.errors import OrcaError
@@ -21,6 +23,7 @@ from orca.settings import Settings
 from orca.startup.check import check_start
 from orca.startup.facts import describe
 from orca.startup.integrity import check_integrity
+from orca.systems import LOCAL
 
 MINIMUM_API = (1, 41)
 CLOCK_TOLERANCE_SECONDS = 60
@@ -30,7 +33,7 @@ CHECK_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     name: str
     state: Literal["ok", "warning", "problem"]
@@ -39,7 +42,7 @@ class Finding:
 
 
 class NoTasks:
-    """Diagnosis queues nothing."""
+    """A task queue for the diagnosis, which queues nothing."""
 
     async def enqueue(self, *_args: object, **_more: object) -> str:
         """Never called."""
@@ -51,15 +54,15 @@ class NoTasks:
 
 
 async def examine(resources: Resources) -> list[Finding]:
-    """All checks; one that breaks is a finding, not an end."""
+    """Run all checks; one that raises becomes a finding."""
     checks: tuple[Callable[[Resources], Awaitable[Finding]], ...] = (
         check_database, check_docker, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
     )  # fmt: skip
-    return list(await asyncio.gather(*(check(resources) for check in checks)))
+    return [*await asyncio.gather(*(check(resources) for check in checks)), *await check_systems(resources)]
 
 
 async def check_database(resources: Resources) -> Finding:
-    """It is whole from its first page to its last, and belongs to this key and this data directory."""
+    """Check that the whole database is intact, and belongs to this key and this data directory."""
     url = resources.settings.database
     try:
         is_whole = await asyncio.to_thread(check_integrity, url, seconds=CHECK_SECONDS, full=True)
@@ -77,9 +80,9 @@ async def check_database(resources: Resources) -> Finding:
 
 
 async def check_docker(resources: Resources) -> Finding:
-    """An engine answers and speaks an API that Orca knows."""
+    """Check that an engine answers with a supported API version."""
     try:
-        info = await resources.engine.info()
+        info = await (await resources.systems.engine(LOCAL)).info()
     except OrcaError as error:
         remedy = error.hint or "Install it with `apt-get install docker.io` and start it; scripts/up does both."
         return Finding("docker", "problem", error.message, remedy)
@@ -89,7 +92,7 @@ async def check_docker(resources: Resources) -> Finding:
 
 
 async def check_ports(resources: Resources) -> Finding:
-    """The proxy's ports are free, or its own."""
+    """Check that the proxy's ports are free or its own."""
     proxy = resources.settings.proxy
     wanted = {"ORC_PROXY_HTTP_PORT": proxy.http_port, "ORC_PROXY_HTTPS_PORT": proxy.https_port}
     taken = await asyncio.to_thread(_listeners)
@@ -104,15 +107,15 @@ async def check_ports(resources: Resources) -> Finding:
 
 
 async def _may_run(resources: Resources) -> bool:
-    """False only when our own proxy certainly does not run, so that a Caddy which does is somebody else's."""
+    """False only when our own proxy certainly does not run, so that a running Caddy is not ours."""
     try:
-        return (await resources.proxy.inspect()).running
+        return (await (await resources.systems.proxy(LOCAL)).inspect()).running
     except OrcaError:
         return True
 
 
 def _listeners() -> dict[int, int | None]:
-    """Port -> process."""
+    """Return the listening process of each port."""
     return {
         each.laddr.port: each.pid
         for each in psutil.net_connections("tcp")
@@ -128,8 +131,9 @@ def _name(pid: int | None) -> str:
 
 
 async def check_disk(resources: Resources) -> Finding:
-    """There is room for a build."""
-    free = psutil.disk_usage(str(resources.settings.data_dir)).free
+    """Check that there is enough space for a build."""
+    usage = await resources.systems.measure_disk(LOCAL, str(resources.settings.data_dir))
+    free = usage.free if usage else 0
     if free < LOW_DISK_BYTES:
         remedy = "Free some space; builds are refused below ORC_DISK_RESERVE_MB."
         return Finding("disk", "warning", f"{free >> 20} MiB are free", remedy)
@@ -137,22 +141,45 @@ async def check_disk(resources: Resources) -> Finding:
 
 
 async def check_proxy(resources: Resources) -> Finding:
-    """The proxy runs and serves what Orca last gave it."""
+    """Check that the proxy runs and serves the configuration that Orca last applied."""
     try:
-        state = await resources.proxy.inspect()
+        state = await (await resources.systems.proxy(LOCAL)).inspect()
     except OrcaError as error:
         return Finding("proxy", "warning", error.message, error.hint or "It starts with `orc serve`.")
     if not state.running:
         return Finding("proxy", "warning", "the proxy does not run", "It starts with `orc serve`.")
     if state.drifted:
         return Finding(
-            "proxy", "warning", "its configuration was changed by somebody else", "Orca repairs it within 30 s."
+            "proxy", "warning", "its configuration was changed outside of Orca", "Orca repairs it within 30 s."
         )
     return Finding("proxy", "ok", f"{resources.settings.proxy.name} {state.version}".strip())
 
 
+async def check_systems(resources: Resources) -> list[Finding]:
+    """Check that engine and proxy of each other system answer."""
+    try:
+        found, failed = await resources.systems.try_each(partial(_look_at_system, resources))
+    except (OrcaError, SQLAlchemyError):  # what is wrong with the database is a finding of its own
+        return []
+    remedy = "Look whether that machine runs and can be reached."
+    return [
+        *(Finding(f"system {each}", "ok", "engine and proxy answer") for each in found if each != LOCAL),
+        *(
+            Finding(f"system {each}", "warning", error.message, error.hint or remedy)
+            for each, error in failed.items()
+            if each != LOCAL
+        ),
+    ]
+
+
+async def _look_at_system(resources: Resources, system_id: str) -> None:
+    if system_id != LOCAL:
+        await (await resources.systems.engine(system_id)).info()
+        await (await resources.systems.proxy(system_id)).inspect()
+
+
 async def check_clock(resources: Resources) -> Finding:
-    """The clock agrees with the certificate authority's; certificates and tokens depend on it."""
+    """Compare the clock with the certificate authority's; certificates and tokens depend on it."""
     try:
         async with httpx.AsyncClient(timeout=3, trust_env=False) as http:
             answer = await http.head(resources.settings.acme.directory_url)
@@ -168,7 +195,7 @@ async def check_clock(resources: Resources) -> Finding:
 
 
 async def check_base_domain(resources: Resources) -> Finding:
-    """Names below the base domain lead here."""
+    """Check that names below the base domain lead to this machine."""
     domain = resources.settings.base.domain
     name = f"orca-doctor.{domain}"
     if domain == "localhost":
@@ -180,7 +207,7 @@ async def check_base_domain(resources: Resources) -> Finding:
         remedy = f"Add the DNS record `*.{domain}` with this machine's address."
         return Finding("base domain", "problem", f"{name} does not resolve", remedy)
     addresses = {str(each[4][0]) for each in found}
-    own = {each.address for group in psutil.net_if_addrs().values() for each in group}
+    own = set(await resources.systems.list_addresses(LOCAL))
     if not addresses & own:
         listed = ", ".join(sorted(addresses))
         remedy = "Fine behind NAT or a load balancer; else correct the DNS record."
@@ -189,9 +216,13 @@ async def check_base_domain(resources: Resources) -> Finding:
 
 
 async def run(settings: Settings) -> list[Finding]:
-    """Open what the checks need, and look."""
-    async with open_resources(settings, Database(settings.database), NoTasks()) as resources:
-        return await examine(resources)
+    """Open the resources that the checks need, and run them."""
+    db = Database(settings.database)
+    try:
+        async with open_resources(settings, db, NoTasks()) as resources:
+            return await examine(resources)
+    finally:
+        await db.close()
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ OrcaError
 ├── NotFound 404             unknown here; foreign things answer exactly the same
 ├── Conflict 409             true somewhere else: taken names, wrong states
 ├── Gone 410                 was possible once, and is used up
-├── TooMuch 413 · UnsupportedMediaType 415 · MisdirectedRequest 421 · TooOften 429
+├── PayloadTooLarge 413 · UnsupportedMediaType 415 · MisdirectedRequest 421 · RateLimited 429
 ├── NotClaimed 503           the instance has no owner yet
 ├── StartRefused             database, key and containers do not belong together
 ├── DatabaseUnavailable 503 · TookTooLong 503   come back later
@@ -36,6 +36,11 @@ class OrcaError(Exception):
         self.message = message
         self.hint = hint
         self.details = details
+
+    @property
+    def sentences(self) -> str:
+        """Cause and next step in a row, for a terminal."""
+        return f"{self.message.rstrip('.')}. {self.hint}".strip()
 
 
 class BadInput(OrcaError):
@@ -93,7 +98,7 @@ class StartRefused(OrcaError):
     code = "start-refused"
 
 
-class TooMuch(OrcaError):
+class PayloadTooLarge(OrcaError):
     """The body or upload is larger than allowed."""
 
     status = 413
@@ -114,7 +119,7 @@ class MisdirectedRequest(OrcaError):
     code = "misdirected-request"
 
 
-class TooOften(OrcaError):
+class RateLimited(OrcaError):
     """A rate limit was met; `details["retry_after"]` says in how many seconds to come back."""
 
     status = 429
@@ -155,7 +160,7 @@ class HeldBack(TaskError):
 
 
 class TaskCancelled(TaskError):
-    """Somebody cancelled the task, or a newer one took its place."""
+    """The task was cancelled, or a newer one took its place."""
 
     code = "task-cancelled"
 
@@ -200,7 +205,7 @@ class RequestRefused(ProviderError):
 
 
 def all_codes() -> dict[str, type[OrcaError]]:
-    """Each code of what is imported by now, in order, with the class that introduced it."""
+    """Return the codes of all classes imported so far, in order, with the class that introduced each."""
     found: dict[str, type[OrcaError]] = {}
     waiting: list[type[OrcaError]] = [OrcaError]
     for each in waiting:
@@ -211,14 +216,14 @@ def all_codes() -> dict[str, type[OrcaError]]:
 
 
 def meaning_of(known: type[OrcaError]) -> str:
-    """What people read of an error's docstring: the part about `details` is for programmers."""
+    """Return the part of an error's docstring that is shown to users: without `details`, which is for programmers."""
     if known is OrcaError:
-        return "Something happened that nobody foresaw."
+        return "An unexpected error occurred."
     return cleandoc(known.__doc__ or "").split(" `details")[0].split("; `details")[0].rstrip(" .") + "."
 
 
-def revive(code: str, message: str, hint: str) -> OrcaError:
-    """The failure that was written down as code and words: of the class with this code, else a StepFailed."""
+def from_stored(code: str, message: str, hint: str) -> OrcaError:
+    """Recreate a stored failure: an instance of the class with this code, else a StepFailed."""
     kind = all_codes().get(code, StepFailed)
     error = kind.__new__(kind)
     OrcaError.__init__(error, message, hint=hint)

@@ -1,17 +1,18 @@
-"""`orc migrate-database`: carry an SQLite database over to an empty PostgreSQL one, whole or not at all."""
+"""`orc migrate-database`: copies an SQLite database to an empty PostgreSQL one, completely or not at all."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Table, func, insert, inspect, select, text
+from sqlalchemy import Connection, Table, delete, func, insert, inspect, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from orca import house  # noqa: F401 - imported so that every table is known
 from orca.db import Base
+from orca.db.sequences import name_sequence
 from orca.errors import OrcaError, StartRefused
 from orca.events import GENESIS, Event, chain_hash
+from orca.features import load_features
 from orca.instance.marker import find_marker
 from orca.migrations import upgrade
 from orca.serve import only_one
@@ -19,18 +20,20 @@ from orca.settings import Settings
 from orca.startup.check import KEY_FILE
 from orca.startup.facts import describe, find_usable_key, open_database, read_database
 from orca.startup.integrity import check_integrity
+from orca.systems import LOCAL, System
 
 _BATCH = 500
 _LOCK = 0x0ACE
 _LEFT_OUT = frozenset({"workers", "leases"})
-"""Which processes run now: nothing of that holds in another database."""
+"""Tables about running processes, which do not apply to another database."""
 
 
 def migrate(source: URL, target: URL, settings: Settings) -> dict[str, int]:
-    """Copy every table in one transaction of the target; table -> rows. The source is only read. Raises StartRefused.
+    """Copy every table in one transaction of the target; return the rows per table. The source is only read.
 
-    The caller makes sure that no server runs on the source.
+    Raises StartRefused. The caller makes sure that no server runs on the source.
     """
+    load_features()  # so that every table is known
     _check_source(source, settings)
     _check_target(target)
     upgrade(target)
@@ -43,7 +46,7 @@ def migrate(source: URL, target: URL, settings: Settings) -> dict[str, int]:
 
 
 def _check_source(source: URL, settings: Settings) -> None:
-    """It is whole, and it is this data directory's own."""
+    """Check that the source is intact and belongs to this data directory."""
     check_integrity(source, seconds=3600, full=True)
     facts = read_database(source, find_usable_key(settings.data_dir / KEY_FILE), find_marker(settings.data_dir))
     if not facts.has_data and facts.id is None:
@@ -65,13 +68,14 @@ def _check_target(target: URL) -> None:
 
 @contextmanager
 def _alone(target: URL) -> Iterator[Connection]:
-    """A transaction of the target that no second move shares; nothing of it stays when it fails."""
+    """Open an exclusive transaction of the target, against a second migration; it is rolled back on failure."""
     with open_database(target) as connection:
         if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}):
             raise StartRefused("another `orc migrate-database` fills this database", hint="Wait for its end.")
         tables = (table for table in Base.metadata.sorted_tables if table.name not in _LEFT_OUT)
         names = ", ".join(f'"{table.name}"' for table in tables)
         connection.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+        connection.execute(delete(System).where(System.id == LOCAL))  # the row that a migration adds; the source has it
         for table in Base.metadata.sorted_tables:
             if connection.execute(select(table).limit(1)).first() is not None:
                 raise StartRefused(f"the table {table.name} of the target has rows already", hint="Empty it first.")
@@ -79,7 +83,7 @@ def _alone(target: URL) -> Iterator[Connection]:
 
 
 def _compare_schemas(old: Connection, new: Connection) -> None:
-    """Both as this version has it, and nothing in the source that it would leave behind without a word."""
+    """Check that both schemas are this version's, and that the source has no table that would not be copied."""
     version = text("SELECT version_num FROM alembic_version")
     if old.scalar(version) != new.scalar(version):
         raise StartRefused(
@@ -95,7 +99,7 @@ def _compare_schemas(old: Connection, new: Connection) -> None:
 
 
 def _copy(old: Connection, new: Connection, table: Table) -> int:
-    """All rows, a batch at a time, in the order of their primary keys."""
+    """Copy all rows in batches, in the order of their primary keys."""
     if table.name in _LEFT_OUT:
         return 0
     count = 0
@@ -114,19 +118,21 @@ def _copy(old: Connection, new: Connection, table: Table) -> int:
 
 
 def _set_sequence(new: Connection, table: Table) -> None:
-    """Numbers that the database gives out go on after the last one that was copied."""
-    column = table.autoincrement_column
+    """Set the sequence of a table to continue after the last number that was copied."""
+    column = table.autoincrement_column if table.autoincrement_column is not None else table.c.get("seq")
     newest = new.scalar(select(func.max(column))) if column is not None else None
     if column is None or newest is None:
         return
     names = {"table": table.name, "column": column.name}
     sequence = new.scalar(text("SELECT pg_get_serial_sequence(:table, :column)"), names)
+    if sequence is None and table.c.get("seq") is not None:
+        sequence = name_sequence(table.name)
     if sequence is not None:
         new.execute(text("SELECT setval(CAST(:name AS regclass), :newest)"), {"name": sequence, "newest": newest})
 
 
 def _verify(old: Connection, new: Connection, counts: dict[str, int]) -> None:
-    """As many rows in every table, the same trail from its first to its last event, and the same instance."""
+    """Check that every table has as many rows, the whole audit trail is the same, and the instance is the same."""
     for table in Base.metadata.sorted_tables:
         found = new.scalar(select(func.count()).select_from(table))
         expected = 0 if table.name in _LEFT_OUT else old.scalar(select(func.count()).select_from(table))
@@ -139,7 +145,7 @@ def _verify(old: Connection, new: Connection, counts: dict[str, int]) -> None:
 
 
 def _walk(connection: Connection) -> tuple[int, str, int | None]:
-    """Number and hash of the last event, and the first one that does not follow from the one before."""
+    """Return number and hash of the last event, and the first one whose hash does not match its predecessor."""
     expected, seq, broken = GENESIS, 0, None
     rows = connection.execution_options(yield_per=_BATCH).execute(select(*Event.__table__.columns).order_by(Event.seq))
     for row in rows:

@@ -1,4 +1,4 @@
-"""An older process beside a newer one: once the database is of a newer version, it finishes its work and ends."""
+"""Ends outdated processes: when a newer process has migrated the database, this one finishes its work and exits."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _LOOK_SECONDS = {True: 30.0, False: 5.0}
 
 
 async def drain_when_outdated(db: Database, engine: TaskEngine) -> None:
-    """Look every so often which version the schema has, and drain the task engine when it is a newer one."""
+    """Check the version of the schema periodically, and drain the task engine when it is newer."""
     known = newest_version()
     while True:
         await asyncio.sleep(_LOOK_SECONDS[db.is_sqlite])

@@ -1,4 +1,4 @@
-"""Finds providers through entry points: built-in ones use the same door as everybody's."""
+"""Finds providers through entry points, built-in ones in the same way as those of plugins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ class Plugins:
 
 
 def load_plugins() -> Plugins:
-    """Load every family; a provider that cannot be imported stops the start with its name."""
+    """Load every family. A provider that cannot be imported aborts the start with its name."""
     return Plugins(*(_load(f"orca.{family}") for family in ("engines", "proxies", "builders", "connectors")))
 
 
 def choose(family: Mapping[str, Any], name: str, *, what: str) -> Any:
-    """The provider of that name; raises BadInput that lists what there is."""
+    """Return the provider of that name. Raises BadInput that lists the available ones."""
     if name not in family:
         raise BadInput(f"there is no {what} called “{name}”", hint=f"installed: {', '.join(sorted(family)) or 'none'}")
     return family[name]

@@ -1,61 +1,82 @@
-"""What a running process holds, opened once and passed in: no globals."""
+"""The resources of a running process, opened once and passed in, instead of globals."""
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
-import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
 from orca.instance.marker import find_marker
 from orca.kit.clock import Clock, SystemClock
 from orca.kit.crypto import BrokenKey, SecretBox, find_key, new_key
-from orca.plugins import Plugins, choose, load_plugins
-from orca.sdk.builders import Builder
-from orca.sdk.connectors import Connector
+from orca.plugins import Plugins, load_plugins
 from orca.sdk.engines import Engine
-from orca.sdk.proxies import Proxy
 from orca.settings import Settings
+from orca.systems import LOCAL, Systems
+from orca.systems.defaults import Defaults
 
 INSTANCE_ID_LENGTH = 8
+DNS_PROGRAMS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which Orca this process is."""
+    """The identity of this instance of Orca."""
 
     id: str
-    """Short; labels everything it makes on an engine."""
+    """A short id; the label of everything that it creates on an engine."""
     key: bytes = field(repr=False)
     proxy: str = "proxy"
-    """The folder of its proxy, below the data directory."""
+    """The folder of its proxy, in the data directory."""
 
 
 def derive_id(key: bytes) -> str:
-    """The id of an instance for which nothing else was decided."""
+    """Return the default id of an instance, derived from its key."""
     return SecretBox(key).sign("instance").replace("-", "").replace("_", "").lower()[:INSTANCE_ID_LENGTH]
 
 
 def read_identity(settings: Settings) -> Identity:
-    """What the data directory says, without a look at the database; made up where it says nothing yet. Blocks."""
+    """Read the identity in the data directory, without the database; generate one if there is none yet. Blocks."""
     try:
         key = find_key(settings.data_dir / "secret.key") or new_key()
-    except BrokenKey:  # nothing is sealed or opened by those who only look
+    except BrokenKey:  # a random key: callers that only inspect neither seal nor unseal
         key = new_key()
     marker = find_marker(settings.data_dir)
     return Identity(marker.id, key, marker.proxy) if marker else Identity(derive_id(key), key)
 
 
-class TaskQueue(Protocol):
-    """Where durable tasks are put; `orca.tasks` implements it."""
+@dataclass(frozen=True, slots=True)
+class PlaceInLine:
+    """The place of a new task in the line of its lane."""
 
-    async def enqueue(self, session: AsyncSession, task: str, *, target: str, payload: Mapping[str, Any]) -> str:
-        """Queue a task in the caller's transaction and give its id. Tasks of one target run one at a time."""
+    team_id: str = ""
+    """The team that it is for, as teams share lanes; empty for the installation itself."""
+    priority: int = 0
+    """`INTERACTIVE`, `PUSHED` or `PERIODIC` of `orca.tasks.lanes`: lower ones run first."""
+    needs: str | None = None
+    """A label that a worker must offer to run it."""
+    not_before: datetime | None = None
+
+
+class TaskQueue(Protocol):
+    """The interface to queue durable tasks; `orca.tasks` implements it."""
+
+    async def enqueue(
+        self,
+        session: AsyncSession,
+        task: str,
+        *,
+        target: str,
+        payload: Mapping[str, Any],
+        place: PlaceInLine = PlaceInLine(),
+    ) -> str:
+        """Queue a task in the caller's transaction and return its id. Tasks of one target run one at a time."""
         ...
 
     async def cancel(self, session: AsyncSession, task_id: str, reason: str) -> None:
@@ -65,114 +86,65 @@ class TaskQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything a door or a task may need of its process."""
+    """Everything that a request handler or a task needs of its process."""
 
     settings: Settings
     db: Database
     plugins: Plugins
-    connector: Connector
-    engine: Engine
-    proxy: Proxy
-    builders: Mapping[str, Builder]
-    """In the order in which detection asks them."""
-    http: httpx.AsyncClient
+    systems: Systems
+    """The connector, engine, proxy and builders of each machine."""
     clock: Clock
     secret_box: SecretBox
     tasks: TaskQueue
     instance: str
-    """Short id of this installation; labels everything it makes on an engine."""
-    build_slots: asyncio.Semaphore
-    """How many builds may still begin on this machine."""
+    """Short id of this installation; the label of everything that it creates on an engine."""
+    volume_turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Locks by service id: only one task at a time changes the owners of a service's volumes."""
+    dns_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DNS_PROGRAMS))
+    """Limits concurrent programs for DNS providers, each of which may need 256 MiB."""
+    dns_turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Locks held while a DNS challenge is published: by record name, and by team and record name."""
+    dns_checks: set[str] = field(default_factory=set)
+    """Teams that are checking a DNS credential now."""
     looks: Counter[str] = field(default_factory=Counter)
-    """How many sources of each team are being looked at now."""
+    """Number of sources of each team that are being inspected now."""
 
 
 @asynccontextmanager
 async def open_resources(
     settings: Settings, db: Database, tasks: TaskQueue, identity: Identity | None = None
 ) -> AsyncIterator[Resources]:
-    """Open everything; nothing is contacted yet, so a machine whose engine is down still gets its panel.
+    """Open everything. Nothing is contacted yet, so the panel also starts while the engine is down.
 
-    Without an identity it is what the data directory says.
+    The default identity is the one in the data directory.
     """
     plugins = load_plugins()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if identity is None:
         identity = await asyncio.to_thread(read_identity, settings)
     async with AsyncExitStack() as stack:
-        connect = choose(plugins.connectors, "local", what="connector")()
-        connector = await stack.enter_async_context(connect.open(connect.Config()))
-        engines = choose(plugins.engines, "docker", what="engine")()
-        proxies = choose(plugins.proxies, settings.proxy.name, what="proxy")()
+        systems = Systems(db, plugins, Defaults(settings, identity.id, identity.proxy))
+        stack.push_async_callback(systems.close)
+        for open_it in (systems.engine, systems.proxy, systems.builders):
+            await open_it(LOCAL)  # a setting that a provider refuses ends the start
         resources = Resources(
             settings=settings,
             db=db,
             plugins=plugins,
-            connector=connector,
-            engine=await stack.enter_async_context(
-                engines.open(_engine_config(settings, engines, identity.id), connector)
-            ),
-            proxy=await stack.enter_async_context(proxies.open(_proxy_config(settings, proxies, identity), connector)),
-            builders=await _open_builders(stack, settings, plugins, connector),
-            http=await stack.enter_async_context(httpx.AsyncClient(timeout=10, trust_env=False, verify=_no_tls())),
+            systems=systems,
             clock=SystemClock(),
             secret_box=SecretBox(identity.key),
             tasks=tasks,
             instance=identity.id,
-            build_slots=asyncio.Semaphore(settings.build.concurrency),
         )
-        db.session_info["resources"] = resources
         yield resources
 
 
 @asynccontextmanager
 async def open_engine(settings: Settings, instance: str) -> AsyncIterator[Engine]:
-    """The engine alone, for a look before anything else is opened."""
-    plugins = load_plugins()
-    connect = choose(plugins.connectors, "local", what="connector")()
-    engines = choose(plugins.engines, "docker", what="engine")()
-    async with (
-        connect.open(connect.Config()) as connector,
-        engines.open(_engine_config(settings, engines, instance), connector) as engine,
-    ):
-        yield engine
-
-
-def _no_tls() -> ssl.SSLContext:
-    """Containers are asked over plain HTTP; reading the machine's root certificates would cost three megabytes."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _engine_config(settings: Settings, provider: Any, instance: str) -> Any:
-    known = {"private_registries": settings.registry.private_networks}
-    extra = {name: known[name] for name in known.keys() & provider.Config.model_fields.keys()}
-    return provider.Config(host=settings.docker.host, address_pool=settings.docker.pool, instance=instance, **extra)
-
-
-def _proxy_config(settings: Settings, provider: Any, identity: Identity) -> Any:
-    proxy = settings.proxy
-    return provider.Config(
-        data_dir=settings.data_dir / identity.proxy, http_port=proxy.http_port, https_port=proxy.https_port,
-        bind=proxy.bind, instance=identity.id, mode=proxy.mode, docker_host=settings.docker.host,
-        trusted_proxies=proxy.trusted_proxies, proxy_protocol=proxy.protocol == "on",
-        default_hostname=proxy.default_hostname,
-    )  # fmt: skip
-
-
-def _builder_config(settings: Settings, provider: Any) -> Any:
-    """A builder that needs no engine has no word for one."""
-    known = {
-        "host": settings.docker.host, "disk_reserve_mb": settings.disk.reserve_mb,
-        "private_registries": settings.registry.private_networks,
-    }  # fmt: skip
-    return provider.Config(**{name: known[name] for name in known.keys() & provider.Config.model_fields.keys()})
-
-
-async def _open_builders(
-    stack: AsyncExitStack, settings: Settings, plugins: Plugins, connector: Connector
-) -> dict[str, Builder]:
-    providers = sorted((provider() for provider in plugins.builders.values()), key=lambda each: each.order)
-    return {
-        provider.name: await stack.enter_async_context(provider.open(_builder_config(settings, provider), connector))
-        for provider in providers
-    }
+    """Open only the engine of this machine, for checks before anything else is opened."""
+    systems = Systems(None, load_plugins(), Defaults(settings, instance, proxy_folder=""))
+    try:
+        yield await systems.engine(LOCAL)
+    finally:
+        await systems.close()

@@ -1,10 +1,15 @@
 """`orc serve`: the panel on TCP and, for the command line of the same user, on a private unix socket."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # collecting during imports frees nothing and takes an eighth of the start; `serve` enables it
+
 import asyncio
 import fcntl
-import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -26,22 +31,22 @@ from orca.migrations import upgrade_apart
 from orca.settings import Settings
 from orca.startup.check import Choice, check_before_start, establish
 from orca.tasks import TaskEngine
-from orca.web.connections import Caps, Connection, Connections, Seldom, raise_file_limit
+from orca.web.connections import Caps, Connection, Connections, RateLimitedLogFilter, raise_file_limit
 
 log = structlog.get_logger("orca.serve")
 DRAIN_SECONDS = 5
 _NOTICE_SECONDS = 10
 _ACCEPTED_AT_ONCE = 16
-"""Connections that asyncio takes in one go, before any of them is counted."""
+"""Connections that asyncio accepts in one step, before any of them is counted."""
 _QUEUE = 1024
-"""Connections that wait in the kernel meanwhile."""
+"""Backlog: connections that wait in the kernel meanwhile."""
 
 _LOCAL_CAPS = Caps(total=128, each_peer=128)
-"""On the unix socket: programs of the same user can forget to read or to close, too."""
+"""Limits of the unix socket: programs of the same user may also forget to read or to close."""
 
 
 class FromSocket:
-    """Marks what came in through the unix socket, which only this user can open."""
+    """Marks requests through the unix socket, which only this user can open."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -54,14 +59,14 @@ class FromSocket:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to `serve`, which runs two in one loop; uvicorn's own would end the process half-way."""
+    """A uvicorn server without signal handlers: `serve` runs two in one loop, and handles signals itself."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; asyncio has one number for the queue in the kernel and for what it takes of it at once."""
+        """Listen. asyncio has only one parameter for the kernel's backlog and for the accepts per step."""
         await super().startup(sockets)
         for listener in (each for server in self.servers for each in server.sockets):
             with listener.dup() as same:
@@ -86,8 +91,9 @@ async def serve(settings: Settings) -> None:
         if running.done():
             raise SystemExit("Orca could not start; the reason is in the log above.")
         log.info("panel_started", url=settings.panel_url)
-        gc.collect()
-        gc.freeze()  # what start-up made stays; looking through it again and again holds answers up for 0.2 s each time
+        # Objects of the start-up are permanent; collecting them once would block responses for 0.2 s and free nothing.
+        gc.freeze()
+        gc.enable()
         locally = asyncio.create_task(local.serve(sockets=[listener]))
         engine: TaskEngine = app.state.task_engine
         leaving = asyncio.create_task(_leave_when_ended(engine, panel))
@@ -104,7 +110,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _leave_when_ended(engine: TaskEngine, panel: uvicorn.Server) -> None:
-    """Go on answering for a moment: load balancers read in `/api/health/ready` that they should ask others."""
+    """Continue to serve for a moment, so that load balancers see in `/api/health/ready` that this process ends."""
     await engine.ended.wait()
     await asyncio.sleep(_NOTICE_SECONDS)
     panel.handle_exit(signal.SIGTERM, None)
@@ -119,7 +125,7 @@ def _config(app: ASGIApp, settings: Settings, *, lifespan: str, http: object) ->
 
 
 def _listen_privately(path: Path) -> socket.socket:
-    """A unix socket that is born with mode 0600."""
+    """Create a unix socket with mode 0600 from the start."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     previous = os.umask(0o177)
@@ -133,7 +139,7 @@ def _listen_privately(path: Path) -> socket.socket:
 
 @contextmanager
 def only_one(data_dir: Path) -> Iterator[None]:
-    """Two processes on one SQLite database would both recover the same tasks; the second one is refused."""
+    """Refuse a second process on the same SQLite database: both would resume the same tasks."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / "orca.lock").open("w") as lock:
         try:
@@ -153,9 +159,10 @@ def main() -> None:
         reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
         raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
     configure_logging(settings.log.level, settings.log.format)
-    for name in Seldom.loggers:
-        logging.getLogger(name).addFilter(Seldom())
-    os.umask(0o022)  # files of a source tree keep their modes in the image; what is private is born 0600
+    for name in RateLimitedLogFilter.loggers:
+        logging.getLogger(name).addFilter(RateLimitedLogFilter())
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core dumps, as memory has keys; inherited by children
+    os.umask(0o022)  # files of a source tree keep their modes in the image; private files are created with mode 0600
     choice = Choice(new_instance="--new-instance" in sys.argv[1:])
     try:
         with only_one(settings.data_dir):
@@ -165,7 +172,7 @@ def main() -> None:
                 asyncio.run(establish(settings, choice))
             asyncio.run(serve(settings))
     except OrcaError as error:
-        raise SystemExit(f"Orca cannot start: {error.message} {error.hint}") from None
+        raise SystemExit(f"Orca cannot start: {error.sentences}") from None
 
 
 if __name__ == "__main__":

@@ -129,6 +129,17 @@ class Acme(Group):
         None, description="Key id for authorities that bind accounts to a customer (external account binding)."
     )
     eab_hmac_key: OptionalSecret = Field(None, description="The HMAC key that belongs to the key id, in base64url.")
+    dns_resolvers: Listed = Field(
+        (), description="DNS servers that are asked where a zone is, for proofs by DNS: addresses, with a port if it "
+        "is not 53, separated by commas. Default: the machine's own.",
+    )  # fmt: skip
+    dns_private_networks: bool = Field(
+        default=False, description="Whether DNS providers and name servers may be on private networks."
+    )
+    dns_loopback: bool = Field(
+        default=False, description="Whether DNS providers and name servers may be on this machine itself. Users who "
+        "may store DNS credentials then reach what listens on its loopback addresses.",
+    )  # fmt: skip
 
 
 class Session(Group):
@@ -171,9 +182,16 @@ class Build(Group):
     """`ORC_BUILD_*`."""
 
     concurrency: int = Field(2, ge=1, le=32, description="Builds that may run at the same time on this machine.")
-    cpus: float = Field(1.5, gt=0, le=256, description="CPU cores a build may use.")
+    cpus: float = Field(1.5, ge=0.01, le=256, description="CPU cores a build may use.")
     memory_mb: int = Field(2048, ge=128, description="Memory a build may use, in MiB.")
     minutes: int = Field(30, ge=1, le=720, description="A build is stopped after this many minutes.")
+
+
+class Buildpacks(Group):
+    """`ORC_BUILDPACKS_*`."""
+
+    builder: str = Field("heroku/builder:24", description="The builder image that `build.builder: buildpacks` uses.")
+    run_image: str = Field("heroku/heroku:24", description="The run image that belongs to that builder.")
 
 
 class Disk(Group):
@@ -183,7 +201,23 @@ class Disk(Group):
     image_budget_mb: int = Field(
         10240, ge=256, description="Old images of Orca's own are removed above this size, in MiB."
     )
+    cache_budget_mb: int = Field(
+        5120, ge=0, description="Build cache of Orca's own builds is removed above this size, in MiB."
+    )
     upload_limit_mb: int = Field(512, ge=1, description="The largest source tree that `orc deploy` may send, in MiB.")
+
+
+class Keep(Group):
+    """`ORC_KEEP_*`: how long the past is kept."""
+
+    deployments: int = Field(
+        50, ge=1, description="So many finished deployments of each service are kept, however old they are."
+    )
+    deployment_days: int = Field(
+        90, ge=1, description="Finished deployments are kept for so many days, with their builds and releases."
+    )
+    log_days: int = Field(30, ge=1, description="Logs of finished deployments are kept for so many days.")
+    task_days: int = Field(30, ge=1, description="Finished tasks are kept for so many days.")
 
 
 class Settings(BaseSettings):
@@ -226,7 +260,9 @@ class Settings(BaseSettings):
     git: Git = Git()
     registry: Registry = Registry()
     build: Build = Build()
+    buildpacks: Buildpacks = Buildpacks()
     disk: Disk = Disk()
+    keep: Keep = Keep()
 
     @model_validator(mode="after")
     def _refuse_weak_modes(self) -> Self:

@@ -1,4 +1,4 @@
-"""Stop what outlives the panel on purpose: the embedded proxy. For `scripts/up --down` and for taking Orca away."""
+"""Stops the embedded proxy, which outlives the panel on purpose. For `scripts/up --down` and uninstalling Orca."""
 
 import asyncio
 import sys
@@ -8,12 +8,18 @@ from orca.doctor import NoTasks
 from orca.errors import OrcaError
 from orca.resources import open_resources
 from orca.settings import Settings
+from orca.systems import LOCAL
 
 
 async def stop_proxy(settings: Settings) -> None:
-    """Stop the proxy for good; the next `orc serve` starts it again."""
-    async with open_resources(settings, Database(settings.database), NoTasks()) as resources:
-        await resources.proxy.stop()
+    """Stop the proxy of this machine for good; the next `orc serve` starts it again. Other systems serve on."""
+    db = Database(settings.database)
+    try:
+        async with open_resources(settings, db, NoTasks()) as resources:
+            proxy = await resources.systems.proxy(LOCAL)
+            await proxy.stop()
+    finally:
+        await db.close()
 
 
 def main() -> None:
@@ -21,7 +27,7 @@ def main() -> None:
     try:
         asyncio.run(stop_proxy(Settings()))
     except OrcaError as error:
-        sys.exit(f"the proxy could not be stopped: {error.message} {error.hint}")
+        sys.exit(f"the proxy could not be stopped: {error.sentences}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The task loop as its own process: `orc worker`, for PostgreSQL with several workers."""
+"""`orc worker`: the task loop as a separate process, for PostgreSQL with several workers."""
 
 import asyncio
+import resource
 import signal
 
 import structlog
 
-from orca import house
-from orca.app import open_house
+from orca.app import list_periodic, open_house, run_before_tasks
 from orca.errors import OrcaError
 from orca.kit.logs import configure_logging
 from orca.migrations import upgrade_apart
@@ -17,14 +17,14 @@ log = structlog.get_logger("orca.worker")
 
 
 async def work(settings: Settings) -> None:
-    """Run tasks until TERM or INT; what is unfinished then goes on elsewhere or at the next start."""
+    """Run tasks until TERM or INT; unfinished ones are resumed by another worker or at the next start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_house(settings) as (resources, engine):
-        await house.before_tasks(resources)
-        await engine.start(resources, house.DUTIES)
+        await run_before_tasks(resources)
+        await engine.start(resources, list_periodic())
         log.info("worker_started", worker=engine.executor)
         waiting = [asyncio.create_task(each.wait()) for each in (stop, engine.ended)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -35,6 +35,7 @@ async def work(settings: Settings) -> None:
 
 def main() -> None:
     """Entry of `python -m orca.worker`."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core dumps, as in `serve`
     settings = Settings()
     configure_logging(settings.log.level, settings.log.format)
     if settings.database.get_backend_name() == "sqlite":
@@ -44,7 +45,7 @@ def main() -> None:
         upgrade_apart(settings.database)
         asyncio.run(work(settings))
     except OrcaError as error:
-        raise SystemExit(f"orc worker cannot start: {error.message} {error.hint}") from None
+        raise SystemExit(f"orc worker cannot start: {error.sentences}") from None
 
 
 if __name__ == "__main__":

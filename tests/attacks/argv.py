@@ -1,4 +1,4 @@
-"""Watches what programs are started with: a value that somebody typed is one argument, never an option, never shell."""
+"""Records the arguments of started programs: a value that a user typed is one argument, never an option, never shell."""
 
 import re
 import string

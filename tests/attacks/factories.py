@@ -122,6 +122,12 @@ async def registry_credential(place: Place) -> str:
     return (await place.post("/api/v1/registry-credentials", body))["id"]
 
 
+async def dns_credential(place: Place) -> str:
+    fields = {"token": place.secret("dns-token")}
+    body = {"name": "walked", "provider": "cloudflare", "zones": ["walked.example.org"], "fields": fields}
+    return (await place.post("/api/v1/dns-credentials", body))["id"]
+
+
 async def hook(place: Place) -> str:
     body = {"provider": "generic", "branch": "main"}
     made = await place.post(f"/api/v1/services/{await place.get('service_id')}/hooks", body)
@@ -136,7 +142,7 @@ async def deployment(place: Place) -> str:
     build = await place.add(Build, **mine, state="succeeded")
     release = await place.add(Release, **mine, number=1, build_id=build, image=IMAGE, config=config)
     made = await place.add(
-        Deployment, **mine, number=1, kind="deploy", state="succeeded", build_id=build, release_id=release,
+        Deployment, **mine, number=1, kind="deploy", trigger="api", state="succeeded", build_id=build, release_id=release,
         source={"type": "image", "image": IMAGE}, config=config, warnings=[], started_at=now(), finished_at=now(),
     )  # fmt: skip
     await place.add(DeploymentStep, deployment_id=made, name="fetch_source", position=0, state="succeeded")
@@ -166,6 +172,7 @@ async def session(place: Place) -> str:
 FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "certificate_id": certificate,
     "deployment_id": deployment,
+    "dns_credential_id": dns_credential,
     "git_credential_id": git_credential,
     "hook_id": hook,
     "project_id": project,

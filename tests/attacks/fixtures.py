@@ -4,6 +4,7 @@ A module that uses these says `pytestmark = pytest.mark.asyncio(loop_scope="modu
 """
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from sqlalchemy import delete, update
 from tests.attacks.people import PASSWORD, hashed, local_client
-from tests.conftest import API_TOKEN, OWNER, claim, client_of, make_settings, running_app
+from tests.conftest import API_TOKEN, OWNER, client_of, copy_claimed, make_settings, running_app
 
 from orca.features.access.gate import AccessGate
 from orca.features.access.models import ApiToken, Membership, Team
@@ -19,15 +20,16 @@ from orca.features.identity.models import Attempt, BrowserSession, User
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FastAPI]:
-    async with running_app(make_settings(tmp_path_factory.mktemp("orca") / "data")) as running:
-        await claim(running)
+async def module_app(tmp_path_factory: pytest.TempPathFactory, claimed_data: Path) -> AsyncIterator[FastAPI]:
+    data_dir = tmp_path_factory.mktemp("orca") / "data"
+    copy_claimed(claimed_data, data_dir, None)
+    async with running_app(make_settings(data_dir)) as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def app(module_app: FastAPI) -> AsyncIterator[FastAPI]:
-    """The claimed instance of this module with its owner and nobody else."""
+    """The claimed instance of this module with its owner as the only user."""
     yield module_app
     await sweep(module_app)
 
@@ -48,13 +50,13 @@ async def local(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Calls the API as nobody."""
+    """Calls the API without signing in."""
     async with client_of(app) as http:
         yield http
 
 
 async def sweep(app: FastAPI) -> None:
-    """Back to the owner alone, with nothing counted and nobody signed in."""
+    """Reset to the owner as the only user, with no attempts counted and no session open."""
     others = User.email != OWNER["email"]
     async with app.state.resources.db.write() as session:
         for model in (Attempt, BrowserSession, ApiToken):

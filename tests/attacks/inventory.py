@@ -39,7 +39,7 @@ class Door:
 
     @property
     def is_open(self) -> bool:
-        """Whether it asks nobody who they are."""
+        """Whether it needs no authentication."""
         return self.guard.permission in {PUBLIC, UNCLAIMED}
 
     @property

@@ -65,7 +65,7 @@ async def add_person(app: FastAPI, role: str, *, team_id: str | None = None, ema
 
 
 async def add_token(app: FastAPI, person: Person, *scopes: str, days: float = 30) -> str:
-    """An API token of somebody, as text."""
+    """An API token of this person, as text."""
     token_id, secret = new_id(), new_token()
     row = ApiToken(
         id=token_id, team_id=person.team_id, user_id=person.id, name="test", secret_hash=digest(secret),
@@ -87,7 +87,7 @@ async def sign_in(client: httpx.AsyncClient, email: str = OWNER["email"], passwo
 
 @asynccontextmanager
 async def browser_of(app: FastAPI, email: str = OWNER["email"]) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser in which somebody is signed in."""
+    """A browser in which the person with this email is signed in."""
     async with client_of(app) as client:
         answer = await sign_in(client, email)
         assert answer.status_code == 201, answer.text
@@ -121,7 +121,7 @@ async def local_client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def same_answer(one: httpx.Response, other: httpx.Response) -> bool:
-    """Whether nobody could tell two answers apart, except by their request ids."""
+    """Whether two answers are indistinguishable, except by their request ids."""
 
     def essence(answer: httpx.Response) -> tuple[object, ...]:
         identifier = answer.headers.get("x-request-id", "-")

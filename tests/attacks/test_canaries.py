@@ -22,13 +22,14 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 SEEDED = {
     ("BasicAuthIn", "password"), ("CertificateIn", "password"), ("CertificateIn", "private_key"),
-    ("ClaimIn", "password"), ("ClaimIn", "token"),
+    ("ClaimIn", "password"), ("ClaimIn", "token"), ("DnsCredentialIn", "fields"),
     ("GitCredentialFields", "token"), ("PasswordChange", "current_password"), ("RegistryCredentialFields", "password"),
     ("SignIn", "password"), ("StepUp", "password"),
 }  # fmt: skip
 """Secret fields whose values the world is furnished with (`Place.secret`, `people.PASSWORD`)."""
 CHANGES_OF_SEEDED = {
     ("CertificateReplacement", "password"), ("CertificateReplacement", "private_key"),
+    ("DnsCredentialChanges", "fields"),
     ("GitCredentialChanges", "token"), ("PasswordChange", "new_password"), ("PasswordReset", "password"),
     ("RegistryCredentialChanges", "password")
 }  # fmt: skip
@@ -146,7 +147,7 @@ def _wrong_bodies(model: type[BaseModel], secret: str) -> Iterator[object]:
 
 
 async def test_the_canaries_are_real(world: World) -> None:
-    """Whoever may reveal a secret gets it: otherwise the sweep would have looked for nothing."""
+    """A person with the permission to reveal a secret gets it: otherwise the sweep would have searched for nothing."""
     answer = await world.browsers["owner"].post(
         f"/api/v1/services/{world.ours.made['service_id']}/variables/SECRET/reveal"
     )

@@ -15,7 +15,7 @@ from tests.attacks.inventory import GOLDEN, Door, doors_of, inventory
 from tests.conftest import API_TOKEN, client_of, make_settings, running_app
 
 from orca.features.access.gate import AccessGate
-from orca.features.access.rules import PERMISSIONS
+from orca.features.access.permissions import all_permissions
 from orca.features.identity.models import Attempt
 from orca.web.guard import UNCLAIMED, Guard, Subject
 
@@ -52,7 +52,7 @@ async def test_every_door_declares_itself_fully(world: World) -> None:
 
 async def test_every_permission_opens_a_door(world: World) -> None:
     asked_inside = {"token.manage"}
-    assert set(PERMISSIONS) - {door.guard.permission for door in world.doors} == asked_inside
+    assert set(all_permissions()) - {door.guard.permission for door in world.doors} == asked_inside
 
 
 async def test_every_identifier_has_a_factory(world: World) -> None:
@@ -100,7 +100,7 @@ class WithoutCredentials(AccessGate):
     """Everybody is the owner."""
 
     async def admit(self, request: Any, guard: Guard) -> Subject | None:
-        request.state.subject = subject = Subject("x", "none", self.team, frozenset(PERMISSIONS))
+        request.state.subject = subject = Subject("x", "none", self.team, frozenset(all_permissions()))
         request.state.peer = None
         return subject
 
@@ -137,7 +137,7 @@ async def test_failures_inside_tell_nothing_and_open_nothing(world: World) -> No
             raise RuntimeError(f"canary-of-a-failure {name}")
 
     resources, working = world.app.state.resources, world.app.state.gate
-    failing = replace(resources, db=Failing(), engine=Failing(), proxy=Failing(), connector=Failing())
+    failing = replace(resources, db=Failing(), systems=Failing())
     broken = []
     for gate_resources in (resources, failing):
         world.app.state.resources, world.app.state.gate = failing, AccessGate(gate_resources, UNLIMITED)

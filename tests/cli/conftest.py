@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from tests.conftest import Panel, make_panel, stop_proxy
+from tests.conftest import Panel, copy_schema, make_panel, stop_proxy
 
 from orca.cli.dispatch import main
 
@@ -98,11 +98,11 @@ def orc(tmp_path: Path) -> Orc:
 
 
 @pytest.fixture(scope="session")
-def quiet_panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
+def quiet_panel(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Iterator[Panel]:
     """A real `orc serve` that runs no tasks, on a machine whose Docker is away."""
     data_dir = tmp_path_factory.mktemp("quiet") / "data"
     panel = make_panel(data_dir, ORC_WORKER="false", ORC_DOCKER_HOST=f"unix://{data_dir}/no-docker.sock")
-    panel.start()
+    copy_schema(schema, panel).start()
     try:
         panel.wait_ready(120)
         yield panel

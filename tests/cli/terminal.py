@@ -62,7 +62,7 @@ class Terminal:
         return self.process.wait(10)
 
     def _read(self) -> bool:
-        """Take what is there; False once nobody can write any more."""
+        """Read what is there; False once the other end is closed."""
         if not select.select([self._main], [], [], 0.1)[0]:
             return True
         try:

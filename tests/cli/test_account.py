@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.cli.conftest import Orc
 from tests.cli.terminal import Terminal
-from tests.conftest import OWNER, Panel
+from tests.conftest import NO_TLS, OWNER, Panel
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def owned(quiet_panel: Panel) -> Iterator[Panel]:
         with quiet_panel.client() as client:
             assert client.post("/api/v1/claim", json={**OWNER, "token": token.read_text().strip()}).status_code == 201
     yield quiet_panel
-    transport = httpx.HTTPTransport(uds=str(quiet_panel.data_dir / "orc.sock"))
+    transport = httpx.HTTPTransport(uds=str(quiet_panel.data_dir / "orc.sock"), verify=NO_TLS)
     with httpx.Client(transport=transport, base_url="http://localhost") as client:
         body = {"password": OWNER["password"]}
         assert client.post("/api/v1/users/reset-password", json=body).status_code == 200

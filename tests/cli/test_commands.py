@@ -463,6 +463,20 @@ def test_init_says_why_nothing_can_be_built_and_what_would_help(local: Orc) -> N
     assert '#command: ["/bin/sh", "-c", "rq worker $Q"]' in printed
 
 
+def test_init_and_deploy_ask_which_of_several_ports_is_for_visitors(local: Orc) -> None:
+    (local.folder / "Dockerfile").write_text("FROM scratch\nEXPOSE 3000 9000\n")
+    asked = local("init", "--print")
+    assert asked.code == 5
+    assert asked.err.startswith("error: several ports could be the one for visitors: 3000, 9000\n")
+    assert "`ports: [{name: http, port: 3000, public: true}]` in orca.yaml" in asked.err
+    assert "`orc init --port 3000`" in asked.err
+    assert "\nports: [{name: http, port: 9000, public: true}]\n" in local.ok("init", "--print", "--port", "9000").out
+    refused = local("deploy", "--yes", "--project", "several", "--service", "web")
+    assert refused.code == 2
+    assert "`orc deploy --port 3000`" in refused.err
+    assert not [each for each in local.ok("projects", "list", "--json").json["items"] if each["slug"] == "several"]
+
+
 def test_init_ejects_a_dockerfile_and_keeps_one_that_is_there(local: Orc) -> None:
     nothing = local("init", "--eject")
     assert nothing.code == 3

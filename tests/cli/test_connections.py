@@ -1,14 +1,17 @@
 """Broken connections, kept ones, and proxies from the environment."""
 
+import http.client
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from orca.cli.client import Client, Server
-from orca.cli.connection import find_proxy
+from orca.cli.connection import SocketConnection, exchange, find_proxy
 from orca.cli.failures import UNREACHABLE, CommandFailed
 
 
@@ -40,7 +43,7 @@ class Flaky(http.server.BaseHTTPRequestHandler):
 
 
 class Tunnel(http.server.BaseHTTPRequestHandler):
-    """A proxy: resolves what nobody else knows to the server of the test."""
+    """A proxy: resolves a name that exists nowhere else to the server of the test."""
 
     asked: list[str]
     target: int
@@ -102,6 +105,18 @@ def test_requests_share_a_connection(serve) -> None:
     for _ in range(5):
         client.get("/projects")
     assert len(handler.peers) == 1
+
+
+def test_a_connection_that_the_server_has_closed_is_closed_here_too() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    connection = SocketConnection(Path("/nowhere"), timeout=5)
+    connection.sock = ours
+    theirs.close()
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)) as caught:
+        exchange(connection, "GET", "/", {}, None)
+    connection.close()
+    assert ours.fileno() == -1, "what the error refers to keeps it open"
+    assert caught.value is not None
 
 
 def test_proxies_of_the_environment_are_used(serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Orc, make_orc
 from tests.cli.terminal import Terminal
-from tests.conftest import Panel, make_panel, remove_all_of, until
+from tests.conftest import Panel, copy_schema, make_panel, remove_all_of, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("cli-deploy")]
 DOCKERFILE = """\
@@ -23,9 +23,9 @@ CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]
 
 
 @pytest.fixture(scope="module")
-def busy_panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
+def busy_panel(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Iterator[Panel]:
     """A panel with tasks, an engine and a proxy."""
-    panel = make_panel(tmp_path_factory.mktemp("busy") / "data")
+    panel = copy_schema(schema, make_panel(tmp_path_factory.mktemp("busy") / "data"))
     panel.start()
     try:
         panel.wait_ready(120)

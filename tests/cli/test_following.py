@@ -17,7 +17,7 @@ class Deployment:
 
     def __init__(self, stub: Stub) -> None:
         self.state = "running"
-        self.reason = self.hint = ""
+        self.reason = self.hint = self.waits_for = ""
         self.steps = dict.fromkeys(STEPS, "waiting")
         self.stub = stub
         stub.json("GET /api/v1/projects", {"items": [{"id": "p", "slug": "shop", "name": "shop"}], "next_cursor": None})
@@ -41,7 +41,7 @@ class Deployment:
         return {
             "id": "d", "number": 7, "kind": "deploy", "state": self.state, "service_id": "s", "reason": self.reason,
             "hint": self.hint, "warnings": ["the disk is nearly full"], "started_at": started, "finished_at": started,
-            "steps": steps,
+            "steps": steps, "waits_for": self.waits_for,
         }  # fmt: skip
 
     def show(self, handler: StubHandler) -> None:
@@ -119,6 +119,18 @@ def test_token_that_may_not_see_hostnames_deploys_all_the_same(remote: Orc, depl
     done = remote.ok("restart", "--service", "web")
     assert "Live" in done.out
     assert "route.read" in done.err
+
+
+def test_a_wait_that_lasts_is_explained_once(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    def wait(handler: StubHandler) -> None:
+        handler.begin_stream()
+        deployment.waits_for = "Waiting for another build to end."
+        time.sleep(5)
+        deployment.waits_for = ""
+        deployment.end(handler)
+
+    stub.on("GET /api/v1/deployments/d/log", wait)
+    assert remote.ok("restart", "--service", "web").out.count("  Waiting for another build to end.\n") == 1
 
 
 def test_superseded_is_no_success(remote: Orc, deployment: Deployment) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.cli.conftest import Orc
-from tests.conftest import free_port, stop_proxy, until
+from tests.conftest import NO_TLS, free_port, stop_proxy, until
 
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=2).status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=2, verify=NO_TLS).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -94,7 +94,7 @@ def ports_finding(orc: Orc, tmp_path: Path, port: int) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_doctor_names_who_has_the_port_and_offers_another(orc: Orc, tmp_path: Path) -> None:
-    """Somebody else's Caddy is not ours either."""
+    """A Caddy that Orca did not start is not taken for Orca's."""
     caddy = Path(sys.executable).with_name("caddy")
     command = [caddy, "respond", "--listen", f"127.0.0.1:{(port := free_port())}", "theirs"]
     server = subprocess.Popen(command, env={"HOME": str(tmp_path)}, stderr=subprocess.DEVNULL)

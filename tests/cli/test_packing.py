@@ -247,3 +247,23 @@ def test_a_thousand_times_as_large_takes_no_more_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert total > 256 << 20
     assert peak < 8 << 20
+
+
+@pytest.mark.parametrize("name", [".dockerignore", ".gitignore"])
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe", "endless"])
+def test_patterns_that_never_end_are_refused(tmp_path: Path, name: str, target: str) -> None:
+    """A repository that was cloned may hold links to anything."""
+    plant(tmp_path, "index.html")
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / name).symlink_to(target)
+    with pytest.raises(CommandFailed, match="cannot be read: it is"):
+        scan(tmp_path)
+
+
+def test_patterns_behind_a_link_to_a_plain_file_count(tmp_path: Path) -> None:
+    plant(tmp_path, "index.html", "secret.txt")
+    (tmp_path / "patterns").write_text("secret.txt\n")
+    (tmp_path / ".dockerignore").symlink_to("patterns")
+    assert "secret.txt" not in {each.name for each in members(tmp_path)}

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from orca.migrations import upgrade
 from orca.outdated import drain_when_outdated
 from orca.resources import Resources
 from orca.tasks import Task, TaskDefinition, TaskEngine, TaskRun
+from orca.tasks.lanes import LANES
 from orca.tasks.workers import _WORKERS_LOCK
 
 
@@ -64,6 +66,8 @@ def definitions(path: str, slow: float) -> list[TaskDefinition]:
             return name
 
         await run.step("first", lambda: one("first", 0), deadline=30)
+        if "sleep_until" in payload:
+            await run.sleep_until(datetime.fromisoformat(payload["sleep_until"]), "it sleeps")
         cancellable, deadline = not payload.get("stubborn"), payload.get("deadline", 60)
         await run.step("slow", lambda: one("slow", slow), deadline=deadline, cancellable=cancellable)
         if payload.get("freeze"):
@@ -87,11 +91,11 @@ async def open_engine(url: str, path: str, slow: float) -> tuple[TaskEngine, Res
     parsed = make_url(url)
     await asyncio.to_thread(upgrade, parsed)
     db = Database(parsed)
-    engine = TaskEngine(parsed, definitions(path, slow), concurrency=4)
+    engine = TaskEngine(parsed, definitions(path, slow), lanes=LANES | {"run": 4})
     nothing: Any = None
     resources = Resources(
-        settings=nothing, db=db, plugins=nothing, connector=nothing, engine=nothing, proxy=nothing, builders={},
-        http=nothing, clock=nothing, secret_box=nothing, tasks=engine, instance="test", build_slots=asyncio.Semaphore(2),
+        settings=nothing, db=db, plugins=nothing, systems=nothing, clock=nothing, secret_box=nothing,
+        tasks=engine, instance="test",
     )  # fmt: skip
     return engine, resources
 

@@ -14,19 +14,28 @@ PLANTED = {
     "House layers": [
         ("kit/clock.py", "import orca.errors"),
         ("web/nav.py", "import orca.features.identity.models"),
+        ("web/render.py", "import orca.features"),
+        ("events/__init__.py", "import orca.features"),
         ("sdk/trees.py", "import orca.settings"),
         ("db/__init__.py", "import orca.tasks"),
     ],
     "Features are ranked: calls go down": [
         ("features/identity/queries.py", "import orca.features.dashboard.pages"),
         ("features/services/queries.py", "import orca.features.deployments.models"),
-        ("features/zoo/__init__.py", '"""A feature that nobody ranked."""'),
+        ("features/services/feature.py", "import orca.features.deployments.tasks"),
+        ("features/manifest.py", "import orca.features.audit.queries"),
+        ("features/zoo/__init__.py", '"""A feature that has no rank."""'),
     ],
     "Inside a feature: doors over story over actions over queries over tables over rules": [
         ("features/services/models.py", "import orca.features.services.queries"),
+        ("features/routing/tasks.py", "import orca.features.routing.feature"),
         ("features/deployments/actions/cancel.py", "import orca.features.deployments.api"),
     ],
-    "Nobody imports a provider": [("doctor.py", "import orca.providers.connectors.local")],
+    "Manifests are loaded by name and imported by none": [
+        ("features/services/queries.py", "import orca.features.deployments.feature"),
+        ("app.py", "import orca.features.services.feature"),
+    ],
+    "Providers are imported by none": [("doctor.py", "import orca.providers.connectors.local")],
     "Providers import only sdk, errors and kit": [("providers/connectors/local/config.py", "import orca.db")],
     "Providers never import each other": [
         ("providers/builders/dockerfile/describe.py", "import orca.providers.engines.docker.plan")

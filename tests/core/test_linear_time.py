@@ -1,4 +1,4 @@
-"""Whatever reads foreign text needs time in proportion to its length: nobody freezes the panel with a few kilobytes.
+"""Whatever reads foreign text needs time in proportion to its length: a few kilobytes cannot freeze the panel.
 
 Each reader gets the same awkward text twice, the second time four times as long. A reader that looks back or ahead
 needs sixteen times as long for it, a linear one four times.
@@ -8,29 +8,34 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from orca.features.routing.rules.hostnames import parse_hostname
-from orca.features.routing.rules.places import parse_prefix, parse_redirect
+from orca.features.routing.rules.paths import parse_prefix, parse_redirect
 from orca.features.services.forms import parse_lines, parse_ports
 from orca.features.services.orca_file import parse_orca_file
 from orca.features.sources.addresses import read_pasted
 from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, asks_to_skip, is_watched, parse_subdirectory
+from orca.features.sources.steps.checkout_git import no_such_ref
 from orca.features.sources.steps.lfs_pointers import find_pointers
 from orca.features.sources.steps.read_submodules import parse_gitmodules
 from orca.kit.dotenv import parse_dotenv
 from orca.kit.text import clean_lines, clean_output, redact
 from orca.kit.yaml import read_yaml
-from orca.providers.builders.template.builder import find_recipe
+from orca.providers.builders.dockerfile.describe import describe
+from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.sdk.buildkit.addresses import find_hosts
 from orca.sdk.buildkit.dockerfile import parse_dockerfile, render, resolve
 from orca.sdk.buildkit.failures import copied_files
 from orca.sdk.buildkit.logins import normalise_image
 from orca.sdk.buildkit.progress import Progress
+from orca.sdk.buildkit.unreachable import find_unreachable
 from orca.sdk.registries import explain_refusal
+from orca.sdk.trees import Tree
 from orca.web.sgr import painter
 
 SIZE, TIMES = 1500, 4
@@ -95,6 +100,7 @@ READERS: Mapping[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     "colours": (painter(), ("",)),
     "progress of a build": (follow_build, ("", "[", "[a 1/", "ERROR ", "exit code: 1", "[internal] load metadata for ")),
     "words of a registry": (explain_refusal, ("", "status ")),
+    "words about the network": (lambda text: find_unreachable(text.split("\n")), ("", "lookup ", "https://", "Could not resolve ")),
     "copied files": (copied_files, ("COPY ", "COPY [")),
     "address of a repository": (lambda text: RepoUrl.parse(read_pasted(text).repository), ("", "https://", "https://a.b/", "git@", "a.b/")),
     "reference": (GitRef.parse, ("",)),
@@ -114,12 +120,12 @@ FILES = (
     "mix.exs", "deno.json", "mkdocs.yml", "hugo.toml", "index.html", "Staticfile", ".tool-versions", "runtime.txt", ".gitattributes",
 )  # fmt: skip
 BESIDE = {
-    "main.py": "requirements.txt", "manage.py": "requirements.txt", "setup.py": "", "pnpm-lock.yaml": "package.json", "yarn.lock": "package.json", ".nvmrc": "package.json",
+    "main.py": "requirements.txt", "requirements.txt": "main.py", "manage.py": "requirements.txt", "setup.py": "", "pnpm-lock.yaml": "package.json", "yarn.lock": "package.json", ".nvmrc": "package.json",
     "next.config.js": "package.json", "Procfile": "requirements.txt", "main.go": "go.mod", "Gemfile.lock": "Gemfile", "src/main.rs": "Cargo.toml", "runtime.txt": "requirements.txt",
     ".tool-versions": "requirements.txt",
 }  # fmt: skip
 CONTENTS = {
-    "package.json": '{"scripts": {"start": "node x.js", "build": "vite build"}, "dependencies": {"next": "1"}}', "requirements.txt": "flask\n", "go.mod": "module a.b/c\n",
+    "package.json": '{"scripts": {"start": "node x.js", "build": "vite build"}, "dependencies": {"next": "1"}}', "requirements.txt": "flask\n", "main.py": "import flask\napp = flask.Flask(__name__)\n", "go.mod": "module a.b/c\n",
     "Cargo.toml": '[package]\nname = "a"\n', "Gemfile": "gem 'rack'\n",
 }  # fmt: skip
 
@@ -169,3 +175,63 @@ def test_looking_at_a_repository_is_linear(name: str, tmp_path: Path) -> None:
     beginnings = dict.fromkeys(["", CONTENTS.get(name, ""), "a "])
     found = [check(look, before, filler) for before in beginnings for filler in IN_FILES]
     assert not (slow := [each for each in found if each]), "\n".join(slow)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_long_lines_takes_a_moment(name: str, tmp_path: Path) -> None:
+    """Lines are cut at a thousand characters, so what looks back in each is linear in the file, and slow all the same."""
+    if other := BESIDE.get(name, ""):
+        (tmp_path / other).write_text(CONTENTS[other])
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+
+    def look(text: str) -> None:
+        file.write_text(text)
+        find_recipe(tmp_path, TemplateOptions())
+
+    lines = {filler: (filler.replace("\n", " ") * 1000)[:999] + "\n" for filler in IN_FILES}
+    taken = {filler: seconds(look, CONTENTS.get(name, "") + line * 190) for filler, line in lines.items()}
+    # Quadratic reading took minutes; on a busy machine a second may count for three.
+    assert {filler: spent for filler, spent in taken.items() if spent > 5} == {}
+
+
+def test_patterns_among_many_files_are_looked_for_within_bounds(tmp_path: Path) -> None:
+    """Two thousand of them fit into ten kilobytes, and an archive may hold a hundred thousand files."""
+    for number in range(3000):
+        (tmp_path / f"f{number}").touch()
+    patterns = [
+        f"*{first}{second}{third}" for first in "abcdefghijkl" for second in "abcdefghijkl" for third in "abcdefghijkl"
+    ]
+    text = "FROM a\n" + "".join(f"COPY {' '.join(patterns[at : at + 20])} /x/\n" for at in range(0, len(patterns), 20))
+    begun = time.process_time()
+    describe(Tree(tmp_path), "Dockerfile", text)
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("pieces", ["ab", "abc"])
+def test_thousands_of_branches_are_compared_within_bounds(pieces: str) -> None:
+    """With a name that the sender chose, and names that a stranger's server made up to be nearly that."""
+    random = Random(1)
+    branches = ["".join(random.choices(pieces, k=198)) for _ in range(5000)]
+    request: Any = type("R", (), {"url": "https://a.b/c", "ref": GitRef.parse(pieces * (198 // len(pieces)))})()
+    begun = time.process_time()
+    found = no_such_ref(request, branches)
+    assert time.process_time() - begun < 0.5
+    assert len(found.details["branches"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "piece"),
+    [
+        ("server.js", "a.listen("),
+        ("server.js", "new Server("),
+        ("server.js", "new WebSocketServer({"),
+        ("main.go", "import("),
+    ],
+)
+def test_code_of_calls_in_calls_takes_a_moment(name: str, piece: str, tmp_path: Path) -> None:
+    scripts = '{"scripts": {"start": "node server.js"}, "dependencies": {"express": "1"}}'
+    beside, content = ("go.mod", "module a.b/c\n") if name == "main.go" else ("package.json", scripts)
+    (tmp_path / beside).write_text(content)
+    (tmp_path / name).write_text(("package main\n" if name == "main.go" else "") + (piece * 150_000)[:150_000])
+    assert seconds(lambda _: find_recipe(tmp_path, TemplateOptions()), "") < 2

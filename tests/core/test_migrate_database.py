@@ -63,7 +63,9 @@ async def test_migrate_carries_everything_over(moving: Settings, postgres_server
     async with running_app(moving) as app, app.state.resources.db.write() as session:
         assert [link.seq async for link in walk_chain(session) if not link.holds] == []
         last = (await session.scalars(select(Event).order_by(Event.seq.desc()).limit(1))).one()
-        assert (await record(session, Fact("ServiceUpdated"))).seq > last.seq
+        row = await record(session, Fact("ServiceUpdated"))
+        await session.commit()
+        assert row.seq > last.seq
         assert last.at.tzinfo is UTC
         assert last.at <= datetime.now(UTC)
     again = await asyncio.to_thread(run, moving)

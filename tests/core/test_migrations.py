@@ -1,6 +1,6 @@
 """Migrations on both databases: what an earlier version left unfinished is carried over, and what it needed goes."""
 
-import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.orm import Session
 
 from orca import migrations
+from orca.tasks import Task
 
 pytestmark = pytest.mark.slow
 
@@ -144,19 +146,39 @@ def test_an_up_to_date_database_is_left_alone(engine: Engine) -> None:
     migrations.upgrade_apart(engine.url)
 
 
+KILLS_APART = 9
 DIES = """
-import os, sys
+import os, shutil, sys
+from pathlib import Path
+import alembic.command, alembic.config
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 from orca import migrations
-left = int(sys.argv[2])
-@event.listens_for(Engine, "before_cursor_execute")
-def die(*_):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), 9)
-migrations.upgrade(make_url(f"sqlite:///{sys.argv[1]}"))
+from orca.tasks import Task
+
+old, first, apart = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+
+def die_at(statement, path):
+    left = statement
+    @event.listens_for(Engine, "before_cursor_execute")
+    def count(*_):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+    migrations.upgrade(make_url(f"sqlite:///{path}"))
+    os._exit(0)
+
+for statement in range(first, 1000, apart):
+    path = old.with_name(f"{statement}.db")
+    shutil.copy(old, path)
+    child = os.fork()  # all modules are loaded: a fork takes milliseconds, a start of Python a second
+    if child == 0:
+        die_at(statement, path)
+    _, status = os.waitpid(child, 0)
+    print(statement, status, flush=True)
+    if status == 0:
+        break
 """
 
 
@@ -169,22 +191,110 @@ def test_a_database_of_the_future_is_left_alone_with_a_word(engine: Engine) -> N
             door(engine.url)
 
 
-def test_a_kill_at_any_statement_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
+@pytest.mark.sampled
+@pytest.mark.parametrize("first", range(KILLS_APART))
+def test_a_kill_at_any_statement_leaves_the_old_schema_or_the_new(tmp_path: Path, first: int) -> None:
     old = tmp_path / "old.db"
     engine = create_engine(f"sqlite:///{old}")
     migrate(engine, "0001")
     engine.dispose()
-    for statement in range(500):
+    argv = [sys.executable, "-c", DIES, str(old), str(first), str(KILLS_APART)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=280)
+    tries = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    for statement, _ in tries:
         path = tmp_path / f"{statement}.db"
-        shutil.copy(old, path)
-        killed = subprocess.run([sys.executable, "-c", DIES, str(path), str(statement)]).returncode != 0
         engine = create_engine(f"sqlite:///{path}")
         migrations.upgrade(engine.url)
         assert inspect(engine).has_table("task_steps")
         engine.dispose()
         assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        path.unlink()
-        if not killed:
-            assert statement > 10, "nothing was interrupted"
-            return
-    raise AssertionError("the migration never came to its end")
+    assert [status for _, status in tries] == [signal.SIGKILL] * (len(tries) - 1) + [0], done.stderr
+    assert tries[-1][0] > 10, "nothing was interrupted"
+
+
+def test_rows_are_numbered_in_the_order_of_their_ids_and_go_on_from_there(engine: Engine) -> None:
+    migrate(engine, "0015")
+    add = text(
+        "INSERT INTO tasks (id, name, target, payload, state, recoveries, created_at)"
+        " VALUES (:id, 'T', 't', '{}', 'queued', 0, '2026-01-01 00:00:00')"
+    )
+    with engine.begin() as connection:
+        for name in ("b", "a", "c"):
+            connection.execute(add, {"id": name})
+    migrations.upgrade(engine.url)
+    with Session(engine) as session, session.begin():
+        session.add(Task(id="0", name="T", target="t"))
+    with engine.connect() as connection:
+        assert list(connection.scalars(text("SELECT id FROM tasks ORDER BY seq"))) == ["a", "b", "c", "0"]
+
+
+def test_an_ordered_certificate_is_of_the_team_that_has_its_key(engine: Engine) -> None:
+    migrate(engine, "0020")
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    with engine.begin() as connection:
+        insert_uses(connection)
+        for name, key_of, route_of in (
+            ("kept", "ours", "ours"),
+            ("taken", "ours", "others"),
+            ("keyless", "", "others"),
+        ):
+            insert(connection, "ordered_certificates", id=name, hostname=f"{name}.example.org")
+            insert(connection, "routes", id=name, team_id=route_of, service_id="image", hostname=f"{name}.example.org",
+                   certificate_until=until)  # fmt: skip
+            if key_of:
+                insert(connection, "secrets", id=name, team_id=key_of, owner_type="ordered_certificate", owner_id=name,
+                       sealed=b"")  # fmt: skip
+        insert(connection, "ordered_certificates", id="left", hostname="left.example.org")
+    migrations.upgrade(engine.url)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT id, team_id FROM ordered_certificates")).all()
+        assert {row.id: row.team_id for row in rows} == {
+            "kept": "ours",
+            "taken": "ours",
+            "keyless": "others",
+            "left": "",
+        }
+        ended = connection.scalars(text("SELECT id FROM routes WHERE certificate_until IS NULL")).all()
+        assert list(ended) == ["taken"]
+    migrate(engine, "0020", back=True)
+
+
+def test_unfinished_tasks_get_their_place_in_line(engine: Engine) -> None:
+    migrate(engine, "0024")
+    with engine.begin() as connection:
+        insert_uses(connection)
+        for name, kind, state, trigger in (
+            ("one", "RunDeployment", "queued", "push"),
+            ("two", "RunDeployment", "running", "page"),
+            ("old", "RunDeployment", "succeeded", "push"),
+            ("volume", "DestroyVolume", "queued", ""),
+            ("push", "LookAtPush", "queued", ""),
+        ):
+            insert(connection, "tasks", id=name, name=kind, target=name, state=state, seq=1)
+            if trigger:
+                insert(connection, "deployments", id=name, team_id="ours", service_id="image", task_id=name, state=state,
+                       trigger=trigger, number=ord(name[1]))  # fmt: skip
+    migrations.upgrade(engine.url)
+    columns = "id, state, lane, priority, team_id, needs, not_before"
+    with engine.begin() as connection:
+        rows = {row.id: tuple(row)[1:] for row in connection.execute(text(f"SELECT {columns} FROM tasks"))}
+        # a process of the earlier version still queues
+        connection.execute(
+            text(
+                "INSERT INTO tasks (id, seq, name, target, payload, state, epoch, recoveries, created_at)"
+                " VALUES ('late', 9, 'RunDeployment', 'late', '{}', 'queued', 0, 0, '2026-01-01 00:00:00')"
+            )
+        )
+    assert rows == {
+        "one": ("queued", "deploy", 1, "ours", None, None),
+        "two": ("running", "deploy", 0, "ours", None, None),
+        "old": ("succeeded", "run", 0, "", None, None),
+        "volume": ("queued", "maintenance", 0, "", None, None),
+        "push": ("queued", "run", 1, "push", None, None),
+    }
+    with Session(engine) as session:
+        late = session.get_one(Task, "late")
+        assert (late.lane, late.priority, late.team_id) == ("run", 0, "")
+    migrate(engine, "0024", back=True)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')")) == 5

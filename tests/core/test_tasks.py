@@ -19,9 +19,9 @@ from tests.core.task_program import open_engine
 from orca.db import now
 from orca.resources import Resources
 from orca.tasks import Task, TaskEngine, TaskStep, workers
-from orca.tasks.queries import count_active, explain_waiting, list_kinds
+from orca.tasks.queries import explain_waiting, list_kinds
 from orca.tasks.rows import Worker
-from orca.tasks.run import HELD_AFTER
+from orca.tasks.run import HELD_AFTER, STOP_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ async def test_a_rolled_back_transaction_queues_nothing(queue, spawn: Spawn, jou
     assert (await finished(queue, kept)).state == "succeeded"
     assert "lost" not in journal.read_text()
     async with resources.db.read() as session:
-        assert await count_active(session) == 0
+        assert await list_kinds(session) == []
 
 
 async def test_tasks_of_one_target_run_one_at_a_time_and_in_order(queue, spawn: Spawn, journal: Path) -> None:
@@ -263,6 +263,26 @@ async def test_restarts_do_not_count_as_deaths(queue, spawn: Spawn, journal: Pat
     assert (await finished(queue, task_id)).state == "succeeded"
 
 
+async def test_a_kill_while_a_task_sleeps_is_no_death_of_it(queue, spawn: Spawn, journal: Path) -> None:
+    task_id = await enqueue(queue, "asleep", sleep_until=(now() + timedelta(seconds=15)).isoformat())
+
+    async def find(state: str) -> Task | None:
+        async with queue[1].db.read() as session:
+            task = await session.get_one(Task, task_id)
+        return task if (task.state, task.epoch > 0) == (state, True) else None
+
+    for _ in range(HELD_AFTER + 1):
+        worker = spawn(0)
+        await wait_for(journal, f"worker {worker.pid}")
+        task = await eventually(lambda: find("queued"))
+        worker.kill()
+        await asyncio.to_thread(worker.wait, 10)
+    assert (task.recoveries, task.worker, task.because) == (0, None, "it sleeps")
+    spawn(0)
+    assert (await finished(queue, task_id, 60)).state == "succeeded"
+    assert journal.read_text().count("asleep first begin") == journal.read_text().count("asleep slow begin") == 1
+
+
 async def test_a_frozen_worker_that_wakes_up_changes_nothing(queue, spawn: Spawn, journal: Path) -> None:
     """With SQLite, where one process runs at a time, the next start takes over; with PostgreSQL the other worker."""
     one = spawn(10)
@@ -345,7 +365,7 @@ async def test_a_worker_older_than_the_schema_finishes_its_work_and_ends(queue, 
 async def test_a_database_that_takes_no_writes_suspends_only(
     queue, spawn: Spawn, journal: Path, tmp_path: Path
 ) -> None:
-    """Locked for longer than anybody waits for it: neither the task nor the loop that starts tasks is lost."""
+    """Locked for longer than any statement waits: neither the task nor the loop that starts tasks is lost."""
     task_id = await enqueue(queue, "p")
     spawn(4)
     await wait_for(journal, "p slow begin")
@@ -424,3 +444,15 @@ async def test_a_living_worker_takes_over_from_a_dead_one(queue, spawn: Spawn, j
     assert (await finished(queue, task_id, 60)).state == "succeeded"
     assert f"i slow begin {two.pid}" in journal.read_text()
     assert journal.read_text().count("i first begin") == 1
+
+
+async def test_stop_right_after_drain_ends_the_dispatcher(url: str, journal: Path) -> None:
+    """News and a cancellation at the same moment: `asyncio.wait_for` of Python 3.11 forgets the cancellation then."""
+    engine, resources = await open_engine(url, str(journal), 0)
+    await engine.start(resources)
+    await asyncio.sleep(0.5)  # it waits for news by now
+    began = time.monotonic()
+    engine.drain("a newer version is here")
+    await engine.stop(resources)
+    await resources.db.close()
+    assert time.monotonic() - began < STOP_SECONDS

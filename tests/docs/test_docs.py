@@ -20,7 +20,7 @@ from orca.app import create_app
 from orca.cli.parser import load, make_parser
 from orca.cli.reference import render_reference
 from orca.cli.tree import SECTIONS
-from orca.features.access.rules import PERMISSIONS, ROLES
+from orca.features.access.permissions import all_permissions, all_roles
 from orca.features.services.orca_file import orca_file_schema
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, GuardedRoute
 from orca.web.openapi import describe_api
@@ -158,12 +158,12 @@ def guarded_routes(tmp_path: Path) -> list[GuardedRoute]:
 
 
 def test_every_permission_is_described_and_every_used_one_exists(tmp_path: Path) -> None:
-    assert all(is_sentence(text) for text in PERMISSIONS.values())
+    assert all(is_sentence(text) for text in all_permissions().values())
     used = {route.guard.permission for route in guarded_routes(tmp_path)} - {PUBLIC, SIGNED_IN, UNCLAIMED}
-    assert used <= set(PERMISSIONS)
+    assert used <= set(all_permissions())
     page = pages.render_permissions()
-    assert all(f"`{name}`" in page for name in PERMISSIONS)
-    assert all(role in page for role in ROLES)
+    assert all(f"`{name}`" in page for name in all_permissions())
+    assert all(role in page for role in all_roles())
 
 
 def test_every_event_is_described() -> None:
@@ -277,6 +277,7 @@ class Fetched(HTMLParser):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")
 def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
     built = list(site.rglob("*.html"))
     assert len(built) > 15
@@ -288,6 +289,7 @@ def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")
 def test_the_site_has_every_page(house: Path, site: Path) -> None:
     sources = [path.relative_to(house / "docs") for path in (house / "docs").rglob("*.md")]
     assert {f"reference/{name}" for name in pages.render_pages()} <= {str(each) for each in sources}

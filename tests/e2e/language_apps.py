@@ -17,12 +17,24 @@ import (
 func main() {
 	http.HandleFunc("/", func(answer http.ResponseWriter, request *http.Request) {
 		page, err := os.ReadFile("templates/page.html")
+		if err == nil {
+			err = os.WriteFile("app.db", page, 0o600)
+		}
 		if err != nil {
 			page = []byte(err.Error())
 		}
 		answer.Write(page)
 	})
 	http.ListenAndServe(":"+os.Getenv("PORT"), nil)
+}
+"""
+_NGINX = """\
+daemon off;
+events {}
+http {
+  include mime.types;
+  access_log /dev/stdout;
+  server { listen {{port}}; root public; }
 }
 """
 _RUST = """\
@@ -119,6 +131,10 @@ LANGUAGE_APPS = {
         "python", variables={"SECRET_KEY": "x", "DATABASE_URL": "x"}, summary="Django, pip",
     ),
     "mkdocs": Repository("mkdocs answers", {"mkdocs.yml": "site_name: mkdocs answers\n", "docs/index.md": "# hello\n"}, "python", summary="MkDocs"),
+    "sphinx": Repository("sphinx answers", {"conf.py": "project = 'x'\nextensions = ['myst_parser']\n", "index.md": "# sphinx answers\n"}, "python", summary="Sphinx"),
+    "pelican": Repository("pelican answers", {"pelicanconf.py": "SITENAME = 'pelican answers'\nTIMEZONE = 'UTC'\n", "content/a.md": "Title: a\nDate: 2026-01-01\n\nhello\n"}, "python", summary="Pelican"),
+    "nginx": Repository("nginx answers", {"nginx.conf": _NGINX, "mime.types": "types { text/html html; }\n", "public/index.html": "nginx answers"}, "nginx", summary="nginx"),
+    "streamlit": Repository("<title>Streamlit</title>", {"requirements.txt": "streamlit\n", "hello.py": "import streamlit as st\nst.write('hello')\n"}, "python", summary="Streamlit, pip"),
     "hugo": Repository(
         "hugo answers",
         {"hugo.toml": 'title = "x"\n', "content/_index.md": "---\ntitle: hugo answers\n---\n", "layouts/index.html": "<h1>{{ .Title }}</h1>\n"},

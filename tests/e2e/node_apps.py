@@ -85,6 +85,33 @@ _TYPESCRIPT = {
     "src/main.ts": 'import http from "http"\nconst text: string = "typescript answers"\nhttp.createServer((request, answer) => answer.end(text)).listen(process.env.PORT)\n',
 }  # fmt: skip
 
+_ANGULAR_SERVER = """\
+import { AngularNodeAppEngine, createNodeRequestHandler, isMainModule, writeResponseToNodeResponse } from '@angular/ssr/node'
+import { createServer } from 'node:http'
+const engine = new AngularNodeAppEngine()
+const handle = async (request, answer) => {
+  const page = await engine.handle(request)
+  if (page) await writeResponseToNodeResponse(page, answer)
+  else answer.writeHead(404).end()
+}
+if (isMainModule(import.meta.url)) createServer(handle).listen(process.env['PORT'] || 4000)
+export const reqHandler = createNodeRequestHandler(handle)
+"""
+_ANGULAR = {
+    "package.json": _package(
+        scripts={"build": "ng build", "start": "ng serve", "serve:ssr:shop": "node dist/shop/server/server.mjs"},
+        dependencies=dict.fromkeys(("@angular/common", "@angular/compiler", "@angular/core", "@angular/platform-browser", "@angular/platform-server", "@angular/router", "@angular/ssr"), "22.2.0") | {"rxjs": "7", "tslib": "2"},
+        devDependencies={"@angular/build": "22.2.0", "@angular/cli": "22.2.0", "@angular/compiler-cli": "22.2.0", "typescript": "6.0", "@types/node": "24"},
+    ),
+    "angular.json": json.dumps({"version": 1, "projects": {"shop": {"projectType": "application", "root": "", "sourceRoot": "src", "architect": {"build": {"builder": "@angular/build:application", "options": {"index": "src/index.html", "browser": "src/main.ts", "server": "src/main.server.ts", "outputMode": "server", "ssr": {"entry": "src/server.ts"}, "tsConfig": "tsconfig.json"}}}}}}),
+    "tsconfig.json": '{"compilerOptions": {"strict": false, "skipLibCheck": true, "isolatedModules": true, "experimentalDecorators": true, "importHelpers": true, "target": "ES2022", "module": "preserve", "types": ["node"]}, "include": ["src/**/*.ts"]}\n',
+    "src/index.html": "<!doctype html><html><head><base href='/'></head><body><app-root></app-root></body></html>\n",
+    "src/app.ts": "import { Component } from '@angular/core'\n@Component({ selector: 'app-root', template: '<p>angular answers {{ one + one }}</p>' })\nexport class App { one = 1 }\n",
+    "src/main.ts": "import { bootstrapApplication } from '@angular/platform-browser'\nimport { App } from './app'\nbootstrapApplication(App)\n",
+    "src/main.server.ts": "import { BootstrapContext, bootstrapApplication } from '@angular/platform-browser'\nimport { provideServerRendering, withRoutes, RenderMode } from '@angular/ssr'\nimport { App } from './app'\nconst providers = [provideServerRendering(withRoutes([{ path: '**', renderMode: RenderMode.Server }]))]\nexport default (context: BootstrapContext) => bootstrapApplication(App, { providers }, context)\n",
+    "src/server.ts": _ANGULAR_SERVER,
+}  # fmt: skip
+
 NODE_APPS = {
     "vite-variable": Repository(
         "vite reads its variable",
@@ -136,16 +163,17 @@ NODE_APPS = {
         {
             "package.json": _package(
                 **_ESM, scripts={"build": "react-router build", "start": "react-router-serve ./build/server/index.js"},
-                dependencies={"react-router": "7.18.4", "@react-router/node": "7.18.4", "@react-router/serve": "7.18.4", "react": "19", "react-dom": "19", "isbot": "5"},
-                devDependencies={"@react-router/dev": "7.18.4", "vite": "7"},
+                dependencies={"react-router": "8.4.0", "@react-router/node": "8.4.0", "@react-router/serve": "8.4.0", "react": "19", "react-dom": "19", "isbot": "5"},
+                devDependencies={"@react-router/dev": "8.4.0", "vite": "7"},
             ),
             "vite.config.js": "import { reactRouter } from '@react-router/dev/vite'\nexport default { plugins: [reactRouter()] }\n",
             "app/root.jsx": "import { Outlet, Scripts } from 'react-router'\nexport default () => <html><body><Outlet /><Scripts /></body></html>\n",
             "app/routes.js": "import { index } from '@react-router/dev/routes'\nexport default [index('home.jsx')]\n",
             "app/home.jsx": "export default () => <p>router answers</p>\n",
         },
-        "node", summary="React Router 7",
+        "node", summary="React Router 8",
     ),
+    "angular-ssr": Repository("angular answers 2", _ANGULAR, "node", summary="(SSR)"),
     "workspace": Repository("workspace answers", _WORKSPACE, "node", summary="apps/web/"),
     "workspace-pnpm": Repository(
         "workspace answers",

@@ -10,7 +10,7 @@ from tests.providers.builders.bases import base_image
 
 __all__ = ["shared"]
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("builders")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("node-apps")]
 
 
 @pytest.mark.sampled

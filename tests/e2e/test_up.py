@@ -7,18 +7,19 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from tests.conftest import ROOT, Panel, free_port, remove_all_of, until
+from tests.conftest import NO_TLS, ROOT, Panel, free_port, remove_all_of, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Newcomer:
-    """Somebody with a clone, a home of their own, and ports that nobody else uses."""
+    """A new user with a clone, a home folder of their own, and free ports."""
 
     def __init__(self, folder: Path) -> None:
         self.clone = folder / "orca"
@@ -63,7 +64,7 @@ class Newcomer:
 
     def answers(self, port: str) -> bool:
         try:
-            return httpx.get(f"http://localhost:{port}/api/health").json()["status"] == "ok"
+            return httpx.get(f"http://localhost:{port}/api/health", verify=NO_TLS).json()["status"] == "ok"
         except httpx.HTTPError:
             return False
 
@@ -83,7 +84,7 @@ class Newcomer:
 
 
 def lives(process: psutil.Process) -> bool:
-    """One whose end nobody has asked for yet is still listed."""
+    """Whether it runs: a zombie, which its parent has not waited for yet, is still listed."""
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
@@ -118,6 +119,10 @@ def test_up_and_down_and_up_again(newcomer: Newcomer) -> None:
 
     settings_are_kept_changed_and_refused(newcomer)
 
+    two_at_once_wait_for_each_other(newcomer)
+    for log in ("serve.log", "up.lock"):
+        assert (newcomer.data / log).stat().st_mode & 0o777 == 0o600, log
+
     newcomer.orc("deploy", str(newcomer.clone / "examples" / "hello"), "--project", "own", "--service", "site", "--yes")
     newcomer.orc("services", "create", "idle", "--project", "own")
     said = newcomer.up("--down")
@@ -131,6 +136,19 @@ def test_up_and_down_and_up_again(newcomer: Newcomer) -> None:
     newcomer.orc("services", "delete", "hello", "--project", "examples", "--confirm", "hello")
     assert "was removed, and stays so" in newcomer.up("--yes")
     newcomer.up("--down")
+
+
+def two_at_once_wait_for_each_other(newcomer: Newcomer) -> None:
+    """Both started the panel that was killed; now the second finds the one of the first."""
+    for panel in newcomer.panels():
+        panel.send_signal(signal.SIGKILL)
+        panel.wait(10)
+    with ThreadPoolExecutor(2) as pool:
+        said = [each.result() for each in [pool.submit(newcomer.up, "--yes") for _ in range(2)]]
+    assert len(newcomer.panels()) == 1
+    assert sum("another scripts/up is at work" in each for each in said) == 1
+    assert sum("runs already" in each for each in said) == 1
+    assert newcomer.site() == 200
 
 
 def settings_are_kept_changed_and_refused(newcomer: Newcomer) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import httpx
+from tests.conftest import NO_TLS
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Traffic:
 
     def _ask(self) -> None:
         pause = self.threads / self.rate
-        with httpx.Client(headers={"Host": self.hostname}, timeout=10) as client:
+        with httpx.Client(headers={"Host": self.hostname}, timeout=10, verify=NO_TLS) as client:
             while not self._stop.is_set():
                 started = time.monotonic()
                 try:

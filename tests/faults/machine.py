@@ -1,4 +1,4 @@
-"""A computer of the test's own: a small disk, a dockerd, and a panel with its proxy; each can be hurt and disturbs nobody.
+"""A computer of the test's own: a small disk, a dockerd, and a panel with its proxy; each can be broken without disturbing anything else.
 
 The dockerd runs beside the machine's, in the same network, because the proxy must reach the containers. It has a bridge
 and a range of addresses of its own, and leaves the firewall alone.
@@ -218,7 +218,7 @@ class Machine:
     def power_off(self) -> None:
         """Everything ends at once, as if the plug had been pulled; what lives in memory only is gone."""
         for process in (doomed := self.processes()):
-            _signal(process, signal.SIGSTOP)  # nobody sees the others die and writes it down
+            _signal(process, signal.SIGSTOP)  # none of them may see the others die and record it
         for process in doomed:
             _signal(process, signal.SIGKILL)
         for started in (self.dockerd, self.containerd, self.panel.process):

@@ -1,4 +1,4 @@
-"""A build that wants all the memory is ended by itself, with its reason, and nobody else notices."""
+"""Only the build that takes all the memory is ended, with a reason; nothing else is affected."""
 
 import pytest
 from tests.faults.machine import BUSYBOX, Machine, await_step, slowest

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.conftest import Panel, docker_client, make_panel, remove_all_of, until
 from tests.faults.machine import await_death, run, web
@@ -112,7 +111,7 @@ def migrating(live: Site) -> Site:
 
 RECREATING = [
     *(f"stop_previous.{moment}" for moment in GENERIC), "start_release.begun", "check_health.done",
-    "route_traffic.recorded", "retire_previous.begun",
+    "route_traffic.stored", "retire_previous.begun",
 ]  # fmt: skip
 LOCKING = """\
 /bin/busybox mkdir /www/data/lock || exit 1
@@ -186,6 +185,6 @@ def test_a_release_command_runs_once_whatever_is_killed(migrating: Site, point: 
 
 def site_text(site: Site) -> str:
     """Asked of the proxy, which must answer while the panel is dead."""
-    answer = httpx.get(f"http://127.0.0.1:{site.panel.http_port}/", headers={"Host": site.hostname}, timeout=10)
+    answer = site.panel.site(site.hostname)
     assert answer.status_code == 200, answer.text
     return answer.text

@@ -130,7 +130,7 @@ def test_sites_outlive_a_database_that_is_emptied_older_or_has_another_key(excha
     exchange.empty()
     exchange.refuse("is empty or missing")
     exchange.refuse("is empty or missing")
-    exchange.watch("version 2")
+    assert exchange.serves("version 2")
 
     key = panel.data_dir / "secret.key"
     right = key.rename(panel.data_dir / "secret.key.right")
@@ -139,7 +139,7 @@ def test_sites_outlive_a_database_that_is_emptied_older_or_has_another_key(excha
     key.write_bytes(new_key())
     exchange.refuse("is not the key")
     right.replace(key)
-    exchange.watch("version 2")
+    assert exchange.serves("version 2")
 
     exchange.put_back("older")
     (panel.data_dir / "instance.json").unlink()  # restored together with the database, or lost with the disk
@@ -151,7 +151,7 @@ def test_sites_outlive_a_database_that_is_emptied_older_or_has_another_key(excha
         answer = client.post("/api/v1/orphans/adopt", json={"kind": "deployment", "id": orphan["id"]})
         assert answer.status_code == 200, answer.text
         assert client.get("/api/v1/orphans").json()["items"] == []
-    exchange.watch("version 2")
+    assert exchange.serves("version 2")
     assert exchange.containers() == containers
     site.go_live(page("version 3"))
     until(lambda: exchange.serves("version 3"), what="the next version is served")

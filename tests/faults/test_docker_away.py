@@ -80,7 +80,7 @@ def test_traffic_moves_back_while_docker_is_away(computer: Machine) -> None:
     site, panel = computer.make_site("moved"), computer.panel
     site.go_live(web("before"))
     panel.stop()
-    panel.start(ORC_CRASH_AT="route_traffic.recorded")
+    panel.start(ORC_CRASH_AT="route_traffic.stored")
     panel.wait_ready()
     moving = site.deploy(web("after"))
     await_death(panel)

@@ -1,4 +1,4 @@
-"""A registry accepts connections and never answers: who needs it is told so in time, and nobody else waits."""
+"""A registry accepts connections and never answers: what needs it fails in time, and nothing else waits."""
 
 import socket
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PULL_SECONDS = 100
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    """The kernel accepts for a listener that nobody asks."""
+    """The kernel accepts connections for a listener whose process never calls accept()."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 

@@ -1,4 +1,4 @@
-"""SIGKILL of the panel at instants that nobody chose: the invariants of the crash points hold there too."""
+"""SIGKILL of the panel at random instants: the invariants of the crash points hold there too."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""What should run and does not is brought back; what its owner stopped stays stopped; what nobody owns goes."""
+"""What should run and does not is brought back; what its owner stopped stays stopped; what has no owner is removed."""
 
 import sqlite3
 

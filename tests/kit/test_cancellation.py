@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from orca.kit.cancellation import put_off, see_through
+from orca.kit.cancellation import finish_then_cancel, shield_until_done
 
 
 async def test_the_result_comes_through():
     async def work():
         return 7
 
-    assert await see_through(work()) == 7
+    assert await shield_until_done(work()) == 7
 
 
 async def test_a_failure_comes_through():
@@ -19,7 +19,7 @@ async def test_a_failure_comes_through():
         raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        await see_through(work())
+        await shield_until_done(work())
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -30,7 +30,7 @@ async def test_a_cancellation_goes_on_after_the_work(times):
         await asyncio.sleep(0.05)
         done.append(True)
 
-    task = asyncio.ensure_future(see_through(work()))
+    task = asyncio.ensure_future(shield_until_done(work()))
     for _ in range(times):
         await asyncio.sleep(0.01)
         task.cancel()
@@ -44,14 +44,14 @@ async def test_work_that_cancels_itself_does_not_hang():
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(see_through(work()), 5)
+        await asyncio.wait_for(shield_until_done(work()), 5)
 
 
 async def test_a_cancellation_that_is_put_off_comes_at_the_next_await():
     seen = []
 
     async def work():
-        seen.append(await put_off(asyncio.sleep(0.05, "done")))
+        seen.append(await finish_then_cancel(asyncio.sleep(0.05, "done")))
         seen.append("no await, no cancellation")
         await asyncio.sleep(1)
         seen.append("never")
@@ -67,7 +67,7 @@ async def test_a_cancellation_that_is_put_off_comes_at_the_next_await():
 async def test_a_time_limit_that_is_put_off_is_still_a_time_limit():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            assert await put_off(asyncio.sleep(0.05, "done")) == "done"
+            assert await finish_then_cancel(asyncio.sleep(0.05, "done")) == "done"
             await asyncio.sleep(1)
 
 
@@ -76,4 +76,4 @@ async def test_a_failure_is_not_put_off():
         raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        await put_off(work())
+        await finish_then_cancel(work())

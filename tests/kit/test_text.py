@@ -1,5 +1,7 @@
 """Output of programs, made safe."""
 
+import time
+
 import pytest
 
 from orca.kit.text import clean_lines, clean_output, join, redact, redactions
@@ -35,3 +37,20 @@ def test_each_line_of_a_secret_is_hidden() -> None:
 def test_sentences_get_their_full_stop_once() -> None:
     assert join("it failed", "Try again.") == "it failed. Try again."
     assert join("Too many attempts.", "Wait!", "", "really") == "Too many attempts. Wait! really."
+
+
+def test_secrets_of_very_many_lines_keep_no_log_waiting() -> None:
+    """Thirty megabytes of them may be set; each line of a log is compared with all that is hidden."""
+    secrets = ["\n".join(f"{variable:04d}{line:06d}" for line in range(5900)) for variable in range(500)]
+    hidden = redactions(secrets)
+    begun = time.process_time()
+    for _ in range(200):
+        redact("GET / 200, a line that a service writes for each of its requests", hidden)
+    assert time.process_time() - begun < 1
+    assert redact(f"it is {secrets[7]}!", hidden) == "it is •••!"
+
+
+def test_a_bundle_of_certificates_is_hidden_line_by_line() -> None:
+    bundle = "\n".join(f"line {number:03d} of a bundle" for number in range(400))
+    hidden = redactions([bundle, "other secret"])
+    assert all(redact(line, hidden) == "•••" for line in [*bundle.split("\n"), "other secret"])

@@ -34,7 +34,7 @@ class ShellConnector(FakeConnector):
 
 
 class ForgetfulConnector(FakeConnector):
-    """Keeps the beginning of the output, where nobody looks."""
+    """Returns the beginning of the output instead of its end."""
 
     async def run(self, command, on_output=None):
         whole = await super().run(

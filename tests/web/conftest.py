@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,12 +19,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from orca.features import load_features
 from orca.web.guard import Subject
 from orca.web.middleware import content_security_policy
-from orca.web.nav import ITEMS
 from orca.web.render import ErrorPage, PageFrame, _environment, _manifest
 
 ROOT = Path(__file__).parents[2]
+ITEMS = tuple(sorted((item for feature in load_features() for item in feature.nav), key=attrgetter("order")))
 WEB = ROOT / "src/orca/web"
 NONCE = "r4nd0mn0nce"
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

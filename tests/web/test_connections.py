@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 import uvicorn
 
-from orca.web.connections import Caps, Connection, Connections, Patience, Seldom, raise_file_limit
+from orca.web.connections import Caps, Connection, Connections, Patience, RateLimitedLogFilter, raise_file_limit
 
 pytestmark = pytest.mark.slow
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -218,8 +218,8 @@ def test_the_limit_of_files_is_raised_and_never_lowered() -> None:
 
 
 def test_lines_that_strangers_cause_are_said_once_in_a_while() -> None:
-    seldom = Seldom(seconds=0.0)
-    quiet = Seldom()
+    seldom = RateLimitedLogFilter(seconds=0.0)
+    quiet = RateLimitedLogFilter()
 
     def line(text: str) -> logging.LogRecord:
         return logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None)

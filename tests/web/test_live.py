@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from orca.events import bell
+from orca.events import notifier
 from orca.web.live import LOOK_AGAIN_SECONDS, stream_fragment
 
 
@@ -13,7 +13,7 @@ async def test_what_changes_while_a_fragment_is_drawn_is_shown_at_once() -> None
     async def draw() -> tuple[str, bool]:
         nonlocal state
         drawn, state = state, "succeeded"
-        bell.ring()
+        notifier.notify()
         await asyncio.sleep(0)
         return drawn, drawn == "succeeded"
 

@@ -5,6 +5,7 @@ import "./theme.js";
 import "./choices.js";
 import "./copy.js";
 import "./dialog.js";
+import "./files.js";
 import "./forms.js";
 import "./fragment.js";
 import "./log.js";

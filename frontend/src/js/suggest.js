@@ -1,5 +1,5 @@
-// Values that a fragment suggests for the form around it: `<data data-suggest="port" value="8080">`. What somebody typed
-// stays; what was only suggested goes when another choice of the form (`data-choices`) makes it out of place.
+// Values that a fragment suggests for the form around it: `<data data-suggest="port" value="8080">`. What a user typed
+// stays; a suggested value is removed when another choice of the form (`data-choices`) makes it inapplicable.
 import { htmx } from "./htmx-global.js";
 
 /** @typedef {HTMLInputElement | HTMLSelectElement} Field */

@@ -1,1 +1,1 @@
-"""`orc`, the command line: talks HTTP to a server and imports nothing of it."""
+"""`orc`, the command line: uses the server's HTTP API and imports nothing of the server."""

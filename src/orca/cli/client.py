@@ -1,4 +1,4 @@
-"""The API as the commands use it: JSON in, JSON out, failures as exit codes."""
+"""The API client of the commands: JSON in, JSON out, failures as exit codes."""
 
 import http.client
 import json
@@ -22,14 +22,14 @@ _ERROR_LIMIT = 1 << 20
 _FIRST_ERROR, _REDIRECT = 400, 300
 _PAGE = 200
 _PAUSES = (0.2, 0.6, 1.8)
-"""Before each further try of a request without effect, in seconds."""
+"""Seconds before each retry of a request without side effects."""
 _PASSING = frozenset({502, 503, 504})
 _BROKEN = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where Orca answers. `socket` is set for the private one of this machine."""
+    """The address of an Orca server. `socket` is set for the private one of this machine."""
 
     url: str
     socket: Path | None = None
@@ -37,12 +37,12 @@ class Server:
 
     @property
     def name(self) -> str:
-        """What links and messages call it."""
+        """The server's name in links and messages."""
         return "local" if self.socket is not None else self.url
 
 
 class Client:
-    """Requests to one server. Those without effect share a connection, and are repeated when it breaks."""
+    """Sends requests to one server. Those without side effects share a connection, and are retried when it breaks."""
 
     def __init__(self, server: Server, timeout: float = TIMEOUT) -> None:
         self.server = server
@@ -51,15 +51,15 @@ class Client:
         weakref.finalize(self, _close_all, self._kept)
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON under a path of the API."""
+        """GET the JSON of an API path."""
         return self.call("GET", path, query=query)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """The JSON that a POST answers; None when it answers nothing."""
+        """POST; return the JSON of the response, None if it is empty."""
         return self.call("POST", path, body=body)
 
     def call(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Any:
-        """One request. Raises CommandFailed."""
+        """Send one request. Raises CommandFailed."""
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
         pauses = _PAUSES if method == "GET" else ()
@@ -74,7 +74,7 @@ class Client:
         return None
 
     def list(self, path: str, **query: Any) -> dict[str, Any]:
-        """All pages as one; `next_cursor` is null then."""
+        """GET all pages of a list as one page with a null `next_cursor`."""
         found: dict[str, Any] = self.get(path, limit=_PAGE, **query)
         while cursor := found["next_cursor"]:
             page = self.get(path, limit=_PAGE, cursor=cursor, **query)
@@ -88,14 +88,14 @@ class Client:
             return _parse(response)
 
     def version(self) -> str:
-        """Of the server. Raises CommandFailed."""
+        """Return the server's version. Raises CommandFailed."""
         return str(self.get("/api/health").get("version"))
 
     @contextmanager
     def open(
         self, method: str, target: str, headers: dict[str, str] | None = None, body: Body = None, timeout: float = 0
     ) -> Iterator[http.client.HTTPResponse]:
-        """A response whose body is not read yet; one of 300 or more raises CommandFailed.
+        """Return a response whose body is not read yet. Raises CommandFailed for a status of 300 or more.
 
         `target` is below /api/v1, unless it begins with /api/ itself.
         """
@@ -123,7 +123,7 @@ class Client:
             raise failed from None
 
     def _take(self, method: str) -> http.client.HTTPConnection | None:
-        """The connection of the request before. Only for what can be repeated: the server may have closed it by now."""
+        """Return the previous connection, only for requests that can be retried: the server may have closed it."""
         try:
             return self._kept.pop() if method == "GET" else None
         except IndexError:
@@ -158,7 +158,7 @@ def _close_all(connections: list[http.client.HTTPConnection]) -> None:
 
 
 def segment(value: str) -> str:
-    """An id as one segment of a path, whatever is in it."""
+    """Quote an id as one segment of a path."""
     return quote(value, safe="")
 
 

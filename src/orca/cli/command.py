@@ -1,4 +1,4 @@
-"""What a command is: a function, its arguments, and an example of how it is used."""
+"""The definition of a command: a function, its arguments, and examples."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from orca.cli.client import Client
 from orca.cli.link import Link, find_link
 from orca.cli.output import Output
-from orca.cli.place import choose_server
+from orca.cli.server import choose_server
 
 Scope = Literal["service", "project", "server", "machine"]
 Arguments = Callable[[argparse.ArgumentParser], None]
@@ -24,7 +24,7 @@ class Invocation:
     args: argparse.Namespace
     output: Output
     folder: Path
-    """Whose `.orc/link.json` and `orca.yaml` count."""
+    """The folder whose `.orc/link.json` and `orca.yaml` are used."""
 
     @cached_property
     def link(self) -> Link | None:
@@ -33,24 +33,24 @@ class Invocation:
 
     @cached_property
     def client(self) -> Client:
-        """Talks to the chosen server. Raises CommandFailed when there is none."""
+        """The client of the chosen server. Raises CommandFailed when there is none."""
         return Client(choose_server(getattr(self.args, "server", None), self.link, os.environ))
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`run` gives the exit code; None is success."""
+    """A command; `run` returns the exit code, None for success."""
 
     run: Callable[[Invocation], int | None]
     example: str
     scope: Scope = "service"
-    """What can be chosen by flags: a service, a project, only a server, or nothing of these."""
+    """What its flags select: a service, a project, only a server, or none of these."""
     arguments: Arguments | None = None
     details: str = ""
 
 
 def whole_number(text: str) -> int:
-    """For arguments that count something."""
+    """Parse an argument that is a whole number."""
     try:
         return int(text)
     except ValueError:
@@ -58,5 +58,5 @@ def whole_number(text: str) -> int:
 
 
 def text_of(value: Any, empty: str = "—") -> str:
-    """A value of the API for a table cell."""
+    """Format a value of the API for a table cell."""
     return empty if value is None or value == "" else str(value)

@@ -1,6 +1,6 @@
 """One HTTP request at a time, over TCP, TLS or the private unix socket.
 
-The standard library's client: importing httpx takes longer than most commands take in all.
+Uses the standard library's client, because importing httpx takes longer than most commands take in total.
 """
 
 import base64
@@ -34,7 +34,7 @@ class SocketConnection(http.client.HTTPConnection):
 
 
 def connect(url: str, path: Path | None, timeout: float) -> http.client.HTTPConnection:
-    """A connection that is not open yet; `path` is the unix socket, if it is one."""
+    """Return a connection that is not open yet; `path` is the unix socket, if one is used."""
     if path is not None:
         return SocketConnection(path, timeout)
     parts = urlsplit(url)
@@ -54,7 +54,7 @@ def connect(url: str, path: Path | None, timeout: float) -> http.client.HTTPConn
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """What stands between this machine and the server, by the environment."""
+    """The proxy between this machine and the server, from the environment."""
 
     host: str
     port: int
@@ -62,7 +62,7 @@ class Proxy:
 
 
 def find_proxy(scheme: str, host: str, port: int | None) -> Proxy | None:
-    """By HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case. Raises CommandFailed for one of no use."""
+    """Read HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case. Raises CommandFailed if unusable."""
     names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
     given = next((value for name in names if (value := os.environ.get(name))), "")
     if not given or _is_excepted(host, port):
@@ -93,14 +93,14 @@ def _is_excepted(host: str, port: int | None) -> bool:
 
 
 class ProxiedConnection(http.client.HTTPConnection):
-    """Plain HTTP by way of a proxy, which is given whole addresses."""
+    """Plain HTTP through a proxy, with absolute URLs in the request line."""
 
     def __init__(self, proxy: Proxy, authority: str, timeout: float) -> None:
         super().__init__(proxy.host, proxy.port, timeout=timeout)
         self._proxy, self._authority = proxy, authority
 
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:
-        """Name the server in the request line."""
+        """Write the request line with the absolute URL."""
         super().putrequest(method, f"http://{self._authority}{url}", skip_host, skip_accept_encoding)
         for name, value in self._proxy.headers.items():
             self.putheader(name, value)
@@ -109,20 +109,24 @@ class ProxiedConnection(http.client.HTTPConnection):
 def exchange(
     connection: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str], body: Body
 ) -> http.client.HTTPResponse:
-    """Send a request and read the head of its answer. An answer that comes before the body was sent counts too."""
+    """Send a request and read the head of its response, also if that arrives before the whole body was sent."""
     if connection.sock is None:
         connection.connect()
     try:
         connection.request(method, target, body, headers)
     except (BrokenPipeError, ConnectionResetError):
         response = http.client.HTTPResponse(connection.sock, method=method)
-        response.begin()
+        try:
+            response.begin()
+        except BaseException:
+            response.close()  # its file keeps the socket open, even after the connection was closed
+            raise
         return response
     return connection.getresponse()
 
 
 def explain(error: Exception, shown: str, path: Path | None) -> CommandFailed:
-    """Why there is no answer, and what to do about it."""
+    """Explain why there is no response, and what to do about it."""
     if isinstance(error, PermissionError) and path is not None:
         return CommandFailed(
             f"you may not open {path}", hint="Run orc as the user who runs Orca, or `orc login <url>`.",

@@ -1,4 +1,4 @@
-"""What every command that starts a deployment has in common: ask for it, follow it, say how it ended."""
+"""Shared by all commands that start a deployment: request it, follow it, print its result."""
 
 import argparse
 from typing import Any, NamedTuple
@@ -18,18 +18,18 @@ _SILENT = frozenset({"stop", "build", "remove"})
 
 
 def follow_argument(parser: argparse.ArgumentParser) -> None:
-    """`--no-follow`, for all that start deployments."""
+    """Add `--no-follow`, for all commands that start deployments."""
     parser.add_argument("--no-follow", action="store_true", help="come back as soon as the server has taken it on")
 
 
 def start(call: Invocation, service_id: str, verb: str, body: dict[str, Any] | None = None) -> int:
-    """POST what starts a deployment, and follow it unless that is not wanted. Raises CommandFailed."""
+    """Start a deployment by a POST, and follow it unless `--no-follow` is set. Raises CommandFailed."""
     deployment: Deployment = call.client.post(f"/services/{segment(service_id)}/{verb}", body)
     return report(call, deployment)
 
 
 def report(call: Invocation, deployment: Deployment) -> int:
-    """Follow a deployment, or only name it."""
+    """Follow a deployment, or only print its name."""
     if call.args.no_follow:
         call.output.answer(deployment, lambda screen: screen.line(f"Deployment {deployment['number']} is queued."))
         return 0
@@ -52,7 +52,7 @@ def _celebrate(call: Invocation, deployment: Deployment) -> None:
 
 
 class Address(NamedTuple):
-    """A URL of a service, and whether its name leads here."""
+    """A URL of a service, and whether its hostname resolves to this server."""
 
     url: str
     leads_here: bool
@@ -64,9 +64,9 @@ class Address(NamedTuple):
 
 
 def list_addresses(call: Invocation, service_id: str) -> list[Address]:
-    """Where a service answers; hostnames that somebody chose come first, those without a certificate yet last.
+    """Return the URLs of a service: hostnames set by users first, those without a certificate yet last.
 
-    Names that do not lead here are there only where no other answers.
+    Names that do not lead here are included only if there are no others.
     """
     routes = call.client.list(f"/services/{segment(service_id)}/routes")["items"]
     shown = [route for route in routes if route["redirect_to"] is None and route["condition"] != "broken"]
@@ -79,6 +79,6 @@ def _rank(route: dict[str, Any]) -> tuple[bool, bool]:
 
 
 def draw_addresses(screen: Screen, addresses: list[Address]) -> None:
-    """One per line."""
+    """Print one address per line."""
     for each in addresses:
         screen.line(each.shown)

@@ -1,31 +1,41 @@
-"""Questions to the person at the terminal; without one, a command says what it would have asked."""
+"""Questions to the user at the terminal; without a terminal, a command prints what it would have asked."""
 
 import getpass
 import sys
+from collections.abc import Sequence
 
 from orca.cli.failures import UsageError
 from orca.cli.output import Output, Styled
 
 
 def is_interactive() -> bool:
-    """Whether somebody is there to answer."""
+    """Whether a user at a terminal can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(output: Output, question: str, default: str) -> str:
-    """A line of text; just Enter takes the default."""
+    """Ask for a line of text; Enter alone takes the default."""
     output.err.prompt(f"{question} [{default}]")
     return sys.stdin.readline().strip() or default
 
 
+def choose_port(output: Output, ports: Sequence[int]) -> int | None:
+    """Ask for one of several ports; None without a terminal, or if the answer is none of them."""
+    if not is_interactive():
+        return None
+    output.err.prompt(f"Which port is for visitors? [{'/'.join(map(str, ports))}]")
+    answer = sys.stdin.readline().strip()
+    return next((port for port in ports if str(port) == answer), None)
+
+
 def ask_yes(output: Output, question: str) -> bool:
-    """Yes or no; anything but yes is no."""
+    """Ask yes or no; anything but yes means no."""
     output.err.prompt(f"{question} [y/N]")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def read_secret(prompt: str) -> str:
-    """A secret typed without echo, or the whole of stdin when that is no terminal."""
+    """Read a secret without echo, or the whole of stdin when that is not a terminal."""
     if sys.stdin.isatty():
         return getpass.getpass(prompt)
     return sys.stdin.read().removesuffix("\n")

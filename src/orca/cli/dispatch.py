@@ -16,7 +16,7 @@ from orca.cli.output import Output, ReaderGone
 from orca.cli.parser import find_entry, find_verb, load, make_parser, split
 
 READER_GONE = 141
-"""As if SIGPIPE had ended us."""
+"""The exit code of a process that SIGPIPE ended."""
 
 
 def run(argv: Sequence[str]) -> NoReturn:
@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> NoReturn:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line; its exit code."""
+    """Run one command line and return its exit code."""
     output = Output(os.environ, as_json="--json" in argv)
     try:
         return _dispatch(argv, output)
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         output.err.line()
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - nobody should ever see a traceback
+    except Exception as error:  # noqa: BLE001 - users should never see a traceback
         what = f"{type(error).__name__}{f': {error}' if isinstance(error, LookupError) else ''}"
         failed = CommandFailed(
             f"orc met a case it was not built for ({what})",
@@ -76,8 +76,8 @@ def _dispatch(argv: Sequence[str], output: Output) -> int:
 
 
 def _complete(argv: Sequence[str], output: Output) -> int:
-    """What completion scripts ask for; nobody types it."""
-    names = importlib.import_module("orca.cli.names")
+    """Run the hidden command that completion scripts call."""
+    names = importlib.import_module("orca.cli.completion_names")
     for name in names.list_names(argv[0], argv[1:]) if argv else ():
         output.out.line(name)
     return OK

@@ -8,7 +8,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 NOT_SIGNED_IN: Final = 3
 NOTHING_FOUND: Final = 3
-"""Of `orc init`, which signs in nowhere."""
+"""A code of `orc init`, which needs no sign-in and so never returns the other meaning of 3."""
 NOT_FOUND: Final = 4
 REFUSED: Final = 5
 UNREACHABLE: Final = 6
@@ -24,7 +24,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     UNREACHABLE: "the server cannot be reached, or cannot answer now",
     INTERRUPTED: "interrupted with Ctrl-C",
 }
-"""What each exit code means. `orc run` gives the exit code of the command that it ran."""
+"""The meaning of each exit code. `orc run` returns the exit code of the command that it ran."""
 
 _BY_STATUS: Final = {
     401: NOT_SIGNED_IN,
@@ -56,18 +56,18 @@ class CommandFailed(Exception):
         self.problem = problem
         self.details = details
         self.is_passing = False
-        """Whether the connection broke, so that a request without effect is worth repeating."""
+        """Whether the connection broke, so that a request without side effects is worth a retry."""
 
 
 class UsageError(CommandFailed):
-    """The command line makes no sense, or leaves open what is meant."""
+    """The command line is invalid or ambiguous."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint, code=USAGE)
 
 
 def exit_code_of(status: int, problem: dict[str, Any] | None) -> int:
-    """The exit code for an HTTP status of 400 or more. Without a problem, a gateway stands where Orca should be."""
+    """Return the exit code for an HTTP status of 400 or more. Without a problem document, a gateway responded."""
     if problem is not None and problem.get("code") in _BY_CODE:
         return _BY_CODE[problem["code"]]
     if status in _BY_STATUS:

@@ -1,4 +1,4 @@
-"""Following a deployment to its end: log and steps, over lost connections, with a choice at Ctrl-C."""
+"""Follows a deployment to its end: log and steps, across lost connections, with a choice at Ctrl-C."""
 
 import queue
 import threading
@@ -33,17 +33,20 @@ class Following:
     _news: "queue.Queue[News]" = field(default_factory=queue.Queue, init=False)
     _looked_at: float = field(default=0.0, init=False)
     _step: str = field(default="", init=False)
+    _waits: str = field(default="", init=False)
+    """Why it waited at the last look."""
+    _explained: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.output)
 
     @property
     def path(self) -> str:
-        """Where the deployment is in the API."""
+        """The API path of the deployment."""
         return f"/deployments/{segment(self.deployment['id'])}"
 
     def run(self) -> Deployment:
-        """Follow it until it ended; the deployment as it is then. Raises CommandFailed."""
+        """Follow it to its end; return the final deployment. Raises CommandFailed."""
         threading.Thread(target=self._read, daemon=True).start()
         try:
             while not self._is_over():
@@ -61,7 +64,7 @@ class Following:
             return False
 
     def _wait(self) -> bool:
-        """Wait for news for a moment; True when nothing more will come."""
+        """Wait briefly for events; True when there will be no more."""
         try:
             news = self._news.get(timeout=_TICK_SECONDS)
         except queue.Empty:
@@ -88,7 +91,7 @@ class Following:
         self.progress.log(chunk["text"])
 
     def _look(self, *, final: bool = False) -> None:
-        """Ask how it is. In between, a server that is away is the reader's business."""
+        """Read its state. Unless `final`, an unreachable server is ignored, because the reader thread handles it."""
         self._looked_at = time.monotonic()
         try:
             self.deployment = self.client.get(self.path)
@@ -96,11 +99,22 @@ class Following:
             if final or error.code != UNREACHABLE:
                 raise
             return
+        self._explain_wait()
         if final and not self.output.as_json:
             self.progress.update(self.deployment["steps"], is_over=True)
+            if self.deployment.get("log_removed_at"):
+                self.output.note("Its log was removed: it had been kept for ORC_KEEP_LOG_DAYS.")
+
+    def _explain_wait(self) -> None:
+        """Print why it waits, if that was so at the look before, too: short waits are of no interest."""
+        waits, before = self.deployment.get("waits_for", ""), self._waits
+        self._waits = waits
+        if waits and waits == before and waits != self._explained and not self.output.as_json:
+            self._explained = waits
+            self.progress.log(waits)
 
     def _read(self) -> None:
-        """In a thread of its own, because reading cannot be interrupted for drawing."""
+        """Read events, in a separate thread, because reading blocks and the display must be updated meanwhile."""
         try:
             for event in follow(self.client, f"{self.path}/log"):
                 self._news.put(event)
@@ -116,7 +130,7 @@ class Following:
         return CommandFailed(f"lost sight of the deployment: {error.message}", hint=hint, code=UNREACHABLE)
 
     def _interrupted(self) -> None:
-        """Ctrl-C: leave, or cancel and see it end. A second one leaves."""
+        """Handle Ctrl-C: leave, or cancel and wait for the end. A second one leaves."""
         self.progress.close()
         self.output.err.line()
         number = self.deployment["number"]
@@ -137,7 +151,7 @@ class Following:
 
 
 def finish(deployment: Deployment, output: Output, draw: Callable[[], None]) -> None:
-    """Say how it ended. Raises CommandFailed with its reason unless it succeeded."""
+    """Print the result. Raises CommandFailed with the reason unless it succeeded."""
     if output.as_json:
         output.stream(deployment)
     else:

@@ -1,4 +1,4 @@
-"""Help texts out of the tree alone."""
+"""Help texts, made from the tree alone."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from orca.cli.tree import SECTIONS, Entry
 
 
 def root_help() -> str:
-    """What `orc --help` prints."""
+    """Return the output of `orc --help`."""
     lines = [
         "usage: orc COMMAND [options]",
         "",
@@ -23,7 +23,7 @@ def root_help() -> str:
 
 
 def noun_help(entry: Entry) -> str:
-    """What `orc NOUN --help` prints."""
+    """Return the output of `orc NOUN --help`."""
     lines = [f"usage: orc {entry.name} COMMAND [options]", "", entry.summary, "", "Commands:"]
     lines += [*_columns(entry.verbs.items()), "", f"`orc {entry.name} COMMAND --help` says more."]
     return "\n".join(lines) + "\n"

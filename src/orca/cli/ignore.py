@@ -1,4 +1,4 @@
-"""What of a folder is not sent: .dockerignore as Docker reads it, .gitignore files as Git reads them."""
+"""Decides which files are not sent, by .dockerignore as in Docker and .gitignore files as in Git."""
 
 import posixpath
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from pathspec import GitIgnoreSpec, PathSpec
 from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
 
 from orca.cli.failures import REFUSED, CommandFailed
+from orca.cli.files import read_plain
 
 _NEVER_SENT = frozenset({".git", ".orc"})
 _WILDCARDS = frozenset("*?[")
@@ -17,37 +18,37 @@ _WILDCARDS = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class DockerIgnore:
-    """Patterns from the root of the tree; the last one that matches a path or a folder above it decides."""
+    """Patterns relative to the root of the tree; the last one that matches a path or a parent folder decides."""
 
     spec: PathSpec[GitIgnoreBasicPattern]
     exceptions: tuple[str, ...]
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Self:
-        """Docker's patterns are Git's, always anchored at the root."""
+        """Parse the lines: Docker's patterns are like Git's, but always anchored at the root."""
         patterns = [cleaned for line in lines if (cleaned := _clean(line))]
         spec = PathSpec.from_lines(GitIgnoreBasicPattern, patterns)
         return cls(spec, tuple(each.removeprefix("!/") for each in patterns if each.startswith("!")))
 
     def ignores(self, path: str) -> bool:
-        """Whether a file or folder is left out."""
+        """Whether a file or folder is excluded."""
         return bool(self.spec.check_file(path).include)
 
     def may_hold_exceptions(self, folder: str) -> bool:
-        """Whether something in an ignored folder can still be wanted."""
+        """Whether a pattern can re-include something in an ignored folder."""
         return any(_WILDCARDS & set(each) or f"{each}/".startswith(f"{folder}/") for each in self.exceptions)
 
 
 @dataclass(slots=True)
 class GitIgnored:
-    """All .gitignore files that Git would ask, from the top of the repository down to each folder."""
+    """All .gitignore files that apply in Git, from the top of the repository down to each folder."""
 
     top: Path
     specs: dict[Path, GitIgnoreSpec] = field(default_factory=dict)
 
     @classmethod
     def of(cls, root: Path) -> Self:
-        """The rules above a folder and in it; those above do not count for a folder that they ignore as a whole."""
+        """Read the rules of a folder and its parents; those of parents do not apply to a folder that they ignore."""
         top = next((each for each in (root, *root.parents) if (each / ".git").exists()), root)
         above = cls(top)
         for folder in reversed([each for each in root.parents if each.is_relative_to(top)]):
@@ -63,7 +64,7 @@ class GitIgnored:
             self.specs[folder] = GitIgnoreSpec.from_lines(lines)
 
     def ignores(self, path: Path, *, is_folder: bool) -> bool:
-        """The nearest file that says anything decides."""
+        """Whether a path is excluded; the nearest file with a matching pattern decides."""
         for folder in path.parents:
             spec = self.specs.get(folder)
             if spec is not None:
@@ -77,25 +78,25 @@ class GitIgnored:
 
 @dataclass(slots=True)
 class Ignored:
-    """Answers for one tree. Folders are entered from the top down, so that nothing in an ignored one is asked about."""
+    """The rules of one tree. Folders are entered from the top down, so nothing in an ignored folder is checked."""
 
     root: Path
     docker: DockerIgnore
     git: GitIgnored
     kept: frozenset[str]
-    """Paths that are sent whatever the patterns say: a build cannot begin without them."""
+    """Paths that are always sent, because a build needs them, regardless of the patterns."""
 
     @classmethod
     def of(cls, root: Path, kept: frozenset[str]) -> Self:
-        """The rules of a tree; `root` is absolute."""
+        """Read the rules of a tree; `root` is absolute."""
         return cls(root, DockerIgnore.parse(_read_lines(root / ".dockerignore")), GitIgnored.of(root), kept)
 
     def enter(self, folder: str) -> None:
-        """Read what a folder says about what is in it."""
+        """Read the rules in a folder."""
         self.git.enter(self.root / folder)
 
     def skips_file(self, path: str) -> bool:
-        """Whether a file or link is left out."""
+        """Whether a file or link is excluded."""
         if path in self.kept:
             return False
         if posixpath.basename(path) in _NEVER_SENT or self.docker.ignores(path):
@@ -103,7 +104,7 @@ class Ignored:
         return self.git.ignores(self.root / path, is_folder=False)
 
     def skips_folder(self, path: str) -> bool:
-        """Whether a folder need not be entered at all."""
+        """Whether a folder is excluded with everything in it."""
         if any(each.startswith(f"{path}/") for each in self.kept):
             return False
         if posixpath.basename(path) in _NEVER_SENT or self.git.ignores(self.root / path, is_folder=True):
@@ -112,7 +113,7 @@ class Ignored:
 
 
 def _clean(line: str) -> str:
-    """One line of .dockerignore as an anchored pattern of Git; empty when it says nothing."""
+    """Convert a line of .dockerignore to an anchored pattern of Git; empty for a line without a pattern."""
     text = line.removeprefix("\ufeff").strip()
     if not text or line.startswith("#"):
         return ""
@@ -123,7 +124,7 @@ def _clean(line: str) -> str:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        return read_plain(path).decode(errors="surrogateescape").splitlines()
     except (FileNotFoundError, IsADirectoryError):
         return []
     except OSError as error:

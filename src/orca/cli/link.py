@@ -1,4 +1,4 @@
-"""Which service a folder belongs to: `.orc/link.json` beside its `orca.yaml`, kept out of Git by itself."""
+"""The link of a folder to its service: `.orc/link.json` beside `orca.yaml`, in a folder that Git ignores."""
 
 import errno
 import json
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orca.cli.failures import CommandFailed
-from orca.cli.files import replace_file
+from orca.cli.files import read_plain, replace_file
 
 FOLDER = ".orc"
 _FILE = "link.json"
@@ -14,7 +14,7 @@ _FILE = "link.json"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The names are for people; the ids decide."""
+    """A link; the names are for display, the ids identify."""
 
     server: str
     """`local`, or the address of a panel."""
@@ -25,20 +25,20 @@ class Link:
 
 
 def find_link(folder: Path) -> Link | None:
-    """The link of exactly this folder. Raises CommandFailed when it cannot be understood."""
+    """Read the link of exactly this folder. Raises CommandFailed when it cannot be parsed."""
     path = folder / FOLDER / _FILE
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_plain(path))
         return Link(**{name: str(content[name]) for name in Link.__slots__})
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         hint = f"Remove {path} and link the folder again: `orc link --service NAME`."
         raise CommandFailed(f"{path} cannot be read", hint=hint) from None
 
 
 def write_link(folder: Path, link: Link) -> None:
-    """Remember the service of a folder. Raises OSError."""
+    """Store the service of a folder. Raises OSError."""
     place = folder / FOLDER
     if place.is_symlink():
         raise NotADirectoryError(errno.ENOTDIR, f"{place} is a symbolic link")
@@ -48,7 +48,7 @@ def write_link(folder: Path, link: Link) -> None:
 
 
 def remove_link(folder: Path) -> bool:
-    """Forget it; False when there was none."""
+    """Remove the link; False when there was none."""
     try:
         (folder / FOLDER / _FILE).unlink()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Entry of `orc`. Knows only how to print the help, so that this takes no longer than Python itself."""
+"""Entry of `orc`. It only prints the help itself, without further imports, so that this is fast."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The two things the command itself reads in an `orca.yaml`; the server reads and checks all of it."""
+"""Reads the two fields of an `orca.yaml` that the command itself needs; the server reads and checks all of it."""
 
 import importlib
 from dataclasses import dataclass
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from orca.cli.failures import REFUSED, CommandFailed
+from orca.cli.files import read_plain
 
 FILE_NAME = "orca.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class OrcaFile:
-    """What it says, as far as it matters here."""
+    """The fields of the file that are needed here."""
 
     name: str | None = None
     kind: str | None = None
@@ -20,10 +21,10 @@ class OrcaFile:
 
 
 def read_orca_file(folder: Path) -> OrcaFile:
-    """The file of a folder; an empty one where there is none. Raises CommandFailed with the place of what is wrong."""
+    """Read the file of a folder; empty if there is none. Raises CommandFailed with the position of an error."""
     path = folder / FILE_NAME
     try:
-        content = path.read_bytes()
+        content = read_plain(path)
     except (FileNotFoundError, NotADirectoryError):
         return OrcaFile()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The only writer of the command: tables, logs and JSON, with nothing in them that could play with a terminal."""
+"""The only writer of the command: tables, logs and JSON, without sequences that could control a terminal."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ _MIN_COLUMN = 8
 
 @dataclass(frozen=True, slots=True)
 class Styled:
-    """Text with one look."""
+    """Text with one style."""
 
     text: str
     style: Style
@@ -30,7 +30,7 @@ Part = str | Styled
 
 
 class ReaderGone(Exception):
-    """Nobody reads our output any more (`orc logs | head`)."""
+    """The reader of our output is gone (`orc logs | head`)."""
 
 
 class Screen:
@@ -50,29 +50,29 @@ class Screen:
         return shutil.get_terminal_size().columns
 
     def line(self, *parts: Part) -> None:
-        """One line; line breaks inside of texts become spaces."""
+        """Print one line; line breaks inside of texts become spaces."""
         self.write("".join(map(self._paint, parts)) + "\n")
 
     def prompt(self, *parts: Part) -> None:
-        """A question; the answer is typed behind it."""
+        """Print a question; the answer is typed after it."""
         self.write("".join(map(self._paint, parts)) + " ")
 
     def text(self, text: str) -> None:
-        """Several lines of a program's output: colours stay where there are some, other sequences never."""
+        """Print several lines of a program's output: colours stay if the terminal has them, other sequences never."""
         cleaned = clean_output(text.replace("\r\n", "\n").replace("\r", "\n"), colours=self.has_colours)
         self.write(cleaned + (_RESET if self.has_colours and "\x1b" in cleaned else ""))
 
     def prefixed(self, prefix: Sequence[Part], text: str) -> None:
-        """One line of a program's output behind a prefix of ours."""
+        """Print one line of a program's output after a prefix."""
         self.write("".join(map(self._paint, prefix)))
         self.text(text + "\n")
 
     def value(self, text: str) -> None:
-        """A value that somebody asked for: exact where a program reads it, clean on a terminal."""
+        """Print a requested value: exactly for a program, without control sequences on a terminal."""
         self.write(clean_output(text, colours=False) + "\n" if self.is_terminal else text)
 
     def status(self, *parts: Part) -> None:
-        """A last line that is drawn over by whatever comes next. Nothing where lines cannot be drawn over."""
+        """Print a status line, which the next output overwrites; nothing if the output is not a terminal."""
         if not self.can_redraw:
             return
         shown = "".join(self._paint(part) for part in _fit(parts, self.width - 1))
@@ -81,13 +81,13 @@ class Screen:
             self._status = shown
 
     def clear_status(self) -> None:
-        """Take the last line away."""
+        """Remove the status line."""
         if self._status:
             self._put(_ERASE)
             self._status = ""
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Part]]) -> None:
-        """Columns under a header; cells are cut only where a terminal would break them."""
+        """Print columns under a header; cells are cut only where a terminal would wrap them."""
         cells: list[list[Part]] = [[Styled(name, "bold") for name in header]]
         cells += [[_flat(cell) for cell in row] for row in rows]
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
@@ -100,14 +100,14 @@ class Screen:
             self.line(*(part for cell, gap in zip(fitted, gaps, strict=True) for part in (cell, gap)))
 
     def facts(self, pairs: Iterable[tuple[str, Part]]) -> None:
-        """Names and values beneath each other."""
+        """Print names and values, one pair per line."""
         shown = list(pairs)
         column = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
             self.line(Styled(f"{name:<{column}}", "dim"), "  ", value)
 
     def write(self, text: str) -> None:
-        """Write what is clean already."""
+        """Write a text that is clean already."""
         self.clear_status()
         self._put(text)
 
@@ -126,7 +126,7 @@ class Screen:
 
 
 class Output:
-    """What a command says: answers on stdout, everything else on stderr."""
+    """The output of a command: results on stdout, everything else on stderr."""
 
     def __init__(self, environment: Mapping[str, str], *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -134,23 +134,23 @@ class Output:
         self.err = Screen(sys.stderr, environment)
 
     def answer(self, value: Any, draw: Callable[[Screen], None]) -> None:
-        """The API's JSON as it is, or a drawing of it."""
+        """Print a result: the API's JSON unchanged, or drawn for people."""
         if self.as_json:
             self.out.write(json.dumps(value, indent=2) + "\n")
         else:
             draw(self.out)
 
     def stream(self, value: Any) -> None:
-        """One line of JSON of a stream."""
+        """Print one line of JSON of a stream."""
         self.out.write(json.dumps(value, separators=(",", ":")) + "\n")
 
     def note(self, *parts: Part) -> None:
-        """Something by the way; scripts that read JSON do not want it."""
+        """Print a remark; omitted with JSON output."""
         if not self.as_json:
             self.err.line(*parts)
 
     def failure(self, error: CommandFailed) -> None:
-        """Cause and next step, or the server's problem as it is."""
+        """Print cause and next step, or the server's problem unchanged."""
         if self.as_json:
             own = {"detail": error.message, "hint": error.hint, "exit_code": error.code}
             own |= {"problems": list(error.details)} if error.details else {}
@@ -186,7 +186,7 @@ def _width(part: Part) -> int:
 
 
 def _fit(parts: Sequence[Part], width: int) -> list[Part]:
-    """The parts cut to a width, with an ellipsis where something is missing."""
+    """Cut the parts to a width, with an ellipsis where something is missing."""
     fitted: list[Part] = []
     left = width
     for part in map(_flat, parts):
@@ -198,7 +198,8 @@ def _fit(parts: Sequence[Part], width: int) -> list[Part]:
 def _cut(part: Part, width: int) -> Part:
     if _width(part) <= width:
         return part
-    text = part.text if isinstance(part, Styled) else part
+    longest = 4 * max(width, 0) + _MIN_COLUMN  # the length of the text is the server's choice
+    text = (part.text if isinstance(part, Styled) else part)[:longest]
     while text and _width(text) > width - 1:
         text = text[:-1]
     text = text + "…" if width > 0 else ""
@@ -206,6 +207,6 @@ def _cut(part: Part, width: int) -> Part:
 
 
 def _shrink(widths: list[int], room: int) -> None:
-    """Take from the widest column until all fit, but leave each something to read."""
+    """Narrow the widest columns until all fit, but leave each a readable width."""
     while sum(widths) > room and max(widths) > _MIN_COLUMN:
         widths[widths.index(max(widths))] -= 1

@@ -1,4 +1,4 @@
-"""A folder as a tar stream: what the ignore files leave, as plain files, folders and links that stay inside."""
+"""Packs a folder as a tar stream: files, folders and links that stay inside, unless ignore files exclude them."""
 
 import os
 import posixpath
@@ -30,17 +30,17 @@ class Member:
 
 @dataclass(slots=True)
 class Packing:
-    """All that will be sent, and what is not although nothing ignores it."""
+    """Everything that will be sent, and what is skipped although no pattern ignores it."""
 
     members: list[Member] = field(default_factory=list)
     files: int = 0
     size_bytes: int = 2 * _BLOCK
-    """Of the whole archive."""
+    """Size of the whole archive."""
     skipped: list[str] = field(default_factory=list)
     """Sockets, pipes and devices."""
 
     def add(self, path: Path, info: tarfile.TarInfo) -> None:
-        """Take one more."""
+        """Add one member."""
         size = info.size if info.isreg() else 0
         header = _header(info)
         self.members.append(Member(path, header, size))
@@ -49,7 +49,7 @@ class Packing:
 
 
 def scan(root: Path, dockerfile: str = "Dockerfile") -> Packing:
-    """Look at a folder. Raises CommandFailed for what cannot be sent."""
+    """Scan a folder. Raises CommandFailed for what cannot be sent."""
     ignored = Ignored.of(root, ALWAYS_SENT | {posixpath.normpath(dockerfile)})
     packing = Packing()
     _scan_folder(root, "", ignored, packing)
@@ -59,7 +59,7 @@ def scan(root: Path, dockerfile: str = "Dockerfile") -> Packing:
 
 
 def stream(packing: Packing, tell: Callable[[int], None]) -> Iterator[bytes]:
-    """The archive. `tell` hears how many bytes were made so far."""
+    """Yield the archive. `tell` is called with the number of bytes so far."""
     made = 0
     for member in packing.members:
         yield member.header
@@ -132,7 +132,7 @@ def _header(info: tarfile.TarInfo) -> bytes:
 
 
 def _content(member: Member) -> Iterator[bytes]:
-    """Exactly as many bytes as the header promised."""
+    """Yield exactly as many bytes as the header declares."""
     left = member.size
     try:
         with os.fdopen(os.open(member.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:

@@ -1,4 +1,4 @@
-"""Command lines into arguments, and help texts out of the tree."""
+"""Parses command lines, and builds help texts from the tree."""
 
 import argparse
 import difflib
@@ -11,28 +11,28 @@ from orca.cli.failures import UsageError
 from orca.cli.tree import ENTRIES, Entry
 
 _CHOICES = ("--server", "--project", "--service", "-p", "-s")
-"""Options that take a value and may stand before the command."""
+"""Options with a value that are also accepted before the command."""
 _NEAR = 0.75
-"""Share of letters that must be the same: a slip of the pen, and not another word."""
+"""Minimum similarity of a suggestion, for typing errors and not for other words."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes options only as they are written in full, and raises instead of exiting."""
+    """Accepts only unabbreviated options, and raises instead of exiting."""
 
     def __init__(self, prog: str, description: str = "", epilog: str = "") -> None:
         super().__init__(
             prog=prog, description=description, epilog=epilog, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        self.color = False  # newer Pythons would colour the usage that the reference page takes over
+        self.color = False  # newer Pythons would colour the usage, which the reference page includes
 
     def error(self, message: str) -> NoReturn:
-        """What argparse would print and exit with."""
+        """Raise the error for which argparse would exit."""
         raise UsageError(message, hint=f"`{self.prog} --help` shows how it is used.")
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
-    """Options before the first word, that word, and all that follows it."""
+    """Split into options before the first word, that word, and the rest."""
     before: list[str] = []
     rest = list(argv)
     while rest and rest[0].startswith("-"):
@@ -44,14 +44,14 @@ def split(argv: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
 
 
 def find_entry(name: str) -> Entry:
-    """The entry of that name. Raises UsageError that names the nearest one."""
+    """Return the entry of that name. Raises UsageError that suggests the most similar one."""
     if name not in ENTRIES:
         raise UsageError(f"there is no command {name}", hint=_nearest(name, ENTRIES, "orc"))
     return ENTRIES[name]
 
 
 def find_verb(entry: Entry, name: str) -> str:
-    """The verb of that name. Raises UsageError that names the nearest one."""
+    """Return the verb of that name. Raises UsageError that suggests the most similar one."""
     if name not in entry.verbs:
         raise UsageError(
             f"orc {entry.name} has no command {name}", hint=_nearest(name, entry.verbs, f"orc {entry.name}")
@@ -60,13 +60,13 @@ def find_verb(entry: Entry, name: str) -> str:
 
 
 def load(entry: Entry, verb: str | None) -> Command:
-    """The command itself; imports its module."""
+    """Import the command's module and return the command."""
     commands: dict[str, Command] = importlib.import_module(f"orca.cli.commands.{entry.module}").COMMANDS
     return commands[verb or entry.name]
 
 
 def make_parser(entry: Entry, verb: str | None, command: Command) -> Parser:
-    """The parser of one command, with the options that all commands of its scope have."""
+    """Return the parser of one command, with the options of all commands of its scope."""
     summary = entry.verbs[verb] if verb else entry.summary
     description = f"{summary}\n\n{command.details}".rstrip()
     parser = Parser(f"orc {entry.name} {verb}" if verb else f"orc {entry.name}", description, _example(command))

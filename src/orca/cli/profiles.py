@@ -1,4 +1,4 @@
-"""Servers that somebody signed in to, and their tokens: one private file."""
+"""The servers that the user signed in to, and their tokens: one private file."""
 
 import json
 import os
@@ -21,17 +21,17 @@ class Profiles:
 
     @property
     def current(self) -> str | None:
-        """The server that was signed in to last."""
+        """The server of the last sign-in."""
         found = self._content.get("current")
         return found if isinstance(found, str) else None
 
     @property
     def urls(self) -> list[str]:
-        """All servers with a stored token."""
+        """Return all servers with a stored token."""
         return sorted(self._servers)
 
     def find_token(self, url: str) -> str | None:
-        """The token that is kept for exactly this address."""
+        """Return the token stored for exactly this address."""
         server = self._servers.get(url)
         return server.get("token") if isinstance(server, dict) else None
 
@@ -70,19 +70,19 @@ class Profiles:
 
 
 def config_folder() -> Path:
-    """Where settings of this user live."""
+    """Return the folder of this user's settings."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "orc"
 
 
 def check_token(token: str) -> str:
-    """The token itself. Raises UsageError, which does not show it, for what fits into no header."""
+    """Return the token. Raises UsageError, without the token in it, if a header cannot contain it."""
     if not token or not token.isascii() or not token.isprintable():
         raise UsageError("that is no API token", hint="Make one in the panel, or with `orc tokens create`.")
     return token
 
 
 def parse_url(text: str) -> str:
-    """The address of a panel in one spelling. Raises UsageError for what is none, or carries a password."""
+    """Normalise the address of a panel. Raises UsageError for an invalid one, or one with a password."""
     parts = urlsplit(text if "://" in text else f"https://{text}")
     try:
         port = parts.port
@@ -96,6 +96,6 @@ def parse_url(text: str) -> str:
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
+    """Whether data sent there cannot be read on the way."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.hostname or "") in _LOOPBACK

@@ -1,4 +1,4 @@
-"""How a deployment goes, drawn while it does: finished steps, log lines, and one moving last line on a terminal."""
+"""Draws the progress of a deployment: finished steps, log lines, and a live status line on a terminal."""
 
 import time
 from typing import Any
@@ -20,19 +20,19 @@ Step = dict[str, Any]
 
 
 class Progress:
-    """Draws each step once, when it ended, below the log that belongs to it."""
+    """Draws each step once, after it has ended, below its log."""
 
     def __init__(self, output: Output) -> None:
         self._screen = output.out
         self._drawn: set[str] = set()
         self._seen: dict[tuple[str, str], float] = {}
-        """When a step was first seen in a state, in seconds of our own clock."""
+        """When a step was first seen in a state, by this machine's clock in seconds."""
         self._running = ""
 
     def update(self, steps: list[Step], *, before: str | None = None, is_over: bool = False) -> None:
-        """Draw the steps that ended. Their log may still be on its way, so each waits for a moment.
+        """Draw the steps that have ended, after a short delay, because their log may still arrive.
 
-        `before`: log of this step has come, so that of all earlier ones is complete.
+        `before`: log of this step has arrived, so that the log of all earlier steps is complete.
         """
         names = [step["name"] for step in steps]
         complete = names[: names.index(before)] if before in names else []
@@ -49,11 +49,11 @@ class Progress:
             self._draw(step)
 
     def log(self, text: str) -> None:
-        """Lines of the log."""
+        """Print lines of the log."""
         self._screen.text("".join(f"  {line}\n" for line in text.splitlines()))
 
     def tick(self) -> None:
-        """Move the last line."""
+        """Update the status line."""
         if not self._running:
             return
         now = time.monotonic()
@@ -62,7 +62,7 @@ class Progress:
         self._screen.status(Styled(frame, "cyan"), f" {step_name(self._running)}  ", Styled(spent, "dim"))
 
     def close(self) -> None:
-        """Take the moving line away."""
+        """Remove the status line."""
         self._screen.clear_status()
 
     def _draw(self, step: Step) -> None:
@@ -73,21 +73,21 @@ class Progress:
 
 
 class UploadBar:
-    """How much of an upload was sent."""
+    """The progress bar of an upload."""
 
     def __init__(self, output: Output, total_bytes: int) -> None:
         self._screen = output.err
         self._total = total_bytes
 
     def tell(self, sent: int) -> None:
-        """Draw the share that was sent."""
+        """Draw the share that has been sent."""
         self._screen.status(f"Sending {show_bytes(sent)} of {show_bytes(self._total)} ({100 * sent // self._total} %)")
 
     def close(self) -> None:
-        """Take the line away."""
+        """Remove the bar."""
         self._screen.clear_status()
 
 
 def step_name(name: str) -> str:
-    """`check_health` as people read it."""
+    """Return the display name of a step such as `check_health`."""
     return name.replace("_", " ")

@@ -25,7 +25,7 @@ The first of these that is said:
 5. the server you signed in to last with `orc login`,
 6. the private socket in `~/.orc`.
 
-On the server itself nobody needs to sign in: the user who runs Orca may use its socket.
+On the server itself no sign-in is needed: the user who runs Orca may use its socket.
 
 ## Which service
 

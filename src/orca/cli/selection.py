@@ -1,6 +1,6 @@
-"""Which project and service a command is about: by flag, or by the folder's link, which hides no other project.
+"""Selects a command's project and service: by flag, or by the folder's link, which does not hide other projects.
 
-The name in an `orca.yaml` only counts inside a chosen project: another project may well have a service of that name.
+The name in an `orca.yaml` is used only in a selected project, because another project may have a service of that name.
 """
 
 import re
@@ -12,14 +12,14 @@ from orca.cli.command import Invocation
 from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.link import Link
 from orca.cli.orca_file import read_orca_file
-from orca.cli.place import is_current
+from orca.cli.server import is_current
 
 Row = dict[str, Any]
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def service_id(call: Invocation) -> str:
-    """The id of the chosen service. Raises CommandFailed."""
+    """Return the id of the selected service. Raises CommandFailed."""
     link = current_link(call)
     if call.args.service is None and call.args.project is None and link is not None:
         return link.service_id
@@ -27,12 +27,12 @@ def service_id(call: Invocation) -> str:
 
 
 def service_path(call: Invocation, rest: str = "") -> str:
-    """The path of the chosen service in the API, and what is below it."""
+    """Return the API path of the selected service, with `rest` appended."""
     return f"/services/{segment(service_id(call))}{rest}"
 
 
 def get_service(call: Invocation) -> Row:
-    """The chosen service as the API shows it. Raises CommandFailed."""
+    """Return the selected service as in the API. Raises CommandFailed."""
     link = current_link(call)
     if call.args.service is None and call.args.project is None and link is not None:
         return get_linked(call, link)
@@ -49,7 +49,7 @@ def get_service(call: Invocation) -> Row:
 
 
 def get_linked(call: Invocation, link: Link) -> Row:
-    """The service a folder is linked to. Raises CommandFailed."""
+    """Return the service that a folder is linked to. Raises CommandFailed."""
     try:
         row: Row = call.client.get(f"/services/{segment(link.service_id)}")
         return row
@@ -60,9 +60,9 @@ def get_linked(call: Invocation, link: Link) -> Row:
 
 
 def find_service(call: Invocation, wanted: str) -> Row | None:
-    """The one service of that id, slug or name, with its `project`. Raises UsageError when several are meant.
+    """Return the service of that id, slug or name, with its `project`. Raises UsageError when it is ambiguous.
 
-    In the chosen project; without one in the folder's, then in all others. An id is found wherever it is.
+    Searches the selected project; without one the folder's, then all others. An id is found in any project.
     """
     if call.args.project is not None:
         return _the_only(wanted, _services_in(call, [get_project(call)], wanted))
@@ -106,7 +106,7 @@ def _find_by_id(call: Invocation, wanted: str) -> Row | None:
 
 
 def get_project(call: Invocation) -> Row:
-    """The chosen project. Raises CommandFailed."""
+    """Return the selected project. Raises CommandFailed."""
     link = current_link(call)
     if call.args.project is None and link is not None:
         row: Row = call.client.get(f"/projects/{segment(link.project_id)}")
@@ -118,13 +118,13 @@ def get_project(call: Invocation) -> Row:
 
 
 def list_projects(call: Invocation) -> list[Row]:
-    """All projects of the team."""
+    """Return all projects of the team."""
     items: list[Row] = call.client.list("/projects")["items"]
     return items
 
 
 def pick(rows: Iterable[Row], wanted: str, what: str) -> Row:
-    """The one row of that id, slug or name. Raises CommandFailed."""
+    """Return the only row of that id, slug or name. Raises CommandFailed."""
     found = find_one(rows, wanted, what)
     if found is None:
         hint = f"`orc {what}s list` shows what there is."
@@ -133,7 +133,7 @@ def pick(rows: Iterable[Row], wanted: str, what: str) -> Row:
 
 
 def find_one(rows: Iterable[Row], wanted: str, what: str) -> Row | None:
-    """Like `pick`, with None where there is none. Raises UsageError when several are meant."""
+    """Like `pick`, but returns None if there is none. Raises UsageError when it is ambiguous."""
     found = matching(rows, wanted)
     if len(found) > 1:
         hint = f"Use the id instead: {', '.join(str(each['id']) for each in found)}."
@@ -142,25 +142,25 @@ def find_one(rows: Iterable[Row], wanted: str, what: str) -> Row | None:
 
 
 def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
-    """Ids and slugs are unique and win over names."""
+    """Return matching rows; ids and slugs are unique and take precedence over names."""
     candidates = list(rows)
     exact = [each for each in candidates if wanted in {each["id"], each.get("slug")}]
     return exact or [each for each in candidates if each["name"] == wanted]
 
 
 def same_choice(call: Invocation) -> str:
-    """The options that choose the same service in a command that is suggested."""
+    """Return the options that select the same service in a suggested command."""
     said = {"--project": call.args.project, "--service": call.args.service}
     return "".join(f" {option} {value}" for option, value in said.items() if value is not None)
 
 
 def link_elsewhere(call: Invocation) -> str:
-    """Why the folder's link does not count, where that is so."""
+    """Return why the folder's link is not used, if so."""
     if call.link is None or is_current(call.link, call.client.server):
         return ""
     return f": the link of this folder belongs to {call.link.server}, and {call.client.server.name} is asked"
 
 
 def current_link(call: Invocation) -> Link | None:
-    """The folder's link, where it belongs to the server that is asked."""
+    """Return the folder's link, if it belongs to the chosen server."""
     return call.link if call.link is not None and is_current(call.link, call.client.server) else None

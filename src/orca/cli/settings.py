@@ -14,7 +14,7 @@ Fields = dict[str, Any]
 
 
 def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
-    """What the flags say, on top of a `--from` document. Parts of `stored` that no flag names are kept."""
+    """Merge the flags into a `--from` document. Parts of `stored` without a flag are unchanged."""
     fields = _read(args.from_file) if args.from_file else {}
     single = {
         "kind": args.type, "replicas": args.replicas, "restart": args.restart, "stop_grace": args.stop_grace,
@@ -48,7 +48,7 @@ def _commands(args: argparse.Namespace) -> dict[str, str | None]:
 
 
 def _words(name: str, text: str) -> list[str]:
-    """Split as a shell would; no shell runs it."""
+    """Split a command like a shell, but without running one."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -56,7 +56,7 @@ def _words(name: str, text: str) -> list[str]:
 
 
 def _port(number: int, text: str) -> Fields:
-    """`8000`, or `9000/private`; the first one is called http."""
+    """Parse `8000` or `9000/private`; the first port is named http."""
     port, _, access = text.partition("/")
     if not port.isdecimal() or access not in {"", "public", "private"}:
         raise UsageError(f"{text} is no port", hint="Write 8000, or 9000/private for one that gets no hostname.")
@@ -64,7 +64,7 @@ def _port(number: int, text: str) -> Fields:
 
 
 def _merge(fields: Fields, stored: Fields, name: str, given: Fields) -> None:
-    """Parts of a setting; the API replaces a setting as a whole."""
+    """Merge parts of a setting into the stored one, because the API replaces a setting as a whole."""
     said = {key: value for key, value in given.items() if value is not None}
     if said:
         fields[name] = {**stored.get(name, {}), **fields.get(name, {}), **said}
@@ -90,7 +90,7 @@ def _source(args: argparse.Namespace, stored: Fields) -> Fields | None:
 
 
 def edit_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be set when a service is made, and changed later."""
+    """Add the arguments for settings that can be set at creation and changed later."""
     source = parser.add_argument_group("source")
     source.add_argument("--image", metavar="REFERENCE", help="a ready image")
     source.add_argument("--git", metavar="URL", help="a Git repository")
@@ -101,7 +101,9 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument("--credential", metavar="ID", help="what lets Orca in; `orc credentials` lists them")
     build = parser.add_argument_group("build")
-    build.add_argument("--builder", choices=["auto", "dockerfile", "template"], help="how an image is made")
+    build.add_argument(
+        "--builder", choices=["auto", "dockerfile", "template", "buildpacks"], help="how an image is made"
+    )
     build.add_argument("--dockerfile", metavar="PATH", help="which Dockerfile")
     build.add_argument("--target", metavar="STAGE", help="which stage of it")
     runtime = parser.add_argument_group("what runs")

@@ -1,4 +1,4 @@
-"""Server-sent events as the server writes them, and how to go on after the connection broke."""
+"""Reads server-sent events, and continues after the connection broke."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ from orca.cli.failures import UNREACHABLE, CommandFailed
 
 _LINE_LIMIT = 16 << 20
 _SILENCE_SECONDS = 45.0
-"""The server says something every 15 s, if only that it is still there."""
+"""Read timeout: the server sends at least a comment every 15 s."""
 GIVE_UP_SECONDS = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
@@ -27,7 +27,7 @@ class Event:
 
 
 def read_events(response: http.client.HTTPResponse) -> Iterator[Event]:
-    """Events until the stream ends. Raises CommandFailed for what is none."""
+    """Yield events until the stream ends. Raises CommandFailed for an invalid one."""
     name, lines, identifier = "message", list[str](), ""
     while raw := response.readline(_LINE_LIMIT):
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
@@ -47,7 +47,7 @@ def read_events(response: http.client.HTTPResponse) -> Iterator[Event]:
 def open_stream(
     client: Client, method: str, target: str, *, body: bytes | None = None, last_id: str = ""
 ) -> Iterator[Event]:
-    """The events of one connection."""
+    """Open one connection and return its events."""
     headers = {"Accept": "text/event-stream"}
     if last_id:
         headers["Last-Event-ID"] = last_id
@@ -58,9 +58,9 @@ def open_stream(
 
 
 def follow(client: Client, target: str, *, patience: float = GIVE_UP_SECONDS) -> Iterator[Event]:
-    """Events up to `end`, over as many connections as it takes; each goes on behind the last id.
+    """Yield events up to `end`, over as many connections as needed; each continues after the last id.
 
-    Raises CommandFailed when the server stays away for `patience` seconds, or refuses.
+    Raises CommandFailed when the server is unreachable for `patience` seconds, or refuses.
     """
     last_id, pause, lost = "", _FIRST_PAUSE, 0.0
     while True:

@@ -1,4 +1,4 @@
-"""The look of states, the same in every table."""
+"""The style of states, the same in every table."""
 
 from typing import Final
 
@@ -8,11 +8,12 @@ _LOOKS: Final[dict[str, Style]] = {
     "succeeded": "green", "running": "green", "live": "green", "failed": "red", "broken": "red", "exited": "red",
     "dead": "red", "queued": "cyan", "pending": "yellow", "restarting": "yellow", "cancelled": "dim",
     "superseded": "dim", "stopped": "dim", "waiting": "dim", "skipped": "dim",
-    "deploying": "cyan", "not deployed": "dim", "nothing runs": "red", "unknown": "yellow",
+    "deploying": "cyan", "empty": "dim", "down": "dim", "degraded": "yellow", "crashed": "red", "crash-looping": "red",
+    "unknown": "yellow",
 }  # fmt: skip
 
 
 def state_of(state: str) -> Part:
-    """A state in its colour."""
+    """Return a state in its colour."""
     look = _LOOKS.get(state)
     return Styled(state, look) if look else state

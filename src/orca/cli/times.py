@@ -1,4 +1,4 @@
-"""Moments and durations as people read them."""
+"""Parses and formats instants and durations."""
 
 from datetime import UTC, datetime
 
@@ -6,13 +6,13 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def parse_moment(text: str) -> datetime:
-    """A moment of the API; those without a zone are UTC."""
+    """Parse an instant of the API; without a zone it is UTC."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def ago(text: str | None, now: datetime | None = None) -> str:
-    """`3 min ago`; a dash for never. Moments to come are told as `in 3 days`, rounded."""
+    """Format as `3 min ago`; a dash for never. Future instants are rounded, as in `in 3 days`."""
     if text is None:
         return "—"
     seconds = ((now or datetime.now(UTC)) - parse_moment(text)).total_seconds()
@@ -21,7 +21,7 @@ def ago(text: str | None, now: datetime | None = None) -> str:
 
 
 def duration(started: str | None, finished: str | None, now: datetime | None = None) -> str:
-    """`4.1 s` or `2 min 5 s` between two moments; until now while it lasts; empty before it began."""
+    """Format the time between two instants as `4.1 s` or `2 min 5 s`; up to now if unfinished, empty if not started."""
     if started is None:
         return ""
     end = parse_moment(finished) if finished else now or datetime.now(UTC)
@@ -29,7 +29,7 @@ def duration(started: str | None, finished: str | None, now: datetime | None = N
 
 
 def show_seconds(seconds: float) -> str:
-    """A duration, to a tenth of a second below a minute."""
+    """Format a duration; below a minute to a tenth of a second."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)

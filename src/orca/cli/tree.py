@@ -1,4 +1,4 @@
-"""Every command, where it lives and what it is for. Cheap to import: `orc --help` needs nothing else."""
+"""All commands, with their modules and summaries. Cheap to import: `orc --help` needs nothing else."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,11 +8,11 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Entry(NamedTuple):
-    """A word behind `orc`. With `verbs` it is a noun; its commands are then their names."""
+    """A word after `orc`. With `verbs` it is a noun, and the verbs are its commands."""
 
     name: str
     module: str
-    """Below `orca.cli.commands`; it has `COMMANDS`, by verb or by this entry's name."""
+    """A module in `orca.cli.commands` that defines `COMMANDS`, by verb or by this entry's name."""
     summary: str
     verbs: Mapping[str, str] = _NONE
 
@@ -82,7 +82,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
              "destroy": "Delete a detached volume and the data in it."},
         ),
         Entry(
-            "hooks", "hooks", "Deploy when somebody pushes.",
+            "hooks", "hooks", "Deploy on pushes.",
             {"list": "List push hooks.", "create": "Make a push hook and show its secret once.",
              "show": "Show a push hook and what arrived at it last.",
              "update": "Change who sends it and what deploys; address and secret stay.",
@@ -96,6 +96,12 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             {"list": "List certificates and when they end.", "add": "Upload a certificate with its key.",
              "replace": "Put another one into its place, for all names that use it.",
              "delete": "Remove one that no name uses."},
+        ),
+        Entry(
+            "dns", "dns", "Access to DNS providers, for certificates of wildcards.",
+            {"list": "List what is stored, never its secrets.", "providers": "List the providers and their fields.",
+             "add": "Store access to a DNS provider.", "update": "Change its zones or what the provider wants to know.",
+             "check": "Find each zone, and sign in at the provider for it.", "delete": "Remove what is stored."},
         ),
         Entry(
             "credentials", "credentials", "Keys and logins for private repositories and registries.",
@@ -122,6 +128,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             {"list": "List containers, hostnames and volumes that the database does not know.",
              "adopt": "Take one over as part of its service.", "remove": "Put the end of one on record."},
         ),
+        Entry("disk", "disk", "What takes room here, and for how long it is kept."),
         Entry("adopt", "machine", "Accept a database that was restored or moved by hand."),
         Entry("migrate-database", "machine", "Move from SQLite to PostgreSQL."),
         Entry("doctor", "machine", "Check what this machine needs to run Orca."),

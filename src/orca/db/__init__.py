@@ -1,5 +1,6 @@
-"""The database: engine, declarative base, and sessions whose commit happens at the edge."""
+"""The database: engine, declarative base, and sessions that are committed by the caller's outermost layer."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -7,30 +8,34 @@ from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Request
 from sqlalchemy import DDL, JSON, DateTime, MetaData, String, TypeDecorator, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from orca.db.failures import DATABASE_AWAY, DatabaseAway, cause_of, translate
+from orca.db.failures import DATABASE_AWAY, GONE, QUEUED, Cause, DatabaseAway, cause_of, translate
 from orca.db.sqlite import open_sqlite
 from orca.kit.fence import check_fence
 from orca.kit.ids import new_id
 
 __all__ = [
     "DATABASE_AWAY", "Base", "Database", "DatabaseAway", "ReadSession", "Row", "TeamRow", "UtcDateTime",
-    "WriteSession", "cause_of", "now", "unique_where",
+    "WriteSession", "index_where", "now", "unique_where",
 ]  # fmt: skip
 
 
+_RECENT_SECONDS = 20.0
+"""How long a failure explains why others get no connection: as long as the slowest wait for one lasts, twice."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant that is always aware and always UTC, on both databases."""
+    """A timezone-aware instant, always in UTC, on both databases."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Refuse naive instants; store UTC."""
+        """Reject naive instants; convert to UTC."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -38,14 +43,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """SQLite forgets the zone, which was UTC; PostgreSQL answers in the zone of its server."""
+        """Return UTC: SQLite does not store the zone, and PostgreSQL returns the zone of its server."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """All tables."""
+    """Base class of all tables."""
 
     metadata = MetaData(
         naming_convention={
@@ -66,39 +71,48 @@ class Base(DeclarativeBase):
 
 
 def now() -> datetime:
-    """The current instant in UTC, for column defaults."""
+    """Return the current instant in UTC, for column defaults."""
     return datetime.now(UTC)
 
 
 class Row:
-    """What every table of a feature has: a time-sorted id and its birth."""
+    """The columns that every table of a feature has: a time-sorted id and the time of creation."""
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 def unique_where(table: type[Base], name: str, columns: str, condition: str) -> None:
-    """Make a unique partial index with the table (in tests; a migration makes it elsewhere).
+    """Add a unique partial index that is created with the table (in tests; elsewhere a migration creates it).
 
-    As text, because SQLAlchemy's own word for it loads the dialect of the other database, too.
+    The condition is text, because SQLAlchemy's own options for it also load the dialect of the other database.
     """
-    index = f"CREATE UNIQUE INDEX {name} ON {table.__tablename__} ({columns}) WHERE {condition}"
+    _index(table, f"CREATE UNIQUE INDEX {name} ON {table.__tablename__} ({columns}) WHERE {condition}")
+
+
+def index_where(table: type[Base], name: str, columns: str, condition: str) -> None:
+    """Add a partial index; see `unique_where`."""
+    _index(table, f"CREATE INDEX {name} ON {table.__tablename__} ({columns}) WHERE {condition}")
+
+
+def _index(table: type[Base], index: str) -> None:
     event.listen(table.__table__, "after_create", DDL(index))  # type: ignore[no-untyped-call]
 
 
 class TeamRow(Row):
-    """A row that belongs to a team, and is only ever read through a scope."""
+    """A row that belongs to a team and is only read through a scope."""
 
     team_id: Mapped[str] = mapped_column(String(36), index=True)
 
 
 class Database:
-    """Two engines on SQLite (one connection writes, several read), one on PostgreSQL."""
+    """Two engines on SQLite (one connection for writes, several for reads), one on PostgreSQL."""
 
     def __init__(self, url: URL) -> None:
         self.url = url
         self.session_info: dict[str, Any] = {}
-        """Given to every session; event subscribers find the process's resources here."""
+        """The `info` of every session: the event bus, to which what they record goes."""
+        self._last_failure: tuple[float, Cause] | None = None
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._writer = open_sqlite(url, begin="BEGIN IMMEDIATE", pool_size=1)
@@ -108,18 +122,23 @@ class Database:
 
             self._writer = self._reader = open_postgres(url)
         for engine in {self._writer, self._reader}:
-            event.listen(engine.sync_engine, "handle_error", translate)
+            event.listen(engine.sync_engine, "handle_error", self._translate)
 
     @property
     def engine(self) -> AsyncEngine:
-        """The engine that may write."""
+        """The engine for writes."""
         return self._writer
+
+    @property
+    def reader(self) -> AsyncEngine:
+        """The engine for reads; on PostgreSQL the same one."""
+        return self._reader
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """A transaction of one's own: committed at the end, rolled back on error. Keep it short.
+        """Open a transaction that is committed at the end and rolled back on error. Use it briefly.
 
-        In a task it is rolled back, too, when another worker has the task by then.
+        In a task it is also rolled back when another worker owns the task by then.
         """
         async with self.open_write() as session, session.begin():
             yield session
@@ -127,13 +146,37 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A snapshot to read from."""
+        """Open a session for reads. Its queries may see different states of the database, unlike in `snapshot`."""
         async with AsyncSession(self._reader, expire_on_commit=False) as session:
             yield session
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """Open a session whose reads all see one state: in `read`, PostgreSQL shows commits between two queries."""
+        async with self.read() as session:
+            if self._reader.dialect.name == "postgresql":
+                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
     def open_write(self) -> AsyncSession:
-        """A session whose commit is up to the caller: the route class."""
+        """Open a session that the caller, the route class, commits."""
         return AsyncSession(self._writer, expire_on_commit=False, info=self.session_info)
+
+    def explain(self, error: BaseException) -> Cause:
+        """Return why the database is unavailable, given one of DATABASE_AWAY.
+
+        Who got no connection in time waited for others: what made one of those fail meanwhile is the better answer.
+        """
+        cause = cause_of(error) or GONE
+        if cause is QUEUED and self._last_failure and time.monotonic() - self._last_failure[0] < _RECENT_SECONDS:
+            return self._last_failure[1]
+        return cause
+
+    def _translate(self, context: ExceptionContext) -> DatabaseAway | None:
+        error = translate(context)
+        if error:
+            self._last_failure = (time.monotonic(), error.cause)
+        return error
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,17 +1,15 @@
-"""What a failure of the database means: whether to come back later, and why. Pure, by code, never by text."""
+"""Classifies failures of the database: whether to retry, and why. Pure; by error code, never by text."""
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why the database does not do its work at present, and what to do about it."""
+    """Why the database is unavailable at present, and what to do about it."""
 
     code: str
     message: str
@@ -49,7 +47,7 @@ _SQLITE = {
 }
 _SQLSTATES = {
     "25006": READ_ONLY,
-    "25P03": GONE,  # this process was frozen inside a transaction, and the server ended it
+    "25P03": GONE,  # this process was frozen inside a transaction, and the server aborted it
     "40001": LOCKED,
     "40P01": LOCKED,
     "55P03": LOCKED,
@@ -62,11 +60,11 @@ _SQLSTATES = {
 }
 _CLASSES = {"08": GONE, "28": REFUSED, "53": CROWDED, "57": GONE, "58": BROKEN}
 _LEAVE = {GONE, READ_ONLY, CROWDED}
-"""Another connection may lead to a server that works: the primary after a failover."""
+"""Causes after which the connection is dropped: a new one may reach a working server, as after a failover."""
 
 
 class DatabaseAway(Exception):
-    """The database does not answer or takes no writes at present: nothing is wrong with what it was asked."""
+    """The database does not answer or accepts no writes at present; the query itself is correct."""
 
     def __init__(self, cause: Cause, said: str = "") -> None:
         super().__init__(f"{cause.message} {said}".strip())
@@ -74,11 +72,11 @@ class DatabaseAway(Exception):
 
 
 DATABASE_AWAY = (DatabaseAway, PoolTimeout)
-"""What to wait for. The second: every connection of this process is in use."""
+"""Errors worth a retry. PoolTimeout: all connections of this process are in use."""
 
 
 def cause_of(error: BaseException) -> Cause | None:
-    """Why the database is away; None when the failure is the caller's own, or no failure of the database."""
+    """Return why the database is unavailable; None if the caller's query is wrong or the database did not fail."""
     if isinstance(error, DatabaseAway):
         return error.cause
     if isinstance(error, PoolTimeout):
@@ -89,41 +87,21 @@ def cause_of(error: BaseException) -> Cause | None:
     if not hasattr(error, "sqlstate"):
         return None
     state: str | None = error.sqlstate
-    if state is None:  # the driver's own: the connection is gone, or was never there
+    if state is None:  # raised by the driver itself: the connection is lost, or was never established
         return GONE if _is_about_connection(error) else None
     return _SQLSTATES.get(state) or _CLASSES.get(state[:2])
 
 
 def _is_about_connection(error: BaseException) -> bool:
-    names = {kind.__name__ for kind in type(error).__mro__}  # by name: the driver is not loaded for SQLite
+    names = {kind.__name__ for kind in type(error).__mro__}  # by name: the driver is not imported with SQLite
     return bool(names & {"OperationalError", "InterfaceError"})
 
 
 def translate(context: ExceptionContext) -> DatabaseAway | None:
-    """For SQLAlchemy's `handle_error`: raise DatabaseAway instead, and drop connections that lead nowhere."""
+    """Listener for SQLAlchemy's `handle_error`: raise DatabaseAway instead, and invalidate dead connections."""
     cause = cause_of(context.original_exception)
     if cause is None or context.is_pre_ping:
         return None
     if context.dialect.name == "postgresql" and cause in _LEAVE:
         context.is_disconnect = True
-    return away(cause, context.original_exception)
-
-
-def away(cause: Cause, error: BaseException) -> DatabaseAway:
-    """The failure with the first line of what the driver says."""
-    return DatabaseAway(cause, str(error).strip().partition("\n")[0])
-
-
-def away_when_not_prepared(prepare: Callable[[DBAPIConnection], None]) -> Callable[[DBAPIConnection, object], None]:
-    """For SQLAlchemy's `connect`, which calls no `handle_error`."""
-
-    def prepare_or_raise(connection: DBAPIConnection, _record: object) -> None:
-        try:
-            prepare(connection)
-        except Exception as error:
-            cause = cause_of(error)
-            if cause is None:
-                raise
-            raise away(cause, error) from error
-
-    return prepare_or_raise
+    return DatabaseAway(cause, str(context.original_exception).strip().partition("\n")[0])

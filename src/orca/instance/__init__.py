@@ -1,1 +1,1 @@
-"""Which Orca this is: its id on engines, the key that its secrets are sealed with, and where both are on record."""
+"""The identity of this Orca: its id on engines, the key of its secrets, and where both are recorded."""

@@ -1,4 +1,4 @@
-"""`instance.json` in the data directory: whose directory it is, and how far its database had come."""
+"""`instance.json` in the data directory: the instance it belongs to, and the last event of its database."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -12,19 +12,19 @@ FILE_NAME = "instance.json"
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What the file says."""
+    """The content of the file."""
 
     id: str
     key_fingerprint: str
     proxy: str = "proxy"
     """The folder of its proxy, below the data directory."""
     seq: int = 0
-    """The newest event that was seen."""
+    """The newest event that was recorded here."""
     hash: str = ""
 
 
 def find_marker(data_dir: Path) -> Marker | None:
-    """None when there is no file. Raises StartRefused when it cannot be understood. Blocks."""
+    """Read the file; None when there is none. Raises StartRefused when it cannot be parsed. Blocks."""
     path = data_dir / FILE_NAME
     try:
         marker = Marker(**json.loads(path.read_bytes()))
@@ -39,7 +39,7 @@ def find_marker(data_dir: Path) -> Marker | None:
 
 
 def write_marker(data_dir: Path, marker: Marker) -> None:
-    """Replace it. The one of another instance is kept beside it. Blocks."""
+    """Replace the file. That of another instance is copied beside it first. Blocks."""
     path = data_dir / FILE_NAME
     content = (json.dumps(asdict(marker), indent=2) + "\n").encode()
     earlier = path.read_bytes() if path.exists() else b""
@@ -51,7 +51,7 @@ def write_marker(data_dir: Path, marker: Marker) -> None:
 
 
 def set_aside_broken(data_dir: Path) -> None:
-    """Make room for a new file where there is one that cannot be read. Blocks."""
+    """Rename a file that cannot be parsed, to make room for a new one. Blocks."""
     try:
         find_marker(data_dir)
     except StartRefused:
@@ -59,7 +59,7 @@ def set_aside_broken(data_dir: Path) -> None:
 
 
 def note_progress(data_dir: Path, seq: int, event_hash: str) -> None:
-    """Remember the newest event; never an older one. Blocks."""
+    """Store the newest event; never an older one. Blocks."""
     marker = find_marker(data_dir)
     if marker is not None and seq > marker.seq:
         write_marker(data_dir, replace(marker, seq=seq, hash=event_hash))

@@ -1,4 +1,4 @@
-"""May this process act on this database, with this key, beside these containers? Pure."""
+"""Decides whether this process may use this database with this key and these containers. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,50 +8,50 @@ from orca.instance.marker import Marker
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """What a database holds, whichever version of Orca wrote it."""
+    """Facts about a database, written by any version of Orca."""
 
     name: str
-    """For people: a path, or host and name."""
+    """Display name: a path, or host and name."""
     id: str | None = None
     key_fingerprint: str | None = None
     has_data: bool = False
-    """Events, people or services; false for a missing file and for a schema without rows."""
+    """Whether it has events, users or services; false for a missing file and for a schema without rows."""
     is_sealed: bool = False
-    """It holds secrets."""
+    """Whether it contains secrets."""
     opens: bool = False
-    """The key at hand opens one of them."""
+    """Whether the key decrypts one of them."""
     last_seq: int = 0
     knows_marked: bool = True
-    """The event that the data directory remembers is there, and is the same one."""
+    """Whether it has the event that is recorded in the data directory, unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that is looked at before a start."""
+    """All facts that are checked before a start."""
 
     data_dir: str
     key_fingerprint: str | None
-    """None: there is no `secret.key`."""
+    """None if there is no `secret.key`."""
     derived_id: str | None
-    """The id that the key stands for, as long as nothing else was decided."""
+    """The id derived from the key, used unless another one is recorded."""
     marker: Marker | None
     database: DatabaseFacts
     left_behind: str = ""
     """An SQLite database with data in the data directory, while the settings name another one."""
     labelled: int | None = 0
-    """Containers and volumes that carry this instance's label; None when the engine did not answer."""
+    """Number of containers and volumes with this instance's label; None when the engine did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """It may start, as this."""
+    """The permission to start, and the identity to start with."""
 
     id: str | None
-    """None: the key is still to be made, and the id follows from it."""
+    """None: the key does not exist yet, and the id will be derived from it."""
     lost_after: int | None = None
-    """Set when the database ends before an event that had been seen."""
+    """Set when the database ends before an event that the data directory had recorded."""
     is_accepted: bool = False
-    """An administrator said that what is there is right."""
+    """An administrator confirmed that the present state is right."""
 
 
 _ADOPT = "`orc adopt` accepts what is there as it is"
@@ -59,7 +59,7 @@ _NEW = "`orc serve --new-instance` starts beside it and leaves everything of the
 
 
 def judge(facts: Facts) -> Verdict:
-    """Raises StartRefused with what is there and what can be done."""
+    """Decide. Raises StartRefused with the facts and the possible next steps."""
     if facts.database.id is not None:
         return _judge_named(facts, facts.database.id)
     if facts.database.has_data:
@@ -80,7 +80,7 @@ def _judge_named(facts: Facts, instance_id: str) -> Verdict:
 
 
 def check_key(facts: Facts) -> None:
-    """Raises StartRefused when the key is not the one of the database."""
+    """Raise StartRefused when the key is not the database's."""
     database = facts.database
     is_known = database.key_fingerprint is not None
     if facts.key_fingerprint is None and (is_known or database.is_sealed):
@@ -99,7 +99,7 @@ def check_key(facts: Facts) -> None:
 
 
 def _judge_unnamed(facts: Facts) -> Verdict:
-    """Written before databases had a name: one whose secrets the key opens is ours."""
+    """Judge a database from before instances were recorded: it is ours if the key decrypts its secrets."""
     database = facts.database
     check_key(facts)
     if not database.is_sealed and facts.labelled:
@@ -113,7 +113,7 @@ def _judge_unnamed(facts: Facts) -> Verdict:
 
 
 def _judge_empty(facts: Facts) -> Verdict:
-    """A first start, or the wrong database, or one that was lost."""
+    """Judge an empty database: a first start, the wrong database, or a lost one."""
     marker = facts.marker
     if marker is None and not facts.labelled and not facts.left_behind:
         return Verdict(facts.derived_id)

@@ -1,4 +1,4 @@
-"""What was deleted on purpose, for those who find it on an engine or a proxy later."""
+"""Records deliberate deletions, for code that later finds the object on an engine or a proxy."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -13,14 +13,14 @@ _IDS_AT_ONCE = 500
 
 
 async def bury(session: AsyncSession, kind: Kind, ids: Collection[str]) -> None:
-    """Put a deletion on record, in the transaction that deletes the rows."""
+    """Record a deletion, in the transaction that deletes the rows."""
     for object_id in set(ids) - await list_buried(session, kind, ids):
         session.add(Tombstone(kind=kind, object_id=object_id))
     await session.flush()
 
 
 async def list_buried(session: AsyncSession, kind: Kind, ids: Collection[str]) -> set[str]:
-    """Those of the ids whose deletion is on record."""
+    """Return those of the ids whose deletion is recorded."""
     found: set[str] = set()
     wanted = sorted(ids)
     for start in range(0, len(wanted), _IDS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Amounts as people read them."""
+"""Formats amounts for people."""
 
 
 def counted(number: int, what: str) -> str:
@@ -7,7 +7,7 @@ def counted(number: int, what: str) -> str:
 
 
 def show_bytes(count: int) -> str:
-    """A size with the unit that fits."""
+    """Format a size in a suitable unit."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:  # noqa: PLR2004 - units of a thousand

@@ -1,4 +1,4 @@
-"""Work that a cancellation must not interrupt: undoing, killing, closing."""
+"""Protects work that a cancellation must not interrupt: undoing, killing, closing."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def see_through(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for work that must finish; a cancellation that arrives meanwhile goes on only afterwards.
+async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that must finish; a cancellation that arrives meanwhile is raised only afterwards.
 
-    The work needs a deadline of its own, for nothing else will end it.
+    The work needs its own deadline, because nothing else will end it.
     """
     task = asyncio.ensure_future(work)
     cancelled = await _await_end(task)
@@ -19,21 +19,21 @@ async def see_through(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-async def put_off(work: Coroutine[Any, Any, T]) -> T:
-    """The result of short work, even if a cancellation arrives meanwhile: that one comes at the next await instead.
+async def finish_then_cancel(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of short work, even if a cancellation arrives meanwhile: that is raised at the next await.
 
-    For what would be left in an unknown state between its call and its answer. The work needs a deadline of its own.
+    For calls that would leave an unknown state if their result were lost. The work needs its own deadline.
     """
     task = asyncio.ensure_future(work)
     arrived = await _await_end(task)
     if arrived and (current := asyncio.current_task()) is not None:
-        current.uncancel()  # it counts once, however often it is delivered: `asyncio.timeout` looks at the count
+        current.uncancel()  # counted once, however often it is delivered: `asyncio.timeout` checks the count
         current.cancel()
     return task.result()
 
 
 async def _await_end(task: asyncio.Task[Any]) -> bool:
-    """Wait until it is done, however it ends; True when a cancellation arrived meanwhile."""
+    """Wait until the task is done, regardless of its result; True when a cancellation arrived meanwhile."""
     arrived = False
     while not task.done():
         try:

@@ -1,11 +1,16 @@
-"""Time, passed in rather than asked for, so that tests can move it."""
+"""A clock that is passed in, so that tests can set the time."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 
+def format_instant(at: datetime) -> str:
+    """Format an instant as in the API: UTC, ending in `Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of the current time."""
 
     def now(self) -> datetime:
         """The current instant, always in UTC."""
@@ -13,7 +18,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def now(self) -> datetime:
         """The current instant in UTC."""

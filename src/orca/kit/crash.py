@@ -1,4 +1,4 @@
-"""Named crash points: the fault harness kills the process at each of them, one after the other."""
+"""Named crash points: the fault harness kills the process at each of them in turn."""
 
 import os
 import signal
@@ -8,6 +8,6 @@ _chosen = os.environ.get(VARIABLE, "")
 
 
 def crash_point(name: str) -> None:
-    """Die here, as if the power went out, when the harness chose this point; else do nothing."""
+    """Kill this process, as by a power failure, if the harness chose this point; else do nothing."""
     if name == _chosen:
         os.kill(os.getpid(), signal.SIGKILL)

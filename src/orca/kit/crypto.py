@@ -1,4 +1,4 @@
-"""Authenticated encryption at rest, and the fingerprints that let secrets be compared without being kept."""
+"""Authenticated encryption at rest, and fingerprints for comparing secrets that are not stored."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ class Undecipherable(Exception):
 
 
 class BrokenKey(Exception):
-    """A key file that holds something else than a key."""
+    """A key file that contains something other than a key."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes instead of {_KEY_BYTES}")
@@ -37,29 +37,29 @@ class SecretBox:
         self._mac_key = hmac.digest(key, b"orca fingerprint", "sha256")
 
     def seal(self, value: bytes, place: str) -> bytes:
-        """Nonce followed by ciphertext and tag."""
+        """Encrypt; return the nonce followed by ciphertext and tag."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, value, place.encode())
 
     def unseal(self, sealed: bytes, place: str) -> bytes:
-        """The value; raises Undecipherable."""
+        """Decrypt. Raises Undecipherable."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError is raised for a ciphertext that is too short
             raise Undecipherable(place) from error
 
     def sign(self, message: str) -> str:
-        """A keyed fingerprint, url-safe; equal messages give equal fingerprints on this instance only."""
+        """Return a keyed, url-safe fingerprint; equal messages have equal fingerprints on this instance only."""
         return base64.urlsafe_b64encode(hmac.digest(self._mac_key, message.encode(), "sha256")).rstrip(b"=").decode()
 
 
 def fingerprint_of(key: bytes) -> str:
-    """Says whether two keys are the same one, and nothing else about them."""
+    """Return a fingerprint by which keys can be compared, and which reveals nothing else about them."""
     return hmac.digest(key, b"orca key", "sha256").hex()[:32]
 
 
 def find_key(path: Path) -> bytes | None:
-    """The 32-byte key in a file; None when there is no file. Raises BrokenKey."""
+    """Read the 32-byte key in a file; None when there is no file. Raises BrokenKey."""
     try:
         key = path.read_bytes()
     except FileNotFoundError:
@@ -70,11 +70,11 @@ def find_key(path: Path) -> bytes | None:
 
 
 def load_key(path: Path) -> bytes:
-    """The key in a file, which is made when there is none. Raises BrokenKey; a file that exists is never replaced."""
+    """Read the key in a file, which is created if missing. An existing file is never replaced. Raises BrokenKey."""
     key = find_key(path)
     if key is not None:
         return key
-    with suppress(FileExistsError):  # another process was faster, and its key is the one
+    with suppress(FileExistsError):  # another process created the file first, so its key is used
         create_atomically(path, new_key())
     key = find_key(path)
     if key is None:
@@ -93,5 +93,5 @@ def new_token() -> str:
 
 
 def digest(token: str) -> str:
-    """SHA-256 in hex: what is stored of a token that has 256 bits of its own."""
+    """Return the SHA-256 in hex, which is stored instead of a token. Unsalted: a token has 256 bits of entropy."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Files of KEY=value lines, as `.env` files are written: comments, `export`, quotes, values over several lines."""
+"""Parses `.env` files: KEY=value lines with comments, `export`, quotes and values over several lines."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MOST_PROBLEMS = 100
 
 
 class BadLine(Exception):
-    """A line that is no assignment."""
+    """A line that is not an assignment."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(f"line {line}: {problem}")
@@ -28,7 +28,7 @@ class BadLine(Exception):
 
 
 class Assignment(NamedTuple):
-    """One KEY=value and the line it begins at."""
+    """One KEY=value and the line where it begins."""
 
     line: int
     key: str
@@ -50,7 +50,7 @@ class _Reader:
 
     @property
     def line(self) -> int:
-        """Where it stands; only what was read since the last time is counted."""
+        """Return the current line number; only the text read since the last call is counted."""
         begin, self._counted = self._counted, self.at
         if begin <= self.at:
             self._line += self.text.count("\n", begin, self.at)
@@ -63,7 +63,7 @@ class _Reader:
 
 
 def parse_dotenv(text: str) -> dict[str, str]:
-    """The variables; a later line wins. Nothing is expanded. Raises BadLine, which never shows a value."""
+    """Return the variables; later lines win, and nothing is expanded. Raises BadLine, which never contains a value."""
     found, problems = read_dotenv(text)
     if problems:
         raise problems[0]
@@ -71,9 +71,9 @@ def parse_dotenv(text: str) -> dict[str, str]:
 
 
 def read_dotenv(text: str, *, most: int = 100_000) -> tuple[list[Assignment], list[BadLine]]:
-    """Every assignment in order, and every line that is none: reading goes on behind it.
+    """Return every assignment in order, and every bad line, after which parsing continues.
 
-    It ends early, with one more assignment than `most`, or with MOST_PROBLEMS.
+    Parsing stops early, after one more assignment than `most`, or after MOST_PROBLEMS.
     """
     reader = _Reader(text.replace("\r\n", "\n").removeprefix("\ufeff"))
     found: list[Assignment] = []

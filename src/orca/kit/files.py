@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, forced to disk, then put into it."""
+"""Writes files atomically: to a draft beside the target, synced to disk, then renamed or linked to the target."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a private file (mode 0600); after a crash it has the old content or the new one. Blocks."""
+    """Replace a private file (mode 0600); after a crash it has either the old or the new content. Blocks."""
     beside = _write_beside(path, content)
     try:
         beside.replace(path)
@@ -17,17 +17,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def create_atomically(path: Path, content: bytes) -> None:
-    """Make a private file. Raises FileExistsError when there is one, whatever it holds. Blocks."""
+    """Create a private file. Raises FileExistsError when it exists, with any content. Blocks."""
     beside = _write_beside(path, content)
     try:
-        os.link(beside, path)  # unlike a rename it never replaces
+        os.link(beside, path)  # unlike a rename, a link never replaces an existing file
     finally:
         beside.unlink()
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Force names in a folder to disk. Blocks."""
+    """Sync the entries of a folder to disk. Blocks."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -14,14 +14,14 @@ _last = 0
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562 section 5.7) as text: 48 bits of milliseconds, then randomness.
+    """Return a UUIDv7 (RFC 9562 section 5.7) as text: 48 bits of milliseconds, then randomness.
 
-    Ids of one process never go back (section 6.2, method 2): within a millisecond the random part is counted up.
+    Ids of one process always grow (section 6.2, method 2): within a millisecond the random part is incremented.
     """
     global _last  # noqa: PLW0603 - the order of ids is a fact of the process
     milliseconds = time.time_ns() // 1_000_000
     with _lock:
-        count = secrets.randbits(73)  # one bit of the 74 stays free for counting up
+        count = secrets.randbits(73)  # one bit of the 74 is left free for increments
         _last = max(milliseconds << 74 | count, _last + 1)
         value = _last
     high, low = value >> 62, value & ((1 << 62) - 1)

@@ -13,12 +13,12 @@ _HIDDEN = ("password", "secret", "token", "authorization", "cookie", "private_ke
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace values whose key says that they are secret; a second line of defence, not the first."""
+    """Replace values whose key indicates a secret; a second line of defence, not the first."""
     return {key: "•••" if any(word in key.lower() for word in _HIDDEN) else value for key, value in event.items()}
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Send everything, also what libraries log, to stderr in one form."""
+    """Send all logs, also those of libraries, to stderr in one format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -26,7 +26,7 @@ def configure_logging(level: str, form: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
     ]
-    # Tracebacks without local variables: those hold passwords and secret values.
+    # Tracebacks without local variables, which contain passwords and secret values.
     last: list[Processor] = (
         [ExceptionRenderer(ExceptionDictTransformer(show_locals=False)), JSONRenderer(ensure_ascii=False)]
         if form == "json"

@@ -11,11 +11,11 @@ class Tail:
         self._kept = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take a chunk; trimmed now and then, so that each byte is moved a bounded number of times."""
+        """Append a chunk. Trimming happens only now and then, so that each byte is moved a bounded number of times."""
         self._kept += chunk
         if len(self._kept) > 2 * self._limit + _SLACK:
             del self._kept[: len(self._kept) - self._limit]
 
     def bytes(self) -> bytes:
-        """What is kept."""
+        """Return the stored bytes."""
         return bytes(self._kept[max(0, len(self._kept) - self._limit) :])

@@ -1,4 +1,4 @@
-"""Text that came from outside, made safe to store and show."""
+"""Makes text from outside safe to store and show."""
 
 import re
 from collections.abc import Iterable
@@ -10,15 +10,18 @@ _ESCAPES = re.compile(
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 
+_LINES_OF_ONE, _LINES = 500, 2000
+"""Maximum numbers of lines, of one secret and of all, that are hidden also where they appear alone."""
+
 
 def clean_output(text: str, *, colours: bool = True) -> str:
-    """Program output without terminal tricks: newlines, tabs and (if wanted) SGR colours stay."""
+    """Remove control sequences from program output; newlines, tabs and, if wanted, SGR colours stay."""
     text = _ESCAPES.sub(lambda match: (match["sgr"] or "") if colours else "", text)
     return _CONTROLS.sub("", text)
 
 
 def clean_lines(lines: list[str]) -> str:
-    """Lines of program output as one clean text; a trick without an end hides its own line only."""
+    """Join lines of program output as one clean text; an unterminated sequence removes text of its own line only."""
     text = "\n".join(lines) + "\n"
     if _CONTROLS.search(text) or "\x1b" in text:
         text = "\n".join(clean_output(line) for line in lines) + "\n"
@@ -26,17 +29,17 @@ def clean_lines(lines: list[str]) -> str:
 
 
 def join(*sentences: str) -> str:
-    """Sentences as one text; each gets its full stop if it ends with none."""
+    """Join sentences to one text; each gets a full stop if it has none."""
     return " ".join(each if each[-1] in ".!?…:" else f"{each}." for each in sentences if each)
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters, with an ellipsis where something was cut."""
+    """Shorten a text to at most `limit` characters, with an ellipsis where it was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """Each secret of four characters or more replaced by `•••`, longest first."""
+    """Replace each secret of four characters or more by `•••`, longest first."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:  # noqa: PLR2004 - shorter values would mangle ordinary words
             text = text.replace(secret, "•••")
@@ -44,5 +47,10 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def redactions(secrets: Iterable[str]) -> tuple[str, ...]:
-    """What must not appear in a log: the secrets, and the lines of those that have several."""
-    return tuple(line for secret in secrets for line in {secret, *secret.splitlines()} if line.strip())
+    """Return the texts that must not appear in a log: the secrets, and the lines of multi-line ones.
+
+    Every line of a log is searched for each of them, so there are limits: the first lines of one, the longest of all.
+    """
+    whole = [secret for secret in dict.fromkeys(secrets) if secret.strip()]
+    lines = {line for secret in whole for line in secret.splitlines()[:_LINES_OF_ONE] if line.strip()}
+    return tuple(dict.fromkeys([*whole, *sorted(lines, key=len, reverse=True)[:_LINES]]))

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in plain words: the types of pydantic's errors, each as the end of a sentence."""
+"""Explains validation errors in plain words: a phrase that ends a sentence for each type of pydantic's errors."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -30,7 +30,7 @@ _KIND_ENDINGS: Final = ("_type", "_parsing", "_from_float", "_attributes_type", 
 
 
 def explain(problem: Mapping[str, Any]) -> str:
-    """One of `ValidationError.errors()`; what a validator of the house raised stands as it is."""
+    """Explain one of `ValidationError.errors()`; messages that Orca's own validators raise are returned unchanged."""
     kind, context = str(problem["type"]), problem.get("ctx", {})
     if kind in {"string_too_short", "too_short"} and context.get("min_length") == 1:
         return "must not be empty"

@@ -1,7 +1,7 @@
-"""YAML that strangers wrote, read within bounds, and with the place of every key and value for good error messages.
+"""Parses untrusted YAML within limits, with the position of every key and value for good error messages.
 
-Built on PyYAML's event stream rather than on its loaders: nothing is expanded before it was counted, tags never build
-objects, and scalars follow the YAML 1.2 core schema (`no` is a word, `1:30` is not ninety).
+Built on PyYAML's event stream rather than on its loaders: nothing is expanded before it was counted, tags never create
+objects, and scalars follow the YAML 1.2 core schema (`no` is a string, `1:30` is not ninety).
 """
 
 import math
@@ -9,17 +9,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 30
 MAX_ALIASES = 100
 MAX_NODES = 20_000
-"""Keys and values in all, aliases counted as what they stand for."""
+"""Maximum total of keys and values; an alias counts as the nodes that it refers to."""
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_EXACT = 2.0**53
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}(?:\.[0-9]{0,30}|(?=[eE])))(?:[eE][-+]?[0-9]{1,3})?")
 _CONSTANTS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -33,7 +31,7 @@ YamlPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the text, counted from one."""
+    """A position in the text, counted from one."""
 
     line: int
     column: int
@@ -43,7 +41,7 @@ class Mark:
 
 
 class BadYaml(Exception):
-    """The text is no YAML, or more than is wanted of it."""
+    """The text is not YAML, or uses features or sizes that are not accepted."""
 
     def __init__(self, problem: str, mark: Mark) -> None:
         super().__init__(f"{mark}: {problem}")
@@ -53,16 +51,16 @@ class BadYaml(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """A parsed document: plain data, and where each piece of it was written."""
+    """A parsed document: plain data, and the position of each part of it."""
 
     value: Any = None
     keys: dict[YamlPath, Mark] = field(default_factory=dict)
     values: dict[YamlPath, Mark] = field(default_factory=dict)
     texts: dict[YamlPath, str] = field(default_factory=dict)
-    """Scalars as they were written: `1.10` is the number 1.1, but the text `1.10`."""
+    """Scalars as they are written: `1.10` is the number 1.1, but the text `1.10`."""
 
     def locate(self, path: YamlPath, *, key: bool = False) -> Mark:
-        """Where a value is (or its key), or the nearest thing around it that is written down."""
+        """Return the position of a value or its key, or of the nearest enclosing node that is in the text."""
         if key and path in self.keys:
             return self.keys[path]
         while path not in self.values and path:
@@ -72,10 +70,12 @@ class Document:
 
 def read_yaml(content: str | bytes) -> Document:
     """Parse one document; an empty one has the value None. Raises BadYaml."""
+    import yaml  # noqa: PLC0415 - a megabyte that a start does without
+
     text = _decode(content)
     reader = _Reader()
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
@@ -124,24 +124,25 @@ class _Reader:
     aliases: int = 0
     documents: int = 0
 
-    def take(self, event: yaml.Event) -> None:
+    def take(self, event: Any) -> None:
         mark = _mark(event.start_mark)
-        if isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                raise BadYaml("one document is expected, here begins a second", mark)
-        elif isinstance(event, yaml.ScalarEvent):
-            self._scalar(event, mark)
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(str(event.anchor), mark)
-        elif isinstance(event, yaml.MappingStartEvent):
-            self._open({}, event, mark)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            self._open([], event, mark)
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            self._close()
+        match type(event).__name__:
+            case "DocumentStartEvent":
+                self.documents += 1
+                if self.documents > 1:
+                    raise BadYaml("one document is expected, here begins a second", mark)
+            case "ScalarEvent":
+                self._scalar(event, mark)
+            case "AliasEvent":
+                self._alias(str(event.anchor), mark)
+            case "MappingStartEvent":
+                self._open({}, event, mark)
+            case "SequenceStartEvent":
+                self._open([], event, mark)
+            case "MappingEndEvent" | "SequenceEndEvent":
+                self._close()
 
-    def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> None:
+    def _scalar(self, event: Any, mark: Mark) -> None:
         _refuse_tag(event.tag, mark)
         self._count(1, mark)
         if self._expects_key():
@@ -228,6 +229,7 @@ def _resolve(text: str) -> Any:
         return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
-        return float(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        # `2.0` and `1e3` are whole numbers to every JSON Schema, too.
+        return int(number) if number.is_integer() and abs(number) < _EXACT else number
     return text

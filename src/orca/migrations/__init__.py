@@ -55,7 +55,7 @@ def _connect(url: URL) -> Engine:
         from orca.db.postgres import keep_limits, link_of  # noqa: PLC0415 - the driver, which SQLite does without
 
         engine = create_engine(url.set(drivername="postgresql+psycopg"), connect_args=link_of(url))
-        event.listen(engine, "connect", lambda connection, _record: keep_limits(connection))
+        event.listen(engine, "connect", keep_limits)
         return engine
     os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))  # born private, journal too
     engine = create_engine(url.set(drivername="sqlite"), connect_args={"timeout": _PATIENCE_SECONDS})

@@ -1,8 +1,8 @@
-"""Unpacking an uploaded tar archive that may be hostile.
+"""Unpacks an uploaded tar archive that may be hostile.
 
-The archive is read header by header with our own parser, because the general one follows the archive's wishes: here
-regular files, directories and links that stay inside are created, everything else is refused by name. Links are made
-last, so that nothing is ever written through one, and the result is walked once more before anybody else sees it.
+The archive is read header by header with our own parser, because the standard one creates whatever the archive says.
+Here regular files, directories and links that stay inside are created, and everything else is refused by name. Links
+are created last, so that nothing is ever written through one, and the result is verified before it is returned.
 """
 
 import os
@@ -15,46 +15,46 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from orca.errors import BadInput, TooMuch
+from orca.errors import BadInput, PayloadTooLarge
 from orca.sdk.trees import NAME_LIMIT, Tree, UnsafePath
 
 _BLOCK = 512
 _CHUNK = 1 << 18
 _META_LIMIT = 64 << 10
 _META_IN_A_ROW = 3
-"""Metadata headers before one member: two long names, or a global and an own record; one more than that."""
+"""Maximum metadata headers before one member: one more than two long names, or a global and a local record."""
 _RECORDS = 100
-"""In one metadata header; what people pack has fewer than ten."""
+"""Maximum records in one metadata header; usual archives have fewer than ten."""
 _DEPTH_LIMIT = 64
 _PATH_LIMIT = 4000
 _DIGITS = 18
-"""More than any size needs, and few enough for `int`."""
+"""Maximum digits of a number: more than any size needs, and few enough for `int`."""
 _GZIP = b"\x1f\x8b"
-# Backslashes, control characters, and the marks that make a name read in another order than it is written.
+# Backslashes, control characters, and bidirectional marks, which display a name in another order.
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an archive may unpack to. Metadata counts as bytes; entries are files, folders and links."""
+    """Maximum unpacked size. Metadata counts as bytes; entries are files, folders and links."""
 
     total_bytes: int = 1 << 30
     entries: int = 200_000
 
 
 class BadArchive(BadInput):
-    """The archive is damaged, or holds something that has no place in a source tree."""
+    """The archive is damaged, or contains something that does not belong in a source tree."""
 
     code = "bad-archive"
 
 
 class UnpackingStopped(Exception):
-    """Unpacking was told to stop."""
+    """Unpacking was stopped by `is_stopped`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What was unpacked."""
+    """The result of unpacking."""
 
     files: int
     total_bytes: int
@@ -67,8 +67,8 @@ def _never() -> bool:
 def unpack_tar(source: BinaryIO, into: Path, limits: Limits, *, is_stopped: Callable[[], bool] = _never) -> Unpacked:
     """Unpack a tar stream (plain or gzip) into `into`, which must not exist yet. Blocking: run it in a thread.
 
-    Raises BadArchive, UnsafePath or TooMuch, and UnpackingStopped soon after `is_stopped` (asked often, from this
-    thread) says yes; leaves nothing behind then.
+    Raises BadArchive, UnsafePath or PayloadTooLarge, and UnpackingStopped soon after `is_stopped` (called often, from
+    this thread) returns True; in all these cases nothing is left behind.
     """
     into.mkdir(mode=0o700)
     try:
@@ -81,7 +81,7 @@ def unpack_tar(source: BinaryIO, into: Path, limits: Limits, *, is_stopped: Call
 
 
 class _Stream:
-    """Bytes of the tar itself, decompressed, never more than the limits can need."""
+    """The decompressed bytes of the tar, never more than the limits allow."""
 
     def __init__(self, source: BinaryIO, limits: Limits) -> None:
         head = source.read(len(_GZIP))
@@ -89,18 +89,20 @@ class _Stream:
         self._pieces = _inflate(pieces) if head == _GZIP else pieces
         self._buffer = b""
         self._offset = 0
-        # Each entry costs a header, padding, and at most a few metadata records.
+        # Each entry needs a header, padding, and at most a few metadata records.
         self._left = limits.total_bytes + limits.entries * 4 * _BLOCK + _CHUNK
 
     def read(self, size: int) -> bytes:
-        """Exactly `size` bytes; BadArchive if the archive ends before."""
+        """Read exactly `size` bytes. Raises BadArchive if the archive ends before."""
         while len(self._buffer) - self._offset < size:
             piece = next(self._pieces, b"")
             if not piece:
                 raise BadArchive("The archive ends in the middle.", hint="The upload was cut off; send it again.")
             self._left -= len(piece)
             if self._left < 0:
-                raise TooMuch("The archive unpacks to more than is allowed.", hint="Ignore build output and data.")
+                raise PayloadTooLarge(
+                    "The archive unpacks to more than is allowed.", hint="Ignore build output and data."
+                )
             self._buffer, self._offset = self._buffer[self._offset :] + piece, 0
         self._offset += size
         return self._buffer[self._offset - size : self._offset]
@@ -145,7 +147,7 @@ class _Extraction:
     links: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     entries: int = 0
     headers: int = 0
-    """Of entries, and of the metadata that describes them."""
+    """Number of headers, of entries and of their metadata."""
     total: int = 0
     metadata: int = 0
     files: int = 0
@@ -165,13 +167,13 @@ class _Extraction:
         self._count_header()
 
     def _count_header(self) -> None:
-        """Before what follows it is read."""
+        """Count a header, before the data after it is read."""
         self._go_on()
         self.headers += 1
         most = self.limits.entries * (_META_IN_A_ROW + 1)
         is_long = self.entries > self.limits.entries or self.headers > most
         if is_long or self.total + self.metadata > self.limits.total_bytes:
-            raise TooMuch(
+            raise PayloadTooLarge(
                 f"The archive holds more than {self.limits.entries} entries or {self.limits.total_bytes} bytes.",
                 hint="Leave out build output, dependencies and data with .dockerignore or .gitignore.",
             )
@@ -223,7 +225,7 @@ class _Extraction:
         self.files += 1
 
     def verify(self) -> Unpacked:
-        """Look at what is really on the disk now; UnsafePath for a link that leads out."""
+        """Check what is on the disk now. Raises UnsafePath for a link that leads out of the tree."""
         tree = Tree(self.into)
         for parts, target in self.links:
             self._go_on()
@@ -256,7 +258,7 @@ def _check_name(name: str) -> tuple[str, ...]:
 
 
 def _check_link(parts: tuple[str, ...], target: str) -> None:
-    """Refuse what leads out by its text alone, even while nothing is there to follow."""
+    """Refuse a link that leads out by its text alone, even if its target does not exist."""
     depth = len(parts) - 1
     for step in target.split("/"):
         depth += {"..": -1, ".": 0, "": 0}.get(step, 1)
@@ -268,7 +270,7 @@ def _check_link(parts: tuple[str, ...], target: str) -> None:
 
 
 def _entries(stream: _Stream, count_metadata: Callable[[int], None]) -> Iterator[_Entry]:
-    """The archive's members, with long names and sizes from metadata records already put in their place."""
+    """Yield the archive's members, with long names and sizes from metadata records already applied."""
     meta: dict[str, str] = {}
     in_a_row = 0
     while any(header := stream.read(_BLOCK)):
@@ -309,7 +311,7 @@ def _text(raw: bytes) -> str:
 
 
 def _number(raw: bytes) -> int:
-    if raw[0] & 0x80:  # GNU's binary form for what octal digits cannot hold
+    if raw[0] & 0x80:  # GNU's binary form for numbers too large for the octal digits
         return int.from_bytes(bytes([raw[0] & 0x7F]) + raw[1:])
     digits = raw.strip(b" \0")
     if not set(digits) <= set(b"01234567"):
@@ -336,7 +338,7 @@ def _is_number(text: str) -> bool:
 
 
 def _parse_pax(data: bytes) -> dict[str, str]:
-    """Records of the form `<length> <key>=<value>` and a line feed, where the length counts itself."""
+    """Parse records of the form `<length> <key>=<value>` and a line feed, where the length includes itself."""
     records: dict[str, str] = {}
     at = 0
     for _ in range(_RECORDS):

@@ -16,7 +16,7 @@ Log = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a builder found in a source tree, in words a person can check."""
+    """What a builder found in a source tree, described so that a person can check it."""
 
     builder: str
     kind: str
@@ -26,16 +26,18 @@ class Detection:
     dockerfile: str
     """The Dockerfile that will be used, as text."""
     port: int | None = None
+    port_choices: tuple[int, ...] = ()
+    """Candidates for the visitors' port, where there are several and `port` is None."""
     service_kind: str = "web"
     evidence: tuple[str, ...] = ()
-    """Files that led here."""
+    """The files on which the detection is based."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Other files the Dockerfile needs, by path in the tree; one that is there already is kept."""
+    """Other files that the Dockerfile needs, by path in the tree; existing files are not replaced."""
     framework: str = ""
-    """As people call it: `Django`, `Spring Boot`; empty where there is none."""
+    """Display name: `Django`, `Spring Boot`; empty where there is none."""
     language: str = ""
     version: str | None = None
-    """The major or minor version that the project pins; None where any will do."""
+    """The major or minor version that the project pins; None if it pins none."""
     package_manager: str | None = None
     package_manager_version: str | None = None
     install: str | None = None
@@ -43,68 +45,68 @@ class Detection:
     output: str | None = None
     """The folder with the files of a static site, after the build."""
     start: str | None = None
-    """The shell command that runs; None where the base image decides."""
+    """The shell command that starts the service; None where the base image defines it."""
     processes: Mapping[str, str] = field(default_factory=dict)
-    """All processes that the project names (a Procfile), by name, without `release`."""
+    """All processes that the project declares (in a Procfile), by name, without `release`."""
     release: str | None = None
-    """What the project wants to be run once before each release: migrations."""
+    """The command that the project declares to run once before each release, such as migrations."""
     warnings: tuple[str, ...] = ()
-    """What will work, but perhaps not as expected; and what was assumed."""
+    """What may not work as expected, and what was assumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A folder of the tree that could be built instead."""
+    """A folder of the tree that can be built instead."""
 
     folder: str
     title: str
     options: Mapping[str, str] = field(default_factory=dict)
-    """What builds it from the root instead, where the folder alone cannot be built."""
+    """Options that build it from the root, where the folder alone cannot be built."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The builder knows what the tree is, and that it must not or cannot be built as one application."""
+    """The builder recognises the tree, but it must not or cannot be built as one application."""
 
     reason: str
-    """A sentence: what is here and why that cannot be deployed."""
+    """A sentence: what the tree is and why it cannot be deployed."""
     hint: str = ""
-    """What would make it work."""
+    """How to make it work."""
     found: tuple[str, ...] = ()
-    """The files that say so."""
+    """The files on which the refusal is based."""
     candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """One build. `tree` is a fresh directory that belongs to this build; nothing outside is read."""
+    """One build. `tree` is a fresh directory of this build; nothing outside of it is read."""
 
     id: str
     tree: Path
-    """The directory to build in (the subdirectory already applied)."""
+    """The directory to build in (with the subdirectory already applied)."""
     tag: str
     labels: Mapping[str, str]
     cache_key: str
-    """Builds with the same key share a cache; keys never cross a team."""
+    """Builds with the same key share a cache; different teams never have the same key."""
     dockerfile: str = "Dockerfile"
     """Relative to `tree`."""
     target: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Given to `RUN --mount=type=secret,id=NAME` only; a template gives each command all of them as variables."""
+    """Only mounted by `RUN --mount=type=secret,id=NAME`; a template exports all of them to each command."""
     secret_marks: Mapping[str, str] = field(default_factory=dict)
-    """A keyed hash of each secret: when one changes, what was made with it is not taken from the cache."""
+    """A keyed hash of each secret: when it changes, cached steps that used the secret are not reused."""
     logins: tuple[RegistryLogin, ...] = field(default=(), repr=False)
-    """For fetching base images and nothing else; the first one for a registry counts."""
+    """Used only to fetch base images; the first one for a registry is used."""
     guarded_registries: frozenset[str] = frozenset()
-    """Whoever builds on an image from these must be let in there, even if the engine has the image."""
+    """For base images from these registries the build's own login must work, even if the engine has the image."""
     cpus: float = 1.5
     memory_bytes: int = 2 << 30
     deadline: float = 1800.0
     options: Mapping[str, str] = field(default_factory=dict)
-    """What the user chose for a template: `entrypoint`, `version`, `root`."""
+    """The user's options for a template: `entrypoint`, `version`, `root`."""
     source: Path | None = None
-    """The whole source, where `tree` is a subdirectory of it."""
+    """The whole source, if `tree` is a subdirectory of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +117,26 @@ class BuiltImage:
     tag: str
     size_bytes: int
     warnings: tuple[str, ...] = ()
-    """What the user should know although the build succeeded."""
+    """Warnings for the user, although the build succeeded."""
 
 
 class Builder(Protocol):
-    """A live builder."""
+    """An open builder."""
 
     async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | Refusal | None:
-        """Say whether this builder can build the tree; reads files only, never follows links out of it.
+        """Return whether this builder can build the tree; only reads files, and follows no links out of it.
 
-        None when the tree is nothing it knows. A Refusal says why a tree that it knows cannot be built; builders
-        after this one are asked all the same.
+        None when it does not recognise the tree. A Refusal explains why a recognised tree cannot be built; the
+        remaining builders are still asked.
 
-        `options`: what `BuildRequest.options` will hold, and `dockerfile`, which names another one than usual, and
-        `target`, the stage of it that will be built.
-        Raises BadInput for options it cannot use.
+        `options`: those of the later `BuildRequest.options`, and `dockerfile`, the name of another Dockerfile, and
+        `target`, the stage of it to build.
+        Raises BadInput for options that it cannot use.
         """
         ...
 
     async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
-        """Build, streaming the log line by line. Cancelling really stops the build.
+        """Build, streaming the log line by line. A cancellation stops the build itself.
 
         Raises StepFailed with the cause and the next step, DeadlineExceeded, ProviderUnavailable.
         """
@@ -143,13 +145,20 @@ class Builder(Protocol):
 
 @runtime_checkable
 class MemberBuilder(Protocol):
-    """An optional ability: a folder that belongs to a workspace is built with the packages that it shares."""
+    """Optional: builds a folder that belongs to a workspace together with the packages that it shares."""
 
     async def detect_member(
         self, root: Path, folder: Path, options: Mapping[str, str] | None = None
     ) -> Detection | Refusal | None:
         """Like `Builder.detect` for a folder of the source in `root`; None where it is not part of a workspace."""
         ...
+
+
+@runtime_checkable
+class ChosenBuilder(Protocol):
+    """Optional: a builder that accepts any tree, so that it is never detected and has to be chosen by name."""
+
+    only_when_chosen: ClassVar[bool]
 
 
 class BuilderProvider(Protocol):
@@ -161,5 +170,5 @@ class BuilderProvider(Protocol):
     """Detection asks builders in this order; the first answer wins."""
 
     def open(self, config: BaseModel, connector: Connector) -> AbstractAsyncContextManager[Builder]:
-        """Connect lazily."""
+        """Return a builder that connects on first use."""
         ...

@@ -1,9 +1,10 @@
-"""How a provider reaches a system: argument lists in, bytes out, never a shell string."""
+"""The interface by which providers run commands on a system: argument lists in, bytes out, never a shell string."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -12,22 +13,22 @@ OutputSink = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A process to run: `argv` is never joined; secrets travel in `stdin` or `env`."""
+    """A process to run: `argv` is never joined to a string; secrets are passed in `stdin` or `env`."""
 
     argv: tuple[str, ...]
     deadline: float
     """Seconds after which the whole process group is killed and DeadlineExceeded is raised."""
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
-    """The complete environment besides PATH, HOME and LANG; nothing of Orca's own is inherited."""
+    """The complete environment besides PATH, HOME and LANG; nothing is inherited from Orca's process."""
     cwd: str | None = None
     output_limit: int = 1 << 20
-    """Bytes of stdout and of stderr kept in the result (the tail is kept); a sink still gets everything."""
+    """Maximum bytes of stdout and of stderr in the result (the tail of each); a sink still gets everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a finished process left behind."""
+    """The exit code and output of a finished process."""
 
     exit_code: int
     stdout: bytes
@@ -40,13 +41,13 @@ class CommandResult:
 
 
 class Connector(Protocol):
-    """A live way into one system."""
+    """An open connection to one system."""
 
     async def run(self, command: Command, on_output: OutputSink | None = None) -> CommandResult:
-        """Run to the end. A non-zero exit is a result, not an error.
+        """Run a command to its end. A non-zero exit code is a result, not an error.
 
         Cancelling the awaiting task kills the process group (TERM, then KILL after two seconds) before
-        the cancellation goes on. Raises ProviderUnavailable (no such program, system out of reach) and
+        the cancellation is raised. Raises ProviderUnavailable (no such program, system unreachable) and
         DeadlineExceeded.
         """
         ...
@@ -60,4 +61,44 @@ class ConnectorProvider(Protocol):
 
     def open(self, config: BaseModel) -> AbstractAsyncContextManager[Connector]:
         """Connect; the context closes what it opened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """The size of a file system, and how much of it is free, in bytes."""
+
+    total: int
+    free: int
+
+
+@runtime_checkable
+class SupportsConnections(Protocol):
+    """A connector that opens TCP connections from its system: addresses of containers are known only there."""
+
+    async def open_connection(
+        self, host: str, port: int, *, limit: int = 1 << 16
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect, without a deadline of its own. `limit`: bytes that the reader buffers.
+
+        Raises OSError when the address refuses or cannot be reached, ProviderUnavailable when the system cannot.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsDiskUsage(Protocol):
+    """A connector that measures the disks of its system."""
+
+    async def measure_disk(self, path: str) -> DiskUsage | None:
+        """Measure the file system that a path is on; None where there is no such path."""
+        ...
+
+
+@runtime_checkable
+class SupportsAddresses(Protocol):
+    """A connector that knows the addresses of its system."""
+
+    async def list_addresses(self) -> list[str]:
+        """Return the IP addresses of its interfaces, without zones."""
         ...

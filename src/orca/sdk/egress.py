@@ -1,8 +1,8 @@
-"""The one policy for what goes out on a user's behalf: repositories, ADD, registries, webhooks, probes.
+"""The policy for all outgoing requests on a user's behalf: repositories, ADD, registries, webhooks, probes.
 
-Link-local addresses (where clouds keep their metadata), multicast and what is no host at all: never, in whichever
-notation or wrapping an address comes. Loopback and private networks: where the caller's setting says so. What Orca
-itself connects to is resolved once and connected to at the address that was checked; every redirect is checked anew.
+Never allowed, in any notation or wrapping of an address: link-local addresses (such as the metadata services of
+clouds), multicast and addresses that are not hosts. Loopback and private networks are allowed if the caller's setting
+says so. Orca's own connections resolve a name once and use the address that was checked; every redirect is checked.
 """
 
 import asyncio
@@ -23,7 +23,9 @@ _METADATA = {
         "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe",
     )
 }  # fmt: skip
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/96"))
+_UNICAST = IPv6Network("2000::/3")
+"""All globally routed IPv6 addresses. Others may embed an IPv4 address in a way that `unwrap` does not know."""
 _COMPATIBLE = IPv6Network("::/96")
 _RESOLVE_SECONDS, _REALM_SECONDS = 10.0, 4.0
 _THIS_MACHINE = re.compile(r"(?:.*\.)?localhost|(?:host|gateway)\.docker\.internal")
@@ -34,7 +36,7 @@ REGISTRY_HINT = "Use a registry with a public address; ORC_REGISTRY_PRIVATE_NETW
 
 
 class Forbidden(ValueError):
-    """The policy does not allow an address; the text says which."""
+    """The policy does not allow an address, which is in the message."""
 
 
 class Unresolved(ValueError):
@@ -42,7 +44,7 @@ class Unresolved(ValueError):
 
 
 def unwrap(address: Address) -> Address:
-    """The IPv4 address inside of an IPv6 one that only carries it: mapped, compatible, 6to4, NAT64."""
+    """Return the IPv4 address that an IPv6 one embeds: mapped, compatible, 6to4, NAT64."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped or address.sixtofour:
@@ -54,7 +56,7 @@ def unwrap(address: Address) -> Address:
 
 
 def is_allowed(address: Address, *, private: bool, loopback: bool) -> bool:
-    """Whether anything may be sent to an address."""
+    """Whether requests to an address are allowed."""
     plain = unwrap(address)
     if plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in _METADATA:
         return False
@@ -62,11 +64,12 @@ def is_allowed(address: Address, *, private: bool, loopback: bool) -> bool:
         return False
     if plain.is_loopback:
         return loopback
-    return plain.is_global or (private and not plain.is_reserved)
+    is_public = plain.is_global and (isinstance(plain, IPv4Address) or plain in _UNICAST)
+    return is_public or (private and not plain.is_reserved)
 
 
 def read_address(host: str) -> Address | None:
-    """The address a host is written as, in any notation that resolvers take (127.1, 0x7f000001); None for a name."""
+    """Parse an address in any notation that resolvers accept (127.1, 0x7f000001); None for a name."""
     bare = host.strip("[]").partition("%")[0]
     try:
         return ip_address(bare)
@@ -79,25 +82,25 @@ def read_address(host: str) -> Address | None:
 
 
 def is_allowed_name(host: str, *, loopback: bool) -> bool:
-    """Whether a name may be looked up at all; names of clouds and of Docker lead to the machine itself."""
+    """Whether a name may be resolved at all; special names of clouds and of Docker lead to the machine itself."""
     name = host.rstrip(".").lower()
     return not _METADATA_NAMES.fullmatch(name) and (loopback or not _THIS_MACHINE.fullmatch(name))
 
 
 async def resolve(host: str, port: int | None = None) -> list[Address]:
-    """Its addresses. Unresolved when there are none, or none in time."""
+    """Return the addresses of a host. Raises Unresolved when there are none, or none in time."""
     if (written := read_address(host)) is not None:
         return [written]
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, ValueError, TimeoutError):  # ValueError: a name that cannot be one
+    except (OSError, ValueError, TimeoutError):  # ValueError: an invalid name
         raise Unresolved(f"{host[:100]} has no address") from None
     return list(dict.fromkeys(ip_address(str(answer[4][0]).partition("%")[0]) for answer in found))
 
 
 async def check_host(host: str, port: int | None, allow: Allow) -> list[Address]:
-    """Its addresses, every one of them allowed: a mixed answer hides nothing. Raises Forbidden, Unresolved."""
+    """Return the addresses of a host. Raises Unresolved, and Forbidden if any one of them is not allowed."""
     found = await resolve(host, port)
     for address in found:
         if not allow(address):
@@ -106,14 +109,14 @@ async def check_host(host: str, port: int | None, allow: Allow) -> list[Address]
 
 
 class PinnedTransport(httpx.AsyncBaseTransport):
-    """Connects to the address that was checked, under the name that was asked for. Raises Forbidden, Unresolved."""
+    """Connects to the address that was checked, with the requested host name. Raises Forbidden, Unresolved."""
 
     def __init__(self, allow: Allow, verify: ssl.SSLContext | bool = True) -> None:
         self._allow = allow
         self._inner = httpx.AsyncHTTPTransport(verify=verify, trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Each request, also one that follows a redirect, is looked at."""
+        """Check and send a request; also called for each redirect."""
         host = request.url.host
         address = (await check_host(host, request.url.port, self._allow))[0]
         request.extensions = {**request.extensions, "sni_hostname": host}
@@ -126,10 +129,10 @@ class PinnedTransport(httpx.AsyncBaseTransport):
 
 
 async def check_registry(registry: str, *, private: bool) -> None:
-    """A registry and the address its challenge sends clients to: the engine will ask both. Raises Forbidden.
+    """Check a registry and the token service of its challenge: the engine will connect to both. Raises Forbidden.
 
-    A registry out in the world cannot send the engine to this machine or its networks, whatever `private` says. What
-    does not answer here is left to the engine, which may have ways of its own (a proxy, a mirror).
+    A public registry cannot send the engine to this machine or its networks, regardless of `private`. A registry that
+    does not answer here is left to the engine, which may reach it in another way (a proxy, a mirror).
     """
 
     def allow(address: Address) -> bool:
@@ -148,7 +151,7 @@ async def check_registry(registry: str, *, private: bool) -> None:
 
 
 async def _ask_realm(url: httpx.URL, allow: Allow) -> httpx.URL | None:
-    """Where the registry sends for a token; by plain http, too, where the engine would try that."""
+    """Return the URL of the registry's token service; plain http is tried as well if the engine would."""
     async with httpx.AsyncClient(transport=PinnedTransport(allow, _trusting()), timeout=5) as client:
         try:
             request = client.stream("GET", url)
@@ -162,7 +165,7 @@ async def _ask_realm(url: httpx.URL, allow: Allow) -> httpx.URL | None:
 
 
 def _trusting() -> ssl.SSLContext:
-    """The question is only where it would lead; the engine has its own authorities, and sends the credentials."""
+    """Return a TLS context without verification: only the realm is read; the engine verifies, and sends credentials."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

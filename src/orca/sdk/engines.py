@@ -17,12 +17,12 @@ RestartPolicy = Literal["always", "unless-stopped", "on-failure", "no"]
 Progress = Callable[[str], Awaitable[None]]
 
 
-class EngineAway(ProviderUnavailable):
-    """The engine itself does not answer; it may be restarting. What it was asked for may have happened or not."""
+class EngineUnreachable(ProviderUnavailable):
+    """The engine itself does not answer; it may be restarting. The operation may have been carried out or not."""
 
 
 class EngineFailed(ProviderUnavailable):
-    """The engine answered, but with a failure of its own: something behind it may be restarting."""
+    """The engine answered with an internal error: something behind it may be restarting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,26 @@ class Unwritable:
     volume: str
     path: str
     place: str
-    """The first path that is closed to it: the mount itself, or something in it."""
+    """The first path without write permission: the mount itself, or an entry in it."""
     uid: int
     gid: int
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeOwner:
+    """The owners of a volume, each as `uid:gid`: of its folder, and of most entries in it.
+
+    Without `contents`, only the folder is restored.
+    """
+
+    folder: str
+    mode: int
+    contents: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container as it should be. `name` is unique on the engine and is what makes creation idempotent."""
+    """A desired container. `name` is unique on the engine and makes creation idempotent."""
 
     name: str
     image: str
@@ -65,7 +77,7 @@ class ContainerSpec:
     entrypoint: tuple[str, ...] = ()
     """Replaces what the image starts before the command; empty keeps it."""
     user: str = ""
-    """Who the process runs as; empty: whom the image names."""
+    """The user that the process runs as; empty: the image's."""
     ignores_health: bool = False
     """Whether the image's own health check is not run."""
     mounts: tuple[Mount, ...] = ()
@@ -81,7 +93,7 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container as it was observed."""
+    """An observed container."""
 
     id: str
     name: str
@@ -89,23 +101,23 @@ class Container:
     labels: Mapping[str, str]
     state: ContainerState
     address: str | None
-    """IPv4 address on its Orca network, reachable from the host and the same after a restart of either."""
+    """IPv4 address in its Orca network, reachable from the host; unchanged by a restart of container or host."""
     exit_code: int | None
     restarts: int
     out_of_memory: bool
     started_at: datetime | None
     health: Literal["none", "starting", "healthy", "unhealthy"] = "none"
     health_output: str = ""
-    """What the last run of the image's own health check wrote."""
+    """The output of the last run of the image's own health check."""
     health_test: tuple[str, ...] = ()
-    """The command of that check, as it can be run inside."""
+    """The command of that check, to be run inside the container."""
     finished_at: datetime | None = None
-    """When its process ended last; it may have been started again since."""
+    """When its process last ended; it may have been started again since."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A TCP port on which a process of a container waits for connections."""
+    """A TCP port on which a process of a container listens."""
 
     port: int
     is_loopback: bool
@@ -123,7 +135,9 @@ class Image:
     created_at: datetime
     labels: Mapping[str, str]
     ports: tuple[int, ...]
-    """What the image says with EXPOSE."""
+    """The ports that the image declares with EXPOSE."""
+    named_port: int | None = None
+    """The value of PORT in its environment."""
     architecture: str = ""
     """As the engine writes it: `amd64`, `arm64`."""
 
@@ -139,7 +153,7 @@ class RegistryLogin:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the engine says of itself."""
+    """The engine's description of itself."""
 
     version: str
     api_version: str
@@ -160,70 +174,70 @@ class LogLine:
 
 
 class Engine(Protocol):
-    """A live engine. Every call has a deadline of its own and raises the ProviderError tree.
+    """A connected engine. Every call has its own deadline and raises ProviderError or a subclass.
 
-    Observation that fails raises ProviderUnavailable; it never answers "gone".
+    A failed observation raises ProviderUnavailable; it is never reported as "gone".
     """
 
     async def info(self) -> EngineInfo:
-        """Ask the engine who it is."""
+        """Return the engine's description of itself."""
         ...
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
-        """All containers, stopped ones too, that carry these labels. An empty value matches any value."""
+        """Return all containers, also stopped ones, with these labels. An empty value matches any value."""
         ...
 
     def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
-        """Pure: what to create and start so that each desired container runs, and which of `current` to remove.
+        """Return what to create and start so that each desired container runs, and which of `current` to remove. Pure.
 
-        Containers are matched by name. One that is desired and running is left alone.
+        Containers are matched by name. One that is desired and running is unchanged.
         """
         ...
 
     async def apply(self, changes: Sequence[Change]) -> None:
-        """Carry out the changes in order; safe to run twice. Networks and volumes appear as needed."""
+        """Apply the changes in order; safe to run twice. Networks and volumes are created as needed."""
         ...
 
     async def start(self, name: str) -> None:
-        """Start a container where it stands. One that runs is no error; RequestRefused when it is gone."""
+        """Start an existing container. No error if it runs. Raises RequestRefused when it is gone."""
         ...
 
     async def stop(self, container_id: str, *, grace: float) -> None:
-        """TERM, wait `grace` seconds, KILL. A container that is gone or stopped is no error."""
+        """Send TERM, wait `grace` seconds, then send KILL. No error if the container is gone or stopped."""
         ...
 
     async def remove(self, container_id: str) -> None:
-        """Remove a container (killing it if it runs), keeping its volumes. One that is gone is no error."""
+        """Remove a container (killing it if it runs), but not its volumes. No error if it is gone."""
         ...
 
     async def run_once(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> int:
-        """Run a container to its end and give its exit code, streaming its lines to `progress`.
+        """Run a container to its end and return its exit code, streaming its lines to `progress`.
 
-        Survives the caller: started again with the same spec name it re-attaches to the running container, or
-        reports the code of the finished one, and never runs the command a second time. Removing it is up to
-        the caller (`remove`). On cancellation or deadline the container is killed.
+        The run survives the caller: a second call with the same spec name attaches to the running container, or
+        returns the code of the finished one, and never runs the command again. The caller has to `remove` the
+        container. On cancellation or deadline it is killed.
         """
         ...
 
     def logs(
         self, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
     ) -> AsyncIterator[LogLine]:
-        """The last `tail` lines (None: all) and, if followed, what comes after, until the container ends.
+        """Yield the last `tail` lines (None: all) and, with `follow`, new ones until the container ends.
 
-        `since`: none that were written before that instant; those of the same microsecond come again.
+        `since`: omit lines from before that instant; those of the same microsecond are included.
         """
         ...
 
     async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
-        """Fetch an image; its digest is resolved. Raises CredentialsRejected or RequestRefused (no such image)."""
+        """Pull an image; its digest is resolved. Raises CredentialsRejected or RequestRefused (no such image)."""
         ...
 
     async def find_image(self, reference: str) -> Image | None:
-        """The image by id, tag or digest, if the engine has it."""
+        """Return the image by id, tag or digest, if the engine has it."""
         ...
 
     async def list_images(self, labels: Mapping[str, str]) -> list[Image]:
-        """Images with these labels."""
+        """Return the images with these labels."""
         ...
 
     async def remove_image(self, reference: str) -> bool:
@@ -231,15 +245,15 @@ class Engine(Protocol):
         ...
 
     async def list_volumes(self, labels: Mapping[str, str]) -> list[str]:
-        """Names of the volumes with these labels."""
+        """Return the names of the volumes with these labels."""
         ...
 
     async def remove_volume(self, name: str) -> None:
-        """Destroy a volume and its data. Refuses one without Orca's label, or in use."""
+        """Destroy a volume and its data. Raises RequestRefused if it has no label of Orca's, or is in use."""
         ...
 
     async def remove_network(self, name: str) -> None:
-        """Remove a network of Orca's that nothing uses any more; one that is gone is no error."""
+        """Remove an unused network of Orca's. No error if it is gone."""
         ...
 
 
@@ -254,17 +268,30 @@ class SupportsExec(Protocol):
 
 @runtime_checkable
 class SupportsVolumeOwners(Protocol):
-    """An engine that knows whose the data in volumes is."""
+    """An engine that can read and change the owners of data in volumes."""
 
-    async def own_volume(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> bool:
-        """Give all data in the one mount of `spec` to the owner which that names; False when it is so already.
+    async def find_owner(self, spec: ContainerSpec) -> VolumeOwner | None:
+        """Return the owner of the volume in `spec`, a container for this purpose; None if the path is not a folder."""
+        ...
 
+    async def own_volume(
+        self, spec: ContainerSpec, *, before: Callable[[], Awaitable[None]], deadline: float, progress: Progress
+    ) -> bool:
+        """Change the owner of all data in the one mount of `spec` to the mount's owner; False if it was right already.
+
+        `before` is awaited right before the owner of anything in it changes.
         `spec` is a container for this purpose: it may be run, and is removed at the end.
         """
         ...
 
+    async def restore_owner(
+        self, spec: ContainerSpec, owner: VolumeOwner, *, deadline: float, progress: Progress
+    ) -> None:
+        """Restore the former owner of the one volume of `spec`. Safe to repeat."""
+        ...
+
     async def find_unwritable(self, container_id: str) -> list[Unwritable]:
-        """The volumes in which the user of a container cannot write."""
+        """Return the volumes in which the user of a container cannot write."""
         ...
 
 
@@ -273,7 +300,7 @@ class SupportsListeners(Protocol):
     """An engine that can see on which ports a container listens."""
 
     async def find_listeners(self, container_id: str) -> list[Listener] | None:
-        """The TCP ports that its processes listen on, by number; None when that cannot be seen."""
+        """Return the TCP ports that its processes listen on, by number; None when that cannot be observed."""
         ...
 
 
@@ -282,16 +309,16 @@ class SupportsStats(Protocol):
     """An engine that can measure a running container."""
 
     async def stats(self, container_id: str) -> tuple[float, int]:
-        """CPU as a share of one core (1.0 = a whole core) and memory in bytes."""
+        """Return CPU as a share of one core (1.0 = a whole core) and memory in bytes."""
         ...
 
 
 @runtime_checkable
 class SupportsSurvey(Protocol):
-    """An engine that can look over hundreds of containers in one call."""
+    """An engine that can list hundreds of containers in one call."""
 
     async def survey(self, labels: Mapping[str, str]) -> list[Container]:
-        """`inspect` for lists: of a container that has run for a minute, only identity, labels and state are sure."""
+        """Like `inspect`, but if a container has run for a minute, only its identity, labels and state are reliable."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What every plan is made of: a change that can say what it will do before it is done."""
+"""The elements of every plan: changes that describe themselves before they are applied."""
 
 from typing import Protocol
 

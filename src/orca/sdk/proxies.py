@@ -1,4 +1,4 @@
-"""Proxies route hostnames to containers. The whole configuration is rendered from facts and swapped as one."""
+"""Proxies route hostnames to containers. The whole configuration is rendered from data and replaced atomically."""
 
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from orca.sdk.connectors import Connector
 from orca.sdk.plans import Change
 
-TlsMode = Literal["off", "internal", "acme", "custom"]
+TlsMode = Literal["off", "internal", "custom"]
+"""`internal`: a certificate of the proxy's own authority; `custom`: a certificate that Orca passes to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class BasicAuthUser:
 
 @dataclass(frozen=True, slots=True)
 class Hsts:
-    """What browsers should remember: this hostname speaks HTTPS only."""
+    """HTTP Strict Transport Security: browsers use only HTTPS for this hostname."""
 
     max_age: int
     """Seconds; 0 makes them forget."""
@@ -48,7 +49,7 @@ class Hsts:
 
 @dataclass(frozen=True, slots=True)
 class ProxyRoute:
-    """One hostname and path prefix. Without upstreams, and without `redirect_to`, it answers the down page (503)."""
+    """One hostname and path prefix. Without upstreams and `redirect_to` it serves the down page (503)."""
 
     id: str
     hostname: str
@@ -70,11 +71,11 @@ class ProxyRoute:
     """Seconds to wait for the upstream's response headers."""
     basic_auth: tuple[BasicAuthUser, ...] = ()
     allow_ips: tuple[str, ...] = ()
-    """CIDRs; empty allows all. Judged by the socket peer, or by what a trusted proxy says of the visitor."""
+    """CIDRs; empty allows all. Compared with the socket peer, or the client address from a trusted proxy."""
     maintenance: bool = False
-    """Answers the maintenance page (503 with Retry-After) and sends nothing upstream."""
+    """Whether to serve the maintenance page (503 with Retry-After) and send nothing upstream."""
     protocol: Literal["http", "h2c"] = "http"
-    """What the upstreams speak: HTTP/1.1, or HTTP/2 without TLS, as gRPC servers do."""
+    """The protocol of the upstreams: HTTP/1.1, or HTTP/2 without TLS, as for gRPC."""
     hsts: Hsts | None = None
     """Sent with answers over HTTPS."""
     title: str = ""
@@ -91,32 +92,21 @@ class ProxyCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class AcmeAccount:
-    """Where certificates are ordered."""
-
-    directory_url: str
-    email: str | None = None
-    ca_root: str | None = None
-    """PEM that signs the ACME server itself, for private CAs."""
-
-
-@dataclass(frozen=True, slots=True)
 class ProxyConfig:
     """Everything the proxy should do, in one value."""
 
     routes: tuple[ProxyRoute, ...]
     certificates: tuple[ProxyCertificate, ...] = ()
-    acme: AcmeAccount | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyState:
-    """What was observed of the running proxy."""
+    """The observed state of the proxy."""
 
     running: bool
     version: str
     config: ProxyConfig | None
-    """What it serves now as Orca would write it; None when that is not known."""
+    """The live configuration; None when it is unknown."""
     drifted: bool
     """True when the live configuration is not the last one that Orca applied."""
 
@@ -129,54 +119,42 @@ class CertificateState:
     issuer: str
     not_after: str
     tls: TlsMode
-    """Where it is from."""
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateFailure:
-    """Why the proxy could not get or renew a certificate. `at` is ISO 8601 in UTC."""
-
-    hostname: str
-    reason: str
-    at: str
-    """The last attempt."""
-    attempts: int
-    """Failed attempts since there was a certificate last, as far as is remembered; at least 1."""
+    """Its source."""
 
 
 class Proxy(Protocol):
     """A live proxy."""
 
     async def start(self) -> None:
-        """Make sure the proxy process or container runs and would come back after a reboot without Orca.
+        """Make sure the proxy process or container runs and is restarted after a reboot without Orca.
 
         Raises RequestRefused naming the process that holds a port it needs.
         """
         ...
 
     async def inspect(self) -> ProxyState:
-        """Observe; raises ProviderUnavailable when nothing can be known."""
+        """Return the observed state. Raises ProviderUnavailable when it cannot be observed."""
         ...
 
     def plan(self, current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:
-        """Pure: one change per route or certificate that differs."""
+        """Return one change per route or certificate that differs. Pure."""
         ...
 
     async def apply(self, desired: ProxyConfig) -> None:
         """Render, parse back, validate with the real tool, load atomically, probe; restore the last good
         configuration when the probe fails. Long connections of other routes survive.
 
-        Raises RequestRefused with the route that is to blame (`details["route_id"]`); `details["also"]` may tell of
-        further ones: id -> why.
+        Raises RequestRefused with the faulty route (`details["route_id"]`); `details["also"]` may have further ones:
+        id -> reason.
         """
         ...
 
     async def certificates(self) -> list[CertificateState]:
-        """Certificates the proxy manages or was given, with their expiry."""
+        """Return the certificates that the proxy manages or was passed, with their expiry."""
         ...
 
     async def internal_ca(self) -> str | None:
-        """The root certificate of the internal CA in PEM, once there is one."""
+        """Return the root certificate of the internal CA in PEM, once there is one."""
         ...
 
     async def stop(self) -> None:
@@ -185,37 +163,24 @@ class Proxy(Protocol):
 
 
 @runtime_checkable
-class SupportsCertificateFailures(Protocol):
-    """A proxy that orders certificates and can say why it did not get one.
-
-    Whoever applies configurations should leave a failing hostname's TLS off for a while (longer with each attempt):
-    every change of a configuration may make a proxy try again at once, and certificate authorities count.
-    """
-
-    async def certificate_failures(self) -> list[CertificateFailure]:
-        """One per hostname whose last attempt failed."""
-        ...
-
-
-@runtime_checkable
 class SupportsHttpChallenges(Protocol):
-    """A proxy that shows the proof of RFC 8555, 8.3, on port 80 of every name, without a change of routes."""
+    """A proxy that serves HTTP-01 challenges (RFC 8555, 8.3) on port 80 of every name, without a change of routes."""
 
     async def show_challenge(self, token: str, answer: str) -> None:
-        """Answer `/.well-known/acme-challenge/<token>` with `answer`, from now on."""
+        """Serve `answer` at `/.well-known/acme-challenge/<token>` from now on."""
         ...
 
     async def drop_challenge(self, token: str) -> None:
-        """Stop answering it. One that is not there is no error."""
+        """Stop serving it. No error if it does not exist."""
         ...
 
 
 @runtime_checkable
 class SupportsStoredCertificates(Protocol):
-    """A proxy in whose own store there may be certificates that it ordered under an earlier Orca."""
+    """A proxy whose storage may contain certificates that it ordered itself under an earlier version of Orca."""
 
     async def stored_certificates(self, hostnames: Collection[str]) -> list[tuple[str, str, str]]:
-        """Hostname, chain and key in PEM, of each that can be read."""
+        """Return hostname, chain and key in PEM of each readable certificate."""
         ...
 
 

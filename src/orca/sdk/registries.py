@@ -1,4 +1,4 @@
-"""What a registry's refusal means, in words of our own: what strangers answer is never repeated. Pure."""
+"""Explains a registry's refusal in Orca's own words: untrusted responses are never quoted. Pure."""
 
 import re
 
@@ -30,7 +30,7 @@ _STATUS = re.compile(r"\b(?:status(?: code)?|HTTP(?: error)?)[: ]+(?P<status>[1-
 
 
 def explain_refusal(said: str) -> str:
-    """Why a pull failed, from what docker said of it."""
+    """Explain why a pull failed, by docker's message."""
     said = said[:_LIMIT]
     for pattern, reason in _REASONS:
         if pattern.search(said):

@@ -1,8 +1,8 @@
-"""Reading inside a directory somebody else filled, without ever leaving it.
+"""Reads inside a directory of untrusted content, without ever leaving it.
 
-A checkout or an upload may hold symbolic links to anywhere, named pipes, and names chosen to confuse. Every path is
-therefore walked component by component from a held directory descriptor: links are read and resolved here, never by
-the kernel, so that neither a link that points out nor one swapped in while we look can lead outside.
+A checkout or an upload may contain symbolic links to anywhere, named pipes, and misleading names. Every path is
+therefore walked component by component from an open directory descriptor: links are read and resolved here, never by
+the kernel, so that neither a link that points out nor one that is swapped in during the check can lead outside.
 """
 
 import errno
@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from orca.errors import BadInput
 
 LINK_LIMIT = 40
-"""As many links as Linux itself follows in one lookup."""
+"""Maximum links in one lookup, the same as in Linux."""
 NAME_LIMIT = 255
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,13 +23,13 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UnsafePath(BadInput):
-    """A path, or a link on the way to it, leads out of the tree or to something that is no file."""
+    """A path, or a link on the way to it, leads out of the tree or to something that is not a file."""
 
     code = "unsafe-path"
 
 
 def check_relative(path: str) -> PurePosixPath:
-    """The path in its plain form (`.` for the root itself); UnsafePath if it is absolute or climbs with `..`."""
+    """Normalise a path (`.` for the root itself). Raises UnsafePath if it is absolute or contains `..`."""
     parts = path.split("/")
     if "\0" in path or path.startswith("/") or ".." in parts or max(map(len, parts)) > NAME_LIMIT:
         raise UnsafePath(
@@ -46,9 +46,9 @@ class Tree:
     root: Path
 
     def read_text(self, path: str, *, limit: int = 1 << 20) -> str:
-        """The file as UTF-8 (undecodable bytes replaced). FileNotFoundError if there is none.
+        """Read a file as UTF-8 (undecodable bytes are replaced). Raises FileNotFoundError if there is none.
 
-        UnsafePath when it leads out or is no regular file; BadInput when it is larger than `limit` bytes.
+        Raises UnsafePath when it leads out or is not a regular file; BadInput when it is larger than `limit` bytes.
         """
         handle = self._open(path)
         try:
@@ -63,14 +63,14 @@ class Tree:
         return data.decode(errors="replace").removeprefix("\ufeff")
 
     def find_text(self, path: str, *, limit: int = 1 << 20) -> str | None:
-        """Like `read_text`, with None where there is no such file."""
+        """Like `read_text`, but returns None if there is no such file."""
         try:
             return self.read_text(path, limit=limit)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def find_head(self, path: str, *, limit: int) -> str | None:
-        """The first bytes of a file of any size, as UTF-8; None where there is no such regular file."""
+        """Read the first bytes of a file of any size as UTF-8; None if there is no such regular file."""
         if not self.is_file(path):
             return None
         handle = self._open(path)
@@ -78,15 +78,15 @@ class Tree:
             return file.read(limit).decode(errors="replace").removeprefix("\ufeff")
 
     def is_file(self, path: str) -> bool:
-        """Whether a regular file is there, inside the tree."""
+        """Whether the path is a regular file inside the tree."""
         return self._kind(path) == stat.S_IFREG
 
     def is_directory(self, path: str) -> bool:
-        """Whether a directory is there, inside the tree."""
+        """Whether the path is a directory inside the tree."""
         return self._kind(path) == stat.S_IFDIR
 
     def names(self, path: str = ".") -> tuple[str, ...]:
-        """What lies in a directory, sorted; empty where there is none."""
+        """Return the entries of a directory, sorted; empty if there is none."""
         try:
             handle = self._open(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -99,9 +99,9 @@ class Tree:
             os.close(handle)
 
     def directory(self, path: str) -> Path:
-        """The real location of a directory inside the tree, with every link on the way resolved.
+        """Return the real path of a directory inside the tree, with every link on the way resolved.
 
-        UnsafePath when it leads out; BadInput when it is not there or is a file.
+        Raises UnsafePath when it leads out; BadInput when it does not exist or is a file.
         """
         try:
             handle = self._open(path)
@@ -117,7 +117,7 @@ class Tree:
             os.close(handle)
 
     def stays_inside(self, path: str) -> bool:
-        """Whether following the path, links and all, ends inside the tree (or nowhere)."""
+        """Whether the path, with all links followed, ends inside the tree or does not exist."""
         try:
             os.close(self._open(path))
         except UnsafePath:
@@ -127,7 +127,7 @@ class Tree:
         return True
 
     def add_file(self, path: str, text: str) -> bool:
-        """Write a new file of ours into the tree; False (and nothing changed) if any entry has that name."""
+        """Write a new file into the tree; False, without a change, if any entry has that name."""
         relative = check_relative(path)
         folder = self._open(str(relative.parent))
         try:
@@ -152,7 +152,7 @@ class Tree:
             os.close(handle)
 
     def _open(self, path: str) -> int:
-        """A read-only descriptor for the entry; the caller closes it."""
+        """Return a read-only descriptor of the entry; the caller closes it."""
         walk = _Walk(os.open(self.root, _DIRECTORY), path)
         try:
             return walk.resolve(check_relative(path))
@@ -161,7 +161,7 @@ class Tree:
 
 
 class _Walk:
-    """One lookup: the descriptors from the root down to where we stand."""
+    """One lookup: the descriptors from the root down to the current directory."""
 
     def __init__(self, root: int, path: str) -> None:
         self._stack = [root]
@@ -192,7 +192,7 @@ class _Walk:
         try:
             return os.open(name, flags, dir_fd=self._stack[-1])
         except OSError as error:
-            # ELOOP: a link took its place since we looked. ENXIO: a socket or a pipe nobody reads.
+            # ELOOP: it was replaced by a link since the check. ENXIO: a socket, or a pipe without a reader.
             if error.errno in {errno.ELOOP, errno.ENXIO}:
                 raise self._leads_out() from None
             raise
@@ -206,7 +206,7 @@ class _Walk:
         try:
             return os.readlink(name, dir_fd=self._stack[-1])
         except OSError as error:
-            if error.errno == errno.EINVAL:  # it is there, and no link
+            if error.errno == errno.EINVAL:  # it exists and is not a link
                 return None
             raise
 

@@ -1,1 +1,1 @@
-"""What is looked at before anything is touched: whether database, key, directory and containers belong together."""
+"""Checks before any change whether database, key, data directory and containers belong together."""

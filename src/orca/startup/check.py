@@ -1,4 +1,4 @@
-"""Decide whether this process may act on what is there, and put the decision on record."""
+"""Decides whether this process may use the existing database and containers, and records the decision."""
 
 import asyncio
 import secrets
@@ -14,6 +14,7 @@ from orca.instance.marker import Marker, find_marker, set_aside_broken, write_ma
 from orca.instance.models import Instance
 from orca.instance.rules import Facts, Verdict, check_key, judge
 from orca.kit.crypto import fingerprint_of, load_key
+from orca.kit.threads import run_in_thread
 from orca.migrations import upgrade
 from orca.resources import Identity, derive_id, open_engine
 from orca.settings import Settings
@@ -28,7 +29,7 @@ _ENGINE_SECONDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What an administrator said about a database that does not fit."""
+    """An administrator's decision about a database that does not match."""
 
     new_instance: bool = False
     adopt: bool = False
@@ -36,7 +37,7 @@ class Choice:
 
 
 def check_before_start(settings: Settings, choice: Choice | None = None) -> None:
-    """Everything that can be refused before the schema is touched. Raises StartRefused."""
+    """Run every check that is possible before the schema is changed. Raises StartRefused."""
     prepare_data_dir(settings.data_dir)
     if not check_integrity(settings.database):
         log.info("database_checked_in_part", hint="It is large; `orc doctor` checks all of it.")
@@ -44,10 +45,10 @@ def check_before_start(settings: Settings, choice: Choice | None = None) -> None
 
 
 async def check_start(settings: Settings, choice: Choice | None = None) -> Verdict:
-    """Raises StartRefused; changes nothing but the modes of files that others could read."""
+    """Check whether to start. Raises StartRefused; changes only the modes of files that other users could read."""
     choice = choice or Choice()
     if choice.adopt:
-        await asyncio.to_thread(set_aside_broken, settings.data_dir)
+        await run_in_thread(set_aside_broken, settings.data_dir)
     facts = await _gather(settings)
     try:
         return replace(judge(facts), is_accepted=choice.adopt)
@@ -61,7 +62,7 @@ async def check_start(settings: Settings, choice: Choice | None = None) -> Verdi
 
 
 def _accept(facts: Facts, choice: Choice) -> Verdict:
-    """This database and this key from now on. The id is the one that the database's containers carry."""
+    """Accept this database and this key. The id is that of the labels of the database's containers."""
     database = facts.database
     is_same = database.key_fingerprint in {None, facts.key_fingerprint}
     opens = facts.key_fingerprint is not None and is_same and (database.opens or not database.is_sealed)
@@ -71,19 +72,19 @@ def _accept(facts: Facts, choice: Choice) -> Verdict:
 
 
 async def establish(settings: Settings, choice: Choice | None = None) -> Identity:
-    """Check, bring the schema up to date, and put on record what was decided."""
+    """Check, migrate the schema, and record the decision."""
     prepare_data_dir(settings.data_dir)
     verdict = await check_start(settings, choice)
-    await asyncio.to_thread(upgrade, settings.database)
-    key = await asyncio.to_thread(load_key, settings.data_dir / KEY_FILE)
+    await run_in_thread(upgrade, settings.database)
+    key = await run_in_thread(load_key, settings.data_dir / KEY_FILE)
     instance_id = verdict.id or derive_id(key)
     if verdict.lost_after is not None:
         log.critical("database_is_behind", last_event=verdict.lost_after)
-    return await asyncio.to_thread(_record, settings, replace(verdict, id=instance_id), key)
+    return await run_in_thread(_record, settings, replace(verdict, id=instance_id), key)
 
 
 def _record(settings: Settings, verdict: Verdict, key: bytes) -> Identity:
-    """The database first: a data directory is never marked for a database that does not know of it."""
+    """Record in the database first, so that a data directory is never marked for a database without that record."""
     instance_id, fingerprint = str(verdict.id), fingerprint_of(key)
     earlier = find_marker(settings.data_dir)
     with open_database(settings.database) as connection:
@@ -99,7 +100,7 @@ def _record(settings: Settings, verdict: Verdict, key: bytes) -> Identity:
 
 
 def _choose_proxy(data_dir: Path, instance_id: str, key: bytes) -> str:
-    """An instance that is not the first of its data directory leaves the first one's proxy alone."""
+    """Choose the proxy's folder: a later instance of a data directory does not use the first one's proxy."""
     is_first = instance_id == derive_id(key) or not (data_dir / "proxy").exists()
     return "proxy" if is_first else f"proxy-{instance_id}"
 
@@ -117,7 +118,7 @@ def _write_row(connection: Connection, wanted: Instance, verdict: Verdict, earli
 
 
 async def _gather(settings: Settings) -> Facts:
-    """Look at everything that the decision needs; the engine only when it may matter."""
+    """Collect the facts for the decision; those of the engine only when they may matter."""
     key = await asyncio.to_thread(find_usable_key, settings.data_dir / KEY_FILE)
     marker = await asyncio.to_thread(find_marker, settings.data_dir)
     database = await asyncio.to_thread(read_database, settings.database, key, marker)
@@ -133,7 +134,7 @@ async def _gather(settings: Settings) -> Facts:
 
 
 def _find_left_behind(settings: Settings) -> str:
-    """The SQLite database of this data directory when another one is set, and it has data."""
+    """Return the data directory's SQLite database if it has data while the settings name another database."""
     path = settings.data_dir / "orc.db"
     if settings.database.get_backend_name() == "sqlite" or not has_content(path):
         return ""
@@ -142,7 +143,7 @@ def _find_left_behind(settings: Settings) -> str:
 
 
 async def _count_labelled(settings: Settings, identity: Identity) -> int | None:
-    """Containers and volumes of this instance; None when the engine does not answer."""
+    """Count containers and volumes of this instance; None when the engine does not answer."""
     try:
         async with asyncio.timeout(_ENGINE_SECONDS), open_engine(settings, identity.id) as engine:
             containers, volumes = await engine.inspect({}), await engine.list_volumes({})

@@ -1,4 +1,4 @@
-"""Reads what database, key and data directory say of themselves, whichever version of Orca wrote them."""
+"""Reads the identity of database, key and data directory, written by any version of Orca."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ DAMAGED_HINT = (
 
 
 def find_usable_key(path: Path) -> bytes | None:
-    """The key; None when there is none. Raises StartRefused for a file that holds something else."""
+    """Return the key; None when there is none. Raises StartRefused for a file with other content."""
     try:
         return find_key(path)
     except BrokenKey as error:
@@ -38,7 +38,7 @@ def find_usable_key(path: Path) -> bytes | None:
 
 
 def read_database(url: URL, key: bytes | None, marker: Marker | None) -> DatabaseFacts:
-    """What a database of any version says of itself. Raises StartRefused when it cannot be read. Blocks."""
+    """Read the facts of a database of any version. Raises StartRefused when it cannot be read. Blocks."""
     name = describe(url)
     if url.get_backend_name() == "sqlite" and not has_content(Path(str(url.database))):
         return DatabaseFacts(name)
@@ -75,7 +75,7 @@ def _read(connection: Connection, facts: DatabaseFacts, key: bytes | None, marke
 
 
 def _try_secrets(connection: Connection, key: bytes | None) -> tuple[bool, bool]:
-    """Whether there are any, and whether the key opens one."""
+    """Return whether there are secrets, and whether the key decrypts one."""
     query = text("SELECT owner_type, owner_id, name, sealed FROM secrets ORDER BY id DESC LIMIT :most")
     rows = connection.execute(query, {"most": _SEALED_TRIED}).all()
     if key is None:
@@ -92,7 +92,7 @@ def _try_secrets(connection: Connection, key: bytes | None) -> tuple[bool, bool]
 
 @contextmanager
 def open_database(url: URL) -> Iterator[Connection]:
-    """A connection that makes no file."""
+    """Open a connection without creating a file."""
     if url.get_backend_name() == "sqlite":
         address = f"file:{quote(str(url.database))}?mode=rw"
         engine = create_engine(
@@ -108,10 +108,10 @@ def open_database(url: URL) -> Iterator[Connection]:
 
 
 def describe(url: URL) -> str:
-    """For people, without a password."""
+    """Describe a database URL for people, without its password."""
     return str(url.database) if url.get_backend_name() == "sqlite" else f"{url.host or 'localhost'}/{url.database}"
 
 
 def has_content(path: Path) -> bool:
-    """Whether there is a file with anything in it."""
+    """Whether there is a non-empty file."""
     return path.exists() and path.stat().st_size > 0

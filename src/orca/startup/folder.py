@@ -1,4 +1,4 @@
-"""The data directory is private, and belongs to whoever runs Orca."""
+"""Makes sure that the data directory is private and belongs to the user who runs Orca."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ _PRIVATE = (
 
 
 def prepare_data_dir(data_dir: Path) -> None:
-    """Make it, or make it private. Raises StartRefused for one that belongs to somebody else."""
+    """Create the directory, or make it private. Raises StartRefused for one that belongs to another user."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (data_dir, *(data_dir / name for name in _PRIVATE)):
         try:

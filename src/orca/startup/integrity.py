@@ -1,4 +1,4 @@
-"""Is the database file whole? A short look at each start, a long one by `orc doctor`."""
+"""Checks whether the database file is intact: briefly at each start, fully by `orc doctor`."""
 
 import os
 import sqlite3
@@ -12,11 +12,11 @@ from orca.errors import StartRefused
 from orca.startup.facts import DAMAGED_HINT, has_content
 
 _STEPS_BETWEEN_LOOKS = 20_000
-"""Instructions of SQLite's machine between two looks at the clock: a few milliseconds."""
+"""SQLite instructions between two checks of the clock: a few milliseconds."""
 
 
 def check_integrity(url: URL, *, seconds: float = 1.0, full: bool = False) -> bool:
-    """Raises StartRefused for a damaged or read-only file. False when the time was not enough for all of it. Blocks."""
+    """Raise StartRefused for a damaged or read-only file; False if the time was too short for a full check. Blocks."""
     if url.get_backend_name() != "sqlite":
         return True
     path = Path(str(url.database))
@@ -35,7 +35,7 @@ def check_integrity(url: URL, *, seconds: float = 1.0, full: bool = False) -> bo
 
 
 def check_writable(path: Path) -> None:
-    """Raises StartRefused when the disk, the folder or the file takes no writes."""
+    """Raise StartRefused when the disk, the folder or the file is not writable."""
     folder = path.parent
     is_mounted_so = folder.exists() and os.statvfs(folder).f_flag & os.ST_RDONLY
     targets = [each for each in (folder, path) if each.exists()]
@@ -47,7 +47,7 @@ def check_writable(path: Path) -> None:
 
 
 def _ask(path: Path, pragma: str, seconds: float) -> str | None:
-    """The first problem, or `ok`; None when the time was over first."""
+    """Return the first problem, or `ok`; None when the time was too short."""
     end = time.monotonic() + seconds
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=seconds)
     try:

@@ -1,7 +1,7 @@
-"""The task engine of one process: queues tasks, runs them, and lets go when others have taken over."""
+"""The task engine of one process: queues tasks, runs them, and stops when other workers have taken them over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,41 +16,44 @@ from orca.db import DATABASE_AWAY, now
 from orca.errors import OrcaError, TaskCancelled
 from orca.kit.fence import NotOwner, fence
 from orca.kit.ids import new_id
-from orca.resources import Resources
+from orca.resources import PlaceInLine, Resources
 from orca.tasks import claims, workers
-from orca.tasks.rows import FINISHED, Task
-from orca.tasks.run import HELD_AFTER, STOP_SECONDS, TaskRun
+from orca.tasks.claims import Claimant, Return
+from orca.tasks.lanes import LANES, Opening, list_openings
+from orca.tasks.rows import Task
+from orca.tasks.run import HELD_AFTER, STOP_SECONDS, PutBack, TaskRun
 from orca.tasks.workers import HEARTBEAT_SECONDS, StruckOff
 
 log = structlog.get_logger("orca.tasks")
 
 POLL_SECONDS = {True: 5.0, False: 1.0}
-"""How often a worker looks without being called; `True` when it is the only one, who is called for everything."""
+"""Poll interval of a worker that gets no notification; `True`: the only worker, which is notified of everything."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pauses between tries while the database does not take writes (gone, or its disk is full)."""
-TASKS_AT_ONCE = 24
-"""In one process. Builds, which are the heavy part, have a limit of their own."""
+"""Pauses between retries while the database accepts no writes (unreachable, or its disk is full)."""
 SUSPECT_SECONDS = 20.0
-"""What ends its process mostly does so at once; the next ones, whose sites may be down, wait no longer than this."""
+"""How long the next suspects, whose sites may be down, wait at most for a task that may have killed its process:
+mostly that happens at once."""
 _STRUCK_OFF = "The other workers thought that this process had died, and do its work: it was frozen, or cut off."
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDefinition:
-    """A kind of task. `run` is replayed after a crash, so everything that has an effect is in a step.
+    """A kind of task. `run` is replayed after a crash, so every side effect must be in a step.
 
-    `settle` gives the target of a task that did not succeed its end, if the task could not do that itself:
-    (resources, task id, reason). It is called for every such end, so it leaves alone what has ended already.
+    `settle(resources, task id, reason)` brings the target of an unsuccessful task to a final state, if the task could
+    not do so itself. It is called for every such task, so it must not change a target that is final already.
+    `lane` is the one of `orca.tasks.lanes` in which the task waits and begins.
     """
 
     name: str
     run: Callable[[TaskRun, Mapping[str, Any]], Awaitable[None]]
     settle: Callable[[Resources, str, str], Awaitable[None]] | None = None
+    lane: str = "run"
 
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """A duty that one process at a time does at start and then every so often; safe to skip and to repeat."""
+    """A periodic job that one process at a time runs at start and then at intervals; safe to skip and to repeat."""
 
     name: str
     seconds: float
@@ -60,26 +63,45 @@ class Periodic:
 class TaskEngine:
     """Queues tasks and, once started with resources, runs them on this process's event loop."""
 
-    def __init__(self, url: URL, definitions: Sequence[TaskDefinition], *, concurrency: int) -> None:
+    def __init__(
+        self,
+        url: URL,
+        definitions: Sequence[TaskDefinition],
+        *,
+        lanes: Mapping[str, int] = LANES,
+        offers: Collection[str] = (),
+    ) -> None:
         self.definitions = {each.name: each for each in definitions}
         self.is_alone = url.get_backend_name() == "sqlite"
         self.executor = new_id()
         self.ended = asyncio.Event()
-        """This process must end now, for the reason in `draining`."""
+        """Set when this process must exit; the reason is in `draining`."""
         self.draining = ""
-        """Why no more tasks are taken."""
-        self._concurrency = concurrency
+        """Why no more tasks are claimed; empty while they are."""
+        self._limits = lanes
+        self._claimant = Claimant(self.executor, list(self.definitions), list(offers))
         self._news = asyncio.Event()
         self._taking = asyncio.Lock()
         self._runs: dict[str, tuple[TaskRun, asyncio.Task[None]]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._duties: list[asyncio.Task[None]] = []
         self._suspect: str | None = None
-        """The task that runs here and was at work when its process died, until it has finished a step."""
+        """The running task that was also running when its process died, until it has finished a step."""
 
-    async def enqueue(self, session: AsyncSession, task: str, *, target: str, payload: Mapping[str, Any]) -> str:
+    async def enqueue(
+        self,
+        session: AsyncSession,
+        task: str,
+        *,
+        target: str,
+        payload: Mapping[str, Any],
+        place: PlaceInLine = PlaceInLine(),
+    ) -> str:
         """See `TaskQueue.enqueue`."""
-        row = Task(id=new_id(), name=task, target=target, payload=dict(payload))
+        row = Task(
+            id=new_id(), name=task, target=target, payload=dict(payload), lane=self.definitions[task].lane,
+            team_id=place.team_id, priority=place.priority, needs=place.needs, not_before=place.not_before,
+        )  # fmt: skip
         session.add(row)
         await session.flush()
         self._tell_after_commit(session)
@@ -87,17 +109,13 @@ class TaskEngine:
 
     async def cancel(self, session: AsyncSession, task_id: str, reason: str) -> None:
         """See `TaskQueue.cancel`."""
-        unfinished = update(Task).where(Task.id == task_id, Task.state.not_in(FINISHED))
-        await session.execute(unfinished.where(Task.cancel_reason.is_(None)).values(cancel_reason=reason))
-        await session.execute(
-            unfinished.where(Task.state == "queued").values(state="cancelled", reason=reason, finished_at=now())
-        )
+        await claims.cancel(session, task_id, reason)
         self._tell_after_commit(session)
 
     async def start(self, resources: Resources, duties: Sequence[Periodic] = ()) -> None:
-        """Go on with what a crash interrupted, then run tasks until `stop`."""
+        """Resume tasks that a crash interrupted, then run tasks until `stop`."""
         async with resources.db.write() as session:
-            await workers.enter(session, self.executor, self.definitions)
+            await workers.enter(session, self.executor, self.definitions, self._claimant.offers)
         if not self.is_alone:
             self._loops.append(asyncio.create_task(self._keep_beating(resources)))
         await self._free_lost(resources)
@@ -105,7 +123,7 @@ class TaskEngine:
         self._duties += [asyncio.create_task(self._repeat(resources, each)) for each in duties]
 
     def drain(self, why: str) -> None:
-        """Finish what runs, take no more, then set `ended`."""
+        """Claim no more tasks, let the running ones finish, then set `ended`."""
         if not self.draining:
             log.warning("worker_drains", reason=why, running=len(self._runs))
             self.draining = why
@@ -114,13 +132,13 @@ class TaskEngine:
             self._end_when_drained()
 
     async def stop(self, resources: Resources) -> None:
-        """Stop taking tasks; unfinished ones go on at the next start or in another worker."""
+        """Stop claiming and running tasks; unfinished ones are resumed at the next start or by another worker."""
         ending = [*self._loops, *self._duties, *(task for _, task in self._runs.values())]
         _cancel(ending)
         if ending:
             await asyncio.wait(ending, timeout=2 * STOP_SECONDS)
         async with resources.db.write() as session:
-            if not self._runs:  # one that does not stop is still at work
+            if not self._runs:  # a task that does not stop is still running, so it must not be released
                 await claims.release_all(session, self.executor)
             await workers.leave(session, self.executor)
 
@@ -129,17 +147,17 @@ class TaskEngine:
             self.ended.set()
 
     async def _check_listed(self, resources: Resources) -> None:
-        """Give all up when this process has lost more than one task."""
+        """Give up all work if this process was declared dead, rather than having lost only one task."""
         try:
             async with resources.db.read() as session:
                 await workers.check_listed(session, self.executor)
         except StruckOff:
             self._give_up()
         except DATABASE_AWAY as error:
-            log.warning("worker_not_checked", reason=str(error))  # the next claim does
+            log.warning("worker_not_checked", reason=str(error))  # checked again by the next claim
 
     def _give_up(self) -> None:
-        """Others do all of this by now. What is left of it here stops, and each effect that it tries is refused."""
+        """Cancel everything: other workers own it by now. The fence refuses side effects of what still runs here."""
         log.critical("worker_was_declared_dead", worker=self.executor)
         current = asyncio.current_task()
         ending = (*self._loops, *self._duties, *(task for _, task in self._runs.values()))
@@ -151,7 +169,7 @@ class TaskEngine:
         event.listen(session.sync_session, "after_commit", lambda _session: self._news.set(), once=True)
 
     async def _dispatch(self, resources: Resources) -> None:
-        """Start what waits and stop what was cancelled: when called, and every so often unasked."""
+        """Start waiting tasks and stop cancelled ones, when notified and at every poll interval."""
         while True:
             self._news.clear()
             try:
@@ -164,26 +182,62 @@ class TaskEngine:
                 log.exception("tasks_not_read")
                 await asyncio.sleep(RETRY_SECONDS[0])
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), POLL_SECONDS[self.is_alone])
+            with suppress(TimeoutError):  # `wait_for` loses a cancellation that comes with a notification
+                async with asyncio.timeout(POLL_SECONDS[self.is_alone]):
+                    await self._news.wait()
 
     async def _claim(self, resources: Resources) -> None:
-        """Go on with what others left, and start what is queued, as far as there is room."""
-        room, names = self._concurrency - len(self._runs), self.definitions
-        if room <= 0:
-            return
+        """Resume released tasks and start queued ones, as many as have room in their lanes."""
         async with resources.db.read() as session:
-            if not await claims.is_any_waiting(session, names):
+            if not await claims.is_any_waiting(session):
+                return
+            open_lanes = [each.lane for each in self._list_openings()]
+            lanes = await claims.list_lanes_to_claim(session, self._claimant, open_lanes)
+            if not lanes and not (open_lanes and await claims.is_any_released(session, self._claimant)):
                 return
         async with self._taking:
+            openings, claimed = self._list_openings(), list[Task]()
             async with resources.db.write() as session:
                 await workers.check_listed(session, self.executor)
-                resumed = await claims.resume(session, self.executor, names, suspect=self._suspect is None)
-                claimed = await claims.claim(session, self.executor, names, room)
+                resumed = await claims.resume(session, self._claimant, openings, suspect=self._suspect is None)
+                for each in openings:
+                    if each.lane in lanes and each.room > 0:
+                        claimed += await claims.claim(session, self._claimant, each)
             for task in resumed:
                 log.warning("task_goes_on", task=task.id, name=task.name, deaths=task.recoveries)
             for task in (*resumed, *claimed):
                 self._spawn(resources, task)
+
+    def _list_openings(self) -> list[Opening]:
+        return list_openings(self._limits, (run for run, _ in self._runs.values()))
+
+    async def _enter_lane(self, run: TaskRun, lane: str) -> bool:
+        """Move a running task to another lane, if a slot is free there for which no other task waits."""
+        async with self._taking:
+            if all(each.lane != lane for each in self._list_openings()):
+                return False
+            async with run.resources.db.write() as session:
+                if await claims.is_any_in_line(session, lane):
+                    return False
+                await session.execute(update(Task).where(Task.id == run.id).values(lane=lane))
+            run.lane = lane
+        self._news.set()  # the lane that it left has a free slot
+        return True
+
+    async def _put_back(self, run: TaskRun, way: Return) -> bool:
+        """Queue a task again, and free its slot. False when it was cancelled meanwhile, so that it must go on."""
+        async with self._taking:
+            async with run.resources.db.write() as session:
+                is_back = await claims.put_back(session, run.id, way)
+                cancel_reason = await session.scalar(select(Task.cancel_reason).where(Task.id == run.id))
+            if is_back:
+                self._runs.pop(run.id)
+        if not is_back:
+            run.cancel(cancel_reason or "")
+        elif way.not_before is not None:
+            seconds = max(0.0, (way.not_before - now()).total_seconds())
+            asyncio.get_running_loop().call_later(seconds, self._news.set)
+        return is_back
 
     async def _deliver_cancels(self, resources: Resources) -> None:
         if not self._runs:
@@ -200,34 +254,32 @@ class TaskEngine:
         if task.recoveries:
             self._suspect = task.id
             asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self._clear, task.id)
-        run = TaskRun(resources, task, partial(self._clear, task.id))
+        run = TaskRun(resources, task, partial(self._clear, task.id), self._enter_lane)
         working = asyncio.create_task(self._work(run, task))
         self._runs[task.id] = (run, working)
-        working.add_done_callback(lambda _done: self._forget(task.id))
+        working.add_done_callback(partial(self._forget, task.id))
 
     def _clear(self, task_id: str) -> None:
-        """It got further than where the process had died: the next suspect has its turn."""
+        """Clear a task of suspicion, as it got past the step at which its process died; the next suspect may run."""
         if self._suspect == task_id:
             self._suspect = None
             self._news.set()
 
-    def _forget(self, task_id: str) -> None:
-        del self._runs[task_id]
+    def _forget(self, task_id: str, working: asyncio.Task[None]) -> None:
+        if task_id in self._runs and self._runs[task_id][1] is working:  # else it was put back, and may run again
+            del self._runs[task_id]
         self._clear(task_id)
         self._news.set()
         self._end_when_drained()
 
     async def _work(self, run: TaskRun, task: Task) -> None:
-        """Run to an end. While the database does not take writes, begin again from what it remembers."""
+        """Run a task to its end. While the database accepts no writes, retry from the stored steps."""
         fence.set(run.check_owner)
         tries = 0
         while True:
             try:
-                await run.recall()
-                state, reason = await self._outcome(run, task)
-                if reason is not None and task.recoveries <= HELD_AFTER + 1:
-                    await self._settle(run, task, reason)
-                return await run.finish(state, reason)
+                if await self._try(run, task):
+                    return None
             except NotOwner:
                 log.warning("task_lost", task=task.id)
                 return await self._check_listed(run.resources)
@@ -236,9 +288,21 @@ class TaskEngine:
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
 
+    async def _try(self, run: TaskRun, task: Task) -> bool:
+        """Run a task until it ends or gives its slot back; False when it has to be run again."""
+        try:
+            await run.load_steps()
+            state, reason = await self._outcome(run, task)
+        except PutBack as wish:
+            return await self._put_back(run, wish.way)
+        if reason is not None and task.recoveries <= HELD_AFTER + 1:
+            await self._settle(run, task, reason)
+        await run.finish(state, reason)
+        return True
+
     async def _outcome(self, run: TaskRun, task: Task) -> tuple[str, str | None]:
-        """How it ended: (state, reason)."""
-        if task.recoveries > HELD_AFTER:  # even holding it back, which undoes what it did, ended the process
+        """Run the task and return its final state and the reason."""
+        if task.recoveries > HELD_AFTER:  # even the run that raised HeldBack and only undid its work died
             return "failed", "Orca's process ended again and again while it worked on this."
         try:
             await self.definitions[task.name].run(run, task.payload)
@@ -265,7 +329,7 @@ class TaskEngine:
             log.exception("task_not_settled", task=task.id, name=task.name)
 
     async def _free_lost(self, resources: Resources) -> None:
-        """Let somebody go on with running tasks whose worker died."""
+        """Release running tasks whose worker died, so that a living one resumes them."""
         async with self._taking, resources.db.write() as session:
             if not self.is_alone:
                 await workers.beat(session, self.executor)
@@ -300,7 +364,7 @@ class TaskEngine:
             await asyncio.sleep(duty.seconds)
 
     async def _do(self, resources: Resources, duty: Periodic) -> None:
-        """Run a duty, and keep the lease for as long as that takes."""
+        """Run a periodic job, and renew its lease for as long as it runs."""
         working: asyncio.Future[None] = asyncio.ensure_future(duty.run(resources))
         try:
             while not (await asyncio.wait({working}, timeout=duty.seconds))[0]:
@@ -312,7 +376,7 @@ class TaskEngine:
             await asyncio.wait({working})
 
     async def _check_duty(self, resources: Resources, duty: Periodic, transaction: AsyncSession | None) -> None:
-        """Raise NotOwner when another worker does this duty by now."""
+        """Raise NotOwner when another worker holds the lease of this job by now."""
         if transaction is None:
             async with resources.db.read() as session:
                 await self._check_duty(resources, duty, session)

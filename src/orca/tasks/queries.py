@@ -1,13 +1,15 @@
-"""What people and probes may know of tasks."""
+"""Read-only queries about tasks, for people and for probes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
+from orca.kit.amounts import counted
+from orca.kit.clock import format_instant
 from orca.tasks.rows import FINISHED, Task, Worker
 
 _UNFINISHED = ("queued", "running")
@@ -15,7 +17,7 @@ _UNFINISHED = ("queued", "running")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The unfinished tasks of one name."""
+    """Counts of the unfinished tasks of one name."""
 
     name: str
     queued: int
@@ -24,20 +26,15 @@ class Kind:
 
     @property
     def queue_age(self) -> timedelta:
-        """How long the one that has waited longest has waited."""
+        """How long the task that has waited longest has waited."""
         return now() - self.oldest_queued_at if self.oldest_queued_at else timedelta(0)
 
 
-async def count_active(session: AsyncSession) -> int:
-    """Tasks that wait or run."""
-    return await session.scalar(select(func.count()).select_from(Task).where(Task.state.not_in(FINISHED))) or 0
-
-
 async def list_kinds(session: AsyncSession) -> list[Kind]:
-    """Unfinished tasks by name, for metrics: one query over an index."""
-    counted = select(Task.name, Task.state, func.count(), func.min(Task.created_at)).where(Task.state.in_(_UNFINISHED))
+    """Return the unfinished tasks by name, for metrics: one query over an index."""
+    query = select(Task.name, Task.state, func.count(), func.min(Task.created_at)).where(Task.state.in_(_UNFINISHED))
     found: dict[str, dict[str, tuple[int, datetime]]] = {}
-    for name, state, number, since in await session.execute(counted.group_by(Task.name, Task.state)):
+    for name, state, number, since in await session.execute(query.group_by(Task.name, Task.state)):
         found.setdefault(name, {})[state] = (number, since)
     return [
         Kind(name, states.get("queued", (0, None))[0], states.get("running", (0, None))[0],
@@ -47,24 +44,50 @@ async def list_kinds(session: AsyncSession) -> list[Kind]:
 
 
 async def explain_waiting(session: AsyncSession, task_ids: Collection[str]) -> Mapping[str, str]:
-    """Why each of these tasks does not run, by id; those that run or have ended are left out."""
+    """Return by id why each of these tasks does not run; those that run or have ended are left out."""
     waiting = select(Task).where(Task.id.in_(task_ids), Task.state.not_in(FINISHED))
     tasks = [task for task in await session.scalars(waiting) if task.state == "queued" or task.worker is None]
-    if not tasks:
-        return {}
-    first = select(Task.target, func.min(Task.id)).where(Task.state.in_(_UNFINISHED)).group_by(Task.target)
-    ahead = {target: task_id for target, task_id in await session.execute(first)}  # noqa: C416 - rows are no pairs to mypy
-    known = [set(knows) for knows in await session.scalars(select(Worker.knows))]
-    return {task.id: _explain(task, ahead[task.target], known) for task in tasks}
+    workers = list(await session.scalars(select(Worker))) if tasks else []
+    return {task.id: _explain_by_workers(task, workers) or await _explain_by_tasks(session, task) for task in tasks}
 
 
-def _explain(task: Task, first: str, known: list[set[str]]) -> str:
-    if not known:
+def _explain_by_workers(task: Task, workers: Collection[Worker]) -> str:
+    """Return why no worker would claim a task; empty when one would."""
+    if not workers:
         return "No worker runs: start `orc serve` or `orc worker`."
-    if not any(task.name in names for names in known):
+    knowing = [each for each in workers if task.name in each.knows]
+    if not knowing:
         return f"No worker that runs knows “{task.name}”: it waits for one of the version that queued it."
-    if task.state == "running":
+    if task.needs is not None and not any(task.needs in each.offers for each in knowing):
+        return f"No worker that runs offers “{task.needs}”, which it needs."
+    return ""
+
+
+async def _explain_by_tasks(session: AsyncSession, task: Task) -> str:
+    """Return for what other tasks, or for what instant, a task waits."""
+    if task.cancel_reason is not None:
+        return "It is cancelled: what it began is about to be undone."
+    if task.state == "running" and task.recoveries:
         return "Orca's process died while it ran; others that ran then are tried first, one after another."
-    if first != task.id:
+    if task.not_before is not None and task.not_before > now():
+        return f"{task.because or 'It was asked for later.'} It goes on at {format_instant(task.not_before)}.".strip()
+    if task.state == "queued" and task.epoch == 0 and await _is_target_busy(session, task):
         return "An earlier task of the same target is at work."
-    return "It is about to start: the workers are busy, or have not looked yet."
+    return f"{task.because or ''} {await _explain_line(session, task)}".strip()
+
+
+async def _is_target_busy(session: AsyncSession, task: Task) -> bool:
+    others = select(Task.id).where(Task.target == task.target, Task.state.in_(_UNFINISHED), Task.id != task.id)
+    before = or_(Task.state == "running", Task.epoch > 0, Task.seq < task.seq)
+    return await session.scalar(others.where(before).limit(1)) is not None
+
+
+async def _explain_line(session: AsyncSession, task: Task) -> str:
+    of_lane = select(func.count()).where(Task.lane == task.lane)
+    running = await session.scalar(of_lane.where(Task.state == "running", Task.worker.is_not(None)))
+    is_before = or_(Task.priority < task.priority, and_(Task.priority == task.priority, Task.seq < task.seq))
+    before = await session.scalar(of_lane.where(Task.state == "queued", is_before)) or 0
+    if not running and not before:
+        return "It is about to start."
+    ahead = f"{counted(before, 'task')} before it in line" if before else "it is the next one"
+    return f"Lane “{task.lane}”: {running or 0} at work; {ahead}."

@@ -1,4 +1,4 @@
-"""Which processes run tasks on this database: heartbeats, and leases on duties that one of them does at a time."""
+"""The processes that run tasks on this database: heartbeats, and leases on jobs that run in one of them at a time."""
 
 import socket
 from collections.abc import Collection
@@ -19,11 +19,11 @@ _PROBE = "readiness-probe"
 
 
 class StruckOff(NotOwner):
-    """The others thought that this process had died, and do its work."""
+    """Other workers declared this process dead and took over its work."""
 
 
-async def enter(session: AsyncSession, worker: str, knows: Collection[str]) -> None:
-    """From now on this worker counts as living; with SQLite, where there is one, the ones before it do not."""
+async def enter(session: AsyncSession, worker: str, knows: Collection[str], offers: Collection[str] = ()) -> None:
+    """Register this worker as living. On SQLite, which has only one worker, all earlier ones are removed."""
     if session.get_bind().dialect.name == "sqlite":
         await session.execute(delete(Worker))
         instant = now()
@@ -31,28 +31,29 @@ async def enter(session: AsyncSession, worker: str, knows: Collection[str]) -> N
         instant = await _alone(session)
     session.add(
         Worker(
-            id=worker, host=socket.gethostname(), version=__version__, knows=sorted(knows), started_at=instant,
-            seen_at=instant,
+            id=worker, host=socket.gethostname(), version=__version__, knows=sorted(knows), offers=sorted(offers),
+            started_at=instant, seen_at=instant,
         )
     )  # fmt: skip
 
 
 async def check_listed(session: AsyncSession, worker: str) -> None:
-    """Raise StruckOff unless this worker counts as living, which it then does until the end of the transaction."""
+    """Raise StruckOff unless this worker is registered; a lock keeps it so until the end of the transaction."""
     listed = select(Worker.id).where(Worker.id == worker).with_for_update(read=True, key_share=True)
     if await session.scalar(listed) is None:
         raise StruckOff
 
 
 async def leave(session: AsyncSession, worker: str) -> None:
-    """Others may take over its tasks and duties at once."""
+    """Deregister this worker, so that others may take over its tasks and jobs at once."""
     await session.execute(delete(Worker).where(Worker.id == worker))
 
 
 async def beat(session: AsyncSession, worker: str) -> None:
-    """Say that this worker lives, and strike off those that stopped saying so; one worker at a time.
+    """Renew this worker's heartbeat and remove workers whose heartbeat is too old; one worker at a time.
 
-    A worker that could not reach the database either judges nobody: the others get the time to come back, too.
+    A worker whose own heartbeat was too old removes no others: they may also have been cut off from the database, and
+    get the time to return.
     """
     instant = await _alone(session)
     mine = await session.get(Worker, worker)
@@ -65,7 +66,7 @@ async def beat(session: AsyncSession, worker: str) -> None:
 
 
 async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float) -> bool:
-    """Take or keep the lease on a duty; False while another living process has it."""
+    """Acquire or renew the lease on a job; False while another living process holds it."""
     instant = await _alone(session)
     lease = await session.get(Lease, duty)
     until = instant + timedelta(seconds=seconds)
@@ -80,13 +81,13 @@ async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float)
 
 
 async def check_holder(session: AsyncSession, duty: str, worker: str) -> None:
-    """Raise NotOwner when another worker has the lease by now."""
+    """Raise NotOwner when another worker holds the lease by now."""
     if await session.scalar(select(Lease.holder).where(Lease.name == duty)) != worker:
         raise NotOwner
 
 
 async def prove_writable(session: AsyncSession) -> None:
-    """A write that is committed, for probes: a full disk shows itself no earlier."""
+    """Write a row, for probes. The caller must commit: only then does a full disk cause an error."""
     instant = now()
     touch = update(Lease).where(Lease.name == _PROBE).values(until=instant).returning(Lease.name)
     if (await session.execute(touch)).first() is None:
@@ -94,6 +95,6 @@ async def prove_writable(session: AsyncSession) -> None:
 
 
 async def _alone(session: AsyncSession) -> datetime:
-    """Nobody else enters, beats or takes a lease until the end of this transaction. The database's clock rules."""
+    """Lock out other registrations, heartbeats and leases until the transaction ends. Return the database's time."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WORKERS_LOCK})
     return (await session.scalars(select(func.clock_timestamp(type_=UtcDateTime)))).one()

@@ -1,4 +1,4 @@
-"""How a form is answered: what was asked for is done and told, or the form is drawn again."""
+"""Handles posted forms: performs the action and redirects with a message, or renders the form again."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from orca.web.redirects import see_other
 
 
 class Done(NamedTuple):
-    """Where to go now that it is done, and what to say there."""
+    """The page to redirect to after the action, and the message to show there."""
 
     path: str
     said: str
@@ -26,7 +26,7 @@ async def submit(
     act: Callable[[Model], Awaitable[Done]],
     draw: Callable[[Filled[Model]], Awaitable[Response]],
 ) -> Response:
-    """Act, go on and say so. A form that is wrong or refused saves nothing and is drawn again."""
+    """Perform the action and redirect with its message. If the form is invalid or refused, roll back and redraw it."""
     if filled.model is not None:
         try:
             done = await act(filled.model)
@@ -36,3 +36,19 @@ async def submit(
             return see_other(request, done.path, said=done.said, hint=done.hint)
     await session.rollback()
     return await draw(filled)
+
+
+async def attempt(
+    request: Request,
+    session: AsyncSession,
+    act: Awaitable[object],
+    done: Done,
+    draw: Callable[..., Awaitable[Response]],
+) -> Response:
+    """Perform an action without a form and redirect with its message. If refused, roll back and draw `refusal`."""
+    try:
+        await act
+    except OrcaError as error:
+        await session.rollback()
+        return await draw(refusal=error)
+    return see_other(request, done.path, said=done.said, hint=done.hint)

@@ -1,8 +1,8 @@
-"""What strangers may hold open: deadlines for a request's head and body, and as many connections as there is room for.
+"""Limits what clients may hold open: deadlines for a request's head and body, and a maximum of connections.
 
-uvicorn itself waits for ever for both and takes as many connections as come. Here each connection is looked at once a
-second; when there is no room, the one that has waited longest without a request makes it. Answers may take their
-time: streams of events are not cut as long as somebody reads them.
+uvicorn itself waits forever for both and accepts any number of connections. Here each connection is checked once a
+second; when there is no room, the one that has been idle longest is closed. Responses may take long: streams of
+events are not cut as long as the client reads them.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _TICK = 1.0
 _FILES = 16_384
-"""Open files to ask the system for."""
+"""The limit of open files to request from the system."""
 _OWN_FILES = 256
-"""Of those, what the panel needs for itself: database, Docker, builds."""
+"""Open files reserved for the panel itself: database, Docker, builds."""
 _MOST, _MOST_EACH = 2048, 256
 _ANSWER = (
     "HTTP/1.1 {}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n{}Content-Length: {}\r\n\r\n{}"
@@ -33,15 +33,15 @@ _ANSWER = (
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long the other side may keep us waiting, in seconds."""
+    """How long to wait for the client, in seconds."""
 
     head: float = 10
     body: float = 20
-    """Without a byte; each byte that arrives earns time back."""
+    """Time for a body without receiving a byte; each byte that arrives adds time."""
     body_rate: int = 1024
-    """Bytes per second below which a body arrives too slowly."""
+    """Minimum bytes per second of a body."""
     reading: float = 60
-    """Without taking anything of an answer that waits to be sent."""
+    """Time in which the client reads nothing of a response that waits to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Caps:
 
     @classmethod
     def within(cls, files: int) -> "Caps":
-        """What fits when so many files may be open, with enough left for everything else."""
+        """Return the caps for this limit of open files, with enough left for everything else."""
         total = max(min(_MOST, files - _OWN_FILES), 8)
         return cls(total, max(min(_MOST_EACH, total // 4), 4))
 
 
 def raise_file_limit() -> int:
-    """Ask for as many open files as the system gives without asking an administrator; gives what there is now."""
+    """Raise the limit of open files as far as possible without privileges, and return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -69,7 +69,7 @@ def raise_file_limit() -> int:
 
 
 class Connections:
-    """All that are open on one listener, oldest first, and whose they are."""
+    """All open connections of one listener, oldest first, and their peers."""
 
     def __init__(self, caps: Caps, *, patience: Patience | None = None, trusted: Collection[str] = ()) -> None:
         self.caps = caps
@@ -80,7 +80,7 @@ class Connections:
         self._ticking: asyncio.TimerHandle | None = None
 
     def admit(self, newcomer: "Connection") -> bool:
-        """Whether there is room, if need be because an older connection without a request is dropped."""
+        """Whether there is room; if necessary an older connection without a request is dropped."""
         peer = self._peer_of(newcomer)
         mine = self._by_peer.get(peer, {}) if peer is not None else {}
         if len(mine) >= self.caps.each_peer and not self._drop_one(mine):
@@ -95,7 +95,7 @@ class Connections:
         return True
 
     def release(self, connection: "Connection") -> None:
-        """It is gone; saying so twice does no harm."""
+        """Remove a closed connection; safe to call twice."""
         peer = self._open.pop(connection, None)
         if peer is not None:
             mine = self._by_peer[peer]
@@ -117,7 +117,7 @@ class Connections:
         self._ticking = running.call_later(_TICK, self._tick) if self._open else None
 
     def _peer_of(self, connection: "Connection") -> str | None:
-        """The network one person usually controls; None for proxies, behind which many people are."""
+        """Return the network that one person usually controls; None for proxies, which serve many people."""
         if connection.client is None:
             return None
         address = ip_address(connection.client[0].partition("%")[0])
@@ -129,7 +129,7 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, with an end to its patience."""
+    """uvicorn's connection, with deadlines."""
 
     def __init__(self, *given: Any, connections: Connections, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -137,27 +137,27 @@ class Connection(H11Protocol):
         self._patience = connections.patience
         self._head = self._unread = 0.0
         self._unsent = 0
-        """Bytes of answers that waited to be taken when it was last looked at."""
+        """Bytes of responses that were unsent at the last check."""
         self._credit = self._patience.body
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request has arrived that is not answered yet."""
+        """Whether the connection is idle: every request that has arrived is answered."""
         return self.cycle is None or (self.cycle.response_complete and self.conn.their_state is h11.IDLE)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Count it, or say that there is no room."""
+        """Count the connection, or answer that there is no room."""
         super().connection_made(transport)
         if not self._all.admit(self):
             self._answer("503 Service Unavailable", "Too many connections are open; try again soon.\n", retry_after=10)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room."""
+        """Release the connection."""
         self._all.release(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a body earn time; a whole head ends the wait for it."""
+        """Add time for bytes of a body; end the wait for the head when it is complete."""
         if self.transport.is_closing():
             return
         before = self.cycle
@@ -168,7 +168,7 @@ class Connection(H11Protocol):
             self._head, self._credit = 0.0, self._patience.body
 
     def grow_older(self, seconds: float) -> None:
-        """So much time has passed; end what waited too long."""
+        """Account for the time since the last check, and close a connection that waited too long."""
         if self.flow.write_paused or self.transport.is_closing():
             self._wait_for_reader(seconds)
             return
@@ -181,19 +181,19 @@ class Connection(H11Protocol):
             self._credit = self._patience.body
 
     def resume_writing(self) -> None:
-        """Enough was taken for more to be written."""
+        """Called when the client has read enough for more to be written."""
         self._unread = 0.0
         super().resume_writing()
 
     def _wait_for_reader(self, seconds: float) -> None:
-        """Nothing is written meanwhile, so that fewer bytes mean that some were taken."""
+        """Check whether the client reads. Nothing is written meanwhile, so fewer unsent bytes mean that it read."""
         before, self._unsent = self._unsent, self._count_unsent()
         self._unread = 0.0 if self._unsent < before else self._unread + seconds
         if self._unread >= self._patience.reading:
             self.transport.abort()
 
     def _count_unsent(self) -> int:
-        """With what the system holds: it takes more from us only when a good part of that has left."""
+        """Count unsent bytes, with the kernel's buffer, which accepts more only when a good part of it was sent."""
         try:
             held = ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
         except (OSError, ValueError):  # already closed
@@ -201,13 +201,13 @@ class Connection(H11Protocol):
         return self.transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
     def _wait_for_head(self, seconds: float) -> None:
-        """Between requests uvicorn's own, shorter time runs until the first byte of the next one."""
+        """Check the deadline of the head. Between requests uvicorn's shorter one runs until the next first byte."""
         self._head = 0.0 if self.timeout_keep_alive_task is not None else self._head + seconds
         if self._head >= self._patience.head:
             self.transport.close()
 
     def _wait_for_body(self, seconds: float) -> None:
-        """Only time in which the other side could have sent something counts."""
+        """Check the deadline of the body; only time in which the client could have sent something counts."""
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:
             return
         self._credit -= seconds
@@ -222,14 +222,14 @@ class Connection(H11Protocol):
         self._answer("408 Request Timeout", f"The request did not arrive in time: {slow}.\n")
 
     def _answer(self, status: str, text: str, *, retry_after: int | None = None) -> None:
-        """Past h11, as the last thing on this connection."""
+        """Write a response without h11, as the last one on this connection."""
         more = f"Retry-After: {retry_after}\r\n" if retry_after else ""
         self.transport.write(_ANSWER.format(status, more, len(text), text).encode())
         self.transport.close()
 
 
-class Seldom(logging.Filter):
-    """Lets a line that strangers can cause at will pass once in a while, with how many there were."""
+class RateLimitedLogFilter(logging.Filter):
+    """Rate-limits a log line that clients can cause at will; a line that passes has the number of suppressed ones."""
 
     _CAUSED = (
         "socket.accept() out of system resource", "Invalid HTTP request received.", "Unsupported upgrade request.",
@@ -243,7 +243,7 @@ class Seldom(logging.Filter):
         self._seen: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written."""
+        """Return whether the record is written."""
         text = str(record.msg)
         line = next((each for each in self._CAUSED if text.startswith(each)), None)
         if line is None:

@@ -1,4 +1,4 @@
-"""One failure, drawn for who asked: problem+json (RFC 9457) for programs, a page for people."""
+"""Renders a failure for its client: problem+json (RFC 9457) for programs, a page for people."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,19 +10,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from orca.db import DATABASE_AWAY, cause_of
+from orca.db import DATABASE_AWAY, Database
 from orca.errors import BadInput, DatabaseUnavailable, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
 from orca.kit.validation import explain
 from orca.web.guard import RETRY_AFTER_SECONDS, Guard, record_denial
 from orca.web.habits import methods_at
 from orca.web.render import ErrorPage, render
-from orca.web.texts import UNSTORABLE
+from orca.web.safe_request import UNSTORABLE
 
 log = structlog.get_logger("orca.web")
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Every way a request can fail ends here."""
+    """Install a handler for every way in which a request can fail."""
     app.add_exception_handler(OrcaError, _orca_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -57,7 +57,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _is_no_json(problem: Mapping[str, Any]) -> bool:
-    """Whether the body is no JSON at all; texts in it that cannot be stored are another matter."""
+    """Whether the body is not JSON at all, as opposed to JSON with texts that cannot be stored."""
     return bool(problem["type"] == "json_invalid") and problem.get("ctx", {}).get("error") != UNSTORABLE
 
 
@@ -74,22 +74,21 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
-    """Nothing is wrong with the request, so it is worth repeating. Drawn without the database."""
+    """Answer a correct request that is worth a retry. The page is rendered without the database."""
     log.warning("database_away", path=request.url.path, reason=str(error))
-    problem = explain_database(error)
+    problem = explain_database(request.app.state.resources.db, error)
     headers = {"Retry-After": str(problem.details["retry_after"])}
     return _draw(request, 503, _problem(request, 503, problem.code, problem.message, problem), headers)
 
 
-def explain_database(error: Exception) -> DatabaseUnavailable:
-    """A failure of DATABASE_AWAY for people."""
-    cause = cause_of(error)
-    message, hint = (cause.message, cause.hint) if cause else ("The database does not answer.", "")
-    return DatabaseUnavailable(message, hint=hint, retry_after=RETRY_AFTER_SECONDS)
+def explain_database(db: Database, error: Exception) -> DatabaseUnavailable:
+    """Translate one of DATABASE_AWAY to an error for people."""
+    cause = db.explain(error)
+    return DatabaseUnavailable(cause.message, hint=cause.hint, retry_after=RETRY_AFTER_SECONDS)
 
 
 def _plainer(request: Request, error: HTTPException) -> str:
-    """More than the name of the status, where the framework says no more."""
+    """Return a clearer message where the framework's is only the name of the status."""
     known = {
         404: "There is nothing at this address.",
         405: f"This address does not take {request.method} requests.",
@@ -98,8 +97,8 @@ def _plainer(request: Request, error: HTTPException) -> str:
 
 
 async def draw_crash(request: Request, error: Exception) -> Response:
-    """A failure nobody foresaw: the log says what it was, the answer only where to look."""
-    if isinstance(error, DATABASE_AWAY):  # outside of any route, or while a failure was recorded
+    """Answer an unexpected failure: the log has the details, the response only says where to look."""
+    if isinstance(error, DATABASE_AWAY):  # raised outside of any route, or while a failure was being recorded
         return await _database_away(request, error)
     log.error("request_crashed", path=request.url.path, exc_info=error)
     message = "Orca met a case it was not built for."
@@ -109,13 +108,13 @@ async def draw_crash(request: Request, error: Exception) -> Response:
 
 
 def draw_problem(request: Request, error: OrcaError) -> JSONResponse:
-    """A failure as problem+json, for middleware that answers before any route is known."""
+    """Render a failure as problem+json, for middleware that answers before the route is known."""
     problem = _problem(request, error.status, error.code, error.message, error)
     return JSONResponse(problem, error.status, media_type="application/problem+json")
 
 
 def _place(problem: Mapping[str, Any]) -> str:
-    """The field's name; of text that is no JSON pydantic gives the position only, which its words say as well."""
+    """Return the field's name, or `body`: also for invalid JSON, whose position is in pydantic's message as well."""
     inside = () if problem["type"] == "json_invalid" else problem["loc"][1:]
     return ".".join(str(part) for part in inside) or "body"
 

@@ -1,4 +1,4 @@
-"""HTML forms: what people typed becomes a model, or a list of what is wrong with it."""
+"""HTML forms: parses the submitted values into a model, or a list of errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from orca.kit.text import join
 from orca.kit.validation import explain
 
 VERBATIM = "value"
-"""The field whose text is kept as it was typed."""
+"""The field whose text is not stripped."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Filled(Generic[Model]):
-    """A form as it was filled in: what was typed, what is wrong, and the model when nothing is."""
+    """A submitted form: the values, the errors, and the model when there are none."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -27,18 +27,18 @@ class Filled(Generic[Model]):
 
     @property
     def status(self) -> int:
-        """With which the form is drawn: 422 when something is wrong with it."""
+        """The HTTP status of the rendered form: 422 when it has errors."""
         return 422 if self.errors else 200
 
     def refused(self, error: OrcaError) -> "Filled[Model]":
-        """The same form after the action said no; errors of fields stand at the fields."""
+        """Return the form with the error of a refused action; errors of fields are shown at the fields."""
         fields: Mapping[str, str] = error.details.get("fields") or {}
         text = join(error.message, error.hint) if error.hint else error.message
         return Filled(self.values, dict(fields) or {"": text})
 
 
 def fill(model: type[Model], data: Mapping[str, Any], values: Mapping[str, str]) -> Filled[Model]:
-    """Validate `data`, made from the typed `values`."""
+    """Validate `data`, which was made from the submitted `values`."""
     try:
         return Filled(values, model=model.model_validate(data))
     except ValidationError as error:
@@ -52,7 +52,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _typed(name: str, value: str) -> str:
-    """Browsers send every line end as CR LF. The value of a variable is kept to the last of them."""
+    """Convert line ends, which browsers send as CR LF, to LF in a variable's value; strip all other fields."""
     return value.replace("\r\n", "\n") if name == VERBATIM else value.strip()
 
 

@@ -1,6 +1,6 @@
-"""What a route declares about itself, and the route class that enforces it: no declaration, no start-up.
+"""A route's declaration of who may use it, and the route class that enforces it: without one Orca does not start.
 
-Order for each request: who is asking → is it allowed → is the object theirs → endpoint → audit → commit → response.
+Order per request: authenticate → check permission → check the object's team → endpoint → audit → commit → response.
 """
 
 import asyncio
@@ -22,22 +22,26 @@ from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 from orca.web.habits import locate_result
 from orca.web.middleware import name_method
-from orca.web.texts import TextRequest
+from orca.web.safe_request import SafeRequest
 
 REQUEST_SECONDS = 30.0
 RETRY_AFTER_SECONDS = 5
 Rate = Literal["read", "write", "login", "claim", "webhook", "reveal", "stream", "none"]
 PUBLIC = "public"
-"""No sign-in asked."""
+"""No sign-in required."""
 SIGNED_IN = "signed-in"
-"""Any user or token, whatever its role."""
+"""Any user or token, of any role."""
 UNCLAIMED = "unclaimed"
-"""Answers before the instance has an owner, and only then matters."""
+"""Available before the instance has an owner, and only useful then."""
+
+
+ANYONE = frozenset({PUBLIC, UNCLAIMED})
+"""What needs no sign-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a route must say: permission, tenant resolver, rate class, audit verb, and how it draws errors."""
+    """What a route must declare: permission, owned parameter, rate class, audit verb, and how it renders errors."""
 
     permission: str
     tenant: str | None
@@ -45,14 +49,23 @@ class Guard:
     audit: str | None
     page: bool
     streams: bool = False
-    """Its answer may go on for long: it is counted while it does, and ends with what admitted it."""
+    """The response may last long: open ones are counted, and end when their session or permission does."""
     seconds: float | None = REQUEST_SECONDS
-    """Until the answer begins; None for a body that takes as long as its sender takes."""
+    """Deadline until the response begins; None for uploads, which take as long as their sender needs."""
+
+    @property
+    def takes_idempotency_key(self) -> bool:
+        """Whether a repeated POST is recognised by its key.
+
+        Git hosts' deliveries have ids of their own. An upload to disk cannot be compared, and is harmless when it is
+        repeated.
+        """
+        return not self.page and self.seconds is not None and self.rate != "webhook" and self.permission not in ANYONE
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is asking, and what they may do in which team."""
+    """The authenticated user or token, and its permissions in its team."""
 
     actor: str
     via: Via
@@ -71,28 +84,17 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The team through which rows are read and written; queries take it instead of a bare id."""
+    """The team to which reads and writes are restricted; queries take it instead of a bare id."""
 
     team_id: str
 
 
-Resolver = Callable[[AsyncSession, str], Awaitable[str | None]]
-tenant_resolvers: dict[str, Resolver] = {}
-"""Path parameter -> the team that owns the object; each feature's queries register their own."""
-
-
-def tenant_resolver(parameter: str) -> Callable[[Resolver], Resolver]:
-    """Register who owns the object behind a path parameter; the function gives a team id, or None for unknown."""
-
-    def register(resolver: Resolver) -> Resolver:
-        tenant_resolvers[parameter] = resolver
-        return resolver
-
-    return register
+OwnerResolver = Callable[[AsyncSession, str], Awaitable[str | None]]
+"""Returns the team of the object with this id, or None for an unknown one. `app.state.owners`: by path parameter."""
 
 
 def csrf_token_of(box: SecretBox, session_id: str) -> str:
-    """What unsafe requests of a browser session must carry, as header `X-CSRF-Token` or field `csrf_token`."""
+    """Return the token that unsafe requests of a session must have in header `X-CSRF-Token` or field `csrf_token`."""
     return box.sign(f"csrf:{session_id}")
 
 
@@ -100,36 +102,40 @@ class Gate(Protocol):
     """Decides who comes in; `features.access` implements it, `app` wires it."""
 
     large_pushes: asyncio.Semaphore
-    """Places for push bodies over a mebibyte."""
+    """Limits concurrent push bodies over a mebibyte."""
 
     def large_push_of(self, request: Request) -> asyncio.Lock:
-        """The turn of an address among its own large pushes."""
+        """Return the lock that serialises the large pushes of one client address."""
         ...
 
     """Room for deliveries of many megabytes."""
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
-        """The subject, or None on public routes. Raises NotSignedIn, Forbidden, NotFound, TooOften, NotClaimed."""
+        """Return the subject; None if public. Raises NotSignedIn, Forbidden, NotFound, RateLimited, NotClaimed."""
         ...
 
     def watch(self, request: Request, guard: Guard, body: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The body of a stream, for as long as its subject stays admitted."""
+        """Yield the body of a stream, for as long as its subject is authorised."""
+        ...
+
+    def leave(self, request: Request) -> None:
+        """Free what the request has taken of its user's limits, except what `watch` has taken over."""
         ...
 
     def spend_push(self, request: Request, hook_id: str, *, is_signed: bool) -> bool:
-        """Count a delivery at a hook. Whether its refusal may be noted; raises TooOften.
+        """Count a delivery to a hook. Return whether its refusal may be recorded. Raises RateLimited.
 
-        What is signed and what is not have allowances of their own, so that nobody without the secret uses up the
-        hook's; the hosts do not send again what was refused.
+        Signed and unsigned deliveries have separate limits, so that a sender without the secret cannot use up the
+        hook's limit: Git hosts do not resend refused deliveries.
         """
         ...
 
     async def answer_once(self, request: Request, produce: Callable[[], Awaitable[Response]]) -> Response:
-        """The answer of a request with an Idempotency-Key: of the first one, when it was asked before."""
+        """Return the response to a request with an Idempotency-Key; for a repeated request the first response."""
         ...
 
     def count_denial(self, request: Request, guard: Guard) -> int | None:
-        """Whether this refusal is worth a row (None: not so soon after the last), and how many were not since then."""
+        """Return how many refusals were left out since the last recorded one; None if it was recorded too recently."""
         ...
 
 
@@ -151,7 +157,7 @@ def guard(
 
 
 def guard_of(endpoint: Callable[..., Any]) -> Guard:
-    """The declaration of an endpoint; raises RuntimeError where there is none."""
+    """Return the declaration of an endpoint. Raises RuntimeError where there is none."""
     declared = getattr(endpoint, "__guard__", None)
     if not isinstance(declared, Guard):
         raise RuntimeError(f"{endpoint.__module__}.{endpoint.__qualname__} declares no guard: every route must")  # noqa: TRY004 - a mistake in code, not a type
@@ -159,18 +165,18 @@ def guard_of(endpoint: Callable[..., Any]) -> Guard:
 
 
 class GuardedRoute(APIRoute):
-    """A route that lets nobody past its guard, and commits once, before the response is sent."""
+    """A route that enforces its guard, and commits once, before the response is sent."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
         self.guard = guard_of(endpoint)
         super().__init__(path, endpoint, **kwargs)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler."""
+        """Return FastAPI's handler, wrapped by the guard."""
         handle = super().get_route_handler()
 
         async def guarded(incoming: Request) -> Response:
-            request = TextRequest(incoming, self.max_body_size)
+            request = SafeRequest(incoming, self.max_body_size)
             request.state.guard = self.guard
             token = origin.set(_origin(request, None))
             try:
@@ -183,18 +189,16 @@ class GuardedRoute(APIRoute):
                         return await gate.answer_once(request, produce)
                     return await produce()
             finally:
+                request.app.state.gate.leave(request)
                 await _close(request)
                 origin.reset(token)
 
         return guarded
 
     def _may_repeat(self, request: Request, subject: Subject | None) -> bool:
-        """Whether the sender of a POST chose a key by which a repetition is known. Git hosts have keys of their own."""
-        declared = self.guard
-        # A body for the disk (its route has no deadline) cannot be compared, and is harmless when it comes twice.
-        is_left_out = declared.page or declared.streams or declared.seconds is None or declared.rate == "webhook"
-        is_kept = subject is not None and not is_left_out
-        return is_kept and request.method == "POST" and "idempotency-key" in request.headers
+        """Whether a signed-in POST has an Idempotency-Key that counts."""
+        may = subject is not None and self.guard.takes_idempotency_key
+        return may and request.method == "POST" and "idempotency-key" in request.headers
 
 
 @asynccontextmanager
@@ -217,7 +221,7 @@ async def _commit_after(handle: Callable[[Request], Awaitable[Response]], reques
     try:
         return await _answer_and_commit(handle, request)
     except BaseException:
-        await _close(request)  # SQLite has one writer: it is free before anything else is written about the failure
+        await _close(request)  # SQLite has one writer: release it before the failure is recorded
         raise
 
 
@@ -275,14 +279,25 @@ class Router(APIRouter):
     """An APIRouter whose routes are all guarded."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(route_class=GuardedRoute, **kwargs)
+        super().__init__(route_class=GuardedRoute, generate_unique_id_function=name_operation, **kwargs)
+
+
+def name_operation(route: APIRoute) -> str:
+    """Return the id of an operation: the name of its function, such as `create_deployment`."""
+    return str(route.name)
+
+
+def take_routes(router: APIRouter, *others: APIRouter) -> None:
+    """Add the routes of other routers unchanged; `include_router` would build each of them anew, twice."""
+    for other in others:
+        router.routes.extend(other.routes)
 
 
 async def record_denial(request: Request, error: OrcaError) -> None:
-    """Audit a refused attempt in a transaction of its own; reads that nobody tried to force are not worth a row.
+    """Audit a refused attempt in a separate transaction, except ordinary reads, which are not worth a row.
 
-    Neither are requests over a limit, or the same from a stranger again and again: those would let anybody fill the
-    trail. The limit itself records that it was met, the next row of the stranger how many there were.
+    Requests over a rate limit, and repeated ones of an unauthenticated client, are not recorded either, as they could
+    flood the trail. The limit itself records that it was reached, and the client's next row has the number left out.
     """
     declared: Guard | None = getattr(request.state, "guard", None)
     if declared is None or error.status not in {401, 403} or declared.rate in {"read", "stream", "none"}:

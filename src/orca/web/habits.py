@@ -1,4 +1,4 @@
-"""What any HTTP client expects of any address: HEAD where GET is, OPTIONS, and the methods that there are."""
+"""HTTP behaviour common to all URLs: HEAD wherever there is GET, OPTIONS, and the list of allowed methods."""
 
 import json
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """Answers HEAD like GET, without the body; the server in front of the application knows what was asked."""
+    """Handles HEAD like GET, without the body; the HTTP server still knows that the method is HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -26,7 +26,7 @@ class HeadAsGet:
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             elif message.get("more_body"):
-                raise _Answered  # a stream: nobody reads what would follow
+                raise _Answered  # stop a stream: its body would never be read
 
         try:
             await self.app({**scope, "method": "GET"}, receive, send_head)
@@ -38,11 +38,11 @@ class HeadAsGet:
 
 
 class _Answered(BaseException):
-    """The head of the answer is all that was asked for."""
+    """Raised to stop the application once the head of the response is sent."""
 
 
 def methods_at(request: Request) -> list[str]:
-    """The methods that an address takes."""
+    """Return the methods that a URL accepts."""
     found: set[str] = set()
     for context in iter_route_contexts(request.app.routes):
         if getattr(context.original_route, "methods", None) and context.path_regex.fullmatch(request.url.path):
@@ -52,11 +52,11 @@ def methods_at(request: Request) -> list[str]:
 
 
 def locate_result(request: Request, response: Response) -> None:
-    """Say where that is which was made, or what follows its progress: the address under which its id can be read."""
+    """Set the Location of a created object, or of its progress: the URL at which its id can be read."""
     try:
         made = json.loads(bytes(response.body))
         identifier = made["id"]
-    except (AttributeError, ValueError, KeyError, TypeError):  # a stream, a page, or something without an id
+    except (AttributeError, ValueError, KeyError, TypeError):  # a stream, a page, or an object without an id
         return
     path = request.url.path.rstrip("/")
     names = [path, f"/api/v1/{path.rpartition('/')[2]}"]
@@ -69,7 +69,7 @@ def locate_result(request: Request, response: Response) -> None:
 
 
 def _is_readable(request: Request, path: str) -> bool:
-    """Whether there is a route that shows what is at a path."""
+    """Whether there is a GET route for a path."""
     return any(
         "GET" in (context.methods or ()) and context.path_regex.fullmatch(path)
         for context in iter_route_contexts(request.app.routes)

@@ -6,18 +6,18 @@ import time
 import structlog
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from orca import __version__
-from orca.db import DATABASE_AWAY, Database, cause_of
-from orca.tasks.queries import count_active
+from orca.db import DATABASE_AWAY, Database
 from orca.tasks.workers import prove_writable
 from orca.web.guard import RETRY_AFTER_SECONDS, UNCLAIMED, Router, guard
+from orca.web.metrics import Measurements
 
 log = structlog.get_logger("orca.web")
 _PROBE_SECONDS = 2.5
 _FRESH_SECONDS = 1.0
-"""How long an answer is good for others: nobody is signed in here, and each probe is a write."""
+"""How long a result is shared between requests: the route is public, and each probe is a write."""
 
 router = Router(tags=["health"])
 
@@ -47,26 +47,27 @@ async def ready(request: Request) -> JSONResponse:
 @router.get("/api/metrics", summary="Numbers for Prometheus", response_class=Response)
 @guard("metrics.read", rate="read")
 async def metrics(request: Request) -> Response:
-    """Text exposition format."""
-    registry: CollectorRegistry = request.app.state.metrics
-    gauge: Gauge = request.app.state.tasks_active
-    async with request.app.state.resources.db.read() as session:
-        gauge.set(await count_active(session))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    """Text exposition format, for instance admins and their tokens: the numbers tell of all teams.
+
+    What cannot be measured within seconds is left out; `orc_measure_success` says what.
+    """
+    measurements: Measurements = request.app.state.measurements
+    text = await measurements.render(request.app.state.resources, request.app.state.metrics)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 class WriteProbe:
-    """Writes to the database for whoever asks; those who ask at the same time share one answer."""
+    """Probes the database by a write; concurrent requests share one result."""
 
     def __init__(self) -> None:
         self._probe: asyncio.Task[str] | None = None
         self._answered = 0.0
 
     async def check(self, db: Database) -> str:
-        """`ok`, or why nothing can be written."""
+        """Return `ok`, or why nothing can be written."""
         if self._probe is None or (self._probe.done() and time.monotonic() - self._answered > _FRESH_SECONDS):
             self._probe = asyncio.create_task(self._write(db))
-        done, _ = await asyncio.wait({self._probe}, timeout=_PROBE_SECONDS)  # a hung one is left to its own deadline
+        done, _ = await asyncio.wait({self._probe}, timeout=_PROBE_SECONDS)  # a hanging probe has its own deadline
         return self._probe.result() if done else f"The database did not answer within {_PROBE_SECONDS:g} seconds."
 
     async def _write(self, db: Database) -> str:
@@ -74,8 +75,7 @@ class WriteProbe:
             async with db.write() as session:
                 await prove_writable(session)
         except DATABASE_AWAY as error:
-            cause = cause_of(error)
-            return cause.message if cause else "The database does not answer."
+            return db.explain(error).message
         except Exception as error:
             log.exception("probe_failed")
             return f"error: {type(error).__name__}"

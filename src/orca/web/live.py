@@ -1,20 +1,20 @@
-"""Parts of a page that redraw themselves: server-sent events that carry fragments."""
+"""Live parts of a page: server-sent events that contain rendered fragments."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.responses import StreamingResponse
 
-from orca.events import bell
+from orca.events import notifier
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 
 LOOK_AGAIN_SECONDS = 2.0
 
 Draw = Callable[[], Awaitable[tuple[str, bool]]]
-"""Gives the fragment as it is now, and whether it can still change."""
+"""Returns the current fragment, and whether it can still change."""
 
 
 def stream_fragment(name: str, draw: Draw) -> StreamingResponse:
-    """Send the fragment as event `name` whenever it looks different; `end` when it can change no more."""
+    """Send the fragment as event `name` whenever it has changed, and `end` when it cannot change any more."""
     frames = keep_open(_frames(name, draw))
     return StreamingResponse(frames, media_type="text/event-stream", headers=STREAM_HEADERS)
 
@@ -22,7 +22,7 @@ def stream_fragment(name: str, draw: Draw) -> StreamingResponse:
 async def _frames(name: str, draw: Draw) -> AsyncIterator[str]:
     shown = ""
     while True:
-        heard = bell.rung
+        seen_version = notifier.version
         fragment, is_final = await draw()
         if fragment != shown:
             shown = fragment
@@ -30,4 +30,4 @@ async def _frames(name: str, draw: Draw) -> AsyncIterator[str]:
         if is_final:
             yield format_event("end", "")
             return
-        await bell.wait(LOOK_AGAIN_SECONDS, heard=heard)
+        await notifier.wait(LOOK_AGAIN_SECONDS, seen_version=seen_version)

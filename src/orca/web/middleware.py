@@ -1,4 +1,4 @@
-"""What happens around every request: an id, a nonce, security headers, a log line, numbers."""
+"""Middleware of every request: an id, a nonce, security headers, a log line, metrics."""
 
 import secrets
 import time
@@ -30,7 +30,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class HttpMetrics:
-    """The HTTP numbers of one process."""
+    """The HTTP metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
@@ -71,7 +71,7 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
-            # Here, not in Starlette's own handler: that one answers outside of this middleware, without headers.
+            # Handled here, because Starlette's own handler responds outside of this middleware, without these headers.
             if is_answered:
                 raise
             response = await self.draw_crash(Request(scope), error)
@@ -107,12 +107,12 @@ class RequestContext:
 
 
 def name_method(scope: Scope) -> str:
-    """One of HTTP's own methods, or `other`: a request may say anything there, and what is kept of it must not grow."""
+    """Return a standard HTTP method, or `other`: a request may contain any text there, and labels must stay few."""
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def content_security_policy(nonce: str) -> str:
-    """No source but our own, no inline code; scripts only with this response's nonce."""
+    """Return the policy: no foreign sources, no inline code; scripts only with this response's nonce."""
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'self'; img-src 'self' data:; "
         "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "

@@ -1,6 +1,8 @@
-"""The left navigation: what there is, and who sees it."""
+"""The left navigation and the tabs of objects: their entries, and which of them a subject sees."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from orca.web.guard import Subject
 
@@ -12,22 +14,34 @@ class NavItem:
     label: str
     href: str
     icon: str
+    order: int
+    """Entries are shown by ascending order."""
     permission: str | None = None
 
 
-ITEMS = (
-    NavItem("Overview", "/", "home"),
-    NavItem("Projects", "/projects", "folder", "project.read"),
-    NavItem("Credentials", "/credentials", "lock", "source.read"),
-    NavItem("Activity", "/activity", "activity", "event.read"),
-    NavItem("Tokens", "/tokens", "key", "token.read"),
-    NavItem("Orphans", "/orphans", "history", "instance.admin"),
-    NavItem("Account", "/account", "user"),
-)
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One tab of the pages of an object; any feature above may add one to the pages of a lower feature."""
+
+    of: Literal["project", "service"]
+    key: str
+    """What a page names as its `tab`."""
+    label: str
+    path: str
+    """Follows the address of the object: `/domains`."""
+    order: int
 
 
-def navigation(subject: Subject | None) -> tuple[NavItem, ...]:
-    """What this subject may open."""
+@dataclass(frozen=True, slots=True)
+class Menus:
+    """What all features contribute to navigation and tabs, in order; `app.state.menus`."""
+
+    nav: Sequence[NavItem] = ()
+    tabs: Sequence[Tab] = ()
+
+
+def navigation(menus: Menus, subject: Subject | None) -> tuple[NavItem, ...]:
+    """Return the entries that this subject may open."""
     if subject is None:
         return ()
-    return tuple(item for item in ITEMS if item.permission is None or subject.can(item.permission))
+    return tuple(item for item in menus.nav if item.permission is None or subject.can(item.permission))

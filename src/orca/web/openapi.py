@@ -1,22 +1,35 @@
-"""The OpenAPI document: what FastAPI knows of the routes, and what guards and errors add to it."""
+"""The OpenAPI document: FastAPI's description of the routes, completed by guards and errors."""
 
+import json
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute, iter_route_contexts
-from pydantic import BaseModel, Field
+from fastapi.routing import iter_route_contexts
+from pydantic import Field
 
-from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, Guard, GuardedRoute
+from orca.kit.fields import Output
+from orca.web.guard import ANYONE, SIGNED_IN, Guard, GuardedRoute
+from orca.web.openapi_examples import EXAMPLES, STREAMS
 
+API_DESCRIPTION = """Everything the pages and the `orc` command do, they do through this API.
+
+Sign in with `Authorization: Bearer <API token>`. Errors are `application/problem+json` (RFC 9457) with a stable `code`
+and, where there is one, a `hint` that says what to do next. Lists are pages: follow `next_cursor`.
+"""
 _METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 _SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 _SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "An API token: `orc tokens create NAME`."},
     "session": {"type": "apiKey", "in": "cookie", "name": "orca_session", "description": "A signed-in browser."},
 }
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key", "in": "header", "required": False,
+    "description": "Repeats a request whose answer was lost: what was done under this key is not done again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$"},
+}  # fmt: skip
 _TAGS = {
     "access": "API tokens.", "audit": "What happened, and who did it.", "deployments": "Deployments and releases.",
     "health": "Probes and numbers.", "identity": "Signing in, and one's own account.", "projects": "Projects.",
@@ -27,7 +40,7 @@ _TAGS = {
 }  # fmt: skip
 
 
-class Problem(BaseModel):
+class Problem(Output):
     """A failure as RFC 9457 describes it, with a stable `code` and, where there is one, the next step as `hint`."""
 
     type: str = Field(examples=["/docs/errors#not-found"])
@@ -40,13 +53,8 @@ class Problem(BaseModel):
     fields: dict[str, str] = Field({}, description="For bad input: where it is, and what is wrong with it.")
 
 
-def name_operation(route: APIRoute) -> str:
-    """The id of an operation: the name of its function, such as `create_deployment`."""
-    return str(route.name)
-
-
 def describe_api(app: FastAPI) -> dict[str, Any]:
-    """The document, made once."""
+    """Return the document, which is built once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _complete(document, app)
@@ -60,14 +68,22 @@ def _complete(document: dict[str, Any], app: FastAPI) -> None:
         schemas.pop(name, None)
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["securitySchemes"] = _SCHEMES
+    document["components"]["parameters"] = {"IdempotencyKey": _IDEMPOTENCY_KEY}
     document["security"] = _SECURITY
     document["servers"] = [{"url": app.state.settings.panel_url}]
+    document["info"] |= {"license": {"name": "MIT", "identifier": "MIT"}, "contact": {"name": "The Orca authors"}}
     _require_discriminators(schemas)
+    _describe_defaults(document)
+    _shorten(schemas)
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     guards = _guards(app)
     used: set[str] = set()
     for path, method, operation in _operations(document):
         used.update(operation.get("tags", ()))
         _describe(operation, guards[path, method], method, has_parameters="{" in path)
+        if operation["operationId"] in STREAMS:
+            _describe_stream(operation)
     document["tags"] = [{"name": name, "description": _TAGS.get(name, name)} for name in sorted(used)]
 
 
@@ -88,13 +104,15 @@ def _guards(app: FastAPI) -> dict[tuple[str, str], Guard]:
 
 
 def _describe(operation: dict[str, Any], declared: Guard, method: str, *, has_parameters: bool) -> None:
-    """Who may ask, and how it may fail."""
-    is_open = declared.permission in {PUBLIC, UNCLAIMED}
+    """Describe who may call an operation, whether it may be repeated by a key, and how it may fail."""
+    if method == "post" and declared.takes_idempotency_key:
+        operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
+    is_open = declared.permission in ANYONE
     if is_open:
         operation["security"] = []
-    failures: set[int] = set() if is_open and declared.rate == "none" else {429, 503}
+    failures: set[int] = {421} if is_open and declared.rate == "none" else {429, 503}
     failures |= {401} if not is_open or declared.rate in {"login", "webhook", "claim"} else set()
-    failures |= {403} if declared.permission not in {PUBLIC, UNCLAIMED, SIGNED_IN} else set()
+    failures |= {403} if declared.permission not in {*ANYONE, SIGNED_IN} else set()
     failures |= {404} if has_parameters and declared.rate != "webhook" else set()
     failures |= {422} if has_parameters or operation.get("parameters") or "requestBody" in operation else set()
     failures |= {400, 413, 415} if "requestBody" in operation else set()
@@ -106,13 +124,49 @@ def _describe(operation: dict[str, Any], declared: Guard, method: str, *, has_pa
     responses["default"] = _problem("Any other failure")
 
 
+def _describe_stream(operation: dict[str, Any]) -> None:
+    """Describe the events of a stream and their JSON data by an extension, as OpenAPI has no field for that."""
+    content = operation["responses"]["200"]["content"]["text/event-stream"]
+    events = {
+        name: {"type": "object", "properties": dict(properties)}
+        for name, properties in STREAMS[operation["operationId"]].items()
+    }
+    content |= {"schema": {"type": "string", "description": f"Events: {', '.join(events)}."}, "x-events": events}
+
+
+def _shorten(schemas: Mapping[str, Any]) -> None:
+    """Remove titles that only repeat the name of a field, which are a tenth of the document."""
+    for schema in schemas.values():
+        for field in schema.get("properties", {}).values():
+            field.pop("title", None)
+
+
 def _problem(description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
+def _describe_defaults(document: Mapping[str, Any]) -> None:
+    """Move the defaults of request bodies into their descriptions: generators make fields with a default required."""
+    schemas = document["components"]["schemas"]
+    bodies = [operation["requestBody"] for _, _, operation in _operations(document) if "requestBody" in operation]
+    names = _references(bodies)
+    while found := {name for known in names for name in _references(schemas[known])} - names:
+        names |= found
+    for name in names:
+        for field in schemas[name].get("properties", {}).values():
+            default = field.pop("default", None)
+            if default not in (None, "", [], {}) and "const" not in field:
+                told = f"Default: `{json.dumps(default, ensure_ascii=False)}`."
+                field["description"] = f"{field.get('description', '')} {told}".strip()
+
+
+def _references(value: Any) -> set[str]:
+    return {found["$ref"].rsplit("/", 1)[-1] for found in _dicts(value) if isinstance(found.get("$ref"), str)}
+
+
 def _require_discriminators(schemas: Mapping[str, Any]) -> None:
-    """What tells apart the forms of a body must be in it, whatever default the model itself has."""
+    """Make the discriminators of union bodies required, even where the model has a default."""
     for found in _dicts(schemas):
         teller = found.get("discriminator")
         if not isinstance(teller, dict) or "mapping" not in teller:

@@ -1,4 +1,4 @@
-"""Where a browser may be sent: only to our own pages."""
+"""Redirects, only to Orca's own pages."""
 
 import json
 import re
@@ -13,14 +13,14 @@ _LOCAL = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 
 
 def local_path(target: str, default: str = "/") -> str:
-    """The path if it stays on this host, else the default."""
+    """Return the path if it stays on this host, else the default."""
     return target if _LOCAL.fullmatch(target) else default
 
 
 def see_other(request: Request, path: str, *, said: str = "", hint: str = "") -> RedirectResponse:
-    """The answer to a form that did what it was for: the next page, which tells `said` in a toast.
+    """Return the redirect after a successful form: to the next page, which shows `said` in a toast.
 
-    The words travel in a cookie that the page's script reads once; with TLS no neighbouring host can plant one.
+    The message is in a cookie that the page's script reads once; with TLS no sibling host can set one.
     """
     response = RedirectResponse(path, SEE_OTHER)
     if said:

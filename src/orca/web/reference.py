@@ -1,4 +1,4 @@
-"""The API and its error codes, described for programs (OpenAPI) and for people, to whoever is signed in."""
+"""Documents the API and its error codes, for programs (OpenAPI) and for people, to all signed-in users."""
 
 import asyncio
 from collections import defaultdict
@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
@@ -95,6 +94,8 @@ async def errors(request: Request) -> Response:
 
 @cache
 def _remedies() -> dict[str, str]:
+    import yaml  # noqa: PLC0415 - a megabyte that a start does without
+
     path = next(each for each in _REMEDIES if each.is_file())
     remedies: dict[str, str] = yaml.safe_load(path.read_text("utf-8"))
     return remedies
@@ -115,6 +116,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Operation:
     parameters = tuple(
         (each["name"], each["in"], each.get("description", ""), bool(each.get("required")))
         for each in operation.get("parameters", [])
+        if "name" in each  # not the one that nearly all POSTs share
     )
     content = operation.get("requestBody", {}).get("content", {})
     body = next((_name_of(each.get("schema", {})) for each in content.values()), "")

@@ -1,7 +1,7 @@
-"""Turns a context dataclass into a page, or into the fragment of it that htmx asked for."""
+"""Renders a context dataclass as a page, or as the fragment of it that htmx requested."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +14,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from orca import __version__
 from orca.web.guard import Subject, csrf_token_of
-from orca.web.nav import NavItem, navigation
+from orca.web.nav import Menus, NavItem, Tab, navigation
 from orca.web.sgr import painter
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _DIST = _WEB / "static" / "dist"
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
-    """What `layout/error.html` shows."""
+    """The context of `layout/error.html`."""
 
     status: int
     heading: str
@@ -37,7 +37,7 @@ class ErrorPage:
 
 @dataclass(frozen=True, slots=True)
 class PageFrame:
-    """What every layout needs besides the page's own context; templates know it as `page`."""
+    """The data of every layout besides the page's own context; `page` in templates."""
 
     nonce: str
     csrf_token: str
@@ -46,10 +46,19 @@ class PageFrame:
     path: str
     theme: str
     version: str
+    tabs: Sequence[Tab] = ()
+
+    def tabs_of(self, kind: str, address: str) -> list[tuple[str, str]]:
+        """Return the tabs of an object's pages: label and address. `address` is the object's own."""
+        return [(tab.label, address + tab.path) for tab in self.tabs if tab.of == kind]
+
+    def tab_href(self, kind: str, address: str, key: str) -> str:
+        """Return the address of one tab."""
+        return next(address + tab.path for tab in self.tabs if (tab.of, tab.key) == (kind, key))
 
     @staticmethod
     def asset(name: str) -> str:
-        """URL of a bundled file by its logical name (`app.js`)."""
+        """Return the URL of a bundled file by its logical name (`app.js`)."""
         return f"/static/dist/{_manifest().get(name, name)}"
 
 
@@ -61,28 +70,30 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Answer with a template. One whose name begins with `_` is a fragment and has no layout."""
+    """Respond with a template. One whose name begins with `_` is a fragment without layout."""
     return HTMLResponse(draw(request, template, context), status, {"Cache-Control": "no-store", **(headers or {})})
 
 
 def draw(request: Request, template: str, context: "DataclassInstance") -> str:
-    """A template as text: the fields of the context, and `page`."""
+    """Render a template as text, with the fields of the context and `page`."""
     subject: Subject | None = getattr(request.state, "subject", None)
+    menus: Menus = request.app.state.menus
     frame = PageFrame(
         nonce=getattr(request.state, "nonce", ""),
         csrf_token=csrf_token(request, subject),
         user=subject,
-        nav=navigation(subject),
+        nav=navigation(menus, subject),
         path=request.url.path,
         theme=request.cookies.get("orca_theme", "auto"),
         version=__version__,
+        tabs=menus.tabs,
     )
     values = {field.name: getattr(context, field.name) for field in fields(context)}
     return _environment().get_template(template).render(page=frame, **values)
 
 
 def csrf_token(request: Request, subject: Subject | None) -> str:
-    """The token that unsafe requests of this browser session must carry; empty without a session."""
+    """Return the token that unsafe requests of this session must contain; empty without a session."""
     if subject is None or subject.session_id is None:
         return ""
     return csrf_token_of(request.app.state.resources.secret_box, subject.session_id)

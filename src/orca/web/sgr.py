@@ -1,4 +1,4 @@
-"""Colours of program output as spans with classes; `frontend/src/js/sgr.js` does the same to lines that come later."""
+"""Renders colours of program output as spans with classes; `frontend/src/js/sgr.js` does so for later lines."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ _FOREGROUND = re.compile(r"[39][0-7]")
 _BACKGROUND = re.compile(r"(?:4|10)[0-7]")
 _SMALL = re.compile(r"[0-9]{1,3}")
 _NORMAL, _BRIGHT = 8, 16
-"""Of the 256 colours, the first eight and the next eight have classes."""
+"""Of the 256 colours, the first eight (normal) and the next eight (bright) have classes."""
 
 
 def painter() -> Callable[[str], Markup]:
-    """Paints one line after the other; colours that were not ended go on in the next line."""
+    """Return a function that renders line after line; colours that were not reset continue in the next line."""
     pen = _Pen()
 
     def paint(line: str) -> Markup:
@@ -65,7 +65,7 @@ class _Pen:
             self.background = code if code != "49" else ""
 
     def _extend(self, base: int, following: Iterator[str]) -> None:
-        """One of 256 colours, or three numbers that have no class."""
+        """Parse an extended colour: one of 256, or three RGB numbers, which have no class."""
         if next(following, "") != "5":
             for _ in range(3):
                 next(following, "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -30,13 +31,13 @@ from tests.conftest import API_TOKEN, client_of
 from orca.db import now
 from orca.events import Event
 from orca.features.access import gate as gate_module
-from orca.features.access.buckets import Pace, Repeated
 from orca.features.access.gate import AccessGate, Limits
 from orca.features.access.models import Membership
+from orca.features.access.rate_limit import Pace, RepeatCounter
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.features.sources.models import Push
-from orca.web.guard import SIGNED_IN, Router, guard, tenant_resolver
+from orca.web.guard import SIGNED_IN, Router, guard
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 probes = Router(prefix="/probe")
@@ -47,7 +48,6 @@ class Body(BaseModel):
     text: str = ""
 
 
-@tenant_resolver("probe_id")
 async def team_of_probe(_session: AsyncSession, probe_id: str) -> str | None:
     return owners.get(probe_id)
 
@@ -127,6 +127,12 @@ async def quiet() -> StreamingResponse:
     return StreamingResponse(silence())
 
 
+@probes.get("/slow")
+@guard("service.read", seconds=0.3)
+async def slow() -> None:
+    await asyncio.sleep(20)
+
+
 @probes.post("/crash")
 @guard(SIGNED_IN, rate="write")
 async def crash(body: Body) -> None:
@@ -136,6 +142,7 @@ async def crash(body: Body) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def with_probes(module_app: FastAPI) -> None:
     module_app.include_router(probes)
+    module_app.state.owners = {**module_app.state.owners, "probe_id": team_of_probe}
 
 
 async def write(app: FastAPI, statement: object) -> None:
@@ -413,7 +420,7 @@ async def test_refusals_of_a_stranger_are_in_the_trail_once_a_minute_with_how_ma
 ) -> None:
     passed = 0.0
     app.state.gate = gate = AccessGate(app.state.resources)
-    gate._denials = Repeated(60, lambda: passed)
+    gate._denials = RepeatCounter(60, lambda: passed)
     async with client_from(app, "198.51.100.79") as stranger:
         for _ in range(3):
             for _ in range(5):
@@ -459,6 +466,7 @@ class Reader:
         self._app = app
         self._cookie = cookie
         self._leaving = asyncio.Event()
+        self._has_sent = False
         self._begun = asyncio.Event()
         self._task = asyncio.ensure_future(self._read())
 
@@ -472,6 +480,9 @@ class Reader:
         await self._app(scope, self._receive, self._send)
 
     async def _receive(self) -> dict[str, object]:
+        if not self._has_sent:
+            self._has_sent = True
+            return {"type": "http.request", "body": b"", "more_body": False}
         await self._leaving.wait()
         return {"type": "http.disconnect"}
 
@@ -527,6 +538,19 @@ async def test_a_quiet_stream_of_a_writing_route_ends_with_its_right_too(app: Fa
         await reader.end(gate_module._RECHECK_SECONDS + 1)
 
 
+async def test_a_stream_is_not_begun_twice_under_one_key(app: FastAPI) -> None:
+    person = await add_person(app, "member")
+    async with browser_of(app, person.email) as browser:
+        headers = {"x-csrf-token": browser.headers["x-csrf-token"], "origin": "http://localhost"}
+        headers |= {"idempotency-key": "run-1"}
+        cookie = f"orca_session={browser.cookies['orca_session']}"
+        readers = []
+        for expected in (200, 409):
+            readers.append(Reader(app, cookie, method="POST", path="/probe/quiet", **headers))
+            assert await readers[-1].first_line() == expected
+        await readers[0].leave()
+
+
 async def test_refusals_of_a_signed_in_person_are_collapsed_in_the_trail(app: FastAPI) -> None:
     person = await add_person(app, "viewer")
     async with browser_of(app, person.email) as browser:
@@ -555,10 +579,23 @@ async def test_streams_that_are_asked_for_at_the_same_moment_are_bounded_too(app
     app.state.gate = AccessGate(app.state.resources, Limits(open_streams=3))
     async with browser_of(app) as browser:
         readers = [reader_of(app, browser) for _ in range(40)]
-        await asyncio.sleep(2)
-        assert sum(not reader._task.done() for reader in readers) <= 3
+        statuses = [await reader.first_line() for reader in readers]
+        assert sorted(statuses) == [200] * 3 + [429] * 37  # refused before anything was begun, never an empty 200
         for reader in readers:
             await reader.leave()
+        assert await reader_of(app, browser).first_line() == 200
+
+
+async def test_a_stream_that_fails_before_it_begins_gives_its_place_back(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    app.state.gate = AccessGate(app.state.resources, Limits(open_runs=1))
+    project = (await client.post("/api/v1/projects", json={"name": "Runs"})).json()
+    body = {"name": "web", "kind": "worker", "source": {"type": "image", "image": "app"}}
+    service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()
+    for _ in range(3):
+        answer = await client.post(f"/api/v1/services/{service['id']}/run", json={"command": ["true"]})
+        assert (answer.status_code, answer.json()["detail"]) == (409, "this service has no release yet")
 
 
 async def test_another_site_cannot_open_a_stream(app: FastAPI) -> None:
@@ -567,6 +604,14 @@ async def test_another_site_cannot_open_a_stream(app: FastAPI) -> None:
             assert (await browser.get("/probe/stream", headers=headers)).status_code == 403
             answer = await browser.get("/api/v1/me", headers=headers)
             assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_request_past_its_deadline_is_given_up_and_may_be_repeated(client: httpx.AsyncClient) -> None:
+    began = time.monotonic()
+    answer = await client.get("/probe/slow")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "The request was given up after 0.3 seconds.")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert time.monotonic() - began < 10
 
 
 async def test_a_crash_tells_nothing_but_an_id(client: httpx.AsyncClient) -> None:

@@ -8,18 +8,64 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import ROOT
 
-from orca.features.access.rules import (
-    INSTANCE_PERMISSIONS,
-    PERMISSIONS,
-    ROLES,
-    limit_to_scopes,
-    make_token,
-    parse_token,
-    permissions_of,
-    scopes_beyond,
-)
+from orca.features.access.permissions import all_permissions, all_roles, instance_permissions, permissions_of
+from orca.features.access.rules import MAX_SCOPES, limit_to_scopes, make_token, parse_token, scopes_beyond
 from orca.kit.crypto import new_token
 from orca.kit.ids import new_id
+
+OF_VIEWERS = frozenset(
+    [
+        "certificate.read",
+        "deployment.read",
+        "dns.read",
+        "event.read",
+        "project.read",
+        "route.read",
+        "service.read",
+        "source.read",
+        "token.create",
+        "token.read",
+        "token.revoke",
+        "variable.read",
+        "volume.read",
+    ]
+)
+ONLY_OF_MEMBERS = frozenset(
+    [
+        "deployment.cancel",
+        "route.create",
+        "route.delete",
+        "route.update",
+        "service.create",
+        "service.deploy",
+        "service.operate",
+        "service.run",
+        "service.update",
+        "variable.write",
+        "volume.create",
+        "volume.update",
+    ]
+)
+ONLY_OF_OWNERS = frozenset(
+    [
+        "certificate.create",
+        "certificate.delete",
+        "dns.create",
+        "dns.delete",
+        "dns.update",
+        "project.create",
+        "project.delete",
+        "project.update",
+        "service.delete",
+        "source.create",
+        "source.delete",
+        "source.update",
+        "token.manage",
+        "variable.reveal",
+        "volume.delete",
+    ]
+)
+PERMISSIONS, ROLES, INSTANCE_PERMISSIONS = all_permissions(), all_roles(), instance_permissions()
 
 
 def test_every_permission_is_a_noun_and_a_verb_with_a_sentence() -> None:
@@ -54,7 +100,7 @@ def test_secrets_and_other_peoples_tokens_are_for_admins(role: str) -> None:
 def test_no_role_has_instance_permissions_and_an_unknown_role_has_nothing() -> None:
     assert all(INSTANCE_PERMISSIONS.isdisjoint(granted) for granted in ROLES.values())
     assert permissions_of("root", is_instance_admin=False) == frozenset()
-    assert permissions_of("", is_instance_admin=True) == INSTANCE_PERMISSIONS
+    assert permissions_of("", is_instance_admin=True) == INSTANCE_PERMISSIONS == {"instance.admin", "metrics.read"}
 
 
 @given(st.sampled_from(sorted(ROLES)), st.lists(st.sampled_from([*sorted(PERMISSIONS), "*"])))
@@ -102,3 +148,14 @@ def test_surroundings_are_not_ignored() -> None:
 def test_the_checksum_alone_does_not_make_a_token() -> None:
     body = "orca_pat_" + "g" * 32 + "_" + "A" * 43
     assert parse_token(f"{body}_{zlib.crc32(body.encode()):08x}") is None
+
+
+def test_roles_have_exactly_these_permissions() -> None:
+    members = OF_VIEWERS | ONLY_OF_MEMBERS
+    owners = members | ONLY_OF_OWNERS
+    assert {"viewer": OF_VIEWERS, "member": members, "admin": owners, "owner": owners} == ROLES
+    assert owners | {"instance.admin", "metrics.read"} == frozenset(PERMISSIONS)
+
+
+def test_a_token_may_have_every_permission() -> None:
+    assert len(PERMISSIONS) <= MAX_SCOPES

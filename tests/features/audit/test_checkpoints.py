@@ -1,4 +1,4 @@
-"""What somebody can do to the trail behind Orca's back, and that each of it shows; on both databases."""
+"""What an attacker with access to the database can do to the trail, and that each of it is detected; on both databases."""
 
 import shutil
 import subprocess
@@ -69,7 +69,7 @@ async def all_rows(app: FastAPI) -> list[Event]:
 
 
 async def rewrite(app: FastAPI, rows: list[Event]) -> None:
-    """Put these rows into the place of all, with hashes that hold, as somebody would who knows how they are made."""
+    """Replace all rows by these, with a valid chain of hashes, as an attacker would who knows how it is calculated."""
     previous = "0" * 64
     values = []
     for row in rows:

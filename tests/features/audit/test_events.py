@@ -19,7 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def happen(app: FastAPI, fact_type: str, team_id: str | None = None, object_id: str | None = None) -> int:
     async with app.state.resources.db.write() as session:
-        return (await record(session, Fact(fact_type, team_id, "thing", object_id))).seq
+        row = await record(session, Fact(fact_type, team_id, "thing", object_id))
+    return row.seq
 
 
 async def seen(client: httpx.AsyncClient, **params: object) -> list[int]:

@@ -157,8 +157,8 @@ async def test_nobody_is_offered_what_they_may_not_do(app: FastAPI, client: http
     async with browser_of(app, rival.email) as browser:
         assert not any("catalogue" in label for label in labels(await ask(browser, at=f"/services/{service}")))
         assert await ask(browser, "catalogue") == []
-    async with client_of(app) as nobody:
-        assert (await nobody.get("/palette")).status_code in {303, 401}
+    async with client_of(app) as anonymous:
+        assert (await anonymous.get("/palette")).status_code in {303, 401}
 
 
 async def test_what_it_does_needs_the_token_of_the_session(app: FastAPI, client: httpx.AsyncClient) -> None:

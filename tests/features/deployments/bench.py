@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 from tests.features.routing.bench import make_service
+from tests.open_systems import engine_of
 
 from orca.db import now
 from orca.features.deployments import queries
@@ -68,8 +69,9 @@ class Bench:
 
     @property
     def engine(self) -> TroubledEngine:
-        assert isinstance(self.resources.engine, TroubledEngine)
-        return self.resources.engine
+        engine = engine_of(self.resources)
+        assert isinstance(engine, TroubledEngine)
+        return engine
 
     async def make_service(self, slug: str = "web") -> Service:
         service = await make_service(self.resources.db, slug=slug, project=f"of-{slug}")

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_pipeline import start_tasks
 from tests.features.routing.bench import make_service
+from tests.open_systems import handle_of
 
 from orca.errors import Conflict
 from orca.features.deployments.actions.start import Request
@@ -43,7 +44,7 @@ class Imager:
         self.secrets: list[Mapping[str, str]] = []
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
         self.go_on.set()
-        bench.resources.builders["imager"] = self  # type: ignore[index]
+        handle_of(bench.resources, "builders")["imager"] = self
 
     async def detect(self, _tree: Path, _options: object = None) -> Detection:
         return Detection("imager", "dockerfile", "an image", "FROM scratch")

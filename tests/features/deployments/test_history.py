@@ -76,11 +76,11 @@ def rows_of(page: str) -> list[str]:
 
 async def test_every_deployment_says_what_it_brought(history: History) -> None:
     first, wide = await history.release(1), await history.release(2, replicas=2)
-    sent = await history.deployment(1, release_id=first.id)
+    sent = await history.deployment(1, release_id=first.id, config={"replicas": 1})
     await history.step(sent, "fetch_source", "succeeded", "4 files, 2.0 MB")
     build = await history.add(Build(commit="0123456789abcdef", commit_message="Warmer words\n\nand more"))
     await history.deployment(2, build_id=build.id)
-    scaled = {"release_id": wide.id, "previous_release_id": first.id, "config": {"replicas": 2}}
+    scaled = {"release_id": wide.id, "previous_deployment_id": sent.id, "config": {"replicas": 2}}
     await history.deployment(3, "scale", **scaled)
     await history.deployment(4, "stop")
     await history.deployment(5, "start", release_id=wide.id)

@@ -1,4 +1,4 @@
-"""What somebody asked for, and what became of it meanwhile: the last word is with the moment the work begins."""
+"""What was requested, and what changed meanwhile: the state at the moment the work begins decides."""
 
 import asyncio
 
@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import select
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_pipeline import start_tasks
+from tests.open_systems import proxy_of
 
 from orca.errors import Conflict
 from orca.features.deployments import queries
-from orca.features.deployments.actions.keep import keep_services_alive
+from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.tasks import sweep
@@ -32,7 +33,7 @@ async def kinds(bench: Bench, service: Service) -> list[str]:
 
 async def look_after(bench: Bench) -> None:
     await sweep(bench.resources)
-    await keep_services_alive(bench.resources)
+    await reconcile_services(bench.resources)
 
 
 async def desired_state(bench: Bench, service: Service) -> str:
@@ -100,8 +101,9 @@ async def test_a_cancelled_stop_keeps_the_site_up(bench: Bench) -> None:
     go_on.set()
     assert (await bench.end_of(building)).state == "succeeded"
     await check_drift(bench.resources)
-    assert isinstance(bench.resources.proxy, FakeProxy)
-    assert [len(route.upstreams) for route in bench.resources.proxy.served.routes] == [1]
+    proxy = proxy_of(bench.resources)
+    assert isinstance(proxy, FakeProxy)
+    assert [len(route.upstreams) for route in proxy.served.routes] == [1]
     assert await desired_state(bench, service) == "running"
 
 
@@ -203,7 +205,7 @@ async def test_what_is_recreated_stays_down_until_the_new_one_runs(bench: Bench)
     await start_tasks(bench)
     deployment_id = await bench.ask(service, Request())
     await starting.wait()
-    await keep_services_alive(bench.resources)
+    await reconcile_services(bench.resources)
     assert [(each.name, each.state) for each in await bench.containers(service)] == [(old.name, "exited")]
     await bench.cancel(deployment_id)
     assert (await bench.end_of(deployment_id)).state == "cancelled"

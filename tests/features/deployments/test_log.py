@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.cancelling import CancelledAt
 from tests.features.deployments.bench import Bench
 
 from orca.db import DATABASE_AWAY, Database
@@ -69,3 +70,19 @@ class TestAFullDisk:
         text = await bench.log_of(deployment_id)
         assert KEEP_TAIL - 8192 < len(text) <= KEEP_TAIL + 131_072
         assert text.splitlines()[-1].startswith("299 ")
+
+
+async def test_flush_cancelled_at_any_wait_stores_its_lines_once(bench: Bench, deployment_id: str) -> None:
+    """The commit may have happened by then, and who is cancelled flushes once more."""
+    is_cancelled, point = True, 0
+    expected = ""
+    while is_cancelled:
+        point += 1
+        log = LogWriter(bench.resources.db, deployment_id)
+        await log.write(f"line {point}")
+        (outcome,) = await asyncio.gather(CancelledAt(log.flush(), point), return_exceptions=True)
+        is_cancelled = isinstance(outcome, asyncio.CancelledError)
+        await log.flush()
+        expected += f"line {point}\n"
+        assert await bench.log_of(deployment_id) == expected, point
+    assert point > 2

@@ -8,13 +8,13 @@ from tests.features.deployments.test_pipeline import start_tasks
 
 from orca.errors import Forbidden
 from orca.events import Event, Origin, origin
-from orca.features.access.rules import ROLES
+from orca.features.access.permissions import all_roles
 from orca.features.deployments.actions.start import Request
 from orca.features.routing.models import Route
 from orca.features.services.models import Service, Volume
 
 pytestmark = pytest.mark.slow
-OF_A_MEMBER = ROLES["member"]
+OF_A_MEMBER = all_roles()["member"]
 FILES = {
     "route.create": "domains: [shop.example.org]",
     "volume.create": "volumes: [{name: data, path: /data}]",

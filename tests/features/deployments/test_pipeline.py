@@ -43,7 +43,7 @@ async def deployments_that_run(bench: Bench, service: Service) -> set[str]:
 
 
 async def surprise() -> None:
-    raise RuntimeError("nobody thought of this")
+    raise RuntimeError("an unforeseen error")
 
 
 async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:

@@ -1,14 +1,17 @@
 """The health check looks like real traffic, and says what an answer means."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+from tests.conftest import NO_TLS
 from tests.features.deployments.bench import Bench
+from tests.open_systems import exchange
 
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.exits import explain_exit, is_other_machine
@@ -50,8 +53,8 @@ async def probe(bench: Bench, port: int, visit: Visit | None = VISIT, **health: 
     config = FrozenConfig.model_validate(
         {"kind": "web", "ports": [{"name": "http", "port": port, "public": True}], "health": health}
     )
-    async with httpx.AsyncClient() as http:
-        checker = Checker(replace(bench.resources, http=http), config, visit)
+    async with httpx.AsyncClient(verify=NO_TLS) as http:
+        checker = Checker(exchange(bench.resources, http=http), config, visit)
         return await checker.probe(container()), checker.notes
 
 
@@ -70,11 +73,89 @@ async def test_the_site_is_asked_by_its_own_hostname_as_the_proxy_asks(bench: Be
         assert "health.host" in problem.hint
 
 
+@asynccontextmanager
+async def endless_site(pieces: bytes, *, head: bytes) -> AsyncIterator[tuple[int, list[int]]]:
+    """Sends its head, then the same piece without end; counts what it got rid of."""
+    sent, at_work = [0], set[asyncio.Task[Any]]()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at_work.add(cast("asyncio.Task[Any]", asyncio.current_task()))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        try:
+            while True:
+                writer.write(pieces)
+                await writer.drain()
+                sent[0] += len(pieces)
+                await asyncio.sleep(0 if len(pieces) > 1 else 0.05)
+        except ConnectionError:
+            return
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], sent
+        for task in at_work:
+            task.cancel()
+        await asyncio.wait(at_work)
+
+
+async def test_an_endless_answer_is_neither_kept_nor_waited_for(bench: Bench) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    for pieces in (b"x" * 65_536, b"x"):
+        begun = time.monotonic()
+        async with endless_site(pieces, head=head) as (port, sent):
+            assert (await probe(bench, port))[0] is None
+            assert time.monotonic() - begun < 4
+            assert sent[0] < 20 << 20  # what sockets hold, and not what came in seconds
+
+
+async def test_a_head_that_drips_in_has_the_same_deadline(bench: Bench) -> None:
+    async with endless_site(b"x", head=b"HTTP/1.1 200 OK\r\nX-Slow: ") as (port, _):
+        problem, _ = await probe(bench, port, timeout=0.5)
+        assert problem is not None
+        assert problem.text.endswith("did not answer within 0.5 s")
+
+
+@asynccontextmanager
+async def server_of(says: bytes, *, greeting: bytes) -> AsyncIterator[int]:
+    """Answers what begins with the greeting, and hangs up on everything else without a word."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.read(1000)).startswith(greeting):
+            writer.write(says)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_process_that_hangs_up_on_every_request_is_not_healthy(bench: Bench) -> None:
+    """Before: taken for a service of another protocol, such as a gunicorn whose workers die at each request."""
+    async with server_of(b"", greeting=b"") as port:
+        problem, _ = await probe(bench, port)
+    assert problem is not None
+    assert problem.text == f"port {port} closed the connection without an answer"
+
+
+@pytest.mark.parametrize(
+    ("says", "greeting"), [(bytes(3) + b"\x04" + bytes(5), b"PRI * HTTP/2.0"), (b"-ERR unknown command\r\n", b"")]
+)
+async def test_a_server_of_another_protocol_is_well_when_it_answers(bench: Bench, says: bytes, greeting: bytes) -> None:
+    async with server_of(says, greeting=greeting) as port:
+        problem, notes = await probe(bench, port)
+    assert problem is None
+    assert notes == {f"port {port} does not speak HTTP/1.1: only that something answers was checked"}
+
+
 async def test_the_health_check_of_the_image_counts_unless_one_is_configured(bench: Bench) -> None:
     seen: list[str] = []
-    async with picky_site(seen) as port, httpx.AsyncClient() as http:
+    async with picky_site(seen) as port, httpx.AsyncClient(verify=NO_TLS) as http:
         base = {"kind": "web", "ports": [{"name": "http", "port": port, "public": True}]}
-        checker = Checker(replace(bench.resources, http=http), FrozenConfig.model_validate(base), VISIT)
+        checker = Checker(exchange(bench.resources, http=http), FrozenConfig.model_validate(base), VISIT)
         sick = container(health="unhealthy", health_test=("check",), health_output="no database")
         problem = await checker.probe(sick)
         assert problem is not None
@@ -150,6 +231,14 @@ async def test_which_of_several_ports_is_meant_is_asked(bench: Bench) -> None:
     await bench.edit(service, kind="web", ports=[], source=source, health={"type": "none"})
     await bench.resources.tasks.start(bench.resources)
     ended = await bench.end_of(await bench.ask(service, Request()))
-    assert ended.state == "succeeded", ended.reason
-    assert "several ports (80, 9000); visitors are led to 80" in ended.warnings[0]
-    assert [(each["action"], each["port"]) for each in ended.remedies] == [("set-port", 9000)]
+    assert (ended.state, ended.code) == ("failed", "several-ports")
+    assert ended.reason.endswith("for visitors: 80, 9000")
+    assert "ports: [{name: http, port: 80, public: true}]" in ended.hint
+    assert [(each["action"], each["port"]) for each in ended.remedies] == [("set-port", 80), ("set-port", 9000)]
+    await bench.edit(service, ports=[{"name": "http", "port": 9000, "public": True}])
+    chosen = await bench.end_of(await bench.ask(service, Request()))
+    assert chosen.state == "succeeded", chosen.reason
+    await bench.edit(service, ports=[])
+    again = await bench.end_of(await bench.ask(service, Request()))
+    assert again.state == "succeeded", again.reason
+    assert again.config["ports"][0]["port"] == 9000, "what has served so far is taken"

@@ -4,8 +4,10 @@ import pytest
 from sqlalchemy import select
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_pipeline import start_tasks
+from tests.open_systems import exchange
 
 from orca.errors import RequestRefused
+from orca.features import connect_subscribers
 from orca.features.deployments.actions.start import Request
 from orca.features.routing.models import Route
 from orca.sdk.proxies import ProxyConfig
@@ -31,7 +33,8 @@ class Moody(FakeProxy):
 @pytest.fixture
 def proxy(bench: Bench) -> Moody:
     moody = Moody()
-    object.__setattr__(bench.resources, "proxy", moody)
+    bench.resources = exchange(bench.resources, proxy=moody)
+    connect_subscribers(bench.resources.db, bench.resources)
     return moody
 
 

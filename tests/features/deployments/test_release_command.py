@@ -4,7 +4,7 @@ import pytest
 from tests.features.deployments.bench import Bench
 
 from orca.features.deployments.actions.start import Request
-from orca.sdk.engines import EngineAway
+from orca.sdk.engines import EngineUnreachable
 
 
 @pytest.mark.parametrize(("is_away", "code"), [(False, "release-command-failed"), (True, "engine-interrupted")])
@@ -14,7 +14,7 @@ async def test_an_engine_that_stops_is_not_told_as_a_fault_of_the_command(
     """Before, the exit code of a command that Docker took down with it was the command's own failure."""
     service = await bench.make_service()
     await bench.edit(service, release_command=["false"])
-    answers = iter([EngineAway("Docker does not answer.")] if is_away else [])
+    answers = iter([EngineUnreachable("Docker does not answer.")] if is_away else [])
 
     async def trouble() -> None:
         for error in answers:

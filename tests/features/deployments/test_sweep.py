@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.features.deployments.bench import Bench, TroubledEngine
 from tests.features.deployments.test_pipeline import start_tasks
 from tests.features.routing.bench import ScriptedProxy
+from tests.open_systems import exchange
 
 from orca.db import now
 from orca.errors import RequestRefused
+from orca.features import connect_subscribers
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
-from orca.features.deployments.actions.keep import keep_services_alive
+from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.rules import Kind
@@ -57,13 +58,13 @@ class HesitantProxy(ScriptedProxy):
 @pytest.fixture
 def engine(bench: Bench) -> WatchedEngine:
     engine = WatchedEngine()
-    equip(bench, replace(bench.resources, engine=engine))
+    equip(bench, exchange(bench.resources, engine=engine))
     return engine
 
 
 def equip(bench: Bench, resources: Resources) -> None:
     bench.resources = resources
-    resources.db.session_info["resources"] = resources
+    connect_subscribers(resources.db, resources)
 
 
 async def run_orphan(bench: Bench, name: str, labels: dict[str, str]) -> None:
@@ -79,7 +80,7 @@ async def bury_orphans(bench: Bench, *names: str) -> None:
 @pytest.mark.slow
 async def test_the_old_release_stays_until_the_proxy_has_answered(bench: Bench) -> None:
     proxy = HesitantProxy()
-    equip(bench, replace(bench.resources, proxy=proxy))
+    equip(bench, exchange(bench.resources, proxy=proxy))
     service = await bench.make_service()
     before = await bench.make_live(service)
     moved_to: list[str] = []
@@ -169,7 +170,7 @@ async def test_a_stop_that_waits_or_was_cancelled_stops_nothing(bench: Bench) ->
     await sweep(bench.resources)
     [container] = await bench.containers(service)
     await bench.engine.remove(container.id)
-    await keep_services_alive(bench.resources)
+    await reconcile_services(bench.resources)
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "stop", "restart"]
 
 
@@ -206,12 +207,12 @@ async def test_sweep_containers_of_an_unknown_deployment_stay_and_nothing_is_put
     for container in await bench.containers(service):
         await bench.engine.remove(container.id)
     await bench.run_container(service, "of-a-newer-database")
-    for duty in (sweep, keep_services_alive):
+    for duty in (sweep, reconcile_services):
         await duty(bench.resources)
     assert [each.labels["orca.deployment"] for each in await bench.containers(service)] == ["of-a-newer-database"]
     assert [each.id for each in await bench.deployments(service)] == [before]
     await bury_orphans(bench, "of-a-newer-database")
-    for duty in (keep_services_alive, sweep):
+    for duty in (reconcile_services, sweep):
         await duty(bench.resources)
     assert await bench.containers(service) == []
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "restart"]

@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 
 from orca.db import now
-from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed
+from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed, Workload
 from orca.features.deployments.views import observe
 from orca.sdk.engines import Container, ContainerState
 
 
-def replica(state: ContainerState, restarts: int, age: timedelta | None, deployment: str = "mine") -> Container:
+def replica(
+    state: ContainerState, restarts: int, age: timedelta | None, workload: str = "mine", number: int = 0
+) -> Container:
     started_at = None if age is None else now() - age
     return Container(
-        id="c", name="c", image_id="i", labels={"orca.deployment": deployment}, state=state, address=None,
-        exit_code=None, restarts=restarts, out_of_memory=False, started_at=started_at,
+        id="c", name="c", image_id="i", labels={"orca.deployment": workload, "orca.replica": str(number)}, state=state,
+        address=None, exit_code=None, restarts=restarts, out_of_memory=False, started_at=started_at,
     )  # fmt: skip
 
 
@@ -32,7 +34,8 @@ SOON, LATER = timedelta(seconds=1), STEADY_AFTER + timedelta(seconds=1)
         (("restarting", 1, SOON), Observed(0, 1)),
         (("exited", 0, LATER), Observed(0, 0)),
         (("running", 0, SOON, "another"), Observed(0, 0)),
+        (("running", 0, SOON, "mine", 2), Observed(0, 0)),
     ],
 )
 def test_replicas_are_counted_by_condition(seen: tuple[Any, ...], expected: Observed) -> None:
-    assert observe([replica(*seen)], "mine") == expected
+    assert observe([replica(*seen)], Workload("mine", 2)) == expected

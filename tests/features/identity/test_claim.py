@@ -1,4 +1,4 @@
-"""The one claim of an instance: who holds the token of the console, and nobody else, ever."""
+"""The one claim of an instance: only with the token printed on the console, and only once."""
 
 import asyncio
 import stat

@@ -23,7 +23,7 @@ from tests.attacks.people import (
 from tests.conftest import OWNER, claim, client_of, make_settings, running_app
 
 from orca.db import now
-from orca.errors import TooOften
+from orca.errors import RateLimited
 from orca.events import Event
 from orca.features.identity.models import BrowserSession, User
 from orca.features.identity.passwords import MAX_WAITING, is_password
@@ -296,7 +296,7 @@ async def test_the_line_in_front_of_hashing_is_bounded() -> None:
     cheap = PasswordHasher(time_cost=1, memory_cost=16, parallelism=1).hash(PASSWORD)
     checks = [asyncio.create_task(is_password(cheap, PASSWORD)) for _ in range(MAX_WAITING)]
     await asyncio.sleep(0)
-    with pytest.raises(TooOften):
+    with pytest.raises(RateLimited):
         await is_password(cheap, PASSWORD)
     assert all(await asyncio.gather(*checks))
     assert await is_password(cheap, PASSWORD)

@@ -8,20 +8,23 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.conftest import bench  # noqa: F401 - a fixture
+from tests.open_systems import proxy_of
 
 from orca.errors import Conflict, NotFound
 from orca.features.deployments import queries
-from orca.features.deployments.actions.keep import keep_services_alive
+from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
-from orca.features.deployments.models import Deployment
+from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.tasks import sweep
 from orca.features.orphans.actions import adopt, remove
 from orca.features.orphans.queries import list_orphans
 from orca.features.orphans.schemas import Decision
 from orca.features.orphans.tasks import hold_back
 from orca.features.routing.models import Route
+from orca.features.routing.queries import list_targets
 from orca.features.services.models import Service
 from orca.instance.models import Instance
+from orca.sdk.engines import ContainerSpec
 from orca.sdk.proxies import ProxyConfig, ProxyRoute, Upstream
 from orca.tasks import Task
 
@@ -48,10 +51,49 @@ async def test_adopt_a_deployment_makes_what_runs_the_live_release(bench: Bench)
         live = await queries.find_live(session, service.id)
     assert live is not None
     assert live.deployment_id == NEWER
-    for duty in (sweep, keep_services_alive):
+    for duty in (sweep, reconcile_services):
         await duty(bench.resources)
     assert [each.labels["orca.deployment"] for each in await bench.containers(service)] == [NEWER]
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "deploy"]
+
+
+async def test_adoption_keeps_every_replica_that_runs(bench: Bench) -> None:  # noqa: F811
+    service = await restore_older(bench)
+    for replica, maker in ((1, ""), (2, ""), (3, "added"), (4, "added-later")):
+        await add_replica(bench, service, replica, maker)
+    bench.engine.crash(f"orca-{NEWER}-1")
+    before = await running(bench, service)
+    assert sorted(before) == [0, 2, 3, 4]
+    counts = []
+    for orphan in (NEWER, "added-later", "added"):
+        await adopt(bench.resources, Decision(kind="deployment", id=orphan))
+        for duty in (sweep, reconcile_services):
+            await duty(bench.resources)
+        assert before.items() <= (await running(bench, service)).items()
+        async with bench.resources.db.read() as session:
+            workload = await queries.find_workload(session, service.id)
+            live = await queries.find_live(session, service.id)
+            assert workload is not None
+            assert live is not None
+            release = await session.get_one(Release, live.release_id)
+            targets = {target.replica for target in await list_targets(session, service.id)}
+        counts.append((workload.replicas, release.config["replicas"], before.keys() & targets))
+    assert counts == [(3, 3, {0, 2}), (5, 3, {0, 2, 3, 4}), (5, 3, {0, 2, 3, 4})]
+
+
+async def add_replica(bench: Bench, service: Service, replica: int, maker: str) -> None:  # noqa: F811
+    labels = {
+        "orca.instance": "test", "orca.service": service.id, "orca.deployment": NEWER, "orca.replica": str(replica),
+        **({"orca.scaled-by": maker} if maker else {}),
+    }  # fmt: skip
+    spec = ContainerSpec(f"orca-{NEWER}-{replica}", "app:1", "net", labels, restart="no")
+    await bench.engine.apply(bench.engine.plan([], [spec]))
+
+
+async def running(bench: Bench, service: Service) -> dict[int, str]:  # noqa: F811
+    """Number of a replica -> its id."""
+    found = [each for each in await bench.containers(service) if each.state == "running"]
+    return {int(each.labels["orca.replica"]): each.id for each in found}
 
 
 async def test_remove_a_deployment_lets_the_sweep_take_it(bench: Bench) -> None:  # noqa: F811
@@ -79,7 +121,7 @@ async def test_routes_are_adopted_and_removed(bench: Bench) -> None:  # noqa: F8
     [container] = await bench.containers(service)
     assert container.address is not None
     upstreams = (Upstream(container.address, 8080),)
-    proxy = bench.resources.proxy
+    proxy = proxy_of(bench.resources)
     await proxy.start()
     served = [ProxyRoute(id=name, hostname=f"{name}.internal", upstreams=upstreams) for name in ("one", "two")]
     await proxy.apply(ProxyConfig((*served, replace(served[0], id="three", hostname="three.internal", upstreams=()))))

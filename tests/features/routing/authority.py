@@ -6,7 +6,7 @@ import os
 import ssl
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,25 @@ class Authority:
     port: int
     management: int
     names: int
+    servers: list[tuple[list[str], subprocess.Popen[bytes]]] = field(default_factory=list)
+
+    def start(self, *argv: str) -> None:
+        env = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20"}
+        with (self.folder / "log").open("ab") as log:
+            self.servers.append(([*argv], subprocess.Popen(argv, stdout=log, stderr=log, env=env)))
+
+    def stop(self) -> None:
+        for _, process in self.servers:
+            process.kill()
+            process.wait(10)
+
+    async def forget_everything(self) -> None:
+        """Pebble keeps accounts and certificates in memory alone."""
+        argv, process = self.servers.pop()
+        process.kill()
+        process.wait(10)
+        self.start(*argv)
+        await self.wait()
 
     @property
     def directory(self) -> str:
@@ -62,8 +81,15 @@ class Authority:
 
 
 @pytest.fixture
-def authority(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Authority]:
-    """Its certificates last for `request.param` days, else for years."""
+def believed() -> str:
+    """The name server that the authority asks; empty for one that sends every name to 127.0.0.1."""
+    return ""
+
+
+@pytest.fixture
+def authority(tmp_path: Path, believed: str, request: pytest.FixtureRequest) -> Iterator[Authority]:
+    """Its certificates last for `request.param` days, else for years; a dict is told to Pebble as it is."""
+    asked = getattr(request, "param", 1825)
     made = Authority(tmp_path, *(free_port() for _ in range(5)))
     root = issue()
     leaf = issue("localhost", issuer=root)
@@ -74,17 +100,14 @@ def authority(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Author
         "listenAddress": f"127.0.0.1:{made.port}", "managementListenAddress": f"127.0.0.1:{made.management}",
         "certificate": str(tmp_path / "leaf.pem"), "privateKey": str(tmp_path / "leaf.key"),
         "httpPort": made.http_port, "tlsPort": made.https_port,
-        "certificateValidityPeriod": getattr(request, "param", 1825) * 86400,
+        "certificateValidityPeriod": (1825 if isinstance(asked, dict) else asked) * 86400,
+        **(asked if isinstance(asked, dict) else {}),
     }  # fmt: skip
     (tmp_path / "pebble.json").write_text(json.dumps({"pebble": config}))
-    dns = f"127.0.0.1:{free_port()}"
-    env = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20"}
+    dns = believed or f"127.0.0.1:{free_port()}"
     nowhere = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{made.names}"]
-    names = ["pebble-challtestsrv", "-dns01", dns, "-defaultIPv6", "", *nowhere]
-    server = ["pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", dns]
-    with (tmp_path / "log").open("wb") as log:
-        processes = [subprocess.Popen(argv, stdout=log, stderr=log, env=env) for argv in (names, server)]
+    if not believed:
+        made.start("pebble-challtestsrv", "-dns01", dns, "-defaultIPv6", "", *nowhere)
+    made.start("pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", dns)
     yield made
-    for process in processes:
-        process.kill()
-        process.wait(10)
+    made.stop()

@@ -1,6 +1,5 @@
 """A database, a project with a service, and a proxy that does what a test tells it."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +7,13 @@ from typing import Any
 
 import pytest
 from tests.features.routing import bench
-from tests.features.routing.authority import authority  # noqa: F401 - a fixture
+from tests.features.routing.authority import authority, believed  # noqa: F401 - fixtures
 from tests.features.routing.bench import ScriptedProxy
+from tests.features.routing.nameserver import name_server  # noqa: F401 - a fixture
+from tests.open_systems import OpenSystems
 
-import orca.features.routing.tasks
-import orca.features.secrets.models
-import orca.features.sources.models
-import orca.tasks  # noqa: F401 - all tables of the test database
 from orca.db import Database
+from orca.features import connect_subscribers
 from orca.features.services.models import Service
 from orca.kit.clock import SystemClock
 from orca.kit.crypto import SecretBox
@@ -31,7 +29,7 @@ def proxy() -> ScriptedProxy:
 
 
 class Waiting:
-    """A queue whose tasks nobody runs: other features may hear of what happens here."""
+    """A queue whose tasks are never run: other features may subscribe to what happens here."""
 
     async def enqueue(self, *_: object, **__: object) -> str:
         return new_id()
@@ -43,13 +41,12 @@ class Waiting:
 @pytest.fixture
 def make_resources(db: Database, proxy: ScriptedProxy, tmp_path: Path) -> Callable[..., Resources]:
     def make(**settings: Any) -> Resources:
-        nothing: Any = None
         resources = Resources(
             settings=Settings(data={"dir": tmp_path / "data"}, **settings), db=db, plugins=Plugins(),
-            connector=nothing, engine=nothing, proxy=proxy, builders={}, http=nothing, clock=SystemClock(),
-            secret_box=SecretBox(os.urandom(32)), tasks=Waiting(), instance="test", build_slots=asyncio.Semaphore(2),
+            systems=OpenSystems(proxy=proxy), clock=SystemClock(),
+            secret_box=SecretBox(os.urandom(32)), tasks=Waiting(), instance="test",
         )  # fmt: skip
-        db.session_info["resources"] = resources
+        connect_subscribers(db, resources)
         return resources
 
     return make

@@ -41,7 +41,7 @@ async def live(tmp_path: Path, authority: Authority) -> AsyncIterator[FastAPI]:
         try:
             yield app
         finally:
-            await app.state.resources.proxy.stop()
+            await (await app.state.resources.systems.proxy("local")).stop()
 
 
 async def serial_of(authority: Authority, root: str) -> str | None:
@@ -86,7 +86,7 @@ async def test_a_certificate_comes_when_the_name_leads_here_and_not_before(live,
         route_id = await give_name(client)
         await check_names(resources, resolve=elsewhere)
         assert await serial_of(authority, root) is None
-        assert "Added order" not in (authority.folder / "log").read_text(), "nobody asked the authority"
+        assert "Added order" not in (authority.folder / "log").read_text(), "no order was sent"
         async with resources.db.write() as session:
             (await session.get_one(Route, route_id)).acme_check_at = None
         await check_names(resources, resolve=here)
@@ -147,7 +147,7 @@ async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, aut
     orders = authority.orders
     async with running_app(settings_for(tmp_path, authority)) as again:
         resources = again.state.resources
-        await resources.proxy.stop()
+        await (await resources.systems.proxy("local")).stop()
         await apply_routes(resources)
         await run_orders(resources)
         await check_names(resources, resolve=here)
@@ -157,7 +157,7 @@ async def test_a_refused_order_is_left_alone_over_reloads_and_restarts(live, aut
         assert "127.0.0.9" in findings[-1].detail
         assert "orc domains retry" in findings[-1].hint
         await asyncio.sleep(2)
-        assert authority.orders == orders, "nobody asked the authority again"
+        assert authority.orders == orders, "no further order was sent"
         await authority.point("127.0.0.1")
         await check_route(resources, scope, route_id, retry=True, resolve=here)
         await run_orders(resources)

@@ -50,7 +50,7 @@ AGAINST_A_RULE: list[dict[str, Any]] = [
 async def live(app: FastAPI) -> AsyncIterator[FastAPI]:
     """The application, and its proxy ended with the test."""
     yield app
-    await app.state.resources.proxy.stop()
+    await (await app.state.resources.systems.proxy("local")).stop()
 
 
 @pytest.fixture
@@ -263,17 +263,19 @@ async def test_fifty_edits_at_once_end_in_one_truth(client, live, service_id, vi
         assert {answer.json()["state"] for answer in answers} == {"live"}
         for number in (0, 17, 49):
             assert (await visit(f"h{number}.internal")).status_code == 200
-    state = await live.state.resources.proxy.inspect()
+    proxy = await live.state.resources.systems.proxy("local")
+    state = await proxy.inspect()
     assert len(state.config.routes) == 51
     assert not state.drifted
 
 
 async def test_a_killed_proxy_comes_back_with_everything(client, live, service_id, visit) -> None:
     resources = live.state.resources
+    proxy = await resources.systems.proxy("local")
     async with EchoUpstream("one") as one:
         await go_live(live, service_id, one)
         assert (await client.get("/api/v1/proxy")).json()["state"] == "running"
-        await resources.proxy.stop()
+        await proxy.stop()
         assert (await client.get("/api/v1/proxy")).json()["state"] == "stopped"
         await check_drift(resources)
         state = (await client.get("/api/v1/proxy")).json()
@@ -292,11 +294,11 @@ async def test_what_a_broken_route_served_stays_until_it_is_tried_again(client, 
         for _ in range(2):
             await check_drift(resources)
             assert (await visit("web-shop.localhost")).json()["name"] == "one"
-        assert (await resources.proxy.inspect()).config.routes[0].timeout is None
+        assert (await (await resources.systems.proxy("local")).inspect()).config.routes[0].timeout is None
         (told,) = (await client.get(f"/api/v1/services/{service_id}/routes")).json()["items"]
         assert (told["state"], told["condition"], told["next_try_at"] is None) == ("broken", "broken", False)
         assert (await client.post(f"/api/v1/routes/{told['id']}/check?retry=true")).status_code == 200
-        assert (await resources.proxy.inspect()).config.routes[0].timeout == 30
+        assert (await (await resources.systems.proxy("local")).inspect()).config.routes[0].timeout == 30
         assert (await client.get(f"/api/v1/routes/{told['id']}")).json()["state"] == "live"
 
 

@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import select
 from tests.attacks.people import local_client
 from tests.conftest import claim, make_settings, running_app
+from tests.features.routing.bench import issue
 
 from orca.db import now
-from orca.features.routing.models import Route
+from orca.features.routing.models import Certificate, DnsCredential, OrderedCertificate, Route
+from orca.kit.ids import new_id
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +52,67 @@ async def test_a_certificate_that_ends_soon_is_a_warning(shown) -> None:
     page = await shown(certificate_until=later)
     assert warning not in page
     assert f"until {later:%Y-%m-%d}" in page
+
+
+async def test_certificates_that_end_are_a_warning_each_and_hostnames_of_one_share_it(shown) -> None:
+    """An uploaded one is named, with where to replace it; all ordered ones share a line."""
+    over, soon = now() - timedelta(days=2), now() + timedelta(days=6)
+    async with shown.app.state.resources.db.write() as session:
+        team, issued = (await session.scalars(select(Route))).first().team_id, issue()
+        row = Certificate(team_id=team, name="of the shop", hostnames=["*.example.net"], issuer="CA", not_after=over)
+        row.chain = issued.certificate
+        session.add(row)
+        await session.flush()
+        given = {"team_id": team, "service_id": shown.service, "options": {}, "state": "live"}
+        for number in range(5):
+            own = {"hostname": f"a{number}.example.net", "tls": "custom", "certificate_id": row.id}
+            ordered = {"hostname": f"b{number}.example.org", "tls": "acme", "acme_ready_at": now()}
+            session.add_all([Route(**given, **own), Route(**given, **ordered, certificate_until=soon)])
+    page = (await shown.http.get(f"/services/{shown.service}/domains")).text
+    assert f"The certificate “of the shop” of 5 hostnames ended on {over:%Y-%m-%d}" in page
+    assert f'href="/certificates/{row.id}"' in page
+    assert f"The certificates of b0.example.org and 4 more hostnames end on {soon:%Y-%m-%d} or later" in page
+    assert page.count("ended on") + page.count("end on") == 2
+    edit = (await shown.http.get(f"/routes/{shown.route['id']}/edit")).text
+    assert "of the shop" not in edit, "only certificates that are for the hostname can be chosen"
+
+
+async def test_lists_of_any_length_are_searched_and_turned_over(shown) -> None:
+    async with shown.app.state.resources.db.write() as session:
+        team = (await session.scalars(select(Route))).first().team_id
+        chain = issue().certificate
+        given = {"team_id": team, "chain": chain, "issuer": "CA"}
+        for number in range(120):
+            ends = now() + timedelta(days=200 - number)
+            names = {"hostname": f"n{number:03}.example.org"}
+            session.add(Route(team_id=team, service_id=shown.service, options={}, tls="acme", state="live", **names))
+            session.add(
+                OrderedCertificate(id=new_id(), directory_url="d", issued_at=now(), not_after=ends, **names, **given)
+            )
+            session.add(
+                Certificate(name=f"c{number:03}", hostnames=[f"c{number}.example.net"], not_after=ends, **given)
+            )
+            session.add(DnsCredential(team_id=team, name=f"d{number:03}", provider="gandi", zones=[f"z{number}.org"]))
+
+    async def read(path: str) -> str:
+        answer = await shown.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    domains = f"/services/{shown.service}/domains"
+    first, last = await read(domains), await read(f"{domains}?page=3")
+    assert ("1 to 50 of 122" in first, "101 to 122 of 122" in last) == (True, True)
+    assert ("n119.example.org" in first, "n119.example.org" in last) == (False, True)
+    found = await read(f"{domains}?q=N119")
+    assert ("n119.example.org" in found, "n118.example.org" in found) == (True, False)
+    assert "Nothing fits" in await read(f"{domains}?q=%25")
+    page = await read("/certificates")
+    assert ("c119" in page, "n119.example.org" in page, "c000" in page) == (True, True, False), "what ends first"
+    assert page.count("1 to 50 of 120") == 3
+    found = await read("/certificates?q=c7.example.net")
+    assert ("c007" in found, "c119" in found, "d007" in found) == (True, False, False)
+    assert "d007" in await read("/certificates?q=z7.org")
+    assert "Nothing fits" in await read("/certificates?q=nothing")
 
 
 async def test_the_page_of_the_service_marks_what_leads_nowhere_yet(shown) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from tests.features.routing.bench import SCOPE, issue, make_service, target
 
 from orca.db import now
@@ -29,7 +29,7 @@ async def change(resources, route_id: str, **values) -> None:
 
 async def render(resources) -> ProxyConfig:
     async with resources.db.read() as session:
-        return await queries.render_proxy_config(session, resources.secret_box)
+        return await queries.render_proxy_config(session, resources.secret_box, "local")
 
 
 async def test_everything_of_a_route_reaches_the_proxy(resources, service) -> None:
@@ -178,3 +178,18 @@ async def test_names_that_lead_nowhere_come_last(resources, service) -> None:
     assert await list_hosts() == ["web-shop.localhost", "www.example.org"]
     await change(resources, chosen.id, certificate_until=now() + timedelta(days=80))
     assert await list_hosts() == ["www.example.org", "web-shop.localhost"]
+
+
+async def test_a_snapshot_shows_one_state_whatever_is_committed_between_its_queries(resources, service) -> None:
+    """Or a route would name a certificate that is replaced before its key is read."""
+    names = select(Route.hostname)
+    async with resources.db.write() as session:
+        row = Route(team_id=service.team_id, service_id=service.id, hostname="a.example.org", options={})
+        session.add(row)
+    async with resources.db.snapshot() as reader:
+        assert (await reader.scalars(names)).all() == ["a.example.org"]
+        async with resources.db.write() as session:
+            (await session.get_one(Route, row.id)).hostname = "b.example.org"
+        assert (await reader.scalars(names)).all() == ["a.example.org"]
+    async with resources.db.read() as reader:
+        assert (await reader.scalars(names)).all() == ["b.example.org"]

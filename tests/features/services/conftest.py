@@ -1,16 +1,13 @@
 """Every door test of this feature runs on SQLite and on PostgreSQL."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from tests.attacks.people import add_person, add_team, add_token
-from tests.conftest import claim, client_of, make_settings, running_app
+from tests.conftest import client_of, copy_claimed, make_settings, running_app
 
 SEED = {
     "name": "API Server",
@@ -20,27 +17,10 @@ SEED = {
 }
 
 
-@pytest.fixture(scope="session")
-def claimed_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data directory of a claimed instance on SQLite: copied by each test, which is quicker than migrating."""
-    folder = tmp_path_factory.mktemp("claimed") / "data"
-
-    async def prepare() -> None:
-        async with running_app(make_settings(folder)) as running:
-            await claim(running)
-
-    with ThreadPoolExecutor(1) as elsewhere:  # the loop of the tests is left alone
-        elsewhere.submit(asyncio.run, prepare()).result(60)
-    return folder
-
-
 @pytest.fixture
 async def app(tmp_path: Path, database_url: str | None, claimed_data: Path) -> AsyncIterator[FastAPI]:
-    if database_url is None:
-        shutil.copytree(claimed_data, tmp_path / "data")
+    copy_claimed(claimed_data, tmp_path / "data", database_url)
     async with running_app(make_settings(tmp_path / "data", database_url=database_url)) as running:
-        if database_url is not None:
-            await claim(running)
         yield running
 
 
@@ -64,7 +44,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def viewer(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody in the team who may only look."""
+    """A member of the team with the role viewer."""
     async with client_of(
         app, Authorization=f"Bearer {await add_token(app, await add_person(app, 'viewer'), '*')}"
     ) as http:

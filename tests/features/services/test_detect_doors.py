@@ -9,7 +9,6 @@ import subprocess
 import tarfile
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,7 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from tests.attacks.argv import META
 from tests.attacks.checks import UNKNOWN
-from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
+from tests.conftest import API_TOKEN, client_of, copy_claimed, make_settings, running_app
 from tests.features.services.events import events_of
 from tests.features.sources.steps.conftest import (
     TOKEN,
@@ -28,11 +27,12 @@ from tests.features.sources.steps.conftest import (
     ssh_server,
     tls_files,
 )
+from tests.open_systems import exchange
 
 from orca.errors import DeadlineExceeded
 from orca.features.services import pipeline
 from orca.features.services.models import Project
-from orca.features.sources.actions import remove_leftovers
+from orca.features.sources.actions import Leftovers
 from orca.features.sources.schemas import GitSource, ImageSource
 from orca.sdk.testing.fake_engine import FakeEngine
 from orca.web.guard import Scope
@@ -50,13 +50,10 @@ async def app(
     tmp_path: Path, database_url: str | None, claimed_data: Path, tls_files: tuple[Path, Path, str]
 ) -> AsyncIterator[FastAPI]:
     """An instance that may fetch from this machine and trusts the test's own authority."""
-    if database_url is None:
-        shutil.copytree(claimed_data, tmp_path / "data")
+    copy_claimed(claimed_data, tmp_path / "data", database_url)
     (tmp_path / "authority.pem").write_text(tls_files[2])
     git = {"private_networks": True, "ca_file": tmp_path / "authority.pem"}
     async with running_app(make_settings(tmp_path / "data", database_url=database_url, git=git)) as running:
-        if database_url is not None:
-            await claim(running)
         yield running
         looks = running.state.settings.data_dir / "looks"
         assert not looks.exists() or list(looks.iterdir()) == [], "something stayed behind"
@@ -272,7 +269,7 @@ async def test_an_image_of_other_teams_is_not_told_from_one_that_is_not_here(app
     assert (await stranger.post("/api/v1/registry-credentials", json=login)).status_code == 201
     async with app.state.resources.db.read() as session:
         scope = Scope(await session.scalar(select(Project.team_id)))
-    resources = replace(app.state.resources, engine=engine)
+    resources = exchange(app.state.resources, engine=engine)
 
     async def look_at(image):
         return await pipeline.detect(resources, scope, project["id"], ImageSource(image=image))
@@ -451,8 +448,11 @@ async def test_a_repository_beyond_the_limit_is_refused(look, make_repository, s
 async def test_what_a_crash_left_behind_is_swept_away(app):
     looks = app.state.settings.data_dir / "looks"
     (looks / "old" / "tree").mkdir(parents=True)
-    os.utime(looks / "old", (0, 0))
+    leftovers = Leftovers(patience=0.2)
+    await leftovers.remove(app.state.resources)
+    await asyncio.sleep(0.2)
     (looks / "new").mkdir()
-    await remove_leftovers(app.state.resources)
+    os.utime(looks / "new", (0, 0))  # clocks jump
+    await leftovers.remove(app.state.resources)
     assert [each.name for each in looks.iterdir()] == ["new"]
     (looks / "new").rmdir()

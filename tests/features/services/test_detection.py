@@ -12,6 +12,10 @@ from orca.features.services.orca_file import OrcaFile, parse_orca_file
     [
         ('FROM x\nCMD ["node", "server.js"]\n', "node server.js"),
         ('FROM x\nCMD ["/bin/sh", "-c", "exec uvicorn main:app --port $PORT"]\n', "uvicorn main:app --port $PORT"),
+        ('FROM x\nCMD ["/bin/bash", "-c", "exec run $PORT"]\n', "run $PORT"),
+        ('FROM x\nENTRYPOINT ["/bin/bash", "/start.sh"]\nCMD ["node", "a.js"]\n', "node a.js"),
+        ('FROM x\nENTRYPOINT ["/bin/bash", "/start.sh"]\n', "/bin/bash /start.sh"),
+        ('FROM x\nENTRYPOINT []\nCMD ["node", "a.js"]\n', "node a.js"),
         ("FROM x\nCMD npm start\n", "npm start"),
         ('FROM x\nENTRYPOINT ["tini", "--"]\nCMD ["a b"]\n', "tini -- 'a b'"),
         ('FROM x\nENTRYPOINT exec run $X\nCMD ["ignored"]\n', "exec run $X"),

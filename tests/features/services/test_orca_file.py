@@ -201,10 +201,12 @@ def test_a_volume_moves_but_two_never_share_a_path():
 
 DETECTIONS = {
     "nothing": None,
-    "static": Detection("template", "static", "Static site · index.html", "FROM scratch", 8080, "static"),
-    "python": Detection("template", "python", "Python (FastAPI, uv) · app in main.py", "FROM x", 8000, "web"),
-    "dockerfile": Detection("dockerfile", "dockerfile", "Dockerfile", "FROM x", None, "web"),
-    "worker": Detection("template", "procfile", "Procfile\n· worker: x", "FROM x", None, "worker"),
+    "static": Detection("template", "static", "Static site · index.html", "FROM scratch", 8080, service_kind="static"),
+    "python": Detection(
+        "template", "python", "Python (FastAPI, uv) · app in main.py", "FROM x", 8000, service_kind="web"
+    ),
+    "dockerfile": Detection("dockerfile", "dockerfile", "Dockerfile", "FROM x", None, service_kind="web"),
+    "worker": Detection("template", "procfile", "Procfile\n· worker: x", "FROM x", None, service_kind="worker"),
 }
 
 

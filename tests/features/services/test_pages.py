@@ -131,7 +131,7 @@ async def test_settings_that_are_wrong_are_told_at_their_field(client, browser, 
     assert answer.status_code == 422
     assert 'id="memory_mb-error"' in answer.text
     answer = await browser.post(path, data={**values, "cpus": "0", "stop_grace": "601"})
-    assert ("must be more than 0<" in answer.text, "must be at most 600<" in answer.text) == (True, True)
+    assert ("must be at least 0.01<" in answer.text, "must be at most 600<" in answer.text) == (True, True)
     assert ">Strategy</label>" in answer.text
     answer = await browser.post(path, data={**values, "ports": "eighty"})
     assert (answer.status_code, "is not a port" in answer.text) == (422, True)

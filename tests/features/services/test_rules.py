@@ -1,7 +1,11 @@
 """Names, slugs, what each kind needs, and where volumes may be."""
 
+from contextlib import nullcontext
+
 import pytest
 
+from orca.errors import BadInput
+from orca.features.services.forms import check_port_chosen
 from orca.features.services.rules import (
     Listening,
     check_mount_path,
@@ -86,3 +90,16 @@ def test_each_mount_has_a_name_and_a_path_of_its_own():
     assert find_mount_problems([("a", "/a"), ("b", "/b")]) is None
     assert "named twice" in str(find_mount_problems([("a", "/a"), ("a", "/b")]))
     assert "cannot both be at /a" in str(find_mount_problems([("a", "/a"), ("b", "/a")]))
+
+
+@pytest.mark.parametrize(
+    ("form", "asked"),
+    [
+        ({"port_choices_git": "3000 9000"}, True), ({"port_choices_git": "3000 9000", "port": "9000"}, False),
+        ({"port_choices_git": "3000 9000", "kind": "worker"}, False), ({}, False),
+        ({"port_choices_git": "3000 9000", "source_type": "image"}, False),
+    ],
+)  # fmt: skip
+def test_a_new_service_says_which_of_several_ports_is_for_visitors(form: dict[str, str], asked: bool) -> None:
+    with pytest.raises(BadInput, match="3000, 9000") if asked else nullcontext():
+        check_port_chosen(form)

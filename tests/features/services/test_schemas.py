@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from orca.features.services.project_schemas import ProjectFields
 from orca.features.services.schemas import (
     BuildOptions,
     FrozenConfig,
     HealthCheck,
     NamedVariable,
     Port,
-    ProjectFields,
     ServiceFields,
 )
 from orca.features.services.volume_schemas import VolumeFields, VolumeMount

@@ -3,13 +3,13 @@
 import asyncio
 import subprocess
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 from tests.conftest import API_TOKEN, claim, client_of, docker_client, make_settings, running_app
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
+from tests.open_systems import exchange
 
 from orca.errors import RequestRefused
 from orca.features.services.models import Volume
@@ -116,7 +116,7 @@ async def being_destroyed(app, client, service):
     await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
     await client.post(f"/api/v1/volumes/{made['id']}/destroy", json={"confirm": "data"})
     engine = FakeEngine()
-    yield made["id"], engine, Run(replace(app.state.resources, engine=engine))
+    yield made["id"], engine, Run(exchange(app.state.resources, engine=engine))
 
 
 async def find(app, volume_id):

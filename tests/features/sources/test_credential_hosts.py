@@ -27,7 +27,7 @@ FIELD = "source.credential_id"
 
 @pytest.fixture
 async def member(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who may change services, and neither see nor change what is secret."""
+    """A member who may change services, and neither see nor change secrets."""
     token = await add_token(app, await add_person(app, "member"), "*")
     async with client_of(app, Authorization=f"Bearer {token}") as http:
         yield http

@@ -1,4 +1,4 @@
-"""Push hooks through their doors: made with a secret shown once, and then used by hosts that may be anybody."""
+"""Push hooks through their doors: created with a secret that is shown once, then called by any host on the network."""
 
 import asyncio
 import json

@@ -272,10 +272,23 @@ def test_which_pushes_deploy_and_why_not(change, branch, paths, accepted, reason
 @pytest.mark.parametrize(
     "changes",
     [{"forced": True}, {"before": GONE}, {"commits": []}, {"total_commits_count": 40}, {"total_commits": 2},
-     {"commits": [{"id": NEW, "added": ["a"]}]}, {"commits": "x"}],
+     {"commits": [{"id": NEW, "added": ["a"]}]}, {"commits": "x"},
+     {"commits": [{"id": NEW, "added": ["a"], "modified": [], "removed": []}] * 2048}],
 )  # fmt: skip
 def test_where_the_host_leaves_files_out_the_push_counts(changes):
     assert read_changes("github", "push", {**push_body("github"), **changes})[0].files is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "asks"),
+    [("github", False), ("generic", False), *((each, True) for each in ("gitlab", "gitea", "gogs"))],
+)
+def test_only_a_host_that_says_whether_it_was_forced_is_believed_about_unwatched_files(provider, asks):
+    changes = read_changes(provider, "push", push_body(provider, files=("docs/a.md",)))
+    decision = decide(changes, "push", branch="main", watch_paths=("web/",))
+    assert (decision.is_accepted, decision.must_look) == (False, asks)
+    assert decide(changes, "push", branch="main", watch_paths=("docs/",)).is_accepted
+    assert not decide(changes, "push", branch="dev", watch_paths=("web/",)).must_look
 
 
 def test_the_commit_message_is_the_heads_and_without_terminal_tricks():

@@ -9,7 +9,7 @@ from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_a
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
-from orca.features.sources.actions import remove_leftovers
+from orca.features.sources.actions import Leftovers
 from orca.kit.ids import new_id
 
 TAR = {"Content-Type": "application/x-tar"}
@@ -108,11 +108,13 @@ async def test_files_without_an_owner_are_swept(app, client, project):
     await client.delete(f"/api/v1/services/{service['id']}", params={"confirm": service["slug"]})
     folder = app.state.settings.data_dir / "uploads"
     (folder / "crashed.part").write_bytes(b"x")
-    await remove_leftovers(app.state.resources)
-    assert len(files_of(app)) == 3  # young files may still be on their way
     old = time.time() - 86_400
     for each in await asyncio.to_thread(lambda: list(folder.iterdir())):
         os.utime(each, (old, old))
-    await remove_leftovers(app.state.resources)
+    leftovers = Leftovers(patience=0.2)
+    await leftovers.remove(app.state.resources)
+    assert len(files_of(app)) == 3  # young ones may still be on their way, whatever the clock says
+    await asyncio.sleep(0.2)
+    await leftovers.remove(app.state.resources)
     assert files_of(app) == [f"{stays}.tar"]
     assert lost not in files_of(app)

@@ -56,6 +56,7 @@ LANGUAGES = {
     "go": f"RUN {_INSTALL} golang-go\n",
     "ruby": f"RUN {_INSTALL} ruby bundler puma ruby-rack build-essential git libpq-dev libyaml-dev pkg-config\n",
     "php": _PHP,
+    "nginx": f"RUN {_INSTALL} nginx-light\n",
     "rust": f"RUN {_INSTALL} cargo\n",
     "java": f"RUN {_INSTALL} default-jdk-headless\n",
 }

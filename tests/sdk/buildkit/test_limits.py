@@ -3,13 +3,16 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from tests.cancelling import CancelledAt
 
+from orca.kit import cancellation, threads
 from orca.sdk.buildkit import limits
 from orca.sdk.buildkit.limits import BuildLimits, ControlGroup, is_marked, limited, read_pids, render_limits
 
@@ -106,7 +109,7 @@ async def test_a_disk_below_its_reserve_is_noticed(tmp_path: Path) -> None:
             await watch.disk_full.wait()
 
 
-# Runs as a user who may look into nothing of root's, so it reads the module from standard input.
+# Runs as a user who may look into nothing of root's, so it reads the modules from standard input.
 AS_NOBODY = """
 
 async def look():
@@ -122,9 +125,30 @@ asyncio.run(look())
 
 def test_without_root_the_disk_is_still_watched_and_nobody_claims_more(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)  # as /var/lib/docker
-    program = Path(limits.__file__).read_text() + AS_NOBODY.replace("FOLDER", repr(str(tmp_path)))
+    sources = [Path(module.__file__).read_text() for module in (cancellation, threads, limits)]
+    modules = re.sub(r"^from orca\..*\n", "", "\n".join(sources), flags=re.MULTILINE)
+    program = modules + AS_NOBODY.replace("FOLDER", repr(str(tmp_path)))
     done = subprocess.run(
         ["/usr/bin/python3", "-"], input=program, user=65534, group=65534, extra_groups=[], cwd="/",
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("False False\n", "")
+
+
+async def test_limited_cancelled_at_any_wait_leaves_no_group(tmp_path: Path) -> None:
+    """Nothing else would remove it, or end what runs in it."""
+    name = f"test-{os.getpid()}"
+
+    async def build() -> None:
+        async with limited(name, tmp_path, BuildLimits(1.0, 64 << 20, 0)):
+            await asyncio.sleep(0.01)
+
+    is_cancelled, point = True, 0
+    while is_cancelled:
+        point += 1
+        (outcome,) = await asyncio.gather(CancelledAt(build(), point), return_exceptions=True)
+        is_cancelled = isinstance(outcome, asyncio.CancelledError)
+        root = Path("/sys/fs/cgroup")
+        assert [*root.glob(f"orca/build-{name}"), *root.glob(f"*/orca/build-{name}")] == [], point
+    assert outcome is None
+    assert point > 4

@@ -1,4 +1,4 @@
-"""`orc account`: a way back in for who forgot the password. Only on the machine itself, through the private socket."""
+"""`orc account`: resets a forgotten password. Only on the machine itself, through the private socket."""
 
 import argparse
 import os
@@ -8,11 +8,11 @@ from orca.cli.client import Client, Server
 from orca.cli.command import Command, Invocation
 from orca.cli.dialogue import read_secret
 from orca.cli.failures import UNREACHABLE, CommandFailed, UsageError
-from orca.cli.place import socket_path
+from orca.cli.server import socket_path
 
 
 def reset_password(call: Invocation) -> None:
-    """The new password is typed or piped in, never an argument."""
+    """Reset a password. The new one is typed or piped in, never an argument."""
     path = socket_path(os.environ)
     if not path.exists():
         raise CommandFailed(

@@ -1,4 +1,4 @@
-"""`orc audit`: what happened, and whether what was written down is still that."""
+"""`orc audit`: lists events, and verifies that the records are unchanged."""
 
 import argparse
 from typing import Any
@@ -11,11 +11,11 @@ from orca.cli.times import ago
 from orca.kit.amounts import counted
 
 _NAMES = ("service", "name", "slug", "hostname")
-"""Where a payload names what the event is about; what it names by the way comes after."""
+"""Fields of a payload that name the event's subject, in order of preference."""
 
 
 def list_events(call: Invocation) -> None:
-    """Of the team; for instance admins also what belongs to no team."""
+    """List the team's events; for instance admins also those of no team."""
     wanted = {"type": call.args.type, "object_type": call.args.object_type, "object_id": call.args.object_id}
     page = call.client.get("/events", limit=call.args.limit, **wanted)
 
@@ -29,7 +29,7 @@ def list_events(call: Invocation) -> None:
 
 
 def verify(call: Invocation) -> int:
-    """The server walks every event and compares them with its signed checkpoints. Fails unless all is as it was."""
+    """Let the server compare all events with its signed checkpoints. Fails unless all are unchanged."""
     found = call.client.get("/events/verify")
 
     def draw(screen: Screen) -> None:
@@ -52,7 +52,7 @@ def _row(event: dict[str, Any]) -> list[Part]:
 
 
 def _about(event: dict[str, Any]) -> str:
-    """By the name that the event tells; by the id where it tells none."""
+    """Return the name of the event's subject; its id if the event has no name."""
     payload = event["payload"]
     name = next((payload[key] for key in _NAMES if isinstance(payload.get(key), str) and payload[key]), None)
     about = " ".join(filter(None, (event["object_type"], name or event["object_id"])))

@@ -1,4 +1,4 @@
-"""`orc certificates`: certificates that come from elsewhere, with their keys."""
+"""`orc certificates`: uploaded certificates, with their keys."""
 
 import argparse
 import base64
@@ -17,7 +17,7 @@ _LARGEST = 48 * 1024
 
 
 def list_certificates(call: Invocation) -> None:
-    """Uploaded ones, and those that Orca orders and renews."""
+    """List uploaded certificates, and those that Orca orders and renews."""
     answer = call.client.list(_PATH)
 
     def draw(screen: Screen) -> None:
@@ -36,20 +36,20 @@ def list_certificates(call: Invocation) -> None:
 
 
 def add(call: Invocation) -> None:
-    """Anything that would not serve is refused with what is wrong."""
+    """Upload a certificate. An unusable one is refused with the reason."""
     made = call.client.post(_PATH, {"name": call.args.name, **_files(call)})
     _tell(call, made, "Stored")
 
 
 def replace(call: Invocation) -> None:
-    """The names that use it show the new one at once."""
+    """Replace a certificate. Hostnames that use it serve the new one at once."""
     chosen = pick(call.client.list(_PATH)["items"], call.args.name, "certificate")
     row = call.client.call("PUT", f"{_PATH}/{segment(chosen['id'])}", body=_files(call))
     _tell(call, row, "Replaced")
 
 
 def delete(call: Invocation) -> None:
-    """Refused while a name uses it."""
+    """Delete a certificate. Refused while a hostname uses it."""
     chosen = pick(call.client.list(_PATH)["items"], call.args.name, "certificate")
     call.client.call("DELETE", f"{_PATH}/{segment(chosen['id'])}")
     call.output.answer(chosen, lambda screen: screen.line(f"Removed {chosen['name']}."))
@@ -72,7 +72,7 @@ def _files(call: Invocation) -> dict[str, str]:
 
 
 def _read(path: str) -> str:
-    """PEM as it is; DER and PKCS#12 in base64, which the server knows."""
+    """Read a file: PEM unchanged; DER and PKCS#12 as base64, which the server accepts."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`orc completion`: scripts that complete commands and options by themselves, and ask `orc` for names only."""
+"""`orc completion`: scripts that complete commands and options themselves, and call `orc` only for names."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -8,20 +8,20 @@ from orca.cli.parser import load, make_parser
 from orca.cli.tree import ENTRIES, Entry
 
 _NAMED = {"service": ("-s", "--service"), "project": ("-p", "--project")}
-"""Options whose values the server knows."""
+"""Options whose values are names on the server."""
 _POSITIONS = {
     "services show": "service", "services edit": "service", "services delete": "service", "projects delete": "project",
 }  # fmt: skip
-"""Commands that take such a name without an option."""
+"""Commands with such a name as an argument."""
 
 
 def print_script(call: Invocation) -> None:
-    """Made from the commands of this version."""
+    """Print the script, generated from the commands of this version."""
     call.output.out.write(_RENDERERS[call.args.shell]())
 
 
 def _words() -> Iterator[tuple[str, list[str]]]:
-    """Each command line so far, and what can follow it."""
+    """Return each partial command line, and the words that can follow it."""
     yield "", [*ENTRIES, "help"]
     for entry in ENTRIES.values():
         if entry.verbs:

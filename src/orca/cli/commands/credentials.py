@@ -1,4 +1,4 @@
-"""`orc credentials`: what lets Orca into private repositories and registries."""
+"""`orc credentials`: credentials for private repositories and registries."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ _GIT, _REGISTRY = "/git-credentials", "/registry-credentials"
 
 
 def list_credentials(call: Invocation) -> None:
-    """Both kinds, never with their secrets."""
+    """List both kinds, without their secrets."""
     git, registry = call.client.list(_GIT), call.client.list(_REGISTRY)
 
     def draw(screen: Screen) -> None:
@@ -31,7 +31,7 @@ def list_credentials(call: Invocation) -> None:
 
 
 def add_key(call: Invocation) -> None:
-    """Orca keeps the private half; the public one goes to the Git host."""
+    """Create a key pair. Orca stores the private key; the public one has to be added at the Git host."""
     body = {"name": call.args.name, "kind": "ssh", "host": call.args.host}
     body["known_hosts"] = _known_hosts(call.args.known_hosts)
     made = call.client.post(_GIT, body)
@@ -40,21 +40,21 @@ def add_key(call: Invocation) -> None:
 
 
 def add_token(call: Invocation) -> None:
-    """The token is typed or comes from stdin."""
+    """Store a token, which is typed or read from stdin."""
     body = {"name": call.args.name, "kind": "token", "host": call.args.host, "token": read_secret("Token: ")}
     body |= {"username": call.args.username} if call.args.username else {}
     _tell(call, call.client.post(_GIT, body))
 
 
 def add_registry(call: Invocation) -> None:
-    """The password is typed or comes from stdin."""
+    """Store a registry's login; the password is typed or read from stdin."""
     name = call.args.name or call.args.host
     body = {"name": name, "host": call.args.host, "username": call.args.username, "password": read_secret("Password: ")}
     _tell(call, call.client.post(_REGISTRY, body))
 
 
 def set_host(call: Invocation) -> None:
-    """A token is asked for again: only who has it may send it elsewhere."""
+    """Change the host. The token has to be entered again: only its owner may send it elsewhere."""
     chosen = pick(call.client.list(_GIT)["items"], call.args.name, "credential")
     body = {"host": call.args.host} | ({"token": read_secret("Token: ")} if chosen["kind"] == "token" else {})
     row = call.client.call("PATCH", f"{_GIT}/{segment(chosen['id'])}", body=body)
@@ -62,7 +62,7 @@ def set_host(call: Invocation) -> None:
 
 
 def delete(call: Invocation) -> None:
-    """Refused while a service uses it."""
+    """Delete a credential. Refused while a service uses it."""
     git, registry = call.client.list(_GIT)["items"], call.client.list(_REGISTRY)["items"]
     chosen = pick([*git, *registry], call.args.name, "credential")
     path = _GIT if chosen in git else _REGISTRY

@@ -6,15 +6,16 @@ from typing import Any, Final
 
 from orca import __version__
 from orca.cli.client import segment
-from orca.cli.command import Command, Invocation
+from orca.cli.command import Command, Invocation, whole_number
+from orca.cli.deploy_target import find_target, make, remember
 from orca.cli.deploying import follow_argument, report
+from orca.cli.dialogue import choose_port
 from orca.cli.failures import NOT_FOUND, REFUSED, CommandFailed, UsageError
-from orca.cli.look import check_folder
+from orca.cli.local_check import Found, check_folder
 from orca.cli.orca_file import FILE_NAME, OrcaFile, read_orca_file
 from orca.cli.packing import MEDIA_TYPE, Packing, scan, stream
 from orca.cli.progress import UploadBar
 from orca.cli.selection import Row, get_service
-from orca.cli.target import find_target, make, remember
 from orca.kit.amounts import counted, show_bytes
 
 _DIRECTORY: Final = {"type": "directory"}
@@ -22,7 +23,7 @@ _SOURCE_FILES: Final = (FILE_NAME, "Dockerfile")
 
 
 def deploy(call: Invocation) -> int:
-    """Find or make the service, give it the source, start the deployment. Nothing is made before all is checked."""
+    """Find or create the service, set its source, start the deployment. Nothing is created before all is checked."""
     call.folder = _folder(call)
     source = _named_source(call.args)
     if source is None and call.args.commit is not None:
@@ -30,10 +31,13 @@ def deploy(call: Invocation) -> int:
     file = read_orca_file(call.folder)
     target = find_target(call, file.name)
     sends_folder = source is None and (call.args.folder is not None or _takes_folders(target.service))
-    packing, kind = _look(call, file) if sends_folder else (None, file.kind)
+    packing, found = _look(call, file) if sends_folder else (None, Found(file.kind))
     project, service = target.project, target.service
     if service is None:
-        project, service = make(call, target, source or _DIRECTORY, kind)
+        project, service = make(call, target, source or _DIRECTORY, _settings(call, found))
+    elif call.args.port is not None:
+        hint = f"`orc services edit {service['slug']} --port {call.args.port}` changes it."
+        raise UsageError("--port is for a service that is not there yet", hint=hint)
     if source is not None and _differs(service["source"], source):
         service = call.client.call("PATCH", _path(service), body={"source": source, "version": service["version"]})
     body = {"commit": call.args.commit} if call.args.commit is not None else {}
@@ -48,7 +52,7 @@ def deploy(call: Invocation) -> int:
 
 
 def _deploy_commit(call: Invocation) -> int:
-    """Of the repository that the service has: a folder has no commits, so none is ever sent."""
+    """Deploy a commit of the service's repository; no folder is sent, since a folder has no commits."""
     try:
         service = get_service(call)
     except CommandFailed as error:
@@ -59,6 +63,17 @@ def _deploy_commit(call: Invocation) -> int:
         hint = "Leave --commit out, or give --git URL too."
         raise UsageError(f"{service['slug']} has no repository, so that there are no commits", hint=hint)
     return report(call, call.client.post(f"{_path(service)}/deployments", {"commit": call.args.commit}))
+
+
+def _settings(call: Invocation, found: Found) -> dict[str, Any]:
+    """Return the new service's settings. Raises UsageError when a port must be chosen without a terminal to ask."""
+    port = call.args.port
+    if port is None and found.ports and (port := choose_port(call.output, found.ports)) is None:
+        listed = ", ".join(map(str, found.ports))
+        hint = f"Choose one: `orc deploy --port {found.ports[0]}`, or `ports` in orca.yaml."
+        raise UsageError(f"several ports could be the one for visitors: {listed}", hint=hint)
+    ports = [{"name": "http", "port": port, "public": True}]
+    return ({"kind": found.kind} if found.kind else {}) | ({"ports": ports} if port is not None else {})
 
 
 def _path(service: Row) -> str:
@@ -92,37 +107,37 @@ def _differs(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return any(stored.get(key) != value for key, value in wanted.items())
 
 
-def _look(call: Invocation, file: OrcaFile) -> tuple[Packing, str | None]:
-    """What will be sent, and the kind of service that it makes. Raises CommandFailed for what would be refused."""
+def _look(call: Invocation, file: OrcaFile) -> tuple[Packing, Found]:
+    """Return what will be sent, and the service that it becomes. Raises CommandFailed for what would be refused."""
     _check_folder(call.folder)
-    kind = _check(call, file)
+    found = _check(call, file)
     packing = scan(call.folder, file.dockerfile)
     for skipped in packing.skipped:
         call.output.note(f"Not sent: {skipped} is neither file, folder nor link.")
-    return packing, kind
+    return packing, found
 
 
 def _check_folder(folder: Path) -> None:
-    """The whole machine or a home is sent only when it says itself that it is a source."""
+    """Refuse a home folder or one above it, unless it contains a file that marks it as a source."""
     home = Path.home().resolve()
     if folder not in {home, *home.parents} or any((folder / name).is_file() for name in _SOURCE_FILES):
         return
     what = "your home folder" if folder == home else "a folder above your home"
     raise CommandFailed(
-        f"{folder} is {what}, with much in it that is nobody's business", code=REFUSED,
+        f"{folder} is {what}, with many private files in it", code=REFUSED,
         hint="Go to the folder of your project, or name it: `orc deploy FOLDER`. With an orca.yaml or a Dockerfile "
         "in it, this folder is sent as well.",
     )  # fmt: skip
 
 
-def _check(call: Invocation, file: OrcaFile) -> str | None:
-    """The kind of service that the folder makes. Raises CommandFailed for an orca.yaml that the server would refuse."""
+def _check(call: Invocation, file: OrcaFile) -> Found:
+    """Return what the folder becomes. Raises CommandFailed for an orca.yaml that the server would refuse."""
     try:
         return check_folder(call.folder)
     except CommandFailed:
         if call.client.version() == __version__:
             raise
-        return file.kind  # a server of another version may know other keys
+        return Found(file.kind)  # a server of another version may know other keys
 
 
 def _takes_folders(service: Row | None) -> bool:
@@ -145,6 +160,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--git", metavar="URL", help="deploy this repository instead of a folder")
     parser.add_argument("--branch", metavar="NAME", help="branch of the repository")
     parser.add_argument("--commit", metavar="ID", help="deploy this commit of the service's repository")
+    parser.add_argument("--port", type=whole_number, metavar="PORT", help="where a new service listens for visitors")
     parser.add_argument("-y", "--yes", action="store_true", help="ask nothing; what is new is named after the folder")
     follow_argument(parser)
 

@@ -1,4 +1,4 @@
-"""`orc deployments` and `orc cancel`: attempts to make a release live, past and present."""
+"""`orc deployments` and `orc cancel`: past and current attempts to make a release live."""
 
 import argparse
 from typing import Any
@@ -17,7 +17,7 @@ from orca.cli.times import ago, duration
 
 
 def list_deployments(call: Invocation) -> None:
-    """Newest first."""
+    """List deployments, newest first."""
     page = call.client.get(service_path(call, "/deployments"), limit=call.args.limit)
 
     def draw(screen: Screen) -> None:
@@ -30,26 +30,26 @@ def list_deployments(call: Invocation) -> None:
 
 
 def show(call: Invocation) -> None:
-    """With its steps."""
+    """Show a deployment with its steps."""
     detail = call.client.get(f"/deployments/{segment(find_deployment(call, call.args.number)['id'])}")
     call.output.answer(detail, lambda screen: _draw(screen, detail))
 
 
 def follow(call: Invocation) -> int:
-    """To its end, with the log so far."""
+    """Follow a deployment to its end, including the log so far."""
     call.args.no_follow = False
     return report(call, find_deployment(call, call.args.number))
 
 
 def cancel(call: Invocation) -> None:
-    """A queued one ends at once, a running one within seconds."""
+    """Cancel a deployment: a queued one ends at once, a running one within seconds."""
     chosen = find_deployment(call, call.args.number, active=call.args.number is None)
     row = call.client.post(f"/deployments/{segment(chosen['id'])}/cancel")
     call.output.answer(row, lambda screen: screen.line(f"Deployment {row['number']} is being cancelled."))
 
 
 def fix(call: Invocation) -> int:
-    """Changes the setting and deploys again."""
+    """Change the setting that the failure suggests, and deploy again."""
     row = find_deployment(call, call.args.number)
     if call.args.choice >= len(row["remedies"]):
         raise CommandFailed(f"deployment {row['number']} has no such remedy", code=NOT_FOUND)
@@ -59,7 +59,7 @@ def fix(call: Invocation) -> int:
 
 
 def find_deployment(call: Invocation, wanted: str | None, *, active: bool = False) -> Row:
-    """By number or id; without one the newest (that has not ended yet). Raises CommandFailed."""
+    """Find by number or id; without one the newest, with `active` among unfinished ones. Raises CommandFailed."""
     if wanted is not None and not wanted.isdecimal():
         row: Row = call.client.get(f"/deployments/{segment(wanted)}")
         return row
@@ -99,6 +99,7 @@ def _draw(screen: Screen, row: dict[str, Any]) -> None:
         ("took", text_of(duration(row["started_at"], row["finished_at"]))), ("commit", text_of(commit)),
         ("image", text_of(row["image"])), ("id", row["id"]),
     ]  # fmt: skip
+    facts += [("waits", row["waits_for"])] if row.get("waits_for") else []
     facts += [("warning", Styled(each, "yellow")) for each in row["warnings"]]
     facts += [("reason", Styled(row["reason"], "red"))] if row["reason"] else []
     facts += [("next step", row["hint"])] if row["hint"] else []
@@ -113,7 +114,7 @@ def _draw(screen: Screen, row: dict[str, Any]) -> None:
 
 
 def number_argument(parser: argparse.ArgumentParser) -> None:
-    """Which deployment."""
+    """Add the argument that selects a deployment."""
     parser.add_argument("number", nargs="?", metavar="NUMBER", help="number or id (default: the newest)")
 
 

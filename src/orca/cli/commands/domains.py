@@ -19,7 +19,7 @@ _OFF = -1
 
 
 def list_domains(call: Invocation) -> None:
-    """With what is wrong with them."""
+    """List the hostnames, with their problems."""
     page = call.client.list(service_path(call, "/routes"))
 
     def draw(screen: Screen) -> None:
@@ -32,7 +32,7 @@ def list_domains(call: Invocation) -> None:
 
 
 def add(call: Invocation) -> None:
-    """Served when this comes back, or not saved at all; then a look whether the name leads here."""
+    """Add a hostname: it is served on return, or not saved at all. Then check whether the name leads here."""
     body = {"hostname": call.args.hostname, "path_prefix": call.args.path}
     optional = {"port": call.args.port, "tls": call.args.tls, "redirect_to": call.args.redirect_to}
     body |= {name: value for name, value in optional.items() if value is not None}
@@ -40,7 +40,7 @@ def add(call: Invocation) -> None:
 
     def draw(screen: Screen) -> None:
         _draw_route(screen, route)
-        with suppress(CommandFailed):  # it is served; a look may need a permission that adding does not
+        with suppress(CommandFailed):  # the hostname is served; the check may need a permission that adding does not
             findings = call.client.post(f"/routes/{segment(route['id'])}/check")["findings"]
             _draw_findings(screen, [each for each in findings if not each["ok"]])
 
@@ -48,7 +48,7 @@ def add(call: Invocation) -> None:
 
 
 def edit(call: Invocation) -> None:
-    """Only what is given changes; what cannot be served is not saved."""
+    """Change only the passed settings; a route that cannot be served is not saved."""
     route = _find(call)
     body = _changes(call.args) | ({"options": options} if (options := _options(call.args, route["options"])) else {})
     if not body:
@@ -83,19 +83,19 @@ def _options(args: argparse.Namespace, current: dict[str, Any]) -> dict[str, Any
 
 
 def remove(call: Invocation) -> None:
-    """The service goes on under its other hostnames."""
+    """Remove a hostname; the service stays reachable under its others."""
     route = _find(call)
     call.client.call("DELETE", f"/routes/{segment(route['id'])}")
     call.output.answer(route, lambda screen: screen.line(f"{route['hostname']} is not served any more."))
 
 
 def check(call: Invocation) -> int:
-    """DNS, reachability, certificate. Fails when one of them does."""
+    """Check DNS, reachability and certificate. Fails when one of them does."""
     return _look(call, "")
 
 
 def retry(call: Invocation) -> int:
-    """Order the certificate, or serve a broken route, now: without waiting for the pause after a failure to end."""
+    """Order the certificate, or serve a broken route, now, without the pause after a failure."""
     return _look(call, "?retry=true")
 
 
@@ -106,7 +106,7 @@ def _look(call: Invocation, query: str) -> int:
 
 
 def _find(call: Invocation) -> Row:
-    """The route that was named, by id, hostname, or hostname and path."""
+    """Find the route by id, hostname, or hostname and path."""
     wanted = call.args.hostname
     routes = call.client.list(service_path(call, "/routes"))["items"]
     found = [
@@ -128,7 +128,7 @@ def _row(route: dict[str, Any]) -> list[Part]:
 
 
 def _condition(route: dict[str, Any]) -> Part:
-    """What a visitor finds."""
+    """Describe what a visitor gets."""
     words = _WAITING.get(route["condition"])
     return Styled(words, "yellow") if words else state_of(route["condition"])
 

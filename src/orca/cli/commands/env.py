@@ -1,4 +1,4 @@
-"""`orc env`: variables of a service or of a whole project. Secret values never stand on a command line."""
+"""`orc env`: variables of a service or of a whole project. Secret values are never command-line arguments."""
 
 import argparse
 import re
@@ -20,7 +20,7 @@ _PLACE = re.compile(r"variables\.(\d+)\.(?:key|value)")
 
 
 def list_variables(call: Invocation) -> None:
-    """Secret ones show that they are, and nothing more."""
+    """List variables; of secret ones only the names."""
     variables = call.client.get(_path(call))
 
     def draw(screen: Screen) -> None:
@@ -33,7 +33,7 @@ def list_variables(call: Invocation) -> None:
 
 
 def set_variables(call: Invocation) -> None:
-    """KEY=value on the command line, or with `--secret` only keys, whose values are typed or come from stdin."""
+    """Set KEY=value arguments or, with `--secret`, only keys, whose values are typed or read from stdin."""
     given = _secrets(call.args.variables) if call.args.secret else dict(map(_pair, call.args.variables))
     _change(call, given)
     for key in [key for key, value in given.items() if call.args.secret and value.find("\n") == len(value) - 1 >= 0]:
@@ -41,7 +41,7 @@ def set_variables(call: Invocation) -> None:
 
 
 def unset_variables(call: Invocation) -> None:
-    """Keys that are not there are told, and an error only when all are. Raises CommandFailed."""
+    """Remove keys; missing ones are reported. Raises CommandFailed if all of them are missing."""
     path, keys = _path(call), list(dict.fromkeys(call.args.keys))
     known = {each["key"] for each in call.client.get(path)}
     absent = [key for key in keys if key not in known]
@@ -55,7 +55,7 @@ def unset_variables(call: Invocation) -> None:
 
 
 def import_variables(call: Invocation) -> None:
-    """All of a file, or of stdin."""
+    """Import all variables of a file, or of stdin."""
     try:
         text = sys.stdin.read() if call.args.file == "-" else Path(call.args.file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -78,7 +78,7 @@ def _unreadable(file: str, problems: list[BadLine]) -> CommandFailed:
 
 
 def reveal(call: Invocation) -> None:
-    """The bare value, so that it can be piped. That you looked is recorded."""
+    """Print the bare value, so that it can be piped. The access is recorded."""
     found = call.client.post(f"{_path(call)}/{segment(call.args.key)}/reveal")
     call.output.answer(found, lambda screen: screen.value(found["value"]))
 
@@ -96,7 +96,7 @@ def _change(call: Invocation, given: dict[str, str]) -> None:
 
 
 def _by_key(failure: CommandFailed, keys: list[str]) -> CommandFailed:
-    """The same with the names of variables where the server counts them."""
+    """Return the failure with the names of variables in place of the server's indexes."""
 
     def rename(text: str) -> str:
         return _PLACE.sub(lambda place: keys[int(place[1])], text)
@@ -126,7 +126,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _secrets(texts: list[str]) -> dict[str, str]:
-    """Values by key; `KEY=` is an empty one."""
+    """Return secret values by key; `KEY=` means an empty value."""
     given = [text.partition("=") for text in texts]
     if any(value for _, _, value in given):
         raise UsageError(
@@ -147,7 +147,7 @@ def _read_value(key: str) -> str:
 
 
 def _read_exactly(key: str) -> str:
-    """Every byte of stdin: a private key without its last newline is none."""
+    """Read stdin unchanged: a private key without its last newline is invalid."""
     try:
         value = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError:

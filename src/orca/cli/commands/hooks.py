@@ -1,4 +1,4 @@
-"""`orc hooks`: pushes that deploy."""
+"""`orc hooks`: push hooks, which deploy on pushes."""
 
 import argparse
 from typing import Any
@@ -14,7 +14,7 @@ _PROVIDERS = ["github", "gitlab", "gitea", "bitbucket", "azure", "gerrit", "gogs
 
 
 def list_hooks(call: Invocation) -> None:
-    """Never with their secrets."""
+    """List the hooks, without their secrets."""
     page = call.client.list(service_path(call, "/hooks"))
 
     def draw(screen: Screen) -> None:
@@ -27,7 +27,7 @@ def list_hooks(call: Invocation) -> None:
 
 
 def create(call: Invocation) -> None:
-    """Its address and secret belong into the settings of the Git host."""
+    """Create a hook; its address and secret have to be set at the Git host."""
     body = {"provider": call.args.provider, "branch": call.args.branch, "watch_paths": call.args.watch or []}
     if call.args.any_repository:
         body["any_repository"] = True
@@ -35,7 +35,7 @@ def create(call: Invocation) -> None:
 
 
 def show(call: Invocation) -> None:
-    """Without its secret."""
+    """Show a hook, without its secret."""
     hook = call.client.get(_path(call))
 
     def draw(screen: Screen) -> None:
@@ -53,7 +53,7 @@ def show(call: Invocation) -> None:
 
 
 def update(call: Invocation) -> None:
-    """What is not given stays."""
+    """Change a hook; omitted settings are unchanged."""
     given = {
         "provider": call.args.provider, "branch": call.args.branch,
         "watch_paths": [] if call.args.watch_all else call.args.watch,
@@ -67,7 +67,7 @@ def update(call: Invocation) -> None:
 
 
 def test(call: Invocation) -> None:
-    """Nothing is deployed by it."""
+    """Send a test delivery, which deploys nothing."""
     found = call.client.post(f"{_path(call)}/test")
     call.output.answer(found, lambda screen: screen.line(found["detail"]))
     if not found["arrived"]:
@@ -75,24 +75,24 @@ def test(call: Invocation) -> None:
 
 
 def replay(call: Invocation) -> None:
-    """Judged by what hook and service are now."""
+    """Replay a push, by the present settings of hook and service."""
     answer = call.client.post(f"{_path(call)}/replay", {"push_id": call.args.push})
     call.output.answer(answer, lambda screen: screen.line(answer["decision"]))
 
 
 def rotate(call: Invocation) -> None:
-    """The old secret stops working at once."""
+    """Replace the secret; the old one stops working at once."""
     _show_once(call, call.client.post(f"{_path(call)}/rotate"))
 
 
 def delete(call: Invocation) -> None:
-    """Pushes that still arrive are refused."""
+    """Delete a hook; further pushes to it are refused."""
     call.client.call("DELETE", _path(call))
     call.output.note("Removed the push hook.")
 
 
 def list_pushes(call: Invocation) -> None:
-    """Of the last 30 days, newest first, with those that were refused and why."""
+    """List the pushes of the last 30 days, newest first, including refused ones with the reason."""
     page = call.client.list(f"{_path(call)}/pushes")
 
     def draw(screen: Screen) -> None:
@@ -105,7 +105,7 @@ def list_pushes(call: Invocation) -> None:
 
 
 def _push_row(push: dict[str, Any]) -> list[Part]:
-    is_refused, times = push.get("is_refused", False), push.get("times", 1)  # servers of before do not tell
+    is_refused, times = push.get("is_refused", False), push.get("times", 1)  # older servers do not return it
     decision = ("refused: " if is_refused else "") + push["decision"] + (f" ({times} times)" if times > 1 else "")
     style: Style = "red" if is_refused else "green" if push["is_accepted"] else "dim"
     return [ago(push["received_at"]), push["commit"][:10], Styled(decision, style)]

@@ -1,4 +1,4 @@
-"""Verbs that change what runs without building anything: each is a deployment, followed like one."""
+"""Commands that change what runs without a build: each is a deployment, and is followed like one."""
 
 import argparse
 from contextlib import suppress
@@ -12,22 +12,22 @@ from orca.cli.selection import Row, get_service, same_choice, service_id
 
 
 def roll_back(call: Invocation) -> int:
-    """To the release before the live one, or to a named one."""
+    """Roll back to the release before the live one, or to a named one."""
     return start(call, service_id(call), "rollback", {"release": call.args.release})
 
 
 def scale(call: Invocation) -> int:
-    """Another number of replicas."""
+    """Change the number of replicas."""
     return start(call, service_id(call), "scale", {"replicas": call.args.replicas})
 
 
 def restart(call: Invocation) -> int:
-    """Fresh replicas of the same release."""
+    """Replace the replicas by new ones of the same release."""
     return start(call, service_id(call), "restart")
 
 
 def stop(call: Invocation) -> int:
-    """Nothing runs any more; hostnames answer a page that says so."""
+    """Stop all replicas; the hostnames then serve a page that says so."""
     service = get_service(call)
     if _is_stopped(call, service):
         again = f"orc start{same_choice(call)}"
@@ -38,13 +38,13 @@ def stop(call: Invocation) -> int:
 
 
 def _is_stopped(call: Invocation, service: Row) -> bool:
-    """Nothing runs, and nothing is about to."""
+    """Whether nothing runs, and nothing is about to."""
     newest = find_newest(call.client, service["id"]) if service["desired_state"] == "stopped" else None
     return newest is not None and newest["state"] in FINISHED
 
 
 def start_again(call: Invocation) -> int:
-    """The release it had, running again. What runs already is left alone: replacing it could mean downtime."""
+    """Start a stopped service with the release that it had. Running replicas stay, as a restart could mean downtime."""
     service = get_service(call)
     told = _why_not_start(call, service)
     if told:
@@ -54,7 +54,7 @@ def start_again(call: Invocation) -> int:
 
 
 def _why_not_start(call: Invocation, service: Row) -> str:
-    """Why a start would change nothing; empty where it would, or where nobody can tell now."""
+    """Return why a start would change nothing; empty if it would, or if that is unknown now."""
     with suppress(CommandFailed):
         newest = find_newest(call.client, service["id"])
         if newest is None or newest["state"] not in FINISHED:
@@ -90,7 +90,10 @@ COMMANDS = {
         roll_back, "orc rollback\norc rollback 12", arguments=_rollback_arguments,
         details="Nothing is built: the image and configuration of the earlier release are used as they are.",
     ),
-    "scale": Command(scale, "orc scale 3", arguments=_scale_arguments),
+    "scale": Command(
+        scale, "orc scale 3", arguments=_scale_arguments,
+        details="Replicas that run and stay are not restarted; only what is missing or too much is started or stopped.",
+    ),
     "restart": Command(restart, "orc restart", arguments=follow_argument),
     "stop": Command(stop, "orc stop --service worker", arguments=follow_argument),
     "start": Command(start_again, "orc start", arguments=follow_argument),

@@ -1,4 +1,4 @@
-"""`orc link`: which service a folder belongs to."""
+"""`orc link`: links a folder to its service."""
 
 import argparse
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from orca.cli.selection import get_service, list_projects
 
 
 def link(call: Invocation) -> None:
-    """Write the link, show it, or take it away."""
+    """Write, show or remove the link."""
     if call.args.remove:
         if not remove_link(call.folder):
             raise CommandFailed("this folder is not linked", code=NOT_FOUND)

@@ -12,7 +12,7 @@ from orca.cli.profiles import Profiles, check_token, is_private, parse_url
 
 
 def login(call: Invocation) -> None:
-    """Try the token, then keep it and make its server the current one."""
+    """Check the token, then store it and make its server the current one."""
     url = parse_url(call.args.url)
     if not is_private(url) and not call.args.allow_http:
         raise CommandFailed(
@@ -28,7 +28,7 @@ def login(call: Invocation) -> None:
 
 
 def logout(call: Invocation) -> None:
-    """The token itself goes on working until it is revoked."""
+    """Remove the stored token; the token itself is valid until it is revoked."""
     profiles = Profiles()
     url = parse_url(call.args.url) if call.args.url else profiles.current
     if url is None or url not in profiles.urls:
@@ -40,7 +40,7 @@ def logout(call: Invocation) -> None:
 
 
 def who_am_i(call: Invocation) -> None:
-    """Server, person, team and permissions."""
+    """Print server, user, team and permissions."""
     me = call.client.get("/me")
     call.output.answer(me, lambda screen: screen.facts(_facts(call.client.server, me)))
 

@@ -1,4 +1,4 @@
-"""`orc logs`: what the replicas write, or the log of a deployment."""
+"""`orc logs`: the output of the replicas, or the log of a deployment."""
 
 import argparse
 from typing import Any
@@ -17,7 +17,7 @@ _COLUMN: tuple[Style, ...] = ("cyan", "green", "yellow", "bold", "dim")
 
 
 def show_logs(call: Invocation) -> None:
-    """Of replicas, or with `--deployment` of a deployment."""
+    """Show the output of replicas, or with `--deployment` the log of a deployment."""
     if call.args.deployment is not None:
         _show_deployment(call)
         return

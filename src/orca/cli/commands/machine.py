@@ -1,4 +1,4 @@
-"""`orc serve`, `worker` and `doctor` become the Orca of this machine; `orc version` says which one that is."""
+"""`orc serve`, `worker` and `doctor` execute the Orca of this machine; `orc version` prints its version."""
 
 import argparse
 import os
@@ -11,42 +11,42 @@ from orca.cli.command import Command, Invocation
 
 _VARIABLES = {"host": "ORC_HOST", "port": "ORC_PORT", "data_dir": "ORC_DATA_DIR"}
 _THRIFT = {"MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1"}
-"""Threads share one heap, and tracebacks name lines without columns: two megabytes of 120."""
+"""Saves 2 of 120 MB: threads share one heap, and tracebacks have no column numbers."""
 
 
 def serve(call: Invocation) -> NoReturn:
-    """Panel, API and (by default) tasks."""
+    """Run panel, API and, by default, tasks."""
     _become(call, "orca.serve", *(["--new-instance"] if call.args.new_instance else []))
 
 
 def work(call: Invocation) -> NoReturn:
-    """Tasks only."""
+    """Run tasks only."""
     _become(call, "orca.worker")
 
 
 def examine(call: Invocation) -> NoReturn:
-    """Docker, ports, disk, proxy, clock, DNS; and how to mend each."""
+    """Check Docker, ports, disk, proxy, clock and DNS, and print how to fix problems."""
     _become(call, "orca.doctor", *(["--json"] if call.args.json else []))
 
 
 def adopt(call: Invocation) -> NoReturn:
-    """This database, this key and what is on the engine are one instance from now on."""
+    """Declare that this database, this key and the containers on the engine are one instance."""
     _become(call, "orca.adopt", *(["--lost-secrets"] if call.args.lost_secrets else []))
 
 
 def migrate_database(call: Invocation) -> NoReturn:
-    """From the SQLite file of the data directory to the empty PostgreSQL database that DATABASE_URL names."""
+    """Copy the data directory's SQLite database to the empty PostgreSQL database of DATABASE_URL."""
     _become(call, "orca.migrate")
 
 
 def show_version(call: Invocation) -> None:
-    """Of this command, and of the Python that runs it."""
+    """Print the versions of this command and of Python."""
     found = {"version": __version__, "python": platform.python_version()}
     call.output.answer(found, lambda screen: screen.line(f"orc {__version__} (Python {found['python']})"))
 
 
 def _become(call: Invocation, module: str, *arguments: str) -> NoReturn:
-    """-P: a folder one happens to stand in must not lend its modules to the server."""
+    """Execute a module of the server, with -P, so that no modules of the current folder are imported."""
     given = {_VARIABLES[name]: str(value) for name, value in vars(call.args).items() if name in _VARIABLES and value}
     sys.stdout.flush()
     env = {**_THRIFT, **os.environ, **given}

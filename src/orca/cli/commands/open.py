@@ -1,4 +1,4 @@
-"""`orc open`: from the folder to the site."""
+"""`orc open`: opens the folder's site."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from orca.cli.selection import service_id
 
 
 def open_site(call: Invocation) -> None:
-    """In the browser, or printed where there is no terminal."""
+    """Open the site in the browser, or print its URL without a terminal."""
     found = list_addresses(call, service_id(call))
     addresses = [each for each in found if each.url.startswith(("https://", "http://"))]
     if not addresses:

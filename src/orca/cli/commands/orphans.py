@@ -1,4 +1,4 @@
-"""`orc orphans`: what works on the machine and is in no row of the database."""
+"""`orc orphans`: objects on the machine that have no row in the database."""
 
 import argparse
 from typing import Any
@@ -11,7 +11,7 @@ _KINDS = ("deployment", "route", "history")
 
 
 def list_orphans(call: Invocation) -> None:
-    """Containers by their deployment, hostnames, volumes."""
+    """List containers by their deployment, hostnames and volumes."""
     found = call.client.get("/orphans")
 
     def draw(screen: Screen) -> None:
@@ -26,12 +26,12 @@ def list_orphans(call: Invocation) -> None:
 
 
 def adopt(call: Invocation) -> None:
-    """It becomes the live release, or a hostname, of its service; what runs is not touched."""
+    """Make it the live release, or a hostname, of its service; running containers are not changed."""
     _decide(call, "adopt", "is part of its service now")
 
 
 def remove(call: Invocation) -> None:
-    """Containers go within a minute, a hostname at once. Volumes are never removed."""
+    """Remove containers within a minute, a hostname at once. Volumes are never removed."""
     _decide(call, "remove", "goes")
 
 

@@ -14,7 +14,7 @@ from orca.cli.times import ago
 
 
 def list_projects(call: Invocation) -> None:
-    """Newest first."""
+    """List projects, newest first."""
     page = call.client.list("/projects")
 
     def draw(screen: Screen) -> None:
@@ -28,10 +28,10 @@ def list_projects(call: Invocation) -> None:
 
 
 def create(call: Invocation) -> None:
-    """The server makes the slug from the name."""
+    """Create a project; the server derives the slug from the name."""
     project = call.client.post("/projects", {"name": call.args.name, "description": call.args.description})
     call.output.answer(project, lambda screen: screen.line(f"Made the project {project['slug']}."))
-    with suppress(CommandFailed):  # it is made; who may not list projects gets no warning
+    with suppress(CommandFailed):  # the project exists; without permission to list projects there is no warning
         _warn_of_twins(call, project)
 
 
@@ -43,7 +43,7 @@ def _warn_of_twins(call: Invocation, project: Row) -> None:
 
 
 def delete(call: Invocation) -> None:
-    """Refused while it has services or volumes."""
+    """Delete a project. Refused while it has services or volumes."""
     project = pick(all_projects(call), call.args.name, "project")
     what = f"The project {project['name']} will be deleted."
     confirm(call.output, what, project["slug"], call.args.confirm, title=project["name"])
@@ -52,7 +52,7 @@ def delete(call: Invocation) -> None:
 
 
 def confirm_argument(parser: argparse.ArgumentParser) -> None:
-    """The answer to the question that a destructive command asks."""
+    """Add the argument that confirms a destructive command."""
     parser.add_argument("--confirm", metavar="NAME", help="its name once more, instead of being asked")
 
 

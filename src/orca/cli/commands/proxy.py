@@ -9,14 +9,14 @@ from orca.cli.states import state_of
 
 
 def show_status(call: Invocation) -> int:
-    """As it was observed just now. Fails unless it runs."""
+    """Show the proxy's observed state. Fails unless it runs."""
     proxy = call.client.get("/proxy")
     call.output.answer(proxy, lambda screen: screen.facts(_facts(proxy)))
     return OK if proxy["state"] == "running" else FAILED
 
 
 def print_ca(call: Invocation) -> None:
-    """In PEM, for browsers and `SSL_CERT_FILE`."""
+    """Print the internal CA in PEM, for browsers and `SSL_CERT_FILE`."""
     with call.client.open("GET", "/proxy/ca", {"Accept": "*/*"}) as response:
         content = response.read().decode("utf-8", "replace")
     call.output.answer({"pem": content}, lambda screen: screen.text(content))

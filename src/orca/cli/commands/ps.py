@@ -1,4 +1,4 @@
-"""`orc ps`: what runs now, as the engine sees it."""
+"""`orc ps`: the running containers, as observed by the engine."""
 
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.output import Part, Screen, Styled
@@ -8,7 +8,7 @@ from orca.cli.times import ago
 
 
 def list_replicas(call: Invocation) -> None:
-    """One line per container."""
+    """Print one line per container."""
     containers = call.client.get(service_path(call, "/containers"))
 
     def draw(screen: Screen) -> None:

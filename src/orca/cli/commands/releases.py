@@ -1,4 +1,4 @@
-"""`orc releases`: what a rollback can go back to."""
+"""`orc releases`: the releases that a rollback can restore."""
 
 import argparse
 from typing import Any
@@ -12,7 +12,7 @@ _SHORT = 10
 
 
 def list_releases(call: Invocation) -> None:
-    """Newest first, with what made them; the live one is marked, and those that never were are told."""
+    """List releases, newest first, with their origin; the live one and those that were never live are marked."""
     page = call.client.get(service_path(call, "/releases"), limit=call.args.limit)
 
     def draw(screen: Screen) -> None:
@@ -39,7 +39,7 @@ def _maker(deployment: dict[str, Any] | None) -> str:
 
 
 def limit_argument(parser: argparse.ArgumentParser) -> None:
-    """How many to show."""
+    """Add the argument for the number of rows."""
     parser.add_argument(
         "--limit", type=whole_number, default=20, metavar="N", help="how many to show (default: 20, at most 200)"
     )

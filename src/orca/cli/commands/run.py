@@ -9,11 +9,11 @@ from orca.cli.selection import service_path
 from orca.cli.sse import open_stream
 
 _OWN_FAILURE = 125
-"""As with `docker run`: the command could not be run at all."""
+"""The exit code when the command could not be run at all, as in `docker run`."""
 
 
 def run_command(call: Invocation) -> int:
-    """Stream its output; Ctrl-C ends it. Raises CommandFailed when it could not be run."""
+    """Run a command and stream its output; Ctrl-C ends it. Raises CommandFailed when it could not be run."""
     command = call.args.command[1:] if call.args.command[:1] == ["--"] else call.args.command
     if not command:
         raise UsageError("no command is given", hint="For example: `orc run -- python manage.py migrate`.")

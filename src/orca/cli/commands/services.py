@@ -8,46 +8,37 @@ from orca.cli.command import Command, Invocation, text_of
 from orca.cli.commands.projects import confirm_argument
 from orca.cli.dialogue import confirm
 from orca.cli.failures import UsageError
-from orca.cli.observing import NOT_DEPLOYED, observe
 from orca.cli.output import Part, Screen
-from orca.cli.selection import get_project, get_service, list_projects
+from orca.cli.selection import get_project, get_service
 from orca.cli.settings import edit_arguments, settings_from
 from orca.cli.states import state_of
 from orca.cli.times import ago
 
-_NEVER_LIVE = frozenset({NOT_DEPLOYED, "deploying", "failed", "unknown"})
-"""States that may be those of a service without a live release."""
-
 
 def list_services(call: Invocation) -> None:
-    """Of a project, or of all."""
-    projects = [get_project(call)] if call.args.project is not None else list_projects(call)
-    names = {each["id"]: each["slug"] for each in projects}
-    pages = [call.client.list(f"/projects/{segment(each['id'])}/services") for each in projects]
-    found = {"items": [each for page in pages for each in page["items"]], "next_cursor": None}
+    """List the services of a project, or of all projects."""
+    query = {} if call.args.project is None else {"project_id": get_project(call)["id"]}
+    found = call.client.list("/services", **query)
 
     def draw(screen: Screen) -> None:
         if not found["items"]:
             screen.line("There are no services yet. `orc deploy` in a project's folder makes the first.")
             return
-        states = observe(call.client, found["items"])
-        rows = [
-            [names[each["project_id"]], *_row(each, state)] for each, state in zip(found["items"], states, strict=True)
-        ]
-        screen.table(["PROJECT", "SERVICE", "KIND", "STATE", "SOURCE", "CHANGED"], rows)
+        screen.table(["PROJECT", "SERVICE", "KIND", "STATE", "SOURCE", "CHANGED"], map(_row, found["items"]))
 
     call.output.answer(found, draw)
 
 
 def show(call: Invocation) -> None:
-    """All that is set."""
+    """Show all settings."""
     _take_name(call)
     service = get_service(call)
-    call.output.answer(service, lambda screen: screen.facts(_facts(service, observe(call.client, [service])[0])))
+    status = call.client.get(f"/services/{segment(service['id'])}/status")
+    call.output.answer({**service, "status": status}, lambda screen: screen.facts(_facts(service, status)))
 
 
 def create(call: Invocation) -> None:
-    """Nothing runs before its first deployment."""
+    """Create a service; nothing runs before its first deployment."""
     settings = settings_from(call.args, {})
     body = {"name": call.args.name, "source": {"type": "directory"}, **settings}
     service = call.client.post(f"/projects/{segment(get_project(call)['id'])}/services", body)
@@ -57,7 +48,7 @@ def create(call: Invocation) -> None:
 
 
 def edit(call: Invocation) -> None:
-    """A change that somebody else made meanwhile is not overwritten."""
+    """Change settings; a concurrent change by another user is not overwritten."""
     _take_name(call)
     service = get_service(call)
     changes = settings_from(call.args, service)
@@ -70,7 +61,7 @@ def edit(call: Invocation) -> None:
 
 
 def delete(call: Invocation) -> None:
-    """What runs of it goes; volumes are detached and stay."""
+    """Delete a service and its containers; its volumes are detached and stay."""
     _take_name(call)
     service = get_service(call)
     what = f"The service {service['name']}, its containers and hostnames will be deleted. Its volumes stay."
@@ -80,31 +71,32 @@ def delete(call: Invocation) -> None:
 
 
 def _take_name(call: Invocation) -> None:
-    """A name behind the command means the same as `--service`."""
+    """Accept a name after the command, like `--service`."""
     call.args.service = call.args.name or call.args.service
 
 
 def describe_source(source: dict[str, Any]) -> str:
-    """A source in one line."""
+    """Describe a source in one line."""
     if source["type"] == "git":
         place = source.get("commit") or source.get("tag") or source.get("branch")
         return f"{source['repository']}{f' ({place})' if place else ''}"
     return str(source["image"]) if source["type"] == "image" else "a sent folder"
 
 
-def _row(service: dict[str, Any], state: str) -> list[Part]:
-    return [service["slug"], service["kind"], state_of(state), describe_source(service["source"]),
-            ago(service["updated_at"])]  # fmt: skip
+def _row(service: dict[str, Any]) -> list[Part]:
+    return [service["project"], service["slug"], service["kind"], state_of(service["status"]["state"]),
+            describe_source(service["source"]), ago(service["updated_at"])]  # fmt: skip
 
 
-def _facts(service: dict[str, Any], state: str) -> list[tuple[str, Part]]:
+def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, Part]]:
     ports = ", ".join(f"{each['port']}{' (public)' if each['public'] else ''}" for each in service["ports"])
     limits, health = service["resources"], service["health"]
     probe = f"{health['type']} {health['path']}" if health["type"] in {"auto", "http"} else health["type"]
     return [
         ("name", service["name"]), ("slug", service["slug"]), ("id", service["id"]), ("kind", service["kind"]),
-        ("state", state_of(state)), ("source", describe_source(service["source"])),
-        ("builder", service["build"]["builder"]), ("ports", text_of(ports, _without_ports(service, state))),
+        ("state", state_of(status["state"])), ("reason", text_of(status["reason"])),
+        ("source", describe_source(service["source"])),
+        ("builder", service["build"]["builder"]), ("ports", text_of(ports, _without_ports(service, status))),
         ("health check", probe), ("strategy", service["strategy"]),
         ("user", text_of(service.get("user"), "of the image")),
         ("replicas", text_of(service["replicas"])), ("CPU cores", text_of(limits["cpus"], "no limit")),
@@ -115,9 +107,9 @@ def _facts(service: dict[str, Any], state: str) -> list[tuple[str, Part]]:
     ]  # fmt: skip
 
 
-def _without_ports(service: dict[str, Any], state: str) -> str:
-    """A service that needs a port and names none was built with a detected one."""
-    return "detected" if service["kind"] != "worker" and state not in _NEVER_LIVE else "—"
+def _without_ports(service: dict[str, Any], status: dict[str, Any]) -> str:
+    """Return the text for a service without configured ports; if it needs one, it was built with a detected one."""
+    return "detected" if service["kind"] != "worker" and status["release"] is not None else "—"
 
 
 def _name_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`orc status`: how the chosen service is, or how all are."""
+"""`orc status`: the state of the selected service, or of all services."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from orca.cli.deploying import Address, list_addresses
 from orca.cli.failures import CommandFailed
 from orca.cli.observing import find_newest
 from orca.cli.output import Part, Screen, Styled
-from orca.cli.selection import get_project, get_service, link_elsewhere, list_projects
+from orca.cli.selection import get_project, get_service, link_elsewhere
 from orca.cli.states import state_of
 from orca.cli.times import ago
 
@@ -16,7 +16,7 @@ ENGINE_AWAY = 503
 
 
 def show_status(call: Invocation) -> None:
-    """One service in detail when one is chosen, else a line for each."""
+    """Show the selected service in detail, or else one line per service."""
     elsewhere = link_elsewhere(call)
     is_linked = call.link is not None and not elsewhere
     if call.args.service is not None or (is_linked and call.args.project is None):
@@ -32,6 +32,7 @@ def _show_one(call: Invocation) -> None:
     addresses = list_addresses(call, service["id"])
     found = {
         "service": service,
+        "status": call.client.get(f"/services/{segment(service['id'])}/status"),
         "deployment": find_newest(call.client, service["id"]),
         **_look_at_containers(call, service["id"]),
         "urls": [each.url for each in addresses],
@@ -40,7 +41,7 @@ def _show_one(call: Invocation) -> None:
 
 
 def _look_at_containers(call: Invocation, service_id: str) -> dict[str, Any]:
-    """The containers, or null and why: the rest is known without Docker, and is asked for most when Docker is away."""
+    """Return the containers, or None and the reason: the rest of the status must be shown while Docker is down."""
     try:
         return {"containers": call.client.get(f"/services/{segment(service_id)}/containers")}
     except CommandFailed as failure:
@@ -50,14 +51,15 @@ def _look_at_containers(call: Invocation, service_id: str) -> dict[str, Any]:
 
 
 def _facts(found: dict[str, Any], addresses: list[Address]) -> list[tuple[str, Part]]:
-    service, deployment = found["service"], found["deployment"]
+    service, deployment, status = found["service"], found["deployment"], found["status"]
     facts: list[tuple[str, Part]] = [
         ("service", f"{service['name']} ({service['kind']})"),
-        ("should be", state_of(service["desired_state"]) if deployment else "—"),
+        ("state", state_of(status["state"])),
         *_facts_of_containers(found),
         ("deployment", _last(deployment)),
     ]
-    facts += [("reason", Styled(deployment["reason"], "red"))] if deployment and deployment["reason"] else []
+    reason = (deployment["reason"] if deployment else "") or status["reason"]
+    facts += [("reason", Styled(reason, "red"))] if reason else []
     return [*facts, *(("url", each.shown) for each in addresses)]
 
 
@@ -70,26 +72,22 @@ def _facts_of_containers(found: dict[str, Any]) -> list[tuple[str, Part]]:
 
 
 def _show_all(call: Invocation) -> None:
-    projects = [get_project(call)] if call.args.project is not None else list_projects(call)
-    rows = [
-        {"project": project, "service": service, "deployment": find_newest(call.client, service["id"])}
-        for project in projects
-        for service in call.client.list(f"/projects/{segment(project['id'])}/services")["items"]
-    ]
+    query = {} if call.args.project is None else {"project_id": get_project(call)["id"]}
+    services = call.client.list("/services", **query)["items"]
 
     def draw(screen: Screen) -> None:
-        if not rows:
+        if not services:
             screen.line("There are no services yet. `orc deploy` in a project's folder makes the first.")
             return
-        screen.table(["PROJECT", "SERVICE", "KIND", "SHOULD BE", "LAST DEPLOYMENT"], map(_row, rows))
+        screen.table(["PROJECT", "SERVICE", "KIND", "STATE", "SINCE", "REASON"], map(_row, services))
 
-    call.output.answer(rows, draw)
+    call.output.answer(services, draw)
 
 
-def _row(row: dict[str, Any]) -> list[Part]:
-    service = row["service"]
-    return [row["project"]["slug"], service["slug"], service["kind"],
-            state_of(service["desired_state"]) if row["deployment"] else "—", _last(row["deployment"])]  # fmt: skip
+def _row(service: dict[str, Any]) -> list[Part]:
+    status = service["status"]
+    return [service["project"], service["slug"], service["kind"], state_of(status["state"]), ago(status["since"]),
+            status["reason"]]  # fmt: skip
 
 
 def _last(deployment: dict[str, Any] | None) -> str:

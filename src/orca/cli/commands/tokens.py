@@ -1,4 +1,4 @@
-"""`orc tokens`: API tokens of one's own."""
+"""`orc tokens`: the user's own API tokens."""
 
 import argparse
 from typing import Any
@@ -11,7 +11,7 @@ from orca.cli.times import ago
 
 
 def list_tokens(call: Invocation) -> None:
-    """Living ones, newest first."""
+    """List valid tokens, newest first."""
     page = call.client.list("/tokens")
 
     def draw(screen: Screen) -> None:
@@ -24,7 +24,7 @@ def list_tokens(call: Invocation) -> None:
 
 
 def create(call: Invocation) -> None:
-    """Only the token goes to stdout, so that it can be stored by a pipe."""
+    """Create a token. Only the token is written to stdout, so that it can be piped."""
     body = {"name": call.args.name, "scopes": call.args.scope, "expires_in_days": call.args.days}
     made = call.client.post("/tokens", body)
     call.output.note(Styled("This is the only time the token is shown.", "yellow"))
@@ -32,7 +32,7 @@ def create(call: Invocation) -> None:
 
 
 def revoke(call: Invocation) -> None:
-    """It stops working at once."""
+    """Revoke a token, which stops working at once."""
     token = pick(call.client.list("/tokens")["items"], call.args.name, "token")
     call.client.call("DELETE", f"/tokens/{segment(token['id'])}")
     call.output.answer(token, lambda screen: screen.line(f"{token['name']} does not work any more."))

@@ -1,4 +1,4 @@
-"""`orc volumes`: data that outlives containers. Destroying it is an act of its own."""
+"""`orc volumes`: data that outlives containers, and is only destroyed explicitly."""
 
 import argparse
 from typing import Any
@@ -14,9 +14,10 @@ from orca.cli.times import ago
 
 
 def list_volumes(call: Invocation) -> None:
-    """Of the whole project: those whose service is gone are the ones to look for."""
-    path = f"/projects/{segment(get_project(call)['id'])}"
-    page = call.client.list(f"{path}/volumes")
+    """List the volumes of the whole project, so that those of deleted services are visible."""
+    service = get_service(call) if call.args.service else None
+    path = f"/projects/{segment(service['project_id'] if service else get_project(call)['id'])}"
+    page = call.client.list(f"{path}/volumes", **({"service_id": service["id"]} if service else {}))
     services = call.client.list(f"{path}/services")["items"] if page["items"] and not call.output.as_json else []
     names = {each["id"]: each["slug"] for each in services}
 
@@ -29,20 +30,24 @@ def list_volumes(call: Invocation) -> None:
     call.output.answer(page, draw)
 
 
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-s", "--service", metavar="NAME", help="only those of this service, by name or id")
+
+
 def add(call: Invocation) -> None:
-    """Empty, and mounted from the next deployment on."""
+    """Add an empty volume, which is mounted from the next deployment on."""
     _attach(call, get_service(call), {"name": call.args.name, "path": call.args.path, **_owner(call)})
 
 
 def attach(call: Invocation) -> None:
-    """With the data it has."""
+    """Attach a volume with its data."""
     service = get_service(call)
     volume = pick(_volumes(call, service["project_id"]), call.args.name, "volume")
     _attach(call, service, {"volume_id": volume["id"], "path": call.args.path or volume["path"], **_owner(call)})
 
 
 def edit(call: Invocation) -> None:
-    """The next deployment gives the data to a named owner."""
+    """Change a volume; the next deployment changes the data's owner if one is set."""
     changes = _owner(call)
     if not changes:
         raise UsageError("nothing to change", hint="Give --owner UID:GID or --mode 0750.")
@@ -54,7 +59,7 @@ def edit(call: Invocation) -> None:
 
 
 def detach(call: Invocation) -> None:
-    """From the next deployment on; the data is kept."""
+    """Detach a volume from the next deployment on; the data stays."""
     path = f"/services/{segment(get_service(call)['id'])}/volumes"
     volume = pick(call.client.get(path), call.args.name, "volume")
     call.client.call("DELETE", f"{path}/{segment(volume['id'])}")
@@ -63,7 +68,7 @@ def detach(call: Invocation) -> None:
 
 
 def destroy(call: Invocation) -> None:
-    """There is no way back."""
+    """Destroy a volume and its data. This cannot be undone."""
     volume = pick(_volumes(call, get_project(call)["id"]), call.args.name, "volume")
     what = f"The volume {volume['name']} and all data in it will be destroyed. There is no way back."
     confirm(call.output, what, volume["name"], call.args.confirm)
@@ -128,7 +133,7 @@ def _destroy_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "list": Command(list_volumes, "orc volumes list --project shop", scope="project"),
+    "list": Command(list_volumes, "orc volumes list --service web", scope="project", arguments=_list_arguments),
     "add": Command(add, "orc volumes add data /data --service web", arguments=_add_arguments),
     "attach": Command(attach, "orc volumes attach data /data --service web", arguments=_attach_arguments),
     "edit": Command(edit, "orc volumes edit data --owner 10001:10001 --service web", arguments=_edit_arguments),

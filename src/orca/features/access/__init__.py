@@ -1,1 +1,1 @@
-"""Who may do what: teams, roles, permissions, API tokens."""
+"""Authorisation: teams, roles, permissions, API tokens."""

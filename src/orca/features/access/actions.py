@@ -1,4 +1,4 @@
-"""Writes: the team that every instance starts with, and API tokens."""
+"""Writes of the default team, which every instance starts with, and of API tokens."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,29 +8,31 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import Conflict, Forbidden
-from orca.events import Fact, record, subscribe
+from orca.events import Fact, record
 from orca.features.access.models import ApiToken, Membership, Team
 from orca.features.access.queries import DEFAULT_TEAM, count_tokens, find_default_team, get_token
 from orca.features.access.rules import make_token, scopes_beyond
 from orca.features.access.schemas import TokenIn
+from orca.kit.clock import format_instant
 from orca.kit.crypto import digest, new_token
 from orca.kit.ids import new_id
+from orca.resources import Resources
 from orca.web.guard import Scope, Subject
 
 MOST_TOKENS = 100
-"""Living ones, per person."""
+"""Valid tokens per user."""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeToken:
-    """A token and the text that is shown once."""
+    """A token and its text, which is shown once."""
 
     row: ApiToken
     text: str
 
 
 async def ensure_default_team(session: AsyncSession) -> Team:
-    """The team that every instance starts with, made when it is missing."""
+    """Return the default team, which is created when it is missing."""
     team = await find_default_team(session)
     if team is None:
         team = Team(name="Default", slug=DEFAULT_TEAM)
@@ -41,7 +43,7 @@ async def ensure_default_team(session: AsyncSession) -> Team:
 
 
 async def create_token(session: AsyncSession, subject: Subject, form: TokenIn) -> MadeToken:
-    """An API token of the subject's own; nobody passes on more than they may do themselves."""
+    """Create an API token for the subject; its scopes may not exceed the subject's own permissions."""
     if subject.token_id is not None:
         raise Forbidden("An API token cannot make another one.", hint="Make it on the panel or on the machine itself.")
     beyond = scopes_beyond(form.scopes, subject.permissions)
@@ -60,36 +62,31 @@ async def create_token(session: AsyncSession, subject: Subject, form: TokenIn) -
     )  # fmt: skip
     session.add(row)
     await session.flush()
-    payload = {"name": row.name, "scopes": row.scopes, "expires_at": row.expires_at.isoformat()}
+    payload = {"name": row.name, "scopes": row.scopes, "expires_at": format_instant(row.expires_at)}
     await record(session, Fact("TokenCreated", subject.team_id, "token", row.id, payload))
     return MadeToken(row, make_token(token_id, secret))
 
 
 async def revoke_token(session: AsyncSession, subject: Subject, token_id: str) -> None:
-    """End a token at once: one's own, or with `token.manage` any of the team."""
+    """Revoke a token at once: the subject's own, or with `token.manage` any of the team."""
     row = await get_token(session, Scope(subject.team_id), token_id, owner_filter(subject))
     row.revoked_at = now()
     await record(session, Fact("TokenRevoked", subject.team_id, "token", row.id, {"name": row.name}))
 
 
 def owner_filter(subject: Subject) -> str | None:
-    """The user whose tokens the subject may see; None for all of the team."""
+    """Return the user whose tokens the subject may see; None for all of the team."""
     return None if subject.can("token.manage") else subject.user_id or ""
 
 
-async def _found_team(session: AsyncSession, fact: Fact) -> None:
-    """Whoever claims the instance owns its first team, in the same transaction."""
+async def found_team(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Make the user who claims the instance the owner of its default team, in the same transaction."""
     team = await ensure_default_team(session)
     session.add(Membership(team_id=team.id, user_id=str(fact.object_id), role="owner"))
     await record(session, Fact("MemberAdded", team.id, "user", fact.object_id, {"role": "owner"}))
 
 
-async def _revoke_tokens_of(session: AsyncSession, fact: Fact) -> None:
-    """Who changes a password may fear that somebody else knows more than that."""
+async def revoke_tokens_of(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Revoke the tokens of a user whose password was changed or reset: they may have been stolen, too."""
     living = update(ApiToken).where(ApiToken.user_id == fact.object_id, ApiToken.revoked_at.is_(None))
     await session.execute(living.values(revoked_at=now()))
-
-
-subscribe("InstanceClaimed", _found_team)
-subscribe("PasswordChanged", _revoke_tokens_of)
-subscribe("PasswordReset", _revoke_tokens_of)

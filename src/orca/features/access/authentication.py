@@ -1,4 +1,4 @@
-"""Who is asking: private socket, bearer token or browser cookie. One way per request; a bad one ends it."""
+"""Authentication by private socket, bearer token or browser cookie. Only one is tried; if it is invalid, it fails."""
 
 import secrets
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from orca.errors import NotSignedIn
 from orca.events import Via
 from orca.features.access.actions import ensure_default_team
 from orca.features.access.models import ApiToken
+from orca.features.access.permissions import all_permissions, permissions_of
 from orca.features.access.queries import find_default_team, find_membership, find_token
-from orca.features.access.rules import PERMISSIONS, limit_to_scopes, parse_token, permissions_of
+from orca.features.access.rules import limit_to_scopes, parse_token
 from orca.features.identity.actions import lifetime_of
 from orca.features.identity.cookies import session_cookie_name
 from orca.features.identity.models import BrowserSession, User
@@ -36,7 +37,7 @@ _SIGN_IN = "Sign in, or send `Authorization: Bearer <API token>`."
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Somebody whose credentials hold, and whether their password was entered within ten minutes."""
+    """An authenticated subject, and whether their password was entered within ten minutes."""
 
     subject: Subject
     is_stepped_up: bool
@@ -48,7 +49,7 @@ def is_local(request: Request) -> bool:
 
 
 class Authenticator:
-    """Turns what a request carries into a subject."""
+    """Finds the subject of a request by its credentials."""
 
     def __init__(self, resources: Resources) -> None:
         self._db = resources.db
@@ -56,13 +57,13 @@ class Authenticator:
         self._default_team: str | None = None
 
     def is_open(self, request: Request) -> bool:
-        """Whether the request needs no credentials: it came over the private socket, or asking is switched off."""
+        """Whether the request needs no credentials: it came over the private socket, or authentication is off."""
         return is_local(request) or not self._settings.auth.enabled
 
     async def find(self, request: Request, *, touch: bool = True) -> Known | None:
-        """Whoever is asking; None when the request carries no credentials at all, NotSignedIn when they do not hold.
+        """Return the subject of a request; None without any credentials. Raises NotSignedIn for invalid ones.
 
-        `touch` notes that a session or token was used, at most once a minute.
+        `touch`: store that the session or token was used, at most once a minute.
         """
         if self.is_open(request):
             return Known(await self._machine_owner("local", "socket" if is_local(request) else "none"), True)
@@ -117,14 +118,16 @@ class Authenticator:
         if self._default_team is None:
             async with self._db.write() as writing:
                 self._default_team = (await ensure_default_team(writing)).id
-        return Subject(actor, via, self._default_team, frozenset(PERMISSIONS), role="owner", is_instance_admin=True)
+        return Subject(
+            actor, via, self._default_team, frozenset(all_permissions()), role="owner", is_instance_admin=True
+        )
 
     async def _find_team(self, session: AsyncSession) -> str:
         team = await find_default_team(session)
         return team.id if team else ""
 
     async def _note(self, statement: Update) -> None:
-        """A full disk or a busy database must not turn readers away."""
+        """Store the time of use; an error is only logged, so that a full disk or busy database refuses no request."""
         try:
             async with self._db.write() as session:
                 await session.execute(statement)

@@ -1,4 +1,4 @@
-"""Who comes in: the order in which every request is judged, whatever its route."""
+"""The checks of every request, in their order, for all routes."""
 
 import asyncio
 import re
@@ -8,31 +8,30 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from orca.db import DATABASE_AWAY
-from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, StepUpRequired, TooOften
+from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, RateLimited, StepUpRequired
 from orca.events import origin
 from orca.features.access.authentication import Authenticator, Known, is_local
-from orca.features.access.buckets import Buckets, Pace, Repeated
-from orca.features.access.forgery import SAFE_METHODS, check_csrf_token, check_same_origin
+from orca.features.access.client_address import peer_of
+from orca.features.access.csrf import SAFE_METHODS, check_csrf_token, check_same_origin
 from orca.features.access.idempotency import Idempotency, Produce
 from orca.features.access.media_types import check_media_type, check_query
-from orca.features.access.peers import peer_of
-from orca.features.access.rules import permissions_of
+from orca.features.access.permissions import instance_permissions, permissions_of
+from orca.features.access.rate_limit import Buckets, Pace, RepeatCounter
 from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix, spend_attempts
 from orca.features.identity.queries import is_claimed
 from orca.features.identity.rules import Limit
 from orca.resources import Resources
-from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, Guard, Subject, csrf_token_of, tenant_resolvers
-from orca.web.texts import are_storable
+from orca.web.guard import ANYONE, SIGNED_IN, UNCLAIMED, Guard, Subject, csrf_token_of
+from orca.web.safe_request import are_storable
 
 Chunk = TypeVar("Chunk")
-ANYONE = frozenset({PUBLIC, UNCLAIMED})
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RECHECK_SECONDS = 4.0
 
@@ -48,22 +47,40 @@ _REVEAL = Limit(20, 3600)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often one may ask. Paces are counted in memory, the others in the database."""
+    """Rate limits of requests. Paces are counted in memory, the others in the database."""
 
     each: Pace = _EACH
-    """All requests of one subject, or of one address when nobody is signed in."""
+    """All requests of one subject, or of one address for requests without a subject."""
     refused: Pace = _REFUSED
     """Requests without valid credentials, per address."""
     open_streams: int = 40
-    """Of one person, in all tabs and by all tokens together."""
+    """Open streams of one user, in all tabs and by all tokens together."""
     open_runs: int = 10
-    """Streams that keep something running, such as one-off commands; of one person."""
+    """Open streams of one user that keep something running, such as one-off commands."""
     claim: Limit = _CLAIM
     pushes: Pace = _PUSHES
-    """Signed deliveries at one hook; those that are not signed never take from it."""
+    """Signed deliveries at one hook; unsigned ones do not count."""
     unsigned: Pace = _UNSIGNED
-    """Refusals of unsigned deliveries that one hook notes."""
+    """Stored refusals of unsigned deliveries at one hook."""
     reveal: Limit = _REVEAL
+
+
+class StreamPlace:
+    """One of the streams that a user may have open, taken when the request is admitted: no more begin than may."""
+
+    def __init__(self, open_streams: Counter[str], key: str) -> None:
+        self._open_streams, self._key = open_streams, key
+        self._is_free = False
+        open_streams[key] += 1
+
+    def free(self) -> None:
+        """Give the place back, once."""
+        if self._is_free:
+            return
+        self._is_free = True
+        self._open_streams[self._key] -= 1
+        if not self._open_streams[self._key]:
+            del self._open_streams[self._key]
 
 
 class AccessGate:
@@ -78,7 +95,7 @@ class AccessGate:
         self._pushes = Buckets(self._limits.pushes)
         self._unsigned = Buckets(self._limits.refused)
         self._noted = Buckets(self._limits.unsigned)
-        self._denials = Repeated()
+        self._denials = RepeatCounter()
         self._idempotency = Idempotency(resources)
         self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
         self._large_by_peer: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -86,8 +103,8 @@ class AccessGate:
         self._is_claimed = False
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
-        """See `Gate.admit`. Order: origin, claim, credentials, forgery, pace, body type, rights, stored limits."""
-        request.state.subject = None
+        """Implement `Gate.admit`, in the order: origin, claim, credentials, CSRF, pace, body, rights, stored limits."""
+        request.state.subject = request.state.stream_place = None
         request.state.peer = peer = peer_of(request, self._resources.settings)
         origin.set(replace(origin.get(), ip=peer))
         if request.method not in SAFE_METHODS or guard.rate == "stream":
@@ -110,7 +127,7 @@ class AccessGate:
         return await self._idempotency.answer(request, _asker(request), produce)
 
     def large_push_of(self, request: Request) -> asyncio.Lock:
-        """Held while one address sends a large push; its next one waits."""
+        """Return the lock that is held while one address sends a large push, so that its next one waits."""
         return self._large_by_peer.setdefault(peer_prefix(request.state.peer), asyncio.Lock())
 
     def count_denial(self, request: Request, guard: Guard) -> int | None:
@@ -127,16 +144,26 @@ class AccessGate:
         self._unsigned.take(peer_prefix(request.state.peer))
         try:
             self._noted.take(hook_id)
-        except TooOften:
+        except RateLimited:
             return False
         return True
 
-    async def watch(self, request: Request, guard: Guard, body: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    def watch(self, request: Request, guard: Guard, body: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         """See `Gate.watch`."""
-        if self._has_too_many_streams(request, guard):
-            return  # others were let in at the same moment
-        key = _stream_key(request, guard)
-        self._streams[key] += 1
+        place = getattr(request.state, "stream_place", None) or StreamPlace(self._streams, _stream_key(request, guard))
+        request.state.stream_place = None
+        watched = self._watch(request, guard, body, place)
+        finalize(watched, place.free).atexit = False  # a client that is gone already: it is never begun
+        return watched
+
+    def leave(self, request: Request) -> None:
+        """See `Gate.leave`."""
+        if place := getattr(request.state, "stream_place", None):
+            place.free()
+
+    async def _watch(
+        self, request: Request, guard: Guard, body: AsyncIterator[Chunk], place: StreamPlace
+    ) -> AsyncIterator[Chunk]:
         checked = time.monotonic()
         upcoming: asyncio.Future[Chunk] | None = None
         try:
@@ -153,18 +180,12 @@ class AccessGate:
         except StopAsyncIteration:
             return
         finally:
-            self._streams[key] -= 1
-            if not self._streams[key]:
-                del self._streams[key]
+            place.free()
             if upcoming is not None:
                 upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)
             if isinstance(body, AsyncGenerator):
                 await body.aclose()
-
-    def _has_too_many_streams(self, request: Request, guard: Guard) -> bool:
-        most = self._limits.open_streams if guard.rate in {"stream", "read"} else self._limits.open_runs
-        return self._streams[_stream_key(request, guard)] >= most and not is_local(request)
 
     async def _still_admits(self, request: Request, guard: Guard) -> bool:
         try:
@@ -173,7 +194,7 @@ class AccessGate:
                 await self._check_rights(request, guard, known)
         except OrcaError:
             return False
-        except DATABASE_AWAY:  # not known: it is asked again in seconds, and no command should die of that
+        except DATABASE_AWAY:  # checked again in seconds: no command should end for this
             return True
         return known is not None or guard.permission in ANYONE
 
@@ -205,17 +226,17 @@ class AccessGate:
     async def _known(self, request: Request) -> Known:
         known = await self._authenticator.find(request)
         if known is None:
-            raise NotSignedIn("Nobody is signed in.", hint="Sign in, or send `Authorization: Bearer <API token>`.")
+            raise NotSignedIn("You are not signed in.", hint="Sign in, or send `Authorization: Bearer <API token>`.")
         return known
 
     def _check_way(self, request: Request, guard: Guard, subject: Subject) -> None:
-        """Pages show side by side what the API guards apart: they are for people, not for the few scopes of a token.
+        """Refuse API tokens on pages, because a page combines data that the API guards by separate permissions.
 
-        The reference of the API shows nothing of anybody, and is there for programs.
+        The API reference under /api/ contains no data of a team, so tokens may read it.
         """
         if guard.page and subject.via == "token" and not request.scope["route"].path.startswith("/api/"):
             raise Forbidden(
-                "Pages are for browsers in which somebody is signed in, not for API tokens.",
+                "Pages are for signed-in browsers, not for API tokens.",
                 hint="Ask the API under /api/v1 instead; /api/docs describes it.",
             )
 
@@ -225,14 +246,18 @@ class AccessGate:
 
     def _check_pace(self, request: Request, guard: Guard) -> None:
         if guard.rate in {"none", "webhook"} or is_local(request):
-            return  # a push is counted when its signature was checked
+            return  # pushes are counted after the check of their signature
         self._each.take(_asker(request))
-        if guard.streams and self._has_too_many_streams(request, guard):
-            hint = "Close other tabs, or end commands that still run."
-            raise TooOften("Too many streams of yours are open.", hint=hint, retry_after=30)
+        if guard.streams:
+            key = _stream_key(request, guard)
+            most = self._limits.open_streams if guard.rate in {"stream", "read"} else self._limits.open_runs
+            if self._streams[key] >= most:
+                hint = "Close other tabs, or end commands that still run."
+                raise RateLimited("Too many streams of yours are open.", hint=hint, retry_after=30)
+            request.state.stream_place = StreamPlace(self._streams, key)
 
     async def _check_stored_limit(self, request: Request, guard: Guard) -> None:
-        """What can be guessed or costs dearly is counted in the database, so that a restart forgets nothing."""
+        """Count guessable or expensive requests in the database, so that a restart does not reset the limits."""
         stored = {
             "login": (peer_key("login", request.state.peer), LOGIN_BY_PEER),
             "claim": (peer_key("claim", request.state.peer), self._limits.claim),
@@ -250,18 +275,20 @@ class AccessGate:
         if guard.rate == "reveal" and not known.is_stepped_up:
             raise StepUpRequired("Enter your password again to see secrets.", hint="POST /api/v1/me/step-up")
         if guard.tenant is not None:
-            await self._check_owner(guard.tenant, request.path_params[guard.tenant], subject)
+            await self._check_owner(request, guard.tenant, subject)
 
-    async def _check_owner(self, parameter: str, identifier: str, subject: Subject) -> None:
-        """A thing of another team answers exactly like one that does not exist."""
+    async def _check_owner(self, request: Request, parameter: str, subject: Subject) -> None:
+        """Raise NotFound for an object of another team, exactly as for one that does not exist."""
         async with self._resources.db.read() as session:
-            owner = await tenant_resolvers[parameter](session, identifier)
+            owner = await request.app.state.owners[parameter](session, request.path_params[parameter])
         if owner is None or owner != subject.team_id:
             raise _no_such(parameter)
 
 
 def _way_to(permission: str, subject: Subject) -> str:
-    """How one gets a permission: by another token, when only this one lacks it, or by another role."""
+    """Return a hint how to get a permission: by another token, when only this one lacks it, or by another role."""
+    if permission in instance_permissions():
+        return "Ask an instance admin: only they have it, and those of their tokens that have this scope."
     held = permissions_of(subject.role, is_instance_admin=False)
     if subject.token_id is not None and permission in held:
         command = f"orc tokens create NAME --scope {permission}"
@@ -270,7 +297,7 @@ def _way_to(permission: str, subject: Subject) -> str:
 
 
 def _check_route(request: Request, guard: Guard) -> None:
-    """What the address and the body must look like before anything is looked up."""
+    """Check the form of address and body before anything is read from the database."""
     parameters = {name: str(value) for name, value in request.path_params.items()}
     for name, value in parameters.items():
         if name.endswith("_id") and not _IDENTIFIER.fullmatch(value):
@@ -288,18 +315,18 @@ def _no_such(parameter: str) -> NotFound:
 
 
 def _stream_key(request: Request, guard: Guard) -> str:
-    """Which streams are counted together: those that only watch, and those that keep something running."""
+    """Return the key of a stream's limit: those that only watch, and those that keep something running."""
     return f"{'watch' if guard.rate in {'stream', 'read'} else 'run'} {_person(request)}"
 
 
 def _person(request: Request) -> str:
-    """Who is behind a request, whichever of their tokens or sessions it came by."""
+    """Return the user of a request, the same for all of their tokens and sessions."""
     subject: Subject | None = request.state.subject
     return f"user:{subject.user_id}" if subject is not None and subject.user_id else _asker(request)
 
 
 def _asker(request: Request) -> str:
-    """Whose requests are counted together."""
+    """Return the key by which requests are counted together."""
     subject: Subject | None = request.state.subject
     if subject is None:
         return f"peer:{peer_prefix(request.state.peer)}"

@@ -1,4 +1,4 @@
-"""The Host header must name this panel: another name that points here (DNS rebinding) is turned away."""
+"""Checks that the Host header names this panel: other names that point here (DNS rebinding) are refused."""
 
 import re
 from ipaddress import ip_address
@@ -16,14 +16,14 @@ _POLICY_VIOLATION = 1008
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Names and addresses under which the panel answers, without ports."""
+    """Return the names and addresses under which the panel answers, without ports."""
     names = {"localhost", "127.0.0.1", "::1", urlsplit(settings.panel_url).hostname or "", settings.host}
     names.update(name.strip("[]") for name in settings.allowed.hosts)
     return frozenset(name.lower() for name in names if name and not _is_any_address(name))
 
 
 def host_name(header: str) -> str | None:
-    """The host of a Host header in lower case without port and brackets, or None when it is malformed."""
+    """Return the host of a Host header in lower case without port and brackets, or None when it is malformed."""
     match = _HOST.fullmatch(header.strip().lower())
     return match[1].strip("[]") if match else None
 
@@ -36,7 +36,7 @@ class HostAllowList:
         self.allowed = allowed_hosts(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what names this panel, and everything from the private socket."""
+        """Forward requests whose Host is allowed, and all requests from the private socket."""
         if scope["type"] not in {"http", "websocket"} or scope.get("orca.local") is True or self._is_ours(scope):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":

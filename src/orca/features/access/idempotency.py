@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered again and done once."""
+"""`Idempotency-Key`: a POST that is repeated because its response was lost gets it again, and is executed once."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ from orca.resources import Resources
 
 KEPT = timedelta(hours=24)
 MOST = 20_000
-"""More keys than that are not kept; the oldest go first."""
+"""Maximum number of stored keys; the oldest are deleted first."""
 _ABANDONED = timedelta(minutes=2)
-"""Longer than any request of the API may take: who began then is gone, and so is what it did not commit."""
+"""Longer than any request of the API may take: an older unfinished one has ended, without a commit."""
 _LARGEST = 1 << 20
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _HEADERS = ("content-type", "location")
@@ -31,15 +31,15 @@ Produce = Callable[[], Awaitable[Response]]
 
 
 class Idempotency:
-    """Keeps the answers of POST requests by the key that their sender chose."""
+    """Stores the responses of POST requests by the key that the client chose."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     async def answer(self, request: Request, asker: str, produce: Produce) -> Response:
-        """What `produce` answers, or what it answered to the same request before.
+        """Return the response of `produce`, or the stored one of the same earlier request.
 
-        Raises BadInput for a key that belongs to another body, Conflict while the first request is still at work.
+        Raises BadInput for a key that was used with another body, Conflict while the first request still runs.
         """
         key = request.headers["idempotency-key"]
         if not _KEY.fullmatch(key):
@@ -53,16 +53,16 @@ class Idempotency:
         try:
             response = await produce()
         except BaseException:
-            with suppress(OrcaError, SQLAlchemyError):  # what went wrong first is what is told
+            with suppress(OrcaError, SQLAlchemyError):  # the first error is the one to report
                 await self._forget(name)
             raise
-        if not _is_kept(response):
+        if _is_failure(response):
             await self._forget(name)
         return response
 
     async def _begin(self, name: str, digest: str) -> Response | None:
-        """The earlier answer; None when this request is the first, which is on record from now on."""
-        for _ in range(2):  # another one may begin, or end, at the same moment
+        """Return the earlier response; None when this request is the first, which is then stored."""
+        for _ in range(2):  # a concurrent one may begin or end
             try:
                 async with self._resources.db.write() as session:
                     row = await session.scalar(select(IdempotencyKey).where(IdempotencyKey.name == name))
@@ -81,18 +81,25 @@ class Idempotency:
             raise BadInput(
                 "this Idempotency-Key came before with another body", hint="Choose a new key for each new request."
             )
-        if row.status is None or row.answer is None:
+        if row.status is None:
             raise _at_work()
+        if row.answer is None:
+            raise Conflict(
+                "the first request with this Idempotency-Key was carried out; its output was streamed and is not kept",
+                hint="Choose a new key to do it once more.",
+            )
         headers, body = json.loads(self._resources.secret_box.unseal(row.answer, f"idempotency:{row.name}"))
         return Response(body.encode(), row.status, {**headers, "Idempotency-Replayed": "true"})
 
     async def _finish(self, name: str, session: AsyncSession | None, response: Response) -> None:
-        """Keep the answer in the transaction that keeps the effect, where there is one."""
-        if not _is_kept(response):
+        """Store the response in the same transaction as the request's effect, if there is one."""
+        if _is_failure(response):
             return
-        headers = {key: response.headers[key] for key in _HEADERS if key in response.headers}
-        content = json.dumps([headers, bytes(response.body).decode()]).encode()
-        sealed = self._resources.secret_box.seal(content, f"idempotency:{name}")
+        sealed = None
+        if not isinstance(response, StreamingResponse) and len(response.body) <= _LARGEST:
+            headers = {key: response.headers[key] for key in _HEADERS if key in response.headers}
+            content = json.dumps([headers, bytes(response.body).decode()]).encode()
+            sealed = self._resources.secret_box.seal(content, f"idempotency:{name}")
         kept = update(IdempotencyKey).where(IdempotencyKey.name == name)
         kept = kept.values(status=response.status_code, answer=sealed)
         if session is not None:
@@ -102,14 +109,14 @@ class Idempotency:
             await own.execute(kept)
 
     async def _forget(self, name: str) -> None:
-        """What failed may be tried again with the same key."""
+        """Delete the key of a failed request, so that it can be repeated."""
         async with self._resources.db.write() as session:
             unfinished = IdempotencyKey.status.is_(None)
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.name == name, unfinished))
 
 
 async def forget_old_keys(resources: Resources) -> None:
-    """Keys are kept for a day, and no more of them than there is room for."""
+    """Delete keys that are older than a day, and the oldest above `MOST`."""
     async with resources.db.write() as session:
         await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now() - KEPT))
         total = await session.scalar(select(func.count()).select_from(IdempotencyKey)) or 0
@@ -118,10 +125,8 @@ async def forget_old_keys(resources: Resources) -> None:
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.id.in_(oldest)))
 
 
-def _is_kept(response: Response) -> bool:
-    """Whether an answer can be given again: whole, and a success."""
-    is_whole = not isinstance(response, StreamingResponse) and len(response.body) <= _LARGEST
-    return is_whole and response.status_code < 400  # noqa: PLR2004 - the first status that is a failure
+def _is_failure(response: Response) -> bool:
+    return response.status_code >= 400  # noqa: PLR2004 - the first status that is a failure
 
 
 async def _digest(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""What a route reads: anything else is refused before its body is looked at."""
+"""The media types that a route accepts: a request with another one is refused before its body is read."""
 
 from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
@@ -6,7 +6,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from orca.errors import BadInput, UnsupportedMediaType
-from orca.features.access.forgery import SAFE_METHODS, media_type_of
+from orca.features.access.csrf import SAFE_METHODS, media_type_of
 from orca.kit.text import shorten
 
 _JSON = "application/json"
@@ -14,7 +14,7 @@ _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 def readable_types(route: APIRoute, *, is_page: bool) -> frozenset[str]:
-    """The media types a route declares. Raw bodies are declared by `openapi_extra={"requestBody": ...}`."""
+    """Return the media types a route declares. Raw bodies are declared by `openapi_extra={"requestBody": ...}`."""
     extra = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
     declared = frozenset(str(name).lower() for name in extra)
     body = route.body_field.field_info if route.body_field else None
@@ -42,11 +42,11 @@ def check_media_type(request: Request, route: APIRoute, *, is_page: bool) -> Non
 
 
 def check_query(request: Request, route: APIRoute, *, is_page: bool) -> None:
-    """Raise BadInput for a parameter that a route of the API does not know: a filter ignored is a wrong answer."""
+    """Raise BadInput for a query parameter that an API route does not know: ignoring a filter returns a wrong list."""
     if is_page or not route.include_in_schema or request.query_params == {} or route.path.startswith("/api/health"):
         return
-    parameters = get_flat_params(route.dependant)
-    known = {field.alias for field in parameters if isinstance(field.field_info, params.Query)}
+    others = (params.Path, params.Header, params.Cookie)  # fields of a query model have none of these types
+    known = {field.alias for field in get_flat_params(route.dependant) if not isinstance(field.field_info, others)}
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         there = f"It knows {', '.join(sorted(known))}." if known else "It knows none."

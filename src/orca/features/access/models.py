@@ -1,4 +1,4 @@
-"""Teams, who belongs to them in which role, and API tokens."""
+"""Teams, their members with roles, and API tokens."""
 
 from datetime import datetime
 
@@ -28,9 +28,9 @@ class Membership(TeamRow, Base):
 
 
 class ApiToken(TeamRow, Base):
-    """A credential for programs. What it may do is its scopes, cut down to its user's role of the moment.
+    """A credential for programs. Its permissions are its scopes, limited to the present permissions of its user.
 
-    One that was made on the machine itself (over the private socket, or with ORC_AUTH_TOKEN) has no user.
+    A token that was created on the machine itself (over the private socket, or with ORC_AUTH_TOKEN) has no user.
     """
 
     __tablename__ = "api_tokens"
@@ -45,15 +45,15 @@ class ApiToken(TeamRow, Base):
 
 
 class IdempotencyKey(Row, Base):
-    """A POST request that its sender can repeat, and its answer; without one, it is still at work."""
+    """A POST request that the client can repeat, and its response; null while it still runs."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("name"),)
 
     name: Mapped[str] = mapped_column(String(64))
-    """The digest of who asks, what, and the key."""
+    """The digest of the sender, the method, the address and the key."""
     digest: Mapped[str] = mapped_column(String(64))
-    """Of the body."""
+    """Digest of the body."""
     status: Mapped[int | None]
     answer: Mapped[bytes | None]
-    """Sealed: an answer may hold a secret that is shown once."""
+    """Sealed, because a response may contain a secret that is shown once."""

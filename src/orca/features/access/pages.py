@@ -10,9 +10,9 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError, StepUpRequired
 from orca.features.access.actions import create_token, owner_filter, revoke_token
 from orca.features.access.models import ApiToken
+from orca.features.access.permissions import all_roles
 from orca.features.access.queries import list_tokens
-from orca.features.access.rules import PERMISSIONS
-from orca.features.access.schemas import TokenIn
+from orca.features.access.schemas import TokenFilter, TokenIn
 from orca.kit.pagination import Cursor, cut_page
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, CurrentSubject, Router, guard
@@ -20,16 +20,19 @@ from orca.web.render import render
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
-PRESETS = {
-    "deploy": ("Deploy", ("project.read", "service.read", "service.deploy", "deployment.read", "source.create")),
-    "read": ("Read everything", tuple(name for name in PERMISSIONS if name.endswith(".read"))),
-    "all": ("Everything that I may do", ("*",)),
-}
+PRESETS = {"deploy": "Deploy", "read": "Read everything", "all": "Everything that I may do"}
+_DEPLOY = ("project.read", "service.read", "service.deploy", "deployment.read", "source.create")
+
+
+def _scopes_of(preset: str) -> list[str]:
+    """Return the scopes that a choice stands for; those for reading where there is no such choice."""
+    reading = sorted(name for name in all_roles()["viewer"] if name.endswith(".read"))
+    return list({"deploy": _DEPLOY, "all": ("*",)}.get(preset, reading))
 
 
 @dataclass(frozen=True, slots=True)
 class TokensPage:
-    """Tokens, and the form that makes one."""
+    """The tokens, and the form that creates one."""
 
     tokens: Sequence[tuple[ApiToken, str]]
     next_cursor: str | None
@@ -47,10 +50,10 @@ async def _page(
     form: Filled[TokenIn] | None = None,
     made: str = "",
 ) -> TokensPage:
-    rows = await list_tokens(session, scope, owner_filter(subject), limit=50, cursor=cursor)
+    rows = await list_tokens(session, scope, owner_filter(subject), TokenFilter(cursor=cursor))
     tokens, _ = cut_page([(token, email or "this machine") for token, email in rows][:50], 50)
     following = rows[49][0].id if len(rows) > 50 else None  # noqa: PLR2004 - one more than a page was asked for
-    return TokensPage(tokens, following, {key: label for key, (label, _) in PRESETS.items()}, form or Filled(), made)
+    return TokensPage(tokens, following, PRESETS, form or Filled(), made)
 
 
 @router.get("/tokens")
@@ -58,7 +61,7 @@ async def _page(
 async def show_tokens(
     request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject, cursor: Cursor = None
 ) -> Response:
-    """Living tokens."""
+    """List the valid tokens."""
     return render(request, "access/tokens.html", await _page(session, scope, subject, cursor))
 
 
@@ -67,9 +70,9 @@ async def show_tokens(
 async def make_token(
     request: Request, session: WriteSession, scope: CurrentScope, subject: CurrentSubject, form: Form
 ) -> Response:
-    """Make one and show it, this once."""
-    _, scopes = PRESETS.get(form.get("preset", ""), PRESETS["read"])
-    data = {"name": form.get("name", ""), "scopes": list(scopes), "expires_in_days": form.get("expires_in_days", "90")}
+    """Create a token and show it, which happens only once."""
+    scopes = _scopes_of(form.get("preset", ""))
+    data = {"name": form.get("name", ""), "scopes": scopes, "expires_in_days": form.get("expires_in_days", "90")}
     filled = fill(TokenIn, data, form)
     if filled.model is not None:
         try:
@@ -87,6 +90,6 @@ async def make_token(
 @router.post("/tokens/{token_id}/revoke")
 @guard("token.revoke", tenant="token_id", rate="write", audit="TokenRevoked", page=True)
 async def end_token(token_id: str, session: WriteSession, subject: CurrentSubject) -> Response:
-    """It stops working at once."""
+    """Revoke a token. It stops working at once."""
     await revoke_token(session, subject, token_id)
     return RedirectResponse("/tokens", SEE_OTHER)

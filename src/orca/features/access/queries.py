@@ -6,32 +6,32 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import NotFound
 from orca.features.access.models import ApiToken, Membership, Team
-from orca.features.access.rules import permissions_of
+from orca.features.access.permissions import permissions_of
+from orca.features.access.schemas import TokenFilter
 from orca.features.identity.models import User
-from orca.web.guard import Scope, tenant_resolver
+from orca.web.guard import Scope
 
 DEFAULT_TEAM = "default"
 
 
-@tenant_resolver("token_id")
 async def team_of_token(session: AsyncSession, token_id: str) -> str | None:
-    """Which team a token acts in."""
+    """Return the team of a token."""
     return await session.scalar(select(ApiToken.team_id).where(ApiToken.id == token_id))
 
 
 async def find_default_team(session: AsyncSession) -> Team | None:
-    """The team that every instance starts with."""
+    """Return the default team, which every instance starts with."""
     return await session.scalar(select(Team).where(Team.slug == DEFAULT_TEAM))
 
 
 async def find_membership(session: AsyncSession, user_id: str, team_id: str | None = None) -> Membership | None:
-    """A user's role in a team; without a team, in the one that was joined first."""
+    """Return a user's membership in a team; without a team, in the one that was joined first."""
     query = select(Membership).where(Membership.user_id == user_id).order_by(Membership.id).limit(1)
     return await session.scalar(query if team_id is None else query.where(Membership.team_id == team_id))
 
 
 async def find_rights(session: AsyncSession, user_id: str, team_id: str) -> tuple[str, frozenset[str]]:
-    """E-mail of a user and what they may do in a team now; nothing for one who left or was disabled."""
+    """Return a user's e-mail and present permissions in a team; empty for a user who left or was disabled."""
     user = await session.get(User, user_id)
     if user is None:
         return "", frozenset()
@@ -42,7 +42,7 @@ async def find_rights(session: AsyncSession, user_id: str, team_id: str) -> tupl
 
 
 async def find_token(session: AsyncSession, token_id: str) -> tuple[ApiToken, User | None] | None:
-    """A token that was not revoked, and its user (none when it was made on the machine itself)."""
+    """Return a token that was not revoked, and its user (None when it was created on the machine itself)."""
     row = (
         await session.execute(
             select(ApiToken, User)
@@ -54,7 +54,7 @@ async def find_token(session: AsyncSession, token_id: str) -> tuple[ApiToken, Us
 
 
 async def get_token(session: AsyncSession, scope: Scope, token_id: str, user_id: str | None) -> ApiToken:
-    """A living token of the team; with a user only if it is theirs."""
+    """Return a valid token of the team; with a user, only if it is theirs."""
     query = select(ApiToken).where(
         ApiToken.id == token_id, ApiToken.team_id == scope.team_id, ApiToken.revoked_at.is_(None)
     )
@@ -65,29 +65,33 @@ async def get_token(session: AsyncSession, scope: Scope, token_id: str, user_id:
 
 
 async def count_tokens(session: AsyncSession, user_id: str | None) -> int:
-    """How many tokens of a user would be accepted now; of those without a user for None."""
+    """Count the valid tokens of a user; for None, those without a user."""
     living = ApiToken.revoked_at.is_(None) & (ApiToken.expires_at > now())
     query = select(func.count()).where(ApiToken.user_id == user_id, living)
     return await session.scalar(query) or 0
 
 
 async def list_tokens(
-    session: AsyncSession, scope: Scope, user_id: str | None, *, limit: int, cursor: str | None = None
+    session: AsyncSession, scope: Scope, user_id: str | None, wanted: TokenFilter
 ) -> list[tuple[ApiToken, str | None]]:
-    """Living tokens with the e-mail of their user, newest first; `limit + 1` rows, so that one sees if there are more.
+    """Return valid tokens with the e-mail of their user, newest first; with a user, only theirs.
 
-    With a user, only theirs.
+    Returns up to `limit + 1` rows, which shows the caller whether there are more.
     """
     query = (
         select(ApiToken, User.email)
         .outerjoin(User, User.id == ApiToken.user_id)
         .where(ApiToken.team_id == scope.team_id, ApiToken.revoked_at.is_(None))
         .order_by(ApiToken.id.desc())
-        .limit(limit + 1)
+        .limit(wanted.limit + 1)
     )
     if user_id is not None:
         query = query.where(ApiToken.user_id == user_id)
-    if cursor is not None:
-        query = query.where(ApiToken.id < cursor)
+    if wanted.name is not None:
+        query = query.where(ApiToken.name == wanted.name)
+    if wanted.expires_before is not None:
+        query = query.where(ApiToken.expires_at < wanted.expires_before)
+    if wanted.cursor is not None:
+        query = query.where(ApiToken.id < wanted.cursor)
     rows = await session.execute(query)
     return [(token, email) for token, email in rows]

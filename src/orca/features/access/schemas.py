@@ -1,11 +1,14 @@
-"""What an API token is asked for, and what is shown of it."""
+"""API tokens and permissions, as the API reads and returns them."""
 
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from orca.features.access.rules import EVERYTHING, MAX_TOKEN_DAYS, PERMISSIONS
+from orca.features.access.permissions import all_permissions
+from orca.features.access.rules import EVERYTHING, MAX_SCOPES, MAX_TOKEN_DAYS
+from orca.kit.fields import Output
+from orca.kit.pagination import Instant, PageRequest, Word
 from orca.kit.text import clean_output
 
 
@@ -16,7 +19,7 @@ def _visible(value: str) -> str:
 
 
 def _known(value: str) -> str:
-    if value != EVERYTHING and value not in PERMISSIONS:
+    if value != EVERYTHING and value not in all_permissions():
         raise ValueError("there is no such permission; GET /api/v1/permissions lists them")
     return value
 
@@ -29,13 +32,20 @@ class TokenIn(BaseModel):
     name: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_visible)
     ]
-    scopes: Annotated[
-        list[Annotated[str, AfterValidator(_known)]], Field(min_length=1, max_length=len(PERMISSIONS))
-    ] = Field(description="Permissions, or `*` for whatever you may do yourself.")
+    scopes: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1, max_length=MAX_SCOPES)] = Field(
+        description="Permissions, or `*` for whatever you may do yourself."
+    )
     expires_in_days: int = Field(ge=1, le=MAX_TOKEN_DAYS)
 
 
-class TokenOut(BaseModel):
+class TokenFilter(PageRequest):
+    """Filter of a list of API tokens."""
+
+    name: Word | None = None
+    expires_before: Instant | None = Field(None, description="Only what ends before this moment.")
+
+
+class TokenOut(Output):
     """An API token without its secret."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -50,13 +60,13 @@ class TokenOut(BaseModel):
 
 
 class CreatedToken(TokenOut):
-    """An API token just made: the only time its secret is shown."""
+    """A new API token: the only response that contains its secret."""
 
     token: str
 
 
-class PermissionOut(BaseModel):
-    """A permission, what it lets one do, and which roles have it."""
+class PermissionOut(Output):
+    """A permission, what it allows, and which roles have it."""
 
     name: str
     description: str

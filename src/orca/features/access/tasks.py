@@ -1,4 +1,4 @@
-"""Duties of this feature."""
+"""Periodic jobs of this feature."""
 
 from orca.features.access.idempotency import forget_old_keys
 from orca.tasks import Periodic

@@ -11,41 +11,31 @@ from fastapi.responses import StreamingResponse
 from orca.db import ReadSession
 from orca.events import Event
 from orca.features.audit.queries import (
-    EventFilter,
     find_last_seq,
     follow_events,
     list_events,
     load_checkpoints,
     verify_trail,
 )
-from orca.features.audit.schemas import EventOut, Verification
-from orca.kit.pagination import Limit, Page, cut_page
+from orca.features.audit.schemas import EventFilter, EventOut, Verification
+from orca.kit.pagination import Page, cut_page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.web.guard import CurrentResources, CurrentSubject, Router, guard
 
 router = Router(prefix="/api/v1/events", tags=["audit"])
 
 _SEQ = r"^[0-9]{1,18}$"
-Seq = Annotated[str | None, Query(pattern=_SEQ, description="`next_cursor` of the page before.")]
 LastEventId = Annotated[str | None, Header(pattern=_SEQ, description="`seq` of the last event that arrived.")]
-Word = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 @router.get("", summary="List events")
 @guard("event.read")
-async def read_events(  # noqa: PLR0913, PLR0917 - each filter is a query parameter
-    session: ReadSession,
-    subject: CurrentSubject,
-    event_type: Annotated[Word, Query(alias="type")] = None,
-    object_type: Word = None,
-    object_id: Word = None,
-    limit: Limit = 50,
-    cursor: Seq = None,
+async def read_events(
+    session: ReadSession, subject: CurrentSubject, wanted: Annotated[EventFilter, Query()]
 ) -> Page[EventOut]:
     """What happened in the team, newest first. Instance admins also see what belongs to no team, such as sign-ins."""
-    wanted = EventFilter(event_type, object_type, object_id)
-    rows = await list_events(session, subject, wanted, limit=limit, before=int(cursor) if cursor else None)
-    items, next_cursor = cut_page([EventOut.model_validate(row) for row in rows], limit, "seq")
+    rows = await list_events(session, subject, wanted)
+    items, next_cursor = cut_page([EventOut.model_validate(row) for row in rows], wanted.limit, "seq")
     return Page(items=items, next_cursor=next_cursor)
 
 
@@ -59,10 +49,16 @@ async def read_events(  # noqa: PLR0913, PLR0917 - each filter is a query parame
 async def stream_events(
     subject: CurrentSubject, resources: CurrentResources, last_event_id: LastEventId = None
 ) -> StreamingResponse:
-    """Server-sent events named after their type, from now on or from after `Last-Event-ID`."""
+    """Server-sent events named after their type, from now on or from after `Last-Event-ID`.
+
+    When that is behind the end, because an older database was put back, the first one is `reset` {last_seq}.
+    """
     async with resources.db.read() as session:  # not the request's own, which stays open as long as the stream
-        after = int(last_event_id) if last_event_id else await find_last_seq(session)
-    frames = _frames(follow_events(resources.db, subject, after=after))
+        last = await find_last_seq(session)
+    after = int(last_event_id) if last_event_id else last
+    frames = _frames(
+        follow_events(resources.db, subject, after=min(after, last)), reset_to=last if after > last else None
+    )
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
@@ -75,7 +71,9 @@ async def verify_events(session: ReadSession, resources: CurrentResources) -> Ve
     return Verification(is_intact=not trail.problem, **asdict(trail))
 
 
-async def _frames(events: AsyncIterator[Event]) -> AsyncIterator[str]:
+async def _frames(events: AsyncIterator[Event], *, reset_to: int | None) -> AsyncIterator[str]:
+    if reset_to is not None:
+        yield format_event("reset", {"last_seq": reset_to}, event_id=str(reset_to))
     async for event in events:
         shown = EventOut.model_validate(event).model_dump(mode="json")
         yield format_event(event.type, shown, event_id=str(event.seq))

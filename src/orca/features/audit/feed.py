@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, String, and_, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Event
-from orca.features.audit.names import Named, find_named, find_names
+from orca.features.audit.names import find_named, find_names
 from orca.features.audit.queries import find_last_seq, visible_to
-from orca.features.audit.words import FINISHED, KINDS, STEPS
+from orca.features.audit.words import FINISHED, STEPS, list_kinds
+from orca.features.manifest import Named
 from orca.web.guard import Scope, Subject
 
 SEARCHED: Final = 20_000
@@ -30,7 +31,7 @@ class Wanted:
     """What is asked for; what is empty does not matter."""
 
     type: str = ""
-    """A type of event, or one of `words.KINDS`."""
+    """A type of event, or one of `words.list_kinds`."""
     who: str = ""
     outcome: str = ""
     about: str = ""
@@ -93,8 +94,9 @@ async def list_actors(session: AsyncSession, subject: Subject) -> list[str]:
 
 async def _conditions(session: AsyncSession, subject: Subject, wanted: Wanted) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.type in KINDS:
-        conditions.append(or_(*(Event.type.startswith(begin) for begin in KINDS[wanted.type][1])))
+    kinds = list_kinds()
+    if wanted.type in kinds:
+        conditions.append(or_(*(Event.type.startswith(begin) for begin in kinds[wanted.type][1])))
     elif wanted.type:
         conditions.append(Event.type == wanted.type)
     if wanted.who:

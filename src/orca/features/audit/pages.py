@@ -11,8 +11,8 @@ from fastapi import Depends, Query, Request, Response
 from orca.db import ReadSession
 from orca.events import Event
 from orca.features.audit.feed import Feed, Wanted, list_actors, list_feed
-from orca.features.audit.names import Named
-from orca.features.audit.words import FINISHED, KINDS, OUTCOMES, detail_of, state_of, title_of, who_of
+from orca.features.audit.words import FINISHED, OUTCOMES, detail_of, list_kinds, state_of, title_of, who_of
+from orca.features.manifest import Named
 from orca.web.guard import CurrentSubject, Router, guard
 from orca.web.render import render
 
@@ -94,8 +94,8 @@ async def show_activity(
 
 def _kinds(chosen: str) -> list[tuple[str, str]]:
     """What can be chosen, with the one type that was asked for by following a link."""
-    kinds = [("", "Everything"), *((kind, label) for kind, (label, _) in KINDS.items())]
-    return kinds if chosen in {"", *KINDS} else [*kinds, (chosen, f"Only “{title_of(chosen, {})}”")]
+    kinds = [("", "Everything"), *((kind, label) for kind, (label, _) in list_kinds().items())]
+    return kinds if chosen in {"", *list_kinds()} else [*kinds, (chosen, f"Only “{title_of(chosen, {})}”")]
 
 
 def _address(wanted: Wanted, before: int | None) -> str:
@@ -132,7 +132,7 @@ def _line(event: Event, feed: Feed) -> Line:
 
 
 def _about(event: Event, feed: Feed) -> Named:
-    """The object by its name of today, or by that of then; nobody is told twice who did something to themselves."""
+    """Return the object with its present name, or with that in the event; none when it is the actor themselves."""
     then = Named(str(event.payload.get("service") or event.payload.get("name") or ""))
     named = feed.names.get((event.object_type or "", event.object_id or ""), then)
     return _NAMELESS if event.object_type == "user" and named.name == event.actor else named

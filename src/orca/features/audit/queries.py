@@ -4,33 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
-from orca.events import Event, follow, walk_chain
+from orca.db.filters import narrow
+from orca.events import Event, walk_chain
+from orca.events.feed import follow
 from orca.features.audit.rules import FILE_NAME, Checkpoint, Sign, find_forged, read_checkpoints
+from orca.features.audit.schemas import EventFilter
 from orca.settings import Settings
 from orca.web.guard import Subject
 
 
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events are wanted; what is None does not matter."""
-
-    type: str | None = None
-    object_type: str | None = None
-    object_id: str | None = None
-
-
-async def list_events(
-    session: AsyncSession, subject: Subject, wanted: EventFilter, *, limit: int, before: int | None = None
-) -> list[Event]:
-    """Newest first; `limit + 1` rows, so that one sees if there are more. `before` is a `seq`."""
-    query = select(Event).where(visible_to(subject)).order_by(Event.seq.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(Event.seq < before)
-    return list(await session.scalars(_narrow(query, wanted)))
+async def list_events(session: AsyncSession, subject: Subject, wanted: EventFilter) -> list[Event]:
+    """Newest first; one more than asked for, so that one sees if there are more. The cursor is a `seq`."""
+    query = select(Event).where(visible_to(subject)).order_by(Event.seq.desc()).limit(wanted.limit + 1)
+    if wanted.cursor is not None:
+        query = query.where(Event.seq < int(wanted.cursor))
+    return list(await session.scalars(narrow(query, Event, wanted, {"since": Event.at, "until": Event.at})))
 
 
 async def find_last_seq(session: AsyncSession) -> int:
@@ -102,14 +94,3 @@ def visible_to(subject: Subject) -> ColumnElement[bool]:
     if subject.is_instance_admin:  # written so that the newest rows are walked, instead of two indexes being merged
         return func.coalesce(Event.team_id, subject.team_id) == subject.team_id
     return Event.team_id == subject.team_id
-
-
-def _narrow(query: Select[Event], wanted: EventFilter) -> Select[Event]:
-    for column, value in (
-        (Event.type, wanted.type),
-        (Event.object_type, wanted.object_type),
-        (Event.object_id, wanted.object_id),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    return query

@@ -10,6 +10,7 @@ from orca.features.audit.actions import append_checkpoint, find_last_checkpoint
 from orca.features.audit.queries import find_hash, find_newest, load_checkpoints, verify_trail
 from orca.features.audit.rules import FILE_NAME, is_due
 from orca.instance.marker import note_progress
+from orca.kit.threads import run_in_thread
 from orca.resources import Resources
 from orca.tasks import Periodic
 
@@ -32,7 +33,7 @@ async def write_checkpoint(resources: Resources) -> None:
         return
     at = resources.clock.now()
     if newest is not None and is_due(last, newest[0], at):
-        await asyncio.to_thread(append_checkpoint, path, resources.secret_box.sign, *newest, at)
+        await run_in_thread(append_checkpoint, path, resources.secret_box.sign, *newest, at)
         log.info("audit_checkpoint", seq=newest[0], hash=newest[1])
 
 
@@ -41,7 +42,7 @@ async def remember_newest(resources: Resources) -> None:
     async with resources.db.read() as session:
         newest = await find_newest(session)
     if newest is not None:
-        await asyncio.to_thread(note_progress, resources.settings.data_dir, *newest)
+        await run_in_thread(note_progress, resources.settings.data_dir, *newest)
 
 
 async def verify(resources: Resources) -> None:

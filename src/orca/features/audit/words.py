@@ -1,44 +1,47 @@
-"""How an event reads: its words, its kind, and what it says beside its object. Pure."""
+"""How an event reads: its words, its kind, and what it says beside its object. Without IO."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final
 
 from orca.events import Event
+from orca.features import load_features
+from orca.features.manifest import EventWords
 
-KINDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType({
-    "deployments": ("Deployments", ("Deployment", "Push", "Upload")),
-    "services": ("Services and volumes", ("Service", "Volume", "Command", "Source", "Orphan")),
-    "variables": ("Variables", ("Variable",)),
-    "hostnames": ("Hostnames and certificates", ("Route", "Certificate", "Proxy")),
-    "credentials": ("Credentials and hooks", ("GitCredential", "RegistryCredential", "Hook")),
-    "projects": ("Projects and teams", ("Project", "Team", "Member")),
-    "access": (
-        "Sign-ins, tokens and refusals",
-        ("Signed", "SteppedUp", "Session", "Token", "Password", "User", "Instance", "Attempt", "Audit"),
-    ),
-})  # fmt: skip
-"""What can be asked for: kind -> its name, and how the types of its events begin."""
+
+@cache
+def list_kinds() -> Mapping[str, tuple[str, tuple[str, ...]]]:
+    """Return what can be asked for: kind -> its label, and how the types of its events begin."""
+    features = load_features()
+    kinds = sorted((kind for feature in features for kind in feature.event_kinds), key=attrgetter("order"))
+    words = [each for feature in features for each in feature.events]
+    return {kind.key: (kind.label, tuple(each.prefix for each in words if each.kind == kind.key)) for kind in kinds}
+
 
 OUTCOMES: Final = ("done", "denied", "failed")
 STEPS: Final = frozenset({"DeploymentQueued", "DeploymentStarted"})
 FINISHED: Final = "DeploymentFinished"
 
 _DOORS = {"session": "in a browser", "token": "by an API token", "socket": "on the server"}
-_OPERATIONS = frozenset({"restart", "start", "stop", "scale", "rollback", "remove"})
 
 
 def kind_of(event_type: str) -> str:
     """The kind an event belongs to; empty for one of none."""
-    return next((kind for kind, (_, begins) in KINDS.items() if event_type.startswith(begins)), "")
+    return next((kind for kind, (_, begins) in list_kinds().items() if event_type.startswith(begins)), "")
+
+
+@cache
+def _with_nouns() -> tuple[EventWords, ...]:
+    return tuple(each for feature in load_features() for each in feature.events if each.nouns)
 
 
 def title_of(event_type: str, payload: Mapping[str, Any]) -> str:
     """`DeploymentFinished` -> `Deployment finished`; of a restart `Restart finished`."""
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in event_type).strip()
-    operation = payload.get("kind")
-    if event_type.startswith("Deployment") and operation in _OPERATIONS:
-        words = words.replace("deployment", str(operation), 1)
+    for each in _with_nouns():
+        if event_type.startswith(each.prefix) and payload.get("kind") in each.nouns:
+            words = words.replace(each.prefix.lower(), str(payload["kind"]), 1)
     return words[:1].upper() + words[1:]
 
 
@@ -53,7 +56,7 @@ def who_of(actor: str, via: str) -> tuple[str, str]:
     """Who did it, and through which door."""
     if via == "webhook":
         return "A push", "by a hook"
-    known = {"orca": "Orca", "anonymous": "Somebody", "local": "Command line", "instance token": "ORC_AUTH_TOKEN"}
+    known = {"orca": "Orca", "anonymous": "Anonymous", "local": "Command line", "instance token": "ORC_AUTH_TOKEN"}
     return known.get(actor, actor), "" if actor == "instance token" else _DOORS.get(via, "")
 
 

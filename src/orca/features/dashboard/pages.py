@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 
-import orca.features.dashboard.names  # noqa: F401 - tells activity what things are called
 from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
 from orca.features.dashboard import project_pages, queries
@@ -25,17 +24,17 @@ from orca.features.dashboard.queries import RecentDeployment
 from orca.features.dashboard.views import ServiceRow, read_rows, read_states
 from orca.features.services.actions import create_project
 from orca.features.services.models import Project
+from orca.features.services.project_schemas import ProjectFields
 from orca.features.services.queries import list_projects
-from orca.features.services.schemas import ProjectFields
-from orca.kit.pagination import Cursor
+from orca.kit.pagination import Cursor, PageRequest
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import SIGNED_IN, CurrentResources, CurrentScope, CurrentSubject, Router, guard
+from orca.web.guard import SIGNED_IN, CurrentResources, CurrentScope, CurrentSubject, Router, guard, take_routes
 from orca.web.nav import navigation
 from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
-router.include_router(project_pages.router)
+take_routes(router, project_pages.router)
 SHOWN = 50
 TROUBLES = {
     "crash-looping": "Its process keeps ending.",
@@ -130,7 +129,7 @@ async def show_projects(
 
 
 async def _projects_page(session: ReadSession, scope: CurrentScope, cursor: str | None) -> ProjectsPage:
-    page = await list_projects(session, scope, limit=50, cursor=cursor)
+    page = await list_projects(session, scope, PageRequest(cursor=cursor))
     counts = await queries.count_services(session, scope, [project.id for project in page.items])
     return ProjectsPage(page.items, counts, page.next_cursor)
 
@@ -180,7 +179,7 @@ async def palette(
         here += [new_service(project)] if project and subject.can("service.create") else []
         here = [entry for entry in here if words.fit(entry)]
         found = found_groups(words, subject, await look_up(session, scope, words))
-    pages = [Entry(item.label, item.href, item.icon, "page") for item in navigation(subject)]
+    pages = [Entry(item.label, item.href, item.icon, "page") for item in navigation(request.app.state.menus, subject)]
     found.append(Group("Pages", [entry for entry in pages if words.fit(entry)]))
     groups = without_shown([Group(service.name if service else "Here", here)], ()) + without_shown(found, here)
     return render(request, "dashboard/_palette.html", PaletteResults(groups, q[:100]))

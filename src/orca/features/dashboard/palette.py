@@ -1,12 +1,16 @@
-"""What the command palette offers for some words: where to go, and what to do with a service. Pure."""
+"""What the command palette offers for some words: where to go, and what to do with a service. Without IO."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from orca.features import load_features
+from orca.features.manifest import Verb
 from orca.web.guard import Subject
 
 _MENTIONED = re.compile(r"/(services|projects|deployments)/([A-Za-z0-9_-]{1,64})(?:/|$)")
@@ -56,33 +60,13 @@ class Group:
     items: Sequence[Entry]
 
 
-class _Verb(NamedTuple):
-    """What can be done with a service; `{}` is its name."""
-
-    label: str
-    path: str
-    icon: str
-    permission: str
-    posts: bool = False
-    only_when: str = ""
-
-
-_VERBS: Final = (
-    _Verb("Logs of {}", "/output", "terminal", "service.read"),
-    _Verb("Deploy {}", "/deploy", "rocket", "service.deploy", posts=True),
-    _Verb("Restart {}", "/operate/restart", "refresh", "service.operate", posts=True, only_when="running"),
-    _Verb("Start {}", "/operate/start", "play", "service.operate", posts=True, only_when="stopped"),
-    _Verb("Overview of {}", "", "box", "service.read"),
-    _Verb("Deployments of {}", "/deployments", "activity", "deployment.read"),
-    _Verb("Variables of {}", "/variables", "code", "variable.read"),
-    _Verb("Domains of {}", "/domains", "globe", "route.read"),
-    _Verb("Push hooks of {}", "/hooks", "branch", "source.read"),
-    _Verb("Volumes of {}", "/volumes", "database", "service.read"),
-    _Verb("Settings of {}", "/settings", "settings", "service.read"),
-    _Verb("Stop {}…", "#stop", "stop", "service.operate", only_when="running"),
-)
-"""The first one must be harmless: Enter without a word takes it. What takes something away opens its page's dialog."""
 _GROW: Final = "New service in {}"
+
+
+@cache
+def _verbs() -> tuple[Verb, ...]:
+    """Return the verbs of all features, in order. The first must be harmless: Enter without a word takes it."""
+    return tuple(sorted((verb for feature in load_features() for verb in feature.verbs), key=attrgetter("order")))
 
 
 class Wish(NamedTuple):
@@ -115,7 +99,7 @@ class Words:
 def read_words(text: str) -> Words:
     """`restart web` -> to be done with running services called `web`. Two letters may begin a word of a verb."""
     said = tuple(text.lower().split())
-    wishes = {Wish(_rest(said, verb.label), verb.only_when) for verb in _VERBS if _is_named(said, verb.label)}
+    wishes = {Wish(_rest(said, verb.label), verb.only_when) for verb in _verbs() if _is_named(said, verb.label)}
     grows = {Wish(_rest(said, _GROW))} if _is_named(said, _GROW) else set()
     return Words(said, frozenset(wishes), frozenset(grows))
 
@@ -154,7 +138,7 @@ def service_entries(service: Found, subject: Subject) -> list[Entry]:
             service.project,
             verb.posts,
         )
-        for verb in _VERBS
+        for verb in _verbs()
         if subject.can(verb.permission)
         and verb.only_when in {"", service.state}
         and (service.deployable or verb.path != "/deploy")

@@ -13,9 +13,9 @@ from orca.features.dashboard.queries import Listed, list_service_names
 from orca.features.dashboard.views import ServiceRow, read_rows, read_states
 from orca.features.services.actions import delete_project, update_project
 from orca.features.services.models import Project, Volume
+from orca.features.services.project_schemas import ProjectChanges
 from orca.features.services.queries import get_project, list_project_volumes, list_services
-from orca.features.services.schemas import ProjectChanges
-from orca.kit.pagination import Cursor
+from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
@@ -63,8 +63,8 @@ async def _read_page(
     session: AsyncSession, scope: CurrentScope, resources: Resources, project_id: str, cursor: str | None = None
 ) -> ProjectPage:
     project = await get_project(session, scope, project_id)
-    page = await list_services(session, scope, project_id, limit=50, cursor=cursor)
-    volumes = await list_project_volumes(session, scope, project_id, limit=MOST)
+    page = await list_services(session, scope, project_id, PageRequest(cursor=cursor))
+    volumes = await list_project_volumes(session, scope, project_id, PageRequest(limit=MOST))
     names = await list_service_names(session, scope, project_id, limit=MOST)
     services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
     states = await read_states(session, scope, resources, services)

@@ -73,7 +73,7 @@ async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) ->
         select(Deployment, Service.name)
         .join(Service, Service.id == Deployment.service_id)
         .where(Deployment.team_id == scope.team_id, Deployment.kind != "remove")
-        .order_by(Deployment.id.desc())
+        .order_by(Deployment.seq.desc())
         .limit(limit)
     )
     return [RecentDeployment(deployment, name) for deployment, name in (await session.execute(query))]
@@ -81,8 +81,8 @@ async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) ->
 
 async def list_failures(session: AsyncSession, scope: Scope, service_ids: Sequence[str]) -> dict[str, Deployment]:
     """Service id -> the newest of its deployments that failed."""
-    newest = select(func.max(Deployment.id)).where(
+    newest = select(func.max(Deployment.seq)).where(
         Deployment.team_id == scope.team_id, Deployment.service_id.in_(service_ids), Deployment.state == "failed"
     )
-    rows = await session.scalars(select(Deployment).where(Deployment.id.in_(newest.group_by(Deployment.service_id))))
+    rows = await session.scalars(select(Deployment).where(Deployment.seq.in_(newest.group_by(Deployment.service_id))))
     return {each.service_id: each for each in rows}

@@ -19,15 +19,18 @@ from orca.features.deployments.schemas import (
     BuildIn,
     DeployIn,
     DeploymentDetail,
+    DeploymentFilter,
     DeploymentOut,
     MakerOut,
+    ReleaseFilter,
     ReleaseOut,
     RollbackIn,
     ScaleIn,
     StepOut,
+    TeamDeploymentFilter,
 )
 from orca.features.services.queries import get_service
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
 
@@ -44,7 +47,7 @@ Trigger = Annotated[str, Header(alias="X-Orca-Trigger", pattern="^(api|cli|page)
 async def create_build(
     service_id: str, body: OptionalBuildIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Deployment:
-    """Make an image without making it live. Deploy it later with its `build_id`."""
+    """Build an image without making it live. Deploy it later with its `build_id`."""
     service = await get_service(session, scope, service_id)
     request = Request(kind="build", commit=body.commit, upload_id=body.upload_id)
     return await start_deployment(session, resources, service, request)
@@ -66,25 +69,34 @@ async def create_deployment(
     return await start_deployment(session, resources, service, request)
 
 
+@router.get("/deployments", response_model=Page[DeploymentOut], summary="List deployments of all services")
+@guard("deployment.read")
+async def list_team_deployments(
+    session: ReadSession, scope: CurrentScope, wanted: Annotated[TeamDeploymentFilter, Query()]
+) -> Page[Deployment]:
+    """List the deployments of all services, newest first."""
+    return await queries.list_team_deployments(session, scope, wanted)
+
+
 @router.get("/services/{service_id}/deployments", response_model=Page[DeploymentOut])
 @guard("deployment.read", tenant="service_id")
 async def list_deployments(
-    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    service_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[DeploymentFilter, Query()]
 ) -> Page[Deployment]:
-    """Newest first."""
+    """List the deployments of a service, newest first."""
     await get_service(session, scope, service_id)
-    return await queries.list_deployments(session, scope, service_id, limit=limit, cursor=cursor)
+    return await queries.list_deployments(session, scope, service_id, wanted)
 
 
 @router.get("/services/{service_id}/releases", response_model=Page[ReleaseOut])
 @guard("deployment.read", tenant="service_id")
 async def list_releases(
-    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    service_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[ReleaseFilter, Query()]
 ) -> Page[ReleaseOut]:
-    """Newest first: which is live, when each first went live (`went_live_at`), and the deployment that made it."""
+    """List releases, newest first, with when each first went live (`went_live_at`) and the deployment that made it."""
     await get_service(session, scope, service_id)
     live = await queries.find_live(session, service_id)
-    page = await queries.list_releases(session, scope, service_id, limit=limit, cursor=cursor)
+    page = await queries.list_releases(session, scope, service_id, wanted)
     makers = await list_makers(session, page.items)
     items = [_release_out(row, makers.get(row.id), live.release_id if live else None) for row in page.items]
     return Page[ReleaseOut](items=items, next_cursor=page.next_cursor)
@@ -116,7 +128,7 @@ async def scale(
     resources: CurrentResources,
     trigger: Trigger = "api",
 ) -> Deployment:
-    """Run another number of replicas."""
+    """Run another number of replicas. Those that run and stay are not restarted."""
     service = await get_service(session, scope, service_id)
     request = Request(kind="scale", trigger=trigger, replicas=body.replicas)
     return await start_deployment(session, resources, service, request)
@@ -127,7 +139,7 @@ async def scale(
 async def restart(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
 ) -> Deployment:
-    """Replace the containers of the live release by fresh ones; what is recreated is down meanwhile."""
+    """Replace the containers of the live release by new ones; a service whose strategy recreates is down meanwhile."""
     service = await get_service(session, scope, service_id)
     return await start_deployment(session, resources, service, Request(kind="restart", trigger=trigger))
 
@@ -147,7 +159,7 @@ async def start(
 async def stop(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources, trigger: Trigger = "api"
 ) -> Deployment:
-    """Take the service down; its hostnames answer a page that says so."""
+    """Stop the service; its hostnames answer with a page that says so."""
     service = await get_service(session, scope, service_id)
     return await start_deployment(session, resources, service, Request(kind="stop", trigger=trigger))
 
@@ -172,7 +184,7 @@ async def get_deployment(deployment_id: str, session: ReadSession, scope: Curren
 async def cancel(
     deployment_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Deployment:
-    """Stop it: a queued one ends at once, a running one within 15 seconds."""
+    """Stop the deployment: a queued one ends at once, a running one within 15 seconds."""
     row = await queries.get_deployment(session, scope, deployment_id)
     await cancel_deployment(session, resources, row)
     return row
@@ -188,7 +200,7 @@ async def mend(
     resources: CurrentResources,
     subject: CurrentSubject,
 ) -> Deployment:
-    """Do what would mend it, and deploy again. Besides the guard it needs the right to change what is changed."""
+    """Apply a remedy and deploy again. Also needs the permission to change the setting that the remedy changes."""
     row = await queries.get_deployment(session, scope, deployment_id)
     return await apply_remedy(session, resources, subject, row, number, trigger="api")
 
@@ -206,7 +218,11 @@ async def read_log(
     after: Annotated[int, Query(ge=0, lt=10**18, description="Offset in characters to begin at.")] = 0,
     follow: Annotated[bool, Query(description="Wait for more, until the deployment ends.")] = False,
 ) -> Response:
-    """Plain text, or with `Accept: text/event-stream` events `log` {offset, step, text} and at last `end` {state}."""
+    """Plain text, or with `Accept: text/event-stream` events `log` {offset, step, text} and at last `end` {state}.
+
+    When `Last-Event-ID` is beyond the end of the log, the first event is `reset` {offset}, and the stream continues
+    from there.
+    """
     if "text/event-stream" in request.headers.get("accept", ""):
         last = request.headers.get("last-event-id", "")
         start = int(last) if re.fullmatch("[0-9]{1,18}", last) else after
@@ -218,6 +234,10 @@ async def read_log(
 
 
 async def _log_events(resources: CurrentResources, deployment_id: str, after: int) -> AsyncIterator[str]:
+    end = await queries.find_log_end(resources.db, deployment_id)
+    if after > end:
+        after = end
+        yield format_event("reset", {"offset": end}, event_id=str(end))
     async for chunk in queries.follow_log(resources.db, deployment_id, after=after):
         if isinstance(chunk, str):
             yield format_event("end", {"state": chunk})

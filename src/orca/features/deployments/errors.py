@@ -45,6 +45,12 @@ class NoBuilder(StepFailed):
     code = "no-builder"
 
 
+class SeveralPorts(StepFailed):
+    """The source or the image names several ports, and only a person knows which one visitors are for."""
+
+    code = "several-ports"
+
+
 class DiskTooFull(StepFailed):
     """The build would not fit on the disk and was not begun, or the disk stayed full while it worked."""
 

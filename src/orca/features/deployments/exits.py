@@ -1,4 +1,4 @@
-"""What it means that a process ended: its exit code, in words that help. Pure."""
+"""Explains why a process ended, from its exit code, and what to do about it. Pure."""
 
 import signal
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Ending:
 
 
 def explain_exit(code: int | None, *, kind: str = "web") -> Ending:
-    """`text` goes on after "the process ended"."""
+    """Explain an exit code; the returned `text` continues a sentence that begins "the process ended"."""
     log = "The last lines it wrote are in the deployment's log."
     if code is None:
         return Ending("", log)
@@ -49,5 +49,5 @@ def _signals() -> set[int]:
 
 
 def is_other_machine(image: str, machine: str) -> bool:
-    """Whether an image is made for another kind of processor than the engine's. Unknown ones are given the benefit."""
+    """Whether an image is made for another processor architecture than the engine's; False when either is unknown."""
     return bool(image and machine) and image != _MACHINES.get(machine, machine)

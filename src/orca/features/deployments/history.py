@@ -1,4 +1,4 @@
-"""What the lists of deployments and releases say of each one, in a fixed number of queries for a page of them."""
+"""The lines of the deployment and release lists, read with a fixed number of queries per page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from orca.features.deployments import rules
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, Release
 from orca.kit.amounts import counted
 
-Made = TypeVar("Made", Build, Release)
+Made = TypeVar("Made", Build, Release, Deployment)
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentLine:
-    """A deployment and what it brought: a commit and what that says, a folder, an image, or what was done."""
+    """A deployment and what it deployed: a commit with its message, a folder, an image, or the operation."""
 
     deployment: Deployment
     commit: str
@@ -25,26 +25,27 @@ class DeploymentLine:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseLine:
-    """A release, the deployment that made it, what it runs in short, and its mark."""
+    """A release, the deployment that made it, a short name of what it runs, and its mark."""
 
     release: Release
     maker: DeploymentLine | None
     image: str
     mark: str
-    """`live`, `kept`, `deploying`, `never healthy`, `never live`; empty for one that can be gone back to."""
+    """`live`, `kept`, `deploying`, `never healthy`, `never live`; empty for a rollback candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     fetched: Mapping[str, str]
-    """Deployment id -> what its first step brought."""
+    """Deployment id -> what its first step fetched."""
     builds: Mapping[str, Build]
     releases: Mapping[str, Release]
-    """Release id -> number of the older one that it repeats at another scale."""
+    previous: Mapping[str, Deployment]
+    """By id, as `previous_deployment_id` names them."""
 
 
 async def list_deployment_lines(session: AsyncSession, rows: Sequence[Deployment]) -> list[DeploymentLine]:
-    """In the order of the rows, which belong to one service."""
+    """Return the lines in the order of the rows, which belong to one service."""
     known = await _gather(session, rows)
     return [_line(row, known) for row in rows]
 
@@ -52,7 +53,7 @@ async def list_deployment_lines(session: AsyncSession, rows: Sequence[Deployment
 async def list_release_lines(
     session: AsyncSession, releases: Sequence[Release], live_id: str, *, is_stopped: bool
 ) -> list[ReleaseLine]:
-    """In the order of the releases; `live_id` is the live one, or the one that is kept for the next start."""
+    """Return the lines in the order of the releases; `live_id`: the live one, or the one kept for the next start."""
     makers = await list_makers(session, releases)
     lines = {each.deployment.id: each for each in await list_deployment_lines(session, list(makers.values()))}
     shown = []
@@ -64,24 +65,27 @@ async def list_release_lines(
 
 
 async def list_makers(session: AsyncSession, releases: Sequence[Release]) -> dict[str, Deployment]:
-    """Release id -> the first deployment that had it. The releases belong to one service."""
+    """Map each release id to the first deployment of it. The releases belong to one service."""
     if not releases:
         return {}
-    first = select(func.min(Deployment.id)).where(
-        Deployment.service_id == releases[0].service_id, Deployment.release_id.in_([each.id for each in releases])
+    service_id = releases[0].service_id
+    first = select(func.min(Deployment.number)).where(
+        Deployment.service_id == service_id, Deployment.release_id.in_([each.id for each in releases])
     )
-    query = select(Deployment).where(Deployment.id.in_(first.group_by(Deployment.release_id)))
+    query = select(Deployment).where(
+        Deployment.service_id == service_id, Deployment.number.in_(first.group_by(Deployment.release_id))
+    )
     return {each.release_id: each for each in (await session.scalars(query)).all() if each.release_id}
 
 
 async def find_last_good(session: AsyncSession, service_id: str) -> Release | None:
-    """The release that was the last to become healthy and get traffic for the first time."""
+    """The newest release that was healthy and had traffic."""
     query = select(Release).where(Release.service_id == service_id, Release.went_live_at.is_not(None))
-    return await session.scalar(query.order_by(Release.went_live_at.desc()).limit(1))
+    return await session.scalar(query.order_by(Release.number.desc()).limit(1))
 
 
 def _short(image: str) -> str:
-    """A reference or an id with the first twelve digits of its digest."""
+    """Return a reference or an id with its digest cut to twelve digits."""
     name, algorithm, digest = image.rpartition("sha256:")
     return name.rsplit("/", 1)[-1] + digest[:12] if algorithm else image
 
@@ -99,11 +103,11 @@ async def _gather(session: AsyncSession, rows: Sequence[Deployment]) -> _Known:
         DeploymentStep.deployment_id.in_([row.id for row in rows]), DeploymentStep.name == "fetch_source",
         DeploymentStep.state == "succeeded",
     )  # fmt: skip
-    release_ids = [each for row in rows for each in (row.release_id, row.previous_release_id)]
-    releases = await _by_id(session, Release, release_ids)
+    releases = await _by_id(session, Release, [row.release_id for row in rows])
+    previous = await _by_id(session, Deployment, [row.previous_deployment_id for row in rows])
     builds = await _by_id(session, Build, [row.build_id for row in rows])
     fetched = dict((await session.execute(steps)).all())
-    return _Known(fetched, builds, releases)
+    return _Known(fetched, builds, releases, previous)
 
 
 async def _by_id(session: AsyncSession, table: type[Made], ids: Iterable[str | None]) -> dict[str, Made]:
@@ -140,10 +144,9 @@ def _act(row: Deployment, known: _Known) -> str:
 
 
 def _scaled(row: Deployment, known: _Known) -> str:
-    wanted = int(row.config.get("replicas", 1))
-    before = known.releases.get(row.previous_release_id or "")
-    start = f"{before.config.get('replicas', 1)} → " if before else ""
-    return start + counted(wanted, "replica")
+    before = known.previous.get(row.previous_deployment_id or "")
+    start = f"{before.workload.replicas} → " if before else ""
+    return start + counted(row.workload.replicas, "replica")
 
 
 def _asked_for(row: Deployment) -> str:

@@ -7,6 +7,9 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String, Text, Uniq
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow
+from orca.db.sequences import numbered
+from orca.features.deployments.rules import Workload
+from orca.systems import LOCAL
 
 
 class Build(TeamRow, Base):
@@ -14,7 +17,10 @@ class Build(TeamRow, Base):
 
     __tablename__ = "builds"
 
+    seq: Mapped[int] = numbered("builds")
     service_id: Mapped[str] = mapped_column(ForeignKey("services.id"), index=True)
+    system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), default=LOCAL, server_default=LOCAL)
+    """The machine whose engine has the image."""
     state: Mapped[str] = mapped_column(String(16), default="queued")
     builder: Mapped[str] = mapped_column(String(32), default="")
     summary: Mapped[str] = mapped_column(String(255), default="")
@@ -25,10 +31,20 @@ class Build(TeamRow, Base):
     """Image id on the engine, or a reference pinned by digest."""
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     orca_file: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """The `orca.yaml` of its source, which speaks again when this build is deployed later."""
+    """The `orca.yaml` of its source, which is applied again when this build is deployed later."""
     port: Mapped[int | None]
-    """Where a web service listens that names no port itself, as the builder or the image said."""
+    """Port of a web service that sets none itself, as detected by the builder or named by the image."""
     finished_at: Mapped[datetime | None]
+
+
+class CachedRecord(Base):
+    """A record of the engine's build cache that a build of ours made: only these are ever removed."""
+
+    __tablename__ = "cached_records"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), index=True)
+    system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), default=LOCAL, server_default=LOCAL)
 
 
 class Release(TeamRow, Base):
@@ -46,15 +62,16 @@ class Release(TeamRow, Base):
     config: Mapped[dict[str, Any]]
     """`FrozenConfig` of `schemas.py`; secret variables are sealed as the secret `release:<id>:variables`."""
     went_live_at: Mapped[datetime | None]
-    """When it first was healthy and had traffic; null for one that never got so far."""
+    """When it first was healthy and had traffic; null while it never was."""
 
 
 class Deployment(TeamRow, Base):
-    """One attempt to make a release live. Its id is also the id of nothing else; `task_id` is its task."""
+    """One attempt to make a release live. `task_id` is the id of its task."""
 
     __tablename__ = "deployments"
     __table_args__ = (UniqueConstraint("service_id", "number"),)
 
+    seq: Mapped[int] = numbered("deployments")
     service_id: Mapped[str] = mapped_column(ForeignKey("services.id"), index=True)
     number: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
@@ -66,30 +83,49 @@ class Deployment(TeamRow, Base):
     via: Mapped[str] = mapped_column(String(16), default="system", server_default="system")
     """The door of `requested_by`, as events have it."""
     permissions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    """What `requested_by` might do when it was asked for; null is Orca itself."""
+    """The permissions of `requested_by` at the time of the request; null is Orca itself."""
     task_id: Mapped[str | None] = mapped_column(String(36), index=True)
     source: Mapped[dict[str, Any]]
     """The source as it was when the deployment was asked for."""
     config: Mapped[dict[str, Any]]
     """The configuration as it was then: what the release will freeze."""
+    secret_revisions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Key of each secret variable -> its id and revision: which variable it was, and how often it had been set."""
     build_id: Mapped[str | None] = mapped_column(ForeignKey("builds.id"))
     release_id: Mapped[str | None] = mapped_column(ForeignKey("releases.id"))
+    workload_id: Mapped[str | None] = mapped_column(String(36))
+    """The deployment whose containers this one keeps and adds to; null where it creates its own."""
     previous_release_id: Mapped[str | None] = mapped_column(String(36))
     previous_deployment_id: Mapped[str | None] = mapped_column(String(36))
     previous_targets: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
-    """What was live when this began (its targets as `TargetIn`): put back when this fails after traffic moved."""
+    """The live targets (as `TargetIn`) when this began; restored when this fails after the traffic has moved."""
+    previous_desired_state: Mapped[str] = mapped_column(String(16), default="running", server_default="running")
+    """The service's desired state when the traffic moved."""
+    former_owners: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Engine name of a volume -> its `VolumeOwner` before this deployment changed it.
+
+    `changed` is set once the owner of the contents was changed too. Restored when the deployment fails; an entry that
+    is left afterwards is still to be restored.
+    """
     code: Mapped[str] = mapped_column(String(64), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     hint: Mapped[str] = mapped_column(Text, default="")
     warnings: Mapped[list[str]]
     remedies: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
-    """Changes that would mend what went wrong, as `Remedy` of `schemas.py`: one click or one command each."""
+    """Changes that would solve the problem, as `Remedy` of `schemas.py`: one click or one command each."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    log_removed_at: Mapped[datetime | None]
+    """When its log was deleted because it was older than the retention allows."""
+
+    @property
+    def workload(self) -> Workload:
+        """The workload that runs once it is live."""
+        return Workload(self.workload_id or self.id, int(self.config.get("replicas", 1)))
 
 
 class DeploymentStep(Base):
-    """How one step of a deployment went; replayed steps overwrite their row."""
+    """The state of one step of a deployment; replayed steps overwrite their row."""
 
     __tablename__ = "deployment_steps"
 
@@ -117,7 +153,10 @@ class LogChunk(Base):
 
 
 class LiveRelease(TeamRow, Base):
-    """Which release of a service is live; moved in the same transaction as its targets."""
+    """Which release of a service is live, and the deployment that says with which workload.
+
+    Moved in the same transaction as its targets.
+    """
 
     __tablename__ = "live_releases"
 

@@ -1,4 +1,4 @@
-"""What the replicas of a service write, merged into one stream of bounded memory that can be resumed anywhere."""
+"""The output of a service's replicas, merged into one stream of bounded memory that can be resumed at any line."""
 
 import asyncio
 import json
@@ -12,9 +12,10 @@ from typing import Self
 from zlib import crc32
 
 from orca.errors import OrcaError
-from orca.features.deployments.actions.choose import VARIABLES
+from orca.features.deployments.actions.resolve_release import VARIABLES
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Service
+from orca.kit.clock import format_instant
 from orca.kit.text import clean_output, redact, redactions
 from orca.resources import Resources
 from orca.sdk.engines import Container, Engine, LogLine
@@ -23,7 +24,7 @@ QUEUE_LINES = 2000
 _ID_LIMIT = 4000
 _POSITION = re.compile(r"([0-9a-f]{12})\.([0-9]{1,17})\.([0-9]{1,9})\.([0-9]{1,10})")
 Position = tuple[int, int, int]
-"""The microsecond of the last line that was read, how often that text came in it, and the check sum of the text."""
+"""The microsecond of the last line read, how often its text occurred in that microsecond, and the text's checksum."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,7 +39,7 @@ class OutputLine:
 
 
 async def list_hidden(resources: Resources, service_id: str, containers: Sequence[Container]) -> tuple[str, ...]:
-    """Values of secret variables that these containers know, the longest first; none where the service shows them."""
+    """List the values of secret variables of these containers, longest first; none if the service shows them."""
     releases = {each.labels.get("orca.release", "") for each in containers}
     async with resources.db.read() as session:
         service = await session.get(Service, service_id)
@@ -53,18 +54,18 @@ async def list_hidden(resources: Resources, service_id: str, containers: Sequenc
 class Positions:
     """How far each replica was read.
 
-    Kept by whoever reads the stream, as the id of its last event: the engine's own timestamps name every line.
+    The client of the stream stores it as the id of its last event: the engine's own timestamps identify every line.
     """
 
     begun: int
-    """When the stream was first opened, in microseconds: replicas that are younger are read from their first line."""
+    """When the stream was first opened, in microseconds: replicas started later are read from their first line."""
     read: dict[str, Position] = field(default_factory=dict)
     _same: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """What came in the present microsecond of each replica: an engine may write many lines in one."""
+    """The lines of each replica's current microsecond: an engine may write many lines in one."""
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """From the id of an event; None for what is none."""
+        """Parse the id of an event; None when it is not one."""
         begun, *rest = text[:_ID_LIMIT].split("_")
         matches = [_POSITION.fullmatch(each) for each in rest]
         if not re.fullmatch(r"[0-9]{1,17}", begun) or not all(matches):
@@ -76,7 +77,7 @@ class Positions:
         return "_".join([str(self.begun), *(f"{name}.{'.'.join(map(str, each))}" for name, each in self.read.items())])
 
     def advance(self, container: Container, line: LogLine) -> None:
-        """One more line was read."""
+        """Record that one more line was read."""
         if line.at is None:
             return
         name, moment, text = _short(container), to_microseconds(line.at), _sum(line)
@@ -87,33 +88,33 @@ class Positions:
 
 
 def to_microseconds(at: datetime) -> int:
-    """Since 1970, exact."""
+    """Return the microseconds since 1970, without rounding."""
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def start_here(containers: Sequence[Container], at: datetime) -> Positions:
-    """Behind all that was written up to now."""
+    """Return the positions after everything that was written before `at`."""
     moment = to_microseconds(at)
     return Positions(moment, {_short(container): (moment, 0, 0) for container in containers})
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of the output is asked for."""
+    """Which part of the output is requested."""
 
     tail: int
     follow: bool
     since: datetime | None = None
     after: Positions | None = None
-    """Where an earlier stream broke off."""
+    """Where an earlier stream was interrupted."""
     hidden: tuple[str, ...] = ()
-    """What is not shown of any line."""
+    """Texts that are redacted in every line."""
 
 
 async def follow_output(
     engine: Engine, containers: Sequence[Container], wanted: Wanted
 ) -> AsyncIterator[tuple[OutputLine, str]]:
-    """Lines as they come, each with its id; a slow reader holds the writers back instead of filling memory."""
+    """Yield lines as they arrive, each with its id; a slow reader slows down the sources instead of filling memory."""
     lines: asyncio.Queue[tuple[Container, LogLine, bool] | None] = asyncio.Queue(QUEUE_LINES)
     positions = wanted.after or Positions(to_microseconds(datetime.now(UTC)))
     before = dict(positions.read)
@@ -145,7 +146,7 @@ async def follow_output(
 async def _read(
     engine: Engine, container: Container, wanted: Wanted, before: Mapping[str, Position]
 ) -> AsyncIterator[tuple[LogLine, bool]]:
-    """The lines of one replica, and whether they were not read yet: the last microsecond comes again as a whole."""
+    """Yield the lines of one replica, and whether each is new: a resumed read repeats the whole last microsecond."""
     known = before.get(_short(container))
     if known is None:
         is_young = wanted.after is not None and _started(container) >= wanted.after.begun
@@ -175,11 +176,11 @@ def _started(container: Container) -> int:
 
 
 def _short(container: Container) -> str:
-    """Twelve hexadecimal digits, whatever an engine's ids look like."""
+    """Return twelve hexadecimal digits for any engine's container id."""
     name = re.sub("[^0-9a-f]", "", container.id.lower())[:12]
     return name.ljust(12, "0")
 
 
 def _draw(container: Container, line: LogLine) -> OutputLine:
-    at = line.at.astimezone(UTC).isoformat().replace("+00:00", "Z") if line.at else None
+    at = format_instant(line.at) if line.at else None
     return OutputLine(int(container.labels["orca.replica"]), line.stream, line.text, at)

@@ -25,8 +25,8 @@ from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_service
-from orca.features.services.standing import Standing, read_head
-from orca.kit.pagination import Cursor
+from orca.features.services.service_status import ServiceStatus, load_header
+from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.web.forms import Form, fill
@@ -44,7 +44,7 @@ _VIEWER_LINES = 500
 async def show_service(
     service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources
 ) -> Response:
-    """What runs, where it answers, what happened last."""
+    """Show what runs, at which addresses, and the last deployment."""
     return render(request, "deployments/service.html", await view_service(session, scope, resources, service_id))
 
 
@@ -53,7 +53,7 @@ async def show_service(
 async def follow_service(
     service_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources
 ) -> StreamingResponse:
-    """The same, redrawn as it changes."""
+    """Stream the page of a service, rendered again at each change."""
 
     async def draw_now() -> tuple[str, bool]:
         async with resources.db.read() as session:
@@ -69,7 +69,7 @@ class LogsPage:
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     tab: str = "logs"
 
 
@@ -77,7 +77,7 @@ class LogsPage:
 @guard("service.read", tenant="service_id", page=True)
 async def show_logs(service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope) -> Response:
     """Live output of all replicas."""
-    page = LogsPage(*await read_head(session, scope, service_id))
+    page = LogsPage(*await load_header(session, scope, service_id))
     return render(request, "deployments/logs.html", page)
 
 
@@ -86,13 +86,15 @@ async def show_logs(service_id: str, request: HttpRequest, session: ReadSession,
 async def stream_logs(
     service_id: str, resources: CurrentResources, last_event_id: Annotated[str, Header(max_length=4000)] = ""
 ) -> StreamingResponse:
-    """The output in the form the log viewer reads; after a break it goes on behind the last line."""
-    containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
+    async with resources.db.read() as session:
+        engine = await resources.systems.engine(await queries.find_system(session, service_id))
+    containers = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     hidden = await list_hidden(resources, service_id, containers)
     offset, _, position = last_event_id.partition("~")
     after = Positions.parse(position)
     wanted = Wanted(_VIEWER_LINES, follow=True, after=after, hidden=hidden)
-    lines = follow_output(resources.engine, containers, wanted)
+    lines = follow_output(engine, containers, wanted)
     frames = _viewer_frames(lines, int(offset) + 1 if after and offset.isdecimal() else 0)
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
@@ -111,7 +113,7 @@ class DeploymentsPage:
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     deployments: list[DeploymentLine]
     releases: list[ReleaseLine]
     next_cursor: str | None
@@ -123,15 +125,15 @@ class DeploymentsPage:
 async def list_deployments(
     service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, cursor: Cursor = None
 ) -> Response:
-    """History, and releases to go back to."""
-    head = await read_head(session, scope, service_id)
-    found = await queries.list_deployments(session, scope, service_id, limit=25, cursor=cursor)
-    releases = await queries.list_releases(session, scope, service_id, limit=10)
+    """Show the history, and the releases to roll back to."""
+    head = await load_header(session, scope, service_id)
+    found = await queries.list_deployments(session, scope, service_id, PageRequest(limit=25, cursor=cursor))
+    releases = await queries.list_releases(session, scope, service_id, PageRequest(limit=10))
     is_stopped = head.service.desired_state == "stopped"
     page = DeploymentsPage(
         *head,
         await list_deployment_lines(session, found.items),
-        await list_release_lines(session, releases.items, head.standing.release_id, is_stopped=is_stopped),
+        await list_release_lines(session, releases.items, head.status.release_id, is_stopped=is_stopped),
         found.next_cursor,
     )
     return render(request, "deployments/list.html", page)
@@ -194,7 +196,7 @@ async def _ask(
 async def show_deployment(
     deployment_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources
 ) -> Response:
-    """Steps, log, and what to do about a failure."""
+    """Show steps, log, and what to do about a failure."""
     view = await view_deployment(session, resources, scope, deployment_id)
     view = replace(view, log=await read_log_end(session, deployment_id))
     return render(request, "deployments/detail.html", view)
@@ -205,7 +207,7 @@ async def show_deployment(
 async def follow_deployment(
     deployment_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources
 ) -> StreamingResponse:
-    """State and steps, redrawn as they change."""
+    """Stream state and steps, rendered again at each change."""
 
     async def draw_now() -> tuple[str, bool]:
         async with resources.db.read() as session:
@@ -218,7 +220,7 @@ async def follow_deployment(
 @router.get("/deployments/{deployment_id}/log.txt")
 @guard("deployment.read", tenant="deployment_id", page=True)
 async def download_log(deployment_id: str, resources: CurrentResources) -> StreamingResponse:
-    """The kept part of the log as a file, without colours."""
+    """Return the stored part of the log as a file, without colours."""
     kept = queries.stream_kept_log(resources.db, deployment_id)
     headers = {"Content-Disposition": f'attachment; filename="deployment-{deployment_id}.log"'}
     return StreamingResponse(_without_colours(kept), media_type="text/plain", headers=headers)
@@ -234,7 +236,7 @@ async def _without_colours(texts: AsyncIterator[str]) -> AsyncIterator[str]:
 async def cancel(
     deployment_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> RedirectResponse:
-    """Stop it."""
+    """Cancel the deployment."""
     row = await queries.get_deployment(session, scope, deployment_id)
     await cancel_deployment(session, resources, row)
     return RedirectResponse(f"/deployments/{deployment_id}", SEE_OTHER)
@@ -250,7 +252,7 @@ async def mend(
     resources: CurrentResources,
     subject: CurrentSubject,
 ) -> RedirectResponse:
-    """Do what would mend it, and deploy again."""
+    """Apply a remedy, and deploy again."""
     row = await queries.get_deployment(session, scope, deployment_id)
     deployment = await apply_remedy(session, resources, subject, row, number, trigger="page")
     return RedirectResponse(f"/deployments/{deployment.id}", SEE_OTHER)
@@ -261,7 +263,7 @@ async def mend(
 async def retry(
     deployment_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> RedirectResponse:
-    """Ask for the same once more."""
+    """Request the same deployment once more."""
     row = await queries.get_deployment(session, scope, deployment_id)
     request = Request(kind="deploy", trigger="page", source=row.source)
     return await _ask(session, scope, resources, row.service_id, request)

@@ -3,118 +3,138 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
+from orca.db.filters import narrow
+from orca.db.pages import find_place, read_page
 from orca.errors import NotFound
-from orca.events import bell
+from orca.events import notifier
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
-from orca.features.deployments.rules import ACTIVE, FINISHED, differs
+from orca.features.deployments.rules import ACTIVE, FINISHED, Workload, differs, maker_of
 from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
 from orca.instance.tombstones import list_buried
-from orca.kit.pagination import Page, cut_page
+from orca.kit.pagination import Page, PageRequest
 from orca.sdk.engines import Container
+from orca.systems import LOCAL
 from orca.tasks.queries import explain_waiting
-from orca.web.guard import Scope, tenant_resolver
+from orca.web.guard import Scope
 
 Numbered = TypeVar("Numbered", Deployment, Release)
+_FIRST_PAGE = PageRequest()
 LOG_BATCH = 64
+KEEP_IMAGES = 4
+"""How many of the last images with traffic are kept: the live one and the rollback candidates."""
 POLL_SECONDS = 1.0
 _IDS_AT_ONCE = 500
 
 
 async def get_deployment(session: AsyncSession, scope: Scope, deployment_id: str) -> Deployment:
-    """A deployment of the scope's team."""
+    """Return a deployment of the scope's team."""
     row = await session.get(Deployment, deployment_id)
     if row is None or row.team_id != scope.team_id:
         raise NotFound("there is no deployment with this id")
     return row
 
 
-@tenant_resolver("deployment_id")
 async def find_deployment_team(session: AsyncSession, deployment_id: str) -> str | None:
-    """Whose deployment it is."""
+    """Return the team of a deployment."""
     return await session.scalar(select(Deployment.team_id).where(Deployment.id == deployment_id))
 
 
 async def list_deployments(
-    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, service_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Deployment]:
-    """Newest first."""
-    return await _newest_first(session, Deployment, scope, service_id, limit, cursor)
+    """List the deployments of one service, newest first."""
+    query = select(Deployment).where(Deployment.team_id == scope.team_id, Deployment.service_id == service_id)
+    place = await find_place(session, query, Deployment, Deployment.number, wanted.cursor)
+    return await read_page(session, narrow(query, Deployment, wanted), Deployment.number, wanted, place)
+
+
+async def list_team_deployments(session: AsyncSession, scope: Scope, wanted: PageRequest) -> Page[Deployment]:
+    """List the deployments of all services, newest first."""
+    query = select(Deployment).where(Deployment.team_id == scope.team_id)
+    place = await find_place(session, query, Deployment, Deployment.seq, wanted.cursor)
+    query = query.join(Service, Service.id == Deployment.service_id)
+    query = narrow(query, Deployment, wanted, {"project_id": Service.project_id})
+    return await read_page(session, query, Deployment.seq, wanted, place)
 
 
 async def list_releases(
-    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, service_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Release]:
-    """Newest first."""
-    return await _newest_first(session, Release, scope, service_id, limit, cursor)
-
-
-async def _newest_first(
-    session: AsyncSession, table: type[Numbered], scope: Scope, service_id: str, limit: int, cursor: str | None
-) -> Page[Numbered]:
-    query = select(table).where(table.team_id == scope.team_id, table.service_id == service_id)
-    if cursor is not None:
-        query = query.where(table.id < cursor)
-    rows = (await session.scalars(query.order_by(table.id.desc()).limit(limit + 1))).all()
-    items, next_cursor = cut_page(list(rows), limit)
-    return Page[table].model_construct(items=items, next_cursor=next_cursor)  # type: ignore[valid-type]  # bound to the argument
+    """List the releases of a service, newest first."""
+    query = select(Release).where(Release.team_id == scope.team_id, Release.service_id == service_id)
+    place = await find_place(session, query, Release, Release.number, wanted.cursor)
+    return await read_page(session, narrow(query, Release, wanted), Release.number, wanted, place)
 
 
 async def list_steps(session: AsyncSession, deployment_id: str) -> Sequence[DeploymentStep]:
-    """In order."""
+    """List the steps of a deployment in order."""
     query = select(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
     return (await session.scalars(query.order_by(DeploymentStep.position))).all()
 
 
 async def find_last_builder(session: AsyncSession, service_id: str) -> str:
-    """Who made the newest image of a service; empty when none was built yet."""
+    """Return the builder of a service's newest image; empty when none was built yet."""
     built = select(Build.builder).where(Build.service_id == service_id, Build.state == "succeeded")
-    return await session.scalar(built.order_by(Build.id.desc()).limit(1)) or ""
+    return await session.scalar(built.order_by(Build.seq.desc()).limit(1)) or ""
 
 
 async def find_live(session: AsyncSession, service_id: str) -> LiveRelease | None:
-    """Which release of a service is live; None when none ever was."""
+    """Return the live release of a service; None when none ever was."""
     return await session.scalar(select(LiveRelease).where(LiveRelease.service_id == service_id))
 
 
-async def list_live(session: AsyncSession, scope: Scope) -> dict[str, tuple[str, int]]:
-    """Service id -> deployment that made its release live, and how many replicas that release wants."""
-    wanted = func.coalesce(Release.config["replicas"].as_integer(), 1)
-    query = select(LiveRelease.service_id, LiveRelease.deployment_id, wanted)
-    query = query.join(Release, Release.id == LiveRelease.release_id).where(LiveRelease.team_id == scope.team_id)
-    rows = await session.execute(query)
-    return {service_id: (deployment_id, replicas) for service_id, deployment_id, replicas in rows}
+async def find_workload(session: AsyncSession, service_id: str) -> Workload | None:
+    """Return the workload of a service's live release; of a stopped service, the one that ran before."""
+    live = await find_live(session, service_id)
+    deployment = await session.get(Deployment, live.deployment_id) if live else None
+    return deployment.workload if deployment else None
+
+
+async def list_workloads(session: AsyncSession, *conditions: ColumnElement[bool]) -> dict[str, Workload]:
+    """Map service ids to the workload of their live release; `conditions` choose among services."""
+    replicas = func.coalesce(Deployment.config["replicas"].as_integer(), 1)
+    query = select(Service.id, func.coalesce(Deployment.workload_id, Deployment.id), replicas)
+    query = query.join(LiveRelease, LiveRelease.service_id == Service.id)
+    query = query.join(Deployment, Deployment.id == LiveRelease.deployment_id).where(*conditions)
+    return {service_id: Workload(*wanted) for service_id, *wanted in await session.execute(query)}
+
+
+def owes_volumes() -> ColumnElement[bool]:
+    """Select failed deployments that changed the owners of volumes and have not restored all of them."""
+    came_to_nothing = Deployment.state.in_(("failed", "cancelled"))
+    return came_to_nothing & (cast(Deployment.former_owners, String) != "{}")
 
 
 async def list_busy_services(session: AsyncSession, scope: Scope) -> set[str]:
-    """Ids of services with a deployment that waits or runs."""
+    """Return the ids of services with a queued or running deployment."""
     query = select(Deployment.service_id).where(Deployment.team_id == scope.team_id, Deployment.state.in_(ACTIVE))
     return set((await session.scalars(query)).all())
 
 
 async def list_never_live(session: AsyncSession, scope: Scope) -> set[str]:
-    """Ids of services with a failed deployment, and none that ever went live."""
+    """Return the ids of services with a failed deployment and no release that ever went live."""
     query = select(Deployment.service_id).where(Deployment.team_id == scope.team_id, Deployment.state == "failed")
     live = select(LiveRelease.service_id).where(LiveRelease.team_id == scope.team_id)
     return set((await session.scalars(query.where(Deployment.service_id.not_in(live)).distinct())).all())
 
 
 async def find_build(session: AsyncSession, build_id: str | None) -> Build | None:
-    """A build by id, where there is one."""
+    """Return a build by id, or None."""
     return await session.get(Build, build_id) if build_id else None
 
 
 async def find_release(session: AsyncSession, release_id: str | None) -> Release | None:
-    """A release by id, where there is one."""
+    """Return a release by id, or None."""
     return await session.get(Release, release_id) if release_id else None
 
 
 async def find_rollback_release(session: AsyncSession, service_id: str, number: int | None) -> Release | None:
-    """The release of that number, or the newest older one that was healthy and differs in more than replicas."""
+    """Return the release of that number, or the newest older one that was healthy and differs in more than replicas."""
     query = select(Release).where(Release.service_id == service_id)
     if number is not None:
         return await session.scalar(query.where(Release.number == number))
@@ -125,32 +145,60 @@ async def find_rollback_release(session: AsyncSession, service_id: str, number: 
     older = query.where(Release.number < current.number, Release.went_live_at.is_not(None))
     newest_first = await session.stream_scalars(older.order_by(Release.number.desc()))
     async for release in newest_first:
-        if differs(release.image, _complete(release), current.image, _complete(current)):
+        if differs(release.image, complete_config(release), current.image, complete_config(current)):
             return release
     return None
 
 
-def _complete(release: Release) -> dict[str, Any]:
-    """Its configuration, with what releases did not say yet when they were frozen by an earlier Orca."""
+async def list_offered_releases(session: AsyncSession, service_id: str) -> list[Release]:
+    """List the live release and the rollback candidates: the newest release of each of the last images with traffic."""
+    live = await find_live(session, service_id)
+    current = await find_release(session, live.release_id if live else None)
+    back = await find_rollback_release(session, service_id, None)
+    served = select(func.max(Release.number)).where(Release.service_id == service_id, Release.went_live_at.is_not(None))
+    newest = served.group_by(Release.image).order_by(func.max(Release.number).desc()).limit(KEEP_IMAGES)
+    numbers = (await session.scalars(newest)).all()
+    rows = await session.scalars(select(Release).where(Release.service_id == service_id, Release.number.in_(numbers)))
+    return list({each.id: each for each in (current, back, *rows) if each is not None}.values())
+
+
+async def find_system(session: AsyncSession, service_id: str) -> str:
+    """Return the machine that the live release of a service runs on, else the one it is to run on."""
+    query = select(Deployment.config).join(LiveRelease, LiveRelease.deployment_id == Deployment.id)
+    config = await session.scalar(query.where(LiveRelease.service_id == service_id))
+    if config is not None:
+        return str(config.get("system", LOCAL))
+    return await session.scalar(select(Service.system_id).where(Service.id == service_id)) or LOCAL
+
+
+def complete_config(release: Release) -> dict[str, Any]:
+    """Return the configuration of a release, with defaults for fields that an earlier Orca did not freeze."""
     return FrozenConfig.model_validate(release.config).model_dump(mode="json")
 
 
 async def read_log(session: AsyncSession, deployment_id: str, *, after: int = 0) -> Sequence[LogChunk]:
-    """Up to 64 chunks from an offset on."""
+    """Return up to 64 chunks from an offset on."""
     query = select(LogChunk).where(LogChunk.deployment_id == deployment_id, LogChunk.offset >= after)
     return (await session.scalars(query.order_by(LogChunk.offset).limit(LOG_BATCH))).all()
 
 
+async def find_log_end(db: Database, deployment_id: str) -> int:
+    """Return the offset after the last stored character."""
+    query = select(LogChunk.offset + func.length(LogChunk.text)).where(LogChunk.deployment_id == deployment_id)
+    async with db.read() as session:
+        return await session.scalar(query.order_by(LogChunk.offset.desc()).limit(1)) or 0
+
+
 async def read_log_end(session: AsyncSession, deployment_id: str, *, lines: int) -> Sequence[LogChunk]:
-    """Chunks that hold at least the last lines, in order; every chunk has a line, and the whole log has a limit."""
+    """Return chunks with at least the last `lines`, in order; every chunk has a line, and a log's size is limited."""
     query = select(LogChunk).where(LogChunk.deployment_id == deployment_id)
     return (await session.scalars(query.order_by(LogChunk.offset.desc()).limit(lines))).all()[::-1]
 
 
 async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[LogChunk | str]:
-    """Chunks as they are written; at last the state in which the deployment ended."""
+    """Yield chunks as they are stored, and finally the state in which the deployment ended."""
     while True:
-        heard = bell.rung
+        seen_version = notifier.version
         async with db.read() as session:
             state = await session.scalar(select(Deployment.state).where(Deployment.id == deployment_id))
             chunks = await read_log(session, deployment_id, after=after)
@@ -161,11 +209,15 @@ async def follow_log(db: Database, deployment_id: str, *, after: int = 0) -> Asy
             if state is None or state in FINISHED:
                 yield state or "gone"
                 return
-            await bell.wait(POLL_SECONDS, heard=heard)
+            await notifier.wait(POLL_SECONDS, seen_version=seen_version)
 
 
 async def stream_kept_log(db: Database, deployment_id: str, *, after: int = 0) -> AsyncIterator[str]:
-    """The text of a log as far as it is written, with a note where its middle was dropped."""
+    """Yield the stored text of a log, with a line where its middle was dropped or all of it removed."""
+    async with db.read() as session:
+        if removed := await explain_no_log(session, deployment_id):
+            yield removed
+            return
     while True:
         async with db.read() as session:
             chunks = await read_log(session, deployment_id, after=after)
@@ -178,19 +230,31 @@ async def stream_kept_log(db: Database, deployment_id: str, *, after: int = 0) -
             after = each.offset + len(each.text)
 
 
+async def explain_no_log(session: AsyncSession, deployment_id: str) -> str:
+    """Return a line to show in place of a removed log; empty while the log exists."""
+    at = await session.scalar(select(Deployment.log_removed_at).where(Deployment.id == deployment_id))
+    return f"The log was removed on {at:%Y-%m-%d}: it had been kept for ORC_KEEP_LOG_DAYS.\n" if at else ""
+
+
 async def find_last_build(session: AsyncSession, service_id: str) -> Build | None:
-    """The newest build of a service that made an image."""
+    """Return the newest build of a service that made an image."""
     query = select(Build).where(Build.service_id == service_id, Build.state == "succeeded")
-    return await session.scalar(query.order_by(Build.id.desc()).limit(1))
+    return await session.scalar(query.order_by(Build.seq.desc()).limit(1))
+
+
+async def has_built(session: AsyncSession, scope: Scope, image: str) -> bool:
+    """Whether a build of the team made or fetched this very image."""
+    query = select(Build.id).where(Build.team_id == scope.team_id, Build.image == image, Build.state == "succeeded")
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def list_unknown(session: AsyncSession, containers: Iterable[Container]) -> set[str]:
-    """Deployments whose containers are there, that are in no row, and whose end is not on record.
+    """Return the deployments of these containers that have no row and are not recorded as deleted.
 
-    A container is made after its deployment was committed, so this database was exchanged, restored or emptied since.
+    A container is created after its deployment was committed, so an unknown one means that this database was
+    exchanged, restored or emptied since.
     """
-    labels = [each.labels for each in containers if each.labels.get("orca.deployment")]
-    services = {each["orca.deployment"]: each.get("orca.service", "") for each in labels}
+    services = {maker: each.labels.get("orca.service", "") for each in containers if (maker := maker_of(each))}
     unknown = set(services)
     for start in range(0, len(services), _IDS_AT_ONCE):
         some = list(services)[start : start + _IDS_AT_ONCE]
@@ -204,7 +268,7 @@ async def list_unknown(session: AsyncSession, containers: Iterable[Container]) -
 
 
 async def explain_wait(session: AsyncSession, row: Deployment) -> str:
-    """Why the task of an unfinished deployment does not run at present; empty when it does."""
+    """Return why the task of an unfinished deployment does not run at present; empty when it does."""
     if row.task_id is None or row.state not in ACTIVE:
         return ""
     return (await explain_waiting(session, [row.task_id])).get(row.task_id, "")

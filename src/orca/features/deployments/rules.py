@@ -1,6 +1,6 @@
-"""What a deployment is allowed to do, and what it consists of: pure decisions."""
+"""Pure rules of deployments: their steps, their limits, and the state of a service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -8,7 +8,12 @@ from typing import Any, Final, Literal
 from orca.sdk.engines import Container
 
 Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
+Trigger = Literal["page", "api", "cli", "push", "system"]
+"""What asked for a deployment."""
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "superseded"]
+ServiceState = Literal[
+    "running", "degraded", "crash-looping", "crashed", "down", "deploying", "stopped", "failed", "empty", "unknown"
+]
 
 FINISHED: Final = frozenset({"succeeded", "failed", "cancelled", "superseded"})
 ENDED: Final = {
@@ -29,12 +34,12 @@ _TAKING_DOWN = ("route_traffic", "retire_previous")
 _NEW_INTENT: Final = frozenset({"deploy", "rollback", "stop", "remove"})
 _SAME_RELEASE: Final = frozenset({"restart", "scale", "start"})
 REUSES: Final = _SAME_RELEASE | {"rollback"}
-"""Kinds that make a release live that is there already."""
+"""Kinds that make an existing release live."""
 TAKES_DOWN: Final = frozenset({"stop", "remove"})
 
 STEP_SECONDS: Final = {
     "fetch_source": 900.0,
-    "build_image": 90_000.0,
+    "build_image": 45_000.0,
     "run_release_command": 1800.0,
     "stop_previous": 900.0,
     "start_release": 300.0,
@@ -42,7 +47,7 @@ STEP_SECONDS: Final = {
     "route_traffic": 120.0,
     "retire_previous": 900.0,
 }
-"""Deadlines, in seconds; builds, which may wait for others, and health checks have tighter ones of their own inside."""
+"""Deadlines, in seconds; builds and health checks have tighter ones of their own inside."""
 
 
 def steps_of(kind: str, *, has_image: bool, has_release_command: bool, recreates: bool) -> tuple[str, ...]:
@@ -53,12 +58,12 @@ def steps_of(kind: str, *, has_image: bool, has_release_command: bool, recreates
     if kind in TAKES_DOWN:
         return _TAKING_DOWN
     migrate = ("run_release_command",) if has_release_command and kind == "deploy" else ()
-    stop = ("stop_previous",) if recreates else ()
+    stop = ("stop_previous",) if recreates and kind != "scale" else ()
     return (*build, *stop, *migrate, *_GOES_LIVE)
 
 
 def differs(image: str, config: Mapping[str, Any], other_image: str, other_config: Mapping[str, Any]) -> bool:
-    """Whether two releases are more than one release at two scales."""
+    """Whether two releases differ in more than their number of replicas."""
     return image != other_image or {**config, "replicas": 0} != {**other_config, "replicas": 0}
 
 
@@ -75,24 +80,45 @@ def supersedes(newer: str, older: str) -> bool:
     return newer in _NEW_INTENT or (newer in _SAME_RELEASE and older in _SAME_RELEASE)
 
 
-def container_name(deployment_id: str, replica: int) -> str:
+def container_name(workload_id: str, replica: int) -> str:
     """Unique on the engine, and the same each time a step is repeated."""
-    return f"orca-{deployment_id}-{replica}"
+    return f"orca-{workload_id}-{replica}"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The replicas that a deployment wants. Scaling keeps the id, so that running replicas still belong to it."""
+
+    id: str
+    """Id of the deployment that made the first of them: their label `orca.deployment`."""
+    replicas: int
+
+    def includes(self, container: Container) -> bool:
+        """Whether a container is one of these replicas."""
+        labels = container.labels
+        return (
+            labels.get("orca.deployment") == self.id and int(labels.get("orca.replica", self.replicas)) < self.replicas
+        )
+
+
+def maker_of(container: Container) -> str:
+    """Return the deployment that made a container: for one added by scaling, not the deployment of its workload."""
+    return container.labels.get("orca.scaled-by") or container.labels.get("orca.deployment", "")
 
 
 def network_name(environment_id: str) -> str:
-    """Services of one environment see each other; nobody else does."""
+    """Return the network of an environment: only services of one environment reach each other."""
     return f"orca-{environment_id}"
 
 
 def image_tag(service_id: str, build_id: str) -> str:
-    """What the builder calls the image it made."""
+    """Return the tag that the builder gives to the image."""
     return f"orca/{service_id}:{build_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """How many replicas of a live release were seen in which condition; None when nobody could look."""
+    """How many replicas of a live release run or crash. Callers pass None when the engine could not be asked."""
 
     running: int = 0
     crashing: int = 0
@@ -103,26 +129,41 @@ STEADY_AFTER: Final = timedelta(minutes=1)
 """A process that has run for so long is not in a crash loop, however often it crashed before."""
 
 
-def was_stopped(container: Container, restart: str) -> bool:
-    """Whether a container stands still that its policy would have started again, had its process only ended.
+def is_crashing(container: Container, at: datetime) -> bool:
+    """Whether a container keeps crashing; not any more once it has run for `STEADY_AFTER`."""
+    if container.state == "restarting":
+        return True
+    is_young = container.started_at is None or container.started_at > at - STEADY_AFTER
+    return container.restarts >= CRASHING_RESTARTS and is_young
 
-    Somebody stopped it, or the engine did: one that is killed forgets to start what it finds running at its next start.
+
+def is_running(container: Container, at: datetime) -> bool:
+    """Whether its process runs and does not keep crashing."""
+    return container.state == "running" and not is_crashing(container, at)
+
+
+def was_stopped(container: Container, restart: str) -> bool:
+    """Whether a container was stopped from outside: its restart policy would have restarted it after an exit.
+
+    A user stopped it, or the engine did: an engine that was killed does not restart running containers at its start.
     """
     return container.state in {"created", "exited"} and restart in {"always", "unless-stopped"}
 
 
 def was_stopped_by(began: datetime | None, container: Container) -> bool:
-    """Whether a container stands still because of a deployment that stopped the old release from this moment on.
+    """Whether a container was stopped by a deployment that began at `began` to stop the old release.
 
-    One that had ended by itself before, and one that was started again since, are not meant.
+    False for one that had exited by itself before, and for one that was started again since.
     """
     if began is None or container.started_at is None or container.finished_at is None:
         return False
     return container.state == "exited" and container.started_at < began <= container.finished_at
 
 
-def state_of(*, desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None) -> str:
-    """The one word a list shows for a service. `wanted` is None while there is no live release.
+def state_of(
+    *, desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None
+) -> ServiceState:
+    """Return the state of a service as lists show it. `wanted` is None while there is no live release.
 
     `has_failed`: a deployment of it failed; that counts as long as none was ever live.
     """
@@ -135,7 +176,7 @@ def state_of(*, desired: str, is_busy: bool, has_failed: bool, wanted: int | Non
     return "unknown" if observed is None else _condition(wanted, observed)
 
 
-def _condition(wanted: int, observed: Observed) -> str:
+def _condition(wanted: int, observed: Observed) -> ServiceState:
     if observed.crashing:
         return "crash-looping"
     if observed.running >= max(wanted, 1):
@@ -155,7 +196,7 @@ class KeptImage:
 
 
 def images_to_remove(images: Sequence[KeptImage], budget_bytes: int) -> list[str]:
-    """The oldest images that nobody pinned, until the rest fits the budget."""
+    """Return the oldest images that are not pinned, until the rest fits the budget."""
     total = sum(image.size_bytes for image in images)
     chosen: list[str] = []
     for image in reversed(images):
@@ -168,5 +209,42 @@ def images_to_remove(images: Sequence[KeptImage], budget_bytes: int) -> list[str
 
 
 def needed_disk_bytes(last_image_bytes: int) -> int:
-    """What a build is expected to take: twice the last image, at least 256 MiB."""
+    """Return the disk space a build is expected to need: twice the last image, at least 256 MiB."""
     return max(2 * last_image_bytes, 256 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A deployment of a service, as the retention rule reads it."""
+
+    id: str
+    number: int
+    kind: str
+    state: str
+    finished_at: datetime | None
+    release_id: str | None
+    build_id: str | None
+
+
+def choose_forgotten(
+    past: Sequence[Past], needed: Collection[str], offered: Collection[tuple[str, str | None]], newest: int,
+    before: datetime,
+) -> list[str]:  # fmt: skip
+    """Return the ids of deployments of a service that may be deleted, oldest first.
+
+    Those in `needed` stay, the `newest` finished ones, those that ended after `before`, and for each release in
+    `offered` (id and build) the one that made it and those that froze its settings.
+    """
+    finished = sorted((each for each in past if each.state in FINISHED), key=lambda each: each.number)
+    kept = {*needed, *(each.id for each in finished[len(finished) - min(newest, len(finished)) :])}
+    for release_id, build_id in offered:
+        maker = next((each for each in finished if each.release_id == release_id), None)
+        if maker is not None:
+            froze = [each for each in finished if each.kind == "deploy" and each.build_id == build_id]
+            again = [each for each in finished if each.kind == "deploy" and each.release_id == release_id]
+            first = [each for each in froze if each.number <= maker.number]
+            kept.update(each.id for each in [maker, *first[-1:], *again[-1:]])
+    return [
+        each.id for each in finished
+        if each.id not in kept and each.finished_at is not None and each.finished_at < before
+    ]  # fmt: skip

@@ -9,31 +9,73 @@ from typing import Annotated
 from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 
-from orca.db import now
+from orca.db import ReadSession, now
 from orca.errors import Conflict, OrcaError
 from orca.events import Fact, record
 from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.output import Positions, Wanted, follow_output, list_hidden, start_here
-from orca.features.deployments.schemas import ContainerOut, RunIn
+from orca.features.deployments.schemas import (
+    ContainerOut,
+    ListedService,
+    RunIn,
+    ServiceStatusOut,
+    TeamServiceFilter,
+)
+from orca.features.deployments.statuses import read_statuses
 from orca.features.deployments.steps.work import container_spec, load_facts
-from orca.features.services.queries import get_service
+from orca.features.services.queries import get_service, list_project_slugs, list_team_services
+from orca.features.services.schemas import ServiceOut
 from orca.kit.ids import new_id
+from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerSpec, Engine
+from orca.sdk.engines import Container, ContainerSpec, ContainerState, Engine
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
 QUEUE_LINES = 2000
 
 
+@router.get("/services", response_model=Page[ListedService], summary="List the services of all projects")
+@guard("service.read")
+async def list_all_services(
+    session: ReadSession, scope: CurrentScope, resources: CurrentResources,
+    wanted: Annotated[TeamServiceFilter, Query()],
+) -> Page[ListedService]:  # fmt: skip
+    """List services with the state of each, newest first."""
+    page = await list_team_services(session, scope, wanted)
+    projects = await list_project_slugs(session, scope, {service.project_id for service in page.items})
+    statuses = await read_statuses(session, scope, resources, page.items)
+    items = [
+        ListedService(
+            **ServiceOut.model_validate(service).model_dump(), project=projects[service.project_id], status=status
+        )
+        for service, status in zip(page.items, statuses, strict=True)
+    ]
+    return Page[ListedService](items=items, next_cursor=page.next_cursor)
+
+
+@router.get("/services/{service_id}/status", response_model=ServiceStatusOut)
+@guard("service.read", tenant="service_id")
+async def read_service_status(
+    service_id: str, session: ReadSession, scope: CurrentScope, resources: CurrentResources
+) -> ServiceStatusOut:
+    """Return the state of a service, with its reason and since when, as observed now."""
+    (status,) = await read_statuses(session, scope, resources, [await get_service(session, scope, service_id)])
+    return status
+
+
 @router.get("/services/{service_id}/containers", response_model=list[ContainerOut])
 @guard("service.read", tenant="service_id")
-async def list_containers(service_id: str, resources: CurrentResources) -> list[ContainerOut]:
-    """What runs now, as the engine sees it."""
-    containers = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+async def list_containers(
+    service_id: str, resources: CurrentResources, state: Annotated[ContainerState | None, Query()] = None
+) -> list[ContainerOut]:
+    """List the service's replicas as the engine reports them now."""
+    engine = await _engine_of(resources, service_id)
+    found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    containers = [each for each in found if state in {None, each.state}]
     numbers: dict[str, int] = {}
     async with resources.db.read() as session:
         for release_id in {each.labels.get("orca.release", "") for each in containers}:
@@ -65,18 +107,19 @@ async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     since: Annotated[datetime | None, Query(description="Nothing that was written before this instant.")] = None,
     last_event_id: Annotated[str, Header(max_length=4000, description="Go on behind this event.")] = "",
 ) -> StreamingResponse:
-    """What the replicas write: events `log` {replica, stream, text, at}, at last `end`; `start` with tail=0.
+    """Stream the output of the replicas: events `log` {replica, stream, text, at}, finally `end`; `start` with tail=0.
 
-    Each event has an id. With the last one as `Last-Event-ID`, the stream goes on where it broke off: no line is
-    missing, none comes twice.
+    Each event has an id. With the last one as `Last-Event-ID`, an interrupted stream continues: no line is lost or
+    repeated.
     """
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
-    found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    engine = await _engine_of(resources, service_id)
+    found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
     hidden = await list_hidden(resources, service_id, chosen)
     wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
-    frames = _log_frames(resources.engine, chosen, wanted)
+    frames = _log_frames(engine, chosen, wanted)
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
@@ -102,12 +145,18 @@ async def run_command(
     labels = {**facts.labels(resources), "orca.role": "run", "orca.until": str(int(now().timestamp() + body.timeout))}
     changes = {"name": f"orca-run-{new_id()}", "command": tuple(body.command), "restart": "no", "labels": labels}
     spec = container_spec(facts, resources, 0, changes=changes)
-    frames = _run_frames(resources, spec, body.timeout)
+    frames = _run_frames(await resources.systems.engine(facts.system_id), spec, body.timeout)
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
+async def _engine_of(resources: Resources, service_id: str) -> Engine:
+    async with resources.db.read() as session:
+        system_id = await queries.find_system(session, service_id)
+    return await resources.systems.engine(system_id)
+
+
 async def _log_frames(engine: Engine, chosen: Sequence[Container], wanted: Wanted) -> AsyncIterator[str]:
-    if wanted.after is None and not wanted.tail:  # what is written before the first line of this stream is part of it
+    if wanted.after is None and not wanted.tail:  # start at this moment, not at the first line read
         wanted = replace(wanted, after=start_here(chosen, now()))
         yield format_event("start", {"replicas": len(chosen)}, event_id=str(wanted.after))
     async for line, identifier in follow_output(engine, chosen, wanted):
@@ -115,14 +164,14 @@ async def _log_frames(engine: Engine, chosen: Sequence[Container], wanted: Wante
     yield format_event("end", {"state": "ended"})
 
 
-async def _run_frames(resources: Resources, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:
-    """Follow a one-off container; when the reader goes away, it is killed and removed."""
+async def _run_frames(engine: Engine, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:
+    """Follow a one-off container; when the client disconnects, it is killed and removed."""
     lines: asyncio.Queue[str] = asyncio.Queue(QUEUE_LINES)
 
     async def tell(line: str) -> None:
         await lines.put(format_event("log", {"text": clean_output(line)}))
 
-    running = asyncio.create_task(resources.engine.run_once(spec, deadline=seconds, progress=tell))
+    running = asyncio.create_task(engine.run_once(spec, deadline=seconds, progress=tell))
     try:
         while not (running.done() and lines.empty()):
             waiting = asyncio.ensure_future(lines.get())
@@ -135,9 +184,9 @@ async def _run_frames(resources: Resources, spec: ContainerSpec, seconds: float)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        for container in await resources.engine.inspect({"orca.deployment": spec.labels["orca.deployment"]}):
+        for container in await engine.inspect({"orca.deployment": spec.labels["orca.deployment"]}):
             if container.name == spec.name:
-                await resources.engine.remove(container.id)
+                await engine.remove(container.id)
 
 
 def _end_of_run(running: "asyncio.Task[int]") -> str:

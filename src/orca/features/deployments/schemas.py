@@ -3,14 +3,17 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, StringConstraints
 
-from orca.features.deployments.rules import Kind, State
-from orca.features.services.schemas import Argument
+from orca.features.deployments.rules import Kind, ServiceState, State, Trigger
+from orca.features.services.schemas import Argument, ServiceFilter, ServiceOut
+from orca.kit.fields import Identifier, Output
+from orca.kit.pagination import RecentPage, Word
+from orca.sdk.engines import ContainerState
 
 
-class Out(BaseModel):
-    """Read from a row."""
+class Out(Output):
+    """Read from a row. `SkipValidation`: a value stored by another version is returned as it is, without an error."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -21,18 +24,39 @@ class In(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ReleaseFilter(RecentPage):
+    """Filter of a list of releases."""
+
+    commit: Word | None = Field(None, description="Only those of this commit, as a whole.")
+
+
+class DeploymentFilter(RecentPage):
+    """Filter of a list of deployments."""
+
+    state: State | None = None
+    kind: Kind | None = Field(None, description="`build` for images that were only made.")
+    trigger: Trigger | None = None
+
+
+class TeamDeploymentFilter(DeploymentFilter):
+    """Filter of a list of deployments of all services."""
+
+    service_id: Identifier | None = None
+    project_id: Identifier | None = None
+
+
 class StepOut(Out):
-    """One step: `waiting`, `running`, `succeeded`, `failed`, `cancelled` or `skipped`."""
+    """One step."""
 
     name: str
-    state: str
+    state: SkipValidation[Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]]
     detail: str
     started_at: datetime | None
     finished_at: datetime | None
 
 
-class Remedy(BaseModel):
-    """A change that would mend what went wrong."""
+class Remedy(Output):
+    """A change of a setting that would solve the problem."""
 
     action: Literal["set-port", "own-volume"] = Field(description="What is changed; then the service is deployed.")
     label: str = Field(description="For people.")
@@ -50,7 +74,7 @@ class DeploymentOut(Out):
     number: int
     kind: Kind
     state: State
-    trigger: str
+    trigger: SkipValidation[Trigger]
     requested_by: str
     build_id: str | None
     release_id: str | None
@@ -62,6 +86,7 @@ class DeploymentOut(Out):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    log_removed_at: datetime | None = Field(None, description="When its log had been kept for `ORC_KEEP_LOG_DAYS`.")
 
 
 class DeploymentDetail(DeploymentOut):
@@ -80,7 +105,7 @@ class MakerOut(Out):
 
     id: str
     number: int
-    kind: str = Field(description="`deploy`; `scale` or `rollback` for a release that repeats one at another scale.")
+    kind: str = Field(description="`deploy`; `scale` and `rollback` made releases before scaling kept the live one.")
 
 
 class ReleaseOut(Out):
@@ -101,12 +126,12 @@ class ReleaseOut(Out):
 
 
 class ContainerOut(Out):
-    """One replica as it was observed just now."""
+    """One replica as the engine reports it now."""
 
     name: str
     replica: int
     release: int | None
-    state: str
+    state: SkipValidation[ContainerState]
     address: str | None
     restarts: int
     exit_code: int | None
@@ -114,8 +139,37 @@ class ContainerOut(Out):
     started_at: datetime | None
 
 
+class ServiceStatusOut(Output):
+    """The state of a service as it was observed now."""
+
+    service_id: str
+    state: SkipValidation[ServiceState] = Field(
+        description="`empty`: nothing was deployed yet; `unknown`: its engine cannot be reached."
+    )
+    reason: str = Field(description="Why, where the state does not say it all.")
+    since: datetime | None = Field(description="Since when, as far as it is known.")
+    release: int | None = Field(description="The number of the live release.")
+    running: int | None = Field(description="How many replicas run; null while the engine cannot be reached.")
+    replicas: int = Field(description="How many should run.")
+    deployment_id: str | None = Field(description="The deployment that has not ended, or else the newest one.")
+    urls: list[str] = Field(description="Where it can be reached.")
+
+
+class ListedService(ServiceOut):
+    """A service with its project and its status."""
+
+    project: str = Field(description="The slug of its project.")
+    status: ServiceStatusOut
+
+
+class TeamServiceFilter(ServiceFilter):
+    """Filter of a list of the services of all projects."""
+
+    project_id: Identifier | None = None
+
+
 class BuildIn(In):
-    """What to build; nothing given builds the service's source as it is."""
+    """What to build; without fields, the service's current source is built."""
 
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{7,64}$")] | None = None
     upload_id: str | None = Field(None, max_length=36)
@@ -128,7 +182,7 @@ class DeployIn(BuildIn):
 
 
 class RollbackIn(In):
-    """Which release to go back to; none given means the one before the live one."""
+    """Which release to go back to; by default the one before the live one."""
 
     release: int | None = Field(None, ge=1, description="Number of the release.")
 

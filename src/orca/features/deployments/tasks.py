@@ -1,9 +1,11 @@
-"""Background doors: the task that deploys, the duties that keep what is live alive, and news from below."""
+"""Background doors: the task that deploys, the periodic jobs that keep live releases running, and event subscribers."""
 
 import asyncio
+import math
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -12,19 +14,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import OrcaError, StepFailed
-from orca.events import Fact, subscribe
+from orca.events import Fact
 from orca.features.deployments import rules
 from orca.features.deployments.actions import progress
-from orca.features.deployments.actions.keep import keep_services_alive, remove_old_images
+from orca.features.deployments.actions.cache import trim_build_cache
+from orca.features.deployments.actions.forget import forget_past
+from orca.features.deployments.actions.reconcile import reconcile_services, remove_old_images
 from orca.features.deployments.actions.start import TASK, Request, start_deployment
-from orca.features.deployments.models import Deployment, LiveRelease
-from orca.features.deployments.pipeline import deploy
-from orca.features.deployments.queries import list_unknown
+from orca.features.deployments.models import Deployment
+from orca.features.deployments.pipeline import LANE, deploy
+from orca.features.deployments.queries import list_offered_releases, list_unknown, list_workloads, owes_volumes
+from orca.features.deployments.steps.give_back import give_back_volumes
 from orca.features.services.models import Service
 from orca.features.services.queries import find_service
-from orca.features.sources.usage import upload_reader
+from orca.kit.threads import run_in_thread
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.engines import Container, Engine
 from orca.tasks import Periodic, TaskDefinition
 
 log = structlog.get_logger("orca.deployments")
@@ -32,7 +37,7 @@ ORPHAN_GRACE = timedelta(seconds=60)
 
 
 async def settle(resources: Resources, task_id: str, reason: str) -> None:
-    """Give a deployment an end whose task can never finish."""
+    """Mark a deployment as failed when its task can never finish."""
     async with resources.db.read() as session:
         deployment_id = await session.scalar(select(Deployment.id).where(Deployment.task_id == task_id))
     if deployment_id is not None:
@@ -40,68 +45,82 @@ async def settle(resources: Resources, task_id: str, reason: str) -> None:
 
 
 async def sweep(resources: Resources) -> None:
-    """Remove containers and work folders of nothing that lives: leftovers of crashes, stopped and deleted services.
+    """Remove containers and work folders that are left from crashes, stopped services and deleted services.
 
-    What this database does not know stays: it may be the database that is wrong.
+    Containers that this database does not know stay: the database may be the one that is wrong.
     """
     folders = await asyncio.to_thread(_list_work, resources.settings.data_dir / "work")
-    containers = await resources.engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
     async with resources.db.read() as session:
-        kept, leaving = await _list_kept(session), await _list_leaving(session)
-        unknown = await list_unknown(session, containers)
+        kept = await _list_kept(session)
     for folder in folders:
         if folder.name not in kept:
             log.warning("orphan_removed", folder=folder.name)
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    orphans = [container for container in containers if not _is_kept(container, kept | unknown, leaving)]
-    await asyncio.gather(*(_remove_orphan(resources, container) for container in orphans))
+            await run_in_thread(shutil.rmtree, folder, ignore_errors=True)
+    await resources.systems.on_each(partial(_sweep_system, resources))
+
+
+async def _sweep_system(resources: Resources, system_id: str) -> None:
+    engine = await resources.systems.engine(system_id)
+    containers = await engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
+    async with resources.db.read() as session:
+        kept, leaving = await _list_kept(session), await _list_leaving(session)
+        unknown = await list_unknown(session, containers)
+    orphans = [
+        container
+        for container in containers
+        if rules.maker_of(container) not in unknown and not _is_kept(container, kept, leaving)
+    ]
+    await asyncio.gather(*(_remove_orphan(engine, container) for container in orphans))
 
 
 def _list_work(work: Path) -> list[Path]:
     return list(work.iterdir()) if work.is_dir() else []
 
 
-async def _list_kept(session: AsyncSession) -> set[str]:
-    """Deployments whose containers stay: live ones, running and just ended ones, and what those can go back to.
+async def _list_kept(session: AsyncSession) -> dict[str, float]:
+    """Map the workloads that stay to their number of replicas: live ones, and all that deployments work with.
 
-    Once traffic has moved, the previous deployment still serves until the proxy has answered and requests have drained.
+    The latter belong to unfinished and just ended deployments, to those that still have volumes to restore, and to
+    those that an unfinished one can go back to: once traffic has moved, the previous workload still serves until the
+    proxy has answered and requests have drained.
     """
-    live = select(LiveRelease.deployment_id).join(Service, Service.id == LiveRelease.service_id)
-    wanted = live.where(Service.desired_state == "running", Service.deleted_at.is_(None))
+    live = await list_workloads(session, Service.desired_state == "running", Service.deleted_at.is_(None))
+    kept: dict[str, float] = {workload.id: workload.replicas for workload in live.values()}
     is_active = Deployment.state.in_(rules.ACTIVE)
-    at_work = select(Deployment.id).where(is_active | (Deployment.finished_at > now() - ORPHAN_GRACE))
-    previous = select(Deployment.previous_deployment_id).where(
-        is_active, Deployment.previous_deployment_id.is_not(None)
-    )
-    return set((await session.scalars(wanted.union(at_work, previous))).all())
+    at_work = is_active | (Deployment.finished_at > now() - ORPHAN_GRACE) | owes_volumes()
+    previous = select(Deployment.previous_deployment_id).where(is_active)
+    query = select(Deployment.id, Deployment.workload_id).where(at_work | Deployment.id.in_(previous))
+    return kept | {each: math.inf for row in await session.execute(query) for each in row if each}
 
 
 async def _list_leaving(session: AsyncSession) -> set[str]:
-    """Services that are being stopped or removed: that takes their containers down itself, with the grace they have."""
+    """Return services being stopped or removed: that deployment stops their containers itself, with their grace."""
     is_active = Deployment.state.in_(rules.ACTIVE)
     query = select(Deployment.service_id).where(is_active, Deployment.kind.in_(rules.TAKES_DOWN))
     return set((await session.scalars(query)).all())
 
 
-async def _remove_orphan(resources: Resources, container: Container) -> None:
-    """One that cannot be removed must not keep the others from their turn."""
+async def _remove_orphan(engine: Engine, container: Container) -> None:
+    """Stop and remove a container; an error is only logged, so that the others are still removed."""
     log.warning("orphan_removed", container=container.name)
     try:
-        await resources.engine.stop(container.id, grace=float(container.labels.get("orca.stop-grace", "10")))
-        await resources.engine.remove(container.id)
+        await engine.stop(container.id, grace=float(container.labels.get("orca.stop-grace", "10")))
+        await engine.remove(container.id)
     except OrcaError as error:
         log.warning("orphan_stays", container=container.name, reason=error.message)
 
 
-def _is_kept(container: Container, kept: set[str], leaving: set[str]) -> bool:
-    """A one-off command may run until its own deadline; everything else lives with its deployment."""
+def _is_kept(container: Container, kept: Mapping[str, float], leaving: set[str]) -> bool:
+    """Whether a container stays: a one-off command until its own deadline, any other as long as its workload."""
     if container.labels.get("orca.role") == "run":
         return container.state == "running" and float(container.labels["orca.until"]) > now().timestamp()
-    return container.labels["orca.deployment"] in kept or container.labels.get("orca.service") in leaving
+    replicas = kept.get(container.labels["orca.deployment"], 0)
+    is_wanted = int(container.labels.get("orca.replica", 0)) < replicas
+    return is_wanted or container.labels.get("orca.service") in leaving
 
 
 def _observing(duty: Callable[[Resources], Awaitable[None]]) -> Callable[[Resources], Awaitable[None]]:
-    """A duty that looks at the engine: when it cannot, it says so in one line, and looks again later."""
+    """Wrap a periodic job that needs the engine: an error is logged in one line, and the next run tries again."""
 
     async def run(resources: Resources) -> None:
         try:
@@ -112,50 +131,46 @@ def _observing(duty: Callable[[Resources], Awaitable[None]]) -> Callable[[Resour
     return run
 
 
-async def _on_push(session: AsyncSession, fact: Fact) -> None:
-    resources = _resources_of(session)
+async def on_push(session: AsyncSession, resources: Resources, fact: Fact) -> None:
+    """Deploy the commit of an accepted push."""
     service = await find_service(session, str(fact.object_id))
     if service is not None and service.deleted_at is None:
         request = Request(trigger="push", source={"commit": fact.payload["commit"], "branch": None, "tag": None})
         await start_deployment(session, resources, service, request)
 
 
-async def _on_service_deleted(session: AsyncSession, fact: Fact) -> None:
+async def on_service_deleted(session: AsyncSession, resources: Resources, fact: Fact) -> None:
+    """Cancel the running deployments of a deleted service, and start the one that removes it."""
     service = await find_service(session, str(fact.object_id))
     if service is not None:
-        resources = _resources_of(session)
         await _cancel_running(session, resources, service.id)
         await start_deployment(session, resources, service, Request(kind="remove", trigger="system"))
 
 
 async def _cancel_running(session: AsyncSession, resources: Resources, service_id: str) -> None:
-    """Removing waits for what runs, and nothing of a deleted service should go live meanwhile."""
+    """Cancel running deployments: the removal waits for them, and a deleted service must not go live meanwhile."""
     running = select(Deployment.task_id).where(Deployment.service_id == service_id, Deployment.state == "running")
     for task_id in (await session.scalars(running.where(Deployment.kind.not_in(rules.TAKES_DOWN)))).all():
         if task_id is not None:
             await resources.tasks.cancel(session, task_id, "the service was deleted")
 
 
-@upload_reader
-async def _list_needed_uploads(session: AsyncSession, service_id: str) -> set[str]:
-    """What waiting and running deployments were asked to deploy, and what the next one would."""
-    active = select(Deployment.source).where(Deployment.service_id == service_id, Deployment.state.in_(rules.ACTIVE))
+async def list_needed_uploads(session: AsyncSession, service_id: str) -> set[str]:
+    """Return the uploads of unfinished deployments, of live and rollback releases, and of the next deployment."""
+    offered = [each.build_id for each in await list_offered_releases(session, service_id)]
+    wanted = Deployment.state.in_(rules.ACTIVE) | (Deployment.build_id.in_(offered) & (Deployment.kind == "deploy"))
+    named = select(Deployment.source).where(Deployment.service_id == service_id, wanted)
     stored = select(Service.source).where(Service.id == service_id)
-    sources = [*await session.scalars(active), *await session.scalars(stored)]
+    sources = [*await session.scalars(named), *await session.scalars(stored)]
     return {str(source["upload_id"]) for source in sources if source.get("upload_id")}
 
 
-def _resources_of(session: AsyncSession) -> Resources:
-    resources: Resources = session.info["resources"]
-    return resources
-
-
-subscribe("PushAccepted", _on_push)
-subscribe("ServiceDeleted", _on_service_deleted)
-
-TASKS = (TaskDefinition(TASK, run=deploy, settle=settle),)
+TASKS = (TaskDefinition(TASK, run=deploy, settle=settle, lane=LANE),)
 PERIODIC = (
     Periodic("sweep", 30, _observing(sweep)),
-    Periodic("keep-alive", 30, _observing(keep_services_alive)),
+    Periodic("volumes", 30, _observing(give_back_volumes)),
+    Periodic("keep-alive", 30, _observing(reconcile_services)),
     Periodic("old-images", 600, remove_old_images),
+    Periodic("build-cache", 600, _observing(trim_build_cache)),
+    Periodic("past", 3600, forget_past),
 )

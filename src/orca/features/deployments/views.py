@@ -1,26 +1,27 @@
-"""What the pages of a service and of a deployment show: rows and observations, brought into one shape."""
+"""View models of the service and deployment pages, from rows and the state of the engine."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-import orca.features.deployments.standing  # noqa: F401 - tells the head of a service how it stands
 from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
 from orca.features.deployments.history import find_last_good
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
-from orca.features.deployments.rules import Observed
+from orca.features.deployments.rules import Observed, Workload
 from orca.features.routing.queries import Address, list_addresses, list_urls
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_project, get_service
-from orca.features.services.standing import Standing, read_head
+from orca.features.services.service_status import ServiceStatus, load_header
+from orca.kit.pagination import PageRequest
 from orca.resources import Resources
-from orca.sdk.engines import Container, SupportsSurvey
+from orca.sdk.engines import Container
 from orca.web.guard import Scope
 
 STEP_LABELS = {
@@ -40,7 +41,7 @@ LOG_LINES = 2000
 
 @dataclass(frozen=True, slots=True)
 class LogLineView:
-    """A line of a log and the step that wrote it."""
+    """A log line and the step that wrote it."""
 
     step: str
     text: str
@@ -80,14 +81,16 @@ class DeploymentView:
     urls: tuple[str, ...]
     is_active: bool
     has_moved: bool
-    """Whether traffic has; then only the old containers are left to do."""
+    """Whether traffic has moved; then only the removal of the old containers is left."""
     is_live: bool
     back_to: Release | None
-    """The release that can be gone back to from here."""
+    """The release that this page offers to roll back to."""
     seconds: float | None
     waits_for: str = ""
-    """Why it does not begin, or does not go on, at present."""
+    """Why it does not begin, or does not continue, at present."""
     log: LogEnd = LogEnd()
+    log_days: int = 0
+    """For how many days logs are kept."""
     labels: Mapping[str, str] = field(default_factory=lambda: STEP_LABELS)
 
 
@@ -97,14 +100,14 @@ class ServiceView:
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     state: str
     addresses: tuple[Address, ...]
     release: Release | None
     since: datetime | None
-    """When it went live; of a stopped one, when it was stopped."""
+    """When the release went live; of a stopped service, when it was stopped."""
     running: int | None
-    """Replicas of the live release that run; None when nobody could look."""
+    """Running replicas of the live release; None when the engine could not be asked."""
     wanted: int | None
     containers: tuple[Container, ...]
     observation_problem: str
@@ -115,7 +118,7 @@ class ServiceView:
 async def view_deployment(
     session: AsyncSession, resources: Resources, scope: Scope, deployment_id: str
 ) -> DeploymentView:
-    """Everything about one deployment but its log."""
+    """Return everything about one deployment except its log."""
     row = await queries.get_deployment(session, scope, deployment_id)
     service = await get_service(session, scope, row.service_id)
     steps = await queries.list_steps(session, deployment_id)
@@ -141,6 +144,7 @@ async def view_deployment(
         back_to=await _find_way_back(session, row, release, live),
         seconds=_seconds(row.started_at, row.finished_at),
         waits_for=await queries.explain_wait(session, row),
+        log_days=resources.settings.keep.log_days,
     )
 
 
@@ -155,7 +159,11 @@ def _word_of(row: Deployment, *, has_moved: bool) -> str:
 async def _find_way_back(
     session: AsyncSession, row: Deployment, release: Release | None, live: LiveRelease | None
 ) -> Release | None:
-    """Its own release when that was live once; after a failure the last good one. None for what is live anyway."""
+    """Return the release to roll back to; None when there is none to offer.
+
+    For a successful deployment, its own release, if it was live once and is not now. For a failed one, the last
+    healthy release, if none is live.
+    """
     if row.state in rules.ACTIVE:
         return None
     if row.state != "succeeded":
@@ -178,7 +186,7 @@ def _seconds(started_at: datetime | None, finished_at: datetime | None) -> float
 
 
 async def read_log_end(session: AsyncSession, deployment_id: str) -> LogEnd:
-    """What a page shows of a deployment's log."""
+    """Return the end of a deployment's log, as the page shows it."""
     chunks = await queries.read_log_end(session, deployment_id, lines=LOG_LINES)
     lines = [
         LogLineView(STEP_LABELS.get(chunk.step, chunk.step), line)
@@ -190,25 +198,28 @@ async def read_log_end(session: AsyncSession, deployment_id: str) -> LogEnd:
 
 
 async def view_service(session: AsyncSession, scope: Scope, resources: Resources, service_id: str) -> ServiceView:
-    """A service with what runs of it now. The engine is asked last, when nothing else needs the session."""
-    head = await read_head(session, scope, service_id)
+    """Return a service with its running replicas. The engine is asked last, when the session is not needed any more."""
+    head = await load_header(session, scope, service_id)
     service = head.service
     live = await queries.find_live(session, service_id)
     release = await queries.find_release(session, live.release_id if live else None)
-    page = await queries.list_deployments(session, scope, service_id, limit=10)
+    workload = await queries.find_workload(session, service_id)
+    wanted = workload.replicas if workload else None
+    page = await queries.list_deployments(session, scope, service_id, PageRequest(limit=10))
     addresses = tuple(await list_addresses(session, resources.settings, service_id))
     stopped_at = await _find_last_stop(session, service_id) if service.desired_state == "stopped" else None
+    system_id = await queries.find_system(session, service_id)
     await session.close()
-    containers, problem = await _containers(resources, service_id)
-    observed = None if problem else observe(containers, live.deployment_id if live else "")
+    containers, problem = await _containers(resources, system_id, service_id)
+    observed = None if problem else observe(containers, workload)
     state = rules.state_of(
         desired=service.desired_state, is_busy=any(each.state in rules.ACTIVE for each in page.items),
-        has_failed=any(each.state == "failed" for each in page.items), wanted=_wanted(release), observed=observed,
+        has_failed=any(each.state == "failed" for each in page.items), wanted=wanted, observed=observed,
     )  # fmt: skip
     return ServiceView(
         *head, state=state, addresses=addresses, release=release,
         since=stopped_at if state == "stopped" else live.since if live else None,
-        running=observed.running if observed else None, wanted=_wanted(release),
+        running=observed.running if observed else None, wanted=wanted,
         containers=tuple(containers), observation_problem=problem, deployments=tuple(page.items),
     )  # fmt: skip
 
@@ -216,40 +227,35 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
 async def states_of_services(
     session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Service id -> its word, from id -> desired state: three queries and one look at the engine for any number."""
-    live = await queries.list_live(session, scope)
+    """Map service ids to states, from ids to desired states: four queries and one call of each engine."""
+    workloads = await queries.list_workloads(session, Service.team_id == scope.team_id)
     busy = await queries.list_busy_services(session, scope)
     failed = await queries.list_never_live(session, scope)
     await session.close()
-    try:
-        look = resources.engine.survey if isinstance(resources.engine, SupportsSurvey) else resources.engine.inspect
-        containers = await look({"orca.instance": resources.instance, "orca.replica": ""})
-    except OrcaError:
-        containers = None
-    by_deployment: dict[str, list[Container]] = defaultdict(list)
-    for container in containers or ():
-        by_deployment[container.labels.get("orca.deployment", "")].append(container)
+
+    labels = {"orca.instance": resources.instance, "orca.replica": ""}
+    found, away = await resources.systems.try_each(partial(resources.systems.survey, labels=labels))
+    by_workload: dict[str, list[Container]] = defaultdict(list)
+    for containers in found.values():
+        for container in containers:
+            by_workload[container.labels.get("orca.deployment", "")].append(container)
     states = {}
     for service_id, wish in desired.items():
-        deployment_id, wanted = live.get(service_id, ("", None))
-        observed = None if containers is None else observe(by_deployment[deployment_id], deployment_id)
+        workload = workloads.get(service_id)
+        wanted = workload.replicas if workload else None
+        own = by_workload[workload.id] if workload else []
+        observed = None if away and not own else observe(own, workload)
         states[service_id] = rules.state_of(
             desired=wish, is_busy=service_id in busy, has_failed=service_id in failed, wanted=wanted, observed=observed
         )
     return states
 
 
-def observe(containers: Sequence[Container], deployment_id: str) -> Observed:
-    """Count replicas by condition. One that has run for a minute since it crashed is well again."""
-    own = [each for each in containers if each.labels.get("orca.deployment") == deployment_id]
-    young = now() - rules.STEADY_AFTER
-    crashing = [
-        each
-        for each in own
-        if each.state == "restarting"
-        or (each.restarts >= rules.CRASHING_RESTARTS and (each.started_at is None or each.started_at > young))
-    ]
-    return Observed(sum(each.state == "running" for each in own), len(crashing))
+def observe(containers: Sequence[Container], workload: Workload | None) -> Observed:
+    """Count replicas by condition."""
+    own = [each for each in containers if workload is not None and workload.includes(each)]
+    crashing = sum(rules.is_crashing(each, now()) for each in own)
+    return Observed(sum(each.state == "running" for each in own), crashing)
 
 
 async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | None:
@@ -259,13 +265,10 @@ async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | 
     return await session.scalar(stops.order_by(Deployment.number.desc()).limit(1))
 
 
-def _wanted(release: Release | None) -> int | None:
-    return None if release is None else int(release.config.get("replicas", 1))
-
-
-async def _containers(resources: Resources, service_id: str) -> tuple[list[Container], str]:
+async def _containers(resources: Resources, system_id: str, service_id: str) -> tuple[list[Container], str]:
     try:
-        found = await resources.engine.inspect({"orca.service": service_id, "orca.replica": ""})
+        engine = await resources.systems.engine(system_id)
+        found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     except OrcaError as error:
         return [], error.message
     return sorted(found, key=lambda each: each.name), ""

@@ -1,1 +1,1 @@
-"""Who is asking: users, passwords, sessions, the first claim."""
+"""Users, passwords, browser sessions, and the claim of a new instance."""

@@ -1,6 +1,6 @@
-"""Sign in and out, and look after one's own password and sessions.
+"""Sign in and out, and manage the user's own password and sessions.
 
-What checks a password takes `resources` instead of a session: hashing is slow and stays outside of transactions.
+Functions that check a password take `resources` instead of a session: hashing is slow and stays outside transactions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,12 +42,12 @@ from orca.web.guard import Subject
 WRONG = "The e-mail or the password is wrong."
 _AGENT_LENGTH = 255
 _PLACES_FOR = timedelta(days=90)
-"""How long a place where somebody signed in is known."""
+"""How long the address of a sign-in counts as a known place of the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The browser or program at the other end."""
+    """The browser or program that sent the request."""
 
     ip: str | None
     agent: str = ""
@@ -55,7 +55,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session just opened or renewed, and the cookie value that nobody can read again."""
+    """A session just opened or renewed, and its cookie value, of which only the hash is stored."""
 
     user: User
     session: BrowserSession
@@ -63,12 +63,15 @@ class OpenedSession:
 
 
 def lifetime_of(settings: Settings) -> Lifetime:
-    """How long sessions last here."""
+    """Return how long sessions last, by the settings."""
     return Lifetime(timedelta(minutes=settings.session.idle_minutes), timedelta(hours=settings.session.absolute_hours))
 
 
 async def sign_in(resources: Resources, form: SignIn, client: Client, *, replaces: str | None = None) -> OpenedSession:
-    """Open a session; unknown, disabled and mistaken answer alike. `replaces`: the session this browser had before."""
+    """Open a session; unknown user, disabled user and wrong password raise the same error.
+
+    `replaces`: the session this browser had before.
+    """
     async with resources.db.read() as session:
         user = await find_user_by_email(session, form.email)
         tries = await _key_of_tries(session, user, form.email, client)
@@ -91,9 +94,9 @@ async def sign_in(resources: Resources, form: SignIn, client: Client, *, replace
 
 
 async def _key_of_tries(session: AsyncSession, user: User | None, email: str, client: Client) -> str:
-    """Where its owner signed in before, an account has tries that nobody elsewhere can use up.
+    """Return the key that counts attempts: from a known place of the user, one that other places cannot use up.
 
-    Looked up for unknown accounts too, so that they take as long.
+    The places are also read for unknown accounts, so that these take as long.
     """
     places = await list_places(session, user.id if user else "", now() - _PLACES_FOR)
     is_known = peer_prefix(client.ip) in {peer_prefix(ip) for ip in places}
@@ -101,7 +104,7 @@ async def _key_of_tries(session: AsyncSession, user: User | None, email: str, cl
 
 
 async def open_browser_session(session: AsyncSession, user: User, client: Client, lifetime: Lifetime) -> OpenedSession:
-    """A new session for somebody whose password was just checked."""
+    """Open a new session for a user whose password was just checked."""
     token, instant = new_token(), now()
     row = BrowserSession(
         user_id=user.id, token_hash=digest(token), seen_at=instant, expires_at=instant + lifetime.absolute,
@@ -122,7 +125,7 @@ async def sign_out(session: AsyncSession, subject: Subject) -> None:
 
 
 async def revoke_session(session: AsyncSession, subject: Subject, session_id: str) -> None:
-    """End one of one's own sessions."""
+    """End one of the user's own sessions."""
     user_id, _ = of_browser(subject)
     row = await session.get(BrowserSession, session_id)
     if row is None or row.user_id != user_id:
@@ -132,14 +135,14 @@ async def revoke_session(session: AsyncSession, subject: Subject, session_id: st
 
 
 async def revoke_other_sessions(session: AsyncSession, subject: Subject) -> None:
-    """End all of one's own sessions but this one."""
+    """End all of the user's own sessions except this one."""
     user_id, session_id = of_browser(subject)
     await _end_others(session, user_id, session_id)
     await record(session, Fact("SessionRevoked", object_type="user", object_id=user_id, payload={"which": "others"}))
 
 
 async def step_up(resources: Resources, subject: Subject, password: SecretStr, client: Client) -> OpenedSession:
-    """Prove again that it is oneself, for the ten minutes in which secrets may be shown."""
+    """Check the user's password again, so that secrets may be shown for ten minutes."""
     user, verified = await _check_own_password(resources, subject, password, client)
     async with resources.db.write() as session:
         user = await _get_verified(session, user.id, verified)
@@ -151,7 +154,7 @@ async def step_up(resources: Resources, subject: Subject, password: SecretStr, c
 async def change_password(
     resources: Resources, subject: Subject, form: PasswordChange, client: Client
 ) -> OpenedSession:
-    """Replace one's own password. Every other session ends, and whoever listens to the fact ends what else there is."""
+    """Replace the user's own password and end every other session; subscribers of the event revoke API tokens."""
     user, verified = await _check_own_password(resources, subject, form.current_password, client)
     replacement = await hash_new_password(form.new_password, email=user.email, name=user.name, field="new_password")
     async with resources.db.write() as session:
@@ -164,7 +167,7 @@ async def change_password(
 
 
 async def change_name(session: AsyncSession, subject: Subject, form: AccountChanges) -> User:
-    """Another name for oneself, in the caller's transaction."""
+    """Change the user's own name, in the caller's transaction."""
     user_id, _ = of_browser(subject)
     user = await get_user(session, user_id)
     user.name = form.name
@@ -173,7 +176,7 @@ async def change_name(session: AsyncSession, subject: Subject, form: AccountChan
 
 
 async def reset_password(resources: Resources, subject: Subject, form: PasswordReset) -> User:
-    """Replace a forgotten password: whoever is Orca's own user on its machine may. Ends sessions, lifts a lock-out."""
+    """Replace a forgotten password; only Orca's own user on its machine may. Ends sessions, lifts a lock-out."""
     if subject.via != "socket":
         hint = "There, as the user that runs Orca: `orc account reset-password`."
         raise Forbidden("A forgotten password is replaced on Orca's own machine only.", hint=hint)
@@ -198,7 +201,7 @@ async def hash_new_password(password: SecretStr, *, email: str, name: str, field
 
 
 def of_browser(subject: Subject) -> tuple[str, str]:
-    """User and session of a signed-in browser; tokens may not look after the account they belong to."""
+    """Return user and session of a signed-in browser; raises for tokens, which may not manage their own account."""
     if subject.user_id is None or subject.session_id is None:
         raise Forbidden("Only a signed-in browser can do this.", hint="Sign in on the panel and do it there.")
     return subject.user_id, subject.session_id
@@ -206,7 +209,7 @@ def of_browser(subject: Subject) -> tuple[str, str]:
 
 @contextmanager
 def acting_as(user: User) -> Iterator[None]:
-    """Facts recorded inside name this user, who was not known when the request came in."""
+    """Record the events inside with this user as actor, who was not known when the request arrived."""
     token = origin.set(replace(origin.get(), actor=user.email, via="session"))
     try:
         yield
@@ -215,10 +218,10 @@ def acting_as(user: User) -> Iterator[None]:
 
 
 async def _get_account(session: AsyncSession, email: str | None) -> User:
-    """The one with this e-mail, or the only one. Raises NotFound, or Conflict when there are several."""
+    """Return the user with this e-mail, or the only user. Raises NotFound, or Conflict when there are several."""
     known = await list_users(session, limit=20)
     if not known:
-        raise NotFound("nobody has claimed this Orca yet", hint="Open the claim link that Orca printed at its start.")
+        raise NotFound("this Orca is not claimed yet", hint="Open the claim link that Orca printed at its start.")
     if email is None and len(known) > 1:
         raise Conflict("There are several accounts.", hint=f"Name one: {_emails(known)}.")
     user = known[0] if email is None else await find_user_by_email(session, email)
@@ -248,7 +251,7 @@ async def _check_own_password(
 
 
 async def _get_verified(session: AsyncSession, user_id: str, verified: str) -> User:
-    """The user again, now in the writing transaction: disabled or given another password meanwhile counts."""
+    """Read the user again in the writing transaction; raises if they were disabled or their password was changed."""
     user = await session.get(User, user_id, with_for_update=True)
     if user is None or user.disabled_at is not None or user.password_hash != verified:
         raise NotSignedIn(WRONG, hint="The account changed while you signed in; try again.")
@@ -256,7 +259,7 @@ async def _get_verified(session: AsyncSession, user_id: str, verified: str) -> U
 
 
 async def _renew(session: AsyncSession, user: User, subject: Subject) -> OpenedSession:
-    """Give the session another cookie value, so that an older copy of it is worth nothing."""
+    """Replace the cookie value of the session, so that an older copy of it is invalid."""
     row = await session.get(BrowserSession, subject.session_id)
     if row is None:
         raise NotSignedIn("This session has ended.", hint="Sign in again.")

@@ -1,4 +1,4 @@
-"""Doors: signing in and out, the claim, and everything about oneself."""
+"""REST doors of signing in and out, the claim, and the user's own account."""
 
 from typing import Annotated
 
@@ -52,7 +52,7 @@ router = Router(prefix="/api/v1", tags=["identity"])
 
 
 def client_of(request: Request) -> Client:
-    """Who is at the other end, as far as the connection tells."""
+    """Return the client of a request, by its connection and headers."""
     return Client(request.state.peer, request.headers.get("user-agent", ""))
 
 
@@ -60,7 +60,7 @@ CurrentClient = Annotated[Client, Depends(client_of)]
 
 
 def welcome(response: Response, resources: Resources, opened: OpenedSession) -> SignedInOut:
-    """Give the browser its cookie, and its token against forged requests."""
+    """Set the session cookie, and return the CSRF token."""
     set_session_cookie(response, resources.settings, opened.token)
     return SignedInOut(
         user=UserOut.model_validate(opened.user), csrf_token=csrf_token_of(resources.secret_box, opened.session.id)
@@ -79,7 +79,7 @@ async def claim(form: ClaimIn, response: Response, resources: CurrentResources, 
 async def create_session(
     form: SignIn, request: Request, response: Response, resources: CurrentResources, client: CurrentClient
 ) -> SignedInOut:
-    """Sets the session cookie."""
+    """Sign in; sets the session cookie."""
     before: Subject | None = request.state.subject
     opened = await sign_in(resources, form, client, replaces=before.session_id if before else None)
     return welcome(response, resources, opened)
@@ -90,7 +90,7 @@ async def create_session(
 async def delete_session(
     response: Response, session: WriteSession, subject: CurrentSubject, resources: CurrentResources
 ) -> None:
-    """Ends the session on the server and takes the cookie back."""
+    """Sign out: end the session on the server and clear the cookie."""
     await sign_out(session, subject)
     clear_session_cookie(response, resources.settings)
 
@@ -98,7 +98,7 @@ async def delete_session(
 @router.get("/me", summary="Who am I")
 @guard(SIGNED_IN)
 async def read_me(session: ReadSession, subject: CurrentSubject, resources: CurrentResources) -> MeOut:
-    """Who is asking, in which team, and with which permissions."""
+    """Return the subject of the request, its team and its permissions."""
     user = await get_user(session, subject.user_id) if subject.user_id else None
     return MeOut(
         actor=subject.actor, via=subject.via, team_id=subject.team_id, role=subject.role,
@@ -110,14 +110,14 @@ async def read_me(session: ReadSession, subject: CurrentSubject, resources: Curr
 @router.patch("/me", summary="Change one's own name")
 @guard(SIGNED_IN, rate="write", audit="UserUpdated")
 async def update_me(form: AccountChanges, session: WriteSession, subject: CurrentSubject) -> UserOut:
-    """What others read beside the e-mail."""
+    """Change your name, which others see beside the e-mail."""
     return UserOut.model_validate(await change_name(session, subject, form))
 
 
 @router.post("/users/reset-password", summary="Replace a forgotten password")
 @guard("instance.admin", rate="login", audit="PasswordReset")
 async def recover_account(form: PasswordReset, subject: CurrentSubject, resources: CurrentResources) -> UserOut:
-    """Only over the private socket of the machine. Signs the person out everywhere and revokes their API tokens."""
+    """Reset a password, only over the machine's private socket. Signs the user out and revokes their API tokens."""
     return UserOut.model_validate(await reset_password(resources, subject, form))
 
 
@@ -130,7 +130,7 @@ async def update_password(
     resources: CurrentResources,
     client: CurrentClient,
 ) -> SignedInOut:
-    """Signs out every other browser and revokes one's API tokens."""
+    """Change your password. Signs out every other browser and revokes your API tokens."""
     return welcome(response, resources, await change_password(resources, subject, form, client))
 
 
@@ -139,14 +139,14 @@ async def update_password(
 async def create_step_up(
     form: StepUp, response: Response, subject: CurrentSubject, resources: CurrentResources, client: CurrentClient
 ) -> SignedInOut:
-    """Opens what shows secrets, for ten minutes."""
+    """Enter your password again; for ten minutes, secrets can then be shown."""
     return welcome(response, resources, await step_up(resources, subject, form.password, client))
 
 
 @router.get("/me/sessions", summary="Where one is signed in")
 @guard(SIGNED_IN)
 async def list_sessions(session: ReadSession, subject: CurrentSubject, resources: CurrentResources) -> Page[SessionOut]:
-    """Living browser sessions, newest first; at most 200."""
+    """List your valid browser sessions, newest first; at most 200."""
     user_id, session_id = of_browser(subject)
     rows = await list_browser_sessions(session, user_id, lifetime_of(resources.settings), now())
     items = [SessionOut.model_validate(row) for row in rows]
@@ -156,12 +156,12 @@ async def list_sessions(session: ReadSession, subject: CurrentSubject, resources
 @router.delete("/me/sessions", status_code=204, summary="Sign out everywhere else")
 @guard(SIGNED_IN, rate="write", audit="SessionRevoked")
 async def delete_other_sessions(session: WriteSession, subject: CurrentSubject) -> None:
-    """Ends every session of one's own but this one."""
+    """End all of your sessions except this one."""
     await revoke_other_sessions(session, subject)
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204, summary="Sign out another browser")
 @guard(SIGNED_IN, rate="write", audit="SessionRevoked")
 async def delete_one_session(session_id: str, session: WriteSession, subject: CurrentSubject) -> None:
-    """Ends one of one's own sessions."""
+    """End one of your sessions."""
     await revoke_session(session, subject, session_id)

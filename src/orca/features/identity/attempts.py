@@ -1,4 +1,4 @@
-"""Counters against guessing that survive a restart, kept in the database."""
+"""Counters of password attempts, stored in the database so that they survive a restart."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
-from orca.errors import TooOften
+from orca.errors import RateLimited
 from orca.events import Fact, record
 from orca.features.identity.models import Attempt
 from orca.features.identity.rules import Limit, Tries, refund_try, spend_try
@@ -23,12 +23,12 @@ _FORGET_AFTER = timedelta(days=1)
 
 
 def account_key(email: str) -> str:
-    """Guesses at one account, known or not; the address itself is not kept."""
+    """Return the key for attempts at one account, existing or not; the e-mail itself is not stored."""
     return f"login:account:{digest(email)}"
 
 
 def place_key(email: str, ip: str | None) -> str:
-    """Guesses at one account from a place where its owner signed in before: strangers elsewhere do not use these up."""
+    """Return the key for attempts at an account from a known place of its user; other places cannot use these up."""
     return f"{_place_prefix(email)}{peer_prefix(ip)}"
 
 
@@ -37,17 +37,17 @@ def _place_prefix(email: str) -> str:
 
 
 def session_key(session_id: str) -> str:
-    """Guesses at one's own password within a living session, which is nobody else's to use up."""
+    """Return the key for password attempts within a valid session; other sessions cannot use these up."""
     return f"password:session:{session_id}"
 
 
 def peer_key(what: str, ip: str | None) -> str:
-    """Attempts from one place: an IPv4 address, or the /64 that one IPv6 customer has."""
+    """Return the key for attempts from one place: an IPv4 address, or the /64 of one IPv6 customer."""
     return f"{what}:peer:{peer_prefix(ip)}"
 
 
 def peer_prefix(ip: str | None) -> str:
-    """The network one person usually controls; `local` when there is no address."""
+    """Return the network that one customer usually controls; `local` when there is no address."""
     if ip is None:
         return "local"
     address = ip_address(ip)
@@ -55,9 +55,9 @@ def peer_prefix(ip: str | None) -> str:
 
 
 async def spend_attempts(db: Database, limits: Mapping[str, Limit]) -> None:
-    """Count one try under each key, in a transaction of its own; raises TooOften when one is used up.
+    """Count one attempt under each key, in a transaction of its own; raises RateLimited when one is used up.
 
-    That a limit was met is recorded once, not for every further try.
+    An event records that a limit was reached, once and not for every further attempt.
     """
     waits = []
     async with db.write() as session:
@@ -72,23 +72,23 @@ async def spend_attempts(db: Database, limits: Mapping[str, Limit]) -> None:
             waits.append(wait)
     longest = max((wait for wait in waits if wait is not None), default=None)
     if longest is not None:
-        raise TooOften("Too many attempts.", hint="Wait, then try again.", retry_after=ceil(longest))
+        raise RateLimited("Too many attempts.", hint="Wait, then try again.", retry_after=ceil(longest))
 
 
 async def refund_attempts(session: AsyncSession, limits: Mapping[str, Limit]) -> None:
-    """Give back tries that were honest after all."""
+    """Uncount attempts that turned out to be legitimate."""
     for key, limit in sorted(limits.items(), key=itemgetter(0)):
         row = await _get_or_add(session, key)
         _store(row, refund_try(Tries(row.window_started_at, row.count, row.blocked_until), limit))
 
 
 async def forget_attempts(session: AsyncSession, key: str) -> None:
-    """Start from nothing again: the account proved to be in the right hands."""
+    """Reset a counter, after the right password was entered."""
     await session.execute(delete(Attempt).where(Attempt.key == key))
 
 
 async def forget_account(session: AsyncSession, email: str) -> None:
-    """Start from nothing again with an account, from wherever it was tried."""
+    """Reset all counters of an account, from every place."""
     places = Attempt.key.startswith(_place_prefix(email), autoescape=True)
     await session.execute(delete(Attempt).where(or_(Attempt.key == account_key(email), places)))
 

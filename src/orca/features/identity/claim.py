@@ -1,7 +1,8 @@
-"""The one claim of an instance: proven by a token that only its console or its data directory gives away."""
+"""The claim of a new instance, once, by a token that is only on its console and in its data directory."""
 
 import os
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,14 @@ class _Owner:
 
 
 def claim_token_path(settings: Settings) -> Path:
-    """Where the token waits until the claim, readable by Orca's own user only."""
+    """Return the file of the token until the claim, readable by Orca's own user only."""
     return settings.data_dir / "claim-token"
 
 
 async def ensure_claim(resources: Resources) -> str | None:
-    """Called at each start: the link with which this instance is claimed, or None when nobody needs to.
+    """Return the link to claim this instance, or None when no claim is needed. Called at each start.
 
-    The token stays the same over restarts until the claim; a start takes a lock after wrong tokens away.
+    The token stays the same over restarts until the claim; a start lifts the lock after wrong tokens.
     """
     settings = resources.settings
     async with resources.db.write() as session:
@@ -64,8 +65,15 @@ async def ensure_claim(resources: Resources) -> str | None:
     return f"{settings.panel_url}/claim#token={token}"
 
 
+async def announce_claim(resources: Resources) -> None:
+    """Write the link to claim this instance to the console, when it has no owner yet."""
+    link = await ensure_claim(resources)
+    if link is not None:
+        sys.stderr.write(f"\nThis instance has no owner yet. Claim it here, once:\n\n  {link}\n\n")
+
+
 async def claim_instance(resources: Resources, form: ClaimIn, client: Client) -> OpenedSession:
-    """Make the first owner and sign them in; raises Gone once that has happened, Forbidden on a wrong token."""
+    """Create the first owner and sign them in; raises Gone if there is one already, Forbidden for a wrong token."""
     await _check_token(resources.db, form.token.get_secret_value())
     password = await hash_new_password(form.password, email=form.email, name=form.name, field="password")
     async with resources.db.write() as session:
@@ -140,7 +148,7 @@ async def _claim_unattended(resources: Resources, email: str) -> None:
 
 
 def _read_or_make_token(path: Path) -> str:
-    """The token of the file; a missing or damaged file is replaced by one that is born with mode 0600."""
+    """Return the token of the file; a missing or damaged file is replaced by one created with mode 0600."""
     token = path.read_text().strip() if path.exists() else ""
     if len(token) >= _MIN_TOKEN:
         return token

@@ -1,4 +1,4 @@
-"""Words and runs that guessing programs try first, so that a password is never just one of them, dressed up."""
+"""Words and runs that guessing programs try first; a password must not be one of them with small changes."""
 
 COMMON = frozenset(
     """
@@ -28,10 +28,10 @@ COMMON = frozenset(
     anthony charlie thomas robert william george matthew christopher alexander elizabeth samantha victoria maggie
     """.split()  # noqa: SIM905 - a word list reads better as text
 )
-"""Lower-case, as they are compared."""
+"""Common passwords in lower case, as they are compared."""
 
 RUNS = (
     "01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm",
     "azertyuiopqsdfghjklmwxcvbn", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "1q2w3e4r5t6y7u8i9o0p",
 )  # fmt: skip
-"""Rows of a keyboard and of the alphabet; a password that is a piece of one, either way, is no secret."""
+"""Rows of keyboards and of the alphabet; a password that is a part of one, in either direction, is refused."""

@@ -1,4 +1,4 @@
-"""People, their browser sessions, the one claim of an instance, and counters that limit guessing."""
+"""Users, their browser sessions, the claim of an instance, and counters that limit guessing."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from orca.db import Base, Row
 
 
 class User(Row, Base):
-    """A person. The e-mail is stored lower-cased."""
+    """A user. The e-mail is stored in lower case."""
 
     __tablename__ = "users"
 
@@ -22,7 +22,7 @@ class User(Row, Base):
 
 
 class BrowserSession(Row, Base):
-    """A signed-in browser. Only the hash of the cookie is kept."""
+    """A signed-in browser. Only the hash of the cookie is stored."""
 
     __tablename__ = "sessions"
 
@@ -48,7 +48,7 @@ class Claim(Base):
 
 
 class Attempt(Base):
-    """How often something that can be guessed was tried from one place; survives a restart."""
+    """The counter of attempts under one key; survives a restart."""
 
     __tablename__ = "attempts"
 

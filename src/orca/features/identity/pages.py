@@ -57,7 +57,7 @@ class BarePage:
 @router.get("/claim")
 @guard(UNCLAIMED, page=True)
 async def show_claim(request: Request, session: ReadSession) -> Response:
-    """The only page of an instance without an owner; one that has an owner asks for a sign-in."""
+    """Show the claim page, the only one of an instance without an owner; otherwise redirect to the sign-in."""
     if await is_claimed(session):
         return RedirectResponse("/login", SEE_OTHER)
     return render(request, "identity/claim.html", BarePage())
@@ -66,7 +66,7 @@ async def show_claim(request: Request, session: ReadSession) -> Response:
 @router.post("/claim")
 @guard(UNCLAIMED, rate="claim", audit="InstanceClaimed", page=True)
 async def claim(request: Request, resources: CurrentResources, client: CurrentClient, form: Form) -> Response:
-    """Become the first owner, and be signed in."""
+    """Create the first owner, and sign them in."""
     shown = {key: value for key, value in form.items() if key in {"email", "name", "token"}}
     filled = fill(ClaimIn, form, shown)
     if filled.model is not None:
@@ -86,7 +86,7 @@ async def claim(request: Request, resources: CurrentResources, client: CurrentCl
 @router.get("/login")
 @guard(PUBLIC, page=True)
 async def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002 - the name of the query parameter
-    """Who is already signed in goes on."""
+    """Show the sign-in page; a user who is already signed in is redirected."""
     subject: Subject | None = request.state.subject
     if subject is not None and subject.session_id is not None:
         return RedirectResponse(local_path(next), SEE_OTHER)
@@ -125,14 +125,14 @@ async def logout(session: WriteSession, subject: CurrentSubject, resources: Curr
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """Oneself."""
+    """The page of the user's own account."""
 
     user: User | None
     sessions: Sequence[tuple[BrowserSession, str]]
-    """With the name of the browser."""
+    """Sessions with the names of their browsers."""
     current_session: str
     form: Filled[Any] = field(default_factory=Filled)
-    """That of the password."""
+    """The form that changes the password."""
     name_form: Filled[Any] = field(default_factory=Filled)
 
 
@@ -141,7 +141,7 @@ class AccountPage:
 async def show_account(
     request: Request, session: ReadSession, subject: CurrentSubject, resources: CurrentResources
 ) -> Response:
-    """Name, password and sessions."""
+    """Show name, password form and sessions."""
     return render(request, "identity/account.html", await _account(session, subject, resources))
 
 
@@ -158,7 +158,7 @@ async def _account(session: ReadSession, subject: CurrentSubject, resources: Cur
 async def save_name(
     request: Request, session: WriteSession, subject: CurrentSubject, resources: CurrentResources, form: Form
 ) -> Response:
-    """What others read beside the e-mail."""
+    """Change the user's name, which others see beside the e-mail."""
     filled = fill(AccountChanges, form, form)
     if filled.model is None:
         page = replace(await _account(session, subject, resources), name_form=filled)
@@ -172,7 +172,7 @@ async def save_name(
 async def save_password(
     request: Request, subject: CurrentSubject, resources: CurrentResources, client: CurrentClient, form: Form
 ) -> Response:
-    """A new password ends every other session."""
+    """Change the password; this ends every other session."""
     filled = fill(PasswordChange, form, {})
     status = 422
     if filled.model is not None:
@@ -195,7 +195,7 @@ async def save_password(
 async def confirm_password(
     request: Request, subject: CurrentSubject, resources: CurrentResources, client: CurrentClient, form: Form
 ) -> Response:
-    """Enter the password again, then go back to what asked for it."""
+    """Check the password again, then redirect to the page that required it."""
     of_browser(subject)
     target = local_path(form.get("next", "/account"))
     filled = fill(StepUp, {"password": form.get("password", "")}, {})
@@ -215,7 +215,7 @@ async def confirm_password(
 @router.get("/account/step-up")
 @guard(SIGNED_IN, page=True)
 async def show_step_up(request: Request, next: str = "/account") -> Response:  # noqa: A002 - the query parameter
-    """Some things ask for the password once more."""
+    """Show the form that asks for the password again."""
     return render(request, "identity/step_up.html", BarePage(next=local_path(next)))
 
 

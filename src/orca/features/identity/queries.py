@@ -1,4 +1,4 @@
-"""Reads about people and their browser sessions."""
+"""Reads of users and their browser sessions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ _SIGN_INS = 200
 
 
 async def get_user(session: AsyncSession, user_id: str) -> User:
-    """A person by id."""
+    """Return a user by id."""
     user = await session.get(User, user_id)
     if user is None:
         raise NotFound("there is no user with this id")
@@ -24,12 +24,12 @@ async def get_user(session: AsyncSession, user_id: str) -> User:
 
 
 async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
-    """A person who may sign in, by normalised e-mail."""
+    """Return a user who may sign in, by normalised e-mail."""
     return await session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
 
 
 async def list_users(session: AsyncSession, *, limit: int) -> Sequence[User]:
-    """People who may sign in, oldest first."""
+    """List users who may sign in, oldest first."""
     query = select(User).where(User.disabled_at.is_(None)).order_by(User.id).limit(limit)
     return (await session.scalars(query)).all()
 
@@ -37,7 +37,7 @@ async def list_users(session: AsyncSession, *, limit: int) -> Sequence[User]:
 async def find_browser_session(
     session: AsyncSession, token: str, lifetime: Lifetime, instant: datetime
 ) -> tuple[BrowserSession, User] | None:
-    """The living session behind a cookie, and its user; None when it ended, was revoked, or never was."""
+    """Return the valid session of a cookie, and its user; None when it ended, was revoked, or never existed."""
     row = (
         await session.execute(
             select(BrowserSession, User)
@@ -56,7 +56,7 @@ async def find_browser_session(
 async def list_browser_sessions(
     session: AsyncSession, user_id: str, lifetime: Lifetime, instant: datetime
 ) -> list[BrowserSession]:
-    """Where a person is signed in, newest first."""
+    """List the valid sessions of a user, newest first."""
     rows = await session.scalars(
         select(BrowserSession)
         .where(
@@ -71,7 +71,7 @@ async def list_browser_sessions(
 
 
 async def list_places(session: AsyncSession, user_id: str, since: datetime) -> set[str | None]:
-    """The addresses of a person's latest sign-ins."""
+    """Return the addresses of a user's latest sign-ins."""
     query = select(Event.ip).where(Event.object_id == user_id, Event.type == "SignedIn", Event.at > since)
     return set((await session.scalars(query.order_by(Event.seq.desc()).limit(_SIGN_INS))).all())
 

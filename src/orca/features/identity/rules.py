@@ -1,4 +1,4 @@
-"""Pure decisions about people: e-mails, passwords, when sessions end, and how fast one may guess."""
+"""Pure rules for e-mails, passwords, the lifetime of sessions, and the limits of attempts."""
 
 import re
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ _SYSTEMS = (
     ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
     ("CrOS", "ChromeOS"), ("Linux", "Linux"),
 )  # fmt: skip
-"""Marks in a browser's name for itself, in the order in which they are believed: most claim to be others as well."""
+"""Marks in a user agent, in the order in which they are tested: most browsers also contain the marks of others."""
 _AFFIXES = "0123456789!?.,;:*+#$%&@_=~^'\"()[]{}<>/\\|- "
 
 
 def name_browser(agent: str) -> str:
-    """`Firefox on Linux` for what a browser says of itself; programs keep their own words."""
+    """Return a user agent as `Firefox on Linux`; those of programs are returned unchanged."""
     browser = next((name for mark, name in _BROWSERS if mark in agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in agent), "")
     return f"{browser} on {system}" if browser and system else agent
 
 
 def normalise_email(text: str) -> str:
-    """Lower-cased and without spaces around; raises ValueError when it cannot be an address."""
+    """Return the e-mail in lower case without surrounding spaces; raises ValueError when it is not an address."""
     email = text.strip().lower()
     if not _EMAIL.fullmatch(email):
         raise ValueError("this is not an e-mail address")
@@ -36,7 +36,7 @@ def normalise_email(text: str) -> str:
 
 
 def password_problem(password: str, *, email: str, name: str = "") -> str | None:
-    """Why a password is refused, or None. Length counts, composition does not (NIST SP 800-63B section 5.1.1.2)."""
+    """Return why a password is refused, or None. Only length counts, not composition (NIST SP 800-63B, 5.1.1.2)."""
     if len(password) < MIN_PASSWORD:
         return f"use at least {MIN_PASSWORD} characters; a few unrelated words are easy to remember"
     if len(password) > MAX_PASSWORD:
@@ -53,14 +53,14 @@ def password_problem(password: str, *, email: str, name: str = "") -> str | None
 
 
 def _is_dressed_up(folded: str, words: Iterable[str]) -> bool:
-    """Whether only digits and signs are left around one of the words, or it is the word again and again."""
+    """Whether a password is one of the words, with digits and signs around it, or repeated."""
     known = frozenset(words)
     core = folded.strip(_AFFIXES)
     return not {folded, core, _unit(folded), _unit(core)}.isdisjoint(known)
 
 
 def _unit(text: str) -> str:
-    """`abcabc` -> `abc`; a text that repeats nothing is its own unit."""
+    """Return the repeated unit: `abcabc` -> `abc`; a text without repetition is returned as it is."""
     return text[: (text + text).find(text, 1)] if text else text
 
 
@@ -72,12 +72,12 @@ class Lifetime:
     absolute: timedelta
 
     def is_over(self, *, seen_at: datetime, expires_at: datetime, instant: datetime) -> bool:
-        """Whether it ended, by silence or by age."""
+        """Whether the session has ended, by inactivity or by age."""
         return instant >= expires_at or instant - seen_at >= self.idle
 
 
 STEP_UP = timedelta(minutes=10)
-"""How long an entered password opens what needs one again."""
+"""How long an entered password is valid for actions that need it again."""
 
 
 def is_stepped_up(stepped_up_at: datetime, instant: datetime) -> bool:
@@ -87,7 +87,7 @@ def is_stepped_up(stepped_up_at: datetime, instant: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`count` tries within `seconds`; then a pause. With a ceiling the pause doubles up to it, in seconds."""
+    """`count` attempts within `seconds`, then a pause. With a ceiling, the pause doubles up to it, in seconds."""
 
     count: int
     seconds: float
@@ -96,7 +96,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """What is remembered of one place from which something is tried."""
+    """The stored counter of one key."""
 
     started_at: datetime
     count: int = 0
@@ -104,7 +104,7 @@ class Tries:
 
 
 def spend_try(tries: Tries, limit: Limit, instant: datetime) -> tuple[Tries, float | None]:
-    """One more try: what is remembered now, and the seconds to wait when it is refused (else None)."""
+    """Count one more attempt; return the new counter, and the seconds to wait when it is refused (else None)."""
     if tries.blocked_until is not None and instant < tries.blocked_until:
         return tries, (tries.blocked_until - instant).total_seconds()
     if _is_forgotten(tries, limit, instant):
@@ -116,7 +116,7 @@ def spend_try(tries: Tries, limit: Limit, instant: datetime) -> tuple[Tries, flo
 
 
 def _pause_end(tries: Tries, limit: Limit, count: int, instant: datetime) -> datetime:
-    """After the last allowed try: without a ceiling until the window ends, with one ever longer."""
+    """Return the end of the pause after the last allowed attempt: the window's end, or with a ceiling, ever later."""
     if limit.ceiling is None:
         return tries.started_at + timedelta(seconds=limit.seconds)
     doublings = min(count - limit.count, 20)
@@ -130,6 +130,6 @@ def _is_forgotten(tries: Tries, limit: Limit, instant: datetime) -> bool:
 
 
 def refund_try(tries: Tries, limit: Limit) -> Tries:
-    """A try that was honest after all is given back."""
+    """Return the counter without one attempt that turned out to be legitimate."""
     count = max(tries.count - 1, 0)
     return replace(tries, count=count, blocked_until=None if count < limit.count else tries.blocked_until)

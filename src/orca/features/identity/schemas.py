@@ -1,4 +1,4 @@
-"""What people send about themselves, and what they get back."""
+"""Requests and responses about users, sessions and passwords."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from orca.features.identity.rules import MAX_PASSWORD, normalise_email
+from orca.kit.fields import Output
 from orca.kit.text import clean_output
 
 
@@ -34,7 +35,7 @@ class SignIn(Input):
 
 
 class ClaimIn(Input):
-    """Who takes over a fresh instance, and the one-time token that proves access to its console."""
+    """The first owner of a new instance, and the one-time token that proves access to its console."""
 
     token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
     email: Email
@@ -43,20 +44,20 @@ class ClaimIn(Input):
 
 
 class PasswordChange(Input):
-    """The password of now, and the one from now on."""
+    """The current password, and the new one."""
 
     current_password: Password
     new_password: Password
 
 
 class AccountChanges(Input):
-    """What one may change of oneself without entering the password."""
+    """What users may change of their account without entering the password."""
 
     name: PersonName
 
 
 class PasswordReset(Input):
-    """A new password for an account whose old one is forgotten; without an e-mail, for the only account there is."""
+    """A new password for an account whose old one is forgotten; without an e-mail, for the only account."""
 
     email: Email | None = None
     password: Password
@@ -68,8 +69,8 @@ class StepUp(Input):
     password: Password
 
 
-class UserOut(BaseModel):
-    """A person."""
+class UserOut(Output):
+    """A user."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -80,15 +81,15 @@ class UserOut(BaseModel):
     created_at: datetime
 
 
-class SignedInOut(BaseModel):
-    """Who is signed in, and the token that this browser sends as `X-CSRF-Token` when it changes something."""
+class SignedInOut(Output):
+    """The signed-in user, and the token that this browser sends as `X-CSRF-Token` with each change."""
 
     user: UserOut
     csrf_token: str
 
 
-class MeOut(BaseModel):
-    """Who is asking, and what they may do."""
+class MeOut(Output):
+    """The subject of the request, and its permissions."""
 
     actor: str
     via: str
@@ -99,7 +100,7 @@ class MeOut(BaseModel):
     csrf_token: str | None = Field(None, description="For browser sessions: what to send as `X-CSRF-Token`.")
 
 
-class SessionOut(BaseModel):
+class SessionOut(Output):
     """A signed-in browser."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -1,5 +1,7 @@
 """What a person decides about an orphan: it is taken over as part of its service, or its end is put on record."""
 
+from typing import Any
+
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -7,9 +9,10 @@ from orca.db import now
 from orca.errors import Conflict, NotFound
 from orca.events import Fact, origin, record
 from orca.features.deployments import queries as deployments
-from orca.features.deployments.actions.choose import copy_variables, lock_service, next_number
+from orca.features.deployments.actions.resolve_release import copy_variables, lock_service, next_number
 from orca.features.deployments.models import Deployment, LiveRelease, Release
-from orca.features.orphans.queries import list_orphans, look_at_containers, service_of
+from orca.features.deployments.rules import Workload, maker_of
+from orca.features.orphans.queries import list_orphans, look_at_containers, observe, service_of
 from orca.features.orphans.schemas import Decision, Orphan
 from orca.features.routing.actions import apply_routes, create_route, set_targets
 from orca.features.routing.actions.quarantine import find_unknown_routes
@@ -63,26 +66,52 @@ async def _get_orphan(resources: Resources, decision: Decision) -> Orphan:
     raise NotFound(f"there is no such orphan now{problem}", hint="`orc orphans list` shows what there is.")
 
 
+async def _find_place(resources: Resources, maker: str) -> tuple[str, list[Container]]:
+    """Return the system on which a deployment runs, and the containers there. Raises NotFound."""
+    for system_id, containers in (await look_at_containers(resources)).items():
+        if any(maker_of(each) == maker for each in containers):
+            return system_id, containers
+    raise NotFound("it does not run any more")
+
+
 async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
-    """A release of the image that runs, with the configuration that this database knew last."""
-    containers = await look_at_containers(resources)
-    group = [each for each in containers if each.labels["orca.deployment"] == orphan.id and each.state == "running"]
+    """A release of the image that runs, with the configuration that this database knew last.
+
+    What scaling added to the workload that is live gets no release: there are more replicas of the live one.
+    """
+    system_id, seen = await _find_place(resources, orphan.id)
+    containers = [each for each in seen if each.state == "running" and "orca.replica" in each.labels]
+    group = [each for each in containers if maker_of(each) == orphan.id]
     async with resources.db.write() as session:
         service = await lock_service(session, str(orphan.service_id))
         base = await _find_base(session, service)
-        release = await _make_release(session, resources, base, group)
+        workload_id = group[0].labels["orca.deployment"]
+        is_whole = workload_id == orphan.id
+        replicas = _count_replicas(await deployments.find_workload(session, service.id), containers, group)
+        config = {**base.config, "replicas": replicas, "system": system_id}
+        release = await _make_release(session, resources, base, group[0].image_id, config) if is_whole else base
         deployment = Deployment(
-            id=orphan.id, team_id=service.team_id, service_id=service.id, kind="deploy", state="succeeded",
-            trigger="system", number=await next_number(session, Deployment, service.id), warnings=[],
-            requested_by=origin.get().actor, source=service.source, config=release.config, release_id=release.id,
+            id=orphan.id, team_id=service.team_id, service_id=service.id, kind="deploy" if is_whole else "scale",
+            state="succeeded", trigger="system", number=await next_number(session, Deployment, service.id),
+            warnings=[], requested_by=origin.get().actor, source=service.source, release_id=release.id,
+            config=config, workload_id=None if is_whole else workload_id,
             started_at=now(), finished_at=now(),
         )  # fmt: skip
         session.add(deployment)
         await session.flush()
+        await copy_variables(session, resources, release, deployment)
         await _make_live(session, service, release, deployment)
-        await set_targets(session, service, release.id, _targets(release, group))
+        serving = [each for each in containers if deployment.workload.includes(each)]
+        await set_targets(session, service, release.id, _targets(release, system_id, serving))
         service.desired_state = "running"
         await _record(session, "OrphanAdopted", orphan, service.team_id)
+
+
+def _count_replicas(live: Workload | None, containers: list[Container], group: list[Container]) -> int:
+    """So many that the last one that runs is among them, of the group and of what is live in the same workload."""
+    is_live = live is not None and live.id == group[0].labels["orca.deployment"]
+    joined = [each for each in containers if live is not None and is_live and live.includes(each)]
+    return 1 + max(int(each.labels["orca.replica"]) for each in (*group, *joined))
 
 
 async def _find_base(session: AsyncSession, service: Service) -> Release:
@@ -97,10 +126,12 @@ async def _find_base(session: AsyncSession, service: Service) -> Release:
     return base
 
 
-async def _make_release(session: AsyncSession, resources: Resources, base: Release, group: list[Container]) -> Release:
+async def _make_release(
+    session: AsyncSession, resources: Resources, base: Release, image: str, config: dict[str, Any]
+) -> Release:
     release = Release(
         team_id=base.team_id, service_id=base.service_id, number=await next_number(session, Release, base.service_id),
-        image=group[0].image_id, config={**base.config, "replicas": len(group)}, went_live_at=now(),
+        image=image, config=config, went_live_at=now(),
     )  # fmt: skip
     session.add(release)
     await session.flush()
@@ -116,10 +147,10 @@ async def _make_live(session: AsyncSession, service: Service, release: Release, 
     live.release_id, live.deployment_id, live.since = release.id, deployment.id, now()
 
 
-def _targets(release: Release, group: list[Container]) -> list[TargetIn]:
+def _targets(release: Release, system_id: str, group: list[Container]) -> list[TargetIn]:
     ports = [{"name": port["name"], "port": port["port"], "public": port["public"]} for port in release.config["ports"]]
     return [
-        TargetIn(replica=int(each.labels["orca.replica"]), address=each.address, ports=ports)
+        TargetIn(replica=int(each.labels["orca.replica"]), address=each.address, ports=ports, system=system_id)
         for each in sorted(group, key=lambda container: container.name)
         if each.address is not None
     ]
@@ -127,10 +158,11 @@ def _targets(release: Release, group: list[Container]) -> list[TargetIn]:
 
 async def _adopt_route(resources: Resources, orphan: Orphan) -> None:
     """The same name and the same options, as a row; the proxy goes on serving it."""
-    served = (await resources.proxy.inspect()).config
-    containers = await look_at_containers(resources)
+    seen = await observe(resources)
+    containers = seen.containers
     async with resources.db.write() as session:
-        route = (await find_unknown_routes(session, served)).get(orphan.id) if served else None
+        found = [await find_unknown_routes(session, served) for served in seen.served]
+        route = next((routes[orphan.id] for routes in found if orphan.id in routes), None)
         rows = await session.scalars(select(Service).where(Service.deleted_at.is_(None)))
         service = service_of(route, containers, {row.id: row for row in rows}) if route else None
         if route is None or service is None:

@@ -1,7 +1,12 @@
 """REST doors of orphans."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from orca.features.orphans import actions, queries
-from orca.features.orphans.schemas import Decision, Orphan, OrphansOut
+from orca.features.orphans.schemas import Decision, Kind, Orphan, OrphansOut
+from orca.kit.fields import Identifier
 from orca.web.guard import CurrentResources, Router, guard
 
 router = Router(prefix="/api/v1/orphans", tags=["instance"])
@@ -9,9 +14,15 @@ router = Router(prefix="/api/v1/orphans", tags=["instance"])
 
 @router.get("", summary="List what this database does not know")
 @guard("instance.admin")
-async def list_orphans(resources: CurrentResources) -> OrphansOut:
+async def list_orphans(
+    resources: CurrentResources,
+    kind: Annotated[Kind | None, Query()] = None,
+    service_id: Annotated[Identifier | None, Query()] = None,
+) -> OrphansOut:
     """Containers, routes and volumes of this instance that are in no row. They stay until they are decided on."""
-    return await queries.list_orphans(resources)
+    found = await queries.list_orphans(resources)
+    fitting = [each for each in found.items if kind in {None, each.kind} and service_id in {None, each.service_id}]
+    return OrphansOut(items=fitting, problems=found.problems)
 
 
 @router.post("/adopt", summary="Take an orphan over")

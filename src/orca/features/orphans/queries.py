@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.errors import ProviderError
-from orca.features.deployments.queries import list_unknown
+from orca.features.deployments.queries import list_unknown, list_workloads
+from orca.features.deployments.rules import Workload, maker_of
 from orca.features.orphans.schemas import Orphan, OrphansOut
 from orca.features.routing.actions.quarantine import find_unknown_routes
 from orca.features.services.models import Service, Volume
 from orca.instance.models import Instance
 from orca.resources import Resources
-from orca.sdk.engines import Container, SupportsSurvey
+from orca.sdk.engines import Container
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
 
 _VOLUME = "orca-"
@@ -21,48 +22,59 @@ _VOLUME = "orca-"
 
 async def list_orphans(resources: Resources) -> OrphansOut:
     """Containers by their deployment, routes, volumes, and a database that ends too early. Asks engine and proxy."""
-    seen = await _observe(resources)
+    seen = await observe(resources)
     async with resources.db.read() as session:
         unknown = await list_unknown(session, seen.containers)
         services = await _list_services(session)
-        items = [*await _list_history(session), *_list_deployments(seen.containers, unknown, services)]
-        if seen.served is not None:
-            routes = await find_unknown_routes(session, seen.served)
+        items = [*await _list_history(session)]
+        live = await list_workloads(session)
+        for maker, group in sorted(_group_by_maker(seen.containers).items()):
+            if maker in unknown:
+                items.append(_deployment(maker, group, services, live))
+        for served in seen.served:
+            routes = await find_unknown_routes(session, served)
             items += [_route(route, service_of(route, seen.containers, services)) for route in routes.values()]
         items += await _list_volumes(session, seen.volumes)
     return OrphansOut(items=items, problems=seen.problems)
 
 
-async def look_at_containers(resources: Resources) -> list[Container]:
-    """Every container of this instance that belongs to a deployment. Raises ProviderError."""
-    engine = resources.engine
-    look = engine.survey if isinstance(engine, SupportsSurvey) else engine.inspect
-    return await look({"orca.instance": resources.instance, "orca.deployment": ""})
+async def look_at_containers(resources: Resources) -> dict[str, list[Container]]:
+    """Every container of this instance that belongs to a deployment, by system. Raises ProviderError for `local`."""
+    return await resources.systems.on_each(partial(_look_at_system, resources))
+
+
+async def _look_at_system(resources: Resources, system_id: str) -> list[Container]:
+    return await resources.systems.survey(system_id, {"orca.instance": resources.instance, "orca.deployment": ""})
 
 
 @dataclass(frozen=True, slots=True)
-class _Observed:
+class Observed:
     """What engine and proxy have; empty where they did not answer, and `problems` says so."""
 
     containers: list[Container]
     volumes: list[str]
-    served: ProxyConfig | None
+    served: list[ProxyConfig]
     problems: list[str]
 
 
-async def _observe(resources: Resources) -> _Observed:
-    problems: list[str] = []
-    try:
-        containers, volumes = await look_at_containers(resources), await resources.engine.list_volumes({})
-    except ProviderError as error:
-        containers, volumes = [], []
-        problems.append(error.message)
-    try:
-        served = (await resources.proxy.inspect()).config
-    except ProviderError as error:
-        served = None
-        problems.append(error.message)
-    return _Observed(containers, volumes, served, problems)
+async def observe(resources: Resources) -> Observed:
+    """Look at engine and proxy of every system; what does not answer is a problem, and the rest is there."""
+
+    async def look(system_id: str) -> tuple[list[Container], list[str]]:
+        engine = await resources.systems.engine(system_id)
+        return await _look_at_system(resources, system_id), await engine.list_volumes({})
+
+    async def look_at_proxy(system_id: str) -> ProxyConfig | None:
+        return (await (await resources.systems.proxy(system_id)).inspect()).config
+
+    found, away = await resources.systems.try_each(look)
+    served, gone = await resources.systems.try_each(look_at_proxy)
+    return Observed(
+        [container for containers, _ in found.values() for container in containers],
+        [volume for _, volumes in found.values() for volume in volumes],
+        [config for config in served.values() if config is not None],
+        [error.message for error in (*away.values(), *gone.values())],
+    )
 
 
 def service_of(route: ProxyRoute, containers: Iterable[Container], services: Mapping[str, Service]) -> Service | None:
@@ -86,24 +98,29 @@ async def _list_history(session: AsyncSession) -> list[Orphan]:
                    can_remove=False)]  # fmt: skip
 
 
-def _list_deployments(
-    containers: Iterable[Container], unknown: set[str], services: Mapping[str, Service]
-) -> list[Orphan]:
+def _group_by_maker(containers: Iterable[Container]) -> dict[str, list[Container]]:
     groups: dict[str, list[Container]] = {}
     for container in containers:
-        if container.labels["orca.deployment"] in unknown and "orca.replica" in container.labels:
-            groups.setdefault(container.labels["orca.deployment"], []).append(container)
-    return [_deployment(deployment_id, group, services) for deployment_id, group in sorted(groups.items())]
+        if "orca.replica" in container.labels:
+            groups.setdefault(maker_of(container), []).append(container)
+    return groups
 
 
-def _deployment(deployment_id: str, group: list[Container], services: Mapping[str, Service]) -> Orphan:
+def _deployment(
+    deployment_id: str, group: list[Container], services: Mapping[str, Service], live: Mapping[str, Workload]
+) -> Orphan:
+    """What scaling added to a workload goes with that alone: it can be adopted where the workload is live."""
     service = services.get(group[0].labels.get("orca.service", ""))
     running = sum(1 for container in group if container.state == "running")
+    workload_id = group[0].labels["orca.deployment"]
+    is_whole = workload_id == deployment_id
+    is_live = service is not None and service.id in live and live[service.id].id == workload_id
     return Orphan(
         kind="deployment", id=deployment_id, name=", ".join(sorted(container.name for container in group)),
         service_id=service.id if service else None, service=service.slug if service else "",
         detail=f"{running} of {len(group)} run, with the image {group[0].image_id.removeprefix('sha256:')[:12]}",
-        state="running" if running else "stopped", can_adopt=service is not None and running > 0,
+        state="running" if running else "stopped",
+        can_adopt=service is not None and running > 0 and (is_whole or is_live),
     )  # fmt: skip
 
 

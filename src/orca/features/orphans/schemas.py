@@ -4,10 +4,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orca.kit.fields import Output
+
 Kind = Literal["deployment", "route", "volume", "history"]
 
 
-class Orphan(BaseModel):
+class Orphan(Output):
     """Something that works, or holds data, and that this database does not know."""
 
     kind: Kind
@@ -21,7 +23,7 @@ class Orphan(BaseModel):
     can_remove: bool = True
 
 
-class OrphansOut(BaseModel):
+class OrphansOut(Output):
     """Everything of this instance that this database cannot account for."""
 
     items: list[Orphan]

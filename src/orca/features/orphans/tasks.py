@@ -8,7 +8,7 @@ from sqlalchemy import select
 from orca.errors import ProviderError
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.queries import list_unknown
-from orca.features.deployments.rules import ACTIVE
+from orca.features.deployments.rules import ACTIVE, maker_of
 from orca.features.orphans.queries import look_at_containers
 from orca.resources import Resources
 
@@ -25,13 +25,13 @@ async def hold_back(resources: Resources) -> None:
         return
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
-            containers = await look_at_containers(resources)
+            containers = [each for found in (await look_at_containers(resources)).values() for each in found]
     except (ProviderError, TimeoutError) as error:
         log.warning("not_looked_for_orphans", reason=str(error))
         return
     async with resources.db.write() as session:
         unknown = await list_unknown(session, containers)
-        held = {each.labels.get("orca.service") for each in containers if each.labels["orca.deployment"] in unknown}
+        held = {each.labels.get("orca.service") for each in containers if maker_of(each) in unknown}
         for service_id, task_id in active:
             if service_id in held and task_id is not None:
                 reason = "a release runs that this database does not know; decide about it first (`orc orphans`)"

@@ -1,17 +1,25 @@
 """REST doors of routes, certificates and the proxy."""
 
-from fastapi import Response
+from typing import Annotated
+
+from fastapi import Query, Response
 
 from orca.db import ReadSession, WriteSession, now
 from orca.errors import NotFound, ProviderError
 from orca.features.routing import actions, queries
-from orca.features.routing.models import Certificate
+from orca.features.routing.filters import CertificateFilter, DnsCredentialFilter, RouteFilter
+from orca.features.routing.models import Certificate, DnsCredential
+from orca.features.routing.rules.dns_providers import PROVIDERS
 from orca.features.routing.schemas import (
     CertificateIn,
     CertificateList,
     CertificateOut,
     CertificateReplacement,
     CheckOut,
+    DnsCredentialChanges,
+    DnsCredentialIn,
+    DnsCredentialOut,
+    DnsProviderOut,
     FindingOut,
     ManagedCertificateOut,
     ProxyOut,
@@ -19,9 +27,11 @@ from orca.features.routing.schemas import (
     RouteOut,
     RoutePatch,
 )
+from orca.features.routing.steps.dns_records import check_zones
 from orca.features.services.queries import get_service
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.pagination import Page
 from orca.kit.text import join
+from orca.systems import LOCAL
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 
@@ -41,12 +51,11 @@ async def list_routes(
     session: ReadSession,
     scope: CurrentScope,
     resources: CurrentResources,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    wanted: Annotated[RouteFilter, Query()],
 ) -> Page[RouteOut]:
     """The hostnames of a service, newest first."""
     await get_service(session, scope, service_id)
-    page = await queries.list_routes(session, scope, service_id, limit=limit, cursor=cursor)
+    page = await queries.list_routes(session, scope, service_id, wanted)
     items = [RouteOut.of(row, resources.settings.proxy) for row in page.items]
     return Page[RouteOut](items=items, next_cursor=page.next_cursor)
 
@@ -54,7 +63,7 @@ async def list_routes(
 @router.post("/services/{service_id}/routes", status_code=201, response_model=RouteOut)
 @guard("route.create", tenant="service_id", rate="write", audit="RouteCreated", seconds=180)
 async def create_route(service_id: str, body: RouteIn, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
-    """Give a service a hostname. It is served when this answers, or nothing was saved."""
+    """Create a route for a service. It is served when this returns; if it is refused, nothing is stored."""
     route = await actions.publish_route(resources, scope, service_id, body)
     return RouteOut.of(route, resources.settings.proxy)
 
@@ -77,7 +86,7 @@ async def update_route(route_id: str, body: RoutePatch, scope: CurrentScope, res
 @router.delete("/routes/{route_id}", status_code=204)
 @guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", seconds=180)
 async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
-    """Take a hostname from a service."""
+    """Delete a route of a service."""
     await actions.retract_route(resources, scope, route_id)
     return Response(status_code=204)
 
@@ -87,9 +96,9 @@ async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentRes
 async def check_route(
     route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
 ) -> CheckOut:
-    """Look at DNS, reachability and certificate of a hostname now; order the certificate that waits for it.
+    """Check DNS, reachability and certificate of a hostname now, and order a certificate that is waiting.
 
-    After an order that failed there is a growing pause; `retry` orders before it is over.
+    After a failed order there is a growing pause; `retry` orders before it is over.
     """
     findings = await actions.check_route(resources, scope, route_id, retry=retry)
     found = [FindingOut.model_validate(each) for each in findings]
@@ -99,13 +108,15 @@ async def check_route(
 @router.get("/certificates", response_model=CertificateList)
 @guard("certificate.read")
 async def list_certificates(
-    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    session: ReadSession, scope: CurrentScope, wanted: Annotated[CertificateFilter, Query()]
 ) -> CertificateList:
     """Uploaded certificates, newest first; with the first page also those that Orca orders and renews."""
-    page = await queries.list_certificates(session, scope, limit=limit, cursor=cursor)
-    hostnames = await queries.list_acme_hostnames(session, scope) if cursor is None else set()
+    page = await queries.list_certificates(session, scope, wanted)
+    with_managed = wanted.cursor is None and wanted.name is None
+    hostnames = await queries.list_acme_hostnames(session, scope) if with_managed else set()
     items = [CertificateOut.model_validate(row) for row in page.items]
-    held = sorted(await queries.list_ordered(session, hostnames), key=lambda each: each.hostname)
+    held = sorted(await queries.list_ordered(session, scope.team_id, hostnames), key=lambda each: each.hostname)
+    held = [each for each in held if wanted.fits(each.hostname, each.not_after)]
     managed = [ManagedCertificateOut.model_validate(each) for each in held]
     return CertificateList(items=items, next_cursor=page.next_cursor, managed=managed)
 
@@ -115,8 +126,8 @@ async def list_certificates(
 async def create_certificate(
     body: CertificateIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:
-    """Upload a certificate with its key; give it to routes by its id."""
-    plain = await actions.unlock_upload(resources.connector, body)
+    """Upload a certificate with its key; routes refer to it by its id."""
+    plain = await actions.unlock_upload(await resources.systems.connector(LOCAL), body)
     return await actions.add_certificate(session, resources, scope, plain)
 
 
@@ -125,8 +136,8 @@ async def create_certificate(
 async def replace_certificate(
     certificate_id: str, body: CertificateReplacement, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:
-    """Put another certificate into the place of this one: all names that use it show it when this answers."""
-    plain = await actions.unlock_upload(resources.connector, body)
+    """Replace this certificate: all names that use it serve the new one when this returns."""
+    plain = await actions.unlock_upload(await resources.systems.connector(LOCAL), body)
     async with resources.db.write() as session:
         row = await queries.get_certificate(session, scope, certificate_id)
         row = await actions.replace_certificate(session, resources, row, plain)
@@ -142,14 +153,78 @@ async def delete_certificate(certificate_id: str, session: WriteSession, scope: 
     return Response(status_code=204)
 
 
+@router.get("/dns-providers", response_model=list[DnsProviderOut])
+@guard("dns.read")
+async def list_dns_providers() -> list[DnsProviderOut]:
+    """List the DNS providers at which names can be proven, with the fields that each needs."""
+    return [DnsProviderOut.model_validate(each) for each in PROVIDERS.values()]
+
+
+@router.get("/dns-credentials", response_model=Page[DnsCredentialOut])
+@guard("dns.read")
+async def list_dns_credentials(
+    session: ReadSession, scope: CurrentScope, wanted: Annotated[DnsCredentialFilter, Query()]
+) -> Page[DnsCredential]:
+    """List DNS credentials, newest first; their fields are never returned."""
+    return await queries.list_dns_credentials(session, scope, wanted)
+
+
+@router.post("/dns-credentials", status_code=201, response_model=DnsCredentialOut)
+@guard("dns.create", rate="write", audit="DnsCredentialCreated")
+async def create_dns_credential(
+    body: DnsCredentialIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> DnsCredential:
+    """Store a DNS credential, so that Orca proves names of these zones by DNS.
+
+    Needed for certificates of wildcards, and of names that do not lead here.
+    """
+    return await actions.create_dns_credential(session, resources.secret_box, scope, body)
+
+
+@router.get("/dns-credentials/{dns_credential_id}", response_model=DnsCredentialOut)
+@guard("dns.read", tenant="dns_credential_id")
+async def get_dns_credential(dns_credential_id: str, session: ReadSession, scope: CurrentScope) -> DnsCredential:
+    """Return a DNS credential, without its fields."""
+    return await queries.get_dns_credential(session, scope, dns_credential_id)
+
+
+@router.patch("/dns-credentials/{dns_credential_id}", response_model=DnsCredentialOut)
+@guard("dns.update", tenant="dns_credential_id", rate="write", audit="DnsCredentialUpdated")
+async def update_dns_credential(
+    dns_credential_id: str,
+    body: DnsCredentialChanges,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+) -> DnsCredential:
+    """Change name, zones, or some of the fields."""
+    return await actions.update_dns_credential(session, resources.secret_box, scope, dns_credential_id, body)
+
+
+@router.post("/dns-credentials/{dns_credential_id}/check", response_model=CheckOut)
+@guard("dns.update", tenant="dns_credential_id", rate="write", seconds=180)
+async def check_dns_credential(dns_credential_id: str, scope: CurrentScope, resources: CurrentResources) -> CheckOut:
+    """Find each zone and sign in at its provider; nothing is changed there."""
+    found = [FindingOut.model_validate(each) for each in await check_zones(resources, scope, dns_credential_id)]
+    return CheckOut(ok=all(each.ok for each in found), findings=found, checked_at=now())
+
+
+@router.delete("/dns-credentials/{dns_credential_id}", status_code=204)
+@guard("dns.delete", tenant="dns_credential_id", rate="write", audit="DnsCredentialDeleted")
+async def delete_dns_credential(dns_credential_id: str, session: WriteSession, scope: CurrentScope) -> Response:
+    """Delete a DNS credential. Refused while a wildcard needs it, or proofs made with it still exist."""
+    await actions.delete_dns_credential(session, scope, dns_credential_id)
+    return Response(status_code=204)
+
+
 @router.get("/proxy", response_model=ProxyOut)
 @guard("route.read")
 async def get_proxy(resources: CurrentResources) -> ProxyOut:
-    """The proxy as it is now. What cannot be observed is `unknown`, never guessed."""
+    """Return the state of the proxy now. What cannot be observed is `unknown`, never guessed."""
     settings = resources.settings.proxy
     place = {"http_port": settings.http_port, "https_port": settings.https_port, "addresses": list(settings.bind)}
     try:
-        state = await resources.proxy.inspect()
+        state = await (await resources.systems.proxy(LOCAL)).inspect()
     except ProviderError as error:
         return ProxyOut(state="unknown", problem=join(error.message, error.hint), **place)
     if not state.running:
@@ -161,7 +236,7 @@ async def get_proxy(resources: CurrentResources) -> ProxyOut:
 @guard("route.read")
 async def get_internal_ca(resources: CurrentResources) -> Response:
     """The root certificate of Orca's internal CA in PEM, to be trusted by browsers of local names."""
-    root = await resources.proxy.internal_ca()
+    root = await (await resources.systems.proxy(LOCAL)).internal_ca()
     if root is None:
         raise NotFound("the internal CA has no certificate yet", hint="It is made when the proxy starts.")
     headers = {"Content-Disposition": 'attachment; filename="orca-internal-ca.pem"'}

@@ -1,4 +1,4 @@
-"""What happens to routes, told so that people know which hostname and service it was."""
+"""Events of routes, with the hostname and service that they concern."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from orca.features.services.models import Service
 
 
 async def names_of(session: AsyncSession, route: Route) -> dict[str, Any]:
-    """How people know a route: hostname, path, and the service's id and slug. Every event about it says so."""
+    """Return hostname and path of a route and its service's id and slug, which every event about it carries."""
     service = await session.get(Service, route.service_id)
     return {
         "hostname": route.hostname, "path_prefix": route.path_prefix, "service_id": route.service_id,

@@ -1,4 +1,4 @@
-"""What people type about a hostname, as the API writes it, and back. Pure."""
+"""Converts between the form of a hostname and the API's JSON. Pure."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -11,7 +11,7 @@ _SWITCHES = ("strip_prefix", "compress", "maintenance", "hsts_subdomains", "hsts
 
 
 def edit_values(route: RouteOut) -> dict[str, str]:
-    """The route as the form shows it."""
+    """Return the form values of a route."""
     options = route.options
     return {
         "hostname": route.hostname, "path_prefix": route.path_prefix, "port": str(route.port or ""),
@@ -27,7 +27,7 @@ def edit_values(route: RouteOut) -> dict[str, str]:
 
 
 def edit_data(route: RouteOut, form: Mapping[str, str]) -> dict[str, Any]:
-    """The typed form as the API's JSON. TLS that was not touched is left out: another name may need another."""
+    """Return the form as the API's JSON. An unchanged TLS setting is left out: a changed name may need another."""
     data: dict[str, Any] = {
         "hostname": form.get("hostname", ""),
         "path_prefix": form.get("path_prefix") or "/",
@@ -57,7 +57,7 @@ def _options(route: RouteOut, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _users(form: Mapping[str, str]) -> list[dict[str, str]]:
-    """Those who are there and are not taken out, and the one who is added."""
+    """Return the existing users that were not removed, and the added one."""
     users = []
     for number in count():
         name = form.get(f"user_{number}")

@@ -7,10 +7,11 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow, now
+from orca.systems import LOCAL
 
 
 class Certificate(TeamRow, Base):
-    """A certificate somebody uploaded; its key is the secret `certificate:<id>:key`."""
+    """An uploaded certificate; its key is the secret `certificate:<id>:key`."""
 
     __tablename__ = "certificates"
 
@@ -40,6 +41,8 @@ class Route(TeamRow, Base):
     is_automatic: Mapped[bool] = mapped_column(default=False)
     """Made from the base domain, not by a person."""
     updated_at: Mapped[datetime] = mapped_column(default=now)
+    revision: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Counts the changes, so that work on an outdated copy of the row is detected."""
     state: Mapped[str] = mapped_column(String(16), default="pending")
     """`pending` until the proxy serves it, then `live`; `broken` when the proxy refused it and serves the others."""
     problem: Mapped[str] = mapped_column(Text, default="")
@@ -52,29 +55,57 @@ class Route(TeamRow, Base):
     """Since when a certificate may be ordered: the last preflight passed. Until then the internal CA serves it."""
     acme_failures: Mapped[int] = mapped_column(default=0)
     acme_check_at: Mapped[datetime | None]
-    """When the next preflight is due; kept here so that a restart does not make it impatient."""
+    """When the next preflight is due; stored so that a restart does not shorten the pause."""
     order_failures: Mapped[int] = mapped_column(default=0, server_default="0")
     """Orders in a row that ended without a certificate: each makes the pause before the next one longer."""
     certificate_until: Mapped[datetime | None]
-    """When the ordered certificate ends, as it was seen last; null as long as there never was one."""
+    """When the last known ordered certificate ends; null if there never was one."""
 
 
 class OrderedCertificate(Base):
-    """What an authority issued for a hostname; its key is the secret `ordered_certificate:<id>:key`.
+    """A certificate that an authority issued for a hostname; its key is the secret `ordered_certificate:<id>:key`.
 
-    Served until a newer one is there or it ends, whatever becomes of orders meanwhile.
+    Served until it is replaced or expires, whatever the results of later orders.
     """
 
     __tablename__ = "ordered_certificates"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    """A new one for each that is issued, so that the proxy sees it change."""
+    """A new id for each issued certificate, so that the proxy notices the change."""
+    team_id: Mapped[str] = mapped_column(String(36))
+    """The team that proved the name: the certificate is never served for another team, even after the name moved."""
     hostname: Mapped[str] = mapped_column(String(253), unique=True)
     directory_url: Mapped[str] = mapped_column(String(500))
     chain: Mapped[str] = mapped_column(Text)
     issuer: Mapped[str] = mapped_column(String(255))
     issued_at: Mapped[datetime]
     not_after: Mapped[datetime]
+
+
+class DnsCredential(TeamRow, Base):
+    """A credential for a DNS provider; its fields are the secret `dns_credential:<id>:fields`, as JSON."""
+
+    __tablename__ = "dns_credentials"
+
+    name: Mapped[str] = mapped_column(String(100))
+    provider: Mapped[str] = mapped_column(String(32))
+    zones: Mapped[list[str]]
+    """It proves these names and all names below them."""
+
+
+class DnsRecord(Base):
+    """A TXT record that proves a name, stored before it is created; removed when the order ends, or after a crash."""
+
+    __tablename__ = "dns_records"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    credential_id: Mapped[str] = mapped_column(ForeignKey("dns_credentials.id", ondelete="CASCADE"), index=True)
+    zone: Mapped[str] = mapped_column(String(253))
+    name: Mapped[str] = mapped_column(String(253))
+    value: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often its removal failed."""
 
 
 class HeldName(Base):
@@ -97,8 +128,10 @@ class Target(TeamRow, Base):
     __table_args__ = (UniqueConstraint("service_id", "release_id", "replica"),)
 
     service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), index=True)
+    system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), default=LOCAL, server_default=LOCAL)
+    """The machine on which it runs, whose proxy serves the routes of the service."""
     release_id: Mapped[str] = mapped_column(String(36))
     replica: Mapped[int]
     address: Mapped[str] = mapped_column(String(45))
     ports: Mapped[list[dict[str, Any]]]
-    """`Port` of the release's frozen configuration, so that an edit not yet deployed moves no traffic."""
+    """`Port`s of the release's frozen configuration, so that an edit that is not deployed yet moves no traffic."""

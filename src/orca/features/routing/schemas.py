@@ -1,26 +1,29 @@
-"""What a route may be told, beyond hostname and path; how routes and certificates come in and go out."""
+"""Options of a route, and the models of routes and certificates in the API."""
 
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from orca.db import now
 from orca.features.routing.models import Route
 from orca.features.routing.rules.conditions import Condition, judge_certificate
+from orca.features.routing.rules.dns_providers import PROVIDERS
 from orca.features.routing.rules.hostnames import parse_hostname
-from orca.features.routing.rules.places import parse_prefix, parse_redirect, route_url
+from orca.features.routing.rules.paths import parse_prefix, parse_redirect, route_url
 from orca.features.routing.rules.refusals import next_try_at
 from orca.features.services.schemas import Port, PortNumber
-from orca.kit.fields import Identifier, Name, Strict
+from orca.kit.fields import Changes, Identifier, Name, Output, Strict
 from orca.settings import ProxySettings
+from orca.systems import LOCAL
 
+ServedState = Literal["pending", "live", "broken"]
 TlsMode = Literal["off", "internal", "acme", "custom"]
 _CIDR_COUNT = 100
 _PEM_LIMIT = 65_536
 BCRYPT_BYTES = 72
-"""bcrypt looks at no more of a password than this."""
+"""bcrypt ignores what follows after this many bytes of a password."""
 
 
 def _network(value: str) -> str:
@@ -107,7 +110,7 @@ class RouteOptionsIn(_Options):
 
 
 class RouteOptionsOut(_Options):
-    """How a route treats requests; of its users only the names are told."""
+    """How a route treats requests; of its users only the names are returned."""
 
     basic_auth: list[str] = Field([], description="User names.")
 
@@ -124,8 +127,10 @@ class RouteIn(Strict):
     options: RouteOptionsIn = RouteOptionsIn()
 
 
-class RoutePatch(Strict):
-    """What to change; what is left out stays. TLS belongs to the hostname: all its paths change with it."""
+class RoutePatch(Changes):
+    """What to change; omitted fields stay. TLS belongs to the hostname: all its paths change with it."""
+
+    may_be_null = frozenset({"port", "redirect_to", "certificate_id"})
 
     hostname: Hostname | None = None
     path_prefix: Prefix | None = None
@@ -136,7 +141,7 @@ class RoutePatch(Strict):
     options: RouteOptionsIn | None = Field(None, description="Only the options that are given change.")
 
 
-class RouteOut(BaseModel):
+class RouteOut(Output):
     """A hostname of a service, and how it is served."""
 
     id: str
@@ -149,7 +154,7 @@ class RouteOut(BaseModel):
     redirect_to: str | None
     options: RouteOptionsOut
     is_automatic: bool
-    state: Literal["pending", "live", "broken"]
+    state: ServedState
     condition: Condition = Field(
         description="What a visitor finds: `unreachable` while the name was not found to lead here, "
         "`awaiting_certificate` until there is the public one; otherwise the same as `state`."
@@ -172,7 +177,7 @@ class RouteOut(BaseModel):
 
     @classmethod
     def of(cls, route: Route, proxy: ProxySettings) -> Self:
-        """The route as people see it."""
+        """Return the API's form of a route."""
         options = RouteOptions.model_validate(route.options)
         shown = options.model_dump(exclude={"basic_auth"}) | {"basic_auth": [u.username for u in options.basic_auth]}
         urls = urls_of(route, options, proxy)
@@ -186,7 +191,7 @@ class RouteOut(BaseModel):
 
 
 def condition_of(route: Route) -> Condition:
-    """What a visitor finds at a route."""
+    """Return what a visitor finds at a route."""
     if route.state != "live" or route.tls != "acme":
         return cast("Condition", route.state)
     return judge_certificate(
@@ -196,14 +201,14 @@ def condition_of(route: Route) -> Condition:
 
 
 def next_try_of(route: Route) -> datetime | None:
-    """When a route that is not served as it should be is tried again; None when it is due, or nothing is awaited."""
+    """Return when a broken route or a failed preflight is tried again; None when it is due, or nothing is waiting."""
     if route.state == "broken":
         return next_try_at(route.refusals, route.refused_at)
     return route.acme_check_at if route.tls == "acme" and route.acme_ready_at is None else None
 
 
 def urls_of(route: Route, options: RouteOptions, proxy: ProxySettings) -> list[str]:
-    """Where a route answers, HTTPS first."""
+    """Return the URLs of a route, HTTPS first."""
     place = route.hostname, route.path_prefix
     plain, secure = route_url("http", *place, proxy.http_port), route_url("https", *place, proxy.https_port)
     if route.tls == "off":
@@ -212,7 +217,7 @@ def urls_of(route: Route, options: RouteOptions, proxy: ProxySettings) -> list[s
 
 
 def redirects_to_https(route: Route, options: RouteOptions) -> bool:
-    """Never while the internal CA stands in for a public one: its warning must not be the only thing one sees."""
+    """Whether HTTP is redirected; never while the internal CA substitutes a public one: browsers would only warn."""
     if route.tls == "acme" and (route.certificate_until is None or route.certificate_until <= now()):
         return False
     return options.https_redirect if options.https_redirect is not None else route.tls != "internal"
@@ -224,6 +229,7 @@ class TargetIn(Strict):
     replica: int
     address: str = Field(max_length=45)
     ports: list[Port]
+    system: str = LOCAL
 
 
 class CertificateIn(Strict):
@@ -241,14 +247,14 @@ class CertificateIn(Strict):
 
 
 class CertificateReplacement(Strict):
-    """Another certificate in the place of one that is in use."""
+    """A certificate that replaces one in use."""
 
     certificate: str = Field(max_length=_PEM_LIMIT, description="As for an upload.")
     private_key: SecretStr = Field(SecretStr(""), max_length=_PEM_LIMIT, description="As for an upload.")
     password: SecretStr = Field(SecretStr(""), max_length=1024, description="As for an upload.")
 
 
-class CertificateOut(BaseModel):
+class CertificateOut(Output):
     """A certificate that was uploaded."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -261,7 +267,7 @@ class CertificateOut(BaseModel):
     created_at: datetime
 
 
-class ManagedCertificateOut(BaseModel):
+class ManagedCertificateOut(Output):
     """A certificate that Orca ordered and renews by itself."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -271,35 +277,111 @@ class ManagedCertificateOut(BaseModel):
     not_after: datetime
 
 
-class CertificateList(BaseModel):
+class CertificateList(Output):
     """Uploaded certificates as a page, and with the first page those that were ordered for this team's names."""
 
     items: list[CertificateOut]
     next_cursor: str | None = None
-    managed: list[ManagedCertificateOut] = []
+    managed: list[ManagedCertificateOut] = Field([])
 
 
-class FindingOut(BaseModel):
-    """One thing that was looked at."""
+def _provider(value: str) -> str:
+    if value not in PROVIDERS:
+        raise ValueError(f"use one of {', '.join(PROVIDERS)}")
+    return value
+
+
+def _zone(value: str) -> str:
+    name = parse_hostname(value)
+    if name.startswith("*.") or "." not in name:
+        raise ValueError("use the name of a zone, such as example.org; it covers its wildcards, too")
+    return name
+
+
+Zones = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_zone)]],
+    Field(min_length=1, max_length=100, description="Names below these, and they themselves, are proven by it."),
+]
+DnsFields = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")], Annotated[SecretStr, Field(max_length=16_384)]
+    ],
+    Field(max_length=20, description="What the provider wants to know; `GET /api/v1/dns-providers` has the names."),
+]
+
+
+class DnsCredentialIn(Strict):
+    """Access to a DNS provider. Its fields are stored encrypted and never shown again."""
+
+    name: Name
+    provider: Annotated[str, Field(max_length=32), AfterValidator(_provider)]
+    zones: Zones
+    fields: DnsFields
+
+
+class DnsCredentialChanges(Changes):
+    """What to change; omitted fields stay."""
+
+    name: Name | None = None
+    zones: Zones | None = None
+    fields: DnsFields | None = None
+
+
+class DnsCredentialOut(Output):
+    """Access to a DNS provider, without its fields."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    name: Literal["proxy", "dns", "reachable", "certificate"]
+    id: str
+    name: str
+    provider: str
+    zones: list[str]
+    created_at: datetime
+
+
+class DnsFieldOut(Output):
+    """A field that a DNS provider needs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    label: str
+    is_secret: bool
+    is_optional: bool
+    choices: list[str]
+
+
+class DnsProviderOut(Output):
+    """A DNS provider that can be used for proofs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    label: str
+    fields: list[DnsFieldOut]
+
+
+class FindingOut(Output):
+    """The result of one check."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: Literal["proxy", "dns", "reachable", "certificate", "provider"]
     ok: bool
     detail: str
     hint: str = ""
 
 
-class CheckOut(BaseModel):
-    """Whether the outside world can reach a route, and what to mend when it cannot."""
+class CheckOut(Output):
+    """Whether a route can be reached from outside, and what to fix when it cannot."""
 
     ok: bool
     findings: list[FindingOut]
     checked_at: datetime
 
 
-class ProxyOut(BaseModel):
-    """The proxy as it was observed just now."""
+class ProxyOut(Output):
+    """The proxy as observed now."""
 
     state: Literal["running", "stopped", "unknown"]
     problem: str = Field("", description="Why nothing is known of it.")
@@ -311,9 +393,9 @@ class ProxyOut(BaseModel):
 
 
 def merge_options(stored: dict[str, Any], changes: RouteOptionsIn, hashes: dict[str, str]) -> RouteOptions:
-    """The stored options with the given ones in their place. `hashes` has the bcrypt hash of each new password.
+    """Merge changed options into the stored ones. `hashes` has the bcrypt hash of each new password.
 
-    Raises ValueError for a user who has no password, neither given nor stored.
+    Raises ValueError for a user without a password, neither a new nor a stored one.
     """
     merged = dict(stored) | changes.model_dump(exclude_unset=True, exclude={"basic_auth"})
     if "basic_auth" in changes.model_fields_set:

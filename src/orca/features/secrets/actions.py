@@ -1,5 +1,7 @@
 """Keeping secrets: sealed before they reach the database, and gone when their owner is."""
 
+from collections.abc import Collection
+
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +24,11 @@ async def put_secret(
     else:
         row.sealed, row.updated_at = sealed, now()
     await session.flush()
+
+
+async def delete_secrets_of_all(session: AsyncSession, owner_type: str, owner_ids: Collection[str]) -> None:
+    """Forget all secrets of some owners of one kind."""
+    await session.execute(delete(Secret).where(Secret.owner_type == owner_type, Secret.owner_id.in_(owner_ids)))
 
 
 async def delete_secrets(session: AsyncSession, owner: Owner) -> None:

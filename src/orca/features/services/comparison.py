@@ -1,4 +1,4 @@
-"""What of a service's stored settings is not what runs: two configurations, told apart in words. Pure."""
+"""Describes the differences between a service's stored settings and its live release. Pure."""
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,14 +22,15 @@ _REFERENCES = ("branch", "tag", "commit")
 
 
 def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()) -> list[str]:
-    """`replicas 1→2`, `variable API_KEY changed`... in the order of the settings page. No value of a variable is told.
+    """Return `replicas 1→2`, `variable API_KEY changed`... in the order of the settings page, without variable values.
 
     `changed_secrets` are keys whose value was set after `live` was frozen.
     """
     if not stored.ports and stored.kind != "worker":
-        stored = stored.model_copy(update={"ports": live.ports}).announce_port()  # detected ones are as good as named
+        stored = stored.model_copy(update={"ports": live.ports}).announce_port()  # detected ports are no difference
     return [
         *_told("kind", stored.kind, live.kind),
+        *_told("system", stored.system, live.system),
         *_told("replicas", stored.replicas, live.replicas),
         *_told("ports", show_ports(stored.ports), show_ports(live.ports)),
         *_told("command", shlex.join(stored.command), shlex.join(live.command)),
@@ -47,7 +48,7 @@ def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: C
 
 
 def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
-    """The same for where the code came from. One push or request may have named a commit: that is no difference."""
+    """Compare the sources. A commit that only one push or request named is no difference."""
     if stored["type"] != deployed.get("type"):
         return list(_told("source", stored["type"], deployed.get("type")))
     named_once = deployed.get("commit") and not stored.get("commit")
@@ -61,7 +62,7 @@ def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> l
 
 
 def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[str]:
-    """The same for how the image was made."""
+    """Compare the build options."""
     return [
         *_told("builder", stored.builder, deployed.builder),
         *_told("Dockerfile", stored.dockerfile, deployed.dockerfile),
@@ -72,7 +73,7 @@ def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[str]:
 
 
 def show_ports(ports: Sequence[Port]) -> str:
-    """`http:8080, metrics:9090 private`: as people type them."""
+    """Return ports in the form's notation: `http:8080, metrics:9090 private`."""
     return ", ".join(f"{port.name}:{port.port}{'' if port.public else ' private'}" for port in ports)
 
 

@@ -1,10 +1,10 @@
-"""What a source turns out to be before anything is made of it: the answer, and how it follows from what was found."""
+"""The result of inspecting a source before a service is created, and the rules that derive it."""
 
 import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, Field
 
 from orca.errors import BadInput
 from orca.features.services import rules
@@ -12,13 +12,14 @@ from orca.features.services.orca_file import OrcaFile, parse_orca_file
 from orca.features.services.rules import Kind
 from orca.features.services.schemas import HealthCheck
 from orca.features.sources.schemas import Source
-from orca.kit.fields import Strict
+from orca.kit.fields import Output, Strict
 from orca.kit.text import clean_output, shorten
 from orca.sdk.builders import Detection
-from orca.sdk.buildkit.dockerfile import Instruction, parse_dockerfile, read_json
+from orca.sdk.buildkit.dockerfile import parse_dockerfile, read_json, resolve
 from orca.sdk.buildkit.errors import BadDockerfile
 
 _NAMES_SHOWN = 12
+_ANY_ARCHITECTURE = "amd64"
 _COMPOSE = ("compose.y*ml", "docker-compose.y*ml")
 _FITTING = "index.html, pyproject.toml, requirements.txt, package.json, go.mod, Gemfile, Cargo.toml or pom.xml"
 
@@ -30,13 +31,13 @@ class NothingToLookAt(BadInput):
 
 
 class SourceToDetect(Strict):
-    """The source to look at, as a service would have it."""
+    """The source to inspect, in the form that a service stores."""
 
     source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
 
 
-class OrcaFileProblem(BaseModel):
-    """One thing that is wrong with an `orca.yaml`."""
+class OrcaFileProblem(Output):
+    """One problem in an `orca.yaml`."""
 
     key: str
     message: str
@@ -44,14 +45,14 @@ class OrcaFileProblem(BaseModel):
     column: int | None = Field(None, description="Counted from 1.")
 
 
-class FoundOrcaFile(BaseModel):
-    """The `orca.yaml` that lies in the source."""
+class FoundOrcaFile(Output):
+    """The `orca.yaml` in the source."""
 
     content: str
     problems: list[OrcaFileProblem] = Field([], description="Empty when the file is valid.")
 
 
-class Folder(BaseModel):
+class Folder(Output):
     """A folder of the source that could be built."""
 
     path: str
@@ -61,15 +62,15 @@ class Folder(BaseModel):
     )
 
 
-class Process(BaseModel):
-    """A process that the source names beside the one that the service runs: it can be a service of its own."""
+class Process(Output):
+    """A process that the source names besides the one that the service runs; it can become a service of its own."""
 
     name: str
     command: str
 
 
-class Detected(BaseModel):
-    """What a source is, and what a service that is made of it would begin with."""
+class Detected(Output):
+    """What was detected in a source, and the initial settings of a service created from it."""
 
     builder: str | None = Field(
         None, description="`dockerfile` or `template`, `image` for a ready one; null when nothing says how to build it."
@@ -92,6 +93,9 @@ class Detected(BaseModel):
     name: str = Field(description="A name for the service.")
     kind: Kind = Field("web", description="What kind of service it is.")
     port: int | None = Field(None, description="Where the process listens; null when the source does not say.")
+    port_choices: list[int] = Field(
+        [], description="When several ports could be the one for visitors: one of them has to be chosen."
+    )
     start_command: str | None = Field(None, description="What would run; null when that is the base image's own.")
     health: HealthCheck = Field(HealthCheck(), description="How a release would be found healthy.")
     orca_file: FoundOrcaFile | None = Field(None, description="The `orca.yaml` of the source, if there is one.")
@@ -102,7 +106,7 @@ class Detected(BaseModel):
 
 
 def read_orca_file(content: str, kind: Kind | None = None) -> tuple[OrcaFile, list[OrcaFileProblem]]:
-    """The file and what is wrong with it; an empty one in its place when it cannot be used. Pure."""
+    """Return the file and its problems; an empty file when it cannot be used. Pure."""
     try:
         file = parse_orca_file(content)
         file.check_kind(file.kind or kind or "web")
@@ -114,59 +118,47 @@ def read_orca_file(content: str, kind: Kind | None = None) -> tuple[OrcaFile, li
 
 
 def public_port(file: OrcaFile, detected: int | None) -> int | None:
-    """Where visitors would be led: what `orca.yaml` says comes first. Pure."""
+    """Return the port for visitors: that of `orca.yaml` first, else the detected one. Pure."""
     return next(iter(file.public_ports()), None) or detected
 
 
 def other_processes(plan: Detection) -> dict[str, str]:
-    """Processes that the source names beside the one that runs, by name. Pure."""
+    """Return the processes that the source names besides the main one, by name. Pure."""
     main = "web" if "web" in plan.processes else next(iter(plan.processes), "")
     return {name: command for name, command in plan.processes.items() if name != main}
 
 
 def suggest_health(file: OrcaFile, kind: Kind) -> HealthCheck:
-    """What `auto` will come to, written out; `orca.yaml` comes first. Pure."""
+    """Return the explicit health check that `auto` will mean; `orca.yaml` takes precedence. Pure."""
     if "health" in file.model_fields_set and file.health.type != "auto":
         return file.health
     return HealthCheck(type="none" if kind == "worker" else "http", path=file.health.path)
 
 
 def find_start_command(dockerfile: str) -> str | None:
-    """What the last stage runs, as a person would type it; None when that is left to the base image. Pure."""
+    """Return the command of the last stage as a shell line; None when the base image decides. Pure."""
     try:
-        instructions = parse_dockerfile(dockerfile, heredocs=True).instructions
+        lineage = resolve(parse_dockerfile(dockerfile, heredocs=True), {}, _ANY_ARCHITECTURE).lineage
     except BadDockerfile:
         return None
-    words = {each.keyword: each.rest for each in _last_stage(instructions) if each.keyword in {"CMD", "ENTRYPOINT"}}
+    words = {each.keyword: each.source.rest for stage in lineage for each in stage.instructions}
     entry, command = _argv(words.get("ENTRYPOINT", "")), _argv(words.get("CMD", ""))
     if isinstance(entry, str):
         return _shown(entry or (command if isinstance(command, str) else _joined(command)))
+    if command and len(entry) == 2 and entry[0] == "/bin/bash":  # noqa: PLR2004 - a base image's script for all commands
+        entry = []
     return _shown(_joined([*entry, *(["sh", "-c", command] if isinstance(command, str) and command else command)]))
 
 
-def _last_stage(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """Its instructions, after those of the stages it stands on: of a word that comes twice the later one holds."""
-    stages: dict[str, list[Instruction]] = {}
-    current: list[Instruction] = []
-    for number, each in enumerate(instructions):
-        if each.keyword == "FROM":
-            base, *rest = [word for word in each.rest.split() if not word.startswith("--")] or [""]
-            current = list(stages.get(base.lower(), ()))
-            stages[rest[1].lower() if len(rest) > 1 else str(number)] = current
-        else:
-            current.append(each)
-    return current
-
-
 def _argv(text: str) -> list[str] | str:
-    """Arguments in the JSON form, or the shell's line as it stands."""
+    """Return the arguments of the JSON form, or the shell form unchanged."""
     words = read_json(text)
     return text if words is None else words
 
 
 def _joined(argv: Sequence[str]) -> str:
-    """One line; a shell in front that only serves to expand variables is left out."""
-    if len(argv) == 3 and argv[0] in {"sh", "/bin/sh"} and argv[1] == "-c":  # noqa: PLR2004 - sh -c line
+    """Join arguments to one line, without a leading shell that only expands variables."""
+    if len(argv) == 3 and argv[0] in {"sh", "/bin/sh", "/bin/bash"} and argv[1] == "-c":  # noqa: PLR2004 - sh -c line
         return argv[2].removeprefix("exec ")
     return shlex.join(argv)
 
@@ -176,7 +168,7 @@ def _shown(command: str) -> str | None:
 
 
 def find_warnings(names: Sequence[str], *, submodules_left_out: bool) -> list[str]:
-    """What is likely to surprise, from what lies at the top of the source. Pure."""
+    """Return warnings about unexpected results, from the names in the source's root folder. Pure."""
     warnings = []
     if submodules_left_out:
         warnings.append("The repository has submodules, which are left out unless the source's `submodules` is true.")
@@ -185,15 +177,18 @@ def find_warnings(names: Sequence[str], *, submodules_left_out: bool) -> list[st
     return warnings
 
 
-def port_warning(kind: Kind, port: int | None) -> list[str]:
-    """What happens when nothing says where a web service listens. Pure."""
+def port_warning(kind: Kind, port: int | None, choices: Sequence[int] = ()) -> list[str]:
+    """Return a warning when no port, or several ports, were found for a web service. Pure."""
     if kind == "worker" or port is not None:
         return []
+    if choices:
+        reason, hint = rules.name_port_choices(choices)
+        return [f"{reason[:1].upper()}{reason[1:]}. {hint}"]
     return [f"Nothing says where it listens. Orca takes what the image exposes, else {rules.STATIC_PORT} in PORT."]
 
 
 def find_hints(names: Sequence[str], folders: Sequence[Folder], hint: str = "") -> list[str]:
-    """What to do when no builder fits, most telling first; `hint` is what the builder itself says. Pure."""
+    """Return what to do when no builder fits, the most specific first; `hint` is the builder's own. Pure."""
     if not names:
         return ["There are no files here. Push something, or choose another branch or subdirectory."]
     last = [] if hint else [f"Add a Dockerfile, or a file that a template knows: {_FITTING}."]
@@ -201,7 +196,7 @@ def find_hints(names: Sequence[str], folders: Sequence[Folder], hint: str = "") 
 
 
 def describe_folder(folder: Folder) -> str:
-    """How a folder, or a program in it, is chosen. Pure."""
+    """Describe how a folder, or a program in it, is selected. Pure."""
     if folder.options:
         chosen = ", ".join(f"build.options.{name}: {value}" for name, value in folder.options.items())
         return f"{folder.path}: {folder.summary}. Choose it with {chosen}."
@@ -218,5 +213,5 @@ def _telling_hints(names: Sequence[str], folders: Sequence[Folder], *, is_explai
 
 
 def show_name(name: str) -> str:
-    """A file's name as it may be shown: whoever wrote it may have meant mischief. Pure."""
+    """Return a file name that is safe to show: it comes from an untrusted source. Pure."""
     return shorten(clean_output(name.encode(errors="replace").decode(), colours=False), 60)

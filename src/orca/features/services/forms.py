@@ -1,15 +1,17 @@
-"""What people type about a service, as the API writes it, and back. Pure."""
+"""Converts between the forms of a service and the API's JSON. Pure."""
 
 import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orca.errors import BadInput
 from orca.features.services.comparison import show_ports
 from orca.features.services.models import Service
-from orca.features.services.rules import MAX_VARIABLES, shell_argv
+from orca.features.services.rules import MAX_VARIABLES, name_port_choices, shell_argv
 from orca.features.services.schemas import BuildOptions, HealthCheck, NamedVariable, Port, ServiceFields
 from orca.kit.dotenv import read_dotenv
+from orca.sdk.ports import read_port
 from orca.web.forms import fill
 
 _HEALTH_NUMBERS = ("interval", "timeout", "start_period", "settle")
@@ -18,11 +20,11 @@ _FORM_FIELDS = {
     "source.git": "", "source.image": "", "source.directory": "", "source.credential_id": "git_credential_id",
     "build": "", "resources": "", "health": "health_",
 }  # fmt: skip
-"""Part of the API's JSON -> what the form puts before the names of its fields."""
+"""Path in the API's JSON -> name or prefix of the form's field."""
 
 
 def source_data(form: Mapping[str, str]) -> dict[str, Any]:
-    """Where a service comes from."""
+    """Return the source in the form as the API's JSON."""
     kind = form.get("source_type", "git")
     source: dict[str, Any] = {"type": kind}
     if kind == "git":
@@ -40,40 +42,49 @@ _COMMAND = re.compile(r"[^\x00-\x1f\x7f]{1,1000}")
 
 
 def new_service_data(form: Mapping[str, str]) -> dict[str, Any]:
-    """A service that is to be made."""
+    """Return the form of a new service as the API's JSON."""
     data: dict[str, Any] = {"name": form.get("name", ""), "kind": form.get("kind", "web"), "source": source_data(form)}
     if form.get("port"):
         data["ports"] = [{"name": "http", "port": form["port"], "public": True}]
     return data
 
 
+def check_port_chosen(form: Mapping[str, str]) -> None:
+    """Raise BadInput when the inspection found several ports, and none was chosen."""
+    found = form.get(f"port_choices_{form.get('source_type', 'git')}", "")
+    choices = [port for word in found.split()[:20] if (port := read_port(word))]
+    if choices and not form.get("port") and form.get("kind", "web") == "web":
+        reason, hint = name_port_choices(choices)
+        raise BadInput(reason, hint=hint, fields={"ports.0.port": f"choose one of {', '.join(map(str, choices))}"})
+
+
 def chosen_processes(form: Mapping[str, str]) -> dict[str, str]:
-    """Name -> command of the processes that become services of their own."""
+    """Return name -> command of the processes that become services of their own."""
     found = {key.removeprefix("process-"): value for key, value in form.items() if key.startswith("process-")}
     fit = {name: text for name, text in found.items() if _PROCESS.fullmatch(name) and _COMMAND.fullmatch(text)}
     return dict(list(fit.items())[:MAX_PROCESSES])
 
 
 def process_service(main: ServiceFields, name: str, command: str) -> ServiceFields:
-    """A worker from the same source, for one more of its processes."""
+    """Return a worker from the same source, for another of its processes."""
     return ServiceFields(
         name=name, slug=None, kind="worker", source=main.source, build=main.build, command=shell_argv(command)
     )
 
 
 def given(form: Mapping[str, str], *names: str) -> dict[str, str]:
-    """Those of these fields that are not empty."""
+    """Return those of these fields that are not empty."""
     return {name: form[name] for name in names if form.get(name)}
 
 
 def variable_data(form: Mapping[str, str]) -> dict[str, Any]:
-    """One variable. An empty value of a secret that is being edited leaves the stored one."""
+    """Return one variable as the API's JSON. An empty value of an edited secret keeps the stored one."""
     keeps = form.get("editing") == "secret" and not form.get("value")
     return {**given(form, "key"), "value": None if keeps else form.get("value", ""), **_flags(form)}
 
 
 def dotenv_data(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The variables of a pasted `.env` file, and `text` with the line's number -> what is wrong with it."""
+    """Return the variables of a pasted `.env` file, and its errors: `text` with the line number -> problem."""
     found, problems = read_dotenv(form.get("text", ""), most=MAX_VARIABLES)
     if len(found) > MAX_VARIABLES:
         return {}, {"text": f"there are more than {MAX_VARIABLES} variables"}
@@ -93,7 +104,7 @@ def _flags(form: Mapping[str, str], before: str = "") -> dict[str, bool]:
 
 
 def settings_values(service: Service) -> dict[str, str]:
-    """The stored settings as the form shows them."""
+    """Return the stored settings as form values."""
     resources, source = service.resources, service.source
     health, build = HealthCheck.model_validate(service.health), BuildOptions.model_validate(service.build)
     return {
@@ -119,7 +130,7 @@ def settings_values(service: Service) -> dict[str, str]:
 
 
 def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The typed form as the API's JSON, and field -> why its text cannot be read; what is stored stands in for it."""
+    """Return the form as the API's JSON, and field -> parse error; the stored value replaces an invalid one."""
     reader = _Reader(form)
     data = {
         **given(form, "name", "kind", "replicas", "restart", "strategy", "stop_grace", "version", "masks_secrets"),
@@ -136,7 +147,7 @@ def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, 
 
 
 def errors_of_settings(errors: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong, by the names of the form's fields instead of the API's; several things at one field are joined."""
+    """Map API errors to the names of the form's fields; several errors of one field are joined."""
     named: dict[str, str] = {}
     for place, message in errors.items():
         name = _field_of(place)
@@ -154,14 +165,14 @@ def _field_of(place: str) -> str:
 
 
 class _Reader:
-    """Reads the texts of a form, and notes those that cannot be read."""
+    """Parses the texts of a form, and collects the errors."""
 
     def __init__(self, form: Mapping[str, str]) -> None:
         self.form = form
         self.problems: dict[str, str] = {}
 
     def read(self, name: str, parse: Callable[[str], Any], stored: object) -> Any:
-        """What a field says; what is stored where it says nothing that can be read."""
+        """Return the parsed value of a field, or the stored value when it cannot be parsed."""
         try:
             return parse(self.form.get(name, ""))
         except ValueError as error:
@@ -220,7 +231,7 @@ def _split(text: str) -> list[str]:
 
 
 def parse_lines(text: str) -> dict[str, str]:
-    """`KEY=value` lines as a mapping. Raises ValueError that names the line."""
+    """Parse `KEY=value` lines to a mapping. Raises ValueError that names the line."""
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         key, sign, value = line.partition("=")
@@ -237,7 +248,7 @@ def _show_lines(values: Mapping[str, str]) -> str:
 
 
 def parse_ports(text: str) -> list[dict[str, Any]]:
-    """`http:8080, metrics:9090 private` as the API's JSON. Raises ValueError."""
+    """Parse `http:8080, metrics:9090 private` to the API's JSON. Raises ValueError."""
     ports = []
     for part in filter(None, (each.strip() for each in text.split(","))):
         words = part.split()

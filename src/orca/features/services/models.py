@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, true
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from orca.db import Base, TeamRow, now, unique_where
+from orca.systems import LOCAL
 
 
 class Project(TeamRow, Base):
@@ -21,7 +22,7 @@ class Project(TeamRow, Base):
 
 
 class Environment(TeamRow, Base):
-    """Where a service lives; every project starts with `production`."""
+    """An environment of a project, in which services run; every project starts with `production`."""
 
     __tablename__ = "environments"
     __table_args__ = (UniqueConstraint("project_id", "slug"),)
@@ -40,6 +41,9 @@ class Service(TeamRow, Base):
     environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     slug: Mapped[str] = mapped_column(String(40))
+    system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), index=True, default=LOCAL, server_default=LOCAL)
+    """The machine on which the next deployment runs it; the live release may still run on another one."""
+    system: Mapped[str] = synonym("system_id")
     kind: Mapped[str] = mapped_column(String(16))
     source: Mapped[dict[str, Any]]
     build: Mapped[dict[str, Any]]
@@ -55,7 +59,7 @@ class Service(TeamRow, Base):
     user: Mapped[str] = mapped_column(String(130), default="", server_default="")
     masks_secrets: Mapped[bool] = mapped_column(default=True, server_default=true())
     desired_state: Mapped[str] = mapped_column(String(16), default="running")
-    """`running` or `stopped`: what the user wants; what is, is observed."""
+    """`running` or `stopped`, as the user wants it; the actual state is observed, not stored."""
     version: Mapped[int] = mapped_column(default=1)
     """Counts edits; an edit of an older version is refused."""
     updated_at: Mapped[datetime] = mapped_column(default=now)
@@ -77,6 +81,8 @@ class Variable(TeamRow, Base):
     value: Mapped[str | None] = mapped_column(Text)
     is_secret: Mapped[bool] = mapped_column(default=False)
     is_build_time: Mapped[bool] = mapped_column(default=False)
+    revision: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Counts how often it was set."""
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -89,13 +95,15 @@ class Volume(TeamRow, Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
     service_id: Mapped[str | None] = mapped_column(ForeignKey("services.id"), index=True)
     """None once it is detached, by hand or because its service was deleted."""
+    system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), index=True, default=LOCAL, server_default=LOCAL)
+    """The machine that has the data."""
     name: Mapped[str] = mapped_column(String(63))
     path: Mapped[str] = mapped_column(String(255))
     owner: Mapped[str] = mapped_column(String(24), default="", server_default="")
     mode: Mapped[str] = mapped_column(String(4), default="", server_default="")
     detached_at: Mapped[datetime | None]
     destroying_since: Mapped[datetime | None]
-    """Set while its destruction, which somebody confirmed, is under way; it cannot be attached any more."""
+    """Set while its destruction, which a user confirmed, is in progress; it cannot be attached any more."""
 
     @property
     def engine_name(self) -> str:

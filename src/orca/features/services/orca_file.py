@@ -1,14 +1,15 @@
-"""`orca.yaml`: a service described in its own repository. Reading it with good error messages, merging, writing one."""
+"""`orca.yaml`, which describes a service in its own repository: parsing with good errors, merging, rendering."""
 
 import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, WithJsonSchema, field_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator
 
 from orca.errors import BadInput
 from orca.features.services import rules
+from orca.features.services.published_schema import MOST, render_schema, written_at
 from orca.features.services.rules import Kind
 from orca.features.services.schemas import (
     BuildOptions,
@@ -30,7 +31,6 @@ from orca.kit.yaml import BadYaml, Document, Mark, YamlPath, read_yaml
 from orca.sdk.builders import Detection
 
 FILE_NAME = "orca.yaml"
-_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PARTS: Mapping[str, type[BaseModel]] = {
     "build": BuildOptions, "ports": Port, "health": HealthCheck, "resources": Limits, "volumes": VolumeMount,
 }  # fmt: skip
@@ -42,16 +42,15 @@ Hostname = Annotated[
         max_length=253,
     ),
 ]
-PlainValue = Annotated[Value, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 
 class OrcaFile(Settings):
-    """What a repository says about its service. Each key that is there wins over the stored setting."""
+    """The settings in a repository's `orca.yaml`. Each key that is present overrides the stored setting."""
 
     name: Name | None = Field(None, description="The name of a service that is made from this file.")
     kind: Kind | None = Field(None, description="`web` answers requests, `worker` does not, `static` is files only.")
     build: BuildOptions = Field(BuildOptions(), description="How the image is made.")
-    variables: dict[VariableKey, PlainValue] = Field(
+    variables: dict[VariableKey, Value] = Field(
         {}, max_length=rules.MAX_VARIABLES, description="Plain variables. A stored secret of the same name stays."
     )
     volumes: Mounts = Field([], description="Data that outlives containers; made when they are first named.")
@@ -60,9 +59,9 @@ class OrcaFile(Settings):
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
 
-def orca_file_schema() -> dict[str, Any]:
-    """The JSON Schema of `orca.yaml`, for editors."""
-    return {"$schema": _SCHEMA_DIALECT, **OrcaFile.model_json_schema(), "title": FILE_NAME}
+def orca_file_schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of `orca.yaml`, for editors."""
+    return render_schema(OrcaFile, FILE_NAME)
 
 
 def parse_orca_file(content: str | bytes) -> OrcaFile:
@@ -86,7 +85,7 @@ def parse_orca_file(content: str | bytes) -> OrcaFile:
 
 
 def _validate(document: Document) -> "OrcaFile | list[Any]":
-    """The file, or pydantic's errors. Strict: a number in quotes is no number."""
+    """Return the validated file, or pydantic's errors. Strict: a quoted number is not accepted as a number."""
     try:
         return OrcaFile.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
@@ -94,12 +93,18 @@ def _validate(document: Document) -> "OrcaFile | list[Any]":
 
 
 def _take_as_text(document: Document, problems: Sequence[Any]) -> bool:
-    """Where text is expected, `8080`, `1.10` and `true` mean what is written; True if anything was changed."""
+    """Replace `8080`, `1.10` and `true` by their literal text where text is expected; return whether any was."""
     changed = False
     for problem in problems:
         path: YamlPath = problem["loc"]
-        if problem["type"] == "string_type" and path in document.texts and _value_at(document, path) is not None:
-            _value_at(document, path[:-1])[path[-1]] = document.texts[path]
+        if problem["type"] != "string_type" or path not in document.texts:
+            continue
+        value, written, text = _value_at(document, path), written_at(path), document.texts[path]
+        if written == "whole" and type(value) is int and value <= MOST:
+            _value_at(document, path[:-1])[path[-1]] = text if text.isdecimal() else str(value)
+            changed = True
+        elif written == "anything" and value is not None:
+            _value_at(document, path[:-1])[path[-1]] = text
             changed = True
     return changed
 
@@ -122,14 +127,15 @@ def _explain(document: Document, problem: Any, path: YamlPath) -> str:
     if kind == "extra_forbidden":
         return f"unknown key{_suggest(path)}"
     if kind == "string_type" and path in document.texts:
-        return 'has no value; write "" for an empty text'
+        has_value = _value_at(document, path) is not None
+        return "must be text; put it in quotes" if has_value else 'has no value; write "" for an empty text'
     if kind == "list_type" and path in document.texts:
         return f"must be a list, such as [{json.dumps(document.texts[path].split(' ')[0], ensure_ascii=False)}]"
     return "must be a mapping of keys to values" if kind in {"dict_type", "model_type"} else explain(problem)
 
 
 def _suggest(path: YamlPath) -> str:
-    """A hint at the key that was meant, or at all there are."""
+    """Suggest the similar key, or list all valid ones."""
     model = OrcaFile if len(path) == 1 else _PARTS.get(str(path[0]))
     known = sorted(model.model_fields) if model else []
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
@@ -158,7 +164,7 @@ def _dotted(path: YamlPath) -> str:
 
 
 def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[FrozenConfig, BuildOptions]:
-    """Stored settings with what the file says on top. Raises BadInput where the result makes no sense.
+    """Merge the file over stored settings. Raises BadInput when the result is not valid.
 
     Settings are replaced key by key (`health` as a whole, `build` by its parts), variables are overlaid except where
     a secret of that name is stored, volumes are added. New volumes have no engine name yet: see `apply_orca_file`.
@@ -180,7 +186,7 @@ def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[Fr
 
 def _merge_mounts(stored: Sequence[VolumeMount], named: Sequence[VolumeMount]) -> list[VolumeMount]:
     known = {each.name: each for each in stored}
-    for each in named:  # what the file does not say of a volume stays as it is set
+    for each in named:  # fields of a volume that the file omits stay
         given = {key: getattr(each, key) for key in each.model_fields_set}
         known[each.name] = known[each.name].model_copy(update=given) if each.name in known else each
     mounts = list(known.values())
@@ -194,13 +200,13 @@ def _not_secret(config: FrozenConfig, variables: Mapping[str, str]) -> dict[str,
 
 
 def _without_announced_port(config: FrozenConfig) -> dict[str, str]:
-    """The variables without a PORT that only repeats the public port: the file may name another port."""
+    """Return the variables without a PORT that equals the public port: the file may set another port."""
     announced = rules.port_to_announce(config.public_ports())
     return {key: value for key, value in config.variables.items() if (key, value) != ("PORT", announced)}
 
 
 def render_orca_file(name: str, detected: Detection | None, *, schema_url: str = "") -> str:
-    """A commented `orca.yaml` for a source tree. Lines that begin with `#` and no space are examples to uncomment."""
+    """Render a commented `orca.yaml` for a source tree. Lines that begin with `#` and no space are examples."""
     kind = detected.service_kind if detected else "web"
     lines = [f"# yaml-language-server: $schema={schema_url}"] if schema_url else []
     lines += [
@@ -229,16 +235,15 @@ def _render_ports(kind: str, detected: Detection | None) -> list[str]:
         return []
     port = (detected.port if detected else None) or rules.STATIC_PORT
     given = detected is not None and detected.port is not None
-    mark = "" if given else "#"
-    return [
-        "# Where the process listens; it is told through PORT. Public ports get hostnames.",
-        f"{mark}ports: [{{name: http, port: {port}, public: true}}]",
-        "",
-    ]
+    lines = ["# Where the process listens; it is told through PORT. Public ports get hostnames."]
+    if detected and detected.port_choices and not given:
+        lines.append("# Several could be the one for visitors: take the # from the right line.")
+        return [*lines, *(f"#{rules.ports_line(each)}" for each in detected.port_choices[:10]), ""]
+    return [*lines, f"{'' if given else '#'}{rules.ports_line(port)}", ""]
 
 
 def _render_processes(detected: Detection | None) -> list[str]:
-    """What is run before a release, and which other processes could be services."""
+    """Render the release command, and the other processes that could be services."""
     lines = []
     if detected and detected.release:
         lines += ["# Found: run once before traffic moves.", f"release_command: {_flow(detected.release)}", ""]
@@ -252,7 +257,7 @@ def _render_processes(detected: Detection | None) -> list[str]:
 
 
 def _flow(command: str) -> str:
-    """Arguments as a YAML list in one line; JSON is one."""
+    """Render arguments as a one-line YAML list, for which JSON is valid."""
     return json.dumps(rules.shell_argv(clean_output(command, colours=False)), ensure_ascii=False)
 
 

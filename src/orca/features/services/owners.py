@@ -1,4 +1,4 @@
-"""Doors that stand twice: at projects and at services, for what both own."""
+"""Registers endpoints twice, for projects and for services, for objects that both can own."""
 
 import inspect
 from collections.abc import Callable, Coroutine
@@ -11,10 +11,10 @@ Door = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def put_door(router: Router, method: str, path: str, **declared: Any) -> Callable[[Door], Door]:
-    """Put an endpoint whose first parameter is `owner` at both places.
+    """Register an endpoint whose first parameter is `owner` below both `/projects/{...}` and `/services/{...}`.
 
-    `path` follows `/services/{service_id}`; `declared` is what its guard takes, besides `status_code`, `response_model`
-    and `summary`, in which `{}` stands for the owner's kind.
+    `path` follows `/services/{service_id}`; `declared` has the guard's arguments, besides `status_code`,
+    `response_model` and `summary`, in which `{}` is replaced by the owner's kind.
     """
     options = {name: declared.pop(name) for name in ("status_code", "response_model") if name in declared}
     summary = declared.pop("summary", "")
@@ -36,7 +36,7 @@ def put_door(router: Router, method: str, path: str, **declared: Any) -> Callabl
 
 
 def _at(kind: OwnerType, endpoint: Door) -> Door:
-    """The endpoint with `project_id` or `service_id` in the place of `owner`, which it is made from."""
+    """Return the endpoint with the parameter `project_id` or `service_id`, from which it builds `owner`."""
 
     async def place(**given: Any) -> Any:
         owner_id = given.pop(f"{kind}_id")

@@ -1,4 +1,4 @@
-"""Looks at a source before a service is made of it: fetch within bounds, ask the builders, leave nothing behind."""
+"""Inspects a source before a service is created: fetches it within limits, asks the builders, keeps nothing."""
 
 import asyncio
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.errors import BadInput, DeadlineExceeded, OrcaError, TooOften
+from orca.errors import BadInput, DeadlineExceeded, OrcaError, RateLimited
 from orca.events import Fact, record
 from orca.features.services import detection as rules
 from orca.features.services.actions import check_source
@@ -27,19 +27,21 @@ from orca.features.sources.schemas import DirectorySource, GitSource, ImageSourc
 from orca.features.sources.steps.fetch_git import fetch_git
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.features.sources.uploads import UploadLimits, check_space, upload_path
-from orca.kit.cancellation import see_through
 from orca.kit.ids import new_id
 from orca.kit.text import clean_output, join, shorten
+from orca.kit.threads import run_in_thread
 from orca.resources import Resources
 from orca.sdk.archives import Limits
 from orca.sdk.builders import Refusal
 from orca.sdk.buildkit.logins import is_guarded
 from orca.sdk.engines import Image
+from orca.sdk.ports import find_visitor_ports
 from orca.sdk.trees import Tree
+from orca.systems import LOCAL
 from orca.web.guard import Scope
 
 DEADLINE = 60.0
-"""Seconds for all of it."""
+"""Seconds for a whole inspection."""
 LIMITS = Limits(total_bytes=512 << 20, entries=100_000)
 AT_ONCE, EACH_TEAM = 4, 2
 _PATIENCE = 10.0
@@ -51,7 +53,7 @@ _UNLIKELY = frozenset({"node_modules", "vendor", "test", "tests", "docs"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A source tree on the disk, and what else is known of it."""
+    """A source tree on the disk, with its name, commit and warnings."""
 
     tree: Path
     name: str
@@ -64,9 +66,9 @@ class Found:
 async def detect(
     resources: Resources, scope: Scope, project_id: str, source: Source, *, deadline: float = DEADLINE
 ) -> Detected:
-    """What a source is. Raises the errors of `sources.errors`, DeadlineExceeded, TooOften, BadInput.
+    """Inspect a source. Raises the errors of `sources.errors`, DeadlineExceeded, RateLimited, BadInput.
 
-    That somebody looked is recorded first: a stored credential may be shown to the host that is named.
+    The access is recorded first, because a stored credential may be sent to the host that the source names.
     """
     upload = await _note(resources, scope, project_id, source)
     if isinstance(source, ImageSource):
@@ -80,7 +82,7 @@ async def detect(
 
 
 async def detect_archive(resources: Resources, scope: Scope, project_id: str, archive: Path) -> Detected:
-    """The same for a tar archive that lies here. Raises BadArchive, UnsafePath and TooMuch too."""
+    """Inspect a local tar archive. Also raises BadArchive, UnsafePath and PayloadTooLarge."""
     await _note(resources, scope, project_id, DirectorySource())
     return await _look_into(resources, scope, archive)
 
@@ -92,7 +94,7 @@ async def _look_into(resources: Resources, scope: Scope, archive: Path) -> Detec
 
 
 async def _note(resources: Resources, scope: Scope, project_id: str, source: Source) -> Path | None:
-    """Check what the source names by id, and write down that it is looked at. Gives the archive of an upload."""
+    """Check the ids in the source, and record the inspection. Returns the archive if the source is an upload."""
     named = source.model_dump(mode="json", include={"type", "repository", "image", "credential_id", "upload_id"})
     archive = None
     async with resources.db.write() as session:
@@ -114,10 +116,10 @@ async def _check_upload(session: AsyncSession, scope: Scope, project_id: str, up
 
 @asynccontextmanager
 async def _desk(resources: Resources, scope: Scope, deadline: float = DEADLINE) -> AsyncIterator[Path]:
-    """A private folder for one look, with a deadline, when it is this team's turn; it is gone afterwards."""
+    """Wait for the team's turn; provide a private folder, with a deadline, and remove it afterwards."""
     async with _turn(resources.looks, scope.team_id):
         folder = look_folder(resources.settings) / new_id()
-        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
+        await run_in_thread(folder.mkdir, mode=0o700, parents=True)
         try:
             disk = resources.settings.disk
             await check_space(folder, UploadLimits(LIMITS.total_bytes, disk.reserve_mb << 20), 0)
@@ -129,7 +131,7 @@ async def _desk(resources: Resources, scope: Scope, deadline: float = DEADLINE) 
                 hint="Make the service anyway: a deployment has more time.",
             ) from None
         finally:
-            await see_through(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+            await run_in_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -139,7 +141,7 @@ async def _turn(looks: Counter[str], team_id: str) -> AsyncIterator[None]:
             while looks.total() >= AT_ONCE or looks[team_id] >= EACH_TEAM:  # noqa: ASYNC110 - two conditions at once
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        raise TooOften(
+        raise RateLimited(
             "Other sources are being looked at.", hint="Try again when they are done.", retry_after=10
         ) from None
     looks[team_id] += 1
@@ -153,7 +155,7 @@ async def _turn(looks: Counter[str], team_id: str) -> AsyncIterator[None]:
 
 async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: Path) -> Found:
     async def log(_line: str) -> None:
-        """Nobody follows it."""
+        """Discard the line."""
 
     checkout = await fetch_git(
         resources, scope, source, folder / "tree", log, limits=LIMITS, deadline=DEADLINE, lfs=False
@@ -169,18 +171,20 @@ async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: 
 
 
 async def _describe(resources: Resources, found: Found) -> Detected:
-    """Ask the builders about the folder, as a deployment will: what `orca.yaml` says of the build counts."""
+    """Ask the builders about the folder, with the build options of its `orca.yaml`, as a deployment will."""
     folder = await asyncio.to_thread(_source_folder, found)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     file, problems = await asyncio.to_thread(rules.read_orca_file, text or "")
-    built = await find_builder(resources.builders, folder, file.build, source=Tree(found.tree).directory("."))
+    builders = await resources.systems.builders(LOCAL)
+    built = await find_builder(builders, folder, file.build, source=Tree(found.tree).directory("."))
     refusal = built if isinstance(built, Refusal) else None
     plan = built[1] if isinstance(built, tuple) else None
     kind: Kind = file.kind or (plan.service_kind if plan else "web")  # type: ignore[assignment]  # builders know these
     port = rules.public_port(file, plan.port if plan else None)
+    choices = plan.port_choices if plan and port is None and kind != "worker" else ()
     name = file.name or found.name
     common = Detected(
-        name=name, kind=kind, port=port, health=rules.suggest_health(file, kind),
+        name=name, kind=kind, port=port, port_choices=list(choices), health=rules.suggest_health(file, kind),
         commit=found.commit, commit_message=found.message,
         orca_file=None if text is None else FoundOrcaFile(content=text, problems=problems[:_PROBLEMS_TOLD]),
         suggested_orca_file=render_orca_file(name, plan) if text is None else None,
@@ -195,12 +199,12 @@ async def _describe(resources: Resources, found: Found) -> Detected:
         "package_manager": plan.package_manager, "release_command": plan.release,
         "processes": [Process(name=name, command=command) for name, command in rules.other_processes(plan).items()],
         "start_command": " ".join(file.command) or own,
-        "warnings": [*found.warnings, *plan.warnings, *rules.port_warning(kind, port)],
+        "warnings": [*found.warnings, *plan.warnings, *rules.port_warning(kind, port, choices)],
     })  # fmt: skip
 
 
 def _source_folder(found: Found) -> Path:
-    """The subdirectory. UnsafePath when a link leads out of the tree; BadInput says which folders there are."""
+    """Return the subdirectory. Raises UnsafePath when a link leaves the tree; BadInput lists the existing folders."""
     tree = Tree(found.tree)
     try:
         return tree.directory(found.subdirectory or ".")
@@ -224,11 +228,11 @@ async def _explain_nothing(resources: Resources, folder: Path, refusal: Refusal 
 
 
 async def _find_folders(resources: Resources, folder: Path) -> list[Folder]:
-    """Those that a builder would take, one level down, or two in folders that are made to hold projects."""
-    found = []
+    """Return folders that a builder accepts, one level down, or two in folders that usually contain projects."""
+    found, builders = [], await resources.systems.builders(LOCAL)
     for path in await asyncio.to_thread(_candidates, Tree(folder)):
         try:
-            built = await find_builder(resources.builders, Tree(folder).directory(path), BuildOptions())
+            built = await find_builder(builders, Tree(folder).directory(path), BuildOptions())
         except BadInput:
             continue
         if isinstance(built, tuple):
@@ -251,32 +255,36 @@ def _folders(tree: Tree, prefix: str) -> Iterator[str]:
 def _is_directory(tree: Tree, path: str) -> bool:
     try:
         return tree.is_directory(path)
-    except BadInput:  # a link that leads out, or a name that no path can have
+    except BadInput:  # a link out of the tree, or an invalid name
         return False
 
 
 async def _describe_image(resources: Resources, source: ImageSource) -> Detected:
-    """Nothing is pulled for a look: what the engine already has is told, as far as it is everybody's."""
+    """Describe an image that the engine already has and that is public; nothing is pulled for an inspection."""
     ref = ImageRef.parse(source.image)
     common = Detected(builder="image", name=ref.repository.rsplit("/", 1)[-1], summary=f"Image from {ref.registry}")
     try:
         image = await _find_public_image(resources, ref)
     except OrcaError as error:
         return common.model_copy(update={"warnings": [join(error.message, error.hint)]})
-    port = image.ports[0] if image and image.ports else None
+    ports = find_visitor_ports(image.ports, image.named_port) if image else ()
+    port, choices = (ports[0], ()) if len(ports) == 1 else (None, ports)
     later = "The first deployment pulls it, and reads there where it listens."
     return common.model_copy(update={
-        "port": port, "health": rules.suggest_health(OrcaFile(), "web"),
-        "warnings": rules.port_warning("web", port) if image else [later],
+        "port": port, "port_choices": list(choices), "health": rules.suggest_health(OrcaFile(), "web"),
+        "warnings": rules.port_warning("web", port, choices) if image else [later],
     })  # fmt: skip
 
 
 async def _find_public_image(resources: Resources, ref: ImageRef) -> Image | None:
-    """The engine is shared: what was built here, or may have been pulled with a login, is a team's own. Asked for by
-    its whole name: a short one may also be the beginning of an id.
+    """Return a local image, unless it was built here or may have been pulled with a login.
+
+    The engine is shared, and such images belong to one team. The image is looked up by its full name, because a short
+    one could also match the beginning of an id.
     """
     async with resources.db.read() as session:
         if is_guarded(str(ref), await list_guarded_registries(session)):
             return None
-    image = await resources.engine.find_image(str(ref))
+    engine = await resources.systems.engine(LOCAL)
+    image = await engine.find_image(str(ref))
     return None if image and "orca.instance" in image.labels else image

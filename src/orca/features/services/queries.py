@@ -1,34 +1,34 @@
-"""Reads of projects, services, their variables and volumes. What is deleted is found by `find_x` only."""
+"""Reads of projects, services, their variables and volumes. Only `find_x` returns deleted rows."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import TypeVar
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, case, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import TeamRow
+from orca.db.filters import narrow
+from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Project, Service, Variable, Volume
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
 from orca.features.services.schemas import BuildVariables
-from orca.features.sources.origins import origin_reader
-from orca.features.sources.usage import CredentialUser, Usage, usage_reader
+from orca.features.sources.schemas import GitSource
+from orca.features.sources.usage import CredentialUser, Usage
 from orca.kit.crypto import SecretBox
-from orca.kit.pagination import Page, cut_page
-from orca.web.guard import Scope, tenant_resolver
+from orca.kit.pagination import Page, PageRequest
+from orca.web.guard import Scope
 
-Named = TypeVar("Named", bound=TeamRow)
+_FIRST_PAGE = PageRequest()
 
 
 async def find_project(session: AsyncSession, project_id: str) -> Project | None:
-    """A project of any team, deleted ones too: for tasks."""
+    """Return a project of any team, also a deleted one: for tasks."""
     return await session.get(Project, project_id)
 
 
 async def get_project(session: AsyncSession, scope: Scope, project_id: str, *, lock: bool = False) -> Project:
-    """A project of the team; `lock` keeps others from changing it until the transaction ends."""
+    """Return a project of the team; `lock` locks its row until the transaction ends."""
     query = select(Project).where(
         Project.id == project_id, Project.team_id == scope.team_id, Project.deleted_at.is_(None)
     )
@@ -38,28 +38,25 @@ async def get_project(session: AsyncSession, scope: Scope, project_id: str, *, l
     return project
 
 
-async def list_projects(
-    session: AsyncSession, scope: Scope, *, limit: int = 50, cursor: str | None = None
-) -> Page[Project]:
+async def list_projects(session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE) -> Page[Project]:
     """The team's projects, newest first."""
     query = select(Project).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
-    return await _page(session, query, Project, limit, cursor)
+    return await read_page(session, narrow(query, Project, wanted), Project.id, wanted)
 
 
-@tenant_resolver("project_id")
 async def find_project_team(session: AsyncSession, project_id: str) -> str | None:
-    """Whose project it is."""
+    """Return the team of a project."""
     query = select(Project.team_id).where(Project.id == project_id, Project.deleted_at.is_(None))
     return await session.scalar(query)
 
 
 async def find_service(session: AsyncSession, service_id: str) -> Service | None:
-    """A service of any team, deleted ones too: for tasks."""
+    """Return a service of any team, also a deleted one: for tasks."""
     return await session.get(Service, service_id)
 
 
 async def get_service(session: AsyncSession, scope: Scope, service_id: str, *, lock: bool = False) -> Service:
-    """A service of the team; `lock` keeps others from changing it until the transaction ends."""
+    """Return a service of the team; `lock` locks its row until the transaction ends."""
     query = select(Service).where(
         Service.id == service_id, Service.team_id == scope.team_id, Service.deleted_at.is_(None)
     )
@@ -70,32 +67,42 @@ async def get_service(session: AsyncSession, scope: Scope, service_id: str, *, l
 
 
 async def list_services(
-    session: AsyncSession, scope: Scope, project_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, project_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Service]:
     """The services of a project, newest first."""
     query = select(Service).where(
         Service.team_id == scope.team_id, Service.project_id == project_id, Service.deleted_at.is_(None)
     )
-    return await _page(session, query, Service, limit, cursor)
+    return await read_page(session, narrow(query, Service, wanted), Service.id, wanted)
 
 
-@tenant_resolver("service_id")
+async def list_team_services(session: AsyncSession, scope: Scope, wanted: PageRequest) -> Page[Service]:
+    """The services of all projects of a team, newest first."""
+    query = select(Service).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+    return await read_page(session, narrow(query, Service, wanted), Service.id, wanted)
+
+
+async def list_project_slugs(session: AsyncSession, scope: Scope, project_ids: Collection[str]) -> dict[str, str]:
+    """Map ids of projects to their slugs."""
+    query = select(Project.id, Project.slug).where(Project.team_id == scope.team_id, Project.id.in_(project_ids))
+    return {project_id: slug for project_id, slug in await session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+
+
 async def find_service_team(session: AsyncSession, service_id: str) -> str | None:
-    """Whose service it is."""
+    """Return the team of a service."""
     query = select(Service.team_id).where(Service.id == service_id, Service.deleted_at.is_(None))
     return await session.scalar(query)
 
 
-@origin_reader
-async def find_repository(session: AsyncSession, service_id: str) -> str | None:
-    """The address of the Git repository that a service comes from; None where it comes from elsewhere."""
+async def find_git_source(session: AsyncSession, service_id: str) -> GitSource | None:
+    """Return the Git source of a service; None for another kind of source."""
     service = await find_service(session, service_id)
-    return str(service.source["repository"]) if service is not None and service.source.get("type") == "git" else None
+    is_git = service is not None and service.source.get("type") == "git"
+    return GitSource.model_validate(service.source) if service is not None and is_git else None
 
 
-@usage_reader
 async def list_credential_users(session: AsyncSession, scope: Scope, credential_ids: Collection[str]) -> Usage:
-    """The services that fetch with these credentials."""
+    """Return the services that use these credentials."""
     credential = Service.source["credential_id"].as_string()
     query = select(credential, Service.name, Service.id).where(
         Service.team_id == scope.team_id, Service.deleted_at.is_(None), credential.in_(credential_ids)
@@ -107,7 +114,7 @@ async def list_credential_users(session: AsyncSession, scope: Scope, credential_
 
 
 async def check_owner(session: AsyncSession, scope: Scope, owner: tuple[OwnerType, str], *, lock: bool = False) -> None:
-    """NotFound unless the project or service that variables belong to is the team's."""
+    """Raise NotFound unless the project or service that owns variables belongs to the team."""
     owner_type, owner_id = owner
     find = get_project if owner_type == "project" else get_service
     await find(session, scope, owner_id, lock=lock)
@@ -125,7 +132,7 @@ def owned_variables(owner_type: OwnerType, owner_id: str) -> Select[Variable]:
 
 
 async def get_variable(session: AsyncSession, owner_type: OwnerType, owner_id: str, key: str) -> Variable:
-    """One variable. The caller checked the owner."""
+    """Return one variable. The caller checked the owner."""
     variable = await session.scalar(owned_variables(owner_type, owner_id).where(Variable.key == key))
     if variable is None:
         raise NotFound("there is no variable with this name")
@@ -133,7 +140,7 @@ async def get_variable(session: AsyncSession, owner_type: OwnerType, owner_id: s
 
 
 async def list_effective_variables(session: AsyncSession, service: Service) -> list[Variable]:
-    """What a service gets: the variables of its project, overlaid by its own, by key."""
+    """Return the variables of a service: those of its project, overridden by its own, by key."""
     both = or_(Variable.project_id == service.project_id, Variable.service_id == service.id)
     rows = (await session.scalars(select(Variable).where(both))).all()
     chosen = {each.key: each for each in sorted(rows, key=lambda each: each.service_id is not None)}
@@ -141,14 +148,14 @@ async def list_effective_variables(session: AsyncSession, service: Service) -> l
 
 
 async def open_variables(session: AsyncSession, box: SecretBox, variables: Sequence[Variable]) -> dict[str, str]:
-    """The values of the secret ones among these, by key. Raises SecretUnreadable."""
+    """Return the decrypted values of the secret ones among these, by key. Raises SecretUnreadable."""
     secret = [each for each in variables if each.is_secret]
     opened = await open_secrets_of(session, box, VARIABLE, [each.id for each in secret], VALUE)
     return {each.key: opened[each.id] for each in secret if each.id in opened}
 
 
 async def list_build_variables(session: AsyncSession, box: SecretBox, service: Service) -> BuildVariables:
-    """What the build of a service gets: its variables that are marked for build time."""
+    """Return the variables of a service that are marked for build time."""
     variables = [each for each in await list_effective_variables(session, service) if each.is_build_time]
     plain = {each.key: each.value or "" for each in variables if not each.is_secret}
     return BuildVariables(plain=plain, secret=await open_variables(session, box, variables))
@@ -161,11 +168,12 @@ async def list_volumes(session: AsyncSession, scope: Scope, service_id: str) -> 
 
 
 async def list_project_volumes(
-    session: AsyncSession, scope: Scope, project_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, project_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Volume]:
-    """All volumes of a project, detached ones too, newest first."""
+    """The volumes of a project, detached ones too, newest first."""
     query = select(Volume).where(Volume.team_id == scope.team_id, Volume.project_id == project_id)
-    return await _page(session, query, Volume, limit, cursor)
+    state = case((Volume.service_id.is_(None), "detached"), else_="attached")
+    return await read_page(session, narrow(query, Volume, wanted, {"state": state}), Volume.id, wanted)
 
 
 async def find_volume(session: AsyncSession, scope: Scope, volume_id: str) -> Volume | None:
@@ -175,17 +183,6 @@ async def find_volume(session: AsyncSession, scope: Scope, volume_id: str) -> Vo
     )
 
 
-@tenant_resolver("volume_id")
 async def find_volume_team(session: AsyncSession, volume_id: str) -> str | None:
-    """Whose volume it is."""
+    """Return the team of a volume."""
     return await session.scalar(select(Volume.team_id).where(Volume.id == volume_id))
-
-
-async def _page(
-    session: AsyncSession, query: Select[Named], table: type[Named], limit: int, cursor: str | None
-) -> Page[Named]:
-    if cursor is not None:
-        query = query.where(table.id < cursor)
-    rows = await session.scalars(query.order_by(table.id.desc()).limit(limit + 1))
-    items, next_cursor = cut_page(list(rows), limit)
-    return Page[Named].model_construct(items=items, next_cursor=next_cursor)

@@ -1,4 +1,4 @@
-"""What a project or service may be called, and what each kind of service needs."""
+"""Rules for the names of projects and services, and for what each kind of service needs."""
 
 import shlex
 import unicodedata
@@ -11,19 +11,21 @@ from orca.kit.ids import slugify
 
 Kind = Literal["web", "worker", "static"]
 OwnerType = Literal["project", "service"]
-"""What a variable belongs to."""
+"""The kind of a variable's owner."""
 VARIABLE, VALUE = "variable", "value"
-"""The place of a secret variable among the secrets."""
+"""Owner type and name of a variable's secret."""
 STATIC_PORT = 8080
-"""Where the file server that the static template builds in listens."""
+"""Port of the file server in images of the static template."""
 MAX_VARIABLES = 500
 MAX_VALUE_BYTES = 65_536
 _SLUG_LIMIT = 40
 _FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
+MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)+/*$"
+"""The same rule as `check_mount_path`, as a pattern for the JSON Schema."""
 
 
 def is_shell_name(name: str) -> bool:
-    """Whether a shell can read a variable of this name, and a Dockerfile name it."""
+    """Whether the name is valid for a shell variable and a Dockerfile ARG."""
     return name.isascii() and name.isidentifier()
 
 
@@ -41,7 +43,7 @@ def choose_slug(name: str, taken: Collection[str], *, otherwise: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a service listens and how its health is asked for, as far as the rules of its kind care."""
+    """The ports and health check of a service, as far as the rules of its kind need them."""
 
     ports: tuple[int, ...]
     public_ports: tuple[int, ...]
@@ -50,7 +52,7 @@ class Listening:
 
 
 def find_kind_problems(kind: Kind, listening: Listening) -> dict[str, str]:
-    """Field -> what is wrong with it for this kind; empty when all is well."""
+    """Return field -> problem for this kind; empty when there is none."""
     problems: dict[str, str] = {}
     if kind == "worker" and listening.public_ports:
         problems["ports"] = "a worker has no public ports; leave out `public`, or make it a web service"
@@ -61,12 +63,12 @@ def find_kind_problems(kind: Kind, listening: Listening) -> dict[str, str]:
 
 
 def port_to_announce(public_ports: Collection[int]) -> str | None:
-    """The value of PORT: the one public port, where there is exactly one."""
+    """Return the value of PORT: the public port, if there is exactly one; else None."""
     return str(next(iter(public_ports))) if len(public_ports) == 1 else None
 
 
 def check_mount_path(path: str) -> str:
-    """A path inside the container in its plain form. ValueError for one that is not plain, or is the system's."""
+    """Return a normalised path inside the container. Raises ValueError for an invalid or a system path."""
     parts = path.rstrip("/").split("/")
     plain = parts[0] == "" and len(parts) > 1 and all(_is_plain(part) for part in parts[1:])
     if not plain:
@@ -82,7 +84,7 @@ def _is_plain(part: str) -> bool:
 
 
 def find_mount_problems(mounts: Iterable[tuple[str, str]]) -> str | None:
-    """What is wrong with a set of (name, path) mounts: each name and each path may appear once."""
+    """Return the problem of a set of (name, path) mounts, or None: each name and each path may appear once."""
     names: set[str] = set()
     paths: set[str] = set()
     for name, path in mounts:
@@ -99,9 +101,22 @@ _SHELL = frozenset("$;&|<>()`*?~#\\\n")
 
 
 def shell_argv(command: str) -> list[str]:
-    """The arguments of a command line; a shell in front where it needs one. Pure."""
+    """Return the arguments of a command line, prefixed by a shell if it needs one. Pure."""
     words = command.split(None, 1)
     if words and _SHELL.isdisjoint(command) and "=" not in words[0]:
         with suppress(ValueError):
             return shlex.split(command)
     return ["/bin/sh", "-c", command]
+
+
+def name_port_choices(choices: Collection[int]) -> tuple[str, str]:
+    """Return the question which of several ports is for visitors, and a hint with the line of `orca.yaml` to add."""
+    listed = ", ".join(map(str, list(choices)[:10]))
+    first = next(iter(choices))
+    hint = f"Choose one: the line `{ports_line(first)}` in orca.yaml leads visitors to {first}."
+    return f"several ports could be the one for visitors: {listed}", hint
+
+
+def ports_line(port: int) -> str:
+    """Return the line of `orca.yaml` that leads visitors to a port."""
+    return f"ports: [{{name: http, port: {port}, public: true}}]"

@@ -1,4 +1,4 @@
-"""What a service is made of, as the API, `orca.yaml` and the frozen configuration of a release all write it."""
+"""The fields of a service, shared by the API, `orca.yaml` and the frozen configuration of a release."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -20,11 +21,13 @@ from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.rules import Kind, Listening
 from orca.features.services.volume_schemas import Mounts, VolumeMount
-from orca.features.sources.rules import parse_subdirectory
+from orca.features.sources.rules import PATH_LIMIT, parse_subdirectory
 from orca.features.sources.schemas import Source, normalised_by
-from orca.kit.fields import Name, Slug, Strict, without_nul
+from orca.kit.fields import Changes, Identifier, Name, Output, Slug, Strict, without_nul
+from orca.kit.pagination import PageRequest, Word
+from orca.systems import LOCAL
 
-_KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
+KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
 _VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -40,7 +43,12 @@ def _not_empty(value: str) -> str:
     return value
 
 
-Argument = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(without_nul)]
+Argument = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4096),
+    AfterValidator(without_nul),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 4096, "pattern": r"^[^\x00]*$"}),
+]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~+=:@%/?,-]*$", max_length=255)]
 UserName = Annotated[
     str, StringConstraints(pattern=r"^(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?)?$")
@@ -49,8 +57,12 @@ HostName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?$")
 ]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
-Value = Annotated[str, AfterValidator(_value)]
-"""The value of a variable: any bytes a process can be given."""
+Value = Annotated[
+    str,
+    AfterValidator(_value),
+    WithJsonSchema({"type": "string", "maxLength": rules.MAX_VALUE_BYTES, "pattern": r"^[^\x00]*$"}),
+]
+"""The value of a variable: any bytes that can be passed to a process."""
 
 
 def _variable_key(value: str) -> str:
@@ -65,25 +77,37 @@ def _argument_key(value: str) -> str:
     return _variable_key(value)
 
 
-VariableKey = Annotated[str, AfterValidator(_variable_key)]
-"""What an engine hands to a process; names with dots and dashes cannot be read by a shell, but by programs."""
-ArgumentKey = Annotated[str, AfterValidator(_argument_key)]
-"""What a Dockerfile can name with ARG."""
+VariableKey = Annotated[
+    str, AfterValidator(_variable_key), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE_KEY.pattern}$"})
+]
+"""A name that an engine can pass to a process; a shell cannot read names with dots or dashes, but programs can."""
+ArgumentKey = Annotated[
+    str, AfterValidator(_argument_key), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$"})
+]
+"""A name that a Dockerfile can declare with ARG."""
 
 
-BuildText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(without_nul)]
+BuildText = Annotated[
+    str,
+    StringConstraints(max_length=4096),
+    AfterValidator(without_nul),
+    WithJsonSchema({"type": "string", "maxLength": 4096, "pattern": r"^[^\x00]*$"}),
+]
 OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,31}$")]
 
 
 class BuildOptions(Strict):
-    """How an image is made. `auto` takes the Dockerfile if there is one, else the template that fits."""
+    """How an image is built. `auto` uses the Dockerfile if there is one, else the template that fits."""
 
-    builder: Literal["auto", "dockerfile", "template"] = Field(
-        "auto", description="Who makes the image; `auto` takes the Dockerfile if there is one."
+    builder: Literal["auto", "dockerfile", "template", "buildpacks"] = Field(
+        "auto", description="Who makes the image; `auto` takes the Dockerfile if there is one, and never buildpacks."
     )
-    dockerfile: Annotated[str, normalised_by(parse_subdirectory), AfterValidator(_not_empty)] = Field(
-        "Dockerfile", description="Path of the Dockerfile in the source."
-    )
+    dockerfile: Annotated[
+        str,
+        normalised_by(parse_subdirectory),
+        AfterValidator(_not_empty),
+        WithJsonSchema({"type": "string", "minLength": 1, "maxLength": PATH_LIMIT}),
+    ] = Field("Dockerfile", description="Path of the Dockerfile in the source.")
     target: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
@@ -93,19 +117,22 @@ class BuildOptions(Strict):
         {}, max_length=100, description="Values for ARG lines. They stay readable in the image: no secrets."
     )
     options: dict[OptionName, BuildText] = Field(
-        {}, max_length=20, description="For templates: base, version, entrypoint, root, build, start, packages, spa."
+        {},
+        max_length=20,
+        description="For templates: base, version, entrypoint, root, build, start, packages, spa. "
+        "For buildpacks: builder, run_image, process.",
     )
 
 
 class BuildVariables(BaseModel):
-    """What a build is given. Plain ones may stay readable in the image, secret ones must not."""
+    """The variables of a build. Plain ones may stay readable in the image, secret ones must not."""
 
     plain: dict[str, str] = {}
     secret: dict[str, str] = {}
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What was stored, also by a version that did not know which of them are secret."""
+        """Parse stored variables, also those of an earlier version, which did not store which ones are secret."""
         values = json.loads(text)
         return cls(**values) if all(isinstance(value, dict) for value in values.values()) else cls(secret=values)
 
@@ -123,7 +150,7 @@ class Port(Strict):
 class HealthCheck(Strict):
     """When a new release counts as healthy.
 
-    With `auto`: what the image's own HEALTHCHECK says; else HTTP when a port is public; else that it keeps running.
+    With `auto`: by the image's own HEALTHCHECK; else by HTTP when a port is public; else when it keeps running.
     """
 
     type: Literal["auto", "http", "tcp", "command", "none"] = Field(
@@ -155,9 +182,9 @@ class HealthCheck(Strict):
 
 
 class Limits(Strict):
-    """What one replica may use."""
+    """The resource limits of one replica."""
 
-    cpus: float | None = Field(None, gt=0, le=256, description="CPU cores, such as 0.5; default: no limit.")
+    cpus: float | None = Field(None, ge=0.01, le=256, description="CPU cores, such as 0.5; default: no limit.")
     memory_mb: int | None = Field(
         None,
         ge=6,
@@ -167,7 +194,7 @@ class Limits(Strict):
 
 
 class Settings(Strict):
-    """Everything of a service that a release freezes, besides its variables."""
+    """All settings of a service that a release freezes, besides its variables."""
 
     ports: list[Port] = Field(
         [], max_length=20, description="Where the process listens. A web service that names none gets a detected one."
@@ -207,11 +234,11 @@ class Settings(Strict):
         return ports
 
     def public_ports(self) -> list[int]:
-        """The ports that get routes."""
+        """Return the ports that get routes."""
         return [port.port for port in self.ports if port.public]
 
     def check_kind(self, kind: Kind) -> None:
-        """Raise BadInput where these settings make no sense for a kind of service."""
+        """Raise BadInput when these settings are not valid for a kind of service."""
         listening = Listening(
             tuple(port.port for port in self.ports), tuple(self.public_ports()), self.health.type, self.health.port
         )
@@ -222,13 +249,14 @@ class Settings(Strict):
 
 
 class FrozenConfig(Settings):
-    """What a release runs with. Secret variables are not here; their keys are, their values are sealed apart."""
+    """The configuration of a release. Of secret variables it has the keys; their values are sealed separately."""
 
     kind: Kind
     variables: dict[str, str] = Field({})
     secret_keys: list[str] = Field([])
     mounts: list[VolumeMount] = Field([])
     volume_names: dict[str, str] = Field({}, description="Mount name to the volume's name on the engine.")
+    system: str = Field(LOCAL, description="Id of the system that it runs on.")
 
     @property
     def recreates(self) -> bool:
@@ -236,32 +264,35 @@ class FrozenConfig(Settings):
         return self.strategy == "recreate" or (self.strategy == "auto" and bool(self.mounts))
 
     def announce_port(self) -> Self:
-        """A copy whose PORT is the one public port, unless somebody set PORT, or there is not exactly one."""
+        """Return a copy with PORT set to the public port, if there is exactly one and PORT is not set yet."""
         port = rules.port_to_announce(self.public_ports())
         if port is None or "PORT" in self.variables or "PORT" in self.secret_keys:
             return self
         return self.model_copy(update={"variables": {**self.variables, "PORT": port}})
 
     def listen_on(self, port: int) -> Self:
-        """A copy in which a service that named no port listens on a detected one; workers stay without."""
+        """Return a copy in which a service without ports uses a detected one; workers stay without ports."""
         if self.ports or self.kind == "worker":
             return self
         return self.model_copy(update={"ports": [Port(port=port, public=True)]}).announce_port()
 
 
 def ports_for_kind(kind: Kind, settings: Settings) -> list[Port]:
-    """The ports of a service: those given, or where a static site is served."""
+    """Return the ports of a service: those configured, or the port of the static file server."""
     static = kind == "static" and not settings.ports
     return [Port(port=rules.STATIC_PORT, public=True)] if static else settings.ports
 
 
 def kind_alias(value: object) -> object:
-    """The kind that other platforms' words mean, such as `webapp`."""
-    return _KIND_ALIASES.get(value, value) if isinstance(value, str) else value
+    """Return the kind that another platform's name, such as `webapp`, stands for."""
+    return KIND_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,35}$")]
 
 
 class ServiceFields(Settings):
-    """What a service has when it is made."""
+    """The fields of a new service."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -270,14 +301,15 @@ class ServiceFields(Settings):
     kind: Kind = Field("web", validation_alias=AliasChoices("kind", "type"))
     source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
     build: BuildOptions = BuildOptions()
+    system: SystemId = Field(LOCAL, description="The system that it runs on.")
     volumes: Mounts = Field([])
     variables: dict[VariableKey, Value] = Field({}, max_length=rules.MAX_VARIABLES)
 
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
 
-class ServiceChanges(Settings):
-    """What to change. A setting that is not given stays; one that is given is replaced as a whole."""
+class ServiceChanges(Changes, Settings):
+    """What to change. Omitted settings stay; each setting in the request replaces the stored one as a whole."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -286,6 +318,7 @@ class ServiceChanges(Settings):
     kind: Kind | None = Field(None, validation_alias=AliasChoices("kind", "type"))
     source: Source | None = Field(None, validation_alias=AliasChoices("source", "build_source"))
     build: BuildOptions | None = None
+    system: SystemId | None = Field(None, description="The system that it runs on from the next deployment on.")
 
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
@@ -303,37 +336,20 @@ class ServiceOut(Settings):
     kind: Kind
     source: Source
     build: BuildOptions
+    system: str = Field(description="The system that it runs on from the next deployment on.")
     desired_state: Literal["running", "stopped"]
     version: int
     created_at: datetime
     updated_at: datetime
 
 
-class ProjectFields(Strict):
-    """What a project has when it is made."""
+class ServiceFilter(PageRequest):
+    """Filter of a list of a project's services."""
 
-    name: Name
-    slug: Slug | None = Field(None, description="Made from the name when it is not given.")
-    description: str = Field("", max_length=500)
-
-
-class ProjectChanges(Strict):
-    """What to change; the rest stays."""
-
-    name: Name | None = None
-    description: str | None = Field(None, max_length=500)
-
-
-class ProjectOut(BaseModel):
-    """A project."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    name: str
-    slug: str
-    description: str
-    created_at: datetime
+    slug: Word | None = None
+    kind: Kind | None = None
+    desired_state: Literal["running", "stopped"] | None = None
+    environment_id: Identifier | None = None
 
 
 class VariableFields(Strict):
@@ -351,19 +367,19 @@ class NamedVariable(VariableFields):
 
 
 class Variables(Strict):
-    """All variables of a project or service: those that are not listed go."""
+    """All variables of a project or service: those not listed are deleted."""
 
     variables: list[NamedVariable] = Field(max_length=rules.MAX_VARIABLES)
 
 
 class VariableChanges(Strict):
-    """Variables to set, and keys to remove; the rest stays."""
+    """Variables to set, and keys to remove; all others stay."""
 
     variables: list[NamedVariable] = Field([], max_length=rules.MAX_VARIABLES)
     removed: list[VariableKey] = Field([], max_length=rules.MAX_VARIABLES)
 
 
-class VariableOut(BaseModel):
+class VariableOut(Output):
     """A variable; the value of a secret one is always null."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -375,7 +391,7 @@ class VariableOut(BaseModel):
     updated_at: datetime
 
 
-class Revealed(BaseModel):
+class Revealed(Output):
     """The value of one variable, on request."""
 
     key: str
@@ -383,6 +399,6 @@ class Revealed(BaseModel):
 
 
 class Confirmation(Strict):
-    """The name of what will be destroyed, typed by hand."""
+    """The name of the object to destroy, typed by the user."""
 
     confirm: str = Field(max_length=255)

@@ -1,4 +1,4 @@
-"""Background doors: the task that destroys a volume after somebody confirmed it."""
+"""Background doors: the task that destroys a volume after a user confirmed it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _SECONDS = 120.0
 
 
 async def destroy_volume(run: TaskRun, payload: Mapping[str, Any]) -> None:
-    """Remove the volume from the engine, then forget it. Both are safe to do twice; a refusal is told and kept."""
+    """Remove the volume from the engine, then delete its row. Both can be repeated; a failure is recorded."""
     volume_id = str(payload["volume_id"])
     resources = run.resources
     try:
@@ -31,7 +31,8 @@ async def _remove(resources: Resources, volume_id: str) -> None:
     async with resources.db.read() as session:
         volume = await session.get(Volume, volume_id)
     if volume is not None:
-        await resources.engine.remove_volume(volume.engine_name)
+        engine = await resources.systems.engine(volume.system_id)
+        await engine.remove_volume(volume.engine_name)
 
 
 async def _finish(resources: Resources, volume_id: str, failure: str | None) -> None:
@@ -40,10 +41,10 @@ async def _finish(resources: Resources, volume_id: str, failure: str | None) -> 
 
 
 async def settle(resources: Resources, task_id: str, reason: str) -> None:
-    """The task can never finish: the volume is as it was, and can be tried again."""
+    """Record the failure when the task can never finish: the volume stays, and its destruction can be retried."""
     async with resources.db.write() as session:
         task = await session.get_one(Task, task_id)
         await finish_destruction(session, task.target, reason)
 
 
-TASKS = (TaskDefinition(DESTROY_VOLUME, run=destroy_volume, settle=settle),)
+TASKS = (TaskDefinition(DESTROY_VOLUME, run=destroy_volume, settle=settle, lane="maintenance"),)

@@ -1,21 +1,34 @@
-"""Volumes: where they are seen, and whose their data is."""
+"""Volumes: their mount paths, and the owners of their data."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from orca.features.services import rules
-from orca.kit.fields import Identifier, Strict
+from orca.kit.fields import Changes, Identifier, Output, Strict
+from orca.kit.pagination import PageRequest, Word
 
-MountPath = Annotated[str, StringConstraints(max_length=255), AfterValidator(rules.check_mount_path)]
+MountPath = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    AfterValidator(rules.check_mount_path),
+    WithJsonSchema({"type": "string", "maxLength": 255, "pattern": rules.MOUNT_PATH}),
+]
 VolumeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 VolumeOwner = Annotated[str, StringConstraints(pattern=r"^(?:[0-9]{1,9}(?::[0-9]{1,9})?)?$")]
 VolumeMode = Annotated[str, StringConstraints(pattern=r"^(?:[0-7]{3,4})?$")]
 
 
 class VolumeMount(Strict):
-    """A volume that Orca owns, and where it is seen inside the container."""
+    """A volume that Orca owns, and its mount path inside the container."""
 
     name: VolumeName = Field(description="The volume of the project.")
     path: MountPath = Field(description="Where it is seen inside the container.")
@@ -35,7 +48,7 @@ Mounts = Annotated[list[VolumeMount], Field(max_length=20), AfterValidator(_moun
 
 
 class VolumeFields(Strict):
-    """A new volume (`name`), or one to attach again (`volume_id`), and where it is seen in the container."""
+    """A new volume (`name`), or one to attach again (`volume_id`), and its mount path in the container."""
 
     name: VolumeName | None = None
     volume_id: Identifier | None = None
@@ -50,14 +63,22 @@ class VolumeFields(Strict):
         return self
 
 
-class VolumeChanges(Strict):
-    """What to change; the rest stays. With the next deployment the data is given to a named owner."""
+class VolumeChanges(Changes):
+    """What to change; omitted fields stay. The next deployment sets the owner of the existing data."""
 
     owner: VolumeOwner | None = None
     mode: VolumeMode | None = None
 
 
-class VolumeOut(BaseModel):
+class VolumeFilter(PageRequest):
+    """Filter of a list of a project's volumes."""
+
+    service_id: Identifier | None = None
+    name: Word | None = None
+    state: Literal["attached", "detached"] | None = None
+
+
+class VolumeOut(Output):
     """A volume. With no service it is detached: its data is kept until it is destroyed on purpose."""
 
     model_config = ConfigDict(from_attributes=True)

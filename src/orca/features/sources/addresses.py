@@ -1,4 +1,4 @@
-"""Addresses of repositories as people paste them: from a browser, a clone button, a package manager. Pure."""
+"""Parses pasted addresses of repositories: from a browser, a clone button, a package manager. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _USER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FOLDERS, _FILES, _COMMITS = {"tree"}, {"blob", "raw", "blame", "edit"}, {"commit", "commits"}
 _OF_GITHUB = {"github.com", "codeberg.org", "gitea.com"}
-"""Where a repository is always an owner and a name."""
+"""Hosts where the path of a repository is always an owner and a name."""
 _OWNER_AND_NAME = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """What an address says: the repository, and perhaps what of it is meant."""
+    """A parsed address: the repository and, if the address names them, ref and folder."""
 
     repository: str
     branch: str | None = None
@@ -28,7 +28,7 @@ class Pasted:
 
 
 def read_pasted(text: str) -> Pasted:
-    """Take an address apart; one that is none stays as it is, for others to refuse."""
+    """Parse an address; one that is not valid is returned unchanged, and refused by later checks."""
     text = text.strip()
     if len(text) > LIMIT:
         return Pasted(text)
@@ -43,7 +43,7 @@ def read_pasted(text: str) -> Pasted:
         return Pasted(text.partition("#")[0].rstrip("/"))
     authority, _, path = match["rest"].partition("/")
     user, _, host = authority.rpartition("@")
-    if _USER.fullmatch(user):  # a clone button writes the user's own name; a password is for others to refuse
+    if _USER.fullmatch(user):  # clone buttons add the user's own name; a password is refused later
         authority = host
     place = f"{match['scheme'].lower()}://{authority.removeprefix('www.')}"
     return _read_path(place, path, host.removeprefix("www.").lower())
@@ -52,7 +52,7 @@ def read_pasted(text: str) -> Pasted:
 def _read_path(place: str, path: str, host: str) -> Pasted:
     path = path.partition("#")[0].partition("?")[0]
     parts = [part for part in path.split("/") if part]
-    if "-" in parts[1:]:  # GitLab puts what is not a repository behind /-/
+    if "-" in parts[1:]:  # in GitLab, what follows /-/ is not the repository
         at = parts.index("-", 1)
         return _understand(place, parts[:at], parts[at + 1 :])
     behind = parts[_OWNER_AND_NAME:]
@@ -64,7 +64,7 @@ def _read_path(place: str, path: str, host: str) -> Pasted:
 
 def _understand(place: str, repository: list[str], view: list[str]) -> Pasted:
     url = "/".join([place, *repository])
-    if view[:1] == ["src"]:  # Gitea says what the name is, Bitbucket does not
+    if view[:1] == ["src"]:  # Gitea names the kind of ref, Bitbucket does not
         kind, *rest = view[1:] if view[1:2] and view[1] in {"branch", "tag", "commit"} else ["branch", *view[1:]]
     elif view[:1] == ["releases"] and view[1:2] == ["tag"]:
         kind, rest = "tag", view[2:3]

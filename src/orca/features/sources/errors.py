@@ -6,7 +6,7 @@ from orca.errors import OrcaError, StepFailed
 
 
 class SourceFailed(StepFailed):
-    """A source cannot be brought here. Whoever asked for it right now is told 422: another address may work."""
+    """A source cannot be fetched. A request that needs it is answered with 422, since another address may work."""
 
     status: ClassVar[int] = 422
 
@@ -36,7 +36,7 @@ class GitCertificateRejected(SourceFailed):
 
 
 class GitHostKeyUnknown(SourceFailed):
-    """Nobody has said yet that the SSH host key is the right one. `details["host_keys"]`: known_hosts lines."""
+    """The SSH host key has not been confirmed yet. `details["host_keys"]`: known_hosts lines."""
 
     code = "git-host-key-unknown"
 
@@ -48,7 +48,7 @@ class GitHostKeyChanged(SourceFailed):
 
 
 class GitCredentialElsewhere(SourceFailed):
-    """The credential is made for another host than the repository's, or nobody has said yet for which."""
+    """The credential is made for another host than the repository's, or it has no host yet."""
 
     code = "git-credential-elsewhere"
 
@@ -84,13 +84,13 @@ class GitRefMissing(SourceFailed):
 
 
 class GitFailed(SourceFailed):
-    """Git failed for a reason it alone knows; its last lines are in the log."""
+    """Git failed for another reason. Its last lines are only in Orca's log, since they may come from the server."""
 
     code = "git-failed"
 
 
 class GitLfsFailed(SourceFailed):
-    """Files that are kept in Git LFS cannot be brought here; without them the site would have holes."""
+    """Files that are kept in Git LFS cannot be fetched; without them the site would be incomplete."""
 
     code = "git-lfs-failed"
 
@@ -102,7 +102,7 @@ class SourceTooLarge(SourceFailed):
 
 
 class DiskReserveReached(OrcaError):
-    """Taking the upload would leave less free space than the instance keeps for itself."""
+    """Storing the upload would leave less free space than the instance reserves for itself."""
 
     status: ClassVar[int] = 507
     code = "disk-reserve-reached"
@@ -116,7 +116,7 @@ class UploadTooSlow(OrcaError):
 
 
 class BodyCutOff(OrcaError):
-    """The sender went away in the middle."""
+    """The sender closed the connection before the end of the body."""
 
     status: ClassVar[int] = 400
     code = "body-cut-off"

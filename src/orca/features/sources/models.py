@@ -7,10 +7,11 @@ from sqlalchemy import JSON, BigInteger, Index, String, Text, UniqueConstraint, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow
+from orca.db.sequences import numbered
 
 
 class GitCredential(TeamRow, Base):
-    """How to reach private repositories. `kind` is `ssh` (a deploy key that Orca made) or `token`.
+    """A credential for private repositories. `kind` is `ssh` (a deploy key that Orca generated) or `token`.
 
     The private half is the secret `git_credential:<id>:private`.
     """
@@ -20,7 +21,7 @@ class GitCredential(TeamRow, Base):
     name: Mapped[str] = mapped_column(String(100))
     kind: Mapped[str] = mapped_column(String(8))
     host: Mapped[str] = mapped_column(String(260), default="", server_default="")
-    """The only host it is used at, as `RepoUrl.authority` spells it. Empty: of before there was one, used nowhere."""
+    """The only host it is used at, in the form of `RepoUrl.authority`. Empty: from an earlier version, used nowhere."""
     username: Mapped[str] = mapped_column(String(100), default="")
     public_key: Mapped[str] = mapped_column(Text, default="")
     known_hosts: Mapped[str] = mapped_column(Text, default="")
@@ -37,19 +38,19 @@ class RegistryCredential(TeamRow, Base):
 
 
 class Upload(TeamRow, Base):
-    """A source tree that somebody sent with `orc deploy`; the file lies under the data directory by its id."""
+    """A source tree that was sent with `orc deploy`; the file is in the data directory, named by its id."""
 
     __tablename__ = "uploads"
 
     service_id: Mapped[str] = mapped_column(String(36), index=True)
     number: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Counted per service, because clocks go back."""
+    """Counted per service; used for the order, because clocks can go back."""
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class Hook(TeamRow, Base):
-    """Where a Git host reports pushes; its secret is `hook:<id>:secret`."""
+    """A push hook, at which a Git host reports pushes; its secret is `hook:<id>:secret`."""
 
     __tablename__ = "hooks"
 
@@ -59,36 +60,37 @@ class Hook(TeamRow, Base):
     """A branch, or a pattern such as `release/*`."""
     watch_paths: Mapped[list[str]]
     user_id: Mapped[str | None] = mapped_column(String(36))
-    """Who made it: pushes deploy on their behalf. Null: made on the machine itself."""
+    """The owner: pushes deploy on their behalf. Null: created on the machine itself."""
     permissions: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    """What its maker might do then; null is everything."""
+    """The permissions that the owner had then; null is everything."""
     any_repository: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether pushes to other repositories than the service's own count, too."""
+    """Whether pushes to other repositories than the service's own are accepted, too."""
 
 
 class Push(TeamRow, Base):
-    """One delivery, kept before it is answered, so that a repeated one does nothing."""
+    """One delivery, stored before it is answered, so that a repeated one does nothing."""
 
     __tablename__ = "pushes"
     __table_args__ = (UniqueConstraint("hook_id", "delivery"), Index("ix_pushes_hook_id_digest", "hook_id", "digest"))
 
+    seq: Mapped[int] = numbered("pushes")
     hook_id: Mapped[str] = mapped_column(String(36), index=True)
     delivery: Mapped[str] = mapped_column(String(128))
     digest: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    """Of what was signed: a copy of it under another id is no other push."""
+    """Digest of the signed content, by which a copy under another id is recognised."""
     commit: Mapped[str] = mapped_column(String(64), default="")
     is_accepted: Mapped[bool] = mapped_column(default=False)
     decision: Mapped[str] = mapped_column(String(255))
-    """Why it was or was not deployed, in words."""
+    """The reason why it was or was not deployed, as text."""
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]
 
     @property
     def is_refused(self) -> bool:
-        """Whether it was turned away: not signed as it should be, or no push at all."""
+        """Whether it was refused: without a valid signature, or not a push at all."""
         return self.payload.get("refused") is True
 
     @property
     def times(self) -> int:
-        """How often it came: refusals for the same reason are one row."""
+        """How often it arrived: refusals for the same reason share a row."""
         return int(self.payload.get("times", 1))

@@ -1,24 +1,30 @@
-"""Which Git repository a service comes from. A feature above this one knows services, and registers its reader."""
+"""The Git repository of a service, read by a function of the services feature, which is above this one."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-OriginReader = Callable[[AsyncSession, str], Awaitable[str | None]]
-_readers: list[OriginReader] = []
+from orca.features import find_reader
+from orca.features.manifest import ReaderKey
+from orca.features.sources.schemas import GitSource
+
+OriginReader = Callable[[AsyncSession, str], Awaitable[GitSource | None]]
+GIT_SOURCE: Final = ReaderKey[OriginReader]("Git source of a service")
 
 
-def origin_reader(reader: OriginReader) -> OriginReader:
-    """Register the one function that knows of services."""
-    _readers[:] = [reader]
-    return reader
+async def find_git_source(session: AsyncSession, service_id: str) -> GitSource | None:
+    """Return the Git source of a service; None for another kind of source, or an unknown service."""
+    read = find_reader(GIT_SOURCE)
+    return await read(session, service_id) if read else None
 
 
 async def find_repository(session: AsyncSession, service_id: str) -> str | None:
-    """The address of the repository that a push has to fetch from; None for services of another source, or unknown."""
-    return await _readers[0](session, service_id)
+    """Return the repository address of a service; None for another kind of source, or an unknown service."""
+    source = await find_git_source(session, service_id)
+    return None if source is None else source.repository
 
 
 async def comes_from_git(session: AsyncSession, service_id: str) -> bool:
-    """Whether a push has something to fetch for this service; no for one that is not there."""
+    """Whether the service has a Git source; False for an unknown service."""
     return await find_repository(session, service_id) is not None

@@ -1,4 +1,4 @@
-"""Reads of credentials, uploads, hooks and pushes; and opening credentials for those who fetch with them."""
+"""Reads of credentials, uploads, hooks and pushes; and the decryption of credentials for fetching."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -7,18 +7,21 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import TeamRow
+from orca.db import Database, TeamRow
+from orca.db.filters import narrow
+from orca.db.pages import find_place, read_page
 from orca.errors import NotFound
 from orca.features.secrets.queries import open_secret
 from orca.features.sources.errors import GitCredentialElsewhere, RegistryCredentialElsewhere
 from orca.features.sources.models import GitCredential, Hook, Push, RegistryCredential, Upload
 from orca.features.sources.rules import ImageRef, RepoUrl, is_login_for
 from orca.kit.crypto import SecretBox
-from orca.kit.pagination import Page, cut_page
+from orca.kit.pagination import Page, PageRequest
 from orca.kit.text import join
 from orca.sdk.engines import RegistryLogin
-from orca.web.guard import Scope, tenant_resolver
+from orca.web.guard import Scope
 
+_FIRST_PAGE = PageRequest()
 GIT_CREDENTIAL, REGISTRY_CREDENTIAL, HOOK = "git_credential", "registry_credential", "hook"
 PRIVATE, PASSWORD, SECRET = "private", "password", "secret"
 _DEFAULT_USERNAME = "x-access-token"
@@ -27,7 +30,7 @@ Owned = TypeVar("Owned", bound=TeamRow)
 
 @dataclass(frozen=True, slots=True)
 class GitLogin:
-    """How a checkout is let in; named like the fields of `GitCheckout`."""
+    """The login of a checkout; its fields are named like those of `GitCheckout`."""
 
     username: str = _DEFAULT_USERNAME
     token: str | None = field(default=None, repr=False)
@@ -40,7 +43,7 @@ class GitLogin:
 async def open_git_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str | None, url: RepoUrl
 ) -> GitLogin:
-    """A credential with its secret half, to fetch from `url`; without an id, the login of nobody.
+    """Return a credential with its secret half, to fetch from `url`; without an id, an empty login.
 
     Raises NotFound, GitCredentialElsewhere, SecretUnreadable.
     """
@@ -55,7 +58,7 @@ async def open_git_credential(
 
 
 def check_credential_host(row: GitCredential, url: RepoUrl) -> None:
-    """Raises GitCredentialElsewhere unless the credential is made for the host (and port) of `url`."""
+    """Raise GitCredentialElsewhere unless the credential is made for the host (and port) of `url`."""
     if row.host == url.authority:
         return
     if row.host:
@@ -63,13 +66,13 @@ def check_credential_host(row: GitCredential, url: RepoUrl) -> None:
         hint = f"Choose a credential for {url.authority}, or none if the repository is public."
     else:
         reason = "has no host yet, so it is used nowhere"
-        hint = "Somebody who may change credentials says where it belongs: `orc credentials set-host NAME HOST`."
+        hint = "A user who may change credentials sets the host it belongs to: `orc credentials set-host NAME HOST`."
     fields = {"source.credential_id": join(reason, hint)}
     raise GitCredentialElsewhere(f"The credential “{row.name}” {reason}.", hint=hint, fields=fields)
 
 
 def check_login_registry(row: RegistryCredential, image: str) -> None:
-    """Raises RegistryCredentialElsewhere unless the login is for the registry of `image`."""
+    """Raise RegistryCredentialElsewhere unless the login is for the registry of `image`."""
     if is_login_for(row.host, image):
         return
     registry = ImageRef.parse(image).registry
@@ -89,14 +92,17 @@ async def open_registry_login(
 
 
 async def open_registry_logins(session: AsyncSession, box: SecretBox, scope: Scope) -> tuple[RegistryLogin, ...]:
-    """All of the team's logins, newest first, for builds whose base images are private. Raises SecretUnreadable."""
+    """Return all of the team's logins, newest first, for builds with private base images. Raises SecretUnreadable."""
     query = select(RegistryCredential).where(RegistryCredential.team_id == scope.team_id)
     rows = await session.scalars(query.order_by(RegistryCredential.id.desc()))
     return tuple([await _open_login(session, box, row) for row in rows])
 
 
 async def list_guarded_registries(session: AsyncSession) -> frozenset[str]:
-    """The registries that any team has a login for. For tasks: what was fetched from there is not for everybody."""
+    """Return the registries that any team has a login for: images from there must not be shown to other teams.
+
+    For tasks, since it reads all teams.
+    """
     return frozenset(await session.scalars(select(RegistryCredential.host).distinct()))
 
 
@@ -119,15 +125,14 @@ async def get_git_credential(session: AsyncSession, scope: Scope, credential_id:
 
 
 async def list_git_credentials(
-    session: AsyncSession, scope: Scope, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[GitCredential]:
     """The team's Git credentials, newest first."""
-    return await _page(session, scope, GitCredential, limit, cursor)
+    return await _page(session, scope, GitCredential, wanted)
 
 
-@tenant_resolver("git_credential_id")
 async def find_git_credential_team(session: AsyncSession, credential_id: str) -> str | None:
-    """Whose Git credential it is."""
+    """Return the team of a Git credential."""
     return await session.scalar(select(GitCredential.team_id).where(GitCredential.id == credential_id))
 
 
@@ -147,15 +152,14 @@ async def get_registry_credential(session: AsyncSession, scope: Scope, credentia
 
 
 async def list_registry_credentials(
-    session: AsyncSession, scope: Scope, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[RegistryCredential]:
     """The team's registry logins, newest first."""
-    return await _page(session, scope, RegistryCredential, limit, cursor)
+    return await _page(session, scope, RegistryCredential, wanted)
 
 
-@tenant_resolver("registry_credential_id")
 async def find_registry_credential_team(session: AsyncSession, credential_id: str) -> str | None:
-    """Whose registry login it is."""
+    """Return the team of a registry login."""
     return await session.scalar(select(RegistryCredential.team_id).where(RegistryCredential.id == credential_id))
 
 
@@ -171,15 +175,14 @@ async def find_team_upload(session: AsyncSession, scope: Scope, upload_id: str) 
 
 
 async def list_uploads(
-    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, service_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Upload]:
-    """What was sent for a service, newest first."""
-    return await _page(session, scope, Upload, limit, cursor, Upload.service_id == service_id)
+    """Return the uploads of a service, newest first."""
+    return await _page(session, scope, Upload, wanted, Upload.service_id == service_id)
 
 
-@tenant_resolver("hook_id")
 async def team_of_hook(session: AsyncSession, hook_id: str) -> str | None:
-    """Whose hook it is."""
+    """Return the team of a hook."""
     return await session.scalar(select(Hook.team_id).where(Hook.id == hook_id))
 
 
@@ -192,14 +195,14 @@ async def get_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id
 
 
 async def list_hooks(
-    session: AsyncSession, scope: Scope, service_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, service_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Hook]:
     """The push hooks of a service, newest first."""
-    return await _page(session, scope, Hook, limit, cursor, Hook.service_id == service_id)
+    return await _page(session, scope, Hook, wanted, Hook.service_id == service_id)
 
 
 async def open_hook(session: AsyncSession, box: SecretBox, hook_id: str) -> tuple[Hook, str] | None:
-    """A hook of any team with its secret, for a delivery whose sender is yet unknown."""
+    """Return a hook of any team with its secret, for a delivery whose sender is not verified yet."""
     hook = await session.get(Hook, hook_id)
     if hook is None:
         return None
@@ -208,29 +211,37 @@ async def open_hook(session: AsyncSession, box: SecretBox, hook_id: str) -> tupl
 
 
 async def find_push(session: AsyncSession, hook_id: str, delivery: str) -> Push | None:
-    """The delivery of that name, if it came before."""
+    """Return the stored delivery of that name, or None."""
     return await session.scalar(select(Push).where(Push.hook_id == hook_id, Push.delivery == delivery))
 
 
+async def find_kept_upload(db: Database, upload_id: str) -> Upload | None:
+    """Return the row of an upload, or None; used after a commit whose answer was lost."""
+    async with db.read() as session:
+        return await session.get(Upload, upload_id)
+
+
 async def list_pushes(
-    session: AsyncSession, scope: Scope, hook_id: str, *, limit: int = 50, cursor: str | None = None
+    session: AsyncSession, scope: Scope, hook_id: str, wanted: PageRequest = _FIRST_PAGE
 ) -> Page[Push]:
-    """What came in at a hook and what was decided, newest first."""
-    return await _page(session, scope, Push, limit, cursor, Push.hook_id == hook_id)
+    """Return the deliveries of a hook with their decisions, newest first."""
+    query = select(Push).where(Push.team_id == scope.team_id, Push.hook_id == hook_id)
+    place = await find_place(session, query, Push, Push.seq, wanted.cursor)
+    return await read_page(session, narrow(query, Push, wanted), Push.seq, wanted, place)
 
 
 async def list_recent_pushes(
     session: AsyncSession, scope: Scope, hook_ids: Collection[str], *, limit: int
 ) -> Sequence[Push]:
-    """What came in at some hooks, newest first."""
+    """Return the latest deliveries of some hooks, newest first."""
     query = select(Push).where(Push.team_id == scope.team_id, Push.hook_id.in_(hook_ids))
-    return (await session.scalars(query.order_by(Push.id.desc()).limit(limit))).all()
+    return (await session.scalars(query.order_by(Push.seq.desc()).limit(limit))).all()
 
 
 async def list_last_pushes(session: AsyncSession, scope: Scope, hook_ids: Collection[str]) -> dict[str, Push]:
-    """Id of a hook -> what arrived at it last; nothing for those at which nothing did."""
-    newest = select(func.max(Push.id)).where(Push.team_id == scope.team_id, Push.hook_id.in_(hook_ids))
-    rows = await session.scalars(select(Push).where(Push.id.in_(newest.group_by(Push.hook_id))))
+    """Map hook ids to their last delivery; hooks without a delivery are left out."""
+    newest = select(func.max(Push.seq)).where(Push.team_id == scope.team_id, Push.hook_id.in_(hook_ids))
+    rows = await session.scalars(select(Push).where(Push.seq.in_(newest.group_by(Push.hook_id))))
     return {push.hook_id: push for push in rows}
 
 
@@ -242,13 +253,8 @@ async def _page(
     session: AsyncSession,
     scope: Scope,
     table: type[Owned],
-    limit: int,
-    cursor: str | None,
+    wanted: PageRequest,
     *conditions: ColumnElement[bool],
 ) -> Page[Owned]:
-    query = select(table).where(table.team_id == scope.team_id, *conditions)
-    if cursor is not None:
-        query = query.where(table.id < cursor)
-    rows = await session.scalars(query.order_by(table.id.desc()).limit(limit + 1))
-    items, next_cursor = cut_page(list(rows), limit)
-    return Page[Owned].model_construct(items=items, next_cursor=next_cursor)
+    query = narrow(select(table).where(table.team_id == scope.team_id, *conditions), table, wanted)
+    return await read_page(session, query, table.id, wanted)

@@ -1,8 +1,8 @@
-"""What may name a source: repositories, refs, images, subdirectories; and which pushes concern a service.
+"""Parsers of sources (repositories, refs, images, subdirectories), and rules for which pushes concern a service.
 
-Values are parsed into types of their own, and only those reach git or an engine. The grammars of addresses and images
-are narrower than git's or Docker's on purpose: what is left has no meaning to an option parser or a URL parser. Names
-of branches are all that git allows, because people have them; git gets them as whole refs behind `--`.
+Values are parsed into types of their own, and only those are passed to git or an engine. The grammars of addresses and
+images are narrower than git's or Docker's on purpose: an accepted value cannot be misread as an option or another URL.
+Branch names may be any that git allows, because users have them; git receives them as full refs after `--`.
 """
 
 import ipaddress
@@ -22,9 +22,9 @@ CredentialKind = Literal["ssh", "token"]
 
 _URL_LIMIT = 500
 _REF_LIMIT = 1000
-"""Git keeps a ref as a file below its folder: about 4,096 bytes with all parts, and 255 for each of them."""
+"""Git stores a ref as a file: paths may have about 4,096 bytes, and each part 255."""
 _REF_PART_BYTES = 255
-_PATH_LIMIT = 240
+PATH_LIMIT = 240
 _PATTERN_LIMIT = 50
 _CHANGES_LIMIT = 2000
 
@@ -64,7 +64,7 @@ class GitRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """By the rules of `git check-ref-format --branch`. BadInput for anything else."""
+        """Parse by the rules of `git check-ref-format --branch`. Raises BadInput."""
         if len(text) > _REF_LIMIT or _REF_FORBIDDEN.search(text) or not _fits_file_names(text):
             raise _bad(
                 f"{text[:80]!r} is not the name of a branch, a tag or a commit.",
@@ -79,7 +79,7 @@ class GitRef:
 
     @property
     def is_default(self) -> bool:
-        """Whether this stands for the branch that the repository itself calls its default."""
+        """Whether this is `HEAD`, the repository's own default branch."""
         return self.value == "HEAD"
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class GitRef:
 def _fits_file_names(text: str) -> bool:
     try:
         return all(len(part.encode()) <= _REF_PART_BYTES for part in text.split("/"))
-    except UnicodeEncodeError:  # half of a character
+    except UnicodeEncodeError:  # a lone surrogate
         return False
 
 
@@ -139,7 +139,7 @@ class RepoUrl:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what credentials are bound to."""
+        """Scheme, host and port, which credentials are bound to."""
         return f"{self.scheme}://{self.authority}"
 
     @property
@@ -149,7 +149,7 @@ class RepoUrl:
 
     @property
     def authority(self) -> str:
-        """Host, with the port where it is not the scheme's own: what a stored credential is made for."""
+        """Host, and port if it is not the scheme's default: the form in which a credential stores its host."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -161,7 +161,7 @@ class RepoUrl:
 
 
 def parse_git_host(text: str, kind: CredentialKind = "token") -> str:
-    """Where a credential may be used, spelled as `RepoUrl.authority`: `host` or `host:port`. BadInput otherwise."""
+    """Parse the host of a credential, `host` or `host:port`, as `RepoUrl.authority` has it. Raises BadInput."""
     try:
         url = RepoUrl.parse(f"{'ssh' if kind == 'ssh' else 'https'}://{text}/x")
     except BadInput:
@@ -181,7 +181,7 @@ def _parse_host(text: str) -> str:
     except ValueError:
         pass
     labels = bare.split(".")
-    # A last label of digits would be read by some as an IPv4 address in another spelling (decimal, octal, hex).
+    # Some parsers read a last label of digits as an IPv4 address in another notation (decimal, octal, hex).
     numeric = re.fullmatch(r"0x[0-9a-f]*|[0-9]+", labels[-1])
     if text.startswith("[") or numeric or len(bare) > 253 or not all(map(_LABEL.fullmatch, labels)):  # noqa: PLR2004 - DNS
         raise _bad(f"{text[:80]!r} is not a host name.", "International names are written in their xn-- form.")
@@ -205,7 +205,7 @@ def _check_path(path: str) -> str:
 
 
 def _is_odd(part: str) -> bool:
-    """What servers and proxies on the way could take for something else than the name of a folder."""
+    """Whether servers or proxies could interpret a path part as something else than the name of a folder."""
     return part in {".", ".."} or any(char in part for char in "/\\\0")
 
 
@@ -275,12 +275,12 @@ _HOME_DOMAINS = (".local", ".lan", ".internal", ".home.arpa", ".test")
 
 
 def hook_url(panel_url: str, hook_id: str) -> str:
-    """Where a Git host sends its pushes."""
+    """Return the address to which a Git host sends its pushes."""
     return f"{panel_url}/api/v1/hooks/{hook_id}"
 
 
 def warn_of_reach(panel_url: str) -> str:
-    """Who cannot send pushes to a panel at this address, judged by its name, and what to do; empty when all can."""
+    """Return a warning when, judged by its name, this panel address cannot be reached by all Git hosts; else empty."""
     host = urlsplit(panel_url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
@@ -294,14 +294,14 @@ def warn_of_reach(panel_url: str) -> str:
 
 
 def warn_of_origin(*, is_git: bool) -> str:
-    """That pushes do nothing for a service without a repository, and what to do; empty for one from Git."""
+    """Return a warning that pushes do nothing for a service without a repository; empty for one from Git."""
     return "" if is_git else "This service does not come from Git: pushes are left alone until its source is Git."
 
 
 def parse_subdirectory(text: str) -> str:
     """A relative path inside the repository in its plain form; empty for the root. BadInput if it leads out."""
     parts = [part for part in text.strip().split("/") if part not in {"", "."}]
-    if text.startswith("/") or ".." in parts or not all(map(_is_plain, parts)) or len(text) > _PATH_LIMIT:
+    if text.startswith("/") or ".." in parts or not all(map(_is_plain, parts)) or len(text) > PATH_LIMIT:
         raise _bad(
             f"{text[:80]!r} is not a directory inside the repository.", "Write a relative path such as apps/web."
         )
@@ -315,18 +315,18 @@ def _is_plain(part: str) -> bool:
 def parse_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
     """Branch or watch-path patterns: `release/*`, `apps/web/**`, `!**/*.md`. BadInput for too many or odd ones."""
     lines = tuple(line.strip() for line in patterns if line.strip())
-    if len(lines) > _PATTERN_LIMIT or not all(len(line) <= _PATH_LIMIT and _is_shown(line) for line in lines):
+    if len(lines) > _PATTERN_LIMIT or not all(len(line) <= PATH_LIMIT and _is_shown(line) for line in lines):
         raise _bad("There are too many patterns, or one is too long.", f"Use at most {_PATTERN_LIMIT} short patterns.")
     return lines
 
 
 def _is_shown(line: str) -> bool:
-    """Whether one sees what it is. The joiners of emoji and of some scripts are not printable, and no trick."""
+    """Whether all characters are visible; the joiners of emoji and some scripts are allowed, though not printable."""
     return line.translate(_JOINERS).isprintable()
 
 
 def is_watched(changed: Sequence[str] | None, patterns: Sequence[str]) -> bool:
-    """Whether a push touches the service. Without patterns, or when the changes are not known (None), it does.
+    """Whether a push changes watched paths. True without patterns, or when the changes are not known (None).
 
     Patterns are written as in .gitignore: one without a slash matches at any depth, one that names a directory
     matches all beneath it, and the last match decides.
@@ -337,7 +337,7 @@ def is_watched(changed: Sequence[str] | None, patterns: Sequence[str]) -> bool:
 
 
 def is_branch_wanted(branch: str, patterns: Sequence[str]) -> bool:
-    """Whether a branch is named by one of the patterns: `main`, `release/*`, `!release/old`. The last match decides.
+    """Whether a branch matches the patterns: `main`, `release/*`, `!release/old`. The last match decides.
 
     `*` stops at a slash and `**` does not. With only exclusions, every other branch is wanted.
     """
@@ -365,7 +365,7 @@ def _is_beneath(pattern: str, path: str) -> bool:
 
 
 def _reach(steps: Sequence[str], parts: Sequence[str]) -> set[int]:
-    """How many leading parts of a path the steps can account for. Each step costs one pass, so nothing explodes."""
+    """Return how many leading parts of a path the steps can match; one pass per step, so the time stays bounded."""
     reached = {0}
     for step in steps:
         if step == "**":
@@ -376,6 +376,6 @@ def _reach(steps: Sequence[str], parts: Sequence[str]) -> set[int]:
 
 
 def asks_to_skip(message: str) -> bool:
-    """Whether a commit message has one of the marks by which hosts leave a push alone: `[skip ci]` and its kin."""
+    """Whether a commit message has a mark that tells hosts to ignore the push, such as `[skip ci]`."""
     trailers = re.sub(r"\r\n?", "\n", message).rstrip().rpartition("\n\n")[2].split("\n")
     return bool(_SKIP.search(message)) or any(_SKIP_TRAILER.fullmatch(line.strip()) for line in trailers)

@@ -1,4 +1,4 @@
-"""Where services come from, and the credentials, uploads and hooks that belong to it, as the API writes them."""
+"""The API's models of sources, credentials, uploads and hooks."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -30,7 +29,8 @@ from orca.features.sources.rules import (
     parse_patterns,
     parse_subdirectory,
 )
-from orca.kit.fields import Identifier, Name, Strict, without_nul
+from orca.kit.fields import Changes, Identifier, Name, Output, Strict, without_nul
+from orca.kit.pagination import PageRequest, RecentPage, Word
 from orca.kit.text import join
 
 Given = TypeVar("Given")
@@ -45,7 +45,7 @@ def _translated(parse: Callable[[Given], Parsed], value: Given) -> Parsed:
 
 
 def parsed_by(parse: Callable[[Given], object]) -> AfterValidator:
-    """Keep a value as it was written, if `parse` understands it."""
+    """Return a validator that keeps a value as it was written, if `parse` accepts it."""
 
     def check(value: Given) -> Given:
         _translated(parse, value)
@@ -55,8 +55,36 @@ def parsed_by(parse: Callable[[Given], object]) -> AfterValidator:
 
 
 def normalised_by(parse: Callable[[str], str]) -> AfterValidator:
-    """Keep what `parse` makes of a text."""
+    """Return a validator that replaces a text by the result of `parse`."""
     return AfterValidator(partial(_translated, parse))
+
+
+class GitCredentialFilter(PageRequest):
+    """Filter of a list of Git credentials."""
+
+    name: Word | None = None
+    kind: CredentialKind | None = None
+    host: Word | None = None
+
+
+class RegistryCredentialFilter(PageRequest):
+    """Filter of a list of registry logins."""
+
+    name: Word | None = None
+    host: Word | None = None
+
+
+class HookFilter(PageRequest):
+    """Filter of a list of a service's hooks."""
+
+    provider: Provider | None = None
+    branch: Word | None = Field(None, description="Branch or pattern, as it is kept.")
+
+
+class PushFilter(RecentPage):
+    """Filter of a list of deliveries."""
+
+    is_accepted: bool | None = Field(None, description="Whether a deployment followed.")
 
 
 class GitSource(Strict):
@@ -82,7 +110,7 @@ class GitSource(Strict):
     @model_validator(mode="before")
     @classmethod
     def _take_apart(cls, data: Any) -> Any:
-        """An address from a browser names a branch and a folder, too; what is given explicitly wins."""
+        """Split an address from a browser, which may also name a branch and a folder; explicit fields win."""
         if not isinstance(data, dict) or not isinstance(data.get("repository"), str):
             return data
         found = read_pasted(data["repository"])
@@ -172,7 +200,7 @@ WatchPaths = Annotated[list[Pattern], Field(max_length=50), parsed_by(parse_patt
 
 
 class GitCredentialFields(Strict):
-    """A way into private repositories: a token, or an SSH deploy key that Orca makes."""
+    """A credential for private repositories: a token, or an SSH deploy key that Orca generates."""
 
     name: Name
     kind: CredentialKind
@@ -197,8 +225,8 @@ class GitCredentialFields(Strict):
         return self
 
 
-class GitCredentialChanges(Strict):
-    """What to change; the rest stays. A new token takes the place of the old one."""
+class GitCredentialChanges(Changes):
+    """What to change; omitted fields stay. A new token replaces the old one."""
 
     name: Name | None = None
     host: GitHost | None = Field(None, description="The host of a token is changed only with the token given anew.")
@@ -207,7 +235,7 @@ class GitCredentialChanges(Strict):
     known_hosts: HostKeys | None = None
 
 
-class GitCredentialOut(BaseModel):
+class GitCredentialOut(Output):
     """A Git credential without its secret half. The public key goes to the Git host."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -231,15 +259,15 @@ class RegistryCredentialFields(Strict):
     password: Password
 
 
-class RegistryCredentialChanges(Strict):
-    """What to change; the rest stays."""
+class RegistryCredentialChanges(Changes):
+    """What to change; omitted fields stay."""
 
     name: Name | None = None
     username: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f:]{1,255}$")] | None = None
     password: Password | None = None
 
 
-class RegistryCredentialOut(BaseModel):
+class RegistryCredentialOut(Output):
     """A registry login without its password."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -251,7 +279,7 @@ class RegistryCredentialOut(BaseModel):
     created_at: datetime
 
 
-class UploadOut(BaseModel):
+class UploadOut(Output):
     """A source tree that was sent."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -264,7 +292,7 @@ class UploadOut(BaseModel):
 
 
 class HookFields(Strict):
-    """Where pushes come from, and which of them deploy."""
+    """The Git host that sends pushes, and the rules for which of them deploy."""
 
     provider: Provider = Field(description="Who sends them; `gitea` is also Forgejo's.", examples=["github"])
     branch: BranchPattern = Field(description="A branch, or a pattern such as `release/*`.", examples=["main"])
@@ -276,8 +304,8 @@ class HookFields(Strict):
     )
 
 
-class HookChanges(Strict):
-    """What to change; the rest stays, also address and secret."""
+class HookChanges(Changes):
+    """What to change; omitted fields, address and secret stay."""
 
     provider: Provider = Field("github", description="Who sends them; `gitea` is also Forgejo's.")
     branch: BranchPattern = Field("main", description="A branch, or a pattern such as `release/*`.")
@@ -285,8 +313,8 @@ class HookChanges(Strict):
     any_repository: bool = Field(default=False, description="Also take pushes to other repositories.")
 
 
-class PushOut(BaseModel):
-    """One delivery, and what was decided about it."""
+class PushOut(Output):
+    """One delivery, and the decision about it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -301,7 +329,7 @@ class PushOut(BaseModel):
     received_at: datetime
 
 
-class HookOut(BaseModel):
+class HookOut(Output):
     """A push hook without its secret."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -332,8 +360,8 @@ class Replay(Strict):
     push_id: Identifier | None = Field(None, description="One of the hook's pushes; without, the newest.")
 
 
-class HookTest(BaseModel):
-    """How a test delivery fared that Orca sent to the hook's address itself."""
+class HookTest(Output):
+    """The result of a test delivery that Orca sent to the hook's address."""
 
     url: str
     arrived: bool = Field(description="Whether the hook took it: the address leads here, and the signature fits.")
@@ -342,8 +370,8 @@ class HookTest(BaseModel):
     hint: str
 
 
-class PushAnswer(BaseModel):
-    """What Orca makes of a delivery."""
+class PushAnswer(Output):
+    """The decision about a delivery."""
 
     push_id: str | None
     accepted: bool

@@ -1,48 +1,41 @@
-"""Who fetches with a credential and who needs an upload. Features above this one know, and register their readers."""
+"""The users of credentials and uploads, read by functions of the features above this one."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.features import find_reader
+from orca.features.manifest import ReaderKey
 from orca.web.guard import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialUser:
-    """A service, and where its page is."""
+    """A service that uses a credential, and the address of its page."""
 
     name: str
     href: str
 
 
 Usage = Mapping[str, list[CredentialUser]]
-"""Id of a credential -> who uses it, by name; nothing for those that nobody uses."""
+"""Id of a credential -> the services that use it, by name; unused credentials are left out."""
 UsageReader = Callable[[AsyncSession, Scope, Collection[str]], Awaitable[Usage]]
-_readers: list[UsageReader] = []
-
-
-def usage_reader(reader: UsageReader) -> UsageReader:
-    """Register the one function that knows of services."""
-    _readers[:] = [reader]
-    return reader
+CREDENTIAL_USAGE: Final = ReaderKey[UsageReader]("services that use credentials")
 
 
 async def read_usage(session: AsyncSession, scope: Scope, credential_ids: Collection[str]) -> Usage:
-    """Who uses these credentials of the team, in one query."""
-    return await _readers[0](session, scope, credential_ids) if _readers and credential_ids else {}
+    """Return the services that use these credentials of the team, with one query."""
+    read = find_reader(CREDENTIAL_USAGE)
+    return await read(session, scope, credential_ids) if read and credential_ids else {}
 
 
 UploadReader = Callable[[AsyncSession, str], Awaitable[set[str]]]
-_upload_readers: list[UploadReader] = []
-
-
-def upload_reader(reader: UploadReader) -> UploadReader:
-    """Register the one function that knows of deployments."""
-    _upload_readers[:] = [reader]
-    return reader
+NEEDED_UPLOADS: Final = ReaderKey[UploadReader]("uploads that are still needed")
 
 
 async def list_needed_uploads(session: AsyncSession, service_id: str) -> set[str]:
-    """Ids of the uploads of a service that unfinished work or its settings name."""
-    return await _upload_readers[0](session, service_id) if _upload_readers else set()
+    """Return the ids of a service's uploads that deployments or the service's settings still need."""
+    read = find_reader(NEEDED_UPLOADS)
+    return await read(session, service_id) if read else set()

@@ -1,4 +1,4 @@
-"""Git credentials are made for one host: the one at which all services use them, else none until somebody says so."""
+"""Git credentials are made for one host: the one at which all services use them, else none until a user sets it."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""Building images with the BuildKit of a Docker engine, for every builder that ends in a Dockerfile."""
+"""Builds images with the BuildKit of a Docker engine, for every builder that produces a Dockerfile."""
 
 from orca.sdk.buildkit.bases import BUILD_LABEL
 from orca.sdk.buildkit.build import build_image

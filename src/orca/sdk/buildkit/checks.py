@@ -1,4 +1,4 @@
-"""What a build may be asked to do, and what its image may say. Pure."""
+"""Checks build requests, and the labels of the resulting images. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ _NOT_SECRET = re.compile(r"(?:PUBLIC|PUBLISHABLE|SITE)_KEY$", re.IGNORECASE)
 _RESERVED_ARGUMENT = re.compile(r"BUILDKIT_|BUILDX_|DOCKER_", re.IGNORECASE)
 _RESERVED_LABELS = ("traefik.", "caddy", "com.docker.", "containerd.", "io.containerd.", "orca.")
 _VALUE_LIMIT = 100_000
-"""Linux passes at most 128 KiB in one variable or argument."""
+"""Maximum size of a value: Linux passes at most 128 KiB in one variable or argument."""
 
 
 def is_secret_like(name: str) -> bool:
-    """Whether a name is that of a secret: `NPM_TOKEN`, `DB_PASSWORD`."""
+    """Whether a name looks like that of a secret: `NPM_TOKEN`, `DB_PASSWORD`."""
     return bool(_SECRET_LIKE.search(name)) and not _NOT_SECRET.search(name)
 
 
 def check_request(request: BuildRequest) -> None:
-    """Raises BadInput, SecretInArgument."""
+    """Check a build request. Raises BadInput, SecretInArgument."""
     for name, value in request.arguments.items():
         _check_argument(name, value)
     for name, value in request.secrets.items():
@@ -53,7 +53,7 @@ def _check_argument(name: str, value: str) -> None:
 
 
 def check_labels(labels: Mapping[str, str], ours: Mapping[str, str]) -> None:
-    """Raises LabelReserved for a label that steers other software on the host and that Orca did not set."""
+    """Raise LabelReserved for a label that controls other software on the host and that Orca did not set."""
     foreign = sorted(name for name in labels if name.lower().startswith(_RESERVED_LABELS) and name not in ours)
     if foreign:
         raise LabelReserved(

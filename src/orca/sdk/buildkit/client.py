@@ -1,4 +1,4 @@
-"""Finds a docker command that can really build with BuildKit, and asks the engine what it is."""
+"""Finds a docker command that can build with BuildKit, and reads the engine's description."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orca.errors import ProviderUnavailable
 from orca.sdk.connectors import Command, CommandResult, Connector, OutputSink
-from orca.sdk.engines import EngineAway
+from orca.sdk.engines import EngineUnreachable
 
 _DEADLINE = 60.0
 _USUAL = ("docker", "/usr/bin/docker", "/usr/local/bin/docker", "/bin/docker", "/snap/bin/docker")
@@ -37,12 +37,12 @@ class BuildKitConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What the engine says of itself."""
+    """The engine's description of itself."""
 
     major: int
     architecture: str
     data_root: Path | None
-    """Where it keeps its data, if that is on this machine."""
+    """The engine's data folder, if that is on this machine."""
 
     @property
     def knows_heredocs(self) -> bool:
@@ -52,7 +52,7 @@ class EngineFacts:
 
 @dataclass(slots=True)
 class DockerClient:
-    """Runs docker commands, with nothing of the administrator's own configuration."""
+    """Runs docker commands, without the administrator's own configuration."""
 
     connector: Connector
     config: BuildKitConfig
@@ -65,28 +65,28 @@ class DockerClient:
         env: Mapping[str, str] | None = None,
         on_output: OutputSink | None = None,
     ) -> CommandResult:
-        """Run to the end; a failure is a result. ProviderUnavailable when there is no docker command that builds."""
+        """Run a command; a failure is a result. Raises ProviderUnavailable if no docker command can build."""
         program = self._program = self._program or await self._find()
         return await self._start(program, *arguments, deadline=deadline, env=env, on_output=on_output)
 
     async def facts(self) -> EngineFacts:
-        """Ask the engine. ProviderUnavailable when it does not answer."""
+        """Read the engine's description. Raises ProviderUnavailable when it does not answer."""
         version = await self._ask("version", "{{json .Server}}")
         root = Path(str(await self._ask("info", "{{json .DockerRootDir}}")))
         here = self.config.host is None or self.config.host.startswith("unix://")
         return EngineFacts(int(str(version["Version"]).partition(".")[0]), str(version["Arch"]), root if here else None)
 
     async def find_image(self, reference: str) -> dict[str, Any] | None:
-        """What `docker image inspect` says, or None if the engine has no such image."""
+        """Return the output of `docker image inspect`, or None if the engine has no such image."""
         result = await self.run("image", "inspect", "--format", "{{json .}}", "--", reference)
         if result.exit_code == 0:
             image: dict[str, Any] = json.loads(result.stdout)
             return image
-        await self._ask("version", "{{json .Server}}")  # a silent engine must not look like a missing image
+        await self._ask("version", "{{json .Server}}")  # an unreachable engine must not look like a missing image
         return None
 
     async def find_ids(self, labels: Mapping[str, str]) -> list[str]:
-        """Ids of the images with these labels."""
+        """Return the ids of the images with these labels."""
         filters = [option for name, value in labels.items() for option in ("--filter", f"label={name}={value}")]
         result = await self.run("image", "ls", "--quiet", "--no-trunc", *filters)
         if result.exit_code:
@@ -113,7 +113,7 @@ class DockerClient:
             "BUILDX_BUILDER": "default",
             "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
             "DOCKER_CLI_HINTS": "false",
-            # No such directory: the logins and proxies of whoever runs Orca are not for the teams' builds.
+            # Not a directory: the logins and proxies of the user who runs Orca must not be used by the teams' builds.
             "DOCKER_CONFIG": os.devnull,
             **({"DOCKER_HOST": self.config.host} if self.config.host else {}),
             **(env or {}),
@@ -121,7 +121,7 @@ class DockerClient:
         return await self.connector.run(Command((program, *arguments), deadline, env=settings), on_output)
 
     async def _find(self) -> str:
-        """The first candidate whose `build` knows build secrets, which is true of BuildKit only."""
+        """Return the first candidate whose `build` has the option for secrets, which only BuildKit has."""
         for program in (self.config.docker,) if self.config.docker else _USUAL:
             try:
                 result = await self._start(program, "build", "--help")
@@ -135,5 +135,5 @@ class DockerClient:
         )
 
 
-def _unreachable() -> EngineAway:
-    return EngineAway("The Docker engine does not answer.", hint="Start it: systemctl start docker.")
+def _unreachable() -> EngineUnreachable:
+    return EngineUnreachable("The Docker engine does not answer.", hint="Start it: systemctl start docker.")

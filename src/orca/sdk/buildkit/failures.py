@@ -1,4 +1,4 @@
-"""Says why a build failed and what to do, from what is known: the step, its exit code, and what was observed. Pure."""
+"""Explains why a build failed and what to do, by the step, its exit code, and what was observed. Pure."""
 
 import re
 import shlex
@@ -17,6 +17,7 @@ from orca.sdk.buildkit.errors import (
     BuildOutOfMemory,
 )
 from orca.sdk.buildkit.progress import Progress, Step
+from orca.sdk.buildkit.unreachable import Unreachable, find_unreachable
 
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
 _COPIED_LIMIT = 4000
@@ -26,24 +27,24 @@ _LINE = re.compile(r"(?P<before>dockerfile parse error (?:on )?line |Dockerfile:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was found out around the failed build."""
+    """Observations about the failed build."""
 
     out_of_memory: bool = False
     memory_bytes: int = 0
     missing_files: tuple[str, ...] = ()
-    """What the failed COPY or ADD names and the source tree does not have."""
+    """Sources of the failed COPY or ADD that the source tree does not have."""
     registry: str = ""
-    """Where the base image of the failed step comes from."""
+    """The registry of the failed step's base image."""
     registry_known: bool = True
-    """Whether the registry's host name has an address."""
+    """Whether the registry's host name resolves."""
     username: str = ""
-    """Whose login was used for the registry; empty for nobody's."""
+    """The user name of the login for the registry; empty if none was used."""
     login_works: bool = False
-    """Whether the registry took that login when it was asked once more."""
+    """Whether the registry accepted that login when it was tried again."""
 
 
 def explain_step(step: Step, observed: Observed) -> StepFailed:
-    """The failure of one step."""
+    """Return the error for a failed step."""
     details: dict[str, object] = {
         "step": step.instruction,
         "exit_code": step.exit_code,
@@ -103,6 +104,8 @@ def _command(step: Step, what: str, details: dict[str, object]) -> StepFailed:
             hint="Make it executable in the repository: git update-index --chmod=+x FILE.",
             **details,
         )
+    if step.exit_code not in {None, _KILLED} and (server := find_unreachable(step.last_lines)):
+        return _network(server, step, what, details)
     cause = f"exit code {step.exit_code}" if step.exit_code is not None else step.error
     hint = "Read the lines above it in the log."
     if step.exit_code == _KILLED:
@@ -110,8 +113,20 @@ def _command(step: Step, what: str, details: dict[str, object]) -> StepFailed:
     return BuildFailed(f"Step {what} failed: {cause}.", hint=hint, **details)
 
 
+def _network(server: Unreachable, step: Step, what: str, details: dict[str, object]) -> StepFailed:
+    host = server.host or "a server that it needs"
+    which = "whose name was not resolved" if server.is_unknown else "which did not answer"
+    check = "DNS" if server.is_unknown else "network, firewall and proxy"
+    name = ", and the name" if server.is_unknown and server.host else ""
+    return BuildFailed(
+        f"Step {what} failed (exit code {step.exit_code}): this machine could not reach {host}, {which}.",
+        hint=f"The source may be fine. Check the {check} of this machine{name}; the lines above have the tool's words.",
+        **details,
+    )
+
+
 def explain_refusal(progress: Progress, original_line: Callable[[int], int]) -> StepFailed:
-    """The failure of a build that ended before any step: the Dockerfile cannot be understood."""
+    """Return the error for a build that ended before any step: the Dockerfile is invalid."""
     words = progress.trailer[-1] if progress.trailer else "no reason was given"
     words = _WRAPPING.sub("", words)
     words = _LINE.sub(lambda match: f"{match['before']}{original_line(int(match['line']))}", words)
@@ -119,7 +134,7 @@ def explain_refusal(progress: Progress, original_line: Callable[[int], int]) -> 
 
 
 def copied_files(instruction: str) -> tuple[str, ...]:
-    """What a COPY or ADD takes from the source tree: plain names only, no patterns, variables, URLs or stages."""
+    """Return the sources of a COPY or ADD in the tree: plain names only, no patterns, variables, URLs or stages."""
     _, _, rest = instruction[:_COPIED_LIMIT].partition(" ")
     try:
         words = read_json(rest) or shlex.split(rest)

@@ -1,10 +1,10 @@
-"""Holds a build to its memory, CPU and process limits, and to the disk that is left.
+"""Enforces a build's memory, CPU and process limits, and stops it when the disk is nearly full.
 
 BuildKit inside dockerd ignores `--memory`, `--cpu-quota` and `--cgroup-parent`. But root may move processes: the
-containers of one build are recognised by a marker in their specification (it travels as part of NO_PROXY, which
-BuildKit keeps out of cache keys and history) and moved, as they appear, into one control group of the build's own.
-So parallel steps share one limit, an out-of-memory kill can be read from the group's own counter, and whatever is
-left when the build ends can be killed. What BuildKit does itself (copying, packing layers) is not limited.
+containers of one build are recognised by a marker in their specification (as part of NO_PROXY, which BuildKit excludes
+from cache keys and history) and moved, as they appear, into the build's own control group. So parallel steps share one
+limit, an out-of-memory kill can be read from the group's own counter, and processes that are left when the build ends
+can be killed. BuildKit's own work (copying, packing layers) is not limited.
 """
 
 import asyncio
@@ -17,6 +17,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orca.kit.cancellation import finish_then_cancel, shield_until_done
+from orca.kit.threads import run_in_thread
+
 MARKER = "orca-build-"
 PIDS = 4096
 
@@ -24,14 +27,14 @@ _ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
 _LOOK_EVERY = 0.05
 _DISK_EVERY = 20
-"""Looks between two looks at the disk."""
+"""The disk is checked once in this many polls."""
 _CLOSE_LOOKS = 200
 _CONTROLLERS = ("memory", "cpu", "pids")
 
 
 @dataclass(frozen=True, slots=True)
 class BuildLimits:
-    """What one build may use."""
+    """Limits of one build."""
 
     cpus: float
     memory_bytes: int
@@ -41,7 +44,7 @@ class BuildLimits:
 
 @dataclass(slots=True)
 class Watch:
-    """What was seen of one build."""
+    """Observations about one build."""
 
     enforced: bool
     """Whether memory and CPU limits hold here; they need root on the engine's own machine."""
@@ -51,30 +54,40 @@ class Watch:
 
 @asynccontextmanager
 async def limited(build_id: str, data_root: Path | None, limits: BuildLimits) -> AsyncIterator[Watch]:
-    """Watch the build with this id while the context is open. `data_root`: where the engine keeps its data, if here."""
+    """Watch the build with this id while the context is open. `data_root`: the engine's data folder, if local."""
     if data_root is None:
         yield Watch(enforced=False)
         return
-    group = await asyncio.to_thread(ControlGroup.create, f"build-{build_id}", limits)
     containers = _Containers(data_root / "buildkit" / "executor", MARKER + build_id)
-    watch = Watch(enforced=group is not None and await asyncio.to_thread(containers.readable))
-    watching = asyncio.create_task(_watch(watch, group, containers, limits))
+    async with _control_group(build_id, limits) as group:
+        watch = Watch(enforced=group is not None and await asyncio.to_thread(containers.readable))
+        watching = asyncio.create_task(_watch(watch, group, containers, limits))
+        try:
+            yield watch
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+            if group:
+                watch.out_of_memory = await asyncio.to_thread(group.out_of_memory)
+
+
+@asynccontextmanager
+async def _control_group(build_id: str, limits: BuildLimits) -> AsyncIterator["ControlGroup | None"]:
+    """Create the build's control group, and in any case remove it at the end and kill what still runs in it."""
+    group = await finish_then_cancel(asyncio.to_thread(ControlGroup.create, f"build-{build_id}", limits))
     try:
-        yield watch
+        yield group
     finally:
-        watching.cancel()
-        await asyncio.wait({watching})
         if group:
-            watch.out_of_memory = await asyncio.shield(asyncio.to_thread(group.out_of_memory))
-            await asyncio.shield(_close(group))
+            await shield_until_done(_close(group))
 
 
 async def _watch(watch: Watch, group: "ControlGroup | None", containers: "_Containers", limits: BuildLimits) -> None:
     looks = 0
     while True:
         if group and watch.enforced:
-            with suppress(OSError):  # the engine is being restarted: the next look tells
-                await asyncio.to_thread(_capture, group, containers)
+            with suppress(OSError):  # the engine is being restarted: checked again at the next poll
+                await run_in_thread(_capture, group, containers)
         if looks % _DISK_EVERY == 0 and await asyncio.to_thread(free_bytes, containers.folder) < limits.reserve_bytes:
             watch.disk_full.set()
         looks += 1
@@ -82,15 +95,15 @@ async def _watch(watch: Watch, group: "ControlGroup | None", containers: "_Conta
 
 
 async def _close(group: "ControlGroup") -> None:
-    """Kill what is left (nothing, unless a build was cut off) and remove the group."""
+    """Kill remaining processes (there are some only if a build was aborted) and remove the group."""
     for _ in range(_CLOSE_LOOKS):
-        if await asyncio.to_thread(group.remove):
+        if await run_in_thread(group.remove):
             return
         await asyncio.sleep(_LOOK_EVERY)
 
 
 def free_bytes(path: Path) -> int:
-    """Free space where `path` is or would be; of what hides it, where this process may not look. Blocking."""
+    """Return the free space at `path`, or at its nearest ancestor that exists and is accessible. Blocking."""
     while True:
         try:
             return shutil.disk_usage(path).free
@@ -112,30 +125,30 @@ def _capture(group: "ControlGroup", containers: "_Containers") -> None:
 
 @dataclass(slots=True)
 class _Containers:
-    """The running containers of the engine's BuildKit, by their specifications on the disk."""
+    """The running containers of the engine's BuildKit, found by their specifications on the disk."""
 
     folder: Path
     marker: str
     known: dict[str, bool] = field(default_factory=dict)
     folders: dict[str, list[Path]] = field(default_factory=dict)
-    """Where the engine keeps the processes of ours."""
+    """The engine's control groups of our containers."""
 
     def readable(self) -> bool:
         return os.access(self.folder, os.R_OK | os.X_OK)
 
     def ours(self) -> list[str]:
-        """Ids of the containers that run now and belong to the build."""
+        """Return the ids of the running containers that belong to the build."""
         with os.scandir(self.folder) as entries:
             present = {entry.name for entry in entries if entry.is_dir()}
         for name in present - self.known.keys():
-            with suppress(OSError, ValueError):  # not written yet, or gone again: the next look tells
+            with suppress(OSError, ValueError):  # not written yet, or gone again: checked again at the next poll
                 self.known[name] = is_marked((self.folder / name / "config.json").read_bytes(), self.marker)
         self.known = {name: ours for name, ours in self.known.items() if name in present}
         return [name for name, ours in self.known.items() if ours]
 
 
 def is_marked(specification: bytes, marker: str) -> bool:
-    """Whether an OCI runtime specification carries the marker. Pure; ValueError if it is no JSON."""
+    """Whether an OCI runtime specification contains the marker. Raises ValueError if it is not JSON. Pure."""
     env = json.loads(specification).get("process", {}).get("env", [])
     pairs = (item.partition("=") for item in env)
     return any(name.lower() == "no_proxy" and marker in value.split(",") for name, _, value in pairs)
@@ -143,14 +156,14 @@ def is_marked(specification: bytes, marker: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ControlGroup:
-    """One group of processes under common limits, in either version of the kernel's interface."""
+    """A control group with common limits for its processes, in cgroup v1 or v2."""
 
     folders: tuple[Path, ...]
     root: Path = _ROOT
 
     @classmethod
     def create(cls, name: str, limits: BuildLimits, root: Path = _ROOT) -> "ControlGroup | None":
-        """A group under `orca`, or None where this process may not make one. Blocking, like all here."""
+        """Create a group under `orca`; None if this process may not. Blocking, like all methods."""
         unified = (root / "cgroup.controllers").exists()
         parents = (root / "orca",) if unified else tuple(root / controller / "orca" for controller in _CONTROLLERS)
         group = cls(tuple(parent / name for parent in parents), root)
@@ -168,19 +181,19 @@ class ControlGroup:
         return group
 
     def write(self, file: str, value: str) -> None:
-        """Set one file, in whichever folder has it; one the kernel lacks (swap accounting) is left out."""
+        """Write a file in the folder that has it; one that the kernel lacks (swap accounting) is skipped."""
         for folder in self.folders:
             if (folder / file).exists():
                 (folder / file).write_text(value)
 
     def adopt(self, pid: int) -> None:
-        """Move a process in; what it starts from then on is in as well."""
+        """Move a process into the group; its later children are in it as well."""
         for folder in self.folders:
             with suppress(ProcessLookupError):
                 (folder / "cgroup.procs").write_text(str(pid))
 
     def find_folders(self, container: str) -> list[Path]:
-        """The groups that the engine made for a container, wherever its driver puts them."""
+        """Return the groups that the engine created for a container, regardless of its cgroup driver."""
         return [
             Path(folder)
             for top in {folder.parents[1] for folder in self.folders}
@@ -189,7 +202,7 @@ class ControlGroup:
         ]
 
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed one of the processes for memory."""
+        """Whether the kernel killed one of the processes because of the memory limit."""
         for folder in self.folders:
             for file in ("memory.oom_control", "memory.events"):
                 with suppress(OSError):
@@ -199,7 +212,7 @@ class ControlGroup:
         return False
 
     def remove(self) -> bool:
-        """Kill what is in it and remove it; False while something is still dying."""
+        """Kill all processes in the group and remove it; False while some have not ended yet."""
         for folder in self.folders:
             for pid in read_pids(folder):
                 with suppress(ProcessLookupError):
@@ -213,7 +226,7 @@ class ControlGroup:
 
 
 def read_pids(folder: Path) -> list[int]:
-    """The processes in a group; none when it is gone."""
+    """Return the processes in a group; empty when it is gone."""
     try:
         return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
     except OSError:
@@ -221,7 +234,7 @@ def read_pids(folder: Path) -> list[int]:
 
 
 def render_limits(limits: BuildLimits, *, unified: bool) -> list[tuple[str, str]]:
-    """File and value of each limit, in the order in which the kernel accepts them. Pure."""
+    """Return file and value of each limit, in the order in which the kernel accepts them. Pure."""
     quota = max(int(limits.cpus * _PERIOD), 1000)
     if unified:
         return [

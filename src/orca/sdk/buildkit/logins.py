@@ -10,7 +10,7 @@ from orca.sdk.engines import RegistryLogin
 _HUB = "docker.io"
 _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}
 _HUB_KEY = "https://index.docker.io/v1/"
-"""How docker's configuration names its own hub."""
+"""The key of Docker Hub in docker's configuration."""
 
 _NAME_LIMIT = 400
 _REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?")
@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def normalise_image(text: str) -> str:
-    """A reference written out in full: `alpine` is `docker.io/library/alpine:latest`. ValueError for what is none."""
+    """Complete a reference: `alpine` -> `docker.io/library/alpine:latest`. Raises ValueError for an invalid one."""
     name, at, digest = text.partition("@")
     name, colon, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
     first, _, rest = name.partition("/")
@@ -45,19 +45,19 @@ def normalise_image(text: str) -> str:
 
 
 def registry_of(image: str) -> str:
-    """`alpine` -> docker.io, `ghcr.io/acme/app:1` -> ghcr.io; by Docker's own rule."""
+    """Return the registry by Docker's own rule: `alpine` -> docker.io, `ghcr.io/acme/app:1` -> ghcr.io."""
     return split_registry(image)[0]
 
 
 def split_registry(image: str) -> tuple[str, str]:
-    """Its registry, and its name there."""
+    """Return the registry of an image, and its name there."""
     first, slash, rest = image.partition("/")
     named = slash and (first.lower() == "localhost" or "." in first or ":" in first)
     return (_plain(first), rest) if named else (_HUB, image)
 
 
 def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dict[str, RegistryLogin]:
-    """By registry: the first login for each one that these images come from."""
+    """Return by registry the first login for each registry of these images."""
     wanted = {registry_of(image) for image in images}
     chosen: dict[str, RegistryLogin] = {}
     for login in logins:
@@ -68,20 +68,20 @@ def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dic
 
 
 def is_guarded(image: str, registries: Iterable[str]) -> bool:
-    """Whether an image comes from one of these; the hub's official images are everybody's."""
+    """Whether an image comes from one of these registries; official images of Docker Hub are public and never do."""
     registry, name = split_registry(image)
     official = registry == _HUB and ("/" not in name or name.startswith("library/"))
     return not official and registry in {_plain(name.rpartition("://")[2]) for name in registries}
 
 
 def render_config(logins: Mapping[str, RegistryLogin]) -> str:
-    """The file `config.json` of a docker command."""
+    """Render the file `config.json` of a docker command."""
     auths = {_HUB_KEY if registry == _HUB else registry: {"auth": _encode(login)} for registry, login in logins.items()}
     return json.dumps({"auths": auths})
 
 
 def words_of(logins: Iterable[RegistryLogin]) -> list[str]:
-    """What no log may show of them."""
+    """Return the texts of logins that must not appear in logs."""
     return [word for login in logins for word in (login.password, _encode(login))]
 
 

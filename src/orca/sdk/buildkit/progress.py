@@ -1,6 +1,6 @@
-"""Turns BuildKit's plain progress into a log for people: steps, what they print, timings, cache hits. Pure.
+"""Converts BuildKit's plain progress to a log for people: steps, their output, timings, cache hits. Pure.
 
-BuildKit puts `#N ` before every line it relays, so nothing a build prints can pass for a line of BuildKit's own.
+BuildKit prefixes every line of output with `#N `, so that a build cannot print a line that looks like BuildKit's own.
 """
 
 import codecs
@@ -34,7 +34,7 @@ State = Literal["running", "done", "cached", "failed"]
 
 @dataclass(slots=True)
 class Step:
-    """One step of the build as BuildKit reports it. `seconds` is known once it is done."""
+    """One step of the build as BuildKit reports it. `seconds` is set once it is done."""
 
     name: str
     state: State = "running"
@@ -56,18 +56,18 @@ class Step:
 
     @property
     def base_image(self) -> str | None:
-        """The image a stage begins with, if fetching it is what the step does."""
+        """The base image of a stage, if this step fetches it."""
         match = _METADATA.fullmatch(self.name) or _FROM.fullmatch(self.instruction)
         return match["image"] if match else None
 
     @property
     def is_question(self) -> bool:
-        """Whether it only asks a registry about an image: a small answer that takes moments, or never comes."""
+        """Whether it only requests an image's metadata from a registry: that takes moments, or hangs."""
         return bool(_METADATA.fullmatch(self.name))
 
     @property
     def position(self) -> str:
-        """`build 2/5`, not counting the step that Orca put into each stage."""
+        """Its position, as in `build 2/5`, without the step that Orca adds to each stage."""
         match = _NAME.fullmatch(self.name)
         if not match:
             return ""
@@ -76,22 +76,22 @@ class Step:
 
 
 class Progress:
-    """Feed it lines; it gives back what belongs in the log, and remembers the steps."""
+    """Parses progress line by line into log lines, and stores the steps."""
 
     def __init__(self) -> None:
         self.steps: dict[int, Step] = {}
         self.trailer: deque[str] = deque(maxlen=_LAST_LINES)
-        """What came outside of any step: usage errors and the final word."""
+        """Output outside of any step: usage errors and the final message."""
         self._failing: Step | None = None
-        """The step whose error is still being told."""
+        """The step whose error message is not complete yet."""
 
     @property
     def failed(self) -> Step | None:
-        """The step that ended the build."""
+        """The step whose failure ended the build."""
         return next((step for step in self.steps.values() if step.state == "failed"), None)
 
     def feed(self, line: str) -> list[str]:
-        """Log lines for one line of progress."""
+        """Return the log lines for one line of progress."""
         match = _LINE.fullmatch(line)
         if not match:
             self._note(line)
@@ -105,7 +105,7 @@ class Progress:
         return self._continue(step, rest)
 
     def _note(self, line: str) -> None:
-        """A line of no step; until a ruler it belongs to the error before it, which quotes a command of many lines."""
+        """Handle a line outside of any step; up to a ruler it belongs to the error before it, a multi-line command."""
         text = shorten(clean_output(line, colours=False).strip(), _TEXT_LIMIT)
         if line.startswith(_RULER):
             self._failing = None
@@ -146,40 +146,40 @@ class Progress:
         return [f"[{step.position}] failed: {step.error}" if step.position else f"{step.name}: {step.error}"]
 
     def summarise(self, seconds: float) -> str:
-        """`7 steps, 5 cached, 12.3 s`."""
+        """Return a summary like `7 steps, 5 cached, 12.3 s`."""
         shown = [step for step in self.steps.values() if step.is_shown]
         cached = sum(step.state == "cached" for step in shown)
         return f"{len(shown)} step{'' if len(shown) == 1 else 's'}, {cached} cached, {seconds:.1f} s"
 
 
 def _read_exit_code(error: str) -> int | None:
-    """What stands at the end of the error; before it comes the command, which may say anything."""
+    """Read the exit code at the end of the error; before it is the command, which may contain any text."""
     code = _EXIT_CODE.search(error[-_CODE_LENGTH:])
     return int(code["code"]) if code else None
 
 
 @dataclass(slots=True)
 class LogSink:
-    """Cuts what docker writes into lines, and hides secrets before anybody sees them."""
+    """Splits docker's output into lines, and redacts secrets before the lines are logged."""
 
     progress: Progress
     hidden: tuple[str, ...]
     log: Log
     names: Mapping[str, str] = field(default_factory=dict)
-    """What docker calls something, and what the log calls it."""
+    """Names in docker's output -> names in the log."""
     rest: str = field(default="", init=False)
     _decoder: codecs.IncrementalDecoder = field(
         init=False, default_factory=lambda: codecs.getincrementaldecoder("utf-8")(errors="replace")
     )
 
     async def take(self, stream: Literal["stdout", "stderr"], data: bytes) -> None:
-        """BuildKit's progress comes on stderr."""
+        """Process a chunk of output; BuildKit writes its progress to stderr."""
         if stream == "stderr":
             *lines, self.rest = (self.rest + self._decoder.decode(data)).split("\n")
             await self._feed(lines)
 
     async def flush(self) -> None:
-        """The last line may have no end."""
+        """Process the last line, which may have no newline."""
         await self._feed([self.rest] if self.rest else [])
         self.rest = ""
 

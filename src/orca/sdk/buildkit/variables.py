@@ -1,8 +1,8 @@
-"""Brings build variables to the commands of a build, and finds those that nothing reads. Pure.
+"""Passes build variables to the commands of a build, and finds those that nothing reads. Pure.
 
-Plain ones are build arguments. Secret ones are mounted as files under /run/secrets for the commands that ask for them,
-and are in no layer and no history. BuildKit leaves them out of its cache keys, too; so a keyed hash of those that a
-stage mounts stands before its first such command, and a changed secret is not answered from the cache.
+Plain ones are build arguments. Secret ones are mounted as files under /run/secrets for the commands that request them,
+and are in no layer and no history. BuildKit also excludes them from its cache keys; therefore a keyed hash of a stage's
+secrets is inserted before its first command that mounts one, so that a changed secret invalidates the cache.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def inject(dockerfile: Dockerfile, arguments: Iterable[str], secrets: Iterable[str]) -> Dockerfile:
-    """For a Dockerfile of Orca's own making: every stage declares the arguments, every command gets the secrets."""
+    """Extend a Dockerfile that Orca generated: every stage declares the arguments, every command gets the secrets."""
     declared = [name for name in arguments if name.upper() not in _PROXIES]
     mounts = tuple(Flag("mount", f"type=secret,id={name},mode=0444") for name in secrets if _SHELL_NAME.fullmatch(name))
     exports = render_exports(secrets)
@@ -37,7 +37,7 @@ def inject(dockerfile: Dockerfile, arguments: Iterable[str], secrets: Iterable[s
 
 
 def render_exports(secrets: Iterable[str]) -> str:
-    """The beginning of a shell command that has secrets as variables, with every newline at their end."""
+    """Return the beginning of a shell command that exports secrets as variables, with their trailing newlines."""
     return "".join(
         f'{name}="$(cat /run/secrets/{name}; echo .)"; export {name}="${{{name}%.}}"; '
         for name in secrets
@@ -46,12 +46,12 @@ def render_exports(secrets: Iterable[str]) -> str:
 
 
 def render_mounts(secrets: Iterable[str]) -> str:
-    """The flags that `inject` adds, as the log shows them."""
+    """Return the flags that `inject` adds, as they appear in the log."""
     return "".join(f"--mount=type=secret,id={name},mode=0444 " for name in secrets if _SHELL_NAME.fullmatch(name))
 
 
 def mark_secrets(dockerfile: Dockerfile, marks: Mapping[str, str]) -> Dockerfile:
-    """With a hash of the secrets that a stage mounts before its first command that mounts one."""
+    """Insert a hash of the secrets that a stage mounts before its first command that mounts one."""
     if not marks:
         return dockerfile
     mounted: list[set[str]] = [set()]
@@ -76,7 +76,7 @@ def mark_secrets(dockerfile: Dockerfile, marks: Mapping[str, str]) -> Dockerfile
 
 
 def find_unread(resolved: Resolved, arguments: Iterable[str], secrets: Iterable[str]) -> list[str]:
-    """The names of build variables that no instruction asks for."""
+    """Return the names of build variables that no instruction uses."""
     first = resolved.stages[0].source.line
     declared = {each.rest.partition("=")[0] for each in resolved.dockerfile.instructions if each.line < first}
     mounted = set[str]()
@@ -89,7 +89,7 @@ def find_unread(resolved: Resolved, arguments: Iterable[str], secrets: Iterable[
 
 
 def find_mounted(dockerfile: Dockerfile) -> set[str]:
-    """The names of the secrets that commands mount."""
+    """Return the names of the secrets that commands mount."""
     return {name for each in dockerfile.instructions for name in _mounted_by(each)}
 
 
@@ -98,7 +98,7 @@ def _argument(text: str, near: Instruction) -> Instruction:
 
 
 def _mounted_by(instruction: Instruction) -> set[str]:
-    """The secrets an instruction mounts; `*` for one whose name a variable hides."""
+    """Return the secrets that an instruction mounts; `*` for one whose name contains a variable."""
     found = set[str]()
     for flag in instruction.effective.flags:
         fields = {key.lower(): value for key, _, value in (field.partition("=") for field in flag.value.split(","))}

@@ -1,5 +1,5 @@
 # ruff: noqa: S101 - assertions are what a test suite is made of
-"""What every builder must do, as a test suite, and a builder without an engine for the tests of others.
+"""The conformance suite of builders, and a fake builder without an engine for other tests.
 
 A provider's author writes::
 
@@ -38,20 +38,20 @@ _STOPPED_SOON = 15.0
 
 @dataclass(frozen=True, slots=True)
 class BuilderSamples:
-    """Fresh requests for the suite: each call gives a new tree and a new build id."""
+    """Requests for the suite: each call returns a new tree and a new build id."""
 
     good: Callable[[], BuildRequest]
     """Builds in seconds."""
     failing: Callable[[], BuildRequest]
-    """Is recognised, and fails."""
+    """Is detected, and fails."""
     slow: Callable[[], BuildRequest]
-    """Prints a line that ends with the word `begun`, and then goes on for minutes."""
+    """Prints a line that ends with the word `begun`, and then runs for minutes."""
     foreign: Callable[[], Path]
-    """A tree that is nothing for this builder."""
+    """A tree that this builder does not recognise."""
 
 
 class BuilderConformance:
-    """Subclass it and give the fixtures `builder` and `samples`."""
+    """Subclass it and define the fixtures `builder` and `samples`."""
 
     async def test_detection_is_something_a_person_can_check(self, builder: Builder, samples: BuilderSamples) -> None:
         """Text, summary and evidence; and looking changes nothing."""
@@ -135,7 +135,7 @@ class FakeConfig(BaseModel):
 
 
 class FakeBuilder:
-    """Builds trees with a `fake.build`: lines `say TEXT`, `wait SECONDS`, `fail MESSAGE`. Images are remembered."""
+    """Builds trees with a `fake.build`: lines `say TEXT`, `wait SECONDS`, `fail MESSAGE`. Stores its images."""
 
     def __init__(self) -> None:
         self.images: dict[str, BuiltImage] = {}

@@ -1,5 +1,5 @@
 # ruff: noqa: S101 - assertions are what a test suite is made of
-"""What every connector must do, as a test suite, and a connector in memory for the tests of others.
+"""The conformance suite of connectors, and an in-memory connector for other tests.
 
 A provider's author writes::
 
@@ -17,24 +17,59 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel
 
 from orca.errors import DeadlineExceeded, ProviderUnavailable
-from orca.sdk.connectors import Command, CommandResult, Connector, OutputSink
+from orca.sdk.connectors import (
+    Command,
+    CommandResult,
+    Connector,
+    OutputSink,
+    SupportsAddresses,
+    SupportsConnections,
+    SupportsDiskUsage,
+)
 
 Emit = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[None]]
 Program = Callable[[Command, Emit], Awaitable[int]]
-"""A program of the fake system: gets the command and a way to write, gives the exit code."""
+"""A program of the fake system: takes the command and a function that writes, and returns the exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Two addresses of the system: one where a server returns what it is sent, one where nothing listens."""
+
+    open: tuple[str, int]
+    closed: tuple[str, int]
+
 
 _STOPPED_SOON = 8.0
 """Seconds within which a deadline or a cancellation must have ended a command, grace included."""
 
 
 class ConnectorConformance:
-    """Subclass it and give a `connector` fixture."""
+    """Subclass it and define a `connector` fixture, and `listener` where its system is not this machine."""
+
+    @pytest.fixture
+    async def listener(self) -> AsyncIterator[Listener]:
+        """A server on this machine, on a port of the loopback."""
+
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while data := await reader.read(1024):
+                writer.write(data)
+            writer.close()
+
+        async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            unused = await asyncio.start_server(echo, "127.0.0.1", 0)
+            closed = unused.sockets[0].getsockname()[1]
+            unused.close()
+            yield Listener(("127.0.0.1", port), ("127.0.0.1", closed))
 
     async def test_exit_code_is_a_result(self, connector: Connector) -> None:
         """A non-zero exit is an answer, not an error."""
@@ -122,9 +157,40 @@ class ConnectorConformance:
         results = await asyncio.gather(*(connector.run(command) for command in commands))
         assert [result.text for result in results] == [f"{number}" for number in range(8)]
 
+    async def test_connections_are_opened_from_the_system(self, connector: Connector, listener: Listener) -> None:
+        """Bytes travel both ways, the end is seen, and an address where nothing listens raises OSError."""
+        if not isinstance(connector, SupportsConnections):
+            pytest.skip("it opens no connections")
+        reader, writer = await connector.open_connection(*listener.open)
+        writer.write(b"there and back")
+        await writer.drain()
+        assert await reader.readexactly(14) == b"there and back"
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(ConnectionError):
+            await connector.open_connection(*listener.closed)
+
+    async def test_disks_are_those_of_the_system(self, connector: Connector) -> None:
+        """The numbers are plausible, and a path that does not exist has none."""
+        if not isinstance(connector, SupportsDiskUsage):
+            pytest.skip("it measures no disks")
+        usage = await connector.measure_disk("/")
+        assert usage is not None
+        assert 0 <= usage.free <= usage.total
+        assert await connector.measure_disk("/orca-no-such-folder") is None
+
+    async def test_addresses_are_those_of_the_system(self, connector: Connector) -> None:
+        """Every one is an IP address."""
+        if not isinstance(connector, SupportsAddresses):
+            pytest.skip("it lists no addresses")
+        found = await connector.list_addresses()
+        assert found
+        assert all(ip_address(address) for address in found)
+
 
 class FakeConnector:
-    """A system in memory. `commands` holds all that was asked; `programs` adds to or replaces the built-in ones."""
+    """An in-memory system. `commands` has all commands so far; `programs` adds to or replaces the built-in ones."""
 
     def __init__(self, programs: Mapping[str, Program] | None = None) -> None:
         self.commands: list[Command] = []
@@ -157,7 +223,7 @@ class FakeConnectorConfig(BaseModel):
 
 
 class FakeConnectorProvider:
-    """Opens fake systems; every `open` gives the same one, so that a test can look at it."""
+    """Opens fake systems; every `open` returns the same one, so that a test can inspect it."""
 
     name: ClassVar[str] = "fake"
     Config: ClassVar[type[BaseModel]] = FakeConnectorConfig
@@ -167,13 +233,13 @@ class FakeConnectorProvider:
 
     @asynccontextmanager
     async def open(self, config: BaseModel) -> AsyncIterator[FakeConnector]:
-        """The configuration is not looked at."""
+        """Return the fake; the configuration is ignored."""
         del config
         yield self.connector
 
 
 def answering(text: str = "", *, exit_code: int = 0, stderr: str = "") -> Program:
-    """A program that says always the same."""
+    """Return a program that always writes the same output."""
 
     async def program(_command: Command, emit: Emit) -> int:
         if text:

@@ -1,5 +1,5 @@
 # ruff: noqa: S101 - assertions are what a test suite is made of
-"""What every engine must do, as a test suite. The engine in memory is next door, in fake_engine.
+"""The conformance suite of engines. The in-memory engine is in `fake_engine`.
 
 A provider's author writes::
 
@@ -41,7 +41,7 @@ _SETTLED = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Containers of one test under names that nobody else has."""
+    """Containers of one test under unique names."""
 
     engine: Engine
     image: str
@@ -49,11 +49,11 @@ class Trial:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What all containers of this test carry."""
+        """The labels of all containers of this test."""
         return {"orca.trial": self.id}
 
     def spec(self, part: str, *command: str, **options: Any) -> ContainerSpec:
-        """A container that sleeps, unless told otherwise."""
+        """Return the spec of a container that sleeps, unless a command is passed."""
         return ContainerSpec(
             name=f"{self.id}-{part}",
             image=self.image,
@@ -65,18 +65,18 @@ class Trial:
         )
 
     async def make(self, *specs: ContainerSpec) -> list[Container]:
-        """Let the engine plan and apply, beside what there is."""
+        """Plan and apply the specs, besides the existing containers."""
         wanted = {spec.name for spec in specs}
         current = [container for container in await self.inspect() if container.name in wanted]
         await self.engine.apply(self.engine.plan(current, specs))
         return await self.inspect()
 
     async def inspect(self) -> list[Container]:
-        """All containers of this test."""
+        """Return all containers of this test."""
         return await self.engine.inspect(self.labels)
 
     async def reach(self, spec: ContainerSpec, state: str) -> Container:
-        """The container, once it is in a state."""
+        """Wait until the container is in a state, and return it."""
         async with asyncio.timeout(_SETTLED):
             while True:
                 found = [container for container in await self.inspect() if container.name == spec.name]
@@ -85,7 +85,7 @@ class Trial:
                 await asyncio.sleep(0.05)
 
     async def clean(self) -> None:
-        """Remove all that the test made."""
+        """Remove everything that the test created."""
         for container in await self.inspect():
             await self.engine.remove(container.id)
         await self.engine.remove_network(self.id)
@@ -94,7 +94,7 @@ class Trial:
 
 
 class EngineConformance:
-    """Subclass it and give the fixtures `engine` and `image`."""
+    """Subclass it and define the fixtures `engine` and `image`."""
 
     @pytest.fixture
     async def trial(self, engine: Engine, image: str) -> AsyncIterator[Trial]:
@@ -149,7 +149,7 @@ class EngineConformance:
         assert [container.name for container in await trial.inspect()] == [f"{trial.id}-new"]
 
     async def test_a_stopped_container_keeps_its_address(self, trial: Trial) -> None:
-        """The proxy's configuration stays true over a restart, and nobody takes the place meanwhile."""
+        """The proxy's configuration stays valid over a restart, and no other container gets the address meanwhile."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
         await trial.engine.stop(container.id, grace=0)
@@ -339,4 +339,4 @@ class EngineConformance:
 
 
 async def _ignore(_line: str) -> None:
-    """Progress that nobody looks at."""
+    """Progress that is discarded."""

@@ -1,7 +1,7 @@
-"""An engine in memory, for the tests of what stands above engines.
+"""An in-memory engine, for tests of code that uses engines.
 
-Containers sleep for ever unless their command is `true`, `false`, `echo …` or `sleep N`. What a test wants to happen
-it brings about itself: `crash`, `down`, `add_image`.
+Containers sleep forever unless their command is `true`, `false`, `echo …` or `sleep N`. Tests cause events by
+`crash`, `down` and `add_image`.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class FakeChange:
 
 @dataclass(slots=True)
 class _Box:
-    """A container and what it is made of."""
+    """A container and its spec."""
 
     spec: ContainerSpec
     seen: Container
@@ -56,7 +56,7 @@ class _Box:
 
 
 class FakeEngine:
-    """A whole engine in memory. `down` makes every call raise ProviderUnavailable."""
+    """A complete in-memory engine. `down` makes every call raise ProviderUnavailable."""
 
     def __init__(self, images: Sequence[str] = ()) -> None:
         self.down = False
@@ -71,7 +71,7 @@ class FakeEngine:
             self.add_image(reference)
 
     def add_image(self, reference: str, **facts: object) -> Image:
-        """Put an image on the engine, and in the registry that `pull_image` knows. `facts` replace fields of it."""
+        """Add an image to the engine, and to the registry that `pull_image` uses. `facts` replace fields of it."""
         number = next(self._numbers)
         image = Image(
             id=reference if reference.startswith("sha256:") else f"sha256:{number:064x}",
@@ -88,7 +88,7 @@ class FakeEngine:
         return image
 
     def crash(self, name: str, *, exit_code: int = 1, out_of_memory: bool = False) -> None:
-        """Let a container's process end; by its restart policy it comes back at once."""
+        """End a container's process; if its restart policy says so, it restarts at once."""
         box = self._boxes[name]
         self._end(box, exit_code)
         box.seen = replace(box.seen, out_of_memory=out_of_memory)
@@ -97,7 +97,7 @@ class FakeEngine:
             box.seen = replace(box.seen, restarts=box.seen.restarts + 1)
 
     def write(self, name: str, text: str) -> None:
-        """Let a container write a line."""
+        """Write a line as a container."""
         self._boxes[name].lines.append(LogLine("stdout", text, datetime.now(UTC)))
 
     async def info(self) -> EngineInfo:
@@ -335,7 +335,7 @@ class FakeEngineConfig(BaseModel):
 
 
 class FakeEngineProvider:
-    """Opens fake engines; every `open` gives the same one, so that a test can look at it."""
+    """Opens fake engines; every `open` returns the same one, so that a test can inspect it."""
 
     name: ClassVar[str] = "fake"
     Config: ClassVar[type[BaseModel]] = FakeEngineConfig
@@ -345,13 +345,13 @@ class FakeEngineProvider:
 
     @asynccontextmanager
     async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[FakeEngine]:
-        """Neither argument is looked at."""
+        """Return the fake; both arguments are ignored."""
         del config, connector
         yield self.engine
 
 
 def _program(command: tuple[str, ...]) -> tuple[float, int, list[str]]:
-    """How long a command runs, its exit code, and the lines it writes at once."""
+    """Return how long a command runs, its exit code, and the lines that it writes at once."""
     match command:
         case ("true",):
             return 0, 0, []

@@ -1,4 +1,4 @@
-"""A proxy in memory, for the tests of those who use one."""
+"""An in-memory proxy, for tests of code that uses proxies."""
 
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import Connector
 from orca.sdk.plans import Change
-from orca.sdk.proxies import CertificateFailure, CertificateState, ProxyConfig, ProxyRoute, ProxyState, Upstream
+from orca.sdk.proxies import CertificateState, ProxyConfig, ProxyRoute, ProxyState, Upstream
 
 _HOSTNAME = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._-]+)*/?")
@@ -33,7 +33,7 @@ class FakeChange:
 
 @dataclass
 class FakeProxy:
-    """Keeps what it was given. `refused` holds route ids to refuse, with the reason; `down` makes it unreachable."""
+    """Stores what is applied. `refused`: route ids to refuse, with the reason; `down` makes it unreachable."""
 
     applied: list[ProxyConfig] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
@@ -41,7 +41,6 @@ class FakeProxy:
     down: bool = False
     drifted: bool = False
     issued: list[CertificateState] = field(default_factory=list)
-    failures: list[CertificateFailure] = field(default_factory=list)
 
     @property
     def served(self) -> ProxyConfig:
@@ -68,7 +67,7 @@ class FakeProxy:
         return [FakeChange(f"set {(after.get(name) or before[name]).hostname}") for name in differing]
 
     async def apply(self, desired: ProxyConfig) -> None:
-        """Remember it, unless a route cannot be served."""
+        """Store it, unless a route is in `refused`."""
         self._check_reachable()
         if not self.running:
             raise ProviderUnavailable("The proxy does not run.", hint="Start it.")
@@ -88,18 +87,12 @@ class FakeProxy:
         custom = [route.hostname for route in self.served.routes if route.tls == "custom"]
         return self.issued + [CertificateState(name, "Test", "2100-01-01T00:00:00+00:00", "custom") for name in custom]
 
-    async def certificate_failures(self) -> list[CertificateFailure]:
-        """`failures`, of hostnames it orders for."""
-        self._check_reachable()
-        ordered = {route.hostname for route in self.served.routes if route.tls == "acme"}
-        return [failure for failure in self.failures if failure.hostname in ordered]
-
     async def internal_ca(self) -> str | None:
         """None: it makes no certificates."""
         return None
 
     async def stop(self) -> None:
-        """Stop; what was applied is kept."""
+        """Stop; the applied configuration stays."""
         self._check_reachable()
         self.running = False
 
@@ -145,7 +138,7 @@ def _find_fault(route: ProxyRoute, config: ProxyConfig) -> str | None:
         return "has a value that is not plain"
     if route.tls == "custom" and route.certificate_id not in known:
         return "names an unknown certificate"
-    return "wants ACME without an account" if route.tls == "acme" and config.acme is None else None
+    return None
 
 
 def _is_address(upstream: Upstream) -> bool:

@@ -1,5 +1,5 @@
 # ruff: noqa: S101 - assertions are what a test suite is made of
-"""What every proxy must do, as a test suite.
+"""The conformance suite of proxies.
 
 A provider's author writes::
 
@@ -10,8 +10,8 @@ A provider's author writes::
                 yield proxy
                 await proxy.stop()
 
-The proxy of the fixture has not been started yet. `orca.sdk.testing.proxy_traffic` has the same for what visitors
-see. The suites need pytest and pytest-asyncio in `auto` mode.
+The proxy of the fixture has not been started yet. `orca.sdk.testing.proxy_traffic` has a suite for what
+visitors see. The suites need pytest and pytest-asyncio in `auto` mode.
 """
 
 import asyncio
@@ -67,19 +67,18 @@ HOSTILE: tuple[dict[str, object], ...] = (
     {"hsts": Hsts(-1)},
     {"protocol": "unix"},
     {"tls": "custom", "certificate_id": "no-such-certificate"},
-    {"tls": "acme"},
 )
-"""Values a proxy's own configuration language could read as something else, or that lack what they need."""
+"""Values with a special meaning in a proxy's own configuration language, and incomplete ones."""
 
 
 def by_id(config: ProxyConfig | None) -> dict[str, ProxyRoute]:
-    """Routes without their order."""
+    """Return the routes by id, regardless of their order."""
     assert config is not None
     return {route.id: route for route in config.routes}
 
 
 class ProxyConformance:
-    """Subclass it and give a `proxy` fixture."""
+    """Subclass it and define a `proxy` fixture."""
 
     async def test_before_the_start_nothing_runs(self, proxy: Proxy) -> None:
         """To look is no error, and starts nothing."""

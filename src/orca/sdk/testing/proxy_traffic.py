@@ -1,5 +1,5 @@
 # ruff: noqa: S101, PLR2004 - assertions are what a test suite is made of, and status codes speak for themselves
-"""What visitors must see through every proxy, as a test suite, over real sockets.
+"""The conformance suite for what visitors see through a proxy, over real sockets.
 
 A provider's author writes::
 
@@ -43,11 +43,11 @@ SPOOFED = {
     "Cf-Connecting-Ip": "203.0.113.9",
     "True-Client-Ip": "203.0.113.9",
 }
-"""What only the proxy may say."""
+"""Headers that only the proxy may set."""
 
 
 class Visitor:
-    """Asks a proxy on 127.0.0.1 for hostnames, without DNS and without following redirects."""
+    """A client of a proxy on 127.0.0.1, for any hostname, without DNS and without following redirects."""
 
     def __init__(self, http_port: int, https_port: int) -> None:
         self.http_port = http_port
@@ -94,7 +94,7 @@ class Visitor:
 
 
 class ProxyTrafficConformance:
-    """Subclass it and give the fixtures `running` and `visitor`."""
+    """Subclass it and define the fixtures `running` and `visitor`."""
 
     @pytest.fixture
     async def upstream(self) -> AsyncIterator[EchoUpstream]:
@@ -117,7 +117,7 @@ class ProxyTrafficConformance:
     async def test_unknown_hostnames_get_a_page_of_our_own(
         self, running: Proxy, visitor: Visitor, upstream: EchoUpstream
     ) -> None:
-        """No site of somebody else is shown by default."""
+        """No other site is shown by default."""
         await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", upstreams=(upstream.at,)),)))
         answer = await visitor.get("b.example.org")
         assert (answer.status_code, upstream.requests) == (404, 0)

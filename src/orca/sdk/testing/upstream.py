@@ -1,5 +1,5 @@
 # ruff: noqa: S101 - assertions are what a test suite is made of
-"""A small web server to put behind a proxy under test: it says what it was asked, and misbehaves on request."""
+"""A small web server behind a proxy under test: it returns the request as JSON, and misbehaves on request."""
 
 import asyncio
 import base64

@@ -2,9 +2,12 @@
 
 import asyncio
 import http.server
+import sqlite3
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,22 +15,31 @@ import pytest
 from sqlalchemy import select, update
 from tests.conftest import free_port
 from tests.features.routing.authority import HOSTNAME, Authority
-from tests.features.routing.bench import SCOPE, ScriptedProxy, issue
+from tests.features.routing.bench import OTHER_SCOPE, OTHER_TEAM, SCOPE, TEAM, ScriptedProxy, issue
 
 from orca.db import now
+from orca.errors import ProviderUnavailable
 from orca.events import Event
 from orca.features.routing.actions import (
     adopt_stored,
     apply_routes,
     check_route,
+    create_dns_credential,
     create_route,
+    delete_route,
+    forget_service,
     update_route,
 )
-from orca.features.routing.models import OrderedCertificate, Route
-from orca.features.routing.schemas import RouteIn, RoutePatch
-from orca.features.routing.steps.run_orders import run_orders
+from orca.features.routing.actions.orders import keep_certificate, list_due
+from orca.features.routing.models import DnsCredential, OrderedCertificate, Route
+from orca.features.routing.schemas import DnsCredentialIn, RouteIn, RoutePatch
+from orca.features.routing.steps import dns_records
+from orca.features.routing.steps.run_orders import DNS_AT_ONCE_OF_TEAM, run_orders
+from orca.features.secrets.models import Secret
 from orca.kit.ids import new_id
 from orca.resources import Resources
+
+LOCKED_SECONDS = 7
 
 
 class Showing(ScriptedProxy):
@@ -37,13 +49,22 @@ class Showing(ScriptedProxy):
         super().__init__()
         self.challenges: dict[str, str] = {}
         self.shown: list[str] = []
+        self.failures: list[Exception] = []
+        """What happens instead of showing, once each."""
+        self.dropped = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
 
     async def show_challenge(self, token: str, answer: str) -> None:
-        self.challenges[token] = answer
+        if self.failures:
+            raise self.failures.pop()
+        await asyncio.to_thread(self.challenges.__setitem__, token, answer)  # as the real one writes its files
         self.shown.append(token)
 
     async def drop_challenge(self, token: str) -> None:
         self.challenges.pop(token, None)
+        self.dropped.set()
+        await self.go_on.wait()
 
     def serve(self, port: int) -> http.server.ThreadingHTTPServer:
         challenges = self.challenges
@@ -99,13 +120,18 @@ async def read(resources: Resources) -> list[Route]:
         return list((await session.scalars(select(Route).order_by(Route.hostname, Route.path_prefix))).all())
 
 
+async def read_named(resources: Resources, hostname: str) -> Route:
+    return next(route for route in await read(resources) if route.hostname == hostname)
+
+
 async def hold(resources: Resources, days: float, directory: str = "", hostname: str = HOSTNAME) -> OrderedCertificate:
     """A certificate of ninety days that has so many left."""
     until = now() + timedelta(days=days)
     issued = issue(hostname)
     row = OrderedCertificate(
-        id=new_id(), hostname=hostname, directory_url=directory or resources.settings.acme.directory_url,
-        chain=issued.certificate, issuer="Old CA", issued_at=until - timedelta(days=90), not_after=until,
+        id=new_id(), team_id=TEAM, hostname=hostname, chain=issued.certificate, issuer="Old CA",
+        directory_url=directory or resources.settings.acme.directory_url, issued_at=until - timedelta(days=90),
+        not_after=until,
     )  # fmt: skip
     from orca.features.secrets.actions import put_secret
 
@@ -158,8 +184,45 @@ def _check_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         context.load_cert_chain(Path(folder) / "c", Path(folder) / "k")
 
 
+CUSTOMERS = {
+    "externalAccountBindingRequired": True,
+    "externalAccountMACKeys": {"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"},
+}
+LONG = ".".join(["a" * 63, "b" * 60, "example.org"])
+
+
+@slow
+@pytest.mark.parametrize("authority", [CUSTOMERS], indirect=True)
+async def test_customers_are_told_apart_and_a_lost_account_is_made_again(
+    ordering, make_resources, proxy, service, authority
+) -> None:
+    """Also for a name that is too long for a common name (64 characters)."""
+    await add(ordering, service, LONG)
+    await run_orders(ordering)
+    (route,) = await read(ordering)
+    assert ("account" in route.problem.lower(), route.order_failures) == (True, 1), route.problem
+    key_id, hmac_key = next(iter(CUSTOMERS["externalAccountMACKeys"].items()))
+    acme = {name: getattr(ordering.settings.acme, name) for name in ("directory_url", "ca_root")}
+    customer = make_resources(acme=acme | {"eab_key_id": key_id, "eab_hmac_key": hmac_key})
+    object.__setattr__(customer, "secret_box", ordering.secret_box)
+    for _ in range(2):
+        await change(customer, acme_ready_at=now(), acme_check_at=None)
+        await run_orders(customer)
+        (route,) = await read(customer)
+        assert (route.problem, route.order_failures) == ("", 0)
+        assert route.certificate_until > now() + timedelta(days=9)
+        assert [each.tls for each in proxy.served.routes] == ["custom"]
+        await authority.forget_everything()
+        async with customer.db.write() as session:
+            ends = {"issued_at": now() - timedelta(days=90), "not_after": now() + timedelta(minutes=1)}
+            await session.execute(update(OrderedCertificate).values(**ends))
+            await session.execute(update(Route).values(certificate_until=ends["not_after"]))
+
+
 @slow
 async def test_many_names_at_once_all_come_while_routes_change(ordering, proxy, service) -> None:
+    """Also where the loop has few threads, as on a machine with one core."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(4))
     for number in range(12):
         await add(ordering, service, f"n{number}.example.org")
     running = asyncio.create_task(run_orders(ordering))
@@ -194,6 +257,60 @@ async def test_a_refused_name_waits_for_a_growing_while_and_is_served_meanwhile(
     async with ordering.db.read() as session:
         events = (await session.scalars(select(Event).where(Event.type == "CertificateRefused"))).all()
     assert [(event.payload["kind"], event.payload["failures"]) for event in events] == [("refused", 1), ("refused", 2)]
+
+
+@slow
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (ProviderUnavailable("it is away"), "the proxy could not show the proof that the authority wants"),
+        (RuntimeError("a mistake"), "Orca itself failed: unexpected RuntimeError"),
+    ],
+)
+async def test_an_order_that_fails_waits_alone(ordering, proxy, service, failure: Exception, words: str) -> None:
+    for name in ("a", "b", "c"):
+        await add(ordering, service, f"{name}.example.org")
+    proxy.failures.append(failure)
+    await run_orders(ordering)
+    routes = await read(ordering)
+    (failed,) = (route for route in routes if route.certificate_until is None)
+    assert (failed.order_failures, words in failed.problem) == (1, True), failed.problem
+    assert failed.acme_check_at > now()
+    assert [route.problem for route in routes if route is not failed] == ["", ""]
+
+
+@slow
+async def test_slow_proofs_of_a_team_hold_up_nobody_else(ordering, proxy, service, foreign, monkeypatch) -> None:
+    asked: list[str] = []
+
+    async def hang(_resources: object, credential: DnsCredential, *_: str, **__: str) -> dict[str, str]:
+        asked.append(credential.team_id)
+        await asyncio.sleep(600)
+        return {}
+
+    monkeypatch.setattr(dns_records, "run_task", hang)
+    monkeypatch.setattr("orca.features.routing.steps.run_orders.LOOK_SECONDS", 0.2)
+    given = {"name": "slow", "provider": "cloudflare", "fields": {"token": "t"}}
+    for scope, zone in ((SCOPE, "slow.org"), (OTHER_SCOPE, "other.org")):
+        async with ordering.db.write() as session:
+            wanted = DnsCredentialIn(**given, zones=[zone])
+            await create_dns_credential(session, ordering.secret_box, scope, wanted)
+    for number in range(12):
+        await add(ordering, service, f"s{number}.slow.org")
+    running = asyncio.create_task(run_orders(ordering))
+    async with asyncio.timeout(30):
+        while len(asked) < DNS_AT_ONCE_OF_TEAM:  # noqa: ASYNC110 - the threads set no event here
+            await asyncio.sleep(0.05)
+        await add(ordering, foreign, HOSTNAME)
+        await add(ordering, foreign, "www.other.org")
+        while not (await read_named(ordering, HOSTNAME)).certificate_until or OTHER_TEAM not in asked:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert sorted(asked) == [TEAM] * DNS_AT_ONCE_OF_TEAM + [OTHER_TEAM]
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert running.cancelled()
+    await asyncio.sleep(1)
+    assert {route.order_failures for route in await read(ordering)} == {0}
 
 
 @slow
@@ -360,3 +477,94 @@ async def test_what_the_proxy_ordered_under_an_earlier_orca_is_taken_over(resour
     await apply_routes(resources)
     assert [each.certificate for each in proxy.served.certificates] == [good.certificate]
     assert served(proxy)["/"][0] == "custom"
+
+
+async def _give_back(resources: Resources, service, way: str) -> None:
+    async with resources.db.write() as session:
+        if way == "service":
+            await forget_service(session, service.id)
+        for route in (await session.scalars(select(Route))).all():
+            await delete_route(session, route)
+    await apply_routes(resources)
+
+
+async def _held(resources: Resources) -> tuple[list[str], list[str]]:
+    """Teams of the ordered certificates, and of their keys."""
+    async with resources.db.read() as session:
+        keys = select(Secret.team_id).where(Secret.owner_type == "ordered_certificate")
+        rows = (await session.scalars(select(OrderedCertificate.team_id))).all()
+        return list(rows), list((await session.scalars(keys)).all())
+
+
+@pytest.mark.parametrize("way", ["route", "service"])
+@pytest.mark.parametrize("hostname", [HOSTNAME, "*.corp.example.org"])
+async def test_what_one_team_proved_is_never_served_for_another(resources, proxy, service, foreign, hostname, way):
+    for scope in (SCOPE, OTHER_SCOPE):
+        fields = {"token": "anything"}
+        junk = DnsCredentialIn(name="junk", provider="hetzner", zones=["corp.example.org"], fields=fields)
+        async with resources.db.write() as session:
+            await create_dns_credential(session, resources.secret_box, scope, junk)
+    await add(resources, service, hostname)
+    before = await hold(resources, 60, hostname=hostname)
+    assert served(proxy)["/"] == ("custom", before.id, True)
+    await _give_back(resources, service, way)
+    await add(resources, service, hostname)
+    assert await list_due(resources) == {}
+    await apply_routes(resources)
+    assert served(proxy)["/"] == ("custom", before.id, True), "one's own is there again"
+    await _give_back(resources, service, way)
+    await add(resources, foreign, hostname)
+    assert served(proxy)["/"] == ("internal", None, False)
+    assert proxy.served.certificates == ()
+    assert await _held(resources) == ([], []), "nor is it kept"
+    assert await list_due(resources) == {hostname: foreign.team_id}
+
+
+async def test_a_certificate_of_another_team_that_is_still_there_counts_for_nothing(
+    resources, proxy, service, foreign
+) -> None:
+    """As an earlier version left it."""
+    await add(resources, foreign)
+    await hold(resources, 60)
+    await change(resources, certificate_until=None)
+    await apply_routes(resources)
+    assert served(proxy)["/"] == ("internal", None, False)
+    assert await list_due(resources) == {HOSTNAME: foreign.team_id}
+    (route,) = await read(resources)
+    assert route.certificate_until is None
+    before = await _held(resources)
+    await keep_certificate(resources, service.team_id, HOSTNAME, *_pair())  # ordered before the name changed hands
+    assert await _held(resources) == before
+    await keep_certificate(resources, foreign.team_id, HOSTNAME, *_pair())
+    assert await _held(resources) == ([foreign.team_id], [foreign.team_id])
+    assert served(proxy)["/"][0] == "internal"
+    await apply_routes(resources)
+    assert served(proxy)["/"][0] == "custom"
+
+
+def _pair() -> tuple[str, str]:
+    issued = issue(HOSTNAME)
+    return issued.certificate, issued.key
+
+
+class TestADatabaseThatIsLocked:
+    @pytest.fixture
+    def database_url(self) -> None:
+        """SQLite, which has one writer."""
+
+    async def test_a_certificate_that_cannot_be_stored_yet_waits(self, ordering, proxy, service, authority) -> None:
+        """Thrown away, it would be ordered again, and authorities count what they issued."""
+        await add(ordering, service)
+        proxy.go_on.clear()
+        working = asyncio.create_task(run_orders(ordering))
+        await proxy.dropped.wait()  # the certificate is here
+        with closing(sqlite3.connect(str(ordering.db.engine.url.database), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            proxy.go_on.set()
+            await asyncio.wait({working}, timeout=LOCKED_SECONDS)  # longer than a writer waits
+            other.execute("ROLLBACK")
+        async with asyncio.timeout(30):
+            await working
+        (route,) = await read(ordering)
+        assert route.certificate_until is not None
+        assert authority.orders == 1

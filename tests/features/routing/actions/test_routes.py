@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import func, select
 from tests.features.routing.bench import OTHER_SCOPE, SCOPE, issue, make_service, target
 
-from orca.db import Database
-from orca.errors import BadInput, Conflict, NotFound
-from orca.events import Event, Fact, record
+from orca.db import Database, now
+from orca.errors import BadInput, Conflict, Forbidden, NotFound
+from orca.events import Event, Fact, Origin, origin, record
+from orca.features.access.permissions import permissions_of
 from orca.features.routing import queries
 from orca.features.routing.actions import (
     add_certificate,
@@ -20,8 +21,10 @@ from orca.features.routing.actions import (
     set_targets,
     update_route,
 )
-from orca.features.routing.models import Route, Target
+from orca.features.routing.models import HeldName, Route, Target
 from orca.features.routing.schemas import CertificateIn, RouteIn, RoutePatch
+from orca.features.services.models import Project
+from orca.kit.pagination import PageRequest
 
 
 async def create(resources, service, hashes=None, **given) -> Route:
@@ -138,9 +141,9 @@ async def test_foreign_routes_are_unknown(resources, foreign) -> None:
     async with resources.db.read() as session:
         with pytest.raises(NotFound) as mine:
             await queries.get_route(session, SCOPE, route.id)
-        with pytest.raises(NotFound) as nobody:
+        with pytest.raises(NotFound) as unknown:
             await queries.get_route(session, SCOPE, "0" * 36)
-        assert mine.value.message == nobody.value.message
+        assert mine.value.message == unknown.value.message
         assert await queries.find_route_team(session, route.id) == OTHER_SCOPE.team_id
 
 
@@ -302,8 +305,8 @@ async def test_lists_are_pages_and_urls_know_the_ports(make_resources, service) 
     for number in range(5):
         await create(resources, service, hostname=f"h{number}.example.org", tls="off")
     async with resources.db.read() as session:
-        first = await queries.list_routes(session, SCOPE, service.id, limit=3)
-        second = await queries.list_routes(session, SCOPE, service.id, limit=3, cursor=first.next_cursor)
+        first = await queries.list_routes(session, SCOPE, service.id, PageRequest(limit=3))
+        second = await queries.list_routes(session, SCOPE, service.id, PageRequest(limit=3, cursor=first.next_cursor))
         urls = await queries.list_urls(session, resources.settings, service.id)
     names = [route.hostname for route in (*first.items, *second.items)]
     assert names == [f"h{number}.example.org" for number in (4, 3, 2, 1, 0)]
@@ -329,6 +332,72 @@ async def test_a_name_below_the_base_domain_stays_with_its_project(resources, se
         await update(resources, own.id, hostname=f"pay.{base}")
     await create(resources, neighbour, hostname="pay.example.org")
     await create(resources, service, hostname=f"pay.{base}")
+
+
+RELATED = [
+    ("login.shop", "*.shop"), ("login.shop", "shop"), ("a.b.shop", "shop"), ("a.b.shop", "*.shop"), ("shop", "x.shop"),
+    ("shop", "a.b.shop"), ("shop", "*.shop"), ("*.shop", "shop"), ("*.shop", "x.shop"), ("*.shop", "*.a.shop"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("held", "wanted"), RELATED)
+async def test_nothing_above_or_below_a_held_name_goes_to_another_project(
+    make_resources, service, foreign, held, wanted
+):
+    """A wildcard would take its visitors, and what shares a parent with it shares cookies."""
+    resources = make_resources(base={"domain": "apps.example.org"})
+    neighbour = await make_service(resources.db, slug="near", project="neighbour")
+    route = await create(resources, service, hostname=f"{held}.apps.example.org", tls="internal")
+    for is_live in (True, False):
+        for other in (foreign, neighbour):
+            with pytest.raises(Conflict):
+                await create(resources, other, hostname=f"{wanted}.apps.example.org", tls="internal")
+        if is_live:
+            async with resources.db.write() as session:
+                await delete_route(session, await queries.get_route(session, SCOPE, route.id))
+    for near in ("shops", "myshop", "*.my-shop", "shop.other"):
+        await create(resources, foreign, hostname=f"{near}.apps.example.org", tls="internal")
+    mine = await create(resources, service, hostname=f"{wanted}.apps.example.org", tls="internal")
+    await update(resources, mine.id, options={"maintenance": True})
+
+
+async def test_what_was_shared_before_stays_and_the_base_domain_is_above_nobody(
+    make_resources, service, foreign
+) -> None:
+    resources = make_resources(base={"domain": "apps.example.org"})
+    route = await create(resources, service, hostname="x.shop.apps.example.org", tls="internal")
+    async with resources.db.write() as session:
+        for hostname in ("shop.apps.example.org", "apps.example.org"):
+            session.add(HeldName(hostname=hostname, team_id=foreign.team_id, project_id=foreign.project_id))
+    await update(resources, route.id, options={"maintenance": True})
+    with pytest.raises(Conflict, match="or a name above or below it, belongs to another project"):
+        await create(resources, service, hostname="y.shop.apps.example.org")
+    await create(resources, service, hostname="y.apps.example.org", tls="internal")
+    async with resources.db.write() as session:
+        (await session.get_one(Project, foreign.project_id)).deleted_at = now()
+    heir = await make_service(resources.db, team="team-2", slug="heir", project="heir")
+    await create(resources, heir, hostname="y.shop.apps.example.org", tls="internal")
+
+
+@pytest.mark.parametrize("hostname", ["apps.example.org", "example.org", "*.example.org"])
+async def test_a_name_above_those_of_all_projects_needs_an_instance_admin(
+    make_resources, service, hostname: str
+) -> None:
+    """Browsers send its cookies to all of their sites, and theirs to it."""
+    resources = make_resources(base={"domain": "apps.example.org"})
+    ordinary = await create(resources, service, hostname="www.example.net", tls="internal")
+    token = origin.set(Origin("ada@example.org", permissions=permissions_of("owner", is_instance_admin=False)))
+    try:
+        with pytest.raises(Forbidden, match=r"instance\.admin"):
+            await create(resources, service, hostname=hostname, tls="internal")
+        with pytest.raises(Forbidden, match=r"instance\.admin"):
+            await update(resources, ordinary.id, hostname=hostname)
+        origin.set(Origin("ada@example.org", permissions=permissions_of("owner", is_instance_admin=True)))
+        above = await create(resources, service, hostname=hostname, tls="internal")
+        origin.set(Origin("ben@example.org", permissions=permissions_of("member", is_instance_admin=False)))
+        await update(resources, above.id, options={"maintenance": True})
+    finally:
+        origin.reset(token)
 
 
 async def test_automatic_names_avoid_those_of_other_projects(resources, service) -> None:

@@ -1,4 +1,4 @@
-"""Hostnames: one spelling of each, nothing that could mean something to a program, and nobody else's."""
+"""Hostnames: one spelling of each, nothing that could mean something to a program, and none that belongs to another service or to the panel."""
 
 import pytest
 from hypothesis import given
@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from orca.features.routing.rules.hostnames import (
     automatic_hostname,
     covers,
+    is_above,
     is_public,
     is_reserved,
+    names_above,
     overlap,
     panel_hostnames,
     parse_hostname,
@@ -144,6 +146,24 @@ def test_the_panel_keeps_its_names(hostname: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("hostname", "expected"),
+    [
+        ("apps.example.net", True),
+        ("example.net", True),
+        ("*.example.net", True),
+        ("net", True),
+        ("shop.apps.example.net", False),
+        ("*.shop.apps.example.net", False),
+        ("www.example.net", False),
+        ("myapps.example.net", False),
+        ("ample.net", False),
+    ],
+)
+def test_names_above_all_projects(hostname: str, expected: bool) -> None:
+    assert is_above(hostname, "apps.example.net") is expected
+
+
+@pytest.mark.parametrize(
     ("slugs", "base", "hostname"),
     [
         (("web", "", "shop"), "localhost", "web-shop.localhost"),
@@ -187,3 +207,10 @@ def test_automatic_names_are_always_names(service: str, project: str, base: str,
 )  # fmt: skip
 def test_is_public(hostname: str, expected: bool) -> None:
     assert is_public(hostname) is expected
+
+
+def test_names_above_end_below_the_base_domain() -> None:
+    assert names_above("*.a.shop.apps.example.net", "apps.example.net") == [
+        "a.shop.apps.example.net", "shop.apps.example.net",
+    ]  # fmt: skip
+    assert names_above("shop.localhost", "localhost") == ["shop.localhost"]

@@ -118,6 +118,11 @@ LEAF = issue("shop.example.org", issuer=ROOT)
 CHAIN = LEAF.certificate + ROOT.certificate
 FORMS: dict[str, Callable[[], tuple[str, str, str]]] = {
     "byte order mark": lambda: (f"\ufeff{CHAIN}", f"\ufeff{LEAF.key}", ""),
+    "utf-16": lambda: (
+        base64.b64encode(CHAIN.encode("utf-16")).decode(),
+        base64.b64encode(LEAF.key.encode("utf-16")).decode(),
+        "",
+    ),
     "indented": lambda: (CHAIN.replace("\n", "\n    "), "  " + LEAF.key.replace("\n", "\n  "), ""),
     "windows": lambda: (CHAIN.replace("\n", "\r\n"), LEAF.key.replace("\n", "\r\n"), ""),
     "old mac": lambda: (CHAIN.replace("\n", "\r"), LEAF.key.replace("\n", "\r"), ""),

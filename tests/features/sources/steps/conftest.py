@@ -295,7 +295,7 @@ def make_key(path: Path) -> str:
 
 @pytest.fixture
 def other_key(tmp_path: Path) -> tuple[str, str]:
-    """A private key nobody knows, and `type base64` of its public half."""
+    """A key that the Git server does not know: its private half, and `type base64` of its public half."""
     private = make_key(tmp_path / "other")
     return private, " ".join((tmp_path / "other.pub").read_text().split()[:2])
 

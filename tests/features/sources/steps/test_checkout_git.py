@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cancelling import CancelledAt
 
 from orca.errors import DeadlineExceeded, OrcaError
 from orca.features.sources import errors
@@ -389,3 +390,20 @@ async def test_git_is_pinned_to_the_address_that_was_checked(
     await fetch(f"http://localhost:{other_server.port}/app.git")
     assert f"localhost:{other_server.port}:127.0.0.1" in commands[-1].env.values()
     assert commands[-1].env["GIT_ALLOW_PROTOCOL"] == "https:ssh:http"
+
+
+async def test_checkout_git_cancelled_at_any_wait_leaves_nothing(
+    fetch: Fetch, server: Any, make_repository: Any, tmp_path: Path
+) -> None:
+    """Also where the wait is the one for the folder itself, which a thread goes on to make."""
+    make_repository("app.git").commit({"a.txt": "one"})
+    is_cancelled, point = True, 0
+    while is_cancelled:
+        point += 1
+        fetching = fetch(server.url("/app.git"), certificate_authority=server.certificate_authority)
+        (outcome,) = await asyncio.gather(CancelledAt(fetching, point), return_exceptions=True)
+        is_cancelled = isinstance(outcome, asyncio.CancelledError)
+        if is_cancelled:
+            assert leftovers(tmp_path) == [], point
+    assert (outcome.tree / "a.txt").read_text() == "one"
+    assert point > 10

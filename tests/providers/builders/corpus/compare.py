@@ -11,7 +11,9 @@ from orca.sdk.builders import Detection, Refusal
 _SEVERAL = 2
 _MANAGERS = {"go modules": "go", "yarn-berry": "yarn", "gradle wrapper": "gradle", "maven wrapper": "maven"}
 # Words of a label that name what an entry is like, and no framework.
-_PLAIN = re.compile(r"^(?:plain|Node|Go|Rust|Maven|Gradle|\.NET console|Cargo|Bun|Deno|net/http|static|http\.server)\b")
+_PLAIN = re.compile(
+    r"^(?:plain|nothing but|Node|Go|Rust|Maven|Gradle|\.NET console|Cargo|Bun|Deno|net/http|static|http\.server)\b"
+)
 
 _PHP_ROOT = re.compile(r"a PHP web server with (?:the root folder|(\S+?)/?) as its root")
 
@@ -49,7 +51,9 @@ def _port_misses(expected: Mapping[str, Any], found: Detection) -> Iterator[str]
     port = expected["port"]
     if isinstance(port, int) and found.port != port:
         yield f"port {found.port}, not {port}"
-    if port == "PORT" and found.port is None:
+    # A Dockerfile that names no port gets one in PORT, unless the image that it makes exposes another.
+    given_at_run_time = found.builder == "dockerfile" and not found.port_choices
+    if port == "PORT" and found.port is None and not given_at_run_time:
         yield "no port"
     if port is None and expected["kind"] == "worker" and found.port is not None:
         yield f"port {found.port} of a worker"
@@ -107,19 +111,22 @@ def _command_misses(expected: Mapping[str, Any], found: Detection) -> Iterator[s
 def _alike(label: str, command: str) -> bool:
     """Whether they share a program or a target: `gunicorn app:app` and `gunicorn app:app --bind 0.0.0.0:$PORT`."""
     wanted = _words(label)
+    if below := re.fullmatch(r"the script below (\S+)", label):
+        return below[1] in command
     # `./app` is the name that the label itself gave to what it builds.
     return label == "./app" or not wanted or bool(wanted & _words(command))
 
 
 def _words(command: str) -> set[str]:
-    words = set(re.findall(r"[\w@./:+-]+", command.lower()))
+    command = command.lower().replace("rails server", "puma")
+    words = set(re.findall(r"[\w@./:+-]+", command))
     names = {re.sub(r"^(?:/app/bin/|(?:\./)?node_modules/\.bin/|.*/bin/|\./)", "", word) for word in words}
     names = {_SAME.get(name, name) for name in (*names, *(name.rpartition("/")[2] for name in names))}
     return {name for name in names if len(name) > 1 and not re.fullmatch(r"[\d.:/-]+|0\.0\.0\.0.*", name)} - _NOISE
 
 
-# `rackup` starts the server that the bundle holds.
-_SAME = {"rackup": "puma"}
+# `rackup` and `rails server` start the server that the bundle holds; catalina.sh is the script of Tomcat.
+_SAME = {"rackup": "puma", "catalina.sh": "tomcat"}
 # Programs that run others: what they run is the target.
 _NOISE = {
     "npm", "npx", "pnpm", "yarn", "bun", "deno", "node", "python", "python3", "bundle", "exec", "run", "ruby", "rails",

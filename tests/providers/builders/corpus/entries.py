@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.providers.builders.corpus import supplements
+
 
 def _folder() -> Path:
     """Beside the project, or beside the folder that holds several checkouts of it."""
@@ -30,7 +32,11 @@ class Entry:
 def read_entries() -> list[Entry]:
     """All of them, by name; none where the folder is not there."""
     entries = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
-    return [
-        Entry(each["name"], each["tree"], each["files"], each["facts"], each["expected"], each["confidence"] == "high")
-        for each in entries
-    ]
+    return [_entry(each) for each in entries]
+
+
+def _entry(data: dict[str, Any]) -> Entry:
+    name = data["name"]
+    files = data["files"] | supplements.FILES.get(name, {})
+    facts = data["facts"] | supplements.FACTS.get(name, {})
+    return Entry(name, data["tree"], files, facts, data["expected"], data["confidence"] == "high")

@@ -102,6 +102,8 @@ def _javascript(_path: str, fact: Any, _entry: Entry) -> str:
         lines.append(f"export default defineConfig({{ server: {{ preset: '{match[1]}' }} }});")
     if match := re.search(r"ssr: (true|false)", text):
         lines.append(f"export default {{ ssr: {match[1]} }};")
+    if match := re.search(r"imports ([\w@/.:-]+)", text):
+        lines.append(f"import * as other from '{match[1]}';")
     lines += _serving(text)
     return "\n".join(lines) + "\n"
 
@@ -150,14 +152,15 @@ def _wrapper(_path: str, fact: Any, _entry: Entry) -> str:
     return f"distributionUrl={fact}\n" if fact else ""
 
 
-def _rust(path: str, _fact: Any, entry: Entry) -> str:
+def _rust(path: str, fact: Any, entry: Entry) -> str:
     manifest = next((text for name, text in entry.files.items() if name.endswith("Cargo.toml")), "")
     if not path.endswith("main.rs"):
         return ""
     if re.search(r"^rocket\b", manifest, re.MULTILINE):
         return "#[launch]\nfn rocket() -> _ { rocket::build() }\n"
     if re.search(r"^(?:actix-web|warp|poem|tide)\b", manifest, re.MULTILINE):
-        return "fn main() { HttpServer::new(app).bind(address).run() }\n"
+        address = f'"{fact.removeprefix("binds ")}"' if fact else "address"
+        return f"fn main() {{ HttpServer::new(app).bind({address}).run() }}\n"
     if re.search(r"^axum\b", manifest, re.MULTILINE):
         return (
             "use axum::Router;\nfn main() { let listener = TcpListener::bind(address); axum::serve(listener, app); }\n"

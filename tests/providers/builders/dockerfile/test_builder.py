@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cancelling import CancelledAt
 
 from orca.errors import BadInput, DeadlineExceeded, OrcaError, ProviderUnavailable, StepFailed
 from orca.providers.builders.dockerfile import DockerfileBuilder, DockerfileBuilderProvider
@@ -426,3 +427,43 @@ async def test_a_build_that_would_fill_the_disk_is_refused(bench: Any) -> None:
     with pytest.raises(failures.BuildDiskFull):
         await DockerfileBuilder(client).build(bench.request(tree), bench.log)
     assert not any(command.argv[1] == "build" and "--help" not in command.argv for command in bench.commands)
+
+
+async def test_a_build_cancelled_at_any_wait_leaves_nothing(bench: Any) -> None:
+    """No name of a base image, no folder in the tree, no control group."""
+    base = bench.shell_image()
+    is_cancelled, point = True, 0
+    while is_cancelled:
+        point += 2
+        tree = bench.tree({"Dockerfile": f"FROM {base}\nENV POINT={point}\n"})
+        request = bench.request(tree)
+        working = DockerfileBuilder(bench.client).build(request, bench.log)
+        (outcome,) = await asyncio.gather(CancelledAt(working, point), return_exceptions=True)
+        is_cancelled = isinstance(outcome, asyncio.CancelledError)
+        assert [path.name for path in tree.iterdir()] == ["Dockerfile"], point
+        names = ["docker", "image", "ls", "--format", "{{.Tag}}", "orca-base"]
+        left = subprocess.run(names, check=True, capture_output=True, text=True).stdout
+        assert request.id not in left, point
+        assert not list(Path("/sys/fs/cgroup").glob(f"*/orca/build-{request.id}")), point
+    assert isinstance(outcome, BuiltImage), outcome
+    assert point > 10
+
+
+async def test_a_build_whose_names_cannot_be_removed_has_succeeded(bench: Any) -> None:
+    """The image is there; cleaning up fails, such as for an engine that is slow at the moment."""
+
+    def hang(command: Any) -> None:
+        if command.argv[1:3] == ("image", "ls") and command.argv[-1] == "orca-base":
+            raise DeadlineExceeded("`docker image ls` took longer than 60 seconds.", hint="Try again.")
+
+    tree = bench.tree({"Dockerfile": f"FROM {bench.shell_image()}\nENV A=1\n"})
+    client = DockerClient(LocalConnector(hang), BuildKitConfig())
+    request = bench.request(tree)
+    try:
+        image = await DockerfileBuilder(client).build(request, bench.log)
+        assert bench.inspect(image.tag)["Id"] == image.id
+    finally:
+        names = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "orca-base"]
+        listed = subprocess.run(names, check=True, capture_output=True, text=True).stdout.split()
+        mine = [each for each in listed if request.id in each]
+        subprocess.run(["docker", "rmi", "--no-prune", *mine], check=bool(mine), capture_output=True)

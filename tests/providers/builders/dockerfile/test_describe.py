@@ -17,6 +17,7 @@ PORTS = {
     "debugger only": (NODE + "EXPOSE 5005\n", None),
     "several": (NODE + "EXPOSE 3000 4000\n", None),
     "several and PORT": (NODE + "ENV PORT=4000\nEXPOSE 3000 4000\n", 4000),
+    "shell beside it": ("FROM x\nEXPOSE 22 3000\n", 3000),
     "TLS beside it": ("FROM x\nEXPOSE 443 80\n", 80),
     "only PORT": (NODE + "ENV PORT=8080\n", 8080),
     "PORT of a lower stage": ("FROM node AS base\nENV PORT=8080\nFROM base\nCMD x\n", 8080),
@@ -34,7 +35,8 @@ def test_port_of_a_dockerfile_is_the_one_for_visitors(case: str, tmp_path: Path)
     found = describe(Tree(tmp_path), "Dockerfile", text)
     assert isinstance(found, Detection)
     assert found.port == port
-    assert bool(found.warnings) == (case in {"several", "debugger only"})
+    assert found.port_choices == ((3000, 4000) if case == "several" else ())
+    assert bool(found.warnings) == (case == "debugger only")
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,16 @@ def test_a_copy_of_what_is_not_there_is_said_before_the_build(lines: str, missin
     assert isinstance(found, Refusal)
     assert f"not in the source: {missing}." in found.reason
     assert found.hint
+
+
+@pytest.mark.parametrize(("lines", "is_action"), [("ENTRYPOINT hugo", True), ("EXPOSE 80", False)])
+def test_a_dockerfile_of_an_action_without_a_port_is_no_service(lines: str, is_action: bool, tmp_path: Path) -> None:
+    (tmp_path / "action.yml").write_text("name: x\nruns:\n  using: docker\n  image: Dockerfile\n")
+    found = describe(Tree(tmp_path), "Dockerfile", f"FROM scratch\n{lines}\n")
+    assert isinstance(found, Refusal) == is_action
+
+
+def test_the_summary_names_the_image_below_variables_and_stages(tmp_path: Path) -> None:
+    found = describe(Tree(tmp_path), "Dockerfile", "ARG V=3.12\nFROM python:${V}-slim AS base\nFROM base AS last\n")
+    assert isinstance(found, Detection)
+    assert found.summary == "Dockerfile · 2 stages, ends on python:3.12-slim"

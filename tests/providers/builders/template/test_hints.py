@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.providers.builders.template.test_template import make
 
-from orca.providers.builders.template.builder import find_recipe
+from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import Recipe
 
@@ -55,4 +55,52 @@ def test_folders_and_variables_are_read_and_nonsense_is_left_out(tmp_path: Path)
     recipe = find_recipe(make(tmp_path, files), TemplateOptions())
     assert isinstance(recipe, Recipe)
     assert recipe.output == "made/site"
-    assert recipe.warnings[-1] == "It expects the variables KEY."
+    assert recipe.warnings[-1] == "It expects the variables KEY (app.json)."
+
+
+@pytest.mark.parametrize(
+    "text", ["[http_service]\ninternal_port = 9100\n", '[[services]]\ninternal_port = 9100\nprotocol = "tcp"\n']
+)
+def test_the_port_of_fly_toml_is_where_the_program_listens(text: str, tmp_path: Path) -> None:
+    files = {
+        "requirements.txt": "flask\n",
+        "app.py": "from flask import Flask\napp = Flask(__name__)\n",
+        "fly.toml": text,
+    }
+    recipe = find_recipe(make(tmp_path, files), TemplateOptions())
+    assert isinstance(recipe, Recipe)
+    assert recipe.port == 9100
+    assert "ENV PORT=9100\nEXPOSE 9100\n" in recipe.dockerfile
+    assert "The port 9100 was taken from fly.toml." in recipe.warnings
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[http_service]\ninternal_port = 80\n", "[http_service]\ninternal_port = 'x'\n", "services = 3\n"]
+)
+def test_a_port_that_cannot_be_used_changes_nothing(text: str, tmp_path: Path) -> None:
+    files = {"package.json": json.dumps({"scripts": {"start": "node a.js"}}), "fly.toml": text}
+    recipe = find_recipe(make(tmp_path, files), TemplateOptions())
+    assert isinstance(recipe, Recipe)
+    assert recipe.port == 3000
+
+
+def test_the_port_of_fly_toml_reaches_a_line_with_other_variables(tmp_path: Path) -> None:
+    files = {
+        "package.json": json.dumps({"scripts": {"start": "node a.js"}}),
+        "fly.toml": "[http_service]\ninternal_port = 9100\n",
+    }
+    recipe = find_recipe(make(tmp_path, files), TemplateOptions())
+    assert isinstance(recipe, Recipe)
+    assert " PORT=9100 " in recipe.dockerfile
+    assert "EXPOSE 9100" in recipe.dockerfile
+
+
+def test_files_from_which_nothing_is_taken_are_said(tmp_path: Path) -> None:
+    render = "services:\n  - {type: web, name: shop}\n  - {type: worker, name: mail}\n"
+    recipe = find_recipe(
+        make(tmp_path, {**APP, "main.py": "", "render.yaml": render, "netlify.toml": '[build]\nbase = "web/"\n'}),
+        TemplateOptions(),
+    )
+    assert isinstance(recipe, Recipe)
+    assert "render.yaml describes 2 services (shop, mail): make a service here for each of them." in recipe.warnings
+    assert "netlify.toml builds the folder web: choose it as the subdirectory." in recipe.warnings

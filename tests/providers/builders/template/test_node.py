@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orca.providers.builders.template.builder import find_recipe
+from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.node import find_member
 from orca.providers.builders.template.node.commands import expand
 from orca.providers.builders.template.node.javascript import LIMIT, Module
@@ -124,7 +124,7 @@ def test_reading_code_takes_time_in_proportion_to_its_size(piece: str) -> None:
         return time.process_time() - started
 
     seconds(1000)
-    small, large = min(seconds(LIMIT // 8) for _ in range(2)), seconds(LIMIT)
+    small, large = (min(seconds(size) for _ in range(2)) for size in (LIMIT // 8, LIMIT))
     assert large < 40 * small + 0.5
     assert seconds(10 * LIMIT) < 3 * large + 0.5
 
@@ -263,6 +263,7 @@ def test_the_version_of_node_is_one_that_exists(
         ({"bun.lock": "{}"}, "bun", None, "bun install --frozen-lockfile"),
         ({"bun.lockb": "", ".bun-version": "1.3.14\n"}, "bun", "1.3.14", "bun install --frozen-lockfile"),
         ({"package.json": {"engines": {"bun": ">=1.0.0"}}}, "bun", ">=1.0.0", "bun install"),
+        ({"package.json": {"scripts": {"preinstall": "npx only-allow pnpm"}}}, "pnpm", None, "pnpm install"),
         ({"yarn.lock": "", "package-lock.json": "{}"}, "yarn", "1", "yarn install --frozen-lockfile"),
     ],
 )  # fmt: skip
@@ -343,6 +344,8 @@ SITES: dict[str, tuple[dict[str, object], str, str, bool]] = {
     "stencil": ({"package.json": package({"build": "stencil build", "start": "stencil build --dev --watch --serve"})}, "Stencil", "www", True),
     "preact": ({"package.json": package({"build": "NODE_OPTIONS=--openssl-legacy-provider preact build"})}, "Preact CLI", "build", True),
     "storybook": ({"package.json": package({"build": "storybook build -o made"})}, "Storybook", "made", False),
+    "storybook-beside": ({"package.json": package({"build": "next build", "start": "next start", "build-storybook": "storybook build"}, {"next": "16"}, {"storybook": "9"}), "vercel.json": '{"framework": "storybook", "buildCommand": "storybook build -o made"}'}, "Storybook", "made", False),
+    "vitepress-beside": ({"package.json": package({"build": "tsc", "start": "node a.js"}, dev={"vitepress": "1"}), "vercel.json": '{"framework": "vitepress"}'}, "VitePress", ".vitepress/dist", False),
     "webpack": ({"package.json": package({"build": "webpack --mode production", "start": "webpack serve"}, dev={"html-webpack-plugin": "5"}), "webpack.config.js": "module.exports = { output: { path: path.resolve(__dirname, 'made') } }"}, "webpack", "made", False),
     "next-export": ({"package.json": package({"build": "next build", "start": "next start"}, {"next": "15"}), "next.config.ts": "const c: NextConfig = { output: 'export' }"}, "Next.js (export)", "out", False),
     "next-export-command": ({"package.json": package({"build": "next build && next export -o made"}, {"next": "12"})}, "Next.js (export)", "made", False),
@@ -357,6 +360,7 @@ SITES: dict[str, tuple[dict[str, object], str, str, bool]] = {
     "sveltekit-fallback": ({"package.json": package(VITE, dev=KIT), "svelte.config.js": adapter("@sveltejs/adapter-static", "{ fallback: '200.html' }")}, "SvelteKit (adapter-static)", "build", True),
     "published": ({"package.json": package({"build": "node make.js"}), "netlify.toml": '[build]\npublish = "made"\n'}, "static files", "made", False),
     "live-server": ({"package.json": package({"start": "live-server ."}), "index.html": ""}, "static files", ".", False),
+    "expo-without-build": ({"package.json": package({"start": "expo start"}, {"expo": "54", "react-native": "0.81", "react-native-web": "0.21"}, main="expo-router/entry")}, "Expo", "dist", True),
     "expo": ({"package.json": package({"build": "expo export -p web", "start": "expo start"})}, "Expo", "dist", True),
 }  # fmt: skip
 
@@ -431,6 +435,7 @@ WORKERS = {
     "prints": {"package.json": package({"start": "node a.js"}, EXPRESS), "a.js": "console.log('x')"},
     "cron": {"package.json": package({"build": "tsc", "start": "node dist/index.js"}, {"node-cron": "3"}), "src/index.ts": "import cron from 'node-cron'\ncron.schedule('* * * * *', f)"},
     "migrates": {"package.json": package({"start": "npx prisma migrate deploy"}, dev={"prisma": "6"})},
+    "generated-code": {"package.json": package({"start": "node made/bot.js"}, {"discord.js": "14"})},
     "echo": {"package.json": package(), "Procfile": "web: echo hello\n", "index.js": ""},
 }  # fmt: skip
 
@@ -457,6 +462,12 @@ REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     "nuxt-cloudflare": ({"package.json": package({"build": "nuxt build"}, {"nuxt": "3"}), "nuxt.config.ts": "export default defineNuxtConfig({ nitro: { preset: 'cloudflare_pages' } })"}, "Cloudflare"),
     "remix-vercel": ({"package.json": package({"build": "remix vite:build"}, {"@remix-run/react": "2"}, {"@remix-run/dev": "2"}), "vite.config.ts": ""}, "@remix-run/serve is not installed"),
     "development-only": ({"package.json": package({"start": "webpack serve"})}, "development server"),
+    "phone": ({"package.json": package({"start": "expo start"}, {"expo": "54", "react-native": "0.81"}, main="index.js"), "index.js": "import { registerRootComponent } from 'expo'\nregisterRootComponent(App)"}, "application for phones"),
+    "qwik-without-adapter": ({"package.json": package({"build": "qwik build", "start": "vite --open --mode ssr"}, dev={"@builder.io/qwik-city": "1", "vite": "7"})}, "no adapter"),
+    "redwood": ({"package.json": package(dev={"@redwoodjs/core": "8"}, workspaces=["api", "web"]), "api/package.json": {"name": "api"}, "web/package.json": {"name": "web"}}, "RedwoodJS"),
+    "python-worker": ({"package.json": package({"start": "uv run pywrangler dev", "deploy": "uv run pywrangler deploy"}), "wrangler.jsonc": "{}"}, "Cloudflare Workers"),
+    "library-with-pages": ({"package.json": {"name": "lib", "exports": "./a.js", "scripts": {"build": "tsup"}}, "dist/index.html": ""}, "is a library"),
+    "docs-of-a-tool": ({"package.json": package({"test": "jest"}), "docs/index.html": ""}, "nothing to start"),
     "deno-nothing": ({"deno.json": {"tasks": {"test": "deno test"}}}, "nothing to start"),
     "strange-output": ({"package.json": package({"build": "vite build --outDir 'a\nRUN evil'"}, dev={"vite": "7"})}, "unusual characters"),
 }  # fmt: skip
@@ -573,6 +584,17 @@ def test_development_packages_go_only_where_the_start_command_survives_it(
 ) -> None:
     files = {"package.json": package(scripts, deps, dev), "a.js": "require('ms')\n" + LISTENS}
     found = look_at(tmp_path, files)
+    assert isinstance(found, Recipe)
+    assert ("npm prune --omit=dev" in found.dockerfile) == pruned
+
+
+@pytest.mark.parametrize(("imported", "pruned"), [("@next/mdx", False), ("next", True)])
+def test_development_packages_stay_where_a_configuration_loads_them_at_the_start(
+    imported: str, pruned: bool, tmp_path: Path
+) -> None:
+    manifest = package({"build": "next build", "start": "next start"}, {"next": "16"}, {"@next/mdx": "16"})
+    config = f"import x from '{imported}'\nexport default x({{}})\n"
+    found = look_at(tmp_path, {"package.json": manifest, "next.config.mjs": config})
     assert isinstance(found, Recipe)
     assert ("npm prune --omit=dev" in found.dockerfile) == pruned
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from tests.providers.builders.template.test_template import make
 
-from orca.providers.builders.template.builder import find_recipe
+from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.python_code import read_python
 from orca.providers.builders.template.recipe import Recipe
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 STARTS: dict[str, tuple[dict[str, str], str, str]] = {
     "in a comment": ({"main.py": "# app = FastAPI()\n'''app = Flask()'''\n"}, "worker", "python3 main.py"),
     "in a function": ({"main.py": "def f():\n    app = Flask(__name__)\n"}, "worker", "python3 main.py"),
@@ -31,6 +32,11 @@ STARTS: dict[str, tuple[dict[str, str], str, str]] = {
     "package": ({"shop/__main__.py": "print(1)\n"}, "worker", "python3 -m shop"),
     "Django": ({"manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n", "shop/settings.py": "", "shop/wsgi.py": ""}, "web", "gunicorn shop.wsgi:application"),
     "Django below": ({"back/manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n", "back/shop/asgi.py": "", "back/shop/settings.py": ""}, "web", "uvicorn shop.asgi:application --app-dir back"),
+    "Django without wsgi.py": ({"manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n", "shop/settings.py": ""}, "web", "DJANGO_SETTINGS_MODULE=shop.settings exec gunicorn 'django.core.wsgi:get_wsgi_application()'"),
+    "nested package": ({"pyproject.toml": '[project]\nname = "x"\ndependencies = ["fastapi"]\n', "shop/web/main.py": FASTAPI}, "web", "uvicorn shop.web.main:app"),
+    "Django by a link": ({"manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n", "back/manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n", "back/shop/settings.py": "", "back/shop/wsgi.py": ""}, "web", "gunicorn shop.wsgi:application --chdir back"),
+    "Procfile that ends": ({"Procfile": "web: true\n"}, "worker", "true"),
+    "beside tools": ({"setup_windows.py": "", "dodo.py": "", "conf.py": "", "serve.py": "import http.server\n"}, "web", "python3 serve.py"),
     "unreadable": ({"main.py": "print 'old'\n"}, "web", "python3 main.py"),
 }  # fmt: skip
 
@@ -77,3 +83,29 @@ def test_the_version_is_the_pinned_one_or_the_newest_that_works(
 )
 def test_code_that_is_made_to_break_parsers_is_not_read(text: str) -> None:
     assert read_python(text).objects == {}
+
+
+def test_settings_of_django_are_those_that_the_server_uses(tmp_path: Path) -> None:
+    default = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings.{}')\n"
+    files = {
+        "manage.py": default.format("development"), "shop/wsgi.py": default.format("production"),
+        "shop/settings/__init__.py": "", "shop/settings/development.py": "", "shop/settings/production.py": "STATIC_ROOT = 'x'\n",
+    }  # fmt: skip
+    found = find_recipe(make(tmp_path, {"requirements.txt": "django\n", **files}), TemplateOptions())
+    assert isinstance(found, Recipe)
+    assert (found.build or "").startswith("DJANGO_SETTINGS_MODULE=shop.settings.production ")
+    assert not any("development" in each for each in found.warnings)
+    assert any("shop.settings.production python3 manage.py migrate" in each for each in found.warnings)
+
+
+def test_settings_of_django_that_set_nothing_are_not_used(tmp_path: Path) -> None:
+    default = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '{}')\n"
+    files = {
+        "manage.py": default.format("core.settings.shop"), "core/wsgi.py": default.format("core.settings"),
+        "core/settings/__init__.py": "", "core/settings/shop.py": "STATIC_ROOT = 'x'\n",
+    }  # fmt: skip
+    found = find_recipe(make(tmp_path, {"requirements.txt": "django\n", **files}), TemplateOptions())
+    assert isinstance(found, Recipe)
+    assert (found.start or "").startswith(
+        "DJANGO_SETTINGS_MODULE=core.settings.shop exec gunicorn core.wsgi:application"
+    )

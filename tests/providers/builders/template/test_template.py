@@ -20,7 +20,8 @@ from tests.providers.builders.bases import base_image
 from orca.errors import BadInput
 from orca.providers.builders.dockerfile import DockerfileBuilder
 from orca.providers.builders.template import TemplateBuilder
-from orca.providers.builders.template.builder import NothingRecognised, find_recipe
+from orca.providers.builders.template.builder import NothingRecognised
+from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import choose_process, parse_procfile
 from orca.providers.builders.template.recipe import Recipe, shell_command
@@ -48,7 +49,7 @@ PROJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {},
     ),
     "python-django-pip": (
-        {"requirements.txt": "Django==5\n-r more.txt\n", "more.txt": "", "manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/settings.py": "STATIC_ROOT = 'x'\n", ".python-version": "3.11.4\n"},
+        {"requirements.txt": "Django==5\n-r more.txt\n", "more.txt": "", "manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/settings.py": "STATIC_ROOT = 'x'\n", "mysite/wsgi.py": "", ".python-version": "3.11.4\n"},
         {},
     ),
     "python-project-chosen": ({"pyproject.toml": '[project]\nname="x"\ndependencies=[]\n', "main.py": ""}, {"entrypoint": "pkg.web:make()", "base": "registry.example/python:1", "version": "3.12"}),
@@ -84,6 +85,12 @@ PROJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "elixir-phoenix": ({"mix.exs": 'def project do [app: :shop, deps: [{:phoenix, "~> 1.7"}, # {:ranch, "1"}\n], aliases: ["assets.deploy": ["esbuild"]]] end', "mix.lock": "", "config/runtime.exs": "", "lib/shop/release.ex": "", ".tool-versions": "elixir 1.17.3-otp-27\n"}, {}),
     "site-mkdocs": ({"mkdocs.yml": "site_name: x\ntheme:\n  name: material\n", "docs/index.md": ""}, {}),
     "site-hugo": ({"hugo.toml": "title = 'x'\n", "content/a.md": ""}, {}),
+    "site-zola": ({"config.toml": 'base_url = "https://x.example"\ntheme = "y"\n', "content/_index.md": ""}, {}),
+    "site-mdbook": ({"book.toml": '[book]\ntitle = "x"\n[preprocessor.toc]\n', "src/SUMMARY.md": ""}, {}),
+    "site-pelican": ({"pelicanconf.py": "", "publishconf.py": "", "tasks.py": "", "requirements.txt": "", "content/a.md": ""}, {}),
+    "scala-play": ({"build.sbt": '// name := "old"\nname := "My Shop"\nlazy val root = (project in file(".")).enablePlugins(PlayScala)\n', "project/plugins.sbt": 'addSbtPlugin("org.playframework" % "sbt-plugin" % "3.0.5")\n', "project/build.properties": "sbt.version=1.10.1\n"}, {}),
+    "gleam-wisp": ({"gleam.toml": 'name = "shop"\ngleam = ">= 1.2.0"\n[dependencies]\nwisp = ">= 1.0.0"\nmist = ">= 2.0.0"\n', "src/shop.gleam": "pub fn main() {\n  handler |> mist.new |> mist.port(8600) |> mist.start_http\n}\n"}, {}),
+    "nginx-own": ({"nginx.conf": "daemon off; # as Paketo wants it\nhttp { server { listen {{port}}; root public; } }\n", "public/index.html": ""}, {}),
     "site-jekyll-alone": ({"_config.yml": "theme: minima\nplugins:\n  - jekyll-feed\n", "index.md": ""}, {}),
 }  # fmt: skip
 
@@ -184,7 +191,7 @@ def check_instructions(text: str) -> None:
     )
     commands = [instruction.rest for instruction in dockerfile.instructions if instruction.keyword == "CMD"]
     assert len(commands) == 1
-    assert json.loads(commands[0])[0] in {"/bin/sh", "/usr/bin/caddy"}
+    assert json.loads(commands[0])[0]
 
 
 @given(HOSTILE, st.sampled_from(["scripts", "main", "packageManager", "engines"]))
@@ -220,10 +227,28 @@ def test_procfiles() -> None:
     assert choose_process({"release": "x"}) is None
 
 
-def test_single_commands_replace_the_shell() -> None:
-    assert shell_command("run --port $PORT") == 'CMD ["/bin/sh", "-c", "exec run --port $PORT"]'
-    assert shell_command("migrate && run") == 'CMD ["/bin/sh", "-c", "migrate && run"]'
-    assert shell_command("A=b run") == 'CMD ["/bin/sh", "-c", "A=b run"]'
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("run --port $PORT", ["/bin/bash", "-c", "exec run --port $PORT"]),
+        ("migrate && run", ["/bin/bash", "-c", "migrate && run"]),
+        ("A=b run", ["/bin/bash", "-c", "A=b run"]),
+        ("source a.env", ["/bin/bash", "-c", "source a.env"]),
+        ("run 'a b' \"c d\" e=f", ["run", "a b", "c d", "e=f"]),
+        ("gunicorn 'app:make()'", ["gunicorn", "app:make()"]),
+        ("run *.py", ["/bin/bash", "-c", "exec run *.py"]),
+        ("run 'open", ["/bin/bash", "-c", "exec run 'open"]),
+        ("./start.sh", ["/bin/bash", "-c", "exec ./start.sh"]),
+        ("/app/bin/shop serve", ["/app/bin/shop", "serve"]),
+    ],
+)
+def test_shell_command_uses_a_shell_only_where_one_is_needed(command: str, words: list[str]) -> None:
+    assert shell_command(command) == f"CMD {json.dumps(words)}"
+
+
+def test_shell_command_of_an_image_of_the_users_own_needs_no_bash() -> None:
+    assert shell_command("run $PORT", "alpine", has_entrypoint=True) == 'CMD ["/bin/sh", "-c", "exec run $PORT"]'
+    assert shell_command("run", "alpine") == 'CMD ["run"]'
 
 
 # ── for real ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.conftest import NO_TLS
 
 pytest.register_assert_rewrite("orca.sdk.testing.engines")
 
@@ -108,7 +109,7 @@ def image():
 @pytest.fixture
 async def raw():
     """The Engine API without Orca."""
-    transport = httpx.AsyncHTTPTransport(uds=SOCKET)
+    transport = httpx.AsyncHTTPTransport(uds=SOCKET, verify=NO_TLS)
     async with httpx.AsyncClient(base_url="http://docker", transport=transport, timeout=60) as session:
 
         async def call(method, path, **options):

@@ -1,4 +1,4 @@
-"""Containers on a real Docker: hardened, apart from each other, and nobody else's touched."""
+"""Containers on a real Docker: hardened, isolated from each other, and containers of other owners are left alone."""
 
 import asyncio
 import json
@@ -178,13 +178,21 @@ async def test_an_image_of_ours_run_by_hand_is_not_ours(trial, instance, make_im
         by_hand("rm", "--force", stranger)
 
 
-async def test_labels_of_an_image_steer_nothing(engine, make_image):
-    image = make_image("LABEL orca.role=proxy", "LABEL traefik.enable=true", "LABEL maintainer=me")
+async def test_labels_of_an_image_steer_nothing(engine, make_image, by_hand):
+    steering = (
+        "orca.role",
+        "traefik.enable",
+        "Traefik.Enable",
+        "ofelia.enabled",
+        "com.centurylinklabs.watchtower.enable",
+        "autoheal",
+    )
+    image = make_image(*(f"LABEL {key}=true" for key in steering), "LABEL maintainer=me")
     trial = Trial(engine, image)
     try:
         (container,) = await trial.make(trial.spec("web"))
-        assert "orca.role" not in container.labels
-        assert "traefik.enable" not in container.labels
+        assert not set(steering) & set(container.labels)
+        assert by_hand("inspect", "--format", '{{index .Config.Labels "Traefik.Enable"}}', container.id) != "true"
         assert container.labels["maintainer"] == "me"
         assert await engine.inspect({"orca.role": ""}) == []
         assert await engine.inspect({"orca.role": "proxy"}) == []

@@ -10,14 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.open_systems import OpenSystems
 from tests.providers.engines.docker.conftest import SOCKET
 
 from orca.errors import RequestRefused
-from orca.features.deployments.steps import patience
-from orca.features.deployments.steps.patience import with_patience
+from orca.features.deployments.steps import retry
+from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.kit.fence import NotOwner, fence
-from orca.sdk.engines import EngineAway, EngineFailed
+from orca.sdk.engines import EngineFailed, EngineUnreachable
 from orca.sdk.testing.engines import Trial
+from orca.systems import LOCAL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -94,7 +96,8 @@ def work_on(trial: Trial, lines: list[str]) -> Any:
     async def write(line: str) -> None:
         lines.append(line)
 
-    return SimpleNamespace(resources=SimpleNamespace(engine=trial.engine), log=SimpleNamespace(write=write))
+    resources = SimpleNamespace(systems=OpenSystems(engine=trial.engine))
+    return SimpleNamespace(resources=resources, log=SimpleNamespace(write=write), system_id=LOCAL)
 
 
 async def heal(front: Front, seconds: float) -> None:
@@ -109,7 +112,7 @@ async def test_failures_of_the_engine_itself_are_waited_for(front: Front, fronte
     front.fails = fails
     healing = asyncio.create_task(heal(front, 6))
     spec = fronted.spec("waits")
-    await with_patience(work_on(fronted, lines), lambda: fronted.make(spec))
+    await retry_while_unavailable(work_on(fronted, lines), lambda: fronted.make(spec))
     await healing
     assert (await fronted.reach(spec, "running")).exit_code in {0, None}
     assert front.refused
@@ -121,8 +124,8 @@ async def test_what_a_healthy_engine_cannot_do_is_said_in_bounded_time(front: Fr
     front.fails = b"/start"
     began = time.monotonic()
     with pytest.raises(EngineFailed, match="connection refused"):
-        await with_patience(work_on(fronted, []), lambda: fronted.make(fronted.spec("never")))
-    assert patience.FAILURE_SECONDS <= time.monotonic() - began < patience.PATIENCE_SECONDS
+        await retry_while_unavailable(work_on(fronted, []), lambda: fronted.make(fronted.spec("never")))
+    assert retry.FAILURE_SECONDS <= time.monotonic() - began < retry.AWAY_SECONDS
 
 
 async def test_a_command_that_is_not_there_is_said_at_once(front: Front, fronted: Trial) -> None:
@@ -130,10 +133,10 @@ async def test_a_command_that_is_not_there_is_said_at_once(front: Front, fronted
     front.fails, front.passes_on = b"/start", True
     began = time.monotonic()
     with pytest.raises(RequestRefused):
-        await with_patience(
+        await retry_while_unavailable(
             work_on(fronted, []), lambda: fronted.make(fronted.spec("no", "/no/such/command", restart="no"))
         )
-    assert time.monotonic() - began < patience.FAILURE_SECONDS
+    assert time.monotonic() - began < retry.FAILURE_SECONDS
 
 
 async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_engine) -> None:
@@ -148,7 +151,7 @@ async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_e
 
     server = await asyncio.start_unix_server(answer, scratch / "lost.sock")
     engine = await open_engine(host=f"unix://{scratch}/lost.sock")
-    with pytest.raises(EngineAway, match="containerd"):
+    with pytest.raises(EngineUnreachable, match="containerd"):
         await engine.info()
     server.close()
 

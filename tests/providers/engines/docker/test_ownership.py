@@ -1,12 +1,14 @@
 """Volumes belong to the user that runs; what is in one is given away only on a wish."""
 
+import asyncio
 import tarfile
 from dataclasses import replace
 
 import pytest
+from tests.cancelling import CancelledAt
 
 from orca.providers.engines.docker.ownership import Identity, Seen, choose_owner, find_closed, identify
-from orca.sdk.engines import Mount, SupportsVolumeOwners
+from orca.sdk.engines import Mount, SupportsVolumeOwners, VolumeOwner
 
 USERS = "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002::/home/app:\nbroken\nodd:x:x:y:::\n"
 GROUPS = "root:x:0:\nweb:x:33:other,app\nstaff:x:50:\nbroken\n"
@@ -94,11 +96,27 @@ async def test_data_stays_whose_it_is_until_somebody_wishes_otherwise(trial):
 
     owned = (Mount(f"{spec.name}-v", "/data", owner="10001:7"),)
     helper = trial.spec("c", mounts=owned)
-    assert await engine.own_volume(helper, deadline=30, progress=quiet)
-    assert not await engine.own_volume(helper, deadline=30, progress=quiet)
+    former = await engine.find_owner(helper)
+    assert former == VolumeOwner("0:0", 0o755, "0:0")
+    told: list[str] = []
+
+    async def before() -> None:
+        told.append("before")
+
+    assert await engine.own_volume(helper, before=before, deadline=30, progress=quiet)
+    assert not await engine.own_volume(helper, before=before, deadline=30, progress=quiet)
+    assert told == ["before"]
     assert await engine.find_unwritable(container.id) == []
     shown = await run(trial, trial.spec("d", "stat", "-c", "%u:%g", "/data", "/data/file"), owned)
     assert shown == ["10001:7", "10001:7"]
+
+    await engine.restore_owner(helper, VolumeOwner("8:9", 0o700, "5:6"), deadline=30, progress=quiet)
+    shown = await run(trial, trial.spec("e", "stat", "-c", "%u:%g %a", "/data", "/data/file"), mounts)
+    assert shown == ["8:9 700", "5:6 644"]
+
+    await engine.restore_owner(helper, VolumeOwner("0:0", 0o755, ""), deadline=30, progress=quiet)
+    shown = await run(trial, trial.spec("f", "stat", "-c", "%u:%g %a", "/data", "/data/file"), mounts)
+    assert shown == ["0:0 755", "5:6 644"]
 
 
 async def quiet(_line: str) -> None:
@@ -114,3 +132,22 @@ async def run(trial, spec, mounts):
 
     assert await trial.engine.run_once(replace(spec, mounts=mounts), deadline=30, progress=keep) == 0, lines
     return lines
+
+
+@pytest.mark.docker
+async def test_a_creation_cancelled_at_any_wait_is_finished_before_the_start(trial):
+    """A container that was there, but not made ready, was started as it was: it could not write to its volume."""
+    is_cancelled, point = True, 0
+    while is_cancelled:
+        point += 4
+        mounts = (Mount(f"{trial.id}-v{point}", "/data"),)
+        spec = trial.spec(f"c{point}", "sleep", "100", user="10001:10001", mounts=mounts)
+        creating = trial.engine.apply(trial.engine.plan([], [spec])[:1])
+        (outcome,) = await asyncio.gather(CancelledAt(creating, point), return_exceptions=True)
+        is_cancelled = isinstance(outcome, asyncio.CancelledError)
+        current = [each for each in await trial.inspect() if each.name == spec.name]
+        await trial.engine.apply(trial.engine.plan(current, [spec]))
+        (container,) = [each for each in await trial.inspect() if each.name == spec.name]
+        assert await trial.engine.find_unwritable(container.id) == [], point
+        await trial.engine.remove(container.id)
+    assert point > 5

@@ -79,18 +79,28 @@ def test_a_network_leaves_little_to_docker():
     assert body["IPAM"]["Config"] == [{"Subnet": "10.213.7.0/24", "IPRange": "10.213.7.0/29", "Gateway": "10.213.7.1"}]
 
 
+STEERING = (
+    "traefik.enable", "TRAEFIK.HTTP.ROUTERS.X.RULE", "caddy_0", "ofelia.job-exec.x.schedule", "com.centurylinklabs.watchtower.enable",
+    "com.github.nginx-proxy.nginx", "io.portainer.accesscontrol.public", "diun.enable", "autoheal", "docker-volume-backup.stop-during-backup",
+    "swarm.cronjob.enable", "homepage.href", "glance.url", "coolify.managed", "dokploy.x", "Org.opencontainers.image.x", "of.next.year", "x",
+)  # fmt: skip
+
+
 def test_labels_of_an_image_steer_nothing():
     labels = container_labels(
         "mine",
         "web",
         {"orca.service": "s"},
-        {"orca.service": "other", "orca.role": "proxy", "traefik.enable": "true", "caddy_0": "x", "maintainer": "me"},
+        {"orca.service": "other", "orca.role": "proxy", "maintainer": "me", "org.opencontainers.image.title": "web"}
+        | dict.fromkeys(STEERING, "true"),
     )
     assert visible_labels(labels) == {"orca.service": "s", "orca.instance": "mine", "orca.container": "web"}
-    assert "maintainer" not in labels
+    assert set(STEERING) <= set(labels)
+    assert "true" not in labels.values()
+    assert {"maintainer", "org.opencontainers.image.title"}.isdisjoint(labels)
 
 
-@pytest.mark.parametrize("key", ["traefik.enable", "caddy", "com.docker.compose.project", "containerd.io/x"])
+@pytest.mark.parametrize("key", [*STEERING, "com.docker.compose.project", "containerd.io/x", "maintainer"])
 def test_steering_labels_cannot_be_asked_for(key):
     with pytest.raises(RequestRefused):
         container_labels("mine", "web", {key: "x"}, {})

@@ -11,7 +11,7 @@ import pytest
 
 import orca
 from orca.errors import ProviderUnavailable
-from orca.sdk.engines import EngineAway
+from orca.sdk.engines import EngineUnreachable
 
 pytestmark = pytest.mark.docker
 
@@ -78,7 +78,7 @@ async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
     begun = time.monotonic()
     failures = await asyncio.gather(*every_observation(engine), return_exceptions=True)
     assert time.monotonic() - begun < 14
-    assert {type(failure) for failure in failures} == {EngineAway}
+    assert {type(failure) for failure in failures} == {EngineUnreachable}
     assert all("did not answer" in failure.message and failure.hint for failure in failures)
 
 
@@ -191,7 +191,7 @@ ORDINARY_USER = """
 import asyncio, os, sys
 import anyio._backends._asyncio, httpcore  # while the files can be read
 from orca.errors import ProviderUnavailable
-from orca.sdk.engines import EngineAway
+from orca.sdk.engines import EngineUnreachable
 from orca.providers.engines.docker.connection import DockerConnection
 
 async def main():

@@ -4,13 +4,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from orca.providers.proxies.caddy.layout import Layout
-from orca.sdk.proxies import AcmeAccount, BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
+from orca.sdk.proxies import BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
 
 LAYOUT = Layout(Path("/data/proxy"), (ip_address("127.0.0.1"), ip_address("::1")), 8080, 8443, log_to_file=True)
 PUBLIC = Layout(Path("/data/proxy"), (ip_address("0.0.0.0"),), 80, 443, log_to_file=False)
 APP = Upstream("10.213.0.2", 8000)
 BCRYPT = "$2b$12$" + "a" * 53
-ACME = AcmeAccount("https://acme.example.org/dir", "ops@example.org", "-----BEGIN CERTIFICATE-----\nroot\n")
 
 PLAIN = ProxyRoute("plain", "plain.example.org", upstreams=(APP,), title="Plain")
 SECURE = ProxyRoute("secure", "secure.example.org", upstreams=(APP,), tls="internal")
@@ -23,12 +22,14 @@ CONFIGS: dict[str, ProxyConfig] = {
         routes=(
             ProxyRoute("wild", "*.example.org", upstreams=(APP,), tls="internal"),
             PLAIN,
-            ProxyRoute("root", "a.example.org", tls="acme", upstreams=(APP, Upstream("fd00::2", 8000)), title="A & Co"),
+            ProxyRoute(
+                "root", "a.example.org", tls="internal", upstreams=(APP, Upstream("fd00::2", 8000)), title="A & Co"
+            ),
             ProxyRoute(
                 "api",
                 "a.example.org",
                 path_prefix="/api/",
-                tls="acme",
+                tls="internal",
                 upstreams=(APP,),
                 strip_prefix=True,
                 https_redirect=False,
@@ -43,6 +44,5 @@ CONFIGS: dict[str, ProxyConfig] = {
             ProxyRoute("own", "own.example.com", tls="custom", certificate_id="mine", upstreams=(APP,)),
         ),
         certificates=(ProxyCertificate("mine", "CERTIFICATE", "KEY"), ProxyCertificate("unused", "C", "K")),
-        acme=ACME,
     ),
 }

@@ -6,9 +6,9 @@ import pytest
 
 from orca.errors import RequestRefused
 from orca.providers.proxies.caddy.check import check_config
-from orca.sdk.proxies import AcmeAccount, BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
+from orca.sdk.proxies import BasicAuthUser, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
 
-from .samples import ACME, BCRYPT, CONFIGS, PLAIN
+from .samples import BCRYPT, CONFIGS, PLAIN
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -53,7 +53,6 @@ def test_good_configurations_pass(name: str):
         ({"title": "x" * 201}, "title"),
         ({"title": "\ud800"}, "title"),
         ({"tls": "custom"}, "unknown certificate None"),
-        ({"tls": "acme"}, "no ACME account"),
     ],
     ids=str,
 )
@@ -76,15 +75,6 @@ def test_bad_values_are_refused(change: dict, words: str):
             "taken by route plain",
         ),
         (ProxyConfig((PLAIN, replace(PLAIN, id="b", path_prefix="/b", tls="internal"))), "wants TLS 'internal'"),
-        (ProxyConfig((replace(PLAIN, hostname="*.a.org", tls="acme"),), acme=ACME), "cannot prove a wildcard"),
-        (
-            ProxyConfig((replace(PLAIN, tls="acme"),), acme=AcmeAccount("https://{env.HOME}/")),
-            "unusable ACME account",
-        ),
-        (
-            ProxyConfig((replace(PLAIN, tls="acme"),), acme=AcmeAccount("https://a.org/dir", "{env.HOME}@a.org")),
-            "unusable ACME account",
-        ),
         (
             ProxyConfig(
                 (replace(PLAIN, tls="custom", certificate_id="c"),), (ProxyCertificate("c", "{file./etc/shadow}", ""),)

@@ -22,7 +22,7 @@ from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy, CaddyProxyProvider
 from orca.providers.proxies.caddy.binary import CaddyBinary, find_binary
-from orca.providers.proxies.caddy.container import Machine, fingerprint, render_options
+from orca.providers.proxies.caddy.container import fingerprint, render_options
 from orca.providers.proxies.caddy.docker_cli import DockerCli
 from orca.providers.proxies.caddy.image import write_archive
 from orca.providers.proxies.caddy.render_edge import CertificateDoor, render_edge
@@ -37,9 +37,7 @@ from .samples import LAYOUT
 
 pytestmark = pytest.mark.slow
 
-OPTIONS = render_options(
-    LAYOUT, LAYOUT.edge, "abc", CaddyBinary(Path("/usr/bin/caddy"), "2.11.7"), Machine((0, 0), "/etc/ca.crt")
-)
+OPTIONS = render_options(LAYOUT, LAYOUT.edge, "abc", CaddyBinary(Path("/usr/bin/caddy"), "2.11.7"), (0, 0))
 
 
 @pytest.fixture
@@ -82,26 +80,25 @@ def test_the_container_is_given_little():
         ("--label", "orca.instance=abc"),
         ("--log-opt", "max-size=10m"),
         ("--mount", "type=bind,source=/data/proxy,target=/data/proxy"),
-        ("--mount", "type=bind,source=/etc/ca.crt,target=/etc/ca.crt,readonly"),
         ("--user", "0:0"),
     ):
         assert pair in pairs
     assert "--read-only" in OPTIONS
     assert not {"--privileged", "--publish", "-p", "--volume", "-v"} & set(OPTIONS)
-    assert sum(option == "--mount" for option in OPTIONS) == 2
+    assert sum(option == "--mount" for option in OPTIONS) == 1
     assert not any("docker.sock" in option for option in OPTIONS)
 
 
 def test_without_root_the_executable_brings_the_right_to_port_80():
     binary = CaddyBinary(Path("/usr/bin/caddy"), "2.11.7")
-    options = render_options(LAYOUT, LAYOUT.edge, "abc", binary, Machine((1000, 1000), None))
+    options = render_options(LAYOUT, LAYOUT.edge, "abc", binary, (1000, 1000))
     assert "1000:1000" in options
     assert "no-new-privileges" not in options
 
 
 def test_any_difference_is_another_container():
     binary = CaddyBinary(Path("/usr/bin/caddy"), "2.11.8")
-    newer = render_options(LAYOUT, LAYOUT.edge, "abc", binary, Machine((0, 0), "/etc/ca.crt"))
+    newer = render_options(LAYOUT, LAYOUT.edge, "abc", binary, (0, 0))
     assert fingerprint(newer) != fingerprint(OPTIONS)
 
 
@@ -158,7 +155,7 @@ async def test_starting_again_keeps_the_container(running: CaddyProxy, container
 
 @pytest.mark.docker
 async def test_killed_it_comes_back_without_orca(running: CaddyProxy, visitor: Visitor, container: str):
-    """`kill -9`, and nobody asks for a start: Docker's restart policy does it, and Caddy reads its file."""
+    """`kill -9` without a call to start: Docker's restart policy starts the container, and Caddy reads its file."""
     async with EchoUpstream() as upstream:
         await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", upstreams=(upstream.at,)),)))
         before = pid_of(container)
@@ -226,15 +223,14 @@ async def test_it_can_bind_low_ports_without_root(
     os.chown(data_dir, user, user)
     async with CaddyProxyProvider().open(low, connector) as proxy:
         runtime, layout = proxy._edge.runtime, proxy._layout
-        machine = Machine((user, user), None)
         for program in (proxy._edge, proxy._router):
             role = layout.edge if program is proxy._edge else layout.router
-            program.runtime._options = render_options(layout, role, low.instance, find_binary(), machine)
+            program.runtime._options = render_options(layout, role, low.instance, find_binary(), (user, user))
         try:
             proxy._store.prepare()
             served = proxy._restore_files()
             proxy._router._point(served, layout.next, layout.current)
-            proxy._edge._write(render_edge(layout, CertificateDoor.at(free_port()), []))
+            proxy._edge._write(render_edge(layout, CertificateDoor.at(free_port())))
             for path in [data_dir, *data_dir.rglob("*")]:
                 os.chown(path, user, user)
             await proxy._router.runtime.start()
@@ -250,7 +246,7 @@ async def test_it_can_bind_low_ports_without_root(
 
 @pytest.fixture(scope="module", autouse=True)
 def image() -> Iterator[None]:
-    """The image stays between proxies; this module removes it if it was not there before and nobody else uses it."""
+    """The image stays between proxies; this module removes it if it was not there before and is not in use."""
     reference = f"orca-proxy:caddy-{find_binary().version}"
     was_there = bool(docker("images", "--quiet", reference))
     yield

@@ -13,10 +13,25 @@ from orca.sdk.testing.upstream import echo_upstreams
 
 pytestmark = pytest.mark.slow
 GUARDED = [
-    "/admin", "/admin/", "/admin/x", "/admin;x", "/admin;x/y", "/admin;", "//admin", "/./admin", "/%61dmin", "/ADMIN", "/x/../admin",
-    "/admin%2fx", "/admin?x", "/admin/..;/x", "/%2e/admin", "/admin%3bx", "///admin//x",
+    "/admin", "/admin/", "/admin/x", "/admin;x", "/admin;x/y", "/admin;", "//admin", "/./admin", "/%61dmin", "/ADMIN",
+    "/admin%2fx", "/admin?x", "/%2e/admin", "/admin%3bx", "///admin//x",
 ]  # fmt: skip
-OPEN = ["/", "/administrator", "/x/admin", "/admi"]
+UNCLEAR = [
+    "/x/../admin", "/admin/..;/x", "/;x/admin", "/;/admin", "/x/..;/admin", "/.;/admin", "/x;y/..;z/admin", "/admin/..", "/admin/../x",
+    "/admin/x/..%2f..%2fy", "/admin/%2e%2e/x", "/x/..%3b/admin", "/x/%2e%2e;/admin", "/%3bx/admin", "/x%5c..%5cadmin", "/%5cadmin", "/..", "/admin%0a", "/admin%00", "/admin%0d%0ax", "/x/.%00./admin",
+]  # fmt: skip
+OPEN = [
+    "/",
+    "/administrator",
+    "/x/admin",
+    "/admi",
+    "/;jsessionid=1",
+    "/a..b/c",
+    "/x;y/z",
+    "/.well-known/x",
+    "/a;..",
+    "/x?/../admin",
+]
 
 
 async def ask(visitor: Visitor, path: str) -> int:
@@ -50,3 +65,10 @@ async def test_no_spelling_of_a_path_passes_by_its_password(
         await running.apply(ProxyConfig(routes=(ProxyRoute("open", **common), route)))
         assert {path: await ask(visitor, path) for path in guarded} == dict.fromkeys(guarded, 401)
         assert {path: await ask(visitor, path) for path in unguarded} == dict.fromkeys(unguarded, 200)
+        assert {path: await ask(visitor, path) for path in UNCLEAR} == dict.fromkeys(UNCLEAR, 400)
+
+
+async def test_a_host_without_path_rules_takes_any_path(running: CaddyProxy, visitor: Visitor) -> None:
+    async with echo_upstreams("all") as (upstream,):
+        await running.apply(ProxyConfig(routes=(ProxyRoute("open", "a.example.org", upstreams=(upstream.at,)),)))
+        assert {path: await ask(visitor, path) for path in UNCLEAR} == dict.fromkeys(UNCLEAR, 200)

@@ -7,7 +7,7 @@ import pytest
 from orca.providers.proxies.caddy.plan import changed_routes, plan_changes
 from orca.sdk.proxies import ProxyCertificate, ProxyConfig, Upstream
 
-from .samples import ACME, CONFIGS, PLAIN, SECURE
+from .samples import CONFIGS, PLAIN, SECURE
 
 OWN = replace(PLAIN, id="own", hostname="own.org", tls="custom", certificate_id="mine")
 MINE = ProxyCertificate("mine", "CERTIFICATE", "KEY")
@@ -36,16 +36,6 @@ RENEWED = ProxyCertificate("mine", "NEWER", "KEY")
             ProxyConfig((OWN,), (MINE,)),
             ProxyConfig(()),
             ["remove certificate mine", "remove route own.org/ -> 10.213.0.2:8000"],
-        ),
-        (
-            ProxyConfig((PLAIN,)),
-            ProxyConfig((replace(PLAIN, tls="acme"),), acme=ACME),
-            ["order certificates at https://acme.example.org/dir", "change route plain.example.org/ (tls)"],
-        ),
-        (
-            ProxyConfig((replace(PLAIN, tls="acme"),), acme=ACME),
-            ProxyConfig((PLAIN,)),
-            ["stop ordering certificates", "change route plain.example.org/ (tls)"],
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

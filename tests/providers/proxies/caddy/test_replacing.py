@@ -8,11 +8,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tests.cancelling import CancelledAt
 
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy, CaddyProxyProvider, runtime
 from orca.providers.proxies.caddy.layout import Layout
-from orca.sdk.proxies import AcmeAccount, ProxyConfig, ProxyRoute
+from orca.sdk.proxies import ProxyConfig, ProxyRoute
 from orca.sdk.testing.proxies import by_id
 from orca.sdk.testing.proxy_traffic import Visitor
 from orca.sdk.testing.upstream import EchoUpstream
@@ -50,7 +51,7 @@ async def watch(visitor: Visitor, statuses: list[int | str], gaps: list[float]) 
 async def test_a_router_without_its_admin_socket_is_replaced(
     config: CaddyConfig, running: CaddyProxy, visitor: Visitor, lost: str
 ):
-    """Somebody removed the file, or it is that of a process which is gone. Sites and streams go on meanwhile."""
+    """The socket file was removed, or belongs to a process that is gone. Sites and streams stay up meanwhile."""
     async with EchoUpstream() as upstream:
         site = ProxyRoute("a", SITE, upstreams=(upstream.at,))
         await running.apply(ProxyConfig((site,)))
@@ -80,14 +81,6 @@ async def test_an_edge_without_its_admin_socket_serves_on(config: CaddyConfig, r
     assert (await visitor.get(OTHER.hostname)).status_code == 503
     state = await running.inspect()
     assert (by_id(state.config).keys(), state.drifted) == ({"b"}, False)
-
-
-async def test_an_unusable_acme_account_is_no_other_routes_matter(running: CaddyProxy, visitor: Visitor):
-    """The edge answers challenges for the account; it goes on without one that Caddy does not take."""
-    account = AcmeAccount("https://acme.example.org/dir", ca_root="no certificate")
-    await running.apply(ProxyConfig((OTHER,), acme=account))
-    assert (await visitor.get(OTHER.hostname)).status_code == 503
-    assert not (await running.inspect()).drifted
 
 
 async def test_an_update_keeps_visitors_and_streams(
@@ -147,6 +140,28 @@ async def test_a_successor_that_does_not_start_leaves_the_one_before(
         running._edge.runtime._binary = binary
     assert pids(config)[0] == before[0]
     assert (await visitor.get(OTHER.hostname)).status_code == 503
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("first", [1, 2, 3])
+async def test_start_cancelled_at_any_wait_serves_on_and_can_be_repeated(
+    config: CaddyConfig, running: CaddyProxy, visitor: Visitor, first: int
+):
+    """While both programs are replaced. Afterwards a start makes it whole, and what stood aside ends."""
+    await running.apply(ProxyConfig((OTHER,)))
+    is_cancelled, point = True, first - 3
+    while is_cancelled:
+        point += 3
+        (config.data_dir / "version").write_text("2.0.0")
+        (outcome,) = await asyncio.gather(CancelledAt(running.start(), point), return_exceptions=True)
+        is_cancelled = isinstance(outcome, asyncio.CancelledError)
+        assert is_cancelled or outcome is None
+        assert (await visitor.get(OTHER.hostname)).status_code == 503, point
+        await running.start()
+        state = await running.inspect()
+        assert (by_id(state.config).keys(), state.running, state.drifted) == ({"b"}, True, False), point
+        assert (await visitor.get(OTHER.hostname)).status_code == 503, point
+    assert point > 10
 
 
 def _runs(pid: int) -> bool:

@@ -71,7 +71,7 @@ def served(number: int, **upstreams: str) -> Served:
 
 def test_nothing_is_readable_by_others(layout: Layout, store: Store):
     store.write(served(1, a_0="10.0.0.1:80"), NOTHING)
-    store.write_acme_root("PEM")
+    store.write_challenge("token", "answer")
     store.commit(served(1))
     store.keep(served(0))
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in layout.data_dir.rglob("*")}

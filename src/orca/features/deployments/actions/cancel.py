@@ -12,7 +12,7 @@ from orca.resources import Resources
 
 
 async def cancel_deployment(session: AsyncSession, resources: Resources, deployment: Deployment) -> None:
-    """A queued one ends now; a running one is stopped by its task within 15 s, and what it started is removed."""
+    """End a queued deployment now; a running one is stopped by its task within 15 s, and what it started is removed."""
     await session.refresh(deployment, with_for_update=True)
     if deployment.state in FINISHED:
         raise Conflict(f"this deployment has already ended: {ENDED[deployment.state]}")

@@ -7,8 +7,9 @@ import structlog
 from sqlalchemy import delete, func, select
 
 from orca.db import DATABASE_AWAY, Database, now
-from orca.events import bell
+from orca.events import notifier
 from orca.features.deployments.models import LogChunk
+from orca.kit.cancellation import finish_then_cancel
 from orca.kit.text import clean_lines, redact, redactions
 
 log = structlog.get_logger("orca.deployments")
@@ -21,7 +22,7 @@ _LINE_LIMIT = 8192
 
 
 class LogWriter:
-    """Collects lines and stores them in chunks. The beginning and the last MiB are kept of a longer log."""
+    """Collects lines and stores them in chunks. Of a longer log, the beginning and the last MiB are kept."""
 
     def __init__(self, db: Database, deployment_id: str, secrets: tuple[str, ...] = ()) -> None:
         self.step = ""
@@ -38,9 +39,9 @@ class LogWriter:
         self._later: asyncio.Task[None] | None = None
 
     async def write(self, line: str) -> None:
-        """Add a line (or several). What is stored has no terminal tricks, and no secrets of the deployment.
+        """Add a line (or several). Control sequences and the deployment's secrets are removed before it is stored.
 
-        While the database is away, the last MiB waits for it, and whoever writes goes on.
+        While the database is unreachable, the last MiB is buffered, and the caller is not blocked.
         """
         self._lines.append(line.rstrip("\n"))
         self._size += len(line)
@@ -50,7 +51,7 @@ class LogWriter:
             self._later = asyncio.create_task(self._flush_later())
 
     async def _flush_later(self) -> None:
-        """What was written last must not wait for the next line."""
+        """Flush after a pause, so that the last lines do not wait for the next one."""
         await asyncio.sleep(FLUSH_SECONDS)
         await self._try_to_flush()
 
@@ -62,7 +63,7 @@ class LogWriter:
             log.warning("log_waits_for_database", deployment=self._deployment_id, reason=reason)
 
     async def flush(self) -> None:
-        """Store what was collected. What could not be stored is kept for the next time."""
+        """Store the collected lines. Text that could not be stored is kept for the next flush."""
         async with self._lock:
             self._flushed_at = time.monotonic()
             if self._lines:
@@ -71,12 +72,13 @@ class LogWriter:
                 return
             offset = await self._find_end() if self._offset is None else self._offset
             self._offset = None  # a commit whose answer was lost may have happened
-            await self._store(self._unsaved, offset)
+            # If this were cancelled after the commit, the next flush would store the text a second time.
+            await finish_then_cancel(self._store(self._unsaved, offset))
             self._offset, self._unsaved = offset + len(self._unsaved), ""
-        bell.ring()
+        notifier.notify()
 
     def _take_lines(self) -> str:
-        """Redacted before anything is cut, because half a secret is not found."""
+        """Return the collected text, redacted before long lines are cut: half a secret would not be recognised."""
         lines, self._lines, self._size = self._lines, [], 0
         text = redact(clean_lines(lines), self._secrets)
         if max(map(len, lines)) > _LINE_LIMIT:

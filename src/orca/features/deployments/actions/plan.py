@@ -1,4 +1,4 @@
-"""Write down the steps of a deployment, and correct them once the source has said its word."""
+"""Store the steps of a deployment, and correct them once the source is fetched and its `orca.yaml` was read."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,13 +8,13 @@ from orca.features.services.schemas import FrozenConfig
 
 
 def frozen_config(deployment: Deployment) -> FrozenConfig:
-    """What a deployment runs; what it was asked for besides (how to build) is left out."""
+    """Return the runtime configuration of a deployment, without its build options."""
     known = {key: value for key, value in deployment.config.items() if key in FrozenConfig.model_fields}
     return FrozenConfig.model_validate(known)
 
 
 async def plan_steps(session: AsyncSession, deployment: Deployment, *, has_image: bool) -> None:
-    """The rows of its steps, in order; those that it has keep their state."""
+    """Create the rows of its steps, in order; existing rows keep their state."""
     config = frozen_config(deployment) if deployment.config else None
     names = rules.steps_of(
         deployment.kind, has_image=has_image, has_release_command=bool(config and config.release_command),

@@ -1,4 +1,4 @@
-"""How far a deployment has come: its state, its steps, its end."""
+"""The progress of a deployment: its state, its steps, its end."""
 
 from typing import cast
 
@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database, now
 from orca.errors import OrcaError, TaskCancelled
-from orca.events import Fact, Origin, Outcome, Via, bell, record
+from orca.events import Fact, Origin, Outcome, Via, notifier, record
 from orca.features.deployments import queries
-from orca.features.deployments.actions.choose import Wish, bind_release, lock_service
+from orca.features.deployments.actions.resolve_release import ReleaseSelection, bind_release, lock_service
 from orca.features.deployments.models import Deployment, DeploymentStep, Release
 from orca.features.deployments.rules import FINISHED, REUSES
 from orca.features.deployments.schemas import Remedy
@@ -18,10 +18,10 @@ from orca.kit.text import shorten
 from orca.resources import Resources
 
 
-async def begin(resources: Resources, deployment_id: str, wish: Wish) -> list[str]:
-    """Mark it running, fix what it makes live, and give its steps; none when it has already ended.
+async def begin(resources: Resources, deployment_id: str, selection: ReleaseSelection) -> list[str]:
+    """Mark it running, fix what it makes live, and return its open steps; none when it has already ended.
 
-    Raises Conflict when what was asked for cannot be any more.
+    Raises Conflict when the request cannot be carried out any more.
     """
     async with resources.db.write() as session:
         await _lock(session, deployment_id)
@@ -29,12 +29,12 @@ async def begin(resources: Resources, deployment_id: str, wish: Wish) -> list[st
         if deployment.state in FINISHED:
             return []
         if deployment.state == "queued":
-            await _start(session, resources, deployment, wish)
+            await _start(session, resources, deployment, selection)
         return [step.name for step in await queries.list_steps(session, deployment_id)]
 
 
 async def find_origin(db: Database, deployment_id: str) -> Origin:
-    """On whose behalf it happens, with what they might do when they asked for it."""
+    """Return the requester of the deployment, with the permissions they had when they requested it."""
     async with db.read() as session:
         deployment = await session.get_one(Deployment, deployment_id)
     frozen = deployment.permissions
@@ -43,14 +43,16 @@ async def find_origin(db: Database, deployment_id: str) -> Origin:
 
 
 async def _lock(session: AsyncSession, deployment_id: str) -> None:
-    """The service first, as everybody does who locks both."""
+    """Lock the service before the deployment: every function that locks both uses this order."""
     service_id = await session.scalar(select(Deployment.service_id).where(Deployment.id == deployment_id))
     await lock_service(session, str(service_id))
 
 
-async def _start(session: AsyncSession, resources: Resources, deployment: Deployment, wish: Wish) -> None:
+async def _start(
+    session: AsyncSession, resources: Resources, deployment: Deployment, selection: ReleaseSelection
+) -> None:
     if deployment.kind in REUSES:
-        await bind_release(session, resources, deployment, wish)
+        await bind_release(session, resources, deployment, selection)
     live = await queries.find_live(session, deployment.service_id)
     deployment.state, deployment.started_at = "running", now()
     deployment.previous_release_id = live.release_id if live else None
@@ -60,19 +62,19 @@ async def _start(session: AsyncSession, resources: Resources, deployment: Deploy
 
 
 async def names_of(session: AsyncSession, deployment: Deployment) -> dict[str, str | int | None]:
-    """How people know a deployment: what every event about it says."""
+    """Return the names of a deployment that every event about it carries."""
     service = await session.get_one(Service, deployment.service_id)
     return {"service": service.slug, "number": deployment.number, "deployment_id": deployment.id}
 
 
 async def list_open(db: Database, deployment_id: str) -> list[str]:
-    """The steps that wait, now that the source is here."""
+    """Return the open steps, read again once the source is fetched."""
     async with db.read() as session:
         return [step.name for step in await queries.list_steps(session, deployment_id) if step.state == "waiting"]
 
 
 async def mark_step(db: Database, deployment_id: str, name: str, state: str, detail: str = "") -> None:
-    """Write down how a step goes. A replayed step keeps the moment it first began."""
+    """Store the state of a step. A replayed step keeps the time at which it first began."""
     async with db.write() as session:
         step = await session.get_one(DeploymentStep, (deployment_id, name))
         step.state = state
@@ -81,17 +83,17 @@ async def mark_step(db: Database, deployment_id: str, name: str, state: str, det
             step.started_at, step.finished_at = step.started_at or now(), None
         else:
             step.finished_at = now()
-    bell.ring()
+    notifier.notify()
 
 
 async def find_step(db: Database, deployment_id: str, name: str) -> DeploymentStep | None:
-    """One step as it is now; None when the deployment has none of that name."""
+    """Return a step as it is now; None when the deployment has none of that name."""
     async with db.read() as session:
         return await session.get(DeploymentStep, (deployment_id, name))
 
 
 async def add_warning(db: Database, deployment_id: str, warning: str, *remedies: Remedy) -> None:
-    """Something went wrong that does not make the deployment fail."""
+    """Add a warning: a problem that does not make the deployment fail."""
     async with db.write() as session:
         deployment = await session.get_one(Deployment, deployment_id)
         if warning not in deployment.warnings:
@@ -100,12 +102,12 @@ async def add_warning(db: Database, deployment_id: str, warning: str, *remedies:
 
 
 async def succeed(db: Database, deployment_id: str) -> None:
-    """Its effect was verified."""
+    """Mark the deployment as succeeded, after its effect was verified."""
     await _end(db, deployment_id, "succeeded", None)
 
 
 async def fail(db: Database, deployment_id: str, error: OrcaError) -> None:
-    """Ended without success, for a reason that is told."""
+    """Mark the deployment as failed or cancelled, with the reason."""
     await _end(db, deployment_id, "cancelled" if isinstance(error, TaskCancelled) else "failed", error)
 
 
@@ -120,6 +122,7 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
         if state == "succeeded":
             fresh = update(Release).where(Release.id == deployment.release_id, Release.went_live_at.is_(None))
             await session.execute(fresh.values(went_live_at=now()))
+            deployment.former_owners = {}
         if error is not None:
             deployment.code, deployment.reason, deployment.hint = error.code, error.message, error.hint
             remedies = [each.model_dump() for each in error.details.get("remedies", ())]

@@ -1,4 +1,4 @@
-"""Do what would mend a deployment, and deploy again."""
+"""Apply a remedy that a failed deployment proposed, and deploy again."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ NEEDS = {"set-port": "service.update", "own-volume": "volume.update"}
 async def apply_remedy(
     session: AsyncSession, resources: Resources, subject: Subject, deployment: Deployment, number: int, *, trigger: str
 ) -> Deployment:
-    """Change the setting, and deploy the same image with it. Raises NotFound, Forbidden and Conflict."""
+    """Change the setting that the remedy names, and deploy the same image. Raises NotFound, Forbidden and Conflict."""
     if number >= len(deployment.remedies):
         raise NotFound("this deployment has no such remedy")
     remedy = Remedy.model_validate(deployment.remedies[number])
@@ -43,7 +43,7 @@ async def apply_remedy(
 async def _set_port(
     session: AsyncSession, scope: Scope, service: Service, deployment: Deployment, remedy: Remedy
 ) -> None:
-    """The port that hostnames lead to; others stay."""
+    """Change the port that hostnames lead to; other ports stay."""
     stored = service.ports or deployment.config.get("ports") or []
     ports = [Port.model_validate(each) for each in stored]
     others = [each for each in ports if not each.public and each.port != remedy.port]

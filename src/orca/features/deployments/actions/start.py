@@ -1,4 +1,4 @@
-"""Ask for a deployment: check the rules, write the queued row, queue the task; all in one transaction."""
+"""Request a deployment: check the rules, store the queued row, queue the task; all in one transaction."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,19 +10,26 @@ from orca.db import now
 from orca.errors import BadInput, Conflict, NotFound
 from orca.events import Fact, origin, record
 from orca.features.deployments import rules
-from orca.features.deployments.actions.choose import Wish, check_wish, freeze_new_code, lock_service, next_number
 from orca.features.deployments.actions.plan import plan_steps
+from orca.features.deployments.actions.resolve_release import (
+    ReleaseSelection,
+    check_selection,
+    freeze_new_code,
+    lock_service,
+    next_number,
+)
 from orca.features.deployments.models import Deployment
 from orca.features.services.models import Service
 from orca.features.sources.models import Upload
-from orca.resources import Resources
+from orca.resources import PlaceInLine, Resources
+from orca.tasks.lanes import INTERACTIVE, PUSHED
 
 TASK = "RunDeployment"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for."""
+    """A requested deployment."""
 
     kind: rules.Kind = "deploy"
     trigger: str = "api"
@@ -60,6 +67,7 @@ async def start_deployment(
     deployment.task_id = await resources.tasks.enqueue(
         session, TASK, target=service.id,
         payload={"deployment_id": deployment.id, "release": request.release, "replicas": request.replicas},
+        place=PlaceInLine(service.team_id, PUSHED if request.trigger == "push" else INTERACTIVE),
     )  # fmt: skip
     payload = {
         "kind": request.kind,
@@ -79,11 +87,11 @@ async def _choose(
     elif request.kind not in rules.TAKES_DOWN:
         if request.kind == "scale":
             _keep_scale(service, request.replicas)
-        await check_wish(session, service, deployment, Wish(request.release, request.replicas))
+        await check_selection(session, service, deployment, ReleaseSelection(request.release, request.replicas))
 
 
 def _keep_scale(service: Service, replicas: int | None) -> None:
-    """What somebody scales to is a setting as well: the next deployment has as many."""
+    """Store the requested number of replicas as a setting, so that the next deployment uses it too."""
     if replicas is None:
         raise BadInput("say how many replicas should run")
     service.replicas, service.updated_at = replicas, now()
@@ -91,7 +99,7 @@ def _keep_scale(service: Service, replicas: int | None) -> None:
 
 
 async def _source(session: AsyncSession, service: Service, request: Request) -> dict[str, Any]:
-    """The source frozen for this deployment."""
+    """Return the source to freeze for this deployment."""
     source = {**service.source, **request.source}
     if request.commit is not None:
         if source["type"] != "git":

@@ -1,4 +1,4 @@
-"""What an answer to a health check means. Pure."""
+"""Explains the HTTP response to a health check. Pure."""
 
 from urllib.parse import urljoin, urlsplit
 
@@ -6,7 +6,7 @@ _HTTPS, _HTTP = 443, 80
 
 
 def explain_status(asked: str, code: int, host: str) -> tuple[str, str]:
-    """What happened, and what to do about it."""
+    """Return what happened, and what to do about it."""
     text = f"{asked} answered {code}"
     named = f" for the host {host}" if host else ""
     path = "Set `health.path` to a path that tells that it is well, or `health.status`."
@@ -25,7 +25,7 @@ def explain_status(asked: str, code: int, host: str) -> tuple[str, str]:
 
 
 def redirect_note(asked: str, location: str) -> set[str]:
-    """What visitors would make of a redirect: nothing to say about one within the site."""
+    """Return a warning for a redirect that leads visitors away or loops; empty for one within the site."""
     here, there = urlsplit(asked), urlsplit(urljoin(asked, location))
     if there.hostname != here.hostname:
         led_away = (

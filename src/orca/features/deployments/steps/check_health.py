@@ -1,52 +1,59 @@
-"""Wait until every replica of the new release is healthy, or say why it never will be."""
+"""Wait until every replica of the new release is healthy, or raise the reason why it will not be."""
 
 import asyncio
 import time
 
+from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import KeepsCrashing, NeverHealthy, OutOfMemory
 from orca.features.deployments.exits import explain_exit
-from orca.features.deployments.rules import was_stopped
+from orca.features.deployments.rules import is_running, was_stopped
 from orca.features.deployments.steps.listening import find_remedies
-from orca.features.deployments.steps.probe import Checker, Probe, Problem
+from orca.features.deployments.steps.probe import Checker, Probe, Problem, probe_running
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.visits import find_visit
-from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.deployments.steps.work import Facts, Work, find_replicas, load
 from orca.sdk.engines import Container
 
 CRASHES_TO_GIVE_UP = 3
 LOG_LINES = 200
-FIRST_PAUSE_SECONDS = 0.05
-"""Most processes answer within moments: the first tries come quickly, then every `interval` seconds."""
+FIRST_PAUSE_SECONDS, LONGER = 0.02, 1.5
+"""Most processes answer quickly, so the pause between probes starts short and grows to `interval` seconds."""
 
 
 async def check_health(work: Work) -> str:
-    """Probe all replicas until each is healthy (and stays so for `settle` seconds)."""
+    """Probe all new replicas until each is healthy (and stays so for `settle` seconds).
+
+    Replicas that ran before may be slow or unhealthy: that does not stop scaling while any of them runs.
+    """
     facts = await load(work)
     config = facts.config
     if config.replicas == 0:
         return "no replica is wanted, so none was asked"
-    checker = Checker(work.resources, config, await find_visit(work, facts))
+    checker = Checker(work.resources, config, await find_visit(work, facts), system_id=work.system_id)
     started = time.monotonic()
     healthy_since: float | None = None
     problem: Problem | None = Problem("the containers have not started")
     pause = min(FIRST_PAUSE_SECONDS, config.health.interval)
     while time.monotonic() - started < config.health.start_period:
-        containers = await _containers(work)
-        if any(was_stopped(container, config.restart) for container in containers):
+        replicas = await find_replicas(work, facts)
+        if any(was_stopped(each, config.restart) for each in replicas):
             await start_release(work)
             continue
+        containers = _choose(facts, replicas)
+        if not containers and len(replicas) == config.replicas:
+            return "no replica is new, so none was asked"
         await _give_up_if_crashing(work, facts, containers)
-        problem = await _first_problem(containers, config.replicas, checker.probe)
+        problem = await _first_problem(containers, config.replicas - len(replicas), checker.probe)
         healthy_since = None if problem else healthy_since or time.monotonic()
         if healthy_since is not None and time.monotonic() - healthy_since >= config.health.settle:
             for note in sorted(checker.notes):
                 await add_warning(work.resources.db, work.deployment_id, note)
             return f"healthy after {time.monotonic() - started:.1f} s"
         await asyncio.sleep(pause)
-        pause = min(2 * pause, config.health.interval)
-    containers = await _containers(work)
+        pause = min(LONGER * pause, config.health.interval)
+    containers = _choose(facts, await find_replicas(work, facts))
     await _quote_log(work, containers)
     problem = problem or Problem(f"it did not stay so for {config.health.settle:g} s")
     problem, remedies = await find_remedies(work, facts, containers, problem)
@@ -56,20 +63,23 @@ async def check_health(work: Work) -> str:
     )  # fmt: skip
 
 
-async def _first_problem(containers: list[Container], replicas: int, probe: Probe) -> Problem | None:
-    if len(containers) < replicas:
-        return Problem(f"{len(containers)} of {replicas} containers exist")
+def _choose(facts: Facts, replicas: list[Container]) -> list[Container]:
+    """Return the replicas to probe: the new ones, or, when none is new and none runs, those that ran before."""
+    own = [each for each in replicas if facts.is_own(each)]
+    if own or any(is_running(each, now()) and probe_running(each) is None for each in replicas):
+        return own
+    return replicas
+
+
+async def _first_problem(containers: list[Container], missing: int, probe: Probe) -> Problem | None:
+    if missing:
+        return Problem(f"{missing} of the containers {'is' if missing == 1 else 'are'} gone")
     for container in containers:
         if container.state != "running":
             code = f" (exit code {container.exit_code})" if container.exit_code is not None else ""
             return Problem(f"the container is {container.state}{code}")
     problems = await asyncio.gather(*(probe(container) for container in containers))
     return next((problem for problem in problems if problem is not None), None)
-
-
-async def _containers(work: Work) -> list[Container]:
-    found = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
-    return [container for container in found if "orca.replica" in container.labels]
 
 
 async def _give_up_if_crashing(work: Work, facts: Facts, containers: list[Container]) -> None:
@@ -94,7 +104,8 @@ async def _give_up_if_crashing(work: Work, facts: Facts, containers: list[Contai
 async def _quote_log(work: Work, containers: list[Container]) -> None:
     for container in containers:
         try:
-            lines = [line.text async for line in work.resources.engine.logs(container.id, tail=LOG_LINES, follow=False)]
+            engine = await work.engine()
+            lines = [line.text async for line in engine.logs(container.id, tail=LOG_LINES, follow=False)]
         except OrcaError as error:
             lines = [f"(its log cannot be read: {error.message})"]
         await work.log.write(f"── {container.name} wrote{'' if lines else ' nothing'} ──")

@@ -1,4 +1,4 @@
-"""Bring the source tree here: a Git checkout, an unpacked upload, or nothing for an image."""
+"""Fetch the source tree: a Git checkout, an unpacked upload, or nothing for an image."""
 
 import asyncio
 import shutil
@@ -6,8 +6,8 @@ import shutil
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import BadInput, Conflict
-from orca.features.deployments.actions.choose import lock_service
 from orca.features.deployments.actions.plan import plan_steps
+from orca.features.deployments.actions.resolve_release import lock_service
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
 from orca.features.deployments.steps.work import Facts, Work, load
@@ -24,18 +24,19 @@ from orca.features.sources.steps.lfs_pointers import find_pointers
 from orca.features.sources.steps.unpack_upload import unpack_upload
 from orca.kit.amounts import counted, show_bytes
 from orca.kit.text import shorten
+from orca.kit.threads import run_in_thread
 from orca.sdk.trees import Tree
 from orca.web.guard import Scope
 
 
 async def fetch_source(work: Work) -> str:
-    """A fresh tree each time: what an interrupted run left behind is not trusted."""
+    """Fetch into a new folder each time: what an interrupted run left behind is not trusted."""
     facts = await load(work)
     source = facts.deployment.source
     await _ensure_build(work)
     if source["type"] == "image":
         return str(source["image"])
-    await asyncio.to_thread(shutil.rmtree, work.folder, ignore_errors=True)
+    await run_in_thread(shutil.rmtree, work.folder, ignore_errors=True)
     work.folder.mkdir(mode=0o700, parents=True)
     if source["type"] == "git":
         checkout = await _checkout(work, facts)
@@ -89,7 +90,7 @@ async def _unpack(work: Work, upload_id: str | None) -> str:
 
 
 async def _apply_orca_file(work: Work, facts: Facts) -> None:
-    """What `orca.yaml` says wins over the stored settings, for this deployment."""
+    """Apply `orca.yaml`, which overrides the stored settings for this deployment."""
     folder = await asyncio.to_thread(facts.source_folder, work)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
     if text is None:
@@ -109,14 +110,15 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
 
 
 async def _take_release_command(work: Work, facts: Facts) -> None:
-    """What the source itself wants to be run before each release (a Procfile), where nobody has chosen a command."""
+    """Use the release command of the source (a Procfile) when the service's settings have none."""
     if facts.deployment.kind != "deploy" or facts.config.release_command:
         return
     folder, source = await asyncio.to_thread(facts.source_folder, work), Tree(work.tree).directory(".")
     try:
-        found = await find_builder(work.resources.builders, folder, facts.build_options, source=source)
+        builders = await work.resources.systems.builders(work.system_id)
+        found = await find_builder(builders, folder, facts.build_options, source=source)
     except BadInput:
-        return  # the build says what is wrong
+        return  # the build step will report it
     wanted = found[1].release if isinstance(found, tuple) else None
     if not wanted:
         return
@@ -129,9 +131,9 @@ async def _take_release_command(work: Work, facts: Facts) -> None:
 
 
 async def _obey(session: AsyncSession, work: Work, facts: Facts, file: OrcaFile) -> list[str]:
-    """Freeze what the file says, and make the volumes and hostnames that it names; gives the new hostnames.
+    """Freeze the settings of the file, and create the volumes and hostnames that it names; returns the new hostnames.
 
-    A build on its own makes nothing but an image.
+    A deployment of kind `build` creates nothing but an image.
     """
     deployment = await session.get_one(Deployment, work.deployment_id)
     service = await lock_service(session, facts.service.id)

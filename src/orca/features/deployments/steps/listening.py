@@ -1,4 +1,4 @@
-"""Where a process listens that does not answer on the port it is asked on."""
+"""Finds where a process listens when it does not answer on the probed port."""
 
 from orca.errors import OrcaError
 from orca.features.deployments.schemas import Remedy
@@ -14,8 +14,8 @@ MOST_REMEDIES = 5
 async def find_remedies(
     work: Work, facts: Facts, containers: list[Container], problem: Problem
 ) -> tuple[Problem, list[Remedy]]:
-    """The problem with what was found out about it, and the ports that could be meant instead."""
-    engine, port = work.resources.engine, problem.closed_port
+    """Return the problem with the ports found in the container, and remedies that switch to one of them."""
+    engine, port = await work.engine(), problem.closed_port
     running = next((each for each in containers if each.state == "running"), None)
     if port is None or running is None or not isinstance(engine, SupportsListeners):
         return problem, []
@@ -34,13 +34,13 @@ async def find_remedies(
 
 
 def explain_listeners(port: int, found: list[Listener]) -> Problem | None:
-    """What it means that the process listens elsewhere; None when nothing is known of it. Pure."""
+    """Explain that the process listens elsewhere; None when it does listen on this port. Pure."""
     if any(each.port == port for each in found if not each.is_loopback):
         return None
     if any(each.port == port for each in found):
         return Problem(
             f"the process listens on port {port}, but on 127.0.0.1 alone",
-            "From outside of its container nobody reaches it there: let it listen on 0.0.0.0 (often an option such as "
+            "It cannot be reached there from outside its container: let it listen on 0.0.0.0 (often an option such as "
             "`--host 0.0.0.0`, or the variable HOST).",
         )
     open_ports = [str(each.port) for each in found if not each.is_loopback]
@@ -57,12 +57,12 @@ def explain_listeners(port: int, found: list[Listener]) -> Problem | None:
 
 
 def _is_in_file(facts: Facts) -> bool:
-    """Whether the ports come from the source, which would win over a changed setting."""
+    """Whether the ports come from the source's `orca.yaml`, which would override a changed setting."""
     text = facts.build.orca_file if facts.build else ""
     return bool(text) and "ports" in parse_orca_file(text).model_fields_set
 
 
 def set_port(facts: Facts, port: int) -> Remedy:
-    """Lead visitors elsewhere."""
+    """Return the remedy that leads visitors to another port."""
     command = f"orc services edit {facts.service.slug} --port {port}"
     return Remedy(action="set-port", label=f"Lead visitors to port {port}", command=command, port=port)

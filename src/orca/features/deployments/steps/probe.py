@@ -1,4 +1,4 @@
-"""Ask one container whether it is healthy, as a visitor's request would, and say what is wrong in words that help."""
+"""Probe one container as a visitor's request would, and explain what is wrong and what to do."""
 
 import asyncio
 import time
@@ -7,41 +7,46 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from orca.errors import DeadlineExceeded, OrcaError
+from orca.errors import DeadlineExceeded, OrcaError, ProviderUnavailable
 from orca.features.deployments.steps.answers import explain_status, redirect_note
 from orca.features.services.schemas import FrozenConfig, HealthCheck
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
 from orca.sdk.engines import Container, SupportsExec
+from orca.systems import LOCAL
 
 STEADY_SECONDS = 2.0
 """Without a check, a container that keeps running this long counts as healthy."""
 _LONGEST_OUTPUT = 500
+_BODY_BYTES, _BODY_SECONDS = 64 << 10, 1.0
+"""How much of the body is read, so that the application does not log a broken connection for each check."""
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""The connection preface and an empty SETTINGS frame: gRPC servers answer this, but not HTTP/1.1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a replica is not healthy, and what to look at."""
+    """Why a replica is not healthy, and a hint."""
 
     text: str
     hint: str = "The log shows what the process said."
     closed_port: int | None = None
-    """The port on which nothing answered: where the process listens instead is looked for."""
+    """The port on which nothing answered; set when it should be checked where the process listens instead."""
 
 
 Probe = Callable[[Container], Awaitable[Problem | None]]
-"""None when healthy."""
+"""A probe returns None when the container is healthy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """How visitors come: the hostname they ask for, and whether by HTTPS."""
+    """How visitors reach the service: the hostname, and the scheme (http or https)."""
 
     host: str
     scheme: str
 
     def headers(self) -> dict[str, str]:
-        """What the proxy sends with a visitor's request."""
+        """Return the headers that the proxy adds to a visitor's request."""
         local = "127.0.0.1"
         return {
             "Host": self.host, "X-Forwarded-Host": self.host, "X-Forwarded-Proto": self.scheme,
@@ -57,10 +62,12 @@ class Checker:
     config: FrozenConfig
     visit: Visit | None
     notes: set[str] = field(default_factory=set)
-    """What is well enough, but will not please visitors."""
+    """Problems that do not make the check fail, but that visitors would see."""
+    system_id: str = LOCAL
+    """The machine that the replicas run on."""
 
     async def probe(self, container: Container) -> Problem | None:
-        """What a health check describes; `auto` takes the image's own, else asks over HTTP when a port is public."""
+        """Run the configured health check; `auto` uses the image's own, else HTTP when a port is public."""
         check, port = self.config.health, self.port
         kind = check.type
         if kind == "auto" and container.health_test and not _is_configured(check):
@@ -70,19 +77,19 @@ class Checker:
         if kind == "http" and port is not None:
             return await self._probe_http(container, port)
         if kind == "tcp" and port is not None:
-            return await _probe_tcp(container, port, check.timeout)
+            return await self._probe_tcp(container, port, check.timeout)
         if kind == "command":
             return await self._probe_command(container, tuple(check.command), "the command")
-        return _probe_running(container)
+        return probe_running(container)
 
     @property
     def public_port(self) -> int | None:
-        """Where visitors are led to."""
+        """The port that visitors are led to."""
         return next(iter(self.config.public_ports()), None)
 
     @property
     def port(self) -> int | None:
-        """The port that is asked."""
+        """The port that is probed."""
         first = next((port.port for port in self.config.ports), None)
         return self.config.health.port or self.public_port or first
 
@@ -92,12 +99,12 @@ class Checker:
         headers = self.visit.headers() if self.visit else {}
         try:
             url = f"http://{container.address}:{port}{check.path}"
-            answer = await self.resources.http.request(
-                check.method, url, headers=headers, timeout=check.timeout, follow_redirects=False
-            )
+            http = await self.resources.systems.http(self.system_id)
+            request = http.build_request(check.method, url, headers=headers, timeout=check.timeout)
+            answer = await _fetch_head(http, request, check.timeout)
         except httpx.ConnectError:
             return nothing_listens(port)
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             return Problem(f"{asked} did not answer within {check.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is not healthy yet
             problem = f"{asked} was not answered in HTTP ({type(error).__name__})"
@@ -112,15 +119,21 @@ class Checker:
     async def _probe_other_protocol(
         self, container: Container, port: int, problem: str, error: Exception
     ) -> Problem | None:
-        """Services of gRPC and the like are well when they listen, unless HTTP was asked for."""
+        """Accept services of other protocols (gRPC) as healthy when they listen, unless an HTTP check is configured."""
         check, speaks = self.config.health, isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
         if not speaks or check.type != "auto" or _is_configured(check):
             return Problem(problem, "Set `health` to {type: tcp} if it does not speak HTTP.")
-        self.notes.add(f"port {port} does not speak HTTP/1.1: only that something listens was checked")
-        return await _probe_tcp(container, port, check.timeout)
+        if not await self._says_anything(container, port, check.timeout):
+            return Problem(
+                f"port {port} closed the connection without an answer",
+                "The process listens, and fails at every request: the log shows why. If it speaks another protocol, "
+                "set `health` to {type: tcp}.",
+            )
+        self.notes.add(f"port {port} does not speak HTTP/1.1: only that something answers was checked")
+        return None
 
     async def _probe_image(self, container: Container) -> Problem | None:
-        """Its own health check, run at our pace as long as the engine has not said anything yet."""
+        """Run the image's HEALTHCHECK command ourselves until the engine reports a result of its own."""
         if container.health == "unhealthy":
             said = f": {shorten(container.health_output, _LONGEST_OUTPUT)}" if container.health_output else ""
             return Problem(f"the HEALTHCHECK of the image failed{said}", _IMAGE_HINT)
@@ -129,10 +142,10 @@ class Checker:
             if problem is not None:
                 return Problem(problem.text, _IMAGE_HINT)
         port = self.public_port
-        return None if port is None else await _probe_tcp(container, port, self.config.health.timeout)
+        return None if port is None else await self._probe_tcp(container, port, self.config.health.timeout)
 
     async def _probe_command(self, container: Container, command: tuple[str, ...], name: str) -> Problem | None:
-        engine, seconds = self.resources.engine, self.config.health.timeout
+        engine, seconds = await self.resources.systems.engine(self.system_id), self.config.health.timeout
         if not isinstance(engine, SupportsExec):
             return Problem("this engine cannot run commands in containers", "Choose another kind of health check.")
         try:
@@ -148,30 +161,66 @@ class Checker:
         said = f": {shorten(said, _LONGEST_OUTPUT)}" if said else ""
         return Problem(f"{name} ended with exit code {result.exit_code}{said}")
 
+    async def _connect(self, container: Container, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection to the container from its own system."""
+        return await self.resources.systems.open_connection(self.system_id, str(container.address), port)
+
+    async def _says_anything(self, container: Container, port: int, timeout: float) -> bool:  # noqa: ASYNC109 - per try
+        """Whether a server that closed an HTTP/1.1 connection answers an HTTP/2 preface, or waits (RFC 9113, 3.4)."""
+        try:
+            async with asyncio.timeout(timeout):
+                reader, writer = await self._connect(container, port)
+                try:
+                    writer.write(_HTTP2_GREETING)
+                    return await reader.read(1) != b""
+                finally:
+                    writer.close()
+        except TimeoutError:
+            return True
+        except (OSError, ProviderUnavailable):
+            return False
+
+    async def _probe_tcp(self, container: Container, port: int, timeout: float) -> Problem | None:  # noqa: ASYNC109 - per try
+        try:
+            async with asyncio.timeout(timeout):
+                _, writer = await self._connect(container, port)
+        except TimeoutError:
+            return Problem(f"port {port} did not answer within {timeout:g} s", closed_port=port)
+        except (OSError, ProviderUnavailable):
+            return nothing_listens(port)
+        writer.close()
+        return None
+
+
+async def _fetch_head(http: httpx.AsyncClient, request: httpx.Request, seconds: float) -> httpx.Response:
+    """Return status and headers, with one deadline for all of them. Little of the body is read, and it is discarded."""
+    async with asyncio.timeout(seconds):
+        answer = await http.send(request, stream=True)
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in answer.aiter_raw():
+                size += len(chunk)
+                if size > _BODY_BYTES:
+                    break
+    except (httpx.TimeoutException, TimeoutError):
+        pass  # it has answered; the body may be an endless stream
+    finally:
+        await answer.aclose()
+    return answer
+
 
 _IMAGE_HINT = "Mend that check, set a health check of your own, or `health: {type: none}` to do without."
 
 
 def _is_configured(check: HealthCheck) -> bool:
-    """Whether anything says what is to be asked; how often and how long does not."""
+    """Whether the check configures what to request; intervals and timeouts do not count."""
     plain = HealthCheck()
     return any(getattr(check, name) != getattr(plain, name) for name in ("path", "method", "port", "status", "host"))
 
 
-async def _probe_tcp(container: Container, port: int, timeout: float) -> Problem | None:  # noqa: ASYNC109 - per try
-    try:
-        async with asyncio.timeout(timeout):
-            _, writer = await asyncio.open_connection(container.address, port)
-    except TimeoutError:
-        return Problem(f"port {port} did not answer within {timeout:g} s", closed_port=port)
-    except OSError:
-        return nothing_listens(port)
-    writer.close()
-    return None
-
-
 def nothing_listens(port: int) -> Problem:
-    """As long as nobody has looked where the process listens instead."""
+    """Return the problem of a closed port, before it is known where the process listens instead."""
     return Problem(
         f"nothing listens on port {port}",
         "The process must listen on 0.0.0.0 (not on 127.0.0.1 alone) and on this port, which is also in $PORT; if it "
@@ -180,7 +229,8 @@ def nothing_listens(port: int) -> Problem:
     )
 
 
-def _probe_running(container: Container) -> Problem | None:
+def probe_running(container: Container) -> Problem | None:
+    """Check that the container has run for `STEADY_SECONDS`."""
     if container.started_at is None:
         return Problem("it has not started")
     age = time.time() - container.started_at.timestamp()

@@ -1,4 +1,4 @@
-"""Let the old release finish what it is doing, then stop and remove it. A failure here is a warning."""
+"""Let the old release finish its requests, then stop and remove it. A failure here is only a warning."""
 
 import asyncio
 from contextlib import suppress
@@ -6,58 +6,77 @@ from contextlib import suppress
 from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.queries import list_unknown
-from orca.features.deployments.rules import TAKES_DOWN, network_name
-from orca.features.deployments.steps.patience import with_patience
-from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.deployments.rules import TAKES_DOWN, maker_of, network_name
+from orca.features.deployments.steps.retry import retry_while_unavailable
+from orca.features.deployments.steps.work import Facts, Work, load, systems_of
 from orca.sdk.engines import Container
 
 DRAIN_SECONDS = 2.0
-"""Time in which requests that were already on their way reach the old release."""
+"""How long requests already in flight may take to reach the old release."""
 LATER = "It will be tried again within two minutes."
 
 
 async def retire_previous(work: Work) -> str:
-    """Drain, TERM, wait, KILL, remove: every container of the service but those of this deployment."""
+    """Drain, TERM, wait, KILL, remove: every replica of the service that should not run any more."""
     facts = await load(work)
+    found = {system_id: await _look(work, facts, system_id) for system_id in systems_of(facts)}
+    looked = {system_id: old for system_id, old in found.items() if old is not None}
+    if any(container.state == "running" for old in looked.values() for container in old):
+        await asyncio.sleep(DRAIN_SECONDS)
+    counts = [await _retire_all(work, facts, system_id, old) for system_id, old in looked.items()]
+    if facts.deployment.kind == "remove" and looked:
+        await _leave_network(work, facts)
+    return f"{sum(counts)} container{'s' if sum(counts) != 1 else ''} removed" if counts else ""
+
+
+async def _look(work: Work, facts: Facts, system_id: str) -> list[Container] | None:
+    """Return the old replicas on a system; None, with a warning, when its engine does not answer."""
     try:
-        old = await with_patience(work, lambda: find_old(work, facts))
+        return await retry_while_unavailable(work, lambda: find_old(work, facts, system_id), system_id)
     except ProviderError as error:
         await _warn(work, f"Old containers could not be looked for: {error.message} {LATER}")
-        return ""
-    if any(container.state == "running" for container in old):
-        await asyncio.sleep(DRAIN_SECONDS)
+        return None
+
+
+async def _retire_all(work: Work, facts: Facts, system_id: str, old: list[Container]) -> int:
+    """Stop and remove the old replicas on a system, except those that this database does not know."""
     async with work.resources.db.read() as session:
         unknown = await list_unknown(session, old) if facts.deployment.kind != "remove" else set()
-    left = [container for container in old if container.labels.get("orca.deployment") in unknown]
+    left = [container for container in old if maker_of(container) in unknown]
     old = [container for container in old if container not in left]
     if left:
-        await _leave(work, facts, left)
-    problems = await asyncio.gather(*(_retire(work, container) for container in old))
+        await _leave(work, facts, system_id, left)
+    problems = await asyncio.gather(*(_retire(work, system_id, container) for container in old))
     for problem in filter(None, problems):
         await _warn(work, problem)
-    if facts.deployment.kind == "remove":
-        await _leave_network(work, facts)
-    return f"{len(old)} container{'s' if len(old) != 1 else ''} removed"
+    return len(old)
 
 
-async def find_old(work: Work, facts: Facts) -> list[Container]:
-    """The service's containers that are not of this deployment; all of them when it takes the service down."""
-    found = await work.resources.engine.inspect({"orca.service": facts.service.id})
+async def find_old(work: Work, facts: Facts, system_id: str) -> list[Container]:
+    """Return the service's replicas on a system that this deployment replaces; all when it takes the service down."""
+    engine = await work.resources.systems.engine(system_id)
+    found = await engine.inspect({"orca.service": facts.service.id})
     return [container for container in found if _is_old(container, facts)]
 
 
-async def _leave(work: Work, facts: Facts, unknown: list[Container]) -> None:
-    """Of deployments that are in no row: an administrator decides what becomes of them. A service that stops, stops."""
+async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Container]) -> None:
+    """Keep containers of unknown deployments, about which an administrator decides, and add a warning.
+
+    They are stopped, but not removed, when the service is being stopped or removed.
+    """
     if facts.deployment.kind in TAKES_DOWN:
-        await asyncio.gather(*(work.resources.engine.stop(each.id, grace=grace_of(each)) for each in unknown))
+        engine = await work.resources.systems.engine(system_id)
+        await asyncio.gather(*(engine.stop(each.id, grace=grace_of(each)) for each in unknown))
     names = ", ".join(container.name for container in unknown)
     await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
 
 
 async def _leave_network(work: Work, facts: Facts) -> None:
-    """The environment's network goes with its last service; it is made again for the next one."""
-    with suppress(OrcaError):  # others still use it
-        await work.resources.engine.remove_network(network_name(facts.service.environment_id))
+    """Remove the environment's network with its last service; the next service creates it again."""
+    for system_id in systems_of(facts):
+        with suppress(OrcaError):  # the engine refuses while other services use it
+            engine = await work.resources.systems.engine(system_id)
+            await engine.remove_network(network_name(facts.service.environment_id))
 
 
 async def _warn(work: Work, problem: str) -> None:
@@ -68,22 +87,23 @@ async def _warn(work: Work, problem: str) -> None:
 def _is_old(container: Container, facts: Facts) -> bool:
     if "orca.replica" not in container.labels:
         return False
-    takes_down = facts.deployment.kind in TAKES_DOWN
-    return takes_down or container.labels.get("orca.deployment") != facts.deployment.id
+    return facts.deployment.kind in TAKES_DOWN or not facts.workload.includes(container)
 
 
-async def _retire(work: Work, container: Container) -> str | None:
+async def _retire(work: Work, system_id: str, container: Container) -> str | None:
+    engine = await work.resources.systems.engine(system_id)
+
     async def stop_and_remove() -> None:
-        await work.resources.engine.stop(container.id, grace=grace_of(container))
-        await work.resources.engine.remove(container.id)
+        await engine.stop(container.id, grace=grace_of(container))
+        await engine.remove(container.id)
 
     try:
-        await with_patience(work, stop_and_remove)
+        await retry_while_unavailable(work, stop_and_remove, system_id)
     except OrcaError as error:
         return f"{container.name} could not be removed: {error.message} {LATER}"
     return None
 
 
 def grace_of(container: Container) -> float:
-    """Seconds between TERM and KILL, as its release was made with."""
+    """Return the seconds between TERM and KILL that the container's release was configured with."""
     return float(container.labels.get("orca.stop-grace", "10"))

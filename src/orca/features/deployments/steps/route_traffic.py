@@ -4,13 +4,13 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.errors import Conflict, ProviderError, StepFailed
+from orca.errors import Conflict, OrcaError, ProviderError, StepFailed
 from orca.features.deployments import queries
-from orca.features.deployments.actions.choose import lock_service
 from orca.features.deployments.actions.progress import add_warning
+from orca.features.deployments.actions.resolve_release import lock_service
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.rules import TAKES_DOWN
-from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.deployments.steps.work import Facts, Work, find_replicas, load, systems_of
 from orca.features.routing.actions import Refusals, apply_routes, clear_targets, ensure_automatic_route, set_targets
 from orca.features.routing.queries import RouteState, list_route_states, list_targets
 from orca.features.routing.schemas import TargetIn
@@ -21,21 +21,42 @@ from orca.sdk.engines import Container
 
 
 async def route_traffic(work: Work) -> str:
-    """Move targets and the live release together, then let the proxy load; the old release still runs."""
+    """Move targets and the live release in one transaction, then reload the proxy; the old release still runs."""
     facts = await load(work)
     if facts.deployment.kind in TAKES_DOWN:
         return await _take_down(work, facts)
-    containers = await work.resources.engine.inspect({"orca.deployment": work.deployment_id})
-    targets = targets_of(facts, containers)
+    targets = targets_of(facts, await _leave_dead(work, facts, await find_replicas(work, facts)))
     async with work.resources.db.write() as session:
         routes = await _move(session, work, facts, targets)
-    crash_point("route_traffic.recorded")
-    await _check_refusals(work, facts, routes, await apply_routes(work.resources))
+    crash_point("route_traffic.stored")
+    await _check_refusals(work, facts, routes, await _apply(work, facts))
     return f"{len(targets)} target{'s' if len(targets) != 1 else ''}"
 
 
+async def _apply(work: Work, facts: Facts) -> Refusals:
+    """Apply on the system that serves now, then on the one that served before; a failure there is only a warning."""
+    refused = await apply_routes(work.resources, systems=[facts.system_id])
+    if facts.previous_system_id != facts.system_id:
+        try:
+            await apply_routes(work.resources, systems=[facts.previous_system_id])
+        except OrcaError as error:
+            await add_warning(work.resources.db, work.deployment_id, join(error.message, error.hint))
+    return refused
+
+
+async def _leave_dead(work: Work, facts: Facts, replicas: list[Container]) -> list[Container]:
+    """Return the replicas that may serve. Earlier ones that do not run any more get no traffic, but a warning."""
+    ended = {"created", "exited", "dead"}
+    dead = [each for each in replicas if not facts.is_own(each) and each.state in ended]
+    if dead:
+        names = ", ".join(each.name for each in dead)
+        warning = f"Without traffic, because they do not run: {names}. `orc restart` replaces them."
+        await add_warning(work.resources.db, work.deployment_id, warning)
+    return [each for each in replicas if each not in dead]
+
+
 async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[TargetIn]) -> dict[str, RouteState]:
-    """What is live, where it listens, and that it should run. Gives its routes as they were, by id."""
+    """Store the live release, its targets and the desired state. Returns the routes as they were before, by id."""
     service = await lock_service(session, facts.service.id)
     if service.deleted_at is not None:
         raise Conflict("the service was deleted meanwhile")
@@ -47,7 +68,9 @@ async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[T
         live = LiveRelease(team_id=service.team_id, service_id=service.id)
     elif live.deployment_id != work.deployment_id:  # a replay finds its own targets
         await _keep_targets(session, work, service)
-    live.release_id, live.deployment_id, live.since = facts.release.id, work.deployment_id, now()
+    live.release_id, live.deployment_id = facts.release.id, work.deployment_id
+    if live.since is None or not facts.continues:
+        live.since = now()
     session.add(live)
     routes = await list_route_states(session, service.id)
     await set_targets(session, service, facts.release.id, targets)
@@ -58,11 +81,12 @@ async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[T
 async def _keep_targets(session: AsyncSession, work: Work, service: Service) -> None:
     deployment = await session.get_one(Deployment, work.deployment_id)
     before = await list_targets(session, service.id)
+    deployment.previous_desired_state = service.desired_state
     deployment.previous_targets = [target.model_dump(mode="json") for target in before]
 
 
 async def _check_refusals(work: Work, facts: Facts, routes: dict[str, RouteState], refused: Refusals) -> None:
-    """A hostname that worked and does not now ends the deployment; one that was broken before is a warning."""
+    """Fail when a hostname that worked before was refused; one that was broken before only adds a warning."""
     for route_id in refused.keys() & routes.keys():
         route, error = routes[route_id], refused[route_id]
         problem = f"{route.hostname} is not served: {error.message}"
@@ -72,9 +96,9 @@ async def _check_refusals(work: Work, facts: Facts, routes: dict[str, RouteState
 
 
 async def restore_traffic(work: Work) -> None:
-    """Put back what was live before, when traffic had already moved to a release that then failed.
+    """Restore the previous live release and targets, when traffic had already moved to a release that then failed.
 
-    The engine is not asked: it may be what failed, and containers keep their addresses.
+    Does not ask the engine: it may be what failed, and containers keep their addresses.
     """
     async with work.resources.db.write() as session:
         deployment = await session.get_one(Deployment, work.deployment_id)
@@ -82,7 +106,10 @@ async def restore_traffic(work: Work) -> None:
         if live is None or live.deployment_id != deployment.id:
             return
         await _move_back(session, deployment, live)
-    await apply_routes(work.resources)
+    facts = await load(work)
+    await apply_routes(work.resources, systems=[facts.previous_system_id])
+    if facts.system_id != facts.previous_system_id:
+        await apply_routes(work.resources, systems=[facts.system_id])
 
 
 async def _move_back(session: AsyncSession, deployment: Deployment, live: LiveRelease) -> None:
@@ -95,22 +122,27 @@ async def _move_back(session: AsyncSession, deployment: Deployment, live: LiveRe
     before = [TargetIn.model_validate(target) for target in deployment.previous_targets]
     await set_targets(session, service, release_id, before)
     live.release_id, live.deployment_id = release_id, deployment_id
-    service.desired_state = "running" if before else "stopped"
+    service.desired_state = deployment.previous_desired_state
 
 
 def targets_of(facts: Facts, containers: list[Container]) -> list[TargetIn]:
-    """Where each replica listens."""
+    """Return the target of each replica: its address and ports."""
     config = facts.release.config if facts.release else facts.deployment.config
     ports = [{"name": port["name"], "port": port["port"], "public": port["public"]} for port in config["ports"]]
     return [
-        TargetIn(replica=int(container.labels["orca.replica"]), address=container.address, ports=ports)
+        TargetIn(
+            replica=int(container.labels["orca.replica"]),
+            address=container.address,
+            ports=ports,
+            system=facts.system_id,
+        )
         for container in sorted(containers, key=lambda each: each.name)
         if container.address is not None and "orca.replica" in container.labels
     ]
 
 
 async def _take_down(work: Work, facts: Facts) -> str:
-    """Nothing is wanted from here on: a proxy that cannot be told now repairs itself, and the containers go anyway."""
+    """Stop the traffic of a service. A proxy failure is only a warning: the drift check repairs the proxy later."""
     async with work.resources.db.write() as session:
         service = await lock_service(session, facts.service.id)
         service.desired_state = "stopped"
@@ -118,7 +150,7 @@ async def _take_down(work: Work, facts: Facts) -> str:
         if facts.deployment.kind == "remove":
             await session.execute(delete(LiveRelease).where(LiveRelease.service_id == service.id))
     try:
-        await apply_routes(work.resources)
+        await apply_routes(work.resources, systems=systems_of(facts))
     except ProviderError as error:
         await add_warning(work.resources.db, work.deployment_id, join(error.message, error.hint))
     return "no traffic any more"

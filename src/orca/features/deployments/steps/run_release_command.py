@@ -4,19 +4,18 @@ from orca.errors import StepFailed
 from orca.features.deployments.errors import EngineInterrupted, OutOfMemory, ReleaseCommandFailed
 from orca.features.deployments.exits import NOT_EXECUTABLE, explain_exit
 from orca.features.deployments.rules import STEP_SECONDS
-from orca.features.deployments.steps.start_release import ensure_release
+from orca.features.deployments.steps.ensure_release import ensure_release
 from orca.features.deployments.steps.volumes import own_volumes
-from orca.features.deployments.steps.work import Facts, Work, container_spec, load
+from orca.features.deployments.steps.work import Facts, Work, container_spec, find_own, load
 
 
 async def run_release_command(work: Work) -> str:
-    """A container of its own; after a crash it is re-attached, never run a second time.
+    """Run the command in its own container; after a crash of Orca it is re-attached, never run a second time.
 
-    The ended container is what remembers that it ran, so it stays until this step is remembered: `start_release`
-    plans it away, and so does undoing.
+    The exited container is the record that the command ran, so it stays until this step is stored as done:
+    `start_release` or the undo removes it.
     """
-    await ensure_release(work)
-    facts = await load(work)
+    facts = await ensure_release(work, await load(work))
     await own_volumes(work, facts)
     command = tuple(facts.config.release_command)
     spec = container_spec(
@@ -26,21 +25,21 @@ async def run_release_command(work: Work) -> str:
         },
     )  # fmt: skip
     seconds = STEP_SECONDS["run_release_command"] - 60
-    code = await work.resources.engine.run_once(spec, deadline=seconds, progress=work.log.write)
+    engine = await work.engine()
+    code = await engine.run_once(spec, deadline=seconds, progress=work.log.write)
     if code != 0:
         raise await _explain(work, facts, spec.name, code)
     return f"exit code {code}"
 
 
 async def _explain(work: Work, facts: Facts, name: str, code: int) -> StepFailed:
-    """By what the engine says of the container: the command is at fault only when nothing else is."""
+    """Return the error from the container's state: it blames the command only when nothing else ended it."""
     if work.interruptions:
         return EngineInterrupted(
             f"Docker stopped while the release command ran, and ended it (exit code {code})",
             hint=f"How far it came is not known; the log shows what it said. Deploy again.{facts.old_serves}",
         )
-    found = await work.resources.engine.inspect({"orca.deployment": facts.deployment.id})
-    if any(each.out_of_memory for each in found if each.name == name):
+    if any(each.out_of_memory for each in await find_own(work, facts) if each.name == name):
         return OutOfMemory(
             "the release command was killed because it used more memory than it may",
             hint=f"Raise the service's memory limit, or make it use less.{facts.old_serves}",

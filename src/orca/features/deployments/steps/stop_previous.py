@@ -1,34 +1,43 @@
-"""Stop the old release before the new one starts, so that never two processes work on the same files."""
+"""Stop the old release before the new one starts, so that two processes never work on the same files."""
 
 import asyncio
 
 from orca.features.deployments.actions.progress import find_step
 from orca.features.deployments.rules import was_stopped_by
+from orca.features.deployments.steps.ensure_release import ensure_release
 from orca.features.deployments.steps.retire_previous import find_old, grace_of
-from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, load
+from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, load, systems_of
 
 
 async def stop_previous(work: Work) -> str:
-    """TERM, wait, KILL, and keep the containers: they are started again when the new release fails."""
+    """TERM, wait, KILL; the containers stay, because they are started again when the new release fails."""
     facts = await load(work)
     await check_frozen_volumes(work, facts)
+    facts = await ensure_release(work, facts)
+    if facts.continues:
+        return "what runs stays"
     stopped = await stop_old(work, facts)
     return f"{stopped} container{'s' if stopped != 1 else ''} stopped"
 
 
 async def stop_old(work: Work, facts: Facts) -> int:
-    """Stop whatever runs of this service and is not of this deployment; gives how many that were."""
-    running = [each for each in await find_old(work, facts) if each.state in {"running", "restarting", "paused"}]
-    await asyncio.gather(*(work.resources.engine.stop(each.id, grace=grace_of(each)) for each in running))
-    return len(running)
+    """Stop all running replicas of the service that are not of this deployment; returns how many."""
+    stopped = 0
+    for system_id in systems_of(facts):
+        engine, old = await work.resources.systems.engine(system_id), await find_old(work, facts, system_id)
+        running = [each for each in old if each.state in {"running", "restarting", "paused"}]
+        await asyncio.gather(*(engine.stop(each.id, grace=grace_of(each)) for each in running))
+        stopped += len(running)
+    return stopped
 
 
 async def start_previous(work: Work) -> None:
-    """Take it back: whatever of the live release stands still because of this deployment runs again."""
+    """Undo `stop_previous`: start the containers of the live release that this deployment stopped."""
     facts = await load(work)
     step = await find_step(work.resources.db, work.deployment_id, "stop_previous")
-    if step is None or facts.deployment.previous_deployment_id is None:
+    if step is None or facts.previous is None:
         return
-    previous = await work.resources.engine.inspect({"orca.deployment": facts.deployment.previous_deployment_id})
-    stopped = [each for each in previous if was_stopped_by(step.started_at, each)]
-    await asyncio.gather(*(work.resources.engine.start(each.name) for each in stopped))
+    engine = await work.resources.systems.engine(facts.previous_system_id)
+    previous = await engine.inspect({"orca.deployment": facts.previous.id})
+    stopped = [each for each in previous if facts.previous.includes(each) and was_stopped_by(step.started_at, each)]
+    await asyncio.gather(*(engine.start(each.name) for each in stopped))

@@ -1,4 +1,4 @@
-"""How visitors will come to a release that has no traffic yet."""
+"""How visitors will reach a release that has no traffic yet."""
 
 from urllib.parse import urlsplit
 
@@ -10,9 +10,9 @@ from orca.features.services.models import Service
 
 
 async def find_visit(work: Work, facts: Facts) -> Visit | None:
-    """By the host that the health check names, else by the service's first hostname, or the one it is going to get.
+    """Return the health check's host, else the service's first hostname, or the automatic one it will get.
 
-    None for a service that has no hostname: then its address is all there is.
+    None for a service without a hostname: it can be probed by its address only.
     """
     settings = work.resources.settings
     async with work.resources.db.read() as session:

@@ -1,41 +1,82 @@
-"""Volumes belong to the user that runs: named owners get their data, a closed volume is a warning with a remedy."""
+"""Makes volumes writable for the user of the process: sets configured owners, and warns of unwritable volumes.
+
+A deployment that fails restores the owners it changed: the former owner is stored before it is changed.
+"""
+
+from dataclasses import asdict
+from functools import partial
 
 from orca.errors import OrcaError
 from orca.features.deployments.actions.progress import add_warning
+from orca.features.deployments.models import Deployment
 from orca.features.deployments.schemas import Remedy
+from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_spec, pay_debts, turn_of
 from orca.features.deployments.steps.work import Facts, Work, container_spec
-from orca.sdk.engines import Container, EngineAway, SupportsVolumeOwners, Unwritable
-
-CHOWN_SECONDS = 240.0
+from orca.sdk.engines import (
+    Container,
+    ContainerSpec,
+    EngineUnreachable,
+    Mount,
+    SupportsVolumeOwners,
+    Unwritable,
+)
 
 
 async def own_volumes(work: Work, facts: Facts) -> None:
-    """Give data to the owners that volumes name; nothing to do where it is theirs already. Safe to repeat."""
-    engine = work.resources.engine
-    if not isinstance(engine, SupportsVolumeOwners):
+    """Set the owners that volumes configure, where they differ. Safe to repeat."""
+    engine = await work.engine()
+    if facts.continues or not facts.config.mounts or not isinstance(engine, SupportsVolumeOwners):
         return
-    whole = container_spec(facts, work.resources, 0)
-    for number, mount in enumerate(whole.mounts):
-        if not mount.owner:
-            continue
-        spec = container_spec(
-            facts, work.resources, 0, changes={
-                "name": f"orca-{facts.deployment.id}-owner-{number}", "mounts": (mount,), "env": {}, "restart": "no",
-                "labels": facts.labels(work.resources) | {"orca.role": "owner"},
-            },
-        )  # fmt: skip
-        if await engine.own_volume(spec, deadline=CHOWN_SECONDS, progress=work.log.write):
-            await work.log.write(f"The data in the volume at {mount.path} belongs to {mount.owner} now.")
+    async with turn_of(work.resources, facts.service.id):
+        await pay_debts(work.resources, facts.service.id)  # else the wrong owner would be taken for the former one
+        for mount in container_spec(facts, work.resources, 0).mounts:
+            if mount.owner or mount.mode is not None:
+                await _own(work, facts, engine, mount)
+
+
+async def _own(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount: Mount) -> None:
+    spec = owner_spec(work, facts, mount, "owner")
+    if facts.previous is not None:
+        await _note_owner(work, engine, spec)
+    if not mount.owner:
+        return
+    mark = partial(_mark_changed, work, mount.volume)
+    if await engine.own_volume(spec, before=mark, deadline=CHOWN_SECONDS, progress=work.log.write):
+        await work.log.write(f"The data in the volume at {mount.path} belongs to {mount.owner} now.")
+
+
+async def _note_owner(work: Work, engine: SupportsVolumeOwners, spec: ContainerSpec) -> None:
+    """Store the former owner once, before anything is changed: after a crash the data may have two owners."""
+    (mount,) = spec.mounts
+    async with work.resources.db.read() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+    if mount.volume in deployment.former_owners:
+        return
+    owner = await engine.find_owner(spec)
+    if owner is None:
+        return
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        deployment.former_owners = {**deployment.former_owners, mount.volume: asdict(owner)}
+
+
+async def _mark_changed(work: Work, volume: str) -> None:
+    """Store that the owner of the volume's contents is being changed, so that the undo restores it as well."""
+    async with work.resources.db.write() as session:
+        deployment = await session.get_one(Deployment, work.deployment_id)
+        former = deployment.former_owners
+        if volume in former:
+            deployment.former_owners = {**former, volume: {**former[volume], "changed": True}}
 
 
 async def warn_of_closed_volumes(work: Work, facts: Facts, containers: list[Container]) -> None:
-    """A process that cannot write to its volume seldom says so before somebody uses it."""
-    engine = work.resources.engine
+    """Warn of volumes that the process cannot write to: most programs fail only at the first use."""
+    engine = await work.engine()
     if not facts.config.mounts or not containers or not isinstance(engine, SupportsVolumeOwners):
         return
     try:
         found = await engine.find_unwritable(containers[0].id)
-    except EngineAway:
+    except EngineUnreachable:
         raise
     except OrcaError as error:
         await work.log.write(f"Whether its volumes can be written to is not known: {error.message}")

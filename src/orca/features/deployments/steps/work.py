@@ -1,4 +1,4 @@
-"""What each step of a deployment works with."""
+"""The context that each step of a deployment works with."""
 
 import json
 from collections.abc import Mapping
@@ -17,25 +17,34 @@ from orca.features.services.models import Service
 from orca.features.services.schemas import BuildOptions, FrozenConfig
 from orca.features.services.volume_schemas import VolumeMount
 from orca.resources import Resources
-from orca.sdk.engines import ContainerSpec, Mount
+from orca.sdk.engines import Container, ContainerSpec, Engine, Mount
 from orca.sdk.trees import Tree
+from orca.systems import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One deployment being worked on. Rows are read afresh by each step, never kept between them."""
+    """One deployment being worked on. Each step reads the rows again; they are never kept between steps."""
 
     resources: Resources
     deployment_id: str
     log: LogWriter
+    system_id: str = LOCAL
+    """The machine that it works on; other machines may still have earlier releases."""
     takes_down: bool = False
-    """Whether it stops or removes the service: nothing is built then, and nobody cancels it half-way."""
+    """Whether it stops or removes the service: then nothing is built, and it cannot be cancelled half-way."""
+    builds: bool = False
+    """Whether its image is built here, not pulled."""
     interruptions: list[str] = field(default_factory=list)
-    """When the engine was away during the work: what ended then may have ended for that."""
+    """Messages of engine outages during the work: a process that ended may have ended because of one."""
+
+    async def engine(self) -> Engine:
+        """Return the engine of its machine."""
+        return await self.resources.systems.engine(self.system_id)
 
     @property
     def folder(self) -> Path:
-        """Where the source tree of this deployment lies; removed when it ends."""
+        """The work folder of this deployment, with its source tree; removed when the deployment ends."""
         return self.resources.settings.data_dir / "work" / self.deployment_id
 
     @property
@@ -53,38 +62,60 @@ class Facts:
     build: Build | None
     release: Release | None
     secrets: Mapping[str, str]
+    previous: rules.Workload | None = None
+    """The workload that was live when the work on this deployment began."""
+    system_id: str = LOCAL
+    """The machine of this deployment; one that takes the service down has that of the live workload."""
+    previous_system_id: str = LOCAL
+    """The machine of the previous workload."""
+
+    @property
+    def workload(self) -> rules.Workload:
+        """The workload that runs once the deployment is live."""
+        return self.deployment.workload
+
+    @property
+    def continues(self) -> bool:
+        """Whether it keeps the containers of the live workload and only starts its missing replicas."""
+        return self.deployment.workload_id is not None
+
+    def is_own(self, container: Container) -> bool:
+        """Whether this deployment made a container."""
+        return rules.maker_of(container) == self.deployment.id
 
     @property
     def config(self) -> FrozenConfig:
-        """What runs, frozen when the deployment was asked for (or by the release it reuses)."""
+        """The runtime configuration, frozen when the deployment was requested (or by the release it reuses)."""
         return frozen_config(self.deployment)
 
     @property
     def build_options(self) -> BuildOptions:
-        """How the image is made, frozen as well."""
+        """The build options, frozen as well."""
         return BuildOptions.model_validate(self.deployment.config.get("build", {}))
 
     @property
     def old_serves(self) -> str:
-        """What to add to a hint while an earlier release is live; nothing at the first deployment."""
+        """A sentence to append to a hint while an earlier release is live; empty at the first deployment."""
         if not self.deployment.previous_release_id:
             return ""
+        if self.continues:
+            return " The replicas that ran before still serve."
         return " The old release is started again." if self.config.recreates else " The old release still serves."
 
     def source_folder(self, work: Work) -> Path:
-        """The folder to build in. Links on the way are resolved by us: UnsafePath when one leads out of the tree."""
+        """Return the folder to build in. Resolves symbolic links itself; raises UnsafePath if one leaves the tree."""
         return Tree(work.tree).directory(str(self.deployment.source.get("subdirectory") or "."))
 
     def labels(self, resources: Resources) -> dict[str, str]:
-        """What every container of this deployment carries; a lost one is found again by them."""
+        """Return the labels of every container of this deployment, by which the containers are found again."""
         return {
             "orca.instance": resources.instance,
             "orca.team": self.service.team_id,
             "orca.project": self.service.project_id,
             "orca.service": self.service.id,
-            "orca.deployment": self.deployment.id,
+            "orca.deployment": self.workload.id,
             "orca.release": self.release.id if self.release else "",
-        }
+        } | ({"orca.scaled-by": self.deployment.id} if self.continues else {})
 
 
 async def load(work: Work) -> Facts:
@@ -93,14 +124,45 @@ async def load(work: Work) -> Facts:
 
 
 async def load_facts(resources: Resources, deployment_id: str) -> Facts:
-    """The same for a deployment that nobody works on any more."""
+    """Load the rows of a deployment by its id, also of one that has ended."""
     async with resources.db.read() as session:
         deployment = await session.get_one(Deployment, deployment_id)
         service = await session.get_one(Service, deployment.service_id)
         build = await session.get(Build, deployment.build_id) if deployment.build_id else None
         release = await session.get(Release, deployment.release_id) if deployment.release_id else None
+        before = deployment.previous_deployment_id
+        previous = await session.get(Deployment, before) if before else None
         sealed = await open_secret(session, resources.secret_box, ("deployment", deployment.id), "variables")
-    return Facts(deployment, service, build, release, json.loads(sealed or "{}"))
+    secrets = json.loads(sealed or "{}")
+    there = system_of(previous) if previous else service.system_id
+    return Facts(
+        deployment, service, build, release, secrets, previous.workload if previous else None,
+        system_id=system_of(deployment) if deployment.config else there, previous_system_id=there,
+    )  # fmt: skip
+
+
+def system_of(deployment: Deployment) -> str:
+    """Return the machine that a deployment was frozen for; those of earlier versions of Orca had only one."""
+    return str(deployment.config.get("system", LOCAL))
+
+
+def systems_of(facts: Facts) -> tuple[str, ...]:
+    """Return the machines that have replicas of the service: that of this deployment first, then the previous one."""
+    return tuple(dict.fromkeys((facts.system_id, facts.previous_system_id)))
+
+
+async def find_replicas(work: Work, facts: Facts) -> list[Container]:
+    """Return the existing containers among those that should run once this deployment is live."""
+    engine = await work.engine()
+    found = await engine.inspect({"orca.deployment": facts.workload.id})
+    return [container for container in found if facts.workload.includes(container)]
+
+
+async def find_own(work: Work, facts: Facts) -> list[Container]:
+    """Return all containers that this deployment made, of every role."""
+    engine = await work.engine()
+    found = await engine.inspect({"orca.deployment": facts.workload.id})
+    return [container for container in found if facts.is_own(container)]
 
 
 async def check_frozen_volumes(work: Work, facts: Facts) -> None:
@@ -110,7 +172,7 @@ async def check_frozen_volumes(work: Work, facts: Facts) -> None:
 
 
 def container_specs(facts: Facts, resources: Resources) -> list[ContainerSpec]:
-    """One container per replica."""
+    """Return the specification of each replica's container."""
     return [container_spec(facts, resources, replica) for replica in range(facts.config.replicas)]
 
 
@@ -122,11 +184,11 @@ def _mount(config: FrozenConfig, mount: VolumeMount) -> Mount:
 def container_spec(
     facts: Facts, resources: Resources, replica: int, *, changes: Mapping[str, Any] | None = None
 ) -> ContainerSpec:
-    """The container of one replica; `changes` overrides fields for one-off containers."""
+    """Return the specification of one replica's container; `changes` overrides fields for one-off containers."""
     config = facts.config
     memory = config.resources.memory_mb
     fields: dict[str, Any] = {
-        "name": rules.container_name(facts.deployment.id, replica),
+        "name": rules.container_name(facts.workload.id, replica),
         "image": facts.release.image if facts.release else facts.build.image if facts.build else "",
         "network": rules.network_name(facts.service.environment_id),
         "labels": facts.labels(resources) | {"orca.replica": str(replica), "orca.stop-grace": str(config.stop_grace)},

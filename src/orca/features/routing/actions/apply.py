@@ -1,4 +1,7 @@
-"""Making the proxy serve what the database says: one apply at a time, shared by all who wait, never held up by one."""
+"""Makes the proxy serve the routes of the database: one apply at a time, shared by all waiting callers.
+
+A route that the proxy refuses does not stop the others.
+"""
 
 import asyncio
 import fcntl
@@ -6,15 +9,14 @@ import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import Database, now
+from orca.db import now
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import Fact, Origin, origin, record
 from orca.features.routing.actions.quarantine import quarantine_of
@@ -33,6 +35,7 @@ from orca.kit.fence import fence
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.sdk.proxies import Proxy, ProxyConfig, ProxyRoute, ProxyState
+from orca.systems import LOCAL
 
 log = structlog.get_logger("orca.routing")
 LOCK_SECONDS = 60.0
@@ -43,77 +46,90 @@ Refusals = Mapping[str, RequestRefused]
 """Route id -> why the proxy does not serve it."""
 
 
-async def apply_routes(resources: Resources, retried: Collection[str] = ()) -> Refusals:
-    """Bring the proxy to what is committed now, starting it when it does not run; call it outside transactions.
+async def apply_routes(
+    resources: Resources, retried: Collection[str] = (), *, systems: Collection[str] | None = None
+) -> Refusals:
+    """Apply the committed routes to the proxies of these systems (default: all); call it outside transactions.
 
-    A route that the proxy refuses is marked `broken`, told in the result, and does not stop the others; it is left out
-    from then on, but for what is served of it already, and tried again when its id is in `retried`. Raises
+    A proxy that does not run is started. With the default, a system other than `local` that fails is only logged.
+
+    A route that the proxy refuses is marked `broken`, returned in the result, and does not stop the others. From then
+    on only what is already served of it stays, and it is tried again when its id is in `retried`. Raises
     ProviderUnavailable when the proxy cannot run (with the process that holds its port), RequestRefused when the
     configuration as a whole was refused.
     """
-    return await _queues.setdefault(resources.db, _ApplyQueue()).apply(resources, retried)
+
+    async def apply(system_id: str) -> Refusals:
+        return await resources.systems.state(system_id, _ApplyQueue).apply(resources, system_id, retried)
+
+    if systems is None:
+        found = list((await resources.systems.on_each(apply)).values())
+    else:
+        found = [await apply(system_id) for system_id in systems]
+    return {route_id: error for refused in found for route_id, error in refused.items()}
 
 
 async def check_drift(resources: Resources) -> None:
-    """Look whether the proxy serves what it should, and repair it to what Orca wants, never to defaults. Broken routes
-    whose pause is over are tried again.
+    """Compare what each proxy serves with the database, repair differences, and retry broken routes that are due.
 
-    When nothing can be observed, nothing is changed.
+    A repair applies Orca's routes, never the proxy's defaults. When the proxy cannot be observed, nothing is changed.
     """
     async with resources.db.read() as session:
         stale = await list_stale_names(session, resources.settings)
     if stale:
         async with resources.db.write() as session:
             await follow_base_domain(session, resources.settings)
+    await resources.systems.on_each(partial(_check_system, resources))
+
+
+async def _check_system(resources: Resources, system_id: str) -> None:
     try:
-        state = await resources.proxy.inspect()
-        if state.running and not quarantine_of(resources.db).is_sure:  # the first look: today's settings and version
-            await _start(resources.proxy)
-            state = await resources.proxy.inspect()
+        proxy = await resources.systems.proxy(system_id)
+        state = await proxy.inspect()
+        if state.running and not quarantine_of(resources, system_id).is_sure:  # first check: new settings or version
+            await _start(proxy)
+            state = await proxy.inspect()
         if not state.running:
-            log.warning("proxy_not_running")
-            await apply_routes(resources)
+            log.warning("proxy_not_running", system=system_id)
+            await apply_routes(resources, systems=[system_id])
             return
-        changes, retried = await _find_changes(resources, state)
+        changes, retried = await _find_changes(resources, system_id, proxy, state)
         if changes or retried:
-            await apply_routes(resources, retried)
+            await apply_routes(resources, retried, systems=[system_id])
         if changes and state.drifted:
             await _tell_drift(resources, changes)
     except ProviderError as error:
-        log.warning("routes_not_checked", reason=error.message, hint=error.hint)
+        log.warning("routes_not_checked", system=system_id, reason=error.message, hint=error.hint)
 
 
 class _ApplyQueue:
-    """Whoever asks gets an apply that begins after the asking; those who ask while one runs share the next."""
+    """Serialises applies: each caller gets one that begins after its call; calls during an apply share the next."""
 
     def __init__(self) -> None:
         self._running = asyncio.Lock()
         self._next: asyncio.Task[Refusals] | None = None
         self._retried: set[str] = set()
 
-    async def apply(self, resources: Resources, retried: Collection[str]) -> Refusals:
+    async def apply(self, resources: Resources, system_id: str, retried: Collection[str]) -> Refusals:
         self._retried.update(retried)
         if self._next is None:
-            self._next = asyncio.create_task(self._run(resources))
-        return await asyncio.shield(self._next)  # one who gives up must not take it from the others
+            self._next = asyncio.create_task(self._run(resources, system_id))
+        return await asyncio.shield(self._next)  # a cancelled caller must not cancel it for the others
 
-    async def _run(self, resources: Resources) -> Refusals:
-        origin.set(Origin())  # it works for everybody who waits, not for the one who came first
-        fence.set(None)  # and applies what is committed, whoever asked
+    async def _run(self, resources: Resources, system_id: str) -> Refusals:
+        origin.set(Origin())  # it runs for all waiting callers, not for the first one
+        fence.set(None)  # and it applies committed state, not one task's work
         async with self._running:
             self._next = None
             retried, self._retried = self._retried, set()
-            async with _machine_lock(resources.settings.data_dir / "routes.lock"):
-                return await _apply(resources, retried)
-
-
-_queues: WeakKeyDictionary[Database, _ApplyQueue] = WeakKeyDictionary()
-"""One queue for each database, whose content is what gets applied."""
+            name = "routes.lock" if system_id == LOCAL else f"routes-{system_id}.lock"
+            async with _machine_lock(resources.settings.data_dir / name):
+                return await _apply(resources, system_id, retried)
 
 
 @asynccontextmanager
 async def _machine_lock(path: Path) -> AsyncIterator[None]:
-    """Keep other processes of this machine from putting an older state over a newer one."""
+    """Keep other processes of this machine from overwriting a newer state with an older one."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         await _wait_for_lock(descriptor)
@@ -140,38 +156,38 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-async def _apply(resources: Resources, retried: Collection[str]) -> Refusals:
-    read_at = now()
-    quarantine = quarantine_of(resources.db)
-    earlier = await _find_served(resources, is_needed=not quarantine.is_sure)
-    async with resources.db.read() as session:
-        config = await render_proxy_config(session, resources.secret_box, earlier, retried)
+async def _apply(resources: Resources, system_id: str, retried: Collection[str]) -> Refusals:
+    proxy, quarantine = await resources.systems.proxy(system_id), quarantine_of(resources, system_id)
+    earlier = await _find_served(resources, system_id, proxy, is_needed=not quarantine.is_sure)
+    async with resources.db.snapshot() as session:
+        revisions = {row.id: row.revision for row in await session.execute(select(Route.id, Route.revision))}
+        config = await render_proxy_config(session, resources.secret_box, system_id, earlier, retried)
     if not quarantine.is_sure:
-        await quarantine.look(resources, earlier, config)
+        await quarantine.look(resources, system_id, earlier, config)
     async with resources.db.read() as session:
         config = await quarantine.keep(session, config)
-        tried = await list_pending(session) | set(retried)
-    refused = await _apply_what_works(resources.proxy, config, retried)
+        tried = await list_pending(session, system_id) | set(retried)
+    refused = await _apply_what_works(proxy, config, retried)
     if refused or tried:
         served = {route.id for route in config.routes} & tried - refused.keys()
-        await _note_outcome(resources, served, refused, tried, read_at)
+        await _note_outcome(resources, served, refused, tried, revisions)
     return refused
 
 
-async def _find_served(resources: Resources, *, is_needed: bool) -> ProxyConfig | None:
-    """What the proxy serves, if that matters: to a first look, and to broken routes, of which what is served stays."""
+async def _find_served(resources: Resources, system_id: str, proxy: Proxy, *, is_needed: bool) -> ProxyConfig | None:
+    """Return what the proxy serves, when it is needed: for the first apply, and while there are broken routes."""
     async with resources.db.read() as session:
-        if not is_needed and not await has_broken(session):
+        if not is_needed and not await has_broken(session, system_id):
             return None
-    state = await resources.proxy.inspect()
-    if is_needed or not state.running:  # at the first look of this process also for today's settings and version
-        await _start(resources.proxy)
-        state = await resources.proxy.inspect()
+    state = await proxy.inspect()
+    if is_needed or not state.running:  # first apply of this process: settings or version may be new
+        await _start(proxy)
+        state = await proxy.inspect()
     return state.config
 
 
 async def _apply_what_works(proxy: Proxy, desired: ProxyConfig, retried: Collection[str]) -> dict[str, RequestRefused]:
-    """Apply; each route that is refused goes back to what it was, and is left out if that is refused as well."""
+    """Apply; replace each refused route by its served form, or leave it out when that is refused as well."""
     before: dict[str, list[ProxyRoute]] = {}
     refused: dict[str, RequestRefused] = {}
     while True:
@@ -187,15 +203,17 @@ async def _apply_what_works(proxy: Proxy, desired: ProxyConfig, retried: Collect
             for culprit in blamed:
                 refused.setdefault(culprit, blamed[culprit])
                 del wanted[culprit]
-                wanted[culprit] = before.pop(culprit, [])  # last: should it not fit the others any more, they stay
+                wanted[culprit] = before.pop(culprit, [])  # last: on a conflict with others, this one is blamed
             desired = replace(desired, routes=tuple(route for group in wanted.values() for route in group))
         else:
             return refused
 
 
 def _find_blamed(error: RequestRefused, retried: Collection[str]) -> dict[str, RequestRefused]:
-    """Whom a refusal names. Of further routes only those that broke before, so that they cost one look together; the
-    others may be fine without the first.
+    """Return the routes that a refusal blames.
+
+    Besides the first one, only those that are being retried: they are then handled in one attempt. The others may be
+    accepted once the first one is gone.
     """
     blamed = {
         name.removesuffix(MARKER_SUFFIX): RequestRefused(message, hint=error.hint)
@@ -206,7 +224,7 @@ def _find_blamed(error: RequestRefused, retried: Collection[str]) -> dict[str, R
 
 
 async def _apply_started(proxy: Proxy, desired: ProxyConfig) -> None:
-    """Apply, after starting the proxy if that is what it takes."""
+    """Apply; when the proxy does not run, start it and apply again."""
     try:
         await proxy.apply(desired)
     except ProviderUnavailable:
@@ -219,12 +237,12 @@ async def _apply_started(proxy: Proxy, desired: ProxyConfig) -> None:
 async def _start(proxy: Proxy) -> None:
     try:
         await proxy.start()
-    except RequestRefused as error:  # a port is taken: nobody's route is to blame, and later it may be free
+    except RequestRefused as error:  # a port is taken: no route is to blame, and it may be free later
         raise ProviderUnavailable(error.message, hint=error.hint) from error
 
 
 def _by_route(config: ProxyConfig | None) -> dict[str, list[ProxyRoute]]:
-    """What the proxy serves for each route of ours: the route and, for some, its marker."""
+    """Group what the proxy serves by our route: the route itself and, for some, its marker."""
     grouped: dict[str, list[ProxyRoute]] = {}
     for route in config.routes if config is not None else ():
         grouped.setdefault(route.id.removesuffix(MARKER_SUFFIX), []).append(route)
@@ -232,20 +250,22 @@ def _by_route(config: ProxyConfig | None) -> dict[str, list[ProxyRoute]]:
 
 
 async def _note_outcome(
-    resources: Resources, served: set[str], refused: Refusals, tried: Collection[str], read_at: datetime
+    resources: Resources, served: set[str], refused: Refusals, tried: Collection[str], revisions: Mapping[str, int]
 ) -> None:
-    """Write down what is served and what is broken, except of rows that changed since they were read."""
+    """Store which routes are served and which are broken, except for rows that changed since they were read."""
     async with resources.db.write() as session:
-        won = update(Route).where(Route.id.in_(served), Route.state != "live", Route.updated_at <= read_at)
-        await session.execute(won.values(state="live", problem="", refusals=0, refused_at=None))
-        query = select(Route).where(Route.id.in_(refused.keys()), Route.updated_at <= read_at)
+        query = select(Route).where(Route.id.in_({*served, *refused.keys()})).with_for_update()
         for route in (await session.scalars(query)).all():
-            if route.state != "broken" or route.id in tried:  # else it was not tried, only what stayed of it
+            if route.revision != revisions.get(route.id):
+                continue
+            if route.id in served:
+                route.state, route.problem, route.refusals, route.refused_at = "live", "", 0, None
+            elif route.state != "broken" or route.id in tried:  # else only its earlier form was applied
                 await _note_refusal(session, route, refused[route.id])
 
 
 async def _note_refusal(session: AsyncSession, route: Route, error: RequestRefused) -> None:
-    """Told once in a row, however often it is tried again."""
+    """Mark the route as broken; the event is recorded only for the first of several refusals in a row."""
     route.state, route.problem = "broken", join(error.message, error.hint)
     route.refusals, route.refused_at = route.refusals + 1, now()
     if route.refusals == 1:
@@ -253,21 +273,23 @@ async def _note_refusal(session: AsyncSession, route: Route, error: RequestRefus
 
 
 async def refusal_of(session: AsyncSession, route: Route, error: RequestRefused) -> Fact:
-    """The event of a route that the proxy does not serve."""
+    """Return the event for a route that the proxy does not serve."""
     payload = await names_of(session, route) | {"reason": error.message}
     return Fact("RouteRefused", route.team_id, "route", route.id, payload, outcome="failed")
 
 
-async def _find_changes(resources: Resources, state: ProxyState) -> tuple[list[str], list[str]]:
-    """What is not as it should be, and which broken routes are due."""
-    async with resources.db.read() as session:
-        desired = await render_proxy_config(session, resources.secret_box, state.config)
-    quarantine = quarantine_of(resources.db)
-    await quarantine.look(resources, state.config, desired)
+async def _find_changes(
+    resources: Resources, system_id: str, proxy: Proxy, state: ProxyState
+) -> tuple[list[str], list[str]]:
+    """Return the differences between the proxy and the database, and the broken routes that are due for a retry."""
+    async with resources.db.snapshot() as session:
+        desired = await render_proxy_config(session, resources.secret_box, system_id, state.config)
+    quarantine = quarantine_of(resources, system_id)
+    await quarantine.look(resources, system_id, state.config, desired)
     async with resources.db.read() as session:
         desired = await quarantine.keep(session, desired)
-        pending, retried = await list_pending(session), await list_retried(session)
-    changes = [change.describe() for change in resources.proxy.plan(state.config, desired)]
+        pending, retried = await list_pending(session, system_id), await list_retried(session, system_id)
+    changes = [change.describe() for change in proxy.plan(state.config, desired)]
     if not changes and state.drifted:
         changes = ["the running configuration is not the one that was applied"]
     return changes or (["a route was not tried yet"] if pending else []), retried

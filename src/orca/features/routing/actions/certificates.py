@@ -1,9 +1,9 @@
-"""Certificates that people upload, and the watch over when certificates end."""
+"""Uploaded certificates, and the periodic check for certificates that are about to expire."""
 
 import json
 import sys
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy import select
@@ -16,23 +16,30 @@ from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY
 from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
-from orca.features.routing.rules.uploads import ParsedCertificate, Unusable, is_locked, parse_certificate
 from orca.features.routing.schemas import CertificateIn, CertificateReplacement
 from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.kit.clock import format_instant
 from orca.resources import Resources
 from orca.sdk.connectors import Command, Connector
 from orca.web.guard import Scope
 
+if TYPE_CHECKING:
+    from orca.features.routing.rules.uploads import ParsedCertificate
+
 _TELL_EVERY = timedelta(days=1)
 _MOST_NAMED = 5
-_UNLOCK_SECONDS = 10
+_UNLOCK_SECONDS = 20
+_TOO_SLOW = (
+    "it takes too long to read: write it anew with `openssl pkey -in KEY -out KEY`, or make a smaller key "
+    "(RSA with 2048 to 4096 bits, or P-256)"
+)
 Upload = TypeVar("Upload", CertificateIn, CertificateReplacement)
 
 
 async def add_certificate(
     session: AsyncSession, resources: Resources, scope: Scope, given: CertificateIn
 ) -> Certificate:
-    """Store a certificate and, sealed, its key. Raises BadInput that says what is wrong with which of the two."""
+    """Store a certificate and its sealed key. Raises BadInput that names which of the two is wrong and why."""
     parsed = _parse(given)
     row = Certificate(
         team_id=scope.team_id, name=given.name, hostnames=list(parsed.hostnames), chain=parsed.chain,
@@ -48,7 +55,7 @@ async def add_certificate(
 async def replace_certificate(
     session: AsyncSession, resources: Resources, row: Certificate, given: CertificateReplacement
 ) -> Certificate:
-    """Put another certificate into the place of this one, for all names that use it; `apply_routes` serves it.
+    """Replace this certificate for all names that use it; `apply_routes` then serves the new one.
 
     Raises BadInput like an upload, and when a name that uses it would be left without a certificate.
     """
@@ -67,10 +74,11 @@ async def replace_certificate(
 
 
 async def unlock_upload(connector: Connector, given: Upload) -> Upload:
-    """The same in plain PEM. Raises BadInput when it does not open, or takes too long to."""
+    """Return an upload decrypted, as PEM. Raises BadInput when it cannot be opened, or takes too long.
+
+    Needed for every upload: not only a password, but also the numbers of an RSA key can take minutes of work.
+    """
     key = given.private_key.get_secret_value()
-    if not is_locked(given.certificate, key):
-        return given
     asked = {"certificate": given.certificate, "private_key": key, "password": given.password.get_secret_value()}
     argv = (sys.executable, "-I", "-m", "orca.features.routing.steps.unlock_upload")
     try:
@@ -81,27 +89,29 @@ async def unlock_upload(connector: Connector, given: Upload) -> Upload:
     if "private_key" in answer:
         opened = {"private_key": SecretStr(answer["private_key"]), "password": SecretStr("")}
         return given.model_copy(update={"certificate": answer["certificate"], **opened})
-    message = answer.get("message", "it takes too long to open; write it anew with `openssl pkey -in KEY -out KEY`")
+    message = answer.get("message", _TOO_SLOW)
     field = answer.get("field", "private_key")
     raise BadInput(f"{field}: {message}", fields={field: message})
 
 
-def _parse(given: CertificateIn | CertificateReplacement) -> ParsedCertificate:
+def _parse(given: CertificateIn | CertificateReplacement) -> "ParsedCertificate":
+    from orca.features.routing.rules.uploads import Unusable, parse_certificate  # noqa: PLC0415 - megabytes that a start does without
+
     key, password = given.private_key.get_secret_value(), given.password.get_secret_value()
     try:
-        return parse_certificate(given.certificate, key, now(), password)
+        return parse_certificate(given.certificate, key, now(), password, is_validated=True)
     except Unusable as error:
         raise BadInput(f"{error.field}: {error}", fields={error.field: str(error)}) from error
 
 
-async def _put_key(session: AsyncSession, resources: Resources, row: Certificate, parsed: ParsedCertificate) -> None:
+async def _put_key(session: AsyncSession, resources: Resources, row: Certificate, parsed: "ParsedCertificate") -> None:
     owner, box = ("certificate", row.id), resources.secret_box
     value = parsed.private_key
     await put_secret(session, box, team_id=row.team_id, owner=owner, name=CERTIFICATE_KEY, value=value)
 
 
 async def delete_certificate(session: AsyncSession, certificate: Certificate) -> None:
-    """Forget a certificate and its key. Raises Conflict while routes use it."""
+    """Delete a certificate and its key. Raises Conflict while routes use it."""
     query = select(Route.hostname).where(Route.certificate_id == certificate.id).distinct().order_by(Route.hostname)
     users = (await session.scalars(query)).all()
     if users:
@@ -114,7 +124,7 @@ async def delete_certificate(session: AsyncSession, certificate: Certificate) ->
 
 
 async def watch_expiry(resources: Resources) -> None:
-    """Record `CertificateExpiring` for what ends within two weeks, once a day for each certificate."""
+    """Record `CertificateExpiring` for certificates that end within two weeks, once a day for each."""
     async with resources.db.read() as session:
         facts = await _expiring_uploads(session) + await _expiring_managed(session)
         told = select(Event.object_id).where(Event.type == "CertificateExpiring", Event.at > now() - _TELL_EVERY)
@@ -126,25 +136,28 @@ async def watch_expiry(resources: Resources) -> None:
 
 
 async def _expiring_uploads(session: AsyncSession) -> list[Fact]:
-    """Only of those that are served: nobody needs to renew the others."""
+    """Return the events of uploaded certificates that are served; the others need no renewal."""
     used = select(Route.certificate_id).where(Route.certificate_id.is_not(None))
     query = select(Certificate).where(Certificate.id.in_(used), Certificate.not_after < now() + WARN_BEFORE)
     return [_fact("CertificateExpiring", row) for row in (await session.scalars(query)).all()]
 
 
 async def _expiring_managed(session: AsyncSession) -> list[Fact]:
-    """Ordered ones that were not renewed in time; the internal CA's live for hours and renew themselves."""
+    """Return the events of ordered certificates that were not renewed in time; those of the internal CA are left out.
+
+    The internal CA's certificates live for hours, and it renews them itself.
+    """
     query = select(Route).where(Route.tls == "acme", Route.certificate_until < now() + WARN_BEFORE)
     rows = {route.hostname: route for route in (await session.scalars(query.order_by(Route.id.desc()))).all()}
     facts = []
     for name, route in rows.items():
         if route.certificate_until is not None:
             payload = await names_of(session, route)
-            payload |= {"hostnames": [name], "not_after": route.certificate_until.isoformat()}
+            payload |= {"hostnames": [name], "not_after": format_instant(route.certificate_until)}
             facts.append(Fact("CertificateExpiring", route.team_id, "route", route.id, payload))
     return facts
 
 
 def _fact(name: str, row: Certificate) -> Fact:
-    payload = {"name": row.name, "hostnames": row.hostnames, "not_after": row.not_after.isoformat()}
+    payload = {"name": row.name, "hostnames": row.hostnames, "not_after": format_instant(row.not_after)}
     return Fact(name, row.team_id, "certificate", row.id, payload)

@@ -1,4 +1,7 @@
-"""Can the world reach a name? Asked before a certificate is ordered, so that no authority is bothered in vain."""
+"""Preflight: checks that a name can be reached from outside before a certificate is ordered for it.
+
+This avoids orders that the authority would refuse.
+"""
 
 import asyncio
 import socket
@@ -7,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-import psutil
 import structlog
 from sqlalchemy import or_, select, update
 
@@ -15,10 +17,18 @@ from orca.db import now
 from orca.features.routing.actions.apply import apply_routes
 from orca.features.routing.actions.orders import order_again
 from orca.features.routing.models import Certificate, Route
-from orca.features.routing.queries import get_route, list_ordered, marker_path, marker_target
+from orca.features.routing.queries import (
+    credential_for,
+    find_system_of_route,
+    get_route,
+    list_ordered,
+    list_zone_credentials,
+    marker_path,
+    marker_target,
+)
 from orca.features.routing.rules.certificates import is_expiring, next_check_delay
 from orca.features.routing.rules.hostnames import is_wildcard
-from orca.features.routing.rules.places import HTTP_PORT
+from orca.features.routing.rules.paths import HTTP_PORT
 from orca.features.routing.rules.reach import judge_addresses
 from orca.features.routing.rules.refusals import next_try_at
 from orca.resources import Resources
@@ -34,16 +44,16 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, and the next step when it is not as it should be."""
+    """The result of one check, and the next step when it failed."""
 
-    name: Literal["proxy", "dns", "reachable", "certificate"]
+    name: Literal["proxy", "dns", "reachable", "certificate", "provider"]
     ok: bool
     detail: str
     hint: str = ""
 
 
 async def resolve_host(hostname: str) -> list[str]:
-    """The addresses of a name, as this machine sees them; none when there are none. Raises TimeoutError."""
+    """Return the addresses that this machine resolves a name to; may be empty. Raises TimeoutError."""
     if hostname == "localhost" or hostname.endswith(".localhost"):
         return ["127.0.0.1"]  # RFC 6761; the C library does not know it without systemd
     try:
@@ -59,14 +69,15 @@ async def resolve_host(hostname: str) -> list[str]:
 async def check_route(
     resources: Resources, scope: Scope, route_id: str, *, retry: bool = False, resolve: Resolve = resolve_host
 ) -> list[Finding]:
-    """Look at everything between a visitor and this route; when a waiting certificate can be ordered now, order it.
+    """Check everything between a visitor and this route, and order a waiting certificate when that is possible now.
 
-    After an order that failed, only when its pause is over, or when `retry` asks for it; that also tries a route again
-    that the proxy refused.
+    After a failed order, only when its pause is over or with `retry`; that also retries a route that the proxy refused.
     """
     route = await _read(resources, scope, route_id)
     if route.state == "broken" and retry:
-        await apply_routes(resources, [route_id])
+        async with resources.db.read() as session:
+            systems = [await find_system_of_route(session, route)]
+        await apply_routes(resources, [route_id], systems=systems)
         route = await _read(resources, scope, route_id)
     if route.state == "broken":
         return [_tell_refusal(route)]
@@ -85,7 +96,7 @@ async def _read(resources: Resources, scope: Scope, route_id: str) -> Route:
 
 
 def _tell_refusal(route: Route) -> Finding:
-    """Nothing else matters as long as the proxy does not serve it."""
+    """Return the finding for a refused route; other checks are pointless while the proxy does not serve it."""
     again = next_try_at(route.refusals, route.refused_at)
     when = f"at {again:%Y-%m-%d %H:%M:%S} UTC" if again is not None and again > now() else "within half a minute"
     hint = f"It is tried again {when}; `orc domains retry` tries it now."
@@ -93,23 +104,31 @@ def _tell_refusal(route: Route) -> Finding:
 
 
 async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) -> None:
-    """Check the names that wait for a certificate and are due, and order for those that are reachable."""
+    """Check names that wait for a certificate and are due; those that are reachable become ready to be ordered."""
     async with resources.db.read() as session:
         due = select(Route).where(
             Route.tls == "acme", Route.acme_ready_at.is_(None), Route.state == "live",
             or_(Route.acme_check_at.is_(None), Route.acme_check_at <= now()),
         )  # fmt: skip
         routes = (await session.scalars(due.order_by(Route.id).limit(_AT_ONCE))).all()
+        credentials = await list_zone_credentials(session, *(route.team_id for route in routes)) if routes else []
     by_name = {route.hostname: route for route in routes}
-    found = await asyncio.gather(*(_check_name(resources, route, resolve) for route in by_name.values()))
-    if not by_name:
-        return
-    await _note_names(resources, dict(zip(by_name, found, strict=True)))
+
+    async def look(route: Route) -> list[Finding]:
+        if credential_for(route.hostname, route.team_id, credentials) is not None:
+            return []  # proven by DNS alone: need not lead here
+        return await _check_name(resources, route, resolve)
+
+    found = await asyncio.gather(*map(look, by_name.values()))
+    if by_name:
+        await _note_names(resources, dict(zip(by_name, found, strict=True)))
 
 
 async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> list[Finding]:
     hostname = f"orca-check{route.hostname[1:]}" if is_wildcard(route.hostname) else route.hostname
-    own = _own_addresses()
+    async with resources.db.read() as session:
+        system_id = await find_system_of_route(session, route)
+    own = await resources.systems.list_addresses(system_id)
     try:
         addresses = await resolve(hostname)
     except TimeoutError:
@@ -118,19 +137,19 @@ async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> l
     refusal = judge_addresses(route.hostname, addresses, own)
     if refusal is not None:
         return [Finding("dns", False, refusal.detail, refusal.hint)]
-    answers = await asyncio.gather(*(_ask(resources, route, address, own) for address in addresses))
+    answers = await asyncio.gather(*(_ask(resources, system_id, route, address, own) for address in addresses))
     failed = next((answer for answer in answers if not answer.ok), answers[0])
     return [Finding("dns", True, f"{hostname} is {', '.join(addresses)}"), failed]
 
 
-async def _ask(resources: Resources, route: Route, address: str, own: Sequence[str]) -> Finding:
-    """Whether the address leads to this proxy. Nothing is asked but our own marker, and nothing of it is shown."""
-    # Port forwarding from 80 to the proxy's port is done outside, so it is seen at foreign addresses only.
+async def _ask(resources: Resources, system_id: str, route: Route, address: str, own: Sequence[str]) -> Finding:
+    """Check whether the address leads to this proxy, by a request for our own marker; its answer is never shown."""
+    # Port 80 may be forwarded to the proxy's port by a router, which applies to addresses outside this machine only.
     port = resources.settings.proxy.http_port if address in own else HTTP_PORT
     place = f"{address} port {port}"
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            answer = await _request(address, port, route)
+            answer = await _request(resources, system_id, address, port, route)
     except OSError as error:
         reason = "does not answer" if isinstance(error, TimeoutError) else f"refuses connections ({error.strerror})"
         hint = "Open TCP ports 80 and 443 in the firewall of this machine and of its provider, and forward them here."
@@ -143,9 +162,9 @@ async def _ask(resources: Resources, route: Route, address: str, own: Sequence[s
     return Finding("reachable", True, f"{place} leads here" if _is_waiting(route) else f"{place} answers")
 
 
-async def _request(address: str, port: int, route: Route) -> str:
-    """The head of the answer for the marker; of routes without one, only that something accepts connections."""
-    reader, writer = await asyncio.open_connection(address, port, limit=_ANSWER_LIMIT)
+async def _request(resources: Resources, system_id: str, address: str, port: int, route: Route) -> str:
+    """Return the head of the response for the marker; for routes without one, only connect and return an empty text."""
+    reader, writer = await resources.systems.open_connection(system_id, address, port, limit=_ANSWER_LIMIT)
     try:
         if not _is_waiting(route):
             return ""
@@ -166,13 +185,8 @@ def _is_paused(route: Route) -> bool:
     return route.order_failures > 0 and route.acme_check_at is not None and route.acme_check_at > now()
 
 
-def _own_addresses() -> list[str]:
-    found = (entry.address for entries in psutil.net_if_addrs().values() for entry in entries)
-    return [address.partition("%")[0] for address in found]
-
-
 async def _note_names(resources: Resources, found: dict[str, list[Finding]]) -> None:
-    """Write down for each name that it is ready, or why not and when to look again."""
+    """Store for each name that it is ready to be ordered, or the problem and when to check again."""
     async with resources.db.write() as session:
         for hostname, findings in found.items():
             bad = next((finding for finding in findings if not finding.ok), None)
@@ -211,7 +225,7 @@ async def _check_ordered(resources: Resources, route: Route) -> Finding:
     if not _is_held(route):
         return Finding("certificate", False, "ordered, but not issued yet", "This takes seconds, rarely minutes.")
     async with resources.db.read() as session:
-        held = await list_ordered(session, [route.hostname])
+        held = await list_ordered(session, route.team_id, [route.hostname])
     finding = _judge_expiry(held[0].issuer, held[0].not_after) if held else Finding("certificate", False, "is lost")
     return replace(finding, hint=route.problem or finding.hint)
 

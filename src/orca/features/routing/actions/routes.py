@@ -1,4 +1,4 @@
-"""The rows of routes: whose a name is, which certificate it gets, and the name every public service has."""
+"""The rows of routes: the owner of a name, its certificate, and the automatic name of every public service."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,11 +11,13 @@ from orca.db import now
 from orca.errors import BadInput, Conflict
 from orca.events import Fact, origin, record
 from orca.features.routing import queries
-from orca.features.routing.actions.held_names import find_other_holder, hold_name
+from orca.features.routing.actions.held_names import check_above, find_other_holder, hold_name
+from orca.features.routing.actions.orders import forget_ordered
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.certificates import certifies, default_tls
 from orca.features.routing.rules.hostnames import (
+    MAX_HOSTNAME,
     automatic_hostname,
     is_public,
     is_reserved,
@@ -23,7 +25,7 @@ from orca.features.routing.rules.hostnames import (
     panel_hostnames,
     parse_hostname,
 )
-from orca.features.routing.rules.places import is_loop
+from orca.features.routing.rules.paths import is_loop
 from orca.features.routing.schemas import RouteIn, RouteOptions, RoutePatch, merge_options
 from orca.features.services.models import Environment, Project, Service
 from orca.instance.tombstones import bury
@@ -33,32 +35,34 @@ from orca.settings import Settings
 log = structlog.get_logger("orca.routing")
 _NAMES_LOCK = 0x0ACD
 _PRELOADED_AGE = 31_536_000
-"""What the lists that browsers are shipped with ask for, in seconds."""
+"""Minimum `max-age` that the HSTS preload lists of browsers require, in seconds."""
 _FIRST_ENVIRONMENT = "production"
 _NEW_NAME: Mapping[str, Any] = {
     "acme_ready_at": None, "acme_failures": 0, "acme_check_at": None, "order_failures": 0, "certificate_until": None,
 }  # fmt: skip
 ACME_PROGRESS = tuple(_NEW_NAME)
-"""How far a hostname is on the way to its certificate: the same for all its paths."""
+"""Columns with the state of a hostname's certificate order, the same for all its paths."""
 _UNTRIED: Mapping[str, Any] = {"state": "pending", "problem": "", "refusals": 0, "refused_at": None}
 REFUSAL = tuple(_UNTRIED)
-"""What the proxy made of a route."""
+"""Columns with the proxy's last result for a route."""
 
 
 async def create_route(
     session: AsyncSession, settings: Settings, service: Service, wanted: RouteIn, hashes: Mapping[str, str]
 ) -> Route:
-    """Store a route that the proxy does not know yet. `hashes`: bcrypt hash of each basic-auth user's password.
+    """Store a new route, before it is applied to the proxy. `hashes`: bcrypt hash of each basic-auth user's password.
 
-    Raises Conflict (reserved, or taken by anybody) and BadInput (certificate, redirect, users).
+    Raises Conflict (reserved, or taken by any team), Forbidden (above the names of all projects) and BadInput
+    (certificate, redirect, users).
     """
+    check_above(settings, wanted.hostname)
     route = Route(
         team_id=service.team_id, service_id=service.id, hostname=wanted.hostname, path_prefix=wanted.path_prefix,
         port=wanted.port, redirect_to=wanted.redirect_to, options=_options({}, wanted, hashes), **_NEW_NAME,
     )  # fmt: skip
     siblings = await _claim(session, settings, route)
     await hold_name(session, settings, route.hostname, service)
-    route.tls, route.certificate_id = _tls_among(siblings, wanted)
+    route.tls, route.certificate_id = _tls_among(siblings, wanted, has_dns=await _has_dns(session, route))
     await _check(session, settings, route)
     _set(route, _progress(route, siblings))
     session.add(route)
@@ -70,12 +74,14 @@ async def create_route(
 async def update_route(
     session: AsyncSession, settings: Settings, route: Route, patch: RoutePatch, hashes: Mapping[str, str]
 ) -> list[Route]:
-    """Change a route; gives every row that changed: the other paths of its hostname share its TLS setting.
+    """Change a route; returns every changed row, since the other paths of its hostname share its TLS setting.
 
     Raises Conflict and BadInput like `create_route`.
     """
     given = patch.model_fields_set
     moves = patch.hostname is not None and patch.hostname != route.hostname
+    if moves:
+        check_above(settings, str(patch.hostname))
     route.hostname = patch.hostname or route.hostname
     route.path_prefix = patch.path_prefix or route.path_prefix
     route.port = patch.port if "port" in given else route.port
@@ -86,7 +92,8 @@ async def update_route(
         siblings = await _claim(session, settings, route)
         await hold_name(session, settings, route.hostname, await session.get_one(Service, route.service_id))
         before = route.tls, route.certificate_id
-        route.tls, route.certificate_id = _tls_after(route, siblings, patch, moves=moves)
+        has_dns = await _has_dns(session, route)
+        route.tls, route.certificate_id = _tls_after(route, siblings, patch, moves=moves, has_dns=has_dns)
         await _check(session, settings, route)
     if moves:
         route.is_automatic = False
@@ -95,14 +102,14 @@ async def update_route(
     changed = [route, *_share_tls(route, siblings)]
     instant = now()
     for each in changed:
-        _set(each, {**_UNTRIED, "updated_at": instant})
+        _set(each, {**_UNTRIED, "updated_at": instant, "revision": each.revision + 1})
     await session.flush()
     await record(session, await _fact("RouteUpdated", session, route, changed=sorted(given)))
     return changed
 
 
 async def delete_route(session: AsyncSession, route: Route) -> None:
-    """Give a name back."""
+    """Delete a route."""
     await bury(session, "route", [route.id])
     await session.delete(route)
     await session.flush()
@@ -110,7 +117,7 @@ async def delete_route(session: AsyncSession, route: Route) -> None:
 
 
 async def ensure_automatic_route(session: AsyncSession, resources: Resources, service: Service) -> Route | None:
-    """Give a service a name under the base domain, unless it has a route already. For services with a public port."""
+    """Create an automatic route under the base domain, unless the service has a route. Needs a public port."""
     if await queries.count_routes(session, service.id):
         return None
     hostname = await _free_automatic_name(session, resources.settings, service)
@@ -130,9 +137,9 @@ async def ensure_automatic_route(session: AsyncSession, resources: Resources, se
 async def ensure_named_routes(
     session: AsyncSession, settings: Settings, service: Service, hostnames: Iterable[str]
 ) -> list[str]:
-    """Give a service the hostnames its `orca.yaml` names and it has not yet; gives the new ones.
+    """Create routes for hostnames in the service's `orca.yaml` that it does not have yet; returns the new hostnames.
 
-    Raises BadInput and Conflict like `create_route`. Names that the file does not mention any more stay.
+    Raises BadInput and Conflict like `create_route`. Routes of names that were removed from the file stay.
     """
     own = set((await session.scalars(select(Route.hostname).where(Route.service_id == service.id))).all())
     missing = []
@@ -149,7 +156,7 @@ async def ensure_named_routes(
 
 
 async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
-    """Move automatic names to the base domain of today; gives how many moved."""
+    """Move automatic names to the current base domain; returns how many moved."""
     moved = 0
     for route in await queries.list_stale_names(session, settings):
         service = await session.get_one(Service, route.service_id)
@@ -158,7 +165,7 @@ async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
             continue
         await hold_name(session, settings, hostname, service)
         values = {"hostname": hostname, "tls": default_tls(hostname), "certificate_id": None}
-        _set(route, {**values, **_NEW_NAME, **_UNTRIED, "updated_at": now()})
+        _set(route, {**values, **_NEW_NAME, **_UNTRIED, "updated_at": now(), "revision": route.revision + 1})
         await session.flush()
         await record(session, await _fact("RouteUpdated", session, route, changed=["hostname"]))
         moved += 1
@@ -166,7 +173,7 @@ async def follow_base_domain(session: AsyncSession, settings: Settings) -> int:
 
 
 async def forget_service(session: AsyncSession, service_id: str) -> None:
-    """A service was deleted: its names are free again, and nothing of it is a target."""
+    """Delete the routes and targets of a deleted service."""
     ids = (await session.scalars(select(Route.id).where(Route.service_id == service_id))).all()
     await bury(session, "route", ids)
     await session.execute(delete(Route).where(Route.service_id == service_id))
@@ -174,13 +181,16 @@ async def forget_service(session: AsyncSession, service_id: str) -> None:
 
 
 async def _lock_names(session: AsyncSession) -> None:
-    """One at a time decides whose a name is: no constraint knows about wildcards. SQLite has one writer anyway."""
+    """Serialise decisions about names: no constraint can express wildcards. SQLite has one writer anyway."""
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NAMES_LOCK})
 
 
 async def _claim(session: AsyncSession, settings: Settings, route: Route) -> list[Route]:
-    """Check that the name may be this team's, and give the other routes of the hostname."""
+    """Check that the team may have the name, and return the other routes of the hostname.
+
+    Deletes certificates that another team ordered while it had the name.
+    """
     panel = panel_hostnames(settings.panel_url, settings.allowed.hosts)
     if is_reserved(route.hostname, panel, settings.base.domain):
         raise Conflict(
@@ -191,6 +201,7 @@ async def _claim(session: AsyncSession, settings: Settings, route: Route) -> lis
     near = await queries.list_overlapping(session, route.hostname, besides=route.id)
     if any(other.team_id != route.team_id for other in near):
         raise Conflict(f"{route.hostname} is already in use on this server", hint="Choose another name.")
+    await forget_ordered(session, route.hostname, keeping=route.team_id)
     siblings = [other for other in near if other.hostname == route.hostname]
     for other in siblings:
         if other.path_prefix.casefold() == route.path_prefix.casefold():
@@ -199,11 +210,11 @@ async def _claim(session: AsyncSession, settings: Settings, route: Route) -> lis
     return siblings
 
 
-def _tls_among(siblings: list[Route], wanted: RouteIn) -> tuple[str, str | None]:
-    """The TLS setting of a new route: what its hostname has already, else what is asked, else what fits the name."""
+def _tls_among(siblings: list[Route], wanted: RouteIn, *, has_dns: bool) -> tuple[str, str | None]:
+    """Return a new route's TLS setting: that of its hostname, else the requested one, else the default for the name."""
     asked = _asked_tls(wanted)
     if not siblings:
-        return asked or (default_tls(wanted.hostname), None)
+        return asked or (default_tls(wanted.hostname, has_dns=has_dns), None)
     current = siblings[0].tls, siblings[0].certificate_id
     if asked is not None and asked != current:
         raise Conflict(
@@ -213,14 +224,16 @@ def _tls_among(siblings: list[Route], wanted: RouteIn) -> tuple[str, str | None]
     return current
 
 
-def _tls_after(route: Route, siblings: list[Route], patch: RoutePatch, *, moves: bool) -> tuple[str, str | None]:
+def _tls_after(
+    route: Route, siblings: list[Route], patch: RoutePatch, *, moves: bool, has_dns: bool
+) -> tuple[str, str | None]:
     asked = _asked_tls(patch)
     if asked is not None:
         return asked
     if moves and siblings:
         return siblings[0].tls, siblings[0].certificate_id
     if moves and route.tls in {"internal", "acme"}:
-        return default_tls(route.hostname), None
+        return default_tls(route.hostname, has_dns=has_dns), None
     return route.tls, route.certificate_id
 
 
@@ -231,7 +244,7 @@ def _asked_tls(wanted: RouteIn | RoutePatch) -> tuple[str, str | None] | None:
 
 
 def _progress(route: Route, siblings: list[Route]) -> Mapping[str, Any]:
-    """What its hostname has come to already under other paths."""
+    """Return the state of the hostname's certificate order, copied from a route of another path."""
     for other in siblings:
         if (other.tls, other.certificate_id) == (route.tls, route.certificate_id):
             return {name: getattr(other, name) for name in ACME_PROGRESS}
@@ -239,7 +252,7 @@ def _progress(route: Route, siblings: list[Route]) -> Mapping[str, Any]:
 
 
 def _share_tls(route: Route, siblings: list[Route]) -> list[Route]:
-    """The siblings that had another TLS setting, now with this one."""
+    """Copy the TLS setting to the siblings that differ, and return those."""
     differing = [other for other in siblings if (other.tls, other.certificate_id) != (route.tls, route.certificate_id)]
     for other in differing:
         _set(other, {"tls": route.tls, "certificate_id": route.certificate_id, **_NEW_NAME})
@@ -247,7 +260,7 @@ def _share_tls(route: Route, siblings: list[Route]) -> list[Route]:
 
 
 async def _check(session: AsyncSession, settings: Settings, route: Route) -> None:
-    """What must hold for hostname, TLS and redirect together."""
+    """Raise BadInput when hostname, TLS setting and redirect do not fit together."""
     if (route.tls == "custom") != (route.certificate_id is not None):
         raise _bad("certificate_id", "give a certificate for TLS “custom”, and only then")
     if route.certificate_id is not None:
@@ -256,12 +269,23 @@ async def _check(session: AsyncSession, settings: Settings, route: Route) -> Non
             raise _bad("certificate_id", "there is no certificate with this id")
         if not certifies(certificate.hostnames, route.hostname):
             raise _bad("certificate_id", f"this certificate is not for {route.hostname}")
-    if route.tls == "acme" and is_wildcard(route.hostname):
-        raise _bad("tls", "a wildcard cannot be certified over HTTP; use “internal” or upload a certificate")
+    if route.tls == "acme" and is_wildcard(route.hostname) and not await _has_dns(session, route):
+        zone = route.hostname.removeprefix("*.")
+        if len(queries.PROOF + zone) > MAX_HOSTNAME:
+            reason = f"the record of its proof would have more than {MAX_HOSTNAME} characters:"
+        else:
+            reason = f"no DNS credential is for {zone}: add one (`orc dns add`),"
+        raise _bad("tls", f"a wildcard is proven by DNS alone, and {reason} use “internal”, or upload a certificate")
     if route.tls == "acme" and settings.acme.ca_root is None and not is_public(route.hostname):
         raise _bad("tls", f"no public authority certifies {route.hostname}; use “internal” or upload a certificate")
     if route.redirect_to is not None and is_loop(route.hostname, route.path_prefix, route.redirect_to):
         raise _bad("redirect_to", "this would redirect to itself")
+
+
+async def _has_dns(session: AsyncSession, route: Route) -> bool:
+    """Whether the team can prove the name by DNS."""
+    credentials = await queries.list_zone_credentials(session, route.team_id)
+    return queries.credential_for(route.hostname, route.team_id, credentials) is not None
 
 
 def _options(stored: dict[str, Any], wanted: RouteIn | RoutePatch, hashes: Mapping[str, str]) -> dict[str, Any]:
@@ -277,13 +301,16 @@ def _options(stored: dict[str, Any], wanted: RouteIn | RoutePatch, hashes: Mappi
 
 
 async def _free_automatic_name(session: AsyncSession, settings: Settings, service: Service) -> str | None:
-    """The automatic name, with a salt when somebody has it; None (and a line in the log) when none can be made."""
+    """Return a free automatic name, with a salt when the plain one is taken; None when there is none."""
     await _lock_names(session)
     return await propose_hostname(session, settings, service)
 
 
 async def propose_hostname(session: AsyncSession, settings: Settings, service: Service) -> str | None:
-    """The name that a service would get by itself as things stand; until it is given, another may take it."""
+    """Return the automatic name that the service would get now, or None; it is not reserved and may still be taken.
+
+    When the name would not be a valid hostname, an error is logged.
+    """
     project = await session.get_one(Project, service.project_id)
     environment = await session.get(Environment, service.environment_id)
     place = environment.slug if environment is not None and environment.slug != _FIRST_ENVIRONMENT else ""
@@ -296,7 +323,7 @@ async def propose_hostname(session: AsyncSession, settings: Settings, service: S
             log.error("base_domain_unusable", hostname=name, reason=str(error))  # noqa: TRY400 - the cause is known
             return None
         taken = await queries.list_overlapping(session, hostname)
-        holder = await find_other_holder(session, hostname, service)
+        holder = await find_other_holder(session, settings, hostname, service)
         if not taken and holder is None and not is_reserved(hostname, panel, settings.base.domain):
             return hostname
     return None

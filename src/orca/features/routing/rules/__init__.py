@@ -1,1 +1,1 @@
-"""Decisions about names, places and certificates that need no database and no network."""
+"""Decisions about names, paths and certificates that need no database and no network."""

@@ -1,4 +1,4 @@
-"""Hostnames as one value each: however a name is written, what is stored, compared and served is the same text."""
+"""Normalises hostnames: each has one spelling that is stored, compared and served, however it was written."""
 
 import hashlib
 import re
@@ -10,11 +10,11 @@ import idna
 MAX_HOSTNAME = 253
 MAX_LABEL = 63
 _LONGEST_INPUT = 1000
-"""Non-ASCII names shrink when they are encoded, but not by this much."""
+"""Encoding may shorten a non-ASCII name, but not from more than this to a valid length."""
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _ADDRESS_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""A last label that browsers read as a part of an IPv4 address."""
+"""A last label that browsers parse as part of an IPv4 address."""
 _WILDCARD = "*."
 _EMOJI_LABEL = re.compile("[a-z0-9\U0001f000-\U0001faff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff]{1,40}")
 """IDNA 2008 knows no emoji, but some top-level domains register them, and authorities certify them."""
@@ -29,9 +29,9 @@ _PRIVATE_DOMAINS = frozenset(
 
 
 def parse_hostname(text: str) -> str:
-    """The hostname in lower-case ASCII (IDNA 2008 after UTS 46), without port and trailing dot.
+    """Return the hostname in lower-case ASCII (IDNA 2008 after UTS 46), without port and trailing dot.
 
-    `*.` stands for one label in front of at least two. Raises ValueError that says what is wrong.
+    `*.` stands for one label in front of at least two. Raises ValueError with the reason.
     """
     if len(text) > _LONGEST_INPUT:
         raise ValueError("the hostname is too long")
@@ -51,7 +51,7 @@ def parse_hostname(text: str) -> str:
 
 
 def is_wildcard(hostname: str) -> bool:
-    """Whether the hostname stands for many."""
+    """Whether the hostname is a wildcard."""
     return hostname.startswith(_WILDCARD)
 
 
@@ -62,13 +62,31 @@ def covers(pattern: str, hostname: str) -> bool:
     return is_wildcard(pattern) and not is_wildcard(hostname) and hostname.partition(".")[2] == pattern[2:]
 
 
+def is_within(hostname: str, zones: Iterable[str]) -> bool:
+    """Whether a name, or all names of a wildcard, belong to one of these zones."""
+    name = hostname.removeprefix(_WILDCARD)
+    return any(name == zone or name.endswith(f".{zone}") for zone in zones)
+
+
+def names_above(hostname: str, base_domain: str) -> list[str]:
+    """Return a name (of a wildcard, its base) and its parents below the base domain, which is not included."""
+    labels = hostname.removeprefix(_WILDCARD).removesuffix(f".{base_domain}").split(".")
+    return [".".join([*labels[at:], base_domain]) for at in range(len(labels))]
+
+
+def is_above(hostname: str, base_domain: str) -> bool:
+    """Whether a name is the base domain or above it, and so shares cookies with all names below the base domain."""
+    name = hostname.removeprefix(_WILDCARD)
+    return name == base_domain or base_domain.endswith(f".{name}")
+
+
 def overlap(one: str, other: str) -> bool:
-    """Whether some request could belong to both."""
+    """Whether a request could match both names."""
     return covers(one, other) or covers(other, one)
 
 
 def panel_hostnames(panel_url: str, allowed_hosts: Iterable[str]) -> frozenset[str]:
-    """The names under which the panel itself answers, and which no service may have."""
+    """Return the names of the panel itself, which no service may use."""
     names = {"localhost"}
     for text in (urlsplit(panel_url).netloc, *allowed_hosts):
         try:
@@ -79,7 +97,7 @@ def panel_hostnames(panel_url: str, allowed_hosts: Iterable[str]) -> frozenset[s
 
 
 def is_reserved(hostname: str, panel: Iterable[str], base_domain: str) -> bool:
-    """Whether a name is the instance's own: the panel's, a wildcard over it, or all automatic names at once."""
+    """Whether a name is reserved: the panel's, a wildcard that covers it, or one that covers all automatic names."""
     return hostname == _WILDCARD + base_domain or any(overlap(hostname, name) for name in panel)
 
 
@@ -97,7 +115,7 @@ def automatic_hostname(*slugs: str, base_domain: str, salt: str = "") -> str:
 
 
 def is_public(hostname: str) -> bool:
-    """Whether a public certificate authority could certify the name, by the looks of it."""
+    """Whether a public certificate authority could certify the name, judged by its form alone."""
     labels = hostname.removeprefix(_WILDCARD).split(".")
     return len(labels) > 1 and not any(".".join(labels[at:]) in _PRIVATE_DOMAINS for at in range(len(labels)))
 

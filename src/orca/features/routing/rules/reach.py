@@ -1,4 +1,4 @@
-"""Which addresses a name may lead to, before anything is sent there."""
+"""Which addresses a name may resolve to, checked before anything is sent there."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,9 @@ class Misdirected:
 
 
 def judge_addresses(hostname: str, addresses: Sequence[str], own: Collection[str]) -> Misdirected | None:
-    """None when every address is this machine's, or a public one that may be forwarded to it.
+    """Return None when every address is this machine's, or a public one that may be forwarded to it.
 
-    Anything else (a neighbour's private address, link-local, metadata) is never contacted: a name is something that
-    strangers control.
+    Any other address (private, link-local, metadata) is never contacted: an attacker can control where a name leads.
     """
     point_here = f"Make an A record (and AAAA, if it has IPv6) for {hostname} that points to this machine"
     if not addresses:
@@ -47,5 +46,5 @@ def _is_address(text: str) -> bool:
     try:
         ip_address(text)
     except ValueError:
-        return False  # interfaces have hardware addresses too
+        return False  # psutil also lists hardware addresses
     return True

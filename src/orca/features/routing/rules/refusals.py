@@ -1,4 +1,4 @@
-"""What becomes of a route that the proxy refused: when it is tried again, and what may stay of it until then."""
+"""Rules for routes that the proxy refused: when they are retried, and what may still be served of them until then."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -8,26 +8,26 @@ from orca.kit.backoff import growing_pause
 from orca.sdk.proxies import ProxyRoute
 
 MOST_RETRIED = 5
-"""Routes tried again in one look: each that is refused again holds up everybody else's changes for seconds."""
+"""Routes retried in one run: each that is refused again delays all other changes for seconds."""
 _FIRST_DELAY = timedelta(seconds=30)
 _LONGEST_DELAY = timedelta(hours=1)
 
 
 def next_try_delay(refusals: int) -> timedelta:
-    """How long to leave a route alone after so many refusals in a row: half a minute, doubling, an hour at most."""
+    """Return the pause after so many refusals in a row: half a minute, doubling, an hour at most."""
     return growing_pause(refusals, first=_FIRST_DELAY, longest=_LONGEST_DELAY)
 
 
 def next_try_at(refusals: int, refused_at: datetime | None) -> datetime | None:
-    """When a broken route is tried again; None means at the next look."""
+    """Return when a broken route is retried; None means in the next run."""
     return refused_at + next_try_delay(refusals) if refused_at is not None else None
 
 
 def what_stays(earlier: ProxyRoute, wanted: ProxyRoute, addresses: Collection[str]) -> ProxyRoute | None:
-    """What the proxy may go on serving of a route whose present form it refused. `addresses`: of the live replicas.
+    """Return the earlier form of a refused route that may still be served. `addresses`: those of the live replicas.
 
-    None when the name is another one now, when whoever should be kept out would be let in, when the certificate is
-    not the one that was chosen, or when nothing of what it leads to is there any more.
+    None when hostname or path changed, when access rules (passwords, addresses, maintenance) or the certificate
+    differ, or when none of its upstreams exists any more.
     """
     if (earlier.hostname, earlier.path_prefix) != (wanted.hostname, wanted.path_prefix):
         return None

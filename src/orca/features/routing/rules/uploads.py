@@ -1,8 +1,9 @@
-"""Reading an uploaded certificate: every form that tools write, and everything that would not serve, said at once."""
+"""Parses an uploaded certificate in every common format, and refuses one that could not be served."""
 
 import base64
 import binascii
 import ssl
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,18 +23,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from orca.features.routing.rules.certificates import certifies
 from orca.features.routing.rules.hostnames import parse_hostname
 
 _LONGEST_CHAIN = 10
-_SMALLEST_RSA = 2048
+_LONGEST_NAMED = 300
+_SMALLEST_RSA, _LARGEST_RSA = 2048, 8192
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
-"""What every browser takes. Chrome refuses P-521; nobody takes the others."""
+"""The curves that every browser accepts. Chrome refuses P-521; no browser accepts the others."""
 _BEGIN = "-----BEGIN "
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedCertificate:
-    """What an uploaded certificate says of itself. `chain` and `private_key` are PEM, written anew."""
+    """The contents of an uploaded certificate. `chain` and `private_key` are PEM, serialised again."""
 
     hostnames: tuple[str, ...]
     issuer: str
@@ -50,23 +53,21 @@ class Unusable(ValueError):
         self.field = field
 
 
-def is_locked(certificate: str, private_key: str) -> bool:
-    """Whether opening may take as much work as the file likes: a key with a passphrase, or a PKCS#12 file."""
-    data = _binary(certificate)
-    is_bundle = data is not None and not _is_der_certificate(data)
-    return is_bundle or "ENCRYPTED" in private_key or _binary(private_key) is not None
-
-
-def parse_certificate(certificate: str, private_key: str, now: datetime, password: str = "") -> ParsedCertificate:
+def parse_certificate(
+    certificate: str, private_key: str, now: datetime, password: str = "", *, is_validated: bool = False
+) -> ParsedCertificate:
     """Check that chain and key belong together and can be served now. Raises Unusable.
 
     Both may be PEM, or DER in base64; a PKCS#12 file in base64, given as the certificate, holds the key as well.
+    A stranger's upload decides how long this takes: it is read in a process of its own first (`unlock_upload`).
+    `is_validated`: the numbers of an RSA key were checked before, which takes most of the time.
     """
+    certificate, private_key = _from_utf16(certificate), _from_utf16(private_key)
     bundle = _load_pkcs12(certificate, password)
     if bundle is not None:
         chain, key = bundle
     else:
-        chain, key = _load_chain(certificate), _load_key(private_key, password)
+        chain, key = _load_chain(certificate), _load_key(private_key, password, is_validated=is_validated)
     _check_key(chain, key)
     chain = _in_order(chain)
     _check_times(chain, now)
@@ -81,8 +82,23 @@ def parse_certificate(certificate: str, private_key: str, now: datetime, passwor
     )
 
 
+def read_issued(chain: str, private_key: str, hostname: str) -> str:
+    """A chain that an authority issued for our own key, in PEM and in order. Raises Unusable.
+
+    Its times are not looked at: visitors judge them by their clocks, and this machine's may be wrong. Certificates that
+    belong to another path (cross-signed ones) stay behind those that follow.
+    """
+    found = _load_chain(chain)
+    _check_key(found, _load_key(private_key, ""))
+    names = _names(found[0])
+    if not certifies(list(names), hostname):
+        raise Unusable("certificate", f"it is for {', '.join(names)[:_LONGEST_NAMED]} and not for {hostname}")
+    ordered, rest = _follow(found)
+    return "".join(each.public_bytes(Encoding.PEM).decode() for each in [*ordered, *rest])
+
+
 def issuer_of(leaf: x509.Certificate) -> str:
-    """Who signed it, as people call it."""
+    """Return the readable name of the issuer."""
     return _name(leaf.issuer)
 
 
@@ -95,15 +111,23 @@ def _name(name: x509.Name) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without what editors and web forms add: a byte order mark, indentation, other line ends, also spelt out."""
+    """Remove what editors and web forms add: a byte order mark, indentation, other or escaped line ends."""
     text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     if "\n" not in text.strip():
         text = text.replace("\\n", "\n")
     return "\n".join(line.strip() for line in text.split("\n"))
 
 
+def _from_utf16(text: str) -> str:
+    """Decode a file that arrived in base64 because it is text in UTF-16, as PowerShell writes it."""
+    data = _binary(text) or b""
+    if not data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return text
+    return data.decode("utf-16", errors="replace")
+
+
 def _binary(text: str) -> bytes | None:
-    """What base64 stands for; None for PEM and for anything else."""
+    """Return the bytes that base64 text encodes; None for PEM and for anything else."""
     if _BEGIN in text:
         return None
     try:
@@ -163,17 +187,18 @@ def _load_chain(text: str) -> list[x509.Certificate]:
     return chain
 
 
-def _load_key(text: str, password: str) -> PrivateKeyTypes:
+def _load_key(text: str, password: str, *, is_validated: bool = False) -> PrivateKeyTypes:
     data, text = _binary(text), _clean(text)
     secret = password.encode() or None
     try:
         if data is not None:
             return load_der_private_key(data, secret)
-        return load_pem_private_key(text.encode(), secret if "ENCRYPTED" in text else None)
+        secret = secret if "ENCRYPTED" in text else None
+        return load_pem_private_key(text.encode(), secret, unsafe_skip_rsa_key_validation=is_validated)
     except TypeError as error:
         message = "the key is protected by a passphrase: give it too, or remove it with `openssl pkey -in KEY -out KEY`"
         raise Unusable("private_key", message) from error
-    except Exception as error:  # the library raises whatever its parsers raise; all of it means one thing
+    except Exception as error:  # parsers raise many types, all for bad input
         message = "this is no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
         if password and "ENCRYPTED" in text:
             message = "the key does not open with that passphrase"
@@ -185,6 +210,8 @@ def _check_key(chain: list[x509.Certificate], key: PrivateKeyTypes) -> None:
         raise Unusable("private_key", "browsers accept RSA and ECDSA keys only")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < _SMALLEST_RSA:
         raise Unusable("private_key", f"RSA keys must have {_SMALLEST_RSA} bits or more")
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size > _LARGEST_RSA:
+        raise Unusable("private_key", f"RSA keys must have {_LARGEST_RSA} bits or fewer: clients refuse longer ones")
     if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, _CURVES):
         how = "make the key with P-256 (`-pkeyopt ec_paramgen_curve:P-256`)"
         message = f"not every browser takes the curve {key.curve.name}; {how}"
@@ -208,18 +235,22 @@ def _public(key: object) -> bytes:
 
 
 def _in_order(chain: list[x509.Certificate]) -> list[x509.Certificate]:
-    """The key's own certificate, then each followed by the one that signed it, whatever the order they came in."""
+    """Return the key's own certificate first and then each issuer, whatever the order of the input."""
+    ordered, rest = _follow(chain)
+    if rest:
+        names = ", ".join(f"“{_name(each.subject)}”" for each in rest)
+        last = f"“{_name(ordered[-1].subject)}”, which “{issuer_of(ordered[-1])}” signed"
+        raise Unusable("certificate", f"the chain is broken: after {last}, {names} does not follow")
+    return ordered
+
+
+def _follow(chain: list[x509.Certificate]) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    """Return the first certificate and its issuers in order, and separately those of another path."""
     ordered, rest = [chain[0]], chain[1:]
-    while rest:
-        signer = next((each for each in rest if _has_signed(each, ordered[-1])), None)
-        if signer is None:
-            names = ", ".join(f"“{_name(each.subject)}”" for each in rest)
-            last = f"“{_name(ordered[-1].subject)}”, which “{issuer_of(ordered[-1])}” signed"
-            message = f"the chain is broken: after {last}, {names} does not follow"
-            raise Unusable("certificate", message)
+    while signer := next((each for each in rest if _has_signed(each, ordered[-1])), None):
         ordered.append(signer)
         rest.remove(signer)
-    return ordered
+    return ordered, rest
 
 
 def _has_signed(signer: x509.Certificate, signed: x509.Certificate) -> bool:
@@ -251,14 +282,14 @@ def _check_purpose(leaf: x509.Certificate) -> None:
 
 
 def _check_complete(chain: list[x509.Certificate]) -> None:
-    """The last one must be signed by itself, by a known root, or by a private authority that tells no address."""
+    """Check that the last certificate is self-signed, or issued by a known root or a private authority without AIA."""
     last = chain[-1]
     if last.issuer == last.subject or _is_known_root(last.issuer):
         return
     try:
         access = last.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except (x509.ExtensionNotFound, ValueError):
-        return  # a private authority: its own clients know what is above it
+        return  # a private authority: its clients have its issuers
     if any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access):
         message = (
             f"the chain is not complete: the certificate of “{issuer_of(last)}” is missing. Append it: "
@@ -268,7 +299,7 @@ def _check_complete(chain: list[x509.Certificate]) -> None:
 
 
 def _is_known_root(name: x509.Name) -> bool:
-    """Whether this machine trusts an authority of that name."""
+    """Whether this machine's trust store has an authority of that name."""
     wanted = _name(name)
     for root in ssl.create_default_context().get_ca_certs():
         subject = {key: value for part in root["subject"] for key, value in part}  # type: ignore[str-unpack]

@@ -1,1 +1,1 @@
-"""The story of an order."""
+"""The steps of a certificate order."""

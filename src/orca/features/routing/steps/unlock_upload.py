@@ -1,7 +1,7 @@
-"""Opens an uploaded key or PKCS#12 file with its password, as a program of its own.
+"""Reads an uploaded certificate and its key, with an optional password, in a process of its own.
 
-The file itself says how much work that is, and may ask for hours or all memory: here both end soon, and nothing else
-with them. Reads JSON from standard input (`certificate`, `private_key`, `password`) and writes PEM, or what is wrong.
+The files themselves determine the work, and may need hours or all memory: here both are limited, and only this process
+ends. Reads JSON from standard input (`certificate`, `private_key`, `password`) and writes PEM, or the problem.
 """
 
 import json
@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 from orca.features.routing.rules.uploads import Unusable, parse_certificate
 
-_CPU_SECONDS, _MEMORY_BYTES = 5, 1 << 30
+_CPU_SECONDS, _MEMORY_BYTES = 8, 1 << 30
+"""A valid RSA key of 8192 bits needs half of it."""
 
 
 def main() -> None:
-    """See the module."""
+    """Read the upload from standard input within the limits of CPU time and memory."""
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     given = json.load(sys.stdin)

@@ -1,6 +1,6 @@
-"""Everything that can be done to projects, services, variables and volumes: one function per verb, session first."""
+"""Writes of projects, services, variables and volumes: one function per verb, session first."""
 
-from orca.features.services.actions.freeze import apply_orca_file, freeze_config
+from orca.features.services.actions.freeze import apply_orca_file, freeze_config, list_secret_revisions
 from orca.features.services.actions.projects import create_project, delete_project, update_project
 from orca.features.services.actions.services import check_source, create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
@@ -36,6 +36,7 @@ __all__ = [
     "finish_destruction",
     "freeze_config",
     "import_variables",
+    "list_secret_revisions",
     "remove_variables",
     "replace_variables",
     "request_destruction",

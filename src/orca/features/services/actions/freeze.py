@@ -1,4 +1,4 @@
-"""Fixing what a release will run with, so that later edits cannot reach it."""
+"""Freezes the configuration of a release, so that later edits do not change it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import origin
 from orca.features.services.actions.services import settings_of
-from orca.features.services.actions.volumes import ensure_volumes
+from orca.features.services.actions.volumes import check_place, ensure_volumes
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
 from orca.features.services.queries import list_effective_variables, list_volumes, open_variables
@@ -18,10 +18,12 @@ from orca.web.guard import Scope
 
 
 async def freeze_config(session: AsyncSession, box: SecretBox, service: Service) -> tuple[FrozenConfig, dict[str, str]]:
-    """Today's configuration of a service, and its secret variables opened.
+    """Return the current configuration of a service, and its decrypted secret variables.
 
-    Variables of the project are overlaid by the service's own; PORT is added where there is exactly one public port.
+    The service's own variables override those of the project; PORT is added if there is exactly one public port.
+    Raises Conflict when a volume of the service is on another system.
     """
+    check_place(service, await list_volumes(session, Scope(service.team_id), service.id))
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
     return await _config_of(session, service, variables, sorted(secrets)), secrets
@@ -29,18 +31,30 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
 
 @dataclass(frozen=True, slots=True)
 class StoredConfig:
-    """What `freeze_config` would fix now, with the secrets left sealed."""
+    """What `freeze_config` would freeze now, with the secrets left sealed."""
 
     config: FrozenConfig
     secrets_changed_at: dict[str, datetime]
     """Key of each secret variable -> when it was set last."""
+    secret_revisions: dict[str, str]
+    """Key of each secret variable -> its id and revision: which variable it is, and how often it was set."""
 
 
 async def read_config(session: AsyncSession, service: Service) -> StoredConfig:
-    """Today's configuration, to be compared with one that was frozen before."""
+    """Return the current configuration, to be compared with one that was frozen before."""
     variables = await list_effective_variables(session, service)
     changed_at = {each.key: each.updated_at for each in variables if each.is_secret}
-    return StoredConfig(await _config_of(session, service, variables, sorted(changed_at)), changed_at)
+    config = await _config_of(session, service, variables, sorted(changed_at))
+    return StoredConfig(config, changed_at, _revisions_of(variables))
+
+
+async def list_secret_revisions(session: AsyncSession, service: Service) -> dict[str, str]:
+    """Return the revision of each secret variable by key: it changes with the value, independent of the clock."""
+    return _revisions_of(await list_effective_variables(session, service))
+
+
+def _revisions_of(variables: Sequence[Variable]) -> dict[str, str]:
+    return {each.key: f"{each.id} {each.revision}" for each in variables if each.is_secret}
 
 
 async def _config_of(
@@ -50,6 +64,7 @@ async def _config_of(
     config = FrozenConfig.model_validate({
         **settings_of(service).model_dump(mode="json"),
         "kind": service.kind,
+        "system": service.system_id,
         "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
         "secret_keys": secret_keys,
         "mounts": [
@@ -63,19 +78,19 @@ async def _config_of(
 async def apply_orca_file(
     session: AsyncSession, service: Service, config: FrozenConfig, build: BuildOptions, file: OrcaFile
 ) -> tuple[FrozenConfig, BuildOptions]:
-    """What `orca.yaml` says wins, for this deployment; volumes it names for the first time are made.
+    """Apply `orca.yaml` over the stored settings, for this deployment; volumes that are new in it are created.
 
-    Raises Forbidden for what the one who deploys might not set by hand.
+    Raises Forbidden for settings that the requester may not change by hand.
     """
     merged, merged_build = merge(config, build, file)
     _check_may(config, merged)
-    names = await ensure_volumes(session, service, merged.mounts)
+    names = await ensure_volumes(session, service, merged.system, merged.mounts)
     return merged.model_copy(update={"volume_names": names}), merged_build
 
 
 def _check_may(stored: FrozenConfig, merged: FrozenConfig) -> None:
-    """Who may deploy decides what code runs; variables, limits and replicas around it need permissions of their own."""
-    by, port = origin.get(), {"PORT"}  # repeats what the file says of its ports
+    """Check the permissions for changed settings: the right to deploy covers code, but not variables or limits."""
+    by, port = origin.get(), {"PORT"}  # PORT only repeats the ports of the file
     differing = {key for key in merged.variables if merged.variables[key] != stored.variables.get(key)}
     if differing - port:
         by.check_may("variable.write", f"Setting variables in {FILE_NAME} ({', '.join(sorted(differing - port)[:5])})")

@@ -1,4 +1,4 @@
-"""Making, renaming and deleting projects."""
+"""Creates, renames and deletes projects."""
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -9,9 +9,9 @@ from orca.errors import Conflict
 from orca.events import Fact, record
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.models import Environment, Project, Service, Volume
+from orca.features.services.project_schemas import ProjectChanges, ProjectFields
 from orca.features.services.queries import get_project
 from orca.features.services.rules import choose_slug
-from orca.features.services.schemas import ProjectChanges, ProjectFields
 from orca.web.guard import Scope
 
 FIRST_ENVIRONMENT = "production"
@@ -19,7 +19,7 @@ _BLOCKERS_SHOWN = 20
 
 
 async def create_project(session: AsyncSession, scope: Scope, fields: ProjectFields) -> Project:
-    """A project with its `production` environment. Raises Conflict for a slug that is taken."""
+    """Create a project with its `production` environment. Raises Conflict for a slug that is taken."""
     living = select(Project.slug).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
     taken = set((await session.scalars(living)).all())
     if fields.slug in taken:
@@ -81,6 +81,6 @@ async def _check_empty(session: AsyncSession, project: Project) -> None:
         more = f" and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
         raise Conflict(
             f"the project “{project.slug}” still has: {shown}{more}",
-            hint="Delete its services first, and destroy the volumes whose data nobody needs.",
+            hint="Delete its services first, and destroy the volumes whose data is not needed any more.",
             blockers=blockers,
         )

@@ -1,4 +1,4 @@
-"""Making, changing and deleting services."""
+"""Creates, changes and deletes services."""
 
 from typing import Any, cast
 
@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import BadInput, Conflict
-from orca.events import Fact, record, subscribe
+from orca.events import Fact, origin, record
 from orca.features.services.actions.projects import FIRST_ENVIRONMENT
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import add_volumes, detach_all
 from orca.features.services.models import Environment, Project, Service, Variable
-from orca.features.services.queries import get_service
+from orca.features.services.queries import get_service, list_volumes
 from orca.features.services.rules import Kind, choose_slug
 from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
 from orca.features.sources.models import GitCredential, RegistryCredential
@@ -26,22 +26,35 @@ from orca.features.sources.queries import (
 )
 from orca.features.sources.rules import RepoUrl
 from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
+from orca.resources import Resources
+from orca.systems import LOCAL, System
 from orca.web.guard import Scope
 
 _SETTINGS = tuple(Settings.model_fields)
 
 
 async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
-    """A service in the project's production environment. Raises Conflict (slug taken) and BadInput."""
+    """Create a service in the project's production environment.
+
+    Raises Conflict (slug taken), BadInput, and Forbidden for variables and volumes that the requester may not add to
+    an existing service either.
+    """
+    by = origin.get()
+    if fields.variables:
+        by.check_may("variable.write", "A new service with variables")
+    if fields.volumes:
+        by.check_may("volume.create", "A new service with volumes")
     fields.check_kind(fields.kind)
     await check_source(session, scope, fields.source, service_id=None)
+    await _check_system(session, fields.system)
     environment = (await session.scalars(select(Environment).where(
         Environment.project_id == project.id, Environment.slug == FIRST_ENVIRONMENT
     ))).one()  # fmt: skip
     slug = await _free_slug(session, environment, fields)
     service = Service(
         team_id=scope.team_id, project_id=project.id, environment_id=environment.id, name=fields.name, slug=slug,
-        kind=fields.kind, source=fields.source.model_dump(mode="json"), build=fields.build.model_dump(mode="json"),
+        kind=fields.kind, system_id=fields.system, source=fields.source.model_dump(mode="json"),
+        build=fields.build.model_dump(mode="json"),
         **fields.model_dump(mode="json", include=set(_SETTINGS)),
     )  # fmt: skip
     service.ports = [port.model_dump(mode="json") for port in ports_for_kind(fields.kind, fields)]
@@ -86,6 +99,8 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
     changed = _find_changes(service, changes)
     if not changed:
         return service
+    if "system" in changed:
+        await _check_move(session, scope, service, changed["system"])
     for column, value in changed.items():
         setattr(service, column, value)
     _check_result(service)
@@ -97,13 +112,35 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
 
 
 def _find_changes(service: Service, changes: ServiceChanges) -> dict[str, Any]:
-    """Columns whose value would be another one. What was given as null was not given."""
+    """Return the columns whose value changes. A null in the request means that the field is not set."""
     given = changes.model_dump(mode="json", include=changes.model_fields_set - {"version"}, exclude={"version"})
     return {name: value for name, value in given.items() if value is not None and value != getattr(service, name)}
 
 
+async def _check_system(session: AsyncSession, system_id: str) -> None:
+    """Raise BadInput for an unknown system, and Forbidden for one that the requester may not use."""
+    if system_id == LOCAL:
+        return
+    origin.get().check_may("instance.admin", "Running a service on another system")
+    if await session.get(System, system_id) is None:
+        raise BadInput("system: there is nothing with this id", fields={"system": "is not known"})
+
+
+async def _check_move(session: AsyncSession, scope: Scope, service: Service, system_id: str) -> None:
+    """Check a move to another system. Raises Conflict for a service with volumes: its data would stay behind."""
+    await _check_system(session, system_id)
+    volumes = await list_volumes(session, scope, service.id)
+    if volumes:
+        names = ", ".join(volume.name for volume in volumes)
+        raise Conflict(
+            f"the service cannot move to the system {system_id}: the data of its volumes stays on {service.system_id}",
+            hint=f"Detach them first ({names}), or make a new service there and copy the data.",
+            blockers=[f"volume {volume.name}" for volume in volumes],
+        )
+
+
 def _check_result(service: Service) -> None:
-    """What the service is now must make sense as a whole."""
+    """Raise BadInput when the changed settings do not fit together."""
     settings = settings_of(service)
     kind = cast("Kind", service.kind)
     settings.check_kind(kind)
@@ -111,14 +148,14 @@ def _check_result(service: Service) -> None:
 
 
 def settings_of(service: Service) -> Settings:
-    """The settings of a service as a model."""
+    """Return the settings of a service as a model."""
     return Settings.model_validate({name: getattr(service, name) for name in _SETTINGS})
 
 
 async def delete_service(session: AsyncSession, scope: Scope, service_id: str, confirm: str | None) -> None:
     """Delete a service, its variables and their secrets. Its volumes are detached and kept.
 
-    What runs of it is removed by those who hear of `ServiceDeleted`. Raises BadInput without its slug as `confirm`.
+    Subscribers of `ServiceDeleted` remove its containers. Raises BadInput without its slug as `confirm`.
     """
     service = await get_service(session, scope, service_id, lock=True)
     if confirm != service.slug:
@@ -135,7 +172,7 @@ async def delete_service(session: AsyncSession, scope: Scope, service_id: str, c
 
 
 async def check_source(session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None) -> None:
-    """Whatever a source names by id must be the team's own; a foreign id answers like one that does not exist.
+    """Check that every id in a source belongs to the team; a foreign id raises the same error as an unknown one.
 
     Raises BadInput, and GitCredentialElsewhere or RegistryCredentialElsewhere for a credential that is made for another
     host than the repository's or the image's.
@@ -156,12 +193,10 @@ async def check_source(session: AsyncSession, scope: Scope, source: Source, *, s
         check_login_registry(found, source.image)
 
 
-async def _refuse_while_used(session: AsyncSession, fact: Fact) -> None:
-    """A credential that a service fetches with stays: raising here undoes its deletion."""
+async def check_credential_unused(session: AsyncSession, credential_id: str) -> None:
+    """Raise Conflict when a service uses the credential."""
     query = select(Service.slug).where(
-        Service.team_id == fact.team_id,
-        Service.deleted_at.is_(None),
-        Service.source["credential_id"].as_string() == fact.object_id,
+        Service.deleted_at.is_(None), Service.source["credential_id"].as_string() == credential_id
     )
     users = (await session.scalars(query.order_by(Service.slug))).all()
     if users:
@@ -172,13 +207,8 @@ async def _refuse_while_used(session: AsyncSession, fact: Fact) -> None:
         )
 
 
-async def _take_upload(session: AsyncSession, fact: Fact) -> None:
-    """A directory service deploys what was sent last."""
+async def take_upload(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Set the new upload as the source of a directory service, so that the next deployment uses it."""
     service = await session.get(Service, fact.object_id)
     if service is not None and service.source["type"] == "directory":
         service.source = {**service.source, "upload_id": fact.payload["upload_id"]}
-
-
-subscribe("GitCredentialDeleted", _refuse_while_used)
-subscribe("RegistryCredentialDeleted", _refuse_while_used)
-subscribe("UploadReceived", _take_upload)

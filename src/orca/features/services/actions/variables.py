@@ -1,4 +1,4 @@
-"""Setting, removing and revealing the variables of projects and services."""
+"""Sets, removes and reveals the variables of projects and services."""
 
 from collections.abc import Collection, Sequence
 
@@ -18,13 +18,13 @@ from orca.kit.crypto import SecretBox
 from orca.web.guard import Scope
 
 Owner = tuple[OwnerType, str]
-"""What variables belong to: a project or a service that the caller looked up in its scope."""
+"""The owner of variables: a project or a service that the caller looked up in its scope."""
 
 
 async def set_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
 ) -> list[Variable]:
-    """Set these and leave the rest; gives the rows that were set. One without a value keeps the stored one."""
+    """Set these variables and keep the others; returns the rows set. One without a value keeps the stored value."""
     _check_keys_differ(given)
     stored = {each.key: each for each in await list_variables(session, *owner)}
     if len({*stored, *(each.key for each in given)}) > MAX_VARIABLES:
@@ -38,7 +38,7 @@ async def set_variables(
 async def import_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
 ) -> list[Variable]:
-    """Set the variables of a file, which cannot say what they are for: what is secret or for the build stays so."""
+    """Set the variables of a file. It has no flags, so existing variables stay secret or available to the build."""
     stored = {each.key: each for each in await list_variables(session, *owner)}
     kept = [
         each.model_copy(update={
@@ -55,7 +55,7 @@ async def import_variables(
 async def replace_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
 ) -> Sequence[Variable]:
-    """Make these all there is."""
+    """Set these variables and remove all others."""
     kept = {each.key for each in given}
     gone = [each.key for each in await list_variables(session, *owner) if each.key not in kept]
     await remove_variables(session, scope, owner, gone)
@@ -66,7 +66,7 @@ async def replace_variables(
 async def change_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, changes: VariableChanges
 ) -> Sequence[Variable]:
-    """Remove some, set some, leave the rest; gives all there is then."""
+    """Remove some variables, set some, keep the others; returns all variables then."""
     both = sorted(set(changes.removed) & {each.key for each in changes.variables})
     if both:
         raise BadInput(f"{both[0]} is both set and removed", fields={both[0]: "is both set and removed"})
@@ -76,7 +76,7 @@ async def change_variables(
 
 
 async def remove_variables(session: AsyncSession, scope: Scope, owner: Owner, keys: Collection[str]) -> None:
-    """Remove variables; a key that is not there is no error."""
+    """Remove variables; a missing key is no error."""
     removed = [each for each in await list_variables(session, *owner) if each.key in keys]
     for variable in removed:
         await delete_secrets(session, (VARIABLE, variable.id))
@@ -87,7 +87,7 @@ async def remove_variables(session: AsyncSession, scope: Scope, owner: Owner, ke
 
 
 async def delete_variables(session: AsyncSession, owner: Owner) -> None:
-    """Forget all variables of an owner that is being deleted, secret values first."""
+    """Delete all variables of an owner that is being deleted, secret values first."""
     variables = await list_variables(session, *owner)
     for variable in variables:
         if variable.is_secret:
@@ -96,7 +96,7 @@ async def delete_variables(session: AsyncSession, owner: Owner) -> None:
 
 
 async def reveal_variable(session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, key: str) -> str:
-    """The value of a variable, secret or not; that somebody looked is recorded."""
+    """Return the value of a variable, secret or not, and record that it was read."""
     owner_type, owner_id = owner
     variable = await get_variable(session, owner_type, owner_id, key)
     if variable.is_secret:
@@ -127,6 +127,7 @@ async def _set(
         session.add(row)
     row.value = None if given.is_secret else value
     row.is_secret, row.is_build_time, row.updated_at = given.is_secret, given.is_build_time, now()
+    row.revision = (row.revision or 0) + 1
     await session.flush()
     if not given.is_secret:
         await delete_secrets(session, (VARIABLE, row.id))
@@ -146,6 +147,6 @@ def _check_keys_differ(given: Sequence[NamedVariable]) -> None:
 async def _record(
     session: AsyncSession, scope: Scope, owner: Owner, *, changed: Sequence[str] = (), removed: Sequence[str] = ()
 ) -> None:
-    """Names only: what they hold is nobody's news."""
+    """Record the change with the names of the variables only, never with their values."""
     payload = {"set": sorted(changed), "removed": sorted(removed)}
     await record(session, Fact("VariablesChanged", scope.team_id, *owner, payload))

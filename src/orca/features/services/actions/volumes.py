@@ -1,4 +1,4 @@
-"""Attaching, detaching and, only on a separate wish, destroying volumes."""
+"""Attaches, detaches and, only on a separate request, destroys volumes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ from orca.events import Fact, origin, record
 from orca.features.services.models import Service, Volume
 from orca.features.services.queries import find_volume, get_service, list_volumes
 from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeMount
-from orca.resources import TaskQueue
+from orca.resources import PlaceInLine, TaskQueue
 from orca.web.guard import Scope
 
 DESTROY_VOLUME = "DestroyVolume"
@@ -20,7 +20,7 @@ MAX_VOLUMES = 20
 
 
 async def attach_volume(session: AsyncSession, scope: Scope, service_id: str, fields: VolumeFields) -> Volume:
-    """A new volume for a service, or a detached one of the same project; mounted from the next deployment on."""
+    """Attach a new volume, or a detached one of the same project; it is mounted from the next deployment on."""
     service = await get_service(session, scope, service_id, lock=True)
     volume = None if fields.volume_id is None else await _detached(session, scope, service, fields.volume_id)
     mount = VolumeMount(
@@ -43,7 +43,7 @@ async def attach_volume(session: AsyncSession, scope: Scope, service_id: str, fi
 
 
 async def add_volumes(session: AsyncSession, service: Service, mounts: Iterable[VolumeMount]) -> None:
-    """The volumes of a service that was just made."""
+    """Create the volumes of a new service."""
     for mount in mounts:
         volume = _new_volume(service, mount)
         session.add(volume)
@@ -51,8 +51,10 @@ async def add_volumes(session: AsyncSession, service: Service, mounts: Iterable[
         await _record(session, "VolumeAttached", volume)
 
 
-async def ensure_volumes(session: AsyncSession, service: Service, mounts: Iterable[VolumeMount]) -> dict[str, str]:
-    """Mount name -> volume name on the engine; those that `orca.yaml` names for the first time are made."""
+async def ensure_volumes(
+    session: AsyncSession, service: Service, system_id: str, mounts: Iterable[VolumeMount]
+) -> dict[str, str]:
+    """Return mount name -> volume name on the engine; volumes that are new in `orca.yaml` are created."""
     attached = {each.name: each for each in await list_volumes(session, Scope(service.team_id), service.id)}
     names: dict[str, str] = {}
     for mount in mounts:
@@ -61,6 +63,7 @@ async def ensure_volumes(session: AsyncSession, service: Service, mounts: Iterab
             origin.get().check_may("volume.create", f"Making the volume “{mount.name}”")
             await _check_free(session, Scope(service.team_id), service, mount)
             volume = _new_volume(service, mount)
+            volume.system_id = system_id
             session.add(volume)
             await session.flush()
             await _record(session, "VolumeAttached", volume)
@@ -69,9 +72,9 @@ async def ensure_volumes(session: AsyncSession, service: Service, mounts: Iterab
 
 
 async def check_volumes(session: AsyncSession, service: Service, names: Mapping[str, str]) -> None:
-    """Raise Conflict when a volume that was frozen (mount name -> name on the engine) is gone, or another's by now.
+    """Raise Conflict when a frozen volume (mount name -> name on the engine) is gone, or belongs to another service.
 
-    An engine makes a volume that is not there: empty, and known to nobody.
+    Without this check the engine would create a missing volume: empty, and without a row in the database.
     """
     if not names:
         return
@@ -87,10 +90,21 @@ async def check_volumes(session: AsyncSession, service: Service, names: Mapping[
         raise Conflict(f"the volume “{name}” {problem}", hint="Choose a later release, or deploy with today's volumes.")
 
 
+def check_place(service: Service, volumes: Iterable[Volume]) -> None:
+    """Raise Conflict when a volume is on another system than its service is to run on: data is not moved."""
+    for volume in volumes:
+        if volume.system_id != service.system_id:
+            raise Conflict(
+                f"the data of the volume “{volume.name}” is on the system {volume.system_id}, and the service "
+                f"{service.slug} runs on {service.system_id}",
+                hint="A volume cannot move to another system: detach it, or keep the service where its data is.",
+            )
+
+
 async def update_volume(
     session: AsyncSession, scope: Scope, service_id: str, volume_id: str, changes: VolumeChanges
 ) -> Volume:
-    """Name another owner or mode; the next deployment gives the data to it."""
+    """Set another owner or mode; the next deployment applies it to the data."""
     service = await get_service(session, scope, service_id, lock=True)
     volume = await find_volume(session, scope, volume_id)
     if volume is None or volume.service_id != service.id:
@@ -102,7 +116,7 @@ async def update_volume(
 
 
 async def detach_volume(session: AsyncSession, scope: Scope, service_id: str, volume_id: str) -> None:
-    """Take a volume off a service from its next deployment on. Its data stays."""
+    """Detach a volume from a service, from its next deployment on. Its data stays."""
     service = await get_service(session, scope, service_id, lock=True)
     volume = await find_volume(session, scope, volume_id)
     if volume is None or volume.service_id != service.id:
@@ -112,7 +126,7 @@ async def detach_volume(session: AsyncSession, scope: Scope, service_id: str, vo
 
 
 async def detach_all(session: AsyncSession, service: Service) -> list[str]:
-    """Keep the volumes of a service that is being deleted; gives their names."""
+    """Detach and keep the volumes of a service that is being deleted; returns their names."""
     volumes = await list_volumes(session, Scope(service.team_id), service.id)
     for volume in volumes:
         volume.service_id, volume.detached_at = None, now()
@@ -136,13 +150,16 @@ async def request_destruction(
         )
     if volume.destroying_since is None:
         volume.destroying_since = now()
-        await tasks.enqueue(session, DESTROY_VOLUME, target=volume.id, payload={"volume_id": volume.id})
+        payload = {"volume_id": volume.id}
+        await tasks.enqueue(
+            session, DESTROY_VOLUME, target=volume.id, payload=payload, place=PlaceInLine(volume.team_id)
+        )
         await _record(session, "VolumeDestructionRequested", volume)
     return volume
 
 
 async def finish_destruction(session: AsyncSession, volume_id: str, failure: str | None) -> None:
-    """What became of it: the row goes with the data, or both stay and the reason is recorded."""
+    """Finish a destruction: delete the row of a removed volume, or keep it and record why the removal failed."""
     volume = await session.get(Volume, volume_id)
     if volume is None:
         return
@@ -151,7 +168,7 @@ async def finish_destruction(session: AsyncSession, volume_id: str, failure: str
         await session.delete(volume)
         return
     if volume.destroying_since is None:
-        return  # told already
+        return  # recorded already
     volume.destroying_since = None
     payload = {"name": volume.name, "reason": failure}
     await record(
@@ -162,12 +179,12 @@ async def finish_destruction(session: AsyncSession, volume_id: str, failure: str
 def _new_volume(service: Service, mount: VolumeMount) -> Volume:
     return Volume(
         team_id=service.team_id, project_id=service.project_id, service_id=service.id, name=mount.name,
-        path=mount.path, owner=mount.owner, mode=mount.mode,
+        path=mount.path, owner=mount.owner, mode=mount.mode, system_id=service.system_id,
     )  # fmt: skip
 
 
 def _kept(given: str | None, volume: Volume | None, name: str) -> str:
-    """What is asked for; a volume that is attached again keeps what it had."""
+    """Return the requested value; without one, a volume that is attached again keeps its own."""
     return given if given is not None else str(getattr(volume, name, ""))
 
 
@@ -179,6 +196,7 @@ async def _detached(session: AsyncSession, scope: Scope, service: Service, volum
         raise Conflict("the volume is attached to a service", hint="Detach it there first.")
     if volume.destroying_since is not None:
         raise Conflict("the volume is being destroyed")
+    check_place(service, [volume])
     return volume
 
 

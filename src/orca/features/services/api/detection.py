@@ -1,14 +1,13 @@
-"""REST doors that look at a source before a service is made of it."""
-
-import asyncio
+"""REST doors that inspect a source before a service is created from it."""
 
 from fastapi import Request
 
 from orca.features.services.detection import Detected, SourceToDetect
 from orca.features.services.pipeline import DEADLINE, detect, detect_archive
 from orca.features.sources.api.uploads import ANY_SIZE, TAR_BODY, receive_archive
+from orca.kit.threads import run_in_thread
+from orca.web.disconnect import cancel_on_disconnect
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
-from orca.web.leaving import until_gone
 
 router = Router(prefix="/api/v1", tags=["services"])
 
@@ -18,12 +17,12 @@ router = Router(prefix="/api/v1", tags=["services"])
 async def detect_source(
     project_id: str, body: SourceToDetect, request: Request, scope: CurrentScope, resources: CurrentResources
 ) -> Detected:
-    """What a service made of this source would be: builder, Dockerfile, port, command, health check, `orca.yaml`.
+    """Detect what a service from this source would be: builder, Dockerfile, port, command, health check, `orca.yaml`.
 
-    Takes a minute at most and keeps nothing. When nothing fits, `hints` says what to do; a source that cannot be
-    fetched is a 422 whose `code` and `hint` say why. A directory is named by the `upload_id` of what was sent.
+    Takes a minute at most and stores nothing. When no builder fits, `hints` says what to do; a source that cannot be
+    fetched is a 422 whose `code` and `hint` say why. A directory is named by the `upload_id` of its upload.
     """
-    return await until_gone(request, detect(resources, scope, project_id, body.source))
+    return await cancel_on_disconnect(request, detect(resources, scope, project_id, body.source))
 
 
 @router.post(
@@ -36,9 +35,9 @@ async def detect_source(
 async def detect_source_archive(
     project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources
 ) -> Detected:
-    """The same for a directory that is sent for this look only."""
+    """Detect the same for a directory that is sent in the request and not stored."""
     stored = await receive_archive(request, resources)
     try:
         return await detect_archive(resources, scope, project_id, stored.path)
     finally:
-        await asyncio.to_thread(stored.path.unlink, missing_ok=True)
+        await run_in_thread(stored.path.unlink, missing_ok=True)

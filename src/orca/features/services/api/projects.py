@@ -1,10 +1,14 @@
 """REST doors of projects."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
 from orca.features.services.models import Project
-from orca.features.services.schemas import ProjectChanges, ProjectFields, ProjectOut
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.features.services.project_schemas import ProjectChanges, ProjectFields, ProjectFilter, ProjectOut
+from orca.kit.pagination import Page
 from orca.web.guard import CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["projects"])
@@ -13,17 +17,17 @@ router = Router(prefix="/api/v1", tags=["projects"])
 @router.post("/projects", status_code=201, response_model=ProjectOut, summary="Make a project")
 @guard("project.create", rate="write", audit="ProjectCreated")
 async def create_project(body: ProjectFields, session: WriteSession, scope: CurrentScope) -> Project:
-    """It starts with one environment, `production`."""
+    """Create a project. It starts with one environment, `production`."""
     return await actions.create_project(session, scope, body)
 
 
 @router.get("/projects", response_model=Page[ProjectOut], summary="List projects")
 @guard("project.read")
 async def list_projects(
-    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    session: ReadSession, scope: CurrentScope, wanted: Annotated[ProjectFilter, Query()]
 ) -> Page[Project]:
-    """Newest first."""
-    return await queries.list_projects(session, scope, limit=limit, cursor=cursor)
+    """List the team's projects, newest first."""
+    return await queries.list_projects(session, scope, wanted)
 
 
 @router.get("/projects/{project_id}", response_model=ProjectOut, summary="Read a project")
@@ -36,12 +40,12 @@ async def get_project(project_id: str, session: ReadSession, scope: CurrentScope
 @router.patch("/projects/{project_id}", response_model=ProjectOut, summary="Change a project")
 @guard("project.update", tenant="project_id", rate="write", audit="ProjectUpdated")
 async def update_project(project_id: str, body: ProjectChanges, session: WriteSession, scope: CurrentScope) -> Project:
-    """Its name and description; the slug is part of hostnames and stays."""
+    """Change name and description; the slug is part of hostnames and stays."""
     return await actions.update_project(session, scope, project_id, body)
 
 
 @router.delete("/projects/{project_id}", status_code=204, summary="Delete a project")
 @guard("project.delete", tenant="project_id", rate="write", audit="ProjectDeleted")
 async def delete_project(project_id: str, session: WriteSession, scope: CurrentScope) -> None:
-    """Refused (409) while it has services or volumes; `blockers` lists them."""
+    """Delete a project. Refused (409) while it has services or volumes; `blockers` lists them."""
     await actions.delete_project(session, scope, project_id)

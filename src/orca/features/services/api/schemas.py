@@ -1,4 +1,4 @@
-"""The door at which editors fetch the schema of `orca.yaml`."""
+"""The REST door that serves the JSON Schema of `orca.yaml` to editors."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {"application/schem
 @router.get("/schemas/orca.yaml.json", summary="JSON Schema of orca.yaml", responses=_ANSWER)
 @guard(PUBLIC)
 async def get_orca_file_schema() -> JSONResponse:
-    """For editors: name this address in a `yaml-language-server` comment."""
+    """Return the JSON Schema of `orca.yaml`. For editors: name this address in a `yaml-language-server` comment."""
     return JSONResponse(
         orca_file_schema(), media_type="application/schema+json", headers={"Cache-Control": "public, max-age=3600"}
     )

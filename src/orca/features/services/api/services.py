@@ -1,12 +1,14 @@
 """REST doors of services."""
 
+from typing import Annotated
+
 from fastapi import Query
 
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
 from orca.features.services.models import Service
-from orca.features.services.schemas import ServiceChanges, ServiceFields, ServiceOut
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.features.services.schemas import ServiceChanges, ServiceFields, ServiceFilter, ServiceOut
+from orca.kit.pagination import Page
 from orca.web.guard import CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["services"])
@@ -15,7 +17,7 @@ router = Router(prefix="/api/v1", tags=["services"])
 @router.post("/projects/{project_id}/services", status_code=201, response_model=ServiceOut, summary="Make a service")
 @guard("service.create", tenant="project_id", rate="write", audit="ServiceCreated")
 async def create_service(project_id: str, body: ServiceFields, session: WriteSession, scope: CurrentScope) -> Service:
-    """Nothing runs before its first deployment."""
+    """Create a service. Nothing runs before its first deployment."""
     project = await queries.get_project(session, scope, project_id)
     return await actions.create_service(session, scope, project, body)
 
@@ -23,23 +25,23 @@ async def create_service(project_id: str, body: ServiceFields, session: WriteSes
 @router.get("/projects/{project_id}/services", response_model=Page[ServiceOut], summary="List a project's services")
 @guard("service.read", tenant="project_id")
 async def list_services(
-    project_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    project_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[ServiceFilter, Query()]
 ) -> Page[Service]:
-    """Newest first."""
-    return await queries.list_services(session, scope, project_id, limit=limit, cursor=cursor)
+    """List the services of a project, newest first."""
+    return await queries.list_services(session, scope, project_id, wanted)
 
 
 @router.get("/services/{service_id}", response_model=ServiceOut, summary="Read a service")
 @guard("service.read", tenant="service_id")
 async def get_service(service_id: str, session: ReadSession, scope: CurrentScope) -> Service:
-    """Its settings; what runs of it is under `/status`."""
+    """Return a service with its settings; its running replicas are listed at `/containers`."""
     return await queries.get_service(session, scope, service_id)
 
 
 @router.patch("/services/{service_id}", response_model=ServiceOut, summary="Change a service")
 @guard("service.update", tenant="service_id", rate="write", audit="ServiceUpdated")
 async def update_service(service_id: str, body: ServiceChanges, session: WriteSession, scope: CurrentScope) -> Service:
-    """Takes effect with the next deployment. With `version`, a change of an older version is refused (409)."""
+    """Change settings; they take effect with the next deployment. With an outdated `version` it is refused (409)."""
     return await actions.update_service(session, scope, service_id, body)
 
 
@@ -51,5 +53,5 @@ async def delete_service(
     scope: CurrentScope,
     confirm: str | None = Query(None, max_length=40, description="The slug of the service."),
 ) -> None:
-    """What runs of it is stopped and removed; its volumes are detached and kept."""
+    """Delete a service. Its containers are stopped and removed; its volumes are detached and kept."""
     await actions.delete_service(session, scope, service_id, confirm)

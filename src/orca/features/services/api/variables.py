@@ -1,4 +1,4 @@
-"""REST doors of variables: each stands twice, at projects and at services."""
+"""REST doors of variables: each exists twice, for projects and for services."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,7 +28,7 @@ Key = Annotated[VariableKey, Path(max_length=128)]
 
 
 def door(method: str, path: str, summary: str, **declared: Any) -> Callable[[Door], Door]:
-    """An endpoint at the variables of both owners."""
+    """Register an endpoint for the variables of both kinds of owner."""
     return put_door(router, method, f"/variables{path}", summary=summary, **declared)
 
 
@@ -37,7 +37,10 @@ writing = partial(door, permission="variable.write", rate="write", audit="Variab
 
 @door("GET", "", "List a {}'s variables", permission="variable.read", response_model=list[VariableOut])
 async def list_all_variables(owner: Owner, session: ReadSession, scope: CurrentScope) -> Sequence[Variable]:
-    """Its own; a service also gets those of its project that it has none of. Secret values are null."""
+    """List the owner's variables; for a service also those of its project that it does not override.
+
+    Secret values are null.
+    """
     await check_owner(session, scope, owner)
     return await list_variables(session, *owner)
 
@@ -46,7 +49,7 @@ async def list_all_variables(owner: Owner, session: ReadSession, scope: CurrentS
 async def replace_variables(
     owner: Owner, body: Variables, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Sequence[Variable]:
-    """Those that are not listed go; one that is listed without a value keeps the stored value."""
+    """Replace all variables: those not listed are deleted; one listed without a value keeps the stored value."""
     await check_owner(session, scope, owner, lock=True)
     return await actions.replace_variables(session, resources.secret_box, scope, owner, body.variables)
 
@@ -55,7 +58,7 @@ async def replace_variables(
 async def change_variables(
     owner: Owner, body: VariableChanges, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Sequence[Variable]:
-    """Those that are not named stay."""
+    """Set and remove some variables; all others stay."""
     await check_owner(session, scope, owner, lock=True)
     return await actions.change_variables(session, resources.secret_box, scope, owner, body)
 
@@ -69,7 +72,7 @@ async def set_variable(
     scope: CurrentScope,
     resources: CurrentResources,
 ) -> Variable:
-    """Takes effect with the next deployment."""
+    """Set one variable. It takes effect with the next deployment."""
     await check_owner(session, scope, owner, lock=True)
     given = [NamedVariable(key=key, **body.model_dump())]
     return (await actions.set_variables(session, resources.secret_box, scope, owner, given))[0]
@@ -77,7 +80,7 @@ async def set_variable(
 
 @writing("DELETE", "/{key}", "Remove a {} variable", status_code=204)
 async def remove_variable(owner: Owner, key: Key, session: WriteSession, scope: CurrentScope) -> None:
-    """One that is not there is no error."""
+    """Remove one variable; a missing one is no error."""
     await check_owner(session, scope, owner, lock=True)
     await actions.remove_variables(session, scope, owner, [key])
 
@@ -89,7 +92,7 @@ async def remove_variable(owner: Owner, key: Key, session: WriteSession, scope: 
 async def reveal_variable(
     owner: Owner, key: Key, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Revealed:
-    """The value, also of a secret one. That you looked is recorded."""
+    """Return the value, also of a secret variable. The access is recorded."""
     await check_owner(session, scope, owner)
     value = await actions.reveal_variable(session, resources.secret_box, scope, owner, key)
     return Revealed(key=key, value=value)

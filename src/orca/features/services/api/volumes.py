@@ -1,13 +1,16 @@
-"""REST doors of volumes. Detaching keeps the data; destroying it is a door of its own."""
+"""REST doors of volumes. Detaching keeps the data; destroying it is a separate endpoint."""
 
 from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Query
 
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, queries
 from orca.features.services.models import Volume
 from orca.features.services.schemas import Confirmation
-from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeOut
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
+from orca.kit.pagination import Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["volumes"])
@@ -16,23 +19,23 @@ router = Router(prefix="/api/v1", tags=["volumes"])
 @router.get("/projects/{project_id}/volumes", response_model=Page[VolumeOut], summary="List a project's volumes")
 @guard("volume.read", tenant="project_id")
 async def list_project_volumes(
-    project_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    project_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[VolumeFilter, Query()]
 ) -> Page[Volume]:
-    """Detached ones too, newest first."""
-    return await queries.list_project_volumes(session, scope, project_id, limit=limit, cursor=cursor)
+    """List the volumes of a project, including detached ones, newest first."""
+    return await queries.list_project_volumes(session, scope, project_id, wanted)
 
 
 @router.get("/services/{service_id}/volumes", response_model=list[VolumeOut], summary="List a service's volumes")
 @guard("volume.read", tenant="service_id")
 async def list_volumes(service_id: str, session: ReadSession, scope: CurrentScope) -> Sequence[Volume]:
-    """By name."""
+    """List the volumes of a service by name."""
     return await queries.list_volumes(session, scope, service_id)
 
 
 @router.post("/services/{service_id}/volumes", status_code=201, response_model=VolumeOut, summary="Attach a volume")
 @guard("volume.create", tenant="service_id", rate="write", audit="VolumeAttached")
 async def attach_volume(service_id: str, body: VolumeFields, session: WriteSession, scope: CurrentScope) -> Volume:
-    """A new one, or a detached one of the same project. It is mounted from the next deployment on."""
+    """Attach a new volume, or a detached one of the same project. It is mounted from the next deployment on."""
     return await actions.attach_volume(session, scope, service_id, body)
 
 
@@ -41,14 +44,14 @@ async def attach_volume(service_id: str, body: VolumeFields, session: WriteSessi
 async def update_volume(
     service_id: str, volume_id: str, body: VolumeChanges, session: WriteSession, scope: CurrentScope
 ) -> Volume:
-    """Whose its data is. The next deployment gives what is in it to a named owner."""
+    """Change the owner or mode of the data. The next deployment changes the owner of the existing data."""
     return await actions.update_volume(session, scope, service_id, volume_id, body)
 
 
 @router.delete("/services/{service_id}/volumes/{volume_id}", status_code=204, summary="Detach a volume")
 @guard("volume.update", tenant="service_id", rate="write", audit="VolumeDetached")
 async def detach_volume(service_id: str, volume_id: str, session: WriteSession, scope: CurrentScope) -> None:
-    """From the next deployment on. Its data is kept and can be attached again."""
+    """Detach a volume from the next deployment on. Its data is kept and can be attached again."""
     await actions.detach_volume(session, scope, service_id, volume_id)
 
 
@@ -59,5 +62,5 @@ async def detach_volume(service_id: str, volume_id: str, session: WriteSession, 
 async def destroy_volume(
     volume_id: str, body: Confirmation, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Volume:
-    """There is no way back. Only for a detached volume, confirmed with its name."""
+    """Destroy a volume and its data, which cannot be undone. Only for a detached volume, confirmed with its name."""
     return await actions.request_destruction(session, resources.tasks, scope, volume_id, body.confirm)

@@ -1,8 +1,7 @@
-"""Pages that make and change services."""
+"""Pages that create and change services."""
 
 from orca.features.services.pages import hooks, new, settings, variables, volumes
-from orca.web.guard import Router
+from orca.web.guard import Router, take_routes
 
 router = Router(include_in_schema=False)
-for each in (new, variables, volumes, settings, hooks):
-    router.include_router(each.router)
+take_routes(router, new.router, variables.router, volumes.router, settings.router, hooks.router)

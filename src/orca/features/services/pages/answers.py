@@ -1,4 +1,4 @@
-"""What several forms here offer."""
+"""Options that several forms of services offer."""
 
 from collections.abc import Sequence
 
@@ -6,5 +6,5 @@ from orca.features.sources.models import GitCredential, RegistryCredential
 
 
 def credential_options(rows: Sequence[GitCredential | RegistryCredential]) -> list[tuple[str, str]]:
-    """Credentials to choose from: id, and the name with the host at which it is used."""
+    """Return credentials as options: id, and the name with the host at which it is used."""
     return [(row.id, f"{row.name} · {row.host or 'no host yet'}") for row in rows]

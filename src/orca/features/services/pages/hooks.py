@@ -1,4 +1,4 @@
-"""The page of a service's push hooks: where Git hosts report pushes, and what came of them."""
+"""The page of a service's push hooks, their addresses, and their last deliveries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,15 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_service
-from orca.features.services.standing import Standing, read_head
+from orca.features.services.service_status import ServiceStatus, load_header
 from orca.features.sources import actions, queries
 from orca.features.sources.models import Hook, Push
 from orca.features.sources.pushes import PROVIDER_NAMES
 from orca.features.sources.rules import hook_url, warn_of_reach
 from orca.features.sources.schemas import HookChanges, HookFields, HookTest
 from orca.features.sources.steps.send_test_delivery import test_hook
+from orca.kit.pagination import PageRequest
+from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -29,7 +31,7 @@ SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A secret that is shown in this answer, and never again."""
+    """A secret that is shown in this response, and never again."""
 
     hook: Hook
     secret: str
@@ -37,35 +39,35 @@ class NewSecret:
 
 @dataclass(frozen=True, slots=True)
 class HooksPage:
-    """Hooks without their secrets, except one that was made just now."""
+    """Hooks without their secrets, except that of a hook that was just created."""
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     hooks: Sequence[Hook]
     pushes: Sequence[Push]
     urls: Mapping[str, str]
-    """Id of a hook -> where its pushes go."""
+    """Id of a hook -> the address for its pushes."""
     warning: str
-    """Why Git hosts may not reach these addresses; empty where nothing is known of that."""
+    """Why Git hosts may not reach these addresses; empty if there is no known reason."""
     branch: str
-    """What the form offers."""
+    """The branch that the form proposes."""
     form: Filled[HookFields] = field(default_factory=Filled)
     made: NewSecret | None = None
     tested: HookTest | None = None
     last: Mapping[str, Push] = field(default_factory=dict)
-    """Id of a hook -> what arrived at it last."""
+    """Id of a hook -> its last delivery."""
     providers: Mapping[str, str] = field(default_factory=lambda: PROVIDER_NAMES)
     tab: str = "hooks"
 
 
 @dataclass(frozen=True, slots=True)
 class HookPage:
-    """One hook, to be changed."""
+    """The page that edits one hook."""
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     hook: Hook
     form: Filled[HookFields]
     providers: Mapping[str, str] = field(default_factory=lambda: PROVIDER_NAMES)
@@ -79,8 +81,8 @@ async def _draw(
     service_id: str,
     **shown: Any,
 ) -> Response:
-    head = await read_head(session, scope, service_id)
-    hooks = (await queries.list_hooks(session, scope, service_id, limit=SHOWN)).items
+    head = await load_header(session, scope, service_id)
+    hooks = (await queries.list_hooks(session, scope, service_id, PageRequest(limit=SHOWN))).items
     pushes = await queries.list_recent_pushes(session, scope, [hook.id for hook in hooks], limit=SHOWN)
     last = await queries.list_last_pushes(session, scope, [hook.id for hook in hooks])
     panel = request.app.state.settings.panel_url
@@ -93,12 +95,12 @@ async def _draw(
 @router.get("/services/{service_id}/hooks")
 @guard("source.read", tenant="service_id", page=True)
 async def show_hooks(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
-    """Its hooks, how each Git host is told of them, and the last pushes with what was decided."""
+    """Show the hooks, how to set them up at each Git host, and the last pushes with their decisions."""
     return await _draw(request, session, scope, service_id)
 
 
 def _typed(form: Mapping[str, str]) -> dict[str, object]:
-    """The fields of a hook as they were typed."""
+    """Return the form of a hook as the API's JSON."""
     patterns = [line.strip() for line in form.get("watch_paths", "").splitlines() if line.strip()]
     return {
         "provider": form.get("provider", ""), "branch": form.get("branch", ""), "watch_paths": patterns,
@@ -107,7 +109,7 @@ def _typed(form: Mapping[str, str]) -> dict[str, object]:
 
 
 def _by_field(filled: Filled[HookFields]) -> Filled[HookFields]:
-    """Patterns share a field."""
+    """Move the errors of single patterns to the form field that holds all of them."""
     return Filled(filled.values, {place.partition(".")[0]: text for place, text in filled.errors.items()})
 
 
@@ -121,7 +123,7 @@ async def make_hook(
     resources: CurrentResources,
     form: Form,
 ) -> Response:
-    """The answer to this, and nothing else, shows the secret."""
+    """Create a hook; only this response shows the secret."""
     service = await get_service(session, scope, service_id)
     filled = fill(HookFields, _typed(form), form)
     if filled.model is not None:
@@ -140,13 +142,13 @@ async def make_hook(
 async def show_hook(
     service_id: str, hook_id: str, request: Request, session: ReadSession, scope: CurrentScope
 ) -> Response:
-    """The form that changes a hook."""
+    """Show the form that changes a hook."""
     hook = await queries.get_hook(session, scope, service_id, hook_id)
     values = {
         "provider": hook.provider, "branch": hook.branch, "watch_paths": "\n".join(hook.watch_paths),
         "any_repository": "true" if hook.any_repository else "",
     }  # fmt: skip
-    page = HookPage(*await read_head(session, scope, service_id), hook, Filled(values))
+    page = HookPage(*await load_header(session, scope, service_id), hook, Filled(values))
     return render(request, "services/hook.html", page)
 
 
@@ -155,7 +157,7 @@ async def show_hook(
 async def edit_hook(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Who sends it, and what deploys. Address and secret stay."""
+    """Change provider and deploy rules. Address and secret stay."""
     filled = fill(HookFields, _typed(form), form)
     if filled.model is not None:
         changes = HookChanges.model_validate(filled.model.model_dump())
@@ -163,7 +165,7 @@ async def edit_hook(
         return see_other(request, f"/services/{service_id}/hooks", said="Push hook changed")
     await session.rollback()
     hook = await queries.get_hook(session, scope, service_id, hook_id)
-    page = HookPage(*await read_head(session, scope, service_id), hook, _by_field(filled))
+    page = HookPage(*await load_header(session, scope, service_id), hook, _by_field(filled))
     return render(request, "services/hook.html", page, status=422)
 
 
@@ -172,7 +174,7 @@ async def edit_hook(
 async def try_hook(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
-    """Orca sends a delivery to the hook's own address; the answer says how it fared."""
+    """Send a test delivery to the hook's own address, and show the result."""
     tested = await test_hook(request.app.state.resources, scope, service_id, hook_id)
     return await _draw(request, session, scope, service_id, tested=tested)
 
@@ -182,8 +184,9 @@ async def try_hook(
 async def replay_push(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Judge a push that came before by what hook and service are now."""
-    push = await actions.replay_push(session, scope, service_id, hook_id, form.get("push_id") or None)
+    """Decide about an earlier push again, by the present settings of hook and service."""
+    resources: Resources = request.app.state.resources
+    push = await actions.replay_push(session, resources, scope, service_id, hook_id, form.get("push_id") or None)
     said = f"Replayed: {push.decision}"
     return see_other(request, f"/services/{service_id}/hooks", said=said)
 
@@ -198,7 +201,7 @@ async def rotate_hook(
     scope: CurrentScope,
     resources: CurrentResources,
 ) -> Response:
-    """A new secret, shown in the answer; the old one stops working at once."""
+    """Replace the secret; the response shows the new one, and the old one stops working at once."""
     made = await actions.rotate_hook(session, resources.secret_box, scope, service_id, hook_id)
     return await _draw(request, session, scope, service_id, made=NewSecret(*made))
 
@@ -208,6 +211,6 @@ async def rotate_hook(
 async def remove_hook(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
-    """Pushes that still arrive at it are refused."""
+    """Delete a hook. Pushes that still arrive at it are refused."""
     await actions.delete_hook(session, scope, service_id, hook_id)
     return see_other(request, f"/services/{service_id}/hooks", said="Push hook deleted")

@@ -1,4 +1,4 @@
-"""The page that makes a service: it looks at the source, shows what it is, and fills the form."""
+"""The page that creates a service: it inspects the source, shows the result, and fills in the form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,13 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
 from orca.features.services import actions, queries
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
-from orca.features.services.forms import chosen_processes, new_service_data, process_service, source_data
+from orca.features.services.forms import (
+    check_port_chosen,
+    chosen_processes,
+    new_service_data,
+    process_service,
+    source_data,
+)
 from orca.features.services.models import Project
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
@@ -20,11 +26,12 @@ from orca.features.sources.actions import trust_host_keys
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
 from orca.features.sources.rules import RepoUrl
 from orca.features.sources.schemas import GitCredentialChanges
+from orca.kit.pagination import PageRequest
 from orca.resources import Resources
 from orca.web.answers import Done, submit
+from orca.web.disconnect import cancel_on_disconnect
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
-from orca.web.leaving import until_gone
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -32,7 +39,7 @@ router = Router(include_in_schema=False)
 
 @dataclass(frozen=True, slots=True)
 class NewServicePage:
-    """The form that makes a service."""
+    """The form that creates a service."""
 
     project: Project
     credentials: list[tuple[str, str]]
@@ -44,7 +51,7 @@ class NewServicePage:
 @router.get("/projects/{project_id}/services/new")
 @guard("service.create", tenant="project_id", page=True)
 async def new_service(project_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
-    """Where the code comes from, and what it is called; everything else is found by looking at it."""
+    """Show the form: it asks for source and name; the other fields are filled by inspecting the source."""
     return await _draw_new(request, session, scope, project_id, Filled())
 
 
@@ -52,8 +59,8 @@ async def _draw_new(
     request: Request, session: AsyncSession, scope: CurrentScope, project_id: str, form: Filled[ServiceFields]
 ) -> Response:
     project = await queries.get_project(session, scope, project_id)
-    git = await list_git_credentials(session, scope, limit=200)
-    registries = await list_registry_credentials(session, scope, limit=200)
+    git = await list_git_credentials(session, scope, PageRequest(limit=200))
+    registries = await list_registry_credentials(session, scope, PageRequest(limit=200))
     panel = request.app.state.settings.panel_url
     page = NewServicePage(project, credential_options(git.items), credential_options(registries.items), panel, form)
     return render(request, "services/new.html", page, status=form.status)
@@ -64,10 +71,11 @@ async def _draw_new(
 async def make_service(
     project_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Make it, and go there."""
+    """Create the service, and redirect to its page."""
 
     async def make(fields: ServiceFields) -> Done:
         project = await queries.get_project(session, scope, project_id)
+        check_port_chosen(form)
         service = await actions.create_service(session, scope, project, fields)
         for name, command in chosen_processes(form).items():
             await actions.create_service(session, scope, project, process_service(fields, name, command))
@@ -79,13 +87,13 @@ async def make_service(
 
 @dataclass(frozen=True, slots=True)
 class FoundPage:
-    """What a look at a source gave: what was found, or why nothing was."""
+    """The result of inspecting a source: what was found, or the problem."""
 
     project_id: str
     source_type: str
     is_ssh: bool
     host: str
-    """Of the repository, as a credential for it has it; empty while none is typed."""
+    """Host of the repository in the form that a credential stores; empty without a valid repository."""
     credential_id: str
     credentials: list[tuple[str, str]]
     found: Detected | None = None
@@ -97,13 +105,13 @@ class FoundPage:
 async def look_at_source(
     project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """A fragment for the form: what its source is, and what the other fields would be."""
+    """Inspect the source; return a fragment with the result and the values of the other fields."""
     filled = fill(SourceToDetect, {"source": source_data(form)}, form)
     try:
         if filled.model is None:
             raise _first_problem(filled.errors)
         look = detect(resources, scope, project_id, filled.model.source)
-        return await _draw_found(request, resources, project_id, form, await until_gone(request, look))
+        return await _draw_found(request, resources, project_id, form, await cancel_on_disconnect(request, look))
     except OrcaError as error:
         return await _draw_found(request, resources, project_id, form, error)
 
@@ -113,7 +121,7 @@ async def look_at_source(
 async def trust_host(
     project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """The keys that were shown are the host's own: the chosen credential trusts them, and the page looks again."""
+    """Add the confirmed host keys to the chosen credential, and let the page inspect the source again."""
     filled = fill(GitCredentialChanges, {"known_hosts": form.get("host_keys", "")}, form)
     try:
         if filled.model is None or not filled.model.known_hosts:
@@ -128,10 +136,10 @@ async def trust_host(
 async def _draw_found(
     request: Request, resources: Resources, project_id: str, form: Mapping[str, str], seen: Detected | OrcaError
 ) -> Response:
-    """With the credentials that there are now: one may have been made since the page was opened."""
+    """Render the result with the current credentials: one may have been created since the page was opened."""
     async with resources.db.read() as session:
         scope = Scope(request.state.subject.team_id)
-        credentials = credential_options((await list_git_credentials(session, scope, limit=200)).items)
+        credentials = credential_options((await list_git_credentials(session, scope, PageRequest(limit=200))).items)
     found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
     page = FoundPage(
         project_id=project_id,

@@ -14,8 +14,9 @@ from orca.features.services.forms import errors_of_settings, settings_data, sett
 from orca.features.services.models import Project, Service
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.schemas import ServiceChanges
-from orca.features.services.standing import Standing, read_head
+from orca.features.services.service_status import ServiceStatus, load_header
 from orca.features.sources.queries import list_git_credentials, list_registry_credentials
+from orca.kit.pagination import PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, Router, guard
@@ -31,27 +32,27 @@ class SettingsPage:
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     values: Mapping[str, str]
     credentials: list[tuple[str, str]]
     form: Filled[ServiceChanges] = field(default_factory=Filled)
-    """Its errors are named by the fields of the form."""
+    """The form; its errors use the names of the form's fields."""
     tab: str = "settings"
 
 
 @router.get("/services/{service_id}/settings")
 @guard("service.read", tenant="service_id", page=True)
 async def show_settings(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
-    """Everything that the next deployment will use."""
+    """Show all settings that the next deployment will use."""
     return await _draw_settings(request, session, scope, service_id, Filled())
 
 
 async def _draw_settings(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[ServiceChanges]
 ) -> Response:
-    head = await read_head(session, scope, service_id)
+    head = await load_header(session, scope, service_id)
     list_them = list_registry_credentials if head.service.source["type"] == "image" else list_git_credentials
-    offered = (await list_them(session, scope, limit=200)).items
+    offered = (await list_them(session, scope, PageRequest(limit=200))).items
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(form.errors))
     page = SettingsPage(*head, values, credential_options(offered), form)
@@ -63,7 +64,7 @@ async def _draw_settings(
 async def save_settings(
     service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Save; what runs now is not touched."""
+    """Save the settings; running containers are not changed."""
 
     async def save(changes: ServiceChanges) -> Done:
         await actions.update_service(session, scope, service_id, changes)
@@ -82,7 +83,7 @@ async def save_settings(
 async def delete_service(
     service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Only by its name. Its volumes stay."""
+    """Delete the service after its name was typed. Its volumes stay."""
     service = await queries.get_service(session, scope, service_id)
     if form.get("confirm") != service.slug:
         raise BadInput("the name does not match, so nothing was deleted", hint=f"Type “{service.slug}”.")

@@ -14,7 +14,7 @@ from orca.features.services.forms import dotenv_data, variable_data
 from orca.features.services.models import Project, Service, Variable
 from orca.features.services.owners import put_door
 from orca.features.services.schemas import NamedVariable, VariableChanges
-from orca.features.services.standing import Standing, read_head
+from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.amounts import counted
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
@@ -29,7 +29,7 @@ writing = partial(door, permission="variable.write", rate="write", audit="Variab
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody typed into the forms, or wants to see."""
+    """The submitted forms, and the variables to reveal."""
 
     form: Filled[NamedVariable] = field(default_factory=Filled)
     imported: Filled[VariableChanges] = field(default_factory=Filled)
@@ -38,7 +38,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What both pages show: `services/_variables.html`."""
+    """The part that both pages share: `services/_variables.html`."""
 
     place: str
     """Address of the owner."""
@@ -49,18 +49,18 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class VariablesPage:
-    """What a service finds in its environment."""
+    """The page of a service's variables."""
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     shown: Shown
     tab: str = "variables"
 
 
 @dataclass(frozen=True, slots=True)
 class SharedPage:
-    """What all services of a project find in theirs."""
+    """The page of the variables that all services of a project share."""
 
     project: Project
     shown: Shown
@@ -71,7 +71,7 @@ class SharedPage:
 async def show_variables(
     owner: Owner, request: Request, session: ReadSession, scope: CurrentScope, edit: str = ""
 ) -> Response:
-    """Its own variables and those of its project. Secret values are not here. `edit` names one to be changed."""
+    """Show the owner's variables and those of its project, without secret values. `edit` names one to change."""
     await queries.check_owner(session, scope, owner)
     row = await queries.get_variable(session, *owner, edit) if edit else None
     asked = Asked(form=Filled(_values_of(row))) if row else Asked()
@@ -91,7 +91,7 @@ async def _draw(request: Request, session: AsyncSession, scope: CurrentScope, ow
     if kind == "project":
         page = SharedPage(await queries.get_project(session, scope, owner_id), shown)
         return render(request, "services/shared_variables.html", page, status=status)
-    head = await read_head(session, scope, owner_id)
+    head = await load_header(session, scope, owner_id)
     taken = {each.key for each in rows}
     shared = await queries.list_variables(session, "project", head.project.id)
     shown = replace(shown, inherited=[each for each in shared if each.key not in taken])
@@ -102,7 +102,7 @@ async def _draw(request: Request, session: AsyncSession, scope: CurrentScope, ow
 async def set_variable(
     owner: Owner, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """Set one; an existing one of that name is replaced."""
+    """Set one variable; an existing one of that name is replaced."""
     await queries.check_owner(session, scope, owner, lock=True)
 
     async def put(variable: NamedVariable) -> Done:
@@ -121,7 +121,7 @@ async def set_variable(
 async def import_variables(
     owner: Owner, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """All of a pasted `.env` file, or none of it. Those that it does not name stay."""
+    """Import all of a pasted `.env` file, or nothing if a line is wrong. Variables that it does not name stay."""
     data, problems = dotenv_data(form)
     await queries.check_owner(session, scope, owner, lock=True)
 
@@ -141,7 +141,7 @@ async def import_variables(
 async def delete_variable(
     owner: Owner, key: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
-    """Forget one; what runs keeps it until the next deployment."""
+    """Delete one variable; running containers keep it until the next deployment."""
     await queries.check_owner(session, scope, owner, lock=True)
     await actions.remove_variables(session, scope, owner, [key])
     done = _done(owner, f"{key} is removed")
@@ -158,7 +158,7 @@ def _done(owner: Owner, said: str) -> Done:
 async def reveal_variable(
     owner: Owner, key: str, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Response:
-    """Show one secret value, and write down who looked."""
+    """Show one secret value, and record who read it."""
     await queries.check_owner(session, scope, owner)
     value = await actions.reveal_variable(session, resources.secret_box, scope, owner, key)
     return await _draw(request, session, scope, owner, Asked(revealed={key: value}))

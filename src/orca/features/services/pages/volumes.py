@@ -12,8 +12,9 @@ from orca.errors import BadInput
 from orca.features.services import actions, queries
 from orca.features.services.forms import given
 from orca.features.services.models import Project, Service, Volume
-from orca.features.services.standing import Standing, read_head
+from orca.features.services.service_status import ServiceStatus, load_header
 from orca.features.services.volume_schemas import VolumeChanges, VolumeFields
+from orca.kit.pagination import PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
@@ -29,11 +30,11 @@ FIRST_VOLUME = (
 
 @dataclass(frozen=True, slots=True)
 class VolumesPage:
-    """Data that outlives containers."""
+    """The page of a service's volumes."""
 
     service: Service
     project: Project
-    standing: Standing
+    status: ServiceStatus
     volumes: Sequence[Volume]
     detached: Sequence[Volume]
     form: Filled[VolumeFields] = field(default_factory=Filled)
@@ -45,15 +46,15 @@ class VolumesPage:
 @router.get("/services/{service_id}/volumes")
 @guard("service.read", tenant="service_id", page=True)
 async def show_volumes(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
-    """Attached volumes, and detached ones of the project."""
+    """Show attached volumes, and detached ones of the project."""
     return await _draw_volumes(request, session, scope, service_id, Filled())
 
 
 async def _draw_volumes(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
 ) -> Response:
-    head = await read_head(session, scope, service_id)
-    everything = await queries.list_project_volumes(session, scope, head.project.id, limit=200)
+    head = await load_header(session, scope, service_id)
+    everything = await queries.list_project_volumes(session, scope, head.project.id, PageRequest(limit=200))
     own = await queries.list_volumes(session, scope, service_id)
     detached = [volume for volume in everything.items if volume.service_id is None]
     page = VolumesPage(*head, own, detached, form)
@@ -65,7 +66,7 @@ async def _draw_volumes(
 async def attach_volume(
     service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """A new volume, or a detached one again; it is there from the next deployment on."""
+    """Attach a new volume, or a detached one again; it is mounted from the next deployment on."""
 
     async def attach(fields: VolumeFields) -> Done:
         volume = await actions.attach_volume(session, scope, service_id, fields)
@@ -83,7 +84,7 @@ async def attach_volume(
 async def update_volume(
     service_id: str, volume_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Whose its data is, from the next deployment on."""
+    """Change the owner or mode of the data, from the next deployment on."""
     filled = fill(VolumeChanges, {"owner": form.get("owner", ""), "mode": form.get("mode", "")}, form)
     if filled.model is None:
         field, problem = next(iter(filled.errors.items()))
@@ -98,7 +99,7 @@ async def update_volume(
 async def detach_volume(
     service_id: str, volume_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
-    """The data stays."""
+    """Detach a volume; its data stays."""
     await actions.detach_volume(session, scope, service_id, volume_id)
     return see_other(request, f"/services/{service_id}/volumes", said="Volume detached", hint="Its data is kept.")
 
@@ -113,6 +114,6 @@ async def destroy_volume(
     resources: CurrentResources,
     form: Form,
 ) -> Response:
-    """The data goes; only a detached volume, only by its name."""
+    """Destroy a detached volume with its data, after its name was typed."""
     volume = await actions.request_destruction(session, resources.tasks, scope, volume_id, form.get("confirm", ""))
     return see_other(request, f"/projects/{volume.project_id}", said=f"Volume {volume.name} is being destroyed")

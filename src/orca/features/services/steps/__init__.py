@@ -1,1 +1,1 @@
-"""Steps that looking at a source and building it have in common."""
+"""Steps shared by the inspection of a source and its build."""

@@ -1,4 +1,4 @@
-"""Everything that can be done to credentials, uploads and hooks: one function per verb, session first."""
+"""Writes of credentials, uploads and hooks: one function per verb, session first."""
 
 from orca.features.sources.actions.git_credentials import (
     create_git_credential,
@@ -13,9 +13,10 @@ from orca.features.sources.actions.registry_credentials import (
     delete_registry_credential,
     update_registry_credential,
 )
-from orca.features.sources.actions.uploads import keep_upload, look_folder, remove_leftovers, upload_folder
+from orca.features.sources.actions.uploads import Leftovers, keep_upload, look_folder, upload_folder
 
 __all__ = [
+    "Leftovers",
     "create_git_credential",
     "create_hook",
     "create_registry_credential",
@@ -27,7 +28,6 @@ __all__ = [
     "look_folder",
     "note_refusal",
     "receive_push",
-    "remove_leftovers",
     "replay_push",
     "rotate_hook",
     "trust_host_keys",

@@ -1,14 +1,13 @@
-"""Deploy keys that Orca makes, and tokens that people bring."""
+"""Git credentials: deploy keys that Orca generates, and tokens that users enter."""
 
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import BadInput
 from orca.events import Fact, record
+from orca.features import check_deletable
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.sources.actions.names import check_git_name
 from orca.features.sources.models import GitCredential
@@ -23,7 +22,7 @@ from orca.web.guard import Scope
 async def create_git_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, fields: GitCredentialFields
 ) -> GitCredential:
-    """Store a token, or make an Ed25519 key whose public half is in the row. Raises Conflict for a name in use."""
+    """Store a token, or generate an Ed25519 key whose public half is in the row. Raises Conflict for a name in use."""
     row = GitCredential(
         team_id=scope.team_id, name=fields.name, kind=fields.kind, host=fields.host,
         username=fields.username or "", known_hosts=fields.known_hosts,
@@ -41,7 +40,15 @@ async def create_git_credential(
 
 
 def _make_key(comment: str) -> tuple[str, str]:
-    """A private key in OpenSSH format, and the line that goes to the Git host."""
+    """Return a private key in OpenSSH format, and the public key line for the Git host."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - megabytes that a start does without
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - likewise
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
@@ -51,7 +58,7 @@ def _make_key(comment: str) -> tuple[str, str]:
 async def update_git_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str, changes: GitCredentialChanges
 ) -> GitCredential:
-    """Rename it, trust host keys, put a new token in place of the old one, or say anew which host it is for."""
+    """Change name, trusted host keys, token or host of a credential."""
     row = await get_git_credential(session, scope, credential_id)
     if row.kind == "ssh" and (changes.token is not None or changes.username is not None):
         raise BadInput("a deploy key has no token", hint="Make a credential of kind “token” instead.")
@@ -71,7 +78,10 @@ async def update_git_credential(
 
 
 def _choose_host(row: GitCredential, changes: GitCredentialChanges) -> str:
-    """A token goes to another host only if whoever says so has the token: it never leaves by way of this change."""
+    """Return the new host. A token may only move to another host if the request contains the token again.
+
+    Otherwise a user who cannot read the stored token could send it to a host of their own.
+    """
     if changes.host is None:
         return row.host
     host = parse_git_host(changes.host, "ssh" if row.kind == "ssh" else "token")
@@ -85,9 +95,9 @@ def _choose_host(row: GitCredential, changes: GitCredentialChanges) -> str:
 
 
 async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: str, host_keys: str) -> None:
-    """Add host keys, whose fingerprints somebody compared, to those that a credential trusts. Raises NotFound.
+    """Add host keys, whose fingerprints a user compared, to those that a credential trusts.
 
-    BadInput when they are more than a credential may have.
+    Raises NotFound, and BadInput when these are more than a credential may have.
     """
     row = await get_git_credential(session, scope, credential_id)
     lines = dict.fromkeys([*row.known_hosts.splitlines(), *host_keys.splitlines()])
@@ -101,8 +111,9 @@ async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: st
 
 
 async def delete_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> None:
-    """Forget a credential. Raises Conflict while a service uses it: those who hear of it may refuse."""
+    """Delete a credential. Raises Conflict while a service uses it."""
     row = await get_git_credential(session, scope, credential_id)
+    await check_deletable(session, GIT_CREDENTIAL, row.id)
     await _record(session, "GitCredentialDeleted", row, {})
     await delete_secrets(session, (GIT_CREDENTIAL, row.id))
     await session.delete(row)

@@ -1,22 +1,23 @@
-"""Push hooks: making, changing and removing them."""
+"""Push hooks: creating, changing and deleting them."""
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.events import Fact, origin, record, subscribe
+from orca.events import Fact, origin, record
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.sources.models import Hook, Push
 from orca.features.sources.pushes import new_hook_secret
 from orca.features.sources.queries import HOOK, SECRET, get_hook
 from orca.features.sources.schemas import HookChanges, HookFields
 from orca.kit.crypto import SecretBox
+from orca.resources import Resources
 from orca.web.guard import Scope
 
 
 async def create_hook(
     session: AsyncSession, box: SecretBox, scope: Scope, service_id: str, fields: HookFields
 ) -> tuple[Hook, str]:
-    """A hook and its secret, which is shown this once. The caller checked the service."""
+    """Create a hook; returns it with its secret, which is shown only once. The caller checked the service."""
     hook = Hook(team_id=scope.team_id, service_id=service_id, **fields.model_dump())
     _take_over(hook)
     session.add(hook)
@@ -27,14 +28,14 @@ async def create_hook(
 
 
 def _take_over(hook: Hook) -> None:
-    """Who makes or changes a hook, or knows its secret, answers for what comes in at it."""
+    """Make the current user the owner of the hook: its pushes deploy on behalf of the one who last changed it."""
     by = origin.get()
     hook.user_id = by.user_id
     hook.permissions = None if by.permissions is None else sorted(by.permissions)
 
 
 async def update_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str, changes: HookChanges) -> Hook:
-    """Change who sends it and what deploys; address and secret stay, so that the Git host need not be told."""
+    """Change provider and deploy rules; address and secret stay, so that nothing changes at the Git host."""
     hook = await get_hook(session, scope, service_id, hook_id)
     given = changes.model_dump(exclude_unset=True)
     changed = {name: value for name, value in given.items() if value != getattr(hook, name)}
@@ -49,7 +50,7 @@ async def update_hook(session: AsyncSession, scope: Scope, service_id: str, hook
 async def rotate_hook(
     session: AsyncSession, box: SecretBox, scope: Scope, service_id: str, hook_id: str
 ) -> tuple[Hook, str]:
-    """A new secret; deliveries signed with the old one are refused from now on."""
+    """Replace the secret; deliveries signed with the old one are refused from now on."""
     hook = await get_hook(session, scope, service_id, hook_id)
     _take_over(hook)
     secret = await _put_secret(session, box, hook)
@@ -58,7 +59,7 @@ async def rotate_hook(
 
 
 async def delete_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str) -> None:
-    """Forget a hook and what came in at it."""
+    """Delete a hook and its deliveries."""
     hook = await get_hook(session, scope, service_id, hook_id)
     await _forget(session, hook)
     await _record(session, "HookDeleted", hook)
@@ -82,10 +83,7 @@ async def _record(session: AsyncSession, fact_type: str, hook: Hook, **more: obj
     await record(session, Fact(fact_type, hook.team_id, HOOK, hook.id, payload))
 
 
-async def _forget_hooks(session: AsyncSession, fact: Fact) -> None:
-    """A deleted service hears of no pushes."""
+async def forget_hooks(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Delete the hooks of a deleted service."""
     for hook in (await session.scalars(select(Hook).where(Hook.service_id == fact.object_id))).all():
         await _forget(session, hook)
-
-
-subscribe("ServiceDeleted", _forget_hooks)

@@ -1,4 +1,4 @@
-"""Names of credentials: two of one kind that are called the same could not be told apart."""
+"""Names of credentials: unique per kind and team, because equal ones could not be distinguished."""
 
 from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,12 +11,12 @@ _KINDS = {"ssh": "deploy key", "token": "token"}
 
 
 async def check_git_name(session: AsyncSession, row: GitCredential, name: str) -> None:
-    """Raises Conflict if another credential of the team and of this kind has the name. Holds until the commit."""
+    """Raise Conflict if another credential of the team and of this kind has the name. Locks until the commit."""
     await _check(session, row, name, _KINDS[row.kind], GitCredential.kind == row.kind)
 
 
 async def check_registry_name(session: AsyncSession, row: RegistryCredential, name: str) -> None:
-    """Raises Conflict if another registry login of the team has the name. Holds until the commit."""
+    """Raise Conflict if another registry login of the team has the name. Locks until the commit."""
     await _check(session, row, name, "registry login")
 
 

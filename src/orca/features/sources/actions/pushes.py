@@ -1,8 +1,8 @@
-"""Taking in what arrives at push hooks, and sending it through once more."""
+"""Stores deliveries of push hooks, decides about them, and replays them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -19,34 +19,39 @@ from orca.features.sources.pushes import Change, Decision, Place
 from orca.features.sources.queries import find_push, get_hook
 from orca.kit.ids import new_id
 from orca.kit.text import clean_output, shorten
+from orca.resources import PlaceInLine, Resources
+from orca.tasks.lanes import PUSHED
 from orca.web.guard import Scope
 
+LOOK_AT_PUSH = "LookAtPush"
 KEEP_PUSHES = timedelta(days=30)
 KEEP_REFUSALS = 20
-"""How many kinds of refusal a hook remembers: anybody may send it anything."""
+"""How many kinds of refusal are stored per hook: its address is public, so any request can reach it."""
 _KEEP_FILES = 200
-"""How many paths of a push are remembered; of a larger one none, so that watched paths count as touched."""
+"""How many paths of a push are stored; of a larger one none, so that watched paths count as changed."""
 _NEWER_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery whose signature was right."""
+    """A delivery with a valid signature."""
 
     name: str
     digest: str
-    """Of what was signed."""
+    """Digest of the signed content."""
     event: str
     decision: Decision
     places: Sequence[Place] = ()
-    """What it calls its repository."""
+    """The addresses that it names for its repository."""
 
 
-async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) -> tuple[Push, bool]:
-    """Store a delivery and, if it concerns the service, tell those who deploy; in one transaction.
+async def receive_push(
+    session: AsyncSession, resources: Resources, hook: Hook, delivery: Delivery
+) -> tuple[Push, bool]:
+    """Store a delivery and, if it deploys the service, record `PushAccepted`; in one transaction.
 
-    Returns the row, and whether it is new: what was accepted before changes nothing when it comes again. What was left
-    alone is judged anew, so that a host's own "redeliver" helps after the settings were mended.
+    Returns the row, and whether it is new: a repeated delivery of an accepted push changes nothing. A push that was
+    not accepted is decided again, so that the host's own "redeliver" helps after the settings were corrected.
     """
     await session.execute(select(Hook.id).where(Hook.id == hook.id).with_for_update())
     decision = await _compare(session, hook, delivery.decision, delivery.places)
@@ -56,18 +61,20 @@ async def receive_push(session: AsyncSession, hook: Hook, delivery: Delivery) ->
     if known is not None:
         await session.delete(known)
         await session.flush()
-    push = await _store(session, hook, replace(delivery, name=name, decision=decision))
+    push = await _store(session, resources, hook, replace(delivery, name=name, decision=decision))
     await session.execute(delete(Push).where(Push.hook_id == hook.id, Push.received_at < now() - KEEP_PUSHES))
     return push, True
 
 
-async def replay_push(session: AsyncSession, scope: Scope, service_id: str, hook_id: str, push_id: str | None) -> Push:
-    """Judge a push that came before by what the hook and the service are now, and deploy it if it is wanted.
+async def replay_push(
+    session: AsyncSession, resources: Resources, scope: Scope, service_id: str, hook_id: str, push_id: str | None
+) -> Push:
+    """Decide about an earlier push again, by the present settings of hook and service, and deploy it if accepted.
 
-    Without an id the newest push is taken. Raises NotFound, and Conflict when there is no push to send.
+    Without an id, the newest push is replayed. Raises NotFound, and Conflict when there is no push to replay.
     """
     hook = await get_hook(session, scope, service_id, hook_id)
-    query = select(Push).where(Push.hook_id == hook.id).order_by(Push.id.desc()).limit(_NEWER_LOOKED_AT)
+    query = select(Push).where(Push.hook_id == hook.id).order_by(Push.seq.desc()).limit(_NEWER_LOOKED_AT)
     rows = await session.scalars(query if push_id is None else query.where(Push.id == push_id))
     push = next((row for row in rows if push_id is not None or row.payload.get("commit")), None)
     if push is None and push_id is not None:
@@ -80,12 +87,12 @@ async def replay_push(session: AsyncSession, scope: Scope, service_id: str, hook
     places = [Place(*each) for each in push.payload.get("places", ())]
     decision = await _compare(session, hook, decision, places)
     again = Delivery(pushes.name_replay(new_id()), "", event, decision, places)
-    return await _store(session, hook, again)
+    return await _store(session, resources, hook, again)
 
 
 async def find_push_origin(session: AsyncSession, hook: Hook) -> Origin:
-    """A push happens on behalf of the one who made its hook: what they might do then and still may."""
-    # One from before hooks knew their maker may deploy, and nothing beyond that.
+    """Return the hook's owner as the origin of its pushes, with the permissions they had then and still have."""
+    # A hook of an earlier version has no owner: it may deploy, and nothing beyond that.
     frozen = frozenset({"service.deploy"}) if hook.permissions is None else frozenset(hook.permissions)
     if hook.user_id is None:
         return Origin(f"hook {hook.id}", "webhook", permissions=frozen)
@@ -94,13 +101,13 @@ async def find_push_origin(session: AsyncSession, hook: Hook) -> Origin:
 
 
 async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None:
-    """Remember that a push was turned away, and why; the same reason again counts up. Nothing for unknown hooks."""
+    """Store that a push was refused, and why; a repeated reason only counts up. Does nothing for unknown hooks."""
     hook = await session.scalar(select(Hook).where(Hook.id == hook_id).with_for_update())
     if hook is None:
         return
     name = pushes.name_refusal(reason)
     is_refusal = Push.delivery.startswith(pushes.REFUSED, autoescape=True)
-    newest_first = select(Push).where(Push.hook_id == hook.id, is_refusal).order_by(Push.id.desc())
+    newest_first = select(Push).where(Push.hook_id == hook.id, is_refusal).order_by(Push.seq.desc())
     kept = (await session.scalars(newest_first)).all()
     times = 1 + sum(each.times for each in kept if each.delivery == name)
     others = [each for each in kept if each.delivery != name]
@@ -117,11 +124,15 @@ async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None
 
 
 async def _compare(session: AsyncSession, hook: Hook, decision: Decision, places: Sequence[Place]) -> Decision:
-    """The decision, unless the service has no repository, or the push was to another one."""
+    """Return the decision, or a rejection.
+
+    Rejected when the service has no repository, when the push is to another one, or when the owner may not deploy.
+    """
     repository = await find_repository(session, hook.service_id)
     if repository is None:
         return pushes.leave_alone(decision, "the service does not come from Git: nothing to fetch")
-    if decision.is_accepted and not origin.get().may("service.deploy"):
+    is_wanted = decision.is_accepted or decision.must_look
+    if is_wanted and not origin.get().may("service.deploy"):
         return pushes.leave_alone(decision, f"{origin.get().actor}, who made this hook, may not deploy")
     if hook.any_repository or pushes.is_same_repository(repository, places):
         return decision
@@ -129,7 +140,7 @@ async def _compare(session: AsyncSession, hook: Hook, decision: Decision, places
     return pushes.leave_alone(decision, shorten(reason, 255))
 
 
-async def _store(session: AsyncSession, hook: Hook, delivery: Delivery) -> Push:
+async def _store(session: AsyncSession, resources: Resources, hook: Hook, delivery: Delivery) -> Push:
     decision = delivery.decision
     push = Push(
         team_id=hook.team_id, hook_id=hook.id, delivery=delivery.name, digest=delivery.digest,
@@ -138,35 +149,65 @@ async def _store(session: AsyncSession, hook: Hook, delivery: Delivery) -> Push:
     )  # fmt: skip
     session.add(push)
     await session.flush()
-    if decision.is_accepted and decision.change is not None:
-        payload = {"commit": push.commit, "branch": push.payload["name"], "push_id": push.id}
-        await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
+    if decision.is_accepted:
+        await _record_accepted(session, hook, push)
+    elif decision.must_look:
+        payload, place = {"push_id": push.id}, PlaceInLine(hook.team_id, PUSHED)
+        await resources.tasks.enqueue(session, LOOK_AT_PUSH, target=hook.team_id, payload=payload, place=place)
     return push
 
 
-async def _find_known(session: AsyncSession, hook: Hook, delivery: Delivery) -> tuple[Push | None, str]:
-    """The push that this one repeats, if it does; and the name under which it is kept.
+async def settle_look(session: AsyncSession, push_id: str, *, is_watched: bool | None) -> None:
+    """Decide about a push after its changed files were read from the repository; None, when unknown, deploys."""
+    push = await session.get(Push, push_id)
+    hook = await session.scalar(select(Hook).where(Hook.id == push.hook_id).with_for_update()) if push else None
+    if push is None or hook is None or push.is_accepted or not push.payload.get("looking"):
+        return
+    push.payload = push.payload | {"looking": False}
+    later = await _accepted_since(session, hook, push.seq)
+    if is_watched is False:
+        push.decision = pushes.UNWATCHED
+    elif not origin.get().may("service.deploy"):
+        push.decision = f"{origin.get().actor}, who made this hook, may not deploy"
+    elif any(each.payload.get("name") == push.payload["name"] for each in later):
+        push.decision = "a later push of the branch was deployed meanwhile"
+    else:
+        told = "the repository says that a watched file changed" if is_watched else "what changed cannot be known"
+        push.is_accepted, push.decision = True, shorten(f"{push.commit[:12]} will be deployed: {told}", 255)
+        await _record_accepted(session, hook, push)
 
-    Ids of deliveries are headers and not signed, so that a copy of a body is recognised by its digest, too.
+
+async def _record_accepted(session: AsyncSession, hook: Hook, push: Push) -> None:
+    payload = {"commit": push.commit, "branch": push.payload["name"], "push_id": push.id}
+    await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
+
+
+async def _find_known(session: AsyncSession, hook: Hook, delivery: Delivery) -> tuple[Push | None, str]:
+    """Return the push that this delivery repeats, if any, and the name to store the delivery under.
+
+    Delivery ids are headers, which are not signed, so a copied body is also recognised by its digest.
     """
     if pushes.is_named_by_content(delivery.name):
         return await _find_same_content(session, hook, delivery.name)
     known = await find_push(session, hook.id, delivery.name)
     if known is None and pushes.has_unique_bodies(hook.provider):
         copies = select(Push).where(Push.hook_id == hook.id, Push.digest == delivery.digest, Push.is_accepted)
-        copy = await session.scalar(copies.order_by(Push.id.desc()).limit(1))
+        copy = await session.scalar(copies.order_by(Push.seq.desc()).limit(1))
         if copy is not None and not await _sets_back(session, hook, delivery.decision.change):
             return copy, delivery.name
     return known, delivery.name
 
 
 async def _find_same_content(session: AsyncSession, hook: Hook, name: str) -> tuple[Push | None, str]:
-    """The same body without an id of the host's may also be a branch that was set back, which is a push of its own."""
-    newest_first = select(Push).where(Push.hook_id == hook.id).order_by(Push.id.desc()).limit(1)
+    """Like `_find_known`, for a delivery without an id of its host.
+
+    The same body may also come from a branch that was reset to an earlier commit, which is a push of its own.
+    """
+    newest_first = select(Push).where(Push.hook_id == hook.id).order_by(Push.seq.desc()).limit(1)
     digest = name.rpartition(":")[2]
     named = await session.scalar(newest_first.where(Push.digest == digest, Push.is_accepted))
     if named is not None and not pushes.is_named_by_content(named.delivery):
-        return named, name  # a copy whose id was taken off
+        return named, name  # a copy whose id was removed
     last = await session.scalar(newest_first.where(Push.delivery.startswith(name, autoescape=True)))
     if last is None or not last.is_accepted:
         return last, name if last is None else last.delivery
@@ -178,7 +219,7 @@ async def _find_same_content(session: AsyncSession, hook: Hook, name: str) -> tu
 
 
 async def _sets_back(session: AsyncSession, hook: Hook, change: Change | None) -> bool:
-    """Whether a body without a time in it begins where the branch stands now: the branch went back and forth."""
+    """Whether a body without a timestamp starts at the branch's present commit: then the branch was reset before."""
     if hook.provider != "bitbucket" or change is None or not change.before:
         return False
     latest = await _accepted_since(session, hook, None)
@@ -187,23 +228,23 @@ async def _sets_back(session: AsyncSession, hook: Hook, change: Change | None) -
 
 
 async def _is_overtaken(session: AsyncSession, hook: Hook, known: Push, decision: Decision) -> bool:
-    """Whether a later push of the same branch was accepted, which one that was left alone must not undo."""
+    """Whether a later push of the same branch was accepted, which this earlier one must not undo."""
     if decision.change is None or not decision.is_accepted:
         return False
     name = _stored_name(decision.change)
-    later = await _accepted_since(session, hook, known.received_at)
+    later = await _accepted_since(session, hook, known.seq)
     return any(each.payload.get("name") == name for each in later)
 
 
-async def _accepted_since(session: AsyncSession, hook: Hook, since: datetime | None) -> Sequence[Push]:
+async def _accepted_since(session: AsyncSession, hook: Hook, since: int | None) -> Sequence[Push]:
     query = select(Push).where(Push.hook_id == hook.id, Push.is_accepted)
     if since is not None:
-        query = query.where(Push.received_at > since)
-    return (await session.scalars(query.order_by(Push.id.desc()).limit(_NEWER_LOOKED_AT))).all()
+        query = query.where(Push.seq > since)
+    return (await session.scalars(query.order_by(Push.seq.desc()).limit(_NEWER_LOOKED_AT))).all()
 
 
 def _summary(delivery: Delivery) -> dict[str, Any]:
-    """What is worth keeping of the body, which may be large and full of people."""
+    """Return the parts of a body to store: bodies can be large and contain personal data."""
     change = delivery.decision.change
     if change is None:
         return {"event": delivery.event}
@@ -212,18 +253,19 @@ def _summary(delivery: Delivery) -> dict[str, Any]:
         "event": delivery.event, "ref": change.kind, "name": _stored_name(change), "commit": change.commit,
         "message": shorten(change.message, 500), "files": None if change.files is None else len(change.files),
         "paths": None if files is None else [_storable(shorten(path, 500)) for path in files],
-        "before": change.before, "deleted": change.is_deletion,
+        "before": change.before, "deleted": change.is_deletion, "may_be_forced": change.may_be_forced,
+        "looking": delivery.decision.must_look,
         "places": [[_storable(place.host), _storable(place.path)] for place in delivery.places[:10]],
     }  # fmt: skip
 
 
 def _restore(payload: dict[str, Any]) -> Change:
-    """The push as it was kept."""
+    """Return the change of a stored push."""
     paths = payload.get("paths")
     return Change(
         payload["ref"], str(payload["name"]), str(payload["commit"]), str(payload.get("message", "")),
         is_deletion=bool(payload.get("deleted")), files=None if paths is None else tuple(paths),
-        before=str(payload.get("before", "")),
+        before=str(payload.get("before", "")), may_be_forced=bool(payload.get("may_be_forced")),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Fact, record
+from orca.features import check_deletable
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.sources.actions.names import check_registry_name
 from orca.features.sources.models import RegistryCredential
@@ -15,7 +16,7 @@ from orca.web.guard import Scope
 async def create_registry_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, fields: RegistryCredentialFields
 ) -> RegistryCredential:
-    """Store a login; whether the registry takes it shows when an image is pulled. Raises Conflict for a name in use."""
+    """Store a login; it is first tried when an image is pulled. Raises Conflict for a name in use."""
     row = RegistryCredential(team_id=scope.team_id, name=fields.name, host=fields.host, username=fields.username)
     await check_registry_name(session, row, row.name)
     session.add(row)
@@ -28,7 +29,7 @@ async def create_registry_credential(
 async def update_registry_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str, changes: RegistryCredentialChanges
 ) -> RegistryCredential:
-    """Change name, user name or password; the host stays, so that a password never goes elsewhere."""
+    """Change name, user name or password; the host stays, so that a password is never sent to another host."""
     row = await get_registry_credential(session, scope, credential_id)
     if changes.name is not None and changes.name != row.name:
         await check_registry_name(session, row, changes.name)
@@ -40,8 +41,9 @@ async def update_registry_credential(
 
 
 async def delete_registry_credential(session: AsyncSession, scope: Scope, credential_id: str) -> None:
-    """Forget a login. Raises Conflict while a service uses it: those who hear of it may refuse."""
+    """Delete a login. Raises Conflict while a service uses it."""
     row = await get_registry_credential(session, scope, credential_id)
+    await check_deletable(session, REGISTRY_CREDENTIAL, row.id)
     await _record(session, "RegistryCredentialDeleted", row)
     await delete_secrets(session, (REGISTRY_CREDENTIAL, row.id))
     await session.delete(row)

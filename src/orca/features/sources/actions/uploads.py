@@ -1,17 +1,25 @@
-"""Remembering what was sent, and forgetting what nobody can deploy any more."""
+"""Stores rows of uploads, and deletes those that cannot be deployed any more."""
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.events import Fact, record, subscribe
+from orca.events import Fact, record
 from orca.features.sources.models import Upload
-from orca.features.sources.uploads import SUFFIX, StoredUpload, find_leftovers, find_old_folders
+from orca.features.sources.uploads import (
+    LEFTOVER_SECONDS,
+    SUFFIX,
+    StoredUpload,
+    find_leftovers,
+    list_folders,
+)
 from orca.features.sources.usage import list_needed_uploads
 from orca.instance.models import Instance
+from orca.kit.threads import run_in_thread
 from orca.resources import Resources
 from orca.settings import Settings
 from orca.web.guard import Scope
@@ -20,19 +28,19 @@ KEPT_UPLOADS = 3
 
 
 def upload_folder(settings: Settings) -> Path:
-    """Where uploads lie."""
+    """Return the folder of uploads."""
     return settings.data_dir / "uploads"
 
 
 def look_folder(settings: Settings) -> Path:
-    """Where sources lie while they are looked at: one folder each, for a minute at most."""
+    """Return the folder of sources under detection: one subfolder each, for a minute at most."""
     return settings.data_dir / "looks"
 
 
 async def keep_upload(
     session: AsyncSession, scope: Scope, service_id: str, stored: StoredUpload
 ) -> tuple[Upload, list[str]]:
-    """Record an upload; gives its row, and the ids of older ones whose files may go once this is committed."""
+    """Store an upload; returns its row, and the ids of older ones whose files may be removed after the commit."""
     newest = await session.scalar(select(func.max(Upload.number)).where(Upload.service_id == service_id))
     upload = Upload(
         id=stored.id, team_id=scope.team_id, service_id=service_id, sha256=stored.sha256,
@@ -51,22 +59,31 @@ async def keep_upload(
     return upload, [each.id for each in older]
 
 
-async def remove_leftovers(resources: Resources) -> None:
-    """Remove files of no upload (interrupted ones, those of deleted services), and what a crash left of a look."""
-    async with resources.db.read() as session:
-        known = set((await session.scalars(select(Upload.id))).all())
-        is_behind = await session.scalar(select(Instance.id).where(Instance.lost_after.is_not(None))) is not None
-    for path in await asyncio.to_thread(find_leftovers, upload_folder(resources.settings), known):
-        if path.suffix != SUFFIX or not is_behind:  # an older database does not know the newest uploads
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-    for path in await asyncio.to_thread(find_old_folders, look_folder(resources.settings)):
-        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+class Leftovers:
+    """Stores since when files have had no row, by the monotonic clock, which no change of the system time affects."""
+
+    def __init__(self, patience: float = LEFTOVER_SECONDS) -> None:
+        self._patience = patience
+        self._since: dict[Path, float] = {}
+
+    async def remove(self, resources: Resources) -> None:
+        """Remove files without an upload (interrupted, or of deleted services), and leftovers of crashed detections."""
+        async with resources.db.read() as session:
+            known = set((await session.scalars(select(Upload.id))).all())
+            is_behind = await session.scalar(select(Instance.id).where(Instance.lost_after.is_not(None))) is not None
+        files = await asyncio.to_thread(find_leftovers, upload_folder(resources.settings), known)
+        folders = await asyncio.to_thread(list_folders, look_folder(resources.settings))
+        instant = time.monotonic()
+        self._since = {path: self._since.get(path, instant) for path in (*files, *folders)}
+        old = {path for path, since in self._since.items() if instant - since >= self._patience}
+        for path in old.intersection(files):
+            if path.suffix != SUFFIX or not is_behind:  # a restored database may lack the newest uploads
+                await run_in_thread(path.unlink, missing_ok=True)
+        for path in old.intersection(folders):
+            await run_in_thread(shutil.rmtree, path, ignore_errors=True)
 
 
-async def _forget_uploads(session: AsyncSession, fact: Fact) -> None:
-    """The rows go with the service; the files follow with the next sweep."""
+async def forget_uploads(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Delete the rows of a deleted service's uploads; the next sweep removes the files."""
     for upload in (await session.scalars(select(Upload).where(Upload.service_id == fact.object_id))).all():
         await session.delete(upload)
-
-
-subscribe("ServiceDeleted", _forget_uploads)

@@ -1,8 +1,7 @@
 """REST doors of everything a source needs: credentials, uploads, push hooks."""
 
 from orca.features.sources.api import credentials, hooks, uploads
-from orca.web.guard import Router
+from orca.web.guard import Router, take_routes
 
 router = Router()
-for each in (credentials, uploads, hooks):
-    router.include_router(each.router)
+take_routes(router, credentials.router, uploads.router, hooks.router)

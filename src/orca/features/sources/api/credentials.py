@@ -1,17 +1,23 @@
 """REST doors of Git and registry credentials."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from orca.db import ReadSession, WriteSession
 from orca.features.sources import actions, queries
 from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.features.sources.schemas import (
     GitCredentialChanges,
     GitCredentialFields,
+    GitCredentialFilter,
     GitCredentialOut,
     RegistryCredentialChanges,
     RegistryCredentialFields,
+    RegistryCredentialFilter,
     RegistryCredentialOut,
 )
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.pagination import Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["sources"])
@@ -22,9 +28,9 @@ router = Router(prefix="/api/v1", tags=["sources"])
 async def create_git_credential(
     body: GitCredentialFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> GitCredential:
-    """Store a token, or have a deploy key made: register the `public_key` of the answer at the Git host.
+    """Store a token, or generate a deploy key: register the `public_key` of the response at the Git host.
 
-    It is used at `host` only: services whose repository is elsewhere cannot have it.
+    It is used at `host` only: services whose repository is at another host cannot use it.
     """
     return await actions.create_git_credential(session, resources.secret_box, scope, body)
 
@@ -32,16 +38,16 @@ async def create_git_credential(
 @router.get("/git-credentials", response_model=Page[GitCredentialOut], summary="List Git credentials")
 @guard("source.read")
 async def list_git_credentials(
-    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    session: ReadSession, scope: CurrentScope, wanted: Annotated[GitCredentialFilter, Query()]
 ) -> Page[GitCredential]:
-    """Newest first; never with their secret half."""
-    return await queries.list_git_credentials(session, scope, limit=limit, cursor=cursor)
+    """List Git credentials, newest first; their secret half is never returned."""
+    return await queries.list_git_credentials(session, scope, wanted)
 
 
 @router.get("/git-credentials/{git_credential_id}", response_model=GitCredentialOut, summary="Read a Git credential")
 @guard("source.read", tenant="git_credential_id")
 async def get_git_credential(git_credential_id: str, session: ReadSession, scope: CurrentScope) -> GitCredential:
-    """Never with its secret half."""
+    """Return a Git credential, without its secret half."""
     return await queries.get_git_credential(session, scope, git_credential_id)
 
 
@@ -56,7 +62,7 @@ async def update_git_credential(
     scope: CurrentScope,
     resources: CurrentResources,
 ) -> GitCredential:
-    """Rename it, confirm host keys, replace its token, or move it to another host: a token only if it is given anew."""
+    """Rename it, confirm host keys, replace its token, or move it to another host: a token only if sent again."""
     return await actions.update_git_credential(session, resources.secret_box, scope, git_credential_id, body)
 
 
@@ -81,10 +87,10 @@ async def create_registry_credential(
 @router.get("/registry-credentials", response_model=Page[RegistryCredentialOut], summary="List registry logins")
 @guard("source.read")
 async def list_registry_credentials(
-    session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    session: ReadSession, scope: CurrentScope, wanted: Annotated[RegistryCredentialFilter, Query()]
 ) -> Page[RegistryCredential]:
-    """Newest first; never with their passwords."""
-    return await queries.list_registry_credentials(session, scope, limit=limit, cursor=cursor)
+    """List registry logins, newest first; their passwords are never returned."""
+    return await queries.list_registry_credentials(session, scope, wanted)
 
 
 @router.get(
@@ -96,7 +102,7 @@ async def list_registry_credentials(
 async def get_registry_credential(
     registry_credential_id: str, session: ReadSession, scope: CurrentScope
 ) -> RegistryCredential:
-    """Never with its password."""
+    """Return a registry login, without its password."""
     return await queries.get_registry_credential(session, scope, registry_credential_id)
 
 

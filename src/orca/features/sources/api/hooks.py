@@ -1,22 +1,25 @@
-"""REST doors of push hooks: keeping, testing and replaying them, and the public one where Git hosts report pushes."""
+"""REST doors of push hooks: managing, testing and replaying them, and the public one where Git hosts report pushes."""
 
 import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
+from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import BadInput, NotSignedIn, TooMuch
+from orca.errors import BadInput, NotSignedIn, PayloadTooLarge
 from orca.events import Fact, origin, record
 from orca.features.sources import actions, pushes, queries
 from orca.features.sources.actions.pushes import Delivery
 from orca.features.sources.api.uploads import ANY_SIZE
 from orca.features.sources.errors import BodyCutOff
+from orca.features.sources.metrics import UNKNOWN, Result
 from orca.features.sources.models import Hook, Push
 from orca.features.sources.origins import comes_from_git
 from orca.features.sources.pushes.changes import read_identity
@@ -25,24 +28,26 @@ from orca.features.sources.rules import hook_url, warn_of_origin, warn_of_reach
 from orca.features.sources.schemas import (
     HookChanges,
     HookFields,
+    HookFilter,
     HookOut,
     HookSecret,
     HookTest,
     PushAnswer,
+    PushFilter,
     PushOut,
     Replay,
 )
 from orca.features.sources.steps import send_test_delivery as steps
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.pagination import Page
 from orca.resources import Resources
 from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, Scope, guard
 
 router = Router(prefix="/api/v1", tags=["sources"])
 _NOBODY = pushes.new_hook_secret("generic")
-"""What an unknown hook is checked against, so that it takes as long as a known one."""
+"""A secret to check an unknown hook against, so that this takes as long as for a known one."""
 _LARGE = 1 << 20
 _LARGE_SECONDS = 15
-"""From here on a body takes one of the few places that there are for large ones."""
+"""Bodies above `_LARGE` bytes need one of a few slots, and must arrive within so many seconds."""
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -58,7 +63,7 @@ _BODY: dict[str, Any] = {
 
 
 async def _shown(session: AsyncSession, scope: Scope, hooks: Sequence[Hook], resources: Resources) -> list[HookOut]:
-    """Hooks with their addresses and what arrived last."""
+    """Return hooks with their addresses and their last delivery."""
     last = await queries.list_last_pushes(session, scope, [hook.id for hook in hooks])
     return [
         HookOut(
@@ -83,7 +88,7 @@ async def _shown_once(session: AsyncSession, scope: Scope, hook: Hook, secret: s
 async def create_hook(
     service_id: str, body: HookFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookSecret:
-    """Give `url` and `secret` to the Git host; the secret is not shown again."""
+    """Create a push hook. Enter `url` and `secret` at the Git host; the secret is not shown again."""
     hook, secret = await actions.create_hook(session, resources.secret_box, scope, service_id, body)
     return await _shown_once(session, scope, hook, secret, resources)
 
@@ -95,11 +100,10 @@ async def list_hooks(
     session: ReadSession,
     scope: CurrentScope,
     resources: CurrentResources,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    wanted: Annotated[HookFilter, Query()],
 ) -> Page[HookOut]:
-    """Newest first; never with their secrets."""
-    page = await queries.list_hooks(session, scope, service_id, limit=limit, cursor=cursor)
+    """List push hooks, newest first; their secrets are never returned."""
+    page = await queries.list_hooks(session, scope, service_id, wanted)
     shown = await _shown(session, scope, page.items, resources)
     return Page[HookOut](items=shown, next_cursor=page.next_cursor)
 
@@ -109,7 +113,7 @@ async def list_hooks(
 async def show_hook(
     service_id: str, hook_id: str, session: ReadSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookOut:
-    """With what arrived last, without its secret."""
+    """Return a push hook with its last delivery, without its secret."""
     hook = await queries.get_hook(session, scope, service_id, hook_id)
     return (await _shown(session, scope, [hook], resources))[0]
 
@@ -124,7 +128,7 @@ async def update_hook(
     scope: CurrentScope,
     resources: CurrentResources,
 ) -> HookOut:
-    """Who sends it, and what deploys. Its address and its secret stay."""
+    """Change provider and deploy rules. Its address and its secret stay."""
     hook = await actions.update_hook(session, scope, service_id, hook_id, body)
     return (await _shown(session, scope, [hook], resources))[0]
 
@@ -134,7 +138,7 @@ async def update_hook(
 async def rotate_hook(
     service_id: str, hook_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookSecret:
-    """The address stays; the old secret stops working at once."""
+    """Replace the secret; the old one stops working at once, and the address stays."""
     hook, secret = await actions.rotate_hook(session, resources.secret_box, scope, service_id, hook_id)
     return await _shown_once(session, scope, hook, secret, resources)
 
@@ -142,26 +146,31 @@ async def rotate_hook(
 @router.post("/services/{service_id}/hooks/{hook_id}/test", summary="Send a test delivery to a hook")
 @guard("source.update", tenant="service_id", rate="write", audit="HookTested")
 async def test_hook(service_id: str, hook_id: str, scope: CurrentScope, resources: CurrentResources) -> HookTest:
-    """Orca itself sends a signed delivery to the hook's address, as its Git host would. Nothing is deployed."""
+    """Send a signed test delivery to the hook's address, as its Git host would. Nothing is deployed."""
     return await steps.test_hook(resources, scope, service_id, hook_id)
 
 
-@router.post("/services/{service_id}/hooks/{hook_id}/replay", summary="Send a push through a hook again")
+@router.post(
+    "/services/{service_id}/hooks/{hook_id}/replay",
+    summary="Send a push through a hook again",
+    response_model=PushAnswer,
+)
 @guard("service.deploy", tenant="service_id", rate="write", audit="PushReplayed")
 async def replay_push(
-    service_id: str, hook_id: str, body: Replay, response: Response, session: WriteSession, scope: CurrentScope
-) -> PushAnswer:
-    """Judged by what hook and service are now. 202: a deployment follows; 200: there is nothing to do, and why."""
-    push = await actions.replay_push(session, scope, service_id, hook_id, body.push_id)
+    service_id: str, hook_id: str, body: Replay, request: Request, session: WriteSession, scope: CurrentScope
+) -> JSONResponse:
+    """Decide about a push again, by the present settings. 202: a deployment follows; 200: none, with the reason."""
+    resources: Resources = request.app.state.resources
+    push = await actions.replay_push(session, resources, scope, service_id, hook_id, body.push_id)
     await record(session, Fact("PushReplayed", push.team_id, queries.HOOK, hook_id, {"push_id": push.id}))
-    response.status_code = 202 if push.is_accepted else 200
-    return PushAnswer(push_id=push.id, accepted=push.is_accepted, decision=push.decision)
+    answer = PushAnswer(push_id=push.id, accepted=push.is_accepted, decision=push.decision)
+    return JSONResponse(answer.model_dump(mode="json"), 202 if push.is_accepted else 200)
 
 
 @router.delete("/services/{service_id}/hooks/{hook_id}", status_code=204, summary="Delete a push hook")
 @guard("source.delete", tenant="service_id", rate="write", audit="HookDeleted")
 async def delete_hook(service_id: str, hook_id: str, session: WriteSession, scope: CurrentScope) -> None:
-    """Pushes that still arrive at it are refused."""
+    """Delete a push hook. Pushes that still arrive at it are refused."""
     await actions.delete_hook(session, scope, service_id, hook_id)
 
 
@@ -172,12 +181,11 @@ async def list_pushes(
     hook_id: str,
     session: ReadSession,
     scope: CurrentScope,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    wanted: Annotated[PushFilter, Query()],
 ) -> Page[Push]:
-    """The deliveries of the last 30 days and what was decided about each, newest first; the refused ones too."""
+    """List the deliveries of the last 30 days with the decision about each, newest first; refused ones too."""
     await queries.get_hook(session, scope, service_id, hook_id)
-    return await queries.list_pushes(session, scope, hook_id, limit=limit, cursor=cursor)
+    return await queries.list_pushes(session, scope, hook_id, wanted)
 
 
 @router.post(
@@ -185,7 +193,7 @@ async def list_pushes(
     summary="Report a push",
     openapi_extra=_BODY,
     responses={202: {"model": PushAnswer}},
-    max_body_size=ANY_SIZE,  # what is larger than allowed is refused here, with the reason kept
+    max_body_size=ANY_SIZE,  # a larger body is refused in here, so that the reason is stored
 )
 @guard(PUBLIC, rate="webhook", audit="PushAccepted")
 async def receive_push(
@@ -198,34 +206,43 @@ async def receive_push(
         str, Query(max_length=200, description="For Gerrit: the secret, which it can send nowhere else.")
     ] = "",
 ) -> PushAnswer:
-    """For Git hosts. 202: stored, and a deployment follows; 200: stored, but nothing is to be done."""
+    """Receive a delivery from a Git host. 202: stored, and a deployment follows; 200: stored, but nothing to do."""
     hook, delivery = await _admit(request, resources, hook_id, token)
+    count = partial(_count, request, hook.provider)
     on_behalf = await actions.find_push_origin(session, hook)
     come_from = origin.set(replace(on_behalf, ip=request.state.peer, request_id=request.state.request_id))
     try:
-        push, is_new = await actions.receive_push(session, hook, delivery)
+        push, is_new = await actions.receive_push(session, resources, hook, delivery)
     finally:
         origin.reset(come_from)
     if not is_new:
+        count("repeated")
         return PushAnswer(push_id=push.id, accepted=False, decision="this delivery came before; nothing to do")
+    count("deployed" if push.is_accepted else "left_alone")
     response.status_code = 202 if push.is_accepted else 200
     return PushAnswer(push_id=push.id, accepted=push.is_accepted, decision=push.decision)
 
 
+def _count(request: Request, provider: str, result: Result) -> None:
+    request.app.state.hook_deliveries.labels(provider, result).inc()
+
+
 async def _admit(request: Request, resources: Resources, hook_id: str, token: str) -> tuple[Hook, Delivery]:
-    """Who sent what. Those who look after the hook can read later why something was turned away."""
+    """Authenticate and parse a delivery. The reason of a refusal is stored, so that the hook's page can show it."""
     async with resources.db.read() as session:
         found = await queries.open_hook(session, resources.secret_box, hook_id)
     hook, secret = found or (None, _NOBODY)
     provider = hook.provider if hook is not None else "generic"
     try:
         body = await _read_body(request, provider, token)
-    except TooMuch as error:
+    except PayloadTooLarge as error:
+        _count(request, provider if hook is not None else UNKNOWN, "invalid")
         await _refuse(request, resources, hook_id, error.message)
         raise
     values, at = request.headers.getlist, resources.clock.now()
     is_signed = await asyncio.to_thread(pushes.is_signed, provider, secret, values, body, at, token)
     if hook is None or not is_signed:
+        _count(request, provider if hook is not None else UNKNOWN, "unsigned")
         await _refuse(request, resources, hook_id, pushes.explain_mismatch(provider, values, at, token))
         raise NotSignedIn(
             "the signature does not match this hook",
@@ -235,12 +252,13 @@ async def _admit(request: Request, resources: Resources, hook_id: str, token: st
     try:
         return hook, await asyncio.to_thread(_judge, request, hook, body)
     except BadInput as error:
+        _count(request, provider, "invalid")
         await _note_refusal(resources, hook_id, error.message)
         raise
 
 
 async def _refuse(request: Request, resources: Resources, hook_id: str, reason: str) -> None:
-    """Note why a stranger was turned away, as often as strangers may cause a row. Raises TooOften above that."""
+    """Store why an unsigned delivery was refused, within the rate limit for such rows. Raises RateLimited above it."""
     if request.app.state.gate.spend_push(request, hook_id, is_signed=False):
         await _note_refusal(resources, hook_id, reason)
 
@@ -251,7 +269,7 @@ async def _note_refusal(resources: Resources, hook_id: str, reason: str) -> None
 
 
 async def _read_body(request: Request, provider: str, token: str) -> bytes:
-    """At most 25 MiB, whatever the sender says it is; nothing of what cannot be signed."""
+    """Read at most 25 MiB, whatever Content-Length says; return nothing when no header could prove the sender."""
     if not may_be_signed(provider, request.headers.getlist, token):
         return b""
     said = request.headers.get("content-length", "")
@@ -265,7 +283,7 @@ async def _read_body(request: Request, provider: str, token: str) -> bytes:
                 break
         else:
             return bytes(body)
-        # One of each address at a time, and for seconds only: who sends slowly must not hold the place of who signs.
+        # One per address at a time, and only for seconds: slow senders must not occupy the slots of signed deliveries.
         async with gate.large_push_of(request), gate.large_pushes, asyncio.timeout(_LARGE_SECONDS):
             async for chunk in stream:
                 body += chunk
@@ -280,7 +298,7 @@ async def _read_body(request: Request, provider: str, token: str) -> bytes:
 
 def _check_size(size: int) -> None:
     if size > pushes.MAX_BODY_BYTES:
-        raise TooMuch("a push may have 25 MiB at most", hint="Push fewer commits at once, or deploy by hand.")
+        raise PayloadTooLarge("a push may have 25 MiB at most", hint="Push fewer commits at once, or deploy by hand.")
 
 
 def _judge(request: Request, hook: Hook, body: bytes) -> Delivery:

@@ -1,19 +1,19 @@
 """REST doors of uploads: how `orc deploy` sends a directory."""
 
-import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from starlette.requests import ClientDisconnect
 
-from orca.db import ReadSession
+from orca.db import DATABASE_AWAY, ReadSession
 from orca.features.sources import actions, queries
 from orca.features.sources.actions.uploads import upload_folder
 from orca.features.sources.errors import BodyCutOff
 from orca.features.sources.models import Upload
 from orca.features.sources.schemas import UploadOut
 from orca.features.sources.uploads import StoredUpload, UploadLimits, remove_uploads, store_upload
-from orca.kit.pagination import Cursor, Limit, Page
+from orca.kit.pagination import Page, RecentPage
+from orca.kit.threads import run_in_thread
 from orca.resources import Resources
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
@@ -30,7 +30,7 @@ TAR_BODY: dict[str, Any] = {
 }
 
 ANY_SIZE = 1 << 50
-"""ORC_DISK_UPLOAD_LIMIT_MB is kept while it is written to disk."""
+"""No limit here: ORC_DISK_UPLOAD_LIMIT_MB is enforced while the body is written to disk."""
 
 
 @router.post(
@@ -43,21 +43,29 @@ ANY_SIZE = 1 << 50
 )
 @guard("service.deploy", tenant="service_id", rate="write", audit="UploadReceived", seconds=None)
 async def create_upload(service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Upload:
-    """Streamed to disk and hashed on the way. The last three of a service are kept; deploy one by its id."""
+    """Store a source tree; it is streamed to disk and hashed. The last three of a service are kept; deploy by id."""
     stored = await receive_archive(request, resources)
     folder = upload_folder(resources.settings)
     try:
         async with resources.db.write() as session:
             upload, replaced = await actions.keep_upload(session, scope, service_id, stored)
+    except DATABASE_AWAY:
+        # The commit may have succeeded although its answer was lost. If this query fails too, the file stays: the sweep
+        # removes it when it has no row.
+        kept = await queries.find_kept_upload(resources.db, stored.id)
+        if kept is None:
+            await run_in_thread(remove_uploads, folder, [stored.id])
+            raise
+        return kept
     except BaseException:
-        await asyncio.to_thread(remove_uploads, folder, [stored.id])
+        await run_in_thread(remove_uploads, folder, [stored.id])
         raise
-    await asyncio.to_thread(remove_uploads, folder, replaced)
+    await run_in_thread(remove_uploads, folder, replaced)
     return upload
 
 
 async def receive_archive(request: Request, resources: Resources) -> StoredUpload:
-    """Stream the body into a file of the upload folder; one that nobody keeps is swept away later."""
+    """Stream the body into a file of the upload folder; the sweep removes it if it never gets a row."""
     disk = resources.settings.disk
     limits = UploadLimits(disk.upload_limit_mb << 20, disk.reserve_mb << 20)
     length = request.headers.get("content-length", "")
@@ -71,7 +79,7 @@ async def receive_archive(request: Request, resources: Resources) -> StoredUploa
 @router.get("/services/{service_id}/uploads", response_model=Page[UploadOut], summary="List uploads")
 @guard("service.read", tenant="service_id")
 async def list_uploads(
-    service_id: str, session: ReadSession, scope: CurrentScope, limit: Limit = 50, cursor: Cursor = None
+    service_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[RecentPage, Query()]
 ) -> Page[Upload]:
-    """Newest first."""
-    return await queries.list_uploads(session, scope, service_id, limit=limit, cursor=cursor)
+    """List the uploads of a service, newest first."""
+    return await queries.list_uploads(session, scope, service_id, wanted)

@@ -1,8 +1,7 @@
-"""Pages of what lets Orca into repositories and registries."""
+"""Pages of credentials for repositories and registries."""
 
 from orca.features.sources.pages import credentials, git_credential, registry_credential
-from orca.web.guard import Router
+from orca.web.guard import Router, take_routes
 
 router = Router(include_in_schema=False)
-for each in (credentials, git_credential, registry_credential):
-    router.include_router(each.router)
+take_routes(router, credentials.router, git_credential.router, registry_credential.router)

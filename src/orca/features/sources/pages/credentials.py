@@ -1,4 +1,4 @@
-"""The page that lists credentials, and makes them."""
+"""The page that lists and creates credentials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from orca.features.sources import actions, queries
 from orca.features.sources.models import GitCredential, RegistryCredential
 from orca.features.sources.schemas import GitCredentialFields, RegistryCredentialFields
 from orca.features.sources.usage import Usage, read_usage
+from orca.kit.pagination import PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
@@ -21,12 +22,12 @@ from orca.web.render import render
 router = Router(include_in_schema=False)
 SHOWN = 200
 REGISTRY = "registry_"
-"""Begins the names of the fields of the second form: the ids of a page are unique."""
+"""Prefix of the field names of the second form: ids must be unique on a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialsPage:
-    """What there is, who uses it, and the forms that make more."""
+    """All credentials, the services that use them, and the forms to create one."""
 
     git: Sequence[GitCredential]
     registries: Sequence[RegistryCredential]
@@ -43,8 +44,8 @@ async def _draw(
     git_form: Filled[GitCredentialFields] | None = None,
     registry_form: Filled[RegistryCredentialFields] | None = None,
 ) -> Response:
-    git = await queries.list_git_credentials(session, scope, limit=SHOWN)
-    registries = await queries.list_registry_credentials(session, scope, limit=SHOWN)
+    git = await queries.list_git_credentials(session, scope, PageRequest(limit=SHOWN))
+    registries = await queries.list_registry_credentials(session, scope, PageRequest(limit=SHOWN))
     ids = [row.id for row in git.items] + [row.id for row in registries.items]
     usage = await read_usage(session, scope, ids)
     has_more = git.next_cursor is not None or registries.next_cursor is not None
@@ -61,7 +62,7 @@ async def _draw(
 async def show_credentials(
     request: Request, session: ReadSession, scope: CurrentScope, kind: str = "ssh", host: str = ""
 ) -> Response:
-    """Deploy keys, tokens and registry logins; never their secrets. `kind` and `host` fill in the form for Git."""
+    """List deploy keys, tokens and registry logins without secrets. `kind` and `host` prefill the form for Git."""
     offered = {"kind": kind if kind in {"ssh", "token"} else "ssh", "host": host}
     return await _draw(request, session, scope, Filled(offered))
 
@@ -71,7 +72,7 @@ async def show_credentials(
 async def make_git_credential(
     request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """A deploy key, whose page then shows what the Git host needs of it; or a token."""
+    """Create a deploy key, whose page then shows the public key for the Git host, or a token."""
 
     async def make(fields: GitCredentialFields) -> Done:
         row = await actions.create_git_credential(session, resources.secret_box, scope, fields)
@@ -83,7 +84,7 @@ async def make_git_credential(
 
 
 def git_data(form: Mapping[str, str]) -> dict[str, Any]:
-    """The typed form as the API's JSON: of each kind only what belongs to it."""
+    """Return the form as the API's JSON, with only the fields of the chosen kind."""
     kind = form.get("kind", "ssh")
     data: dict[str, Any] = {"name": form.get("name", ""), "kind": kind, "host": form.get("host", "")}
     if kind == "ssh":
@@ -96,7 +97,7 @@ def git_data(form: Mapping[str, str]) -> dict[str, Any]:
 async def make_registry_credential(
     request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
-    """A login; without a name it is called like its registry."""
+    """Create a registry login; without a name it is named after its registry."""
     typed = {name.removeprefix(REGISTRY): value for name, value in form.items() if name.startswith(REGISTRY)}
     names = ("name", "host", "username", "password")
     data = {name: typed.get(name, "") for name in names} | {"name": typed.get("name") or typed.get("host", "")}

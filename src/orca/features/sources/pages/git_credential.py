@@ -1,4 +1,4 @@
-"""The page of one deploy key or token: its public half, its host, and who uses it."""
+"""The page of one deploy key or token: its public half, its host, and the services that use it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,9 @@ from orca.features.sources import actions, queries
 from orca.features.sources.models import GitCredential
 from orca.features.sources.schemas import GitCredentialChanges
 from orca.features.sources.usage import CredentialUser, read_usage
-from orca.web.answers import Done, submit
+from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
-from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -53,7 +52,7 @@ async def _draw(
 async def show_git_credential(
     git_credential_id: str, request: Request, session: ReadSession, scope: CurrentScope
 ) -> Response:
-    """What is known of it; of a deploy key the public half, which is no secret."""
+    """Show a Git credential; of a deploy key also the public half, which is no secret."""
     return await _draw(request, session, scope, git_credential_id)
 
 
@@ -67,7 +66,7 @@ async def change_git_credential(
     resources: CurrentResources,
     form: Form,
 ) -> Response:
-    """Rename it, move it to another host, trust other host keys, or put a new token in place of the old one."""
+    """Change name, host, trusted host keys or token."""
     row = await queries.get_git_credential(session, scope, git_credential_id)
 
     async def save(changes: GitCredentialChanges) -> Done:
@@ -79,7 +78,7 @@ async def change_git_credential(
 
 
 def changes_data(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
-    """The typed form as the API's JSON. An empty token keeps the stored one."""
+    """Return the form as the API's JSON. An empty token keeps the stored one."""
     data: dict[str, Any] = {"name": form.get("name", ""), "host": form.get("host", "")}
     if kind == "ssh":
         return data | {"known_hosts": form.get("known_hosts", "")}
@@ -91,10 +90,7 @@ def changes_data(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
 async def remove_git_credential(
     git_credential_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
-    """Refused while a service uses it; the page then names the services."""
-    try:
-        await actions.delete_git_credential(session, scope, git_credential_id)
-    except OrcaError as error:
-        await session.rollback()
-        return await _draw(request, session, scope, git_credential_id, refusal=error)
-    return see_other(request, "/credentials", said="The credential is deleted")
+    """Delete the credential; refused while services use it, which the page then lists."""
+    deletion = actions.delete_git_credential(session, scope, git_credential_id)
+    draw = partial(_draw, request, session, scope, git_credential_id)
+    return await attempt(request, session, deletion, Done("/credentials", "The credential is deleted"), draw)

@@ -13,10 +13,9 @@ from orca.features.sources import actions, queries
 from orca.features.sources.models import RegistryCredential
 from orca.features.sources.schemas import RegistryCredentialChanges
 from orca.features.sources.usage import CredentialUser, read_usage
-from orca.web.answers import Done, submit
+from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
-from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -53,7 +52,7 @@ async def _draw(
 async def show_registry_credential(
     registry_credential_id: str, request: Request, session: ReadSession, scope: CurrentScope
 ) -> Response:
-    """What is known of it."""
+    """Show a registry login."""
     return await _draw(request, session, scope, registry_credential_id)
 
 
@@ -84,10 +83,7 @@ async def change_registry_credential(
 async def remove_registry_credential(
     registry_credential_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
-    """Refused while a service uses it; the page then names the services."""
-    try:
-        await actions.delete_registry_credential(session, scope, registry_credential_id)
-    except OrcaError as error:
-        await session.rollback()
-        return await _draw(request, session, scope, registry_credential_id, refusal=error)
-    return see_other(request, "/credentials", said="The login is deleted")
+    """Delete the login; refused while services use it, which the page then lists."""
+    deletion = actions.delete_registry_credential(session, scope, registry_credential_id)
+    draw = partial(_draw, request, session, scope, registry_credential_id)
+    return await attempt(request, session, deletion, Done("/credentials", "The login is deleted"), draw)

@@ -1,11 +1,11 @@
-"""Judges what a Git host says when somebody pushed: whether it is that host, what happened, and whom it concerns.
+"""Judges a delivery about a push: whether it comes from the Git host, what was pushed, and which service it concerns.
 
 Pure: the door reads the request, this package judges it. Nothing is parsed before its signature was checked.
 """
 
 from orca.features.sources.pushes.bodies import MAX_BODY_BYTES, parse_body, signed_content
 from orca.features.sources.pushes.changes import Change, name_event, read_changes
-from orca.features.sources.pushes.decisions import Decision, decide, leave_alone
+from orca.features.sources.pushes.decisions import UNWATCHED, Decision, decide, leave_alone
 from orca.features.sources.pushes.deliveries import (
     REFUSED,
     has_unique_bodies,
@@ -20,8 +20,8 @@ from orca.features.sources.pushes.repositories import Place, is_same_repository,
 from orca.features.sources.pushes.signatures import HeaderValues, explain_mismatch, is_signed
 
 __all__ = [
-    "MAX_BODY_BYTES", "PROVIDER_NAMES", "REFUSED", "Change", "Decision", "HeaderValues", "Place", "Provider",
-    "decide", "explain_mismatch", "has_unique_bodies", "is_named_by_content", "is_repeated", "is_same_repository",
-    "is_signed", "leave_alone", "name_delivery", "name_event", "name_refusal", "name_replay", "new_hook_secret",
-    "parse_body", "read_changes", "read_places", "signed_content",
+    "MAX_BODY_BYTES", "PROVIDER_NAMES", "REFUSED", "UNWATCHED", "Change", "Decision", "HeaderValues", "Place",
+    "Provider", "decide", "explain_mismatch", "has_unique_bodies", "is_named_by_content", "is_repeated",
+    "is_same_repository", "is_signed", "leave_alone", "name_delivery", "name_event", "name_refusal", "name_replay",
+    "new_hook_secret", "parse_body", "read_changes", "read_places", "signed_content",
 ]  # fmt: skip

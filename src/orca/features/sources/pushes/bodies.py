@@ -1,4 +1,4 @@
-"""The bodies of deliveries: what of them is signed, and the JSON in them."""
+"""The bodies of deliveries: their signed part, and the JSON in them."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ _PIECE = 1 << 16
 
 
 def signed_content(provider: str, body: bytes, content_type: str) -> bytes:
-    """What the host computed its signature over: the body, or for some hosts the JSON in a form."""
+    """Return the content that the host signed: the body, or for some hosts the JSON in a form."""
     return _form_field(body) if provider in SIGNS_FORM_FIELD and _is_form(content_type) else body
 
 
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """The JSON object in a body, or in the field `payload` of a form. Raises BadInput."""
+    """Return the JSON object in a body, or in the field `payload` of a form. Raises BadInput."""
     try:
         payload = json.loads((_form_field(body) if _is_form(content_type) else body).decode())
     except (ValueError, RecursionError):
@@ -36,13 +36,13 @@ def _is_form(content_type: str) -> bool:
 
 
 def _form_field(body: bytes) -> bytes:
-    """The value of `payload`, decoded piece by piece: `parse_qs` would take many times its memory."""
+    """Return the value of `payload`, decoded in pieces: `parse_qs` would need many times its memory."""
     fields = body.split(b"&", _MAX_FIELDS)[:_MAX_FIELDS]
     encoded = next((field for field in fields if field.startswith(_FIELD)), _FIELD)[len(_FIELD) :]
     decoded, start = bytearray(), 0
     while start < len(encoded):
         end = start + _PIECE
-        escape = encoded.find(b"%", end - 2, end)  # not to be cut through
+        escape = encoded.find(b"%", end - 2, end)  # do not split an escape
         end = escape if escape != -1 and end < len(encoded) else end
         decoded += unquote_to_bytes(encoded[start:end].replace(b"+", b" "))
         start = end

@@ -1,4 +1,4 @@
-"""What a push did, as each Git host tells it."""
+"""Reads what a push changed, in the format of each Git host."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,9 @@ from orca.kit.text import clean_output, shorten
 Kind = Literal["branch", "tag", "other"]
 _MESSAGE_LIMIT = 20_000
 _NAME_LIMIT = 4096
-"""Longer than any name that Git can keep as a file."""
+"""Longer than any name that Git can store as a file."""
+_COMMITS_SENT = 2048
+"""The most commits that GitHub sends; it does not say whether there were more."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PUSH_EVENTS = {
     "push", "push hook", "system hook", "repo:push", "repo:refs_changed", "git.push", "ref-updated", "change-merged",
@@ -22,24 +24,24 @@ _PUSH_EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a push did to one ref."""
+    """What a push changed in one ref."""
 
     kind: Kind
     name: str
-    """As the host wrote it: Git allows nearly everything in a name, and this one never reaches Git."""
+    """As sent by the host: Git allows nearly everything in a name, but this one is never passed to Git."""
     commit: str
     message: str = ""
     is_deletion: bool = False
     files: tuple[str, ...] | None = None
-    """Paths that changed; None when the host does not tell all of them."""
+    """Changed paths; None when the host does not send all of them."""
     before: str = ""
-    """The commit that the ref pointed to; empty for a new one, or where the host does not say."""
-    commits: int | None = None
-    """How many commits lie between before and now, where a host does not say whether the push was forced."""
+    """The commit that the ref pointed to before; empty for a new ref, or if the host does not send it."""
+    may_be_forced: bool = False
+    """Whether commits may have been removed (force push): the paths that these changed are not in `files`."""
 
 
 def name_event(provider: str, values: HeaderValues, payload: Mapping[str, Any] | None = None) -> str:
-    """What the host calls the event; generic hooks need not say `push`."""
+    """Return the host's name of the event; for generic hooks, `push` is the default."""
     for header in EVENT_HEADERS.get(provider, ()):
         given = values(header)
         if len(given) == 1 and given[0]:
@@ -50,7 +52,7 @@ def name_event(provider: str, values: HeaderValues, payload: Mapping[str, Any] |
 
 
 def read_changes(provider: str, event: str, payload: Mapping[str, Any]) -> list[Change]:
-    """What a push did, ref by ref; empty for other events. Raises BadInput for a push that makes no sense."""
+    """Return what a push changed, one item per ref; empty for other events. Raises BadInput for an invalid push."""
     if event.lower() not in _PUSH_EVENTS or (event.lower() == "system hook" and payload.get("object_kind") != "push"):
         return []
     read = {"bitbucket": _read_bitbucket, "generic": _read_generic, "azure": _read_azure, "gerrit": _read_gerrit}
@@ -69,17 +71,16 @@ def _read_common(payload: Mapping[str, Any]) -> list[Change]:
     heads = [head] if isinstance(head, dict) else [each for each in commits if each.get("id") == commit]
     message = _text(heads[-1], "message") if heads else ""
     before, files = _known(_text(payload, "before")), _files(payload, commits)
-    is_told = isinstance(payload.get("forced"), bool)
-    count = None if is_told or files is None else len(commits)
-    return [Change(kind, name, _commit(commit, kind), message, files=files, before=before, commits=count)]
+    untold = files is not None and not isinstance(payload.get("forced"), bool)
+    return [Change(kind, name, _commit(commit, kind), message, files=files, before=before, may_be_forced=untold)]
 
 
 def _files(payload: Mapping[str, Any], commits: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
-    """What changed between before and after, unless the host left something out."""
+    """Return the paths changed between before and after; None when the host may have left some out."""
     before = _text(payload, "before")
     totals = [payload.get(key) for key in ("total_commits_count", "total_commits")]
     incomplete = any(isinstance(total, int) and total > len(commits) for total in totals)
-    if not commits or incomplete or payload.get("forced") is True or not before.strip("0"):
+    if not 0 < len(commits) < _COMMITS_SENT or incomplete or payload.get("forced") is True or not before.strip("0"):
         return None
     files: dict[str, None] = {}
     for each in commits:
@@ -170,18 +171,18 @@ def _read_generic(payload: Mapping[str, Any]) -> list[Change]:
 
 
 def read_identity(provider: str, payload: Mapping[str, Any], changes: Sequence[Change]) -> str:
-    """What the body itself says that is the same when it is sent again, where no header names the delivery."""
+    """Return an identity from the body that is equal in a repeated delivery, for hosts without an id header."""
     if provider == "azure":
         return _text(payload, "id")
     if provider == "generic":
         return _text(payload, "id")
-    if provider == "gerrit" and changes:  # a submitted change is two events with one result
+    if provider == "gerrit" and changes:  # submitting a change sends two events
         return f"{changes[0].kind} {changes[0].name} {changes[0].commit}"
     return ""
 
 
 def _parse_ref(ref: str) -> tuple[Kind, str]:
-    """Of which kind a ref is. Hosts report notes, pull requests and more; none of that is wrong."""
+    """Return the kind and name of a ref. Hosts also report notes, pull requests and others, which are valid."""
     if ref.startswith("refs/heads/"):
         return "branch", _nonempty(ref.removeprefix("refs/heads/"))
     if ref.startswith("refs/tags/"):
@@ -198,7 +199,7 @@ def _nonempty(name: str) -> str:
 
 
 def _commit(text: str, kind: Kind) -> str:
-    """The id of a commit; of a ref that is never deployed whatever it points to."""
+    """Return a whole commit id; empty for a ref that is never deployed and has none. Raises BadInput for a branch."""
     if not _COMMIT.fullmatch(text):
         if kind != "branch":
             return ""
@@ -215,7 +216,7 @@ def _known(commit: str) -> str:
 
 
 def _name(holder: Mapping[str, Any], key: str) -> str:
-    """A name as it was written; JSON can hold halves of characters, a database cannot."""
+    """Return a name, with lone surrogates replaced: JSON can contain them, but a database cannot store them."""
     value = holder.get(key)
     return value.encode(errors="replace").decode()[:_NAME_LIMIT] if isinstance(value, str) else ""
 

@@ -8,31 +8,34 @@ from orca.features.sources.rules import asks_to_skip, is_branch_wanted, is_watch
 from orca.kit.text import clean_output, shorten
 
 TEST_EVENT = "orca test"
-"""What Orca calls the delivery that it sends itself."""
+"""Event name of the test delivery that Orca sends itself."""
+UNWATCHED = "no changed file is watched"
 _NAME_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a delivery, and why."""
+    """The decision about a delivery, and its reason."""
 
     is_accepted: bool
     reason: str
     change: Change | None = None
+    must_look: bool = False
+    """Whether the repository must be asked if a watched file changed."""
 
 
 def decide(changes: Sequence[Change], event: str, *, branch: str, watch_paths: Sequence[str]) -> Decision:
-    """Whether a push deploys the service, and why (not)."""
+    """Decide whether a push deploys the service, and why (not)."""
     if event == TEST_EVENT:
         return Decision(False, "a test from Orca: address and signature are right")
     if not changes:
         return Decision(False, f"“{event}” is not a push: nothing to deploy" if event else "not a push")
     decisions = [_decide_one(change, branch, watch_paths) for change in changes]
-    return next((each for each in decisions if each.is_accepted), decisions[0])
+    return min(decisions, key=lambda each: (not each.is_accepted, not each.must_look))
 
 
 def leave_alone(decision: Decision, reason: str) -> Decision:
-    """What becomes of a delivery that does not concern the service at all."""
+    """Return the decision for a delivery that does not concern the service."""
     return decision if decision.change is None else Decision(False, reason, decision.change)
 
 
@@ -48,5 +51,6 @@ def _decide_one(change: Change, branch: str, watch_paths: Sequence[str]) -> Deci
     if asks_to_skip(change.message):
         return Decision(False, "the commit message asks to skip it", change)
     if not is_watched(change.files, watch_paths):
-        return Decision(False, "no changed file is watched", change)
+        asking = " in these commits: asking the repository" if change.may_be_forced else ""
+        return Decision(False, UNWATCHED + asking, change, must_look=change.may_be_forced)
     return Decision(True, f"{change.commit[:12]} on {name} will be deployed", change)

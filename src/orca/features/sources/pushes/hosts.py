@@ -1,4 +1,4 @@
-"""The Git hosts that report pushes: how they are called, and which headers each of them sends."""
+"""The Git hosts that report pushes: their names, and the headers that each sends."""
 
 import base64
 import secrets
@@ -11,7 +11,7 @@ PROVIDER_NAMES: Mapping[str, str] = {
     "github": "GitHub", "gitlab": "GitLab", "gitea": "Gitea or Forgejo", "bitbucket": "Bitbucket",
     "azure": "Azure DevOps", "gerrit": "Gerrit", "gogs": "Gogs", "generic": "a generic hook",
 }  # fmt: skip
-"""How those who send pushes are called."""
+"""Display names of the hosts."""
 SIGNATURE_HEADERS: Mapping[str, tuple[str, ...]] = {
     "github": ("x-hub-signature-256",),
     "gitlab": ("x-gitlab-token", "webhook-signature"),
@@ -22,11 +22,11 @@ SIGNATURE_HEADERS: Mapping[str, tuple[str, ...]] = {
     "gogs": ("x-gogs-signature",),
     "generic": ("x-orca-signature-256",),
 }
-"""What proves that a delivery comes from the host: a signature, or the secret itself."""
+"""Headers that prove that a delivery comes from the host: a signature, or the secret itself."""
 SENDS_SECRET = frozenset({"azure", "gerrit"})
-"""Hosts that sign nothing: they send the secret as a password. Gerrit can only have it in the address."""
+"""Hosts without signatures, which send the secret as a password. Gerrit can only send it in the URL."""
 SIGNS_FORM_FIELD = frozenset({"gitea", "gogs"})
-"""Hosts that sign the JSON also when they send it as a field of a form; the others sign what is on the wire."""
+"""Hosts that sign the JSON even when they send it as a form field; the others sign the body as sent."""
 DELIVERY_HEADERS: Mapping[str, tuple[str, ...]] = {
     "github": ("x-github-delivery",),
     "gitlab": ("webhook-id", "idempotency-key", "x-gitlab-webhook-uuid"),
@@ -44,10 +44,10 @@ EVENT_HEADERS: Mapping[str, tuple[str, ...]] = {
     "generic": ("x-orca-event",),
 }
 EVENT_KEYS: Mapping[str, str] = {"azure": "eventType", "gerrit": "type"}
-"""Where hosts without a header for it name the event in the body."""
+"""Body key of the event's name, for hosts without a header for it."""
 
 
 def new_hook_secret(provider: str) -> str:
-    """256 random bits. GitLab's signing tokens have a form of their own."""
+    """Return 256 random bits as text. GitLab's signing tokens have a format of their own."""
     key = secrets.token_bytes(32)
     return f"whsec_{base64.b64encode(key).decode()}" if provider == "gitlab" else key.hex()

@@ -27,15 +27,15 @@ _HOME_DOMAINS = (".local", ".lan", ".internal", ".localhost", ".home.arpa", ".te
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a repository is, in one spelling for all forms of its address."""
+    """The location of a repository, normalised from all forms of its address."""
 
     host: str
-    """Empty where only the path is known."""
+    """Empty when only the path is known."""
     path: str
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Of `https://…`, `ssh://…` or `host:path`; None for what is no address."""
+        """Parse `https://…`, `ssh://…` or `host:path`; None for anything else."""
         if len(text) > _URL_LIMIT:
             return None
         try:
@@ -55,7 +55,7 @@ class Place:
 
 
 def read_places(provider: str, payload: Mapping[str, Any]) -> tuple[Place, ...]:
-    """Every name that a payload has for its repository; none when it does not say."""
+    """Return all addresses that a payload has for its repository; empty when it names none."""
     if provider == "gerrit":
         update, change = payload.get("refUpdate"), payload.get("change")
         names = [each.get("project") for each in (update, change) if isinstance(each, dict)]
@@ -65,7 +65,7 @@ def read_places(provider: str, payload: Mapping[str, Any]) -> tuple[Place, ...]:
 
 
 def is_same_repository(address: str, places: Sequence[Place]) -> bool:
-    """Whether one of the places is the repository at an address. Unknown places are not held against a push."""
+    """Whether one of the places is the repository at an address; True also when no place is known."""
     wanted = Place.parse(address)
     return wanted is None or not places or any(_fits(wanted, place) for place in places)
 
@@ -78,7 +78,7 @@ def _fits(wanted: Place, given: Place) -> bool:
 
 
 def _is_inside(host: str) -> bool:
-    """Whether a name is one of an inner network: a host often calls itself otherwise than others reach it."""
+    """Whether a name is internal: such a host often reports another name than the one it is reached by."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -87,12 +87,12 @@ def _is_inside(host: str) -> bool:
 
 
 def _without_prefix(path: str) -> str:
-    """Bitbucket Data Center has `/scm/`, Gerrit `/a/`, before the names of their https addresses."""
+    """Remove the prefixes of https paths: `/scm/` of Bitbucket Data Center, `/a/` of Gerrit."""
     return path.removeprefix("scm/").removeprefix("a/") if path.count("/") > 1 else path
 
 
 def _plain(host: str, path: str) -> tuple[str, str]:
-    """Azure DevOps has three forms; other hosts have second names for port 443."""
+    """Normalise host and path: Azure DevOps has three forms; other hosts have second names for SSH on port 443."""
     organisation = host.removesuffix(_OLD_AZURE) if host.endswith(_OLD_AZURE) and host not in _ALIASES else ""
     host = _AZURE if organisation else _ALIASES.get(host, host)
     if host != _AZURE:
@@ -116,14 +116,14 @@ def _addresses(payload: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _links(links: Any) -> Iterator[str]:
-    """Bitbucket's: `html`, `self` and `clone`, one or several of each."""
+    """Yield Bitbucket's links: `html`, `self` and `clone`, one or several of each."""
     for key in ("html", "self", "clone"):
         for found in _of(links, key):
             yield from _texts(each.get("href") for each in _list(found) if isinstance(each, dict))
 
 
 def _bitbucket_names(payload: Mapping[str, Any]) -> Iterator[Place]:
-    """Data Center names a repository by the key of its project and its own slug."""
+    """Yield the places of Bitbucket Data Center, which names a repository by project key and slug."""
     for repository in _of(payload, "repository"):
         for project in _of(repository, "project"):
             slug, key = repository.get("slug"), project.get("key") if isinstance(project, dict) else None

@@ -1,4 +1,4 @@
-"""A delivery that deploys nothing, signed as a Git host signs: what Orca sends to try a hook."""
+"""Test delivery of a hook: signed as by the Git host, and it deploys nothing."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ from orca.features.sources.pushes.hosts import (
 
 
 def make_test_delivery(provider: str, secret: str, identity: str, at: datetime) -> tuple[bytes, dict[str, str]]:
-    """Body and headers."""
+    """Return body and headers."""
     payload = {"id": identity, "sent_by": "Orca", "at": at.isoformat(), EVENT_KEYS.get(provider, "event"): TEST_EVENT}
     body = json.dumps(payload).encode()
     headers = {"content-type": "application/json"}

@@ -1,4 +1,4 @@
-"""Whether a delivery comes from the host that knows the hook's secret."""
+"""Verifies that a delivery comes from a host that knows the hook's secret."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from orca.features.sources.pushes.bodies import signed_content
 from orca.features.sources.pushes.hosts import PROVIDER_NAMES, SENDS_SECRET, SIGNATURE_HEADERS
 
 HeaderValues = Callable[[str], Sequence[str]]
-"""All values of a header; a header that comes twice is no header to trust."""
+"""Returns all values of a header; a header that is sent twice is not trusted."""
 
 CLOCK_SKEW_SECONDS = 300
 _PLAIN_HEX = frozenset({"gitea", "gogs"})
@@ -20,9 +20,9 @@ _PASSWORD_LIMIT = 1000
 
 
 def is_signed(provider: str, secret: str, values: HeaderValues, body: bytes, at: datetime, url_token: str = "") -> bool:
-    """Whether the body was signed with the secret, in the way of that host. Constant time in the secret.
+    """Whether the body was signed with the secret, by the method of that host. Constant time in the secret.
 
-    `url_token`: what the address itself carries as `token`, for the one host that can send it nowhere else.
+    `url_token`: the URL's parameter `token`, for the one host (Gerrit) that cannot send the secret elsewhere.
     """
     if not secret:
         return False
@@ -40,12 +40,12 @@ def is_signed(provider: str, secret: str, values: HeaderValues, body: bytes, at:
 
 
 def may_be_signed(provider: str, values: HeaderValues, url_token: str = "") -> bool:
-    """Whether there is anything that could prove the sender: without, the body need not be read at all."""
+    """Whether the request has anything that could prove the sender; if not, the body need not be read."""
     return bool(url_token) or any(values(name) for name in SIGNATURE_HEADERS.get(provider, ()))
 
 
 def _has_secret(provider: str, secret: str, values: HeaderValues, url_token: str) -> bool:
-    """By the password of basic authentication; from Gerrit also by the token in the address. What is there must fit."""
+    """Check the password of basic authentication, and Gerrit's token in the URL; all that are present must match."""
     given = [_password(value) for value in _one_each(values("authorization"))]
     if provider == "gerrit" and url_token:
         given.append(url_token)
@@ -53,7 +53,7 @@ def _has_secret(provider: str, secret: str, values: HeaderValues, url_token: str
 
 
 def _password(authorization: str) -> str:
-    """The password of `Basic`, whatever the user name; or what follows `Bearer`."""
+    """Return the password of `Basic`, with any user name, or the text after `Bearer`."""
     scheme, _, text = authorization[:_PASSWORD_LIMIT].partition(" ")
     if scheme.lower() == "bearer":
         return text.strip()
@@ -65,7 +65,7 @@ def _password(authorization: str) -> str:
 
 
 def _is_signed_by_gitlab(secret: str, values: HeaderValues, body: bytes, at: datetime) -> bool:
-    """By its plain token, by the signature it learned later (Standard Webhooks), or both; what is there must fit."""
+    """Check GitLab's plain token and its newer signature (Standard Webhooks); all that are present must match."""
     tokens, signatures = _one_each(values("x-gitlab-token")), _one_each(values("webhook-signature"))
     if not tokens and not signatures:
         return False
@@ -88,7 +88,7 @@ def _is_standard_signature(secret: str, signature: str, values: HeaderValues, bo
 
 
 def explain_mismatch(provider: str, values: HeaderValues, at: datetime, url_token: str = "") -> str:
-    """Why `is_signed` said no, for those who look after the hook. Names headers, never their values."""
+    """Explain to the users of the hook why `is_signed` returned False. Names headers, never their values."""
     wanted = SIGNATURE_HEADERS.get(provider, ())
     given = [name for name in wanted if values(name)]
     if provider == "gerrit" and url_token and not given:
@@ -124,7 +124,7 @@ def _is_recent(timestamp: str, at: datetime) -> bool:
 
 
 def _one_each(values: Sequence[str]) -> list[str]:
-    """The values of a header; one that was sent twice gives something no signature equals."""
+    """Return the values of a header; for one that was sent twice, a value that no signature equals."""
     return [""] if len(values) > 1 else list(values)
 
 

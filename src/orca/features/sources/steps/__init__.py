@@ -1,1 +1,1 @@
-"""The steps that bring a source tree here."""
+"""The steps that fetch a source tree."""

@@ -1,7 +1,7 @@
-"""Puts one commit of a Git repository into a directory, and nothing else: no history, no `.git`, no hooks.
+"""Checks out one commit of a Git repository into a directory, and nothing else: no history, no `.git`, no hooks.
 
-The repository and its server are taken to be hostile. Git runs in an environment of its own (git_environment.py), is
-pinned to one address (reach_host.py), and everything a user chose stands after `--` in its arguments.
+The repository and its server are treated as hostile. Git runs in an environment of its own (git_environment.py), is
+pinned to one address (reach_host.py), and all user input follows `--` in its arguments.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ from orca.features.sources.steps.fetch_lfs import fetch_lfs_files
 from orca.features.sources.steps.git_request import Checkout, GitCheckout
 from orca.features.sources.steps.git_session import GitSession, open_session
 from orca.features.sources.steps.read_submodules import Submodule, read_submodules
+from orca.kit.cancellation import finish_then_cancel
 from orca.kit.text import clean_output
+from orca.kit.threads import run_in_thread
 from orca.sdk.builders import Log
 from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
@@ -33,6 +35,8 @@ _WANTED = "refs/orca/wanted"
 _MEASURE_EVERY = 0.5
 _SUBMODULE_DEPTH = 3
 _BRANCHES_SHOWN = 12
+_COMPARED, _COMPARED_LENGTH = 300, 80
+"""Limits of the similarity search: it takes quadratic time or more per branch, and a hostile server names them."""
 _ENTRY = re.compile(rb"(?P<mode>\d+) (?:blob|commit) (?P<id>[0-9a-f]+) +(?P<size>\d+|-)\t(?P<path>.*)", re.DOTALL)
 
 
@@ -72,28 +76,28 @@ async def _checkout(connector: Connector, request: GitCheckout, log: Log, depth:
 
 @asynccontextmanager
 async def _new_directory(path: Path) -> AsyncIterator[None]:
-    await asyncio.to_thread(path.mkdir, mode=0o755)
+    await finish_then_cancel(asyncio.to_thread(path.mkdir, mode=0o755))
     try:
         yield
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
+        await run_in_thread(shutil.rmtree, path, ignore_errors=True)
         raise
 
 
 async def _fetch(git: GitSession, request: GitCheckout) -> None:
-    """Exactly the wanted commit if the server gives it, else everything."""
+    """Fetch only the wanted commit if the server allows that, else everything."""
     remote, found = await _find_ref(git, request)
-    if await _try_fetch(git, request, "--depth=1", refspecs=(f"+{remote}:{_WANTED}",)):
+    if await try_fetch(git, request, "--depth=1", refspecs=(f"+{remote}:{_WANTED}",)):
         return
     every = ("+refs/heads/*:refs/orca/heads/*", "+refs/tags/*:refs/orca/tags/*")
-    if not await _try_fetch(git, request, refspecs=every):
+    if not await try_fetch(git, request, refspecs=every):
         raise await explain_failure(git, request)
     if not await git.succeeds("update-ref", _WANTED, f"{found}^{{commit}}"):
         raise no_such_ref(request)
 
 
 async def _find_ref(git: GitSession, request: GitCheckout) -> tuple[str, str]:
-    """The full name of a branch (first), a tag or HEAD (last), and its object; a commit is its own name."""
+    """Return the full name and object of a branch (tried first), a tag, or HEAD (last); a commit is its own name."""
     if request.ref.is_commit:
         return str(request.ref), str(request.ref)
     names = [f"refs/heads/{request.ref}", f"refs/tags/{request.ref}", *(("HEAD",) if request.ref.is_default else ())]
@@ -110,31 +114,36 @@ async def _find_ref(git: GitSession, request: GitCheckout) -> tuple[str, str]:
 
 
 async def _list_branches(git: GitSession, request: GitCheckout) -> list[str]:
-    """What there is instead; nothing when the host does not say."""
+    """Return the existing branches; empty when the host does not list them."""
     result = await git.run("ls-remote", "--quiet", "--heads", "--", str(request.url))
     names = (line.partition("\trefs/heads/")[2] for line in result.text.splitlines())
     return [name for name in names if name and clean_output(name, colours=False) == name]
 
 
 def no_such_ref(request: GitCheckout, branches: Sequence[str] = ()) -> GitRefMissing:
-    """The failure, with the branches that are most like the one that was wanted. Pure."""
+    """Return the error, with the branches most similar to the requested one. Pure."""
     if request.ref.is_default:
         return GitRefMissing(
             f"{request.url} has no default branch; is it empty?", hint="Push a commit, or name a branch.",
-            branches=list(branches),
+            branches=list(branches[:_BRANCHES_SHOWN]),
         )  # fmt: skip
     kind = "commit" if request.ref.is_commit else "branch or tag"
     message = f"{request.url} has no {kind} {request.ref}."
     if request.ref.is_commit or not branches:
         hint = "Check the name (a commit must be given with all its digits), and that it was pushed."
         return GitRefMissing(message, hint=hint)
-    near = difflib.get_close_matches(str(request.ref), branches, n=_BRANCHES_SHOWN, cutoff=0.5)
-    shown = list(dict.fromkeys([*near, *branches]))[:_BRANCHES_SHOWN]
+    comparable = [name for name in branches if len(name) <= _COMPARED_LENGTH][:_COMPARED]
+    near = difflib.get_close_matches(str(request.ref)[:_COMPARED_LENGTH], comparable, n=_BRANCHES_SHOWN, cutoff=0.5)
+    # The address of a folder does not say where the name of its branch ends: the first part was taken for it.
+    longer = [name for name in comparable if name.startswith(f"{request.ref}/")][:_BRANCHES_SHOWN]
+    shown = list(dict.fromkeys([*longer, *near, *branches]))[:_BRANCHES_SHOWN]
     more = f" and {len(branches) - len(shown)} more" if len(branches) > len(shown) else ""
-    return GitRefMissing(message, hint=f"Its branches: {', '.join(shown)}{more}.", branches=shown)
+    slash = f" If {longer[0]} is meant, correct branch and subdirectory." if longer else ""
+    return GitRefMissing(message, hint=f"Its branches: {', '.join(shown)}{more}.{slash}", branches=shown)
 
 
-async def _try_fetch(git: GitSession, request: GitCheckout, *options: str, refspecs: tuple[str, ...]) -> bool:
+async def try_fetch(git: GitSession, request: GitCheckout, *options: str, refspecs: tuple[str, ...]) -> bool:
+    """Fetch into the object store, and stop when it grows beyond the limits (SourceTooLarge)."""
     command = ("fetch", "--quiet", "--no-tags", "--no-auto-maintenance", *options, "--", str(request.url), *refspecs)
     fetching = asyncio.create_task(git.run(*command))
     try:
@@ -156,7 +165,7 @@ def _too_large(request: GitCheckout) -> SourceTooLarge:
 
 
 async def _measure(git: GitSession, request: GitCheckout, commit: str) -> dict[str, str]:
-    """Refuse a tree that would not fit before a file of it is written. Gives path -> commit of its submodules."""
+    """Refuse a tree that exceeds the limits before any file is written. Returns path -> commit of its submodules."""
     submodules: dict[str, str] = {}
     total = entries = 0
     rest = b""
@@ -193,7 +202,7 @@ async def _add_submodules(
     if depth == _SUBMODULE_DEPTH:
         raise GitFailed(f"{request.url} nests submodules too deeply.", hint=f"At most {_SUBMODULE_DEPTH} levels.")
     for submodule in submodules:
-        folder = await asyncio.to_thread(_vacate, request.into, submodule.path)
+        folder = await run_in_thread(_vacate, request.into, submodule.path)
         same_host = submodule.url.origin == request.url.origin
         wanted = replace(
             request,
@@ -207,7 +216,7 @@ async def _add_submodules(
 
 
 def _vacate(tree: Path, path: str) -> Path:
-    """Where the submodule goes: git left an empty directory there, which no link may lead to."""
+    """Return the submodule's folder: git left an empty directory there; it must not be reached by a symbolic link."""
     folder = tree / path
     if Tree(tree).directory(path) != folder.parent.resolve() / folder.name:
         raise BadInput(f"The submodule {path!r} lies behind a symbolic link.", hint="Remove the link.")

@@ -1,4 +1,4 @@
-"""Finds out why git could not fetch, by asking the host directly instead of reading git's words."""
+"""Finds out why git could not fetch, by asking the host directly instead of parsing git's output."""
 
 import asyncio
 import ssl
@@ -24,19 +24,19 @@ from orca.kit.text import clean_output, shorten
 _PROBE_DEADLINE = 15.0
 _ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 _SSH_FAILED = 255
-"""ssh's own failures; any other code is that of the command on the host."""
+"""Exit code of ssh's own failures; any other code is that of the command on the host."""
 
 
 async def explain_failure(git: GitSession, request: GitCheckout) -> StepFailed:
-    """The failure to raise for a fetch that did not work."""
+    """Return the error to raise for a fetch that failed."""
     explained = await (_explain_ssh(git, request) if request.url.scheme == "ssh" else _explain_http(git, request))
     if explained:
         return explained
-    return git_failed(await git.run("ls-remote", "--quiet", "--", str(request.url), "HEAD"))
+    return git_failed(await git.run("ls-remote", "--quiet", "--", str(request.url), "HEAD"), "ls-remote")
 
 
 async def is_repository(git: GitSession, request: GitCheckout) -> bool:
-    """Whether the address speaks git at all; git itself takes any web page for an empty repository."""
+    """Whether the server at the address speaks git; git itself treats any web page as an empty repository."""
     if request.url.scheme == "ssh":
         return True
     try:
@@ -65,7 +65,7 @@ async def _explain_http(git: GitSession, request: GitCheckout) -> StepFailed | N
 
 
 def explain_status(status: int, request: GitCheckout) -> StepFailed | None:
-    """What an HTTP status of the repository's address means. Pure."""
+    """Explain an HTTP status of the repository's address. Pure."""
     if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         return _login_refused(request, "token" if request.token else None)
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
@@ -76,7 +76,7 @@ def explain_status(status: int, request: GitCheckout) -> StepFailed | None:
 
 
 async def _ask(git: GitSession, wanted: GitCheckout) -> httpx.Response:
-    """What git itself asks first, of the same address."""
+    """Send the request that git sends first, to the same address."""
     url = wanted.url
     host = f"[{git.address}]" if ":" in git.address else git.address
     authority = url.origin.partition("://")[2]
@@ -120,7 +120,7 @@ def _login_refused(request: GitCheckout, credential: str | None) -> GitLoginRefu
 
 
 def repository_missing(request: GitCheckout) -> GitRepositoryMissing:
-    """There is nothing to fetch at the address."""
+    """Return the error for an address without a repository."""
     return GitRepositoryMissing(
         f"There is no repository {request.url}, or it is not shown to these credentials.",
         hint="Check the address; for a private repository choose a token or a deploy key that may read it.",
@@ -136,7 +136,7 @@ async def _explain_ssh(git: GitSession, request: GitCheckout) -> StepFailed | No
     if not set(shown) & set(trusted):
         return GitHostKeyChanged(
             f"The SSH host key of {url.host} changed. It now shows: {', '.join(map(fingerprint, shown))}.",
-            hint="Somebody may be listening in. Ask the operator of the host; trust the new key only if they confirm.",
+            hint="The connection may be intercepted. Ask the host's operator; trust the new key only if they confirm.",
         )
     path = url.path[1:] if url.from_home else url.path
     probe = ("ssh", "-F", str(git.home / "ssh_config"), "-p", str(url.port), "--", f"{url.user}@{url.host}")

@@ -1,4 +1,4 @@
-"""From what a service says about its repository to a tree on the disk: credential, trust, checkout."""
+"""Fetches the repository of a service to a tree on disk: credential, trusted host keys, checkout."""
 
 import asyncio
 from dataclasses import asdict
@@ -11,6 +11,7 @@ from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
 from orca.resources import Resources
 from orca.sdk.builders import Log
+from orca.systems import LOCAL
 from orca.web.guard import Scope
 
 
@@ -18,11 +19,19 @@ async def fetch_git(
     resources: Resources, scope: Scope, source: GitSource, into: Path, log: Log, **bounds: Any
 ) -> Checkout:
     """Fetch into a new directory. `bounds`: `limits` and `deadline` of the `GitCheckout`. Raises what checkout does."""
+    request = await prepare_checkout(resources, scope, source, into, **bounds)
+    return await checkout_git(await resources.systems.connector(LOCAL), request, log)
+
+
+async def prepare_checkout(
+    resources: Resources, scope: Scope, source: GitSource, into: Path, **bounds: Any
+) -> GitCheckout:
+    """Return what to fetch, with the credential for it."""
     settings, url = resources.settings.git, RepoUrl.parse(source.repository)
     async with resources.db.read() as session:
         login = await open_git_credential(session, resources.secret_box, scope, source.credential_id, url)
     authority = await asyncio.to_thread(settings.ca_file.read_text) if settings.ca_file else None
-    request = GitCheckout(
+    return GitCheckout(
         url=url,
         ref=GitRef.parse(source.commit or source.branch or source.tag or "HEAD"),
         into=into,
@@ -32,4 +41,3 @@ async def fetch_git(
         **asdict(login),
         **bounds,
     )
-    return await checkout_git(resources.connector, request, log)

@@ -1,8 +1,8 @@
-"""Brings the files that a repository keeps at its LFS server, by the batch API of Git LFS with the basic transfer.
+"""Fetches the files that a repository stores at its LFS server, by the batch API of Git LFS with the basic transfer.
 
-The server says where each file lies, and that may be anywhere: each address passes the same policy as the repository
-(sdk.egress), is pinned, and gets the repository's credentials only where they are bound to. What arrives must have the
-digest that the commit names.
+The server names the location of each file, which may be any host: each address is checked by the same policy as the
+repository (sdk.egress), is pinned, and receives the repository's credentials only at the origin they are bound to. A
+downloaded file must have the digest that the commit names.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from orca.features.sources.steps.git_request import GitCheckout
 from orca.features.sources.steps.git_session import GitSession
 from orca.features.sources.steps.lfs_pointers import Pointer, find_pointers
 from orca.kit.amounts import counted, show_bytes
+from orca.kit.threads import run_in_thread
 from orca.sdk.builders import Log
 from orca.sdk.egress import Forbidden, PinnedTransport, Unresolved, is_allowed
 
@@ -42,7 +43,7 @@ async def fetch_lfs_files(git: GitSession, request: GitCheckout, commit: str, lo
         return
     if len({(each.oid, each.size) for each in pointers}) > len({each.oid for each in pointers}):
         raise GitLfsFailed("Two pointers of Git LFS give one file different sizes.", hint=_HINT)
-    total = sum(pointer.size for pointer in pointers)  # each is written, also those with the same content
+    total = sum(pointer.size for pointer in pointers)  # duplicates count: each one is written
     if total > request.limits.total_bytes:
         raise GitLfsFailed(
             f"The files in Git LFS have {show_bytes(total)}, which is more than this instance allows.",
@@ -81,7 +82,7 @@ async def _fetch(git: GitSession, request: GitCheckout, commit: str, pointers: S
 
 
 def _trust(request: GitCheckout) -> ssl.SSLContext:
-    """The Git host's own authority, and those of the world, where hosts keep large files."""
+    """Trust the Git host's own authority and the public ones: large files are often stored at another host."""
     context = ssl.create_default_context()
     if request.certificate_authority:
         context.load_verify_locations(cadata=request.certificate_authority)
@@ -89,7 +90,7 @@ def _trust(request: GitCheckout) -> ssl.SSLContext:
 
 
 async def _find_endpoint(git: GitSession, request: GitCheckout, commit: str) -> tuple[str, dict[str, str]]:
-    """The URL of the API, and the headers for it: from `.lfsconfig`, by SSH, or as the repository's address says."""
+    """Return URL and headers of the API: from `.lfsconfig`, by SSH, or derived from the repository's address."""
     told = await git.run("config", f"--blob={commit}:.lfsconfig", "--get", "lfs.url")
     if told.exit_code == 0:
         try:
@@ -113,33 +114,46 @@ async def _ask_by_ssh(git: GitSession, url: RepoUrl) -> tuple[str, dict[str, str
     answer = await git.start(*ssh)
     try:
         said = json.loads(answer.text[:_ANSWER_LIMIT]) if answer.exit_code == 0 else {}
-        return _check_action(said)["href"], dict(said.get("header") or {})
-    except (ValueError, TypeError, AttributeError):
+        action = _check_action(said)
+        return action["href"], _given_headers(action)
+    except (ValueError, RecursionError):
         raise GitLfsFailed(
             f"{url.host} does not say by SSH where its LFS files are.", hint="Use the https address of the repository."
         ) from None
 
 
 def _own_headers(git: GitSession, request: GitCheckout, origin: str) -> dict[str, str]:
-    """The repository's login, where it is bound to."""
+    """Return the repository's login, if it is bound to this origin."""
     if git.authorization and origin == request.url.origin:
         return {"Authorization": git.authorization}
     return {}
 
 
 def _headers_for(git: GitSession, request: GitCheckout, action: Mapping[str, Any]) -> dict[str, str]:
-    told = list((action.get("header") or {}).items())[:_HEADERS]
-    given = {str(name): str(value) for name, value in told if str(name).lower() not in _NOT_TAKEN}
+    given = _given_headers(action)
     if any(name.lower() == "authorization" for name in given):
         return given
     url = httpx.URL(action["href"])
     return {**_own_headers(git, request, f"{url.scheme}://{url.netloc.decode()}"), **given}
 
 
+def _given_headers(action: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers that the server names for a request. Raises GitLfsFailed for invalid ones."""
+    wanted = action.get("header") or {}
+    pairs = list(wanted.items())[:_HEADERS] if isinstance(wanted, dict) else [("", None)]
+    given = {}
+    for name, value in pairs:
+        if not isinstance(value, str) or not f"{name}{value}".isascii():
+            raise GitLfsFailed("The LFS server asks for headers that none can be.", hint=_HINT)
+        if name.lower() not in _NOT_TAKEN:
+            given[name] = value
+    return given
+
+
 async def _ask(
     client: httpx.AsyncClient, endpoint: str, headers: Mapping[str, str], wanted: Sequence[Pointer]
 ) -> dict[str, dict[str, Any]]:
-    """Digest -> where it can be downloaded."""
+    """Return digest -> download action."""
     objects = [{"oid": pointer.oid, "size": pointer.size} for pointer in wanted]
     body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects})
     media = {"Accept": _MEDIA, "Content-Type": _MEDIA}
@@ -158,7 +172,7 @@ def _read_batch(content: bytes, wanted: Sequence[Pointer]) -> dict[str, dict[str
     try:
         found = {each["oid"]: each for each in json.loads(content)["objects"]}
         actions = {pointer.oid: found.get(pointer.oid, {}).get("actions", {}).get("download") for pointer in wanted}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise GitLfsFailed("The LFS server's answer cannot be understood.", hint=_HINT) from None
     missing = [pointer.path for pointer in wanted if not actions[pointer.oid]]
     if missing:
@@ -192,8 +206,8 @@ async def _download(
                 if size > first.size:
                     break
                 digest.update(chunk)
-                await asyncio.to_thread(file.write, chunk)
+                await run_in_thread(file.write, chunk)
     if size != first.size or digest.hexdigest() != first.oid:
         raise GitLfsFailed(f"What the LFS server sent for {first.path} is not what was committed.", hint=_HINT)
     for other in others:
-        await asyncio.to_thread(shutil.copyfile, tree / first.path, tree / other.path)
+        await run_in_thread(shutil.copyfile, tree / first.path, tree / other.path)

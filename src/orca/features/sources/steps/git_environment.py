@@ -1,7 +1,7 @@
-"""What surrounds each git process: an environment in which a hostile repository or server can reach nothing.
+"""The environment of each git process, in which a hostile repository or server cannot access anything.
 
-Everything is given explicitly, because git otherwise reads the machine's configuration, the home directory, netrc
-and the SSH agent. Pure: `render_*` give text and mappings.
+Everything is set explicitly, because git otherwise reads the machine's configuration, the home directory, netrc
+and the SSH agent. Pure: `render_*` return texts and mappings.
 """
 
 import base64
@@ -15,7 +15,7 @@ from orca.errors import BadInput
 from orca.features.sources.rules import RepoUrl
 
 PINNED_HOST = "orca-pinned-host"
-"""The name under which the trusted keys of the one host are known to ssh."""
+"""The host name under which ssh finds the trusted keys of the pinned host."""
 _FIXED = {
     "core.hooksPath": "/dev/null",
     "core.attributesFile": "/dev/null",
@@ -31,7 +31,7 @@ _FIXED = {
     "gc.auto": "0",
     "maintenance.auto": "false",
 }
-"""What holds for every repository: no hook, no helper, no redirect, no housekeeping."""
+"""Git configuration for every repository: no hooks, no helpers, no redirects, no housekeeping."""
 
 
 def render_git_environment(
@@ -58,7 +58,7 @@ def render_git_environment(
         "GIT_PROTOCOL_FROM_USER": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_SSH_VARIANT": "ssh",
-        # Git hands this to a shell; nothing but our own file name is in it, and that is quoted.
+        # Git passes this to a shell; it only contains our own file name, which is quoted.
         "GIT_SSH_COMMAND": shlex.join(["ssh", "-F", str(home / "ssh_config")]),
         **_as_variables(settings),
     }
@@ -72,14 +72,14 @@ def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def render_authorization(username: str, token: str) -> str:
-    """HTTP Basic, which every Git host takes for tokens."""
+    """Return the HTTP Basic header value, which every Git host accepts for tokens."""
     if any(char in username + token for char in "\r\n\0") or ":" in username:
         raise BadInput("The token or its user name holds characters that no token has.", hint="Paste the token again.")
     return "Basic " + base64.b64encode(f"{username}:{token}".encode()).decode()
 
 
 def render_ssh_config(address: str, home: Path) -> str:
-    """The whole configuration of ssh: one pinned address, one key, one set of trusted host keys, nothing else."""
+    """Return the whole configuration of ssh: one pinned address, one key, one set of trusted host keys."""
     key, known_hosts = (str(home / name).replace("%", "%%") for name in ("key", "known_hosts"))
     return "\n".join(
         [
@@ -109,7 +109,7 @@ def render_ssh_config(address: str, home: Path) -> str:
 
 
 def find_host_keys(known_hosts: str, url: RepoUrl) -> list[str]:
-    """The keys (`type base64`) that known_hosts lines give for the host of `url`."""
+    """Return the keys (`type base64`) that known_hosts lines have for the host of `url`."""
     names = {f"[{url.host}]:{url.port}"} | ({url.host} if url.port == 22 else set())  # noqa: PLR2004 - ssh's own port
     keys = []
     for line in known_hosts.splitlines():

@@ -1,4 +1,4 @@
-"""What is asked of a Git host, and what came of it."""
+"""The request for a checkout, and its result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from orca.sdk.archives import Limits
 
 @dataclass(frozen=True, slots=True)
 class GitCheckout:
-    """What to fetch and how to be let in."""
+    """What to fetch, and the login for it."""
 
     url: RepoUrl
     ref: GitRef
@@ -21,12 +21,12 @@ class GitCheckout:
     deploy_key: str | None = field(default=None, repr=False)
     """For ssh: a private key in OpenSSH format, without a passphrase."""
     known_hosts: str = ""
-    """For ssh: the host keys that somebody has confirmed."""
+    """For ssh: the confirmed host keys."""
     certificate_authority: str | None = None
     """For https: the PEM certificate that signs the host's own, instead of this machine's trust store."""
     submodules: bool = True
     lfs: bool = True
-    """Whether files that are kept in Git LFS are brought, too."""
+    """Whether files in Git LFS are fetched, too."""
     private_networks: bool = False
     """Whether the repository may be on this machine or its private networks."""
     limits: Limits = field(default_factory=Limits)
@@ -35,7 +35,7 @@ class GitCheckout:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """What is in the tree now. `author` is `Name <address>`; both texts are as the committer wrote them."""
+    """The checked-out commit. `author` is `Name <address>`; author and message are as the committer wrote them."""
 
     commit: str
     author: str

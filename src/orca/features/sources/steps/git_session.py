@@ -1,4 +1,4 @@
-"""A private place for one fetch: the object store, the key, the trusted host keys. All of it is gone afterwards."""
+"""A private folder for one fetch: object store, key, trusted host keys. It is removed afterwards."""
 
 import asyncio
 import os
@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import structlog
 
 from orca.features.sources.errors import GitFailed, GitHostKeyUnknown, GitLoginRefused
 from orca.features.sources.rules import RepoUrl
@@ -21,10 +23,23 @@ from orca.features.sources.steps.git_environment import (
 )
 from orca.features.sources.steps.git_request import GitCheckout
 from orca.features.sources.steps.reach_host import reach_host
+from orca.kit.cancellation import finish_then_cancel
 from orca.kit.text import clean_output, shorten
+from orca.kit.threads import run_in_thread
 from orca.sdk.connectors import Command, CommandResult, Connector, OutputSink
 
+log = structlog.get_logger("orca.sources")
 _SCAN_SECONDS = 10
+_SIGNALLED = 128
+"""An exit code above it is 128 plus a signal's number; 128 itself is Git's code for any fatal error."""
+_DOING = {
+    "init": "make a place for the repository",
+    "ls-remote": "understand what the Git host answers",
+    "rev-parse": "find the commit in what the Git host sent",
+    "ls-tree": "list the files of the commit",
+    "checkout": "write the files of the commit",
+    "show": "read the commit",
+}
 _CA_FILE = "ca.pem"
 
 
@@ -34,7 +49,7 @@ class GitSession:
 
     connector: Connector
     home: Path
-    """Private to this session; nothing but what it wrote is in it."""
+    """A private folder that contains only files of this session."""
     address: str
     deadline: float
     authorization: str | None = field(repr=False)
@@ -46,7 +61,7 @@ class GitSession:
         return self.home / "git"
 
     async def run(self, *arguments: str, on_output: OutputSink | None = None) -> CommandResult:
-        """Run git; a failure is a result."""
+        """Run git; a failure is returned as a result."""
         return await self.start("git", f"--git-dir={self.git_dir}", *arguments, on_output=on_output)
 
     async def start(self, *argv: str, stdin: bytes = b"", on_output: OutputSink | None = None) -> CommandResult:
@@ -55,49 +70,51 @@ class GitSession:
         return await self.connector.run(command, on_output)
 
     async def check(self, *arguments: str, on_output: OutputSink | None = None) -> CommandResult:
-        """Run git; GitFailed if it fails."""
+        """Run git; raises GitFailed if it fails."""
         result = await self.run(*arguments, on_output=on_output)
         if result.exit_code:
-            raise git_failed(result)
+            raise git_failed(result, next(each for each in arguments if not each.startswith("-")))
         return result
 
     async def text(self, *arguments: str) -> str:
-        """What git prints; GitFailed if it fails."""
+        """Return what git prints; raises GitFailed if it fails."""
         return (await self.check(*arguments)).text
 
     async def succeeds(self, *arguments: str) -> bool:
-        """Whether git says yes."""
+        """Whether a git command ends with exit code 0."""
         return (await self.run(*arguments)).exit_code == 0
 
     def size_bytes(self) -> int:
-        """How much has been fetched so far. Blocking."""
+        """Return how many bytes were fetched so far. Blocking."""
         total = 0
         for folder, _, names in os.walk(self.git_dir):
             for name in names:
                 try:
                     total += (Path(folder) / name).lstat().st_size
-                except FileNotFoundError:  # git renames its temporary files
+                except FileNotFoundError:  # git renamed a temporary file
                     continue
         return total
 
 
-def git_failed(result: CommandResult) -> GitFailed:
-    """Git's own last lines, for what cannot be told apart any further."""
+def git_failed(result: CommandResult, command: str) -> GitFailed:
+    """Return the error for an unknown failure. Git's output may come from the server, so it is only logged."""
     lines = clean_output(result.stderr.decode(errors="replace"), colours=False).strip().splitlines()
-    return GitFailed(
-        f"Git failed with exit code {result.exit_code}: {shorten(' / '.join(lines[-3:]), 400)}",
-        hint="Look at what git says; if it is about the network, try again.",
-    )
+    log.warning("git_failed", command=command, exit_code=result.exit_code, said=shorten(" / ".join(lines[-3:]), 400))
+    hint = "Try again; the log of Orca has what Git said, and `git clone` of the same address on the server shows it."
+    if result.exit_code < 0 or result.exit_code > _SIGNALLED:
+        hint = "It was stopped from outside, most often for memory: try again when this machine has less to do."
+    return GitFailed(f"Git could not {_DOING.get(command, command)} (exit code {result.exit_code}).", hint=hint)
 
 
 @asynccontextmanager
 async def open_session(connector: Connector, request: GitCheckout) -> AsyncIterator[GitSession]:
-    """Reach the host, check that it is trusted, and make the object store.
+    """Find the host's address, check that the host is trusted, and create the object store.
 
     Raises what `reach_host` raises, GitHostKeyUnknown, GitLoginRefused (ssh without a key).
     """
     address = await reach_host(request.url, private_networks=request.private_networks)
-    home = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".git-", dir=request.into.parent))  # born 0700
+    making = asyncio.to_thread(tempfile.mkdtemp, prefix=".git-", dir=request.into.parent)  # born 0700
+    home = Path(await finish_then_cancel(making))
     try:
         session = _session(connector, request, home, address)
         if request.certificate_authority:
@@ -107,7 +124,7 @@ async def open_session(connector: Connector, request: GitCheckout) -> AsyncItera
         await session.check("init", "--quiet", "--bare", "--template=", str(session.git_dir))
         yield session
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, home, ignore_errors=True))
+        await run_in_thread(shutil.rmtree, home, ignore_errors=True)
 
 
 def _session(connector: Connector, request: GitCheckout, home: Path, address: str) -> GitSession:
@@ -134,14 +151,14 @@ async def _prepare_ssh(session: GitSession, request: GitCheckout) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """A new file that nobody else can read at any moment."""
+    """Write a new file that other users cannot read at any moment."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
 
 
 async def scan_host_keys(session: GitSession, url: RepoUrl) -> list[str]:
-    """The keys (`type base64`) the host shows now; whether they are the right ones is for a person to say."""
+    """Return the keys (`type base64`) that the host presents now; a user must confirm that they are the right ones."""
     result = await session.start("ssh-keyscan", "-T", str(_SCAN_SECONDS), "-p", str(url.port), "--", session.address)
     lines = [line.split() for line in result.text.splitlines() if not line.startswith("#")]
     return sorted(f"{fields[1]} {fields[2]}" for fields in lines if len(fields) == 3)  # noqa: PLR2004 - host, type, key

@@ -1,4 +1,4 @@
-"""Finds files that Git LFS left as pointers: a site with those would have holes."""
+"""Finds files that Git LFS left as pointers: a site with pointers instead of files would be incomplete."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _POINTER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A file that is kept at an LFS server."""
+    """A file that is stored at an LFS server."""
 
     path: str
     oid: str
@@ -25,7 +25,7 @@ class Pointer:
 
 
 def find_pointers(tree: Path) -> list[Pointer]:
-    """All of them, if any `.gitattributes` of the tree speaks of LFS. Blocking; follows no links."""
+    """Return all pointers, if any `.gitattributes` of the tree mentions LFS. Blocking; follows no links."""
     folders = list(_walk(tree))
     if not any(_ATTRIBUTES in names and _speaks_of_lfs(tree, folder) for folder, names in folders):
         return []

@@ -15,14 +15,14 @@ _CONNECT_DEADLINE = 10.0
 
 
 def is_fetchable(address: Address, *, private_networks: bool) -> bool:
-    """Whether sources may come from an address: the policy of `sdk.egress`, where one setting opens both."""
+    """Whether sources may be fetched from an address, by `sdk.egress`; one setting allows private and loopback."""
     return is_allowed(address, private=private_networks, loopback=private_networks)
 
 
 async def reach_host(url: RepoUrl, *, private_networks: bool) -> str:
-    """The address of the host that accepts connections now.
+    """Return an address of the host that accepts connections now.
 
-    Raises GitHostUnknown, GitHostForbidden (if any answer is forbidden, so that a mixed one hides nothing) and
+    Raises GitHostUnknown, GitHostForbidden (if any of the addresses is forbidden, even when others are allowed) and
     GitHostUnreachable.
     """
     addresses = await _resolve(url)

@@ -1,4 +1,4 @@
-"""Reads which repositories a commit wants inside it. Each is then fetched like any other; git's own way is not used."""
+"""Reads the submodules of a commit. Each is then fetched like any other repository, not by git's own commands."""
 
 from dataclasses import dataclass, replace
 
@@ -19,9 +19,9 @@ class Submodule:
 
 
 async def read_submodules(git: GitSession, parent: RepoUrl, commit: str, ids: dict[str, str]) -> list[Submodule]:
-    """The submodules of a commit. `ids`: path -> commit, as the tree says. Raises BadInput, GitFailed.
+    """Return the submodules of a commit. `ids`: path -> commit, from the tree. Raises BadInput, GitFailed.
 
-    A path without an entry in .gitmodules was committed by mistake: there is nothing to fetch it from.
+    A path without an entry in .gitmodules is left out: it has no address to fetch from.
     """
     listed = await git.run("config", "--null", f"--blob={commit}:.gitmodules", "--list")
     declared = parse_gitmodules(listed.stdout.decode(errors="replace")) if listed.exit_code == 0 else {}
@@ -35,7 +35,7 @@ async def read_submodules(git: GitSession, parent: RepoUrl, commit: str, ids: di
 
 
 def parse_gitmodules(listing: str) -> dict[str, str]:
-    """Path -> URL from `git config --null --list`. Pure; nothing else in the file has any effect."""
+    """Return path -> URL from `git config --null --list`; other settings are ignored. Pure."""
     paths: dict[str, str] = {}
     urls: dict[str, str] = {}
     for record in listing.split("\0"):
@@ -49,9 +49,9 @@ def parse_gitmodules(listing: str) -> dict[str, str]:
 
 
 def resolve_url(parent: RepoUrl, text: str) -> RepoUrl:
-    """A submodule's address; `../other.git` is relative to the parent repository. BadInput for anything unsafe.
+    """Return a submodule's address; `../other.git` is relative to the parent repository. Raises BadInput if unsafe.
 
-    One by SSH on the host of a parent by https is fetched as the parent is: there is a login for that, if any.
+    An SSH address at the host of an https parent is changed to https, since only the parent's login is available.
     """
     if text.startswith(("./", "../")):
         return parent.join(text)

@@ -1,5 +1,6 @@
-"""Sends a delivery to a hook's own address: whether it is reached, and whether nothing on the way changes the body."""
+"""Sends a delivery to a hook's own address, to test that it is reached and that no proxy changes the body."""
 
+import asyncio
 import json
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +13,7 @@ from orca.features.sources.pushes.samples import make_test_delivery
 from orca.features.sources.rules import hook_url
 from orca.features.sources.schemas import HookTest
 from orca.kit.ids import new_id
-from orca.kit.text import clean_output, shorten
+from orca.kit.text import shorten
 from orca.resources import Resources
 from orca.web.guard import Scope
 
@@ -22,7 +23,7 @@ _TRUST = "What the panel sees may differ from what the Git host sees: it is anot
 
 
 async def test_hook(resources: Resources, scope: Scope, service_id: str, hook_id: str) -> HookTest:
-    """Try a hook by its own address. Raises NotFound, and Conflict when its secret is gone."""
+    """Test a hook by its own address. Raises NotFound, and Conflict when its secret is missing."""
     async with resources.db.write() as session:
         hook = await queries.get_hook(session, scope, service_id, hook_id)
         opened = await queries.open_hook(session, resources.secret_box, hook.id)
@@ -33,12 +34,13 @@ async def test_hook(resources: Resources, scope: Scope, service_id: str, hook_id
 
 
 async def send_test_delivery(url: str, provider: str, secret: str) -> HookTest:
-    """What came of it. The address is the panel's own, which an administrator set."""
+    """Send the delivery and return the result. The address is the panel's own, which an administrator set."""
     import httpx  # noqa: PLC0415 - only here is it needed
 
     body, headers = make_test_delivery(provider, secret, new_id(), now())
     try:
         async with (
+            asyncio.timeout(_SECONDS),
             httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False) as client,
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
@@ -47,7 +49,7 @@ async def send_test_delivery(url: str, provider: str, secret: str) -> HookTest:
                 content += chunk
                 if len(content) > _ANSWER_BYTES:
                     break
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # TimeoutError is an OSError
         reason = shorten(str(error) or type(error).__name__, 200)
         hint = "Check ORC_BASE_URL, the name in the DNS, the certificate, and what stands in between."
         return HookTest(url=url, arrived=False, status=None, detail=f"{url} was not reached: {reason}", hint=hint)
@@ -74,6 +76,6 @@ def _read(url: str, response: Any, content: bytes) -> HookTest:
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         detail, hint = "the address sends on to another one", "Git hosts do not follow: set ORC_BASE_URL to that one."
     else:
-        detail = clean_output(shorten(str(said.get("detail") or f"it answered {status}, not as Orca would"), 200))
+        detail = f"it answered {status}, not as Orca would"
         hint = "Something else may answer at this address: check ORC_BASE_URL and the proxy in front of the panel."
     return HookTest(url=url, arrived=False, status=status, detail=detail, hint=hint)

@@ -1,19 +1,19 @@
-"""Puts an uploaded archive into a fresh directory."""
+"""Unpacks an uploaded archive into a new directory."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from orca.kit.cancellation import see_through
+from orca.kit.cancellation import shield_until_done
 from orca.sdk.archives import Limits, Unpacked, unpack_tar
 
 
 async def unpack_upload(archive: Path, into: Path, limits: Limits | None = None) -> Unpacked:
     """Unpack a tar or tar.gz. `into` must not exist yet, its parent must.
 
-    Raises BadArchive, UnsafePath or TooMuch, and leaves nothing behind then. A cancellation goes on when the thread
-    that unpacks has ended: nobody may take its place, or its folder, before.
+    Raises BadArchive, UnsafePath or PayloadTooLarge, and then leaves nothing behind. A cancellation is raised only once
+    the unpacking thread has ended, because its folder must not be used again before that.
     """
     stop = threading.Event()
     work = asyncio.ensure_future(asyncio.to_thread(_unpack, archive, into, limits or Limits(), stop.is_set))
@@ -21,12 +21,12 @@ async def unpack_upload(archive: Path, into: Path, limits: Limits | None = None)
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         stop.set()
-        await see_through(_end_of(work))
+        await shield_until_done(_end_of(work))
         raise
 
 
 async def _end_of(work: asyncio.Future[Unpacked]) -> None:
-    """Until it ended, whatever became of it."""
+    """Wait until the work has ended, with success or not."""
     await asyncio.wait({work})
 
 

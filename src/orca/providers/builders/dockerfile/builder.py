@@ -25,19 +25,19 @@ class DockerfileMissing(StepFailed):
 
 
 class DockerfileBuilder:
-    """Builds with BuildKit what the Dockerfile says."""
+    """Builds a Dockerfile with BuildKit."""
 
     def __init__(self, docker: DockerClient) -> None:
         self._docker = docker
 
     async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection | Refusal | None:
-        """The Dockerfile, if there is one. Raises UnsafePath when it is a link that leads out of the tree."""
+        """Detect the Dockerfile, if there is one. Raises UnsafePath when it is a link that leads out of the tree."""
         chosen = options or {}
         found = await asyncio.to_thread(_find, tree, chosen.get("dockerfile", USUAL[0]))
         return await asyncio.to_thread(describe, Tree(tree), *found, chosen.get("target")) if found else None
 
     async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
-        """See `build_image`; DockerfileMissing too."""
+        """Like `build_image`, but also raises DockerfileMissing."""
         found = await asyncio.to_thread(_find, request.tree, request.dockerfile)
         if found is None:
             raise DockerfileMissing(
@@ -48,7 +48,7 @@ class DockerfileBuilder:
 
 
 def _find(tree: Path, name: str) -> tuple[str, str] | None:
-    """Path and text."""
+    """Return path and text of the Dockerfile."""
     for path in USUAL if name == USUAL[0] else (name,):
         text = Tree(tree).find_text(path)
         if text is not None:
@@ -65,5 +65,5 @@ class DockerfileBuilderProvider:
 
     @asynccontextmanager
     async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[DockerfileBuilder]:
-        """Nothing is connected yet, so nothing needs closing."""
+        """Return the builder. It connects on first use, and nothing needs closing."""
         yield DockerfileBuilder(DockerClient(connector, BuildKitConfig.model_validate(config.model_dump())))

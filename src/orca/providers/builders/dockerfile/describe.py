@@ -1,22 +1,24 @@
-"""Says in a line what a Dockerfile builds, where it listens, and whether what it copies is there."""
+"""Describes in a line what a Dockerfile builds and its port, and checks that the files that it copies exist."""
 
 from orca.kit.text import clean_output, shorten
-from orca.providers.builders.dockerfile.ports import find_port
+from orca.kit.yaml import BadYaml, read_yaml
+from orca.providers.builders.dockerfile.ports import FoundPort, find_port
 from orca.providers.builders.dockerfile.sources import find_missing
 from orca.sdk.builders import Detection, Refusal
-from orca.sdk.buildkit.dockerfile import parse_dockerfile, resolve
+from orca.sdk.buildkit.dockerfile import Image, parse_dockerfile, resolve
 from orca.sdk.buildkit.errors import BadDockerfile
 from orca.sdk.trees import Tree
 
 _ARCHITECTURE = "amd64"
-"""Detection is about no machine in particular."""
+"""Used for detection, which does not depend on a machine."""
 _SHOWN = 5
+_BYTES = 1 << 16
 
 
 def describe(tree: Tree, path: str, text: str, target: str | None = None) -> Detection | Refusal:
-    """What the Dockerfile at `path` is; one that cannot be read is described too, and refused when it is built.
+    """Describe the Dockerfile at `path`; an invalid one is described as well, and refused when it is built.
 
-    A Refusal when it copies what is not in the tree, which no build can mend.
+    Returns a Refusal if it copies files that are not in the tree, because every build would fail.
     """
     try:
         resolved = resolve(parse_dockerfile(text, heredocs=True), {}, _ARCHITECTURE, target)
@@ -30,12 +32,37 @@ def describe(tree: Tree, path: str, text: str, target: str | None = None) -> Det
             "Add it to the repository, or choose the folder that the Dockerfile is meant to be built in.",
             (path,),
         )
-    base = resolved.final.source.rest
-    count = f"{len(resolved.stages)} stages" if len(resolved.stages) > 1 else "1 stage"
     port = find_port(resolved)
-    return _detection(path, text, f"{count}, ends on {base}", port.number, port.warnings)
+    if port.number is None and not port.candidates and (action := _find_action(tree)):
+        return Refusal(
+            f"A GitHub action: {action} runs {path} once for each job, and it serves nothing.",
+            "Use it in a workflow; a Dockerfile that serves says so with EXPOSE.",
+            (action, path),
+        )
+    lowest, written = resolved.lineage[0].base, resolved.final.source.rest
+    # The image as written in the file, unless it contains variables or is the name of a stage.
+    base = lowest.name if isinstance(lowest, Image) and ("$" in written or len(resolved.lineage) > 1) else written
+    base = base.removeprefix("docker.io/library/").split()[0]
+    count = f"{len(resolved.stages)} stages" if len(resolved.stages) > 1 else "1 stage"
+    return _detection(path, text, f"{count}, ends on {base}", port)
 
 
-def _detection(path: str, text: str, what: str, port: int | None = None, warnings: tuple[str, ...] = ()) -> Detection:
-    summary = shorten(clean_output(f"{path} · {what}", colours=False), 200)
-    return Detection("dockerfile", "dockerfile", summary, text, port=port, evidence=(path,), warnings=warnings)
+def _find_action(tree: Tree) -> str | None:
+    """Return the file that makes the repository a GitHub action which runs in a container."""
+    for name in ("action.yml", "action.yaml"):
+        try:
+            data = read_yaml(tree.find_head(name, limit=_BYTES) or "").value
+        except BadYaml:
+            continue
+        runs = data.get("runs") if isinstance(data, dict) else None
+        if isinstance(runs, dict) and runs.get("using") == "docker":
+            return name
+    return None
+
+
+def _detection(path: str, text: str, what: str, port: FoundPort | None = None) -> Detection:
+    summary, port = shorten(clean_output(f"{path} · {what}", colours=False), 200), port or FoundPort(None)
+    return Detection(
+        "dockerfile", "dockerfile", summary, text, port=port.number, port_choices=port.candidates, evidence=(path,),
+        warnings=port.warnings,
+    )  # fmt: skip

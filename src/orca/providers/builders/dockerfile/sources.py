@@ -1,4 +1,4 @@
-"""Whether what a Dockerfile copies from the source is there: a build that cannot succeed is not begun."""
+"""Checks that the sources of a Dockerfile's COPY and ADD exist, so that a build that must fail is not started."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -7,15 +7,18 @@ from orca.sdk.buildkit.dockerfile import Resolved, ResolvedInstruction
 from orca.sdk.trees import Tree, UnsafePath
 
 _INSTRUCTIONS = 200
+_MOST_LOOKED_AT = 200_000
+"""Maximum comparisons: a few kilobytes of patterns could take hours with a hundred thousand files."""
 _PATTERN = frozenset("*?[")
 
 
 def find_missing(tree: Tree, resolved: Resolved) -> list[str]:
-    """Sources of COPY and ADD that are not in the tree. What depends on variables is left to the build."""
+    """Return the sources of COPY and ADD that are not in the tree; those with variables are not checked."""
     stages = [resolved.stages[index] for index in sorted(resolved.reachable)]
     instructions = [each for stage in stages for each in stage.instructions if each.keyword in {"COPY", "ADD"}]
     sources = (source for each in instructions[:_INSTRUCTIONS] for source in _sources(each))
-    return [source for source in dict.fromkeys(sources) if not _is_there(tree, source)]
+    search = _Search(tree)
+    return [source for source in dict.fromkeys(sources) if not search.is_there(source)]
 
 
 def _sources(instruction: ResolvedInstruction) -> Iterator[str]:
@@ -28,25 +31,32 @@ def _sources(instruction: ResolvedInstruction) -> Iterator[str]:
             yield source
 
 
-def _is_there(tree: Tree, source: str) -> bool:
-    parts = [part for part in source.strip("/").split("/") if part not in {"", "."}]
-    if ".." in parts:
-        return True  # BuildKit takes it for the root, or refuses it
-    return _matches(tree, "", parts)
+class _Search:
+    """Searches all sources of one Dockerfile. Beyond the maximum of comparisons the rest is assumed to exist."""
 
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._left = _MOST_LOOKED_AT
 
-def _matches(tree: Tree, folder: str, parts: list[str]) -> bool:
-    """Whether an entry fits; patterns are compared with what lies in one folder, as BuildKit does."""
-    if not parts:
-        return True
-    first, *rest = parts
-    try:
-        names = tree.names(folder or ".")
-    except UnsafePath:
-        return True
-    if _PATTERN.isdisjoint(first):
-        return first in names and _matches(tree, f"{folder}/{first}".strip("/"), rest)
-    found = [name for name in names if fnmatchcase(name, first)]
-    if not rest:
-        return bool(found)
-    return any(_matches(tree, f"{folder}/{name}".strip("/"), rest) for name in found[:100])
+    def is_there(self, source: str) -> bool:
+        parts = [part for part in source.strip("/").split("/") if part not in {"", "."}]
+        if ".." in parts:
+            return True  # BuildKit treats it as the root, or refuses it
+        return self._matches("", parts)
+
+    def _matches(self, folder: str, parts: list[str]) -> bool:
+        """Whether an entry matches; patterns are compared with the entries of one folder, as in BuildKit."""
+        if not parts or self._left < 0:
+            return True
+        first, *rest = parts
+        try:
+            names = self._tree.names(folder or ".")
+        except UnsafePath:
+            return True
+        self._left -= len(names) + 1
+        if _PATTERN.isdisjoint(first):
+            return first in names and self._matches(f"{folder}/{first}".strip("/"), rest)
+        found = [name for name in names if fnmatchcase(name, first)]
+        if not rest:
+            return bool(found)
+        return any(self._matches(f"{folder}/{name}".strip("/"), rest) for name in found[:100])

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from orca.providers.builders.template import static
 from orca.providers.builders.template.files import walk
 from orca.providers.builders.template.manifests import dig, find_json, find_text
 from orca.providers.builders.template.options import TemplateOptions
@@ -38,6 +39,8 @@ class _Project:
     version: str | None
     is_web: bool
     is_program: bool
+    is_site: bool = False
+    """Whether it runs in the browser alone: publishing it makes files."""
 
 
 def find_dotnet(tree: Tree, options: TemplateOptions) -> Result:
@@ -63,15 +66,17 @@ def _read(tree: Tree, path: str) -> _Project:
     target = re.search(r"<TargetFrameworks?>[^<]*?\b(?:net|netcoreapp)(\d+\.\d+)", text)
     name = re.search(r"<AssemblyName>\s*([\w.-]+)\s*</AssemblyName>", text)
     stem = path.rpartition("/")[2].rpartition(".")[0]
-    is_web = bool(re.search(r"Sdk=\"Microsoft\.NET\.Sdk\.(?:Web|BlazorWebAssembly)\"", text))
+    is_web = bool(re.search(r"Sdk=\"Microsoft\.NET\.Sdk\.Web\"", text))
+    is_site = bool(re.search(r"Sdk=\"Microsoft\.NET\.Sdk\.BlazorWebAssembly\"", text))
     is_program = is_web or bool(re.search(r"<OutputType>\s*(?:Exe|WinExe)\s*<|Sdk\.Worker\"", text))
-    return _Project(path, name[1] if name else stem, target[1] if target else None, is_web, is_program)
+    return _Project(path, name[1] if name else stem, target[1] if target else None, is_web, is_program, is_site)
 
 
 def _choose(projects: list[_Project], options: TemplateOptions) -> _Project | Refusal:
     programs = [each for each in projects if each.is_program]
     wanted = [each for each in programs if options.entrypoint and options.entrypoint in {each.path, each.assembly}]
-    for group in (wanted, [each for each in programs if each.is_web], programs):
+    sites = [each for each in projects if each.is_site]
+    for group in (wanted, [each for each in programs if each.is_web], programs, [] if programs else sites):
         if len(group) == 1:
             return group[0]
     if not programs:
@@ -91,8 +96,10 @@ def _choose(projects: list[_Project], options: TemplateOptions) -> _Project | Re
 def _render(tree: Tree, options: TemplateOptions, project: _Project, procfile: Procfile) -> Recipe:
     version = options.version or project.version or _LATEST
     sdk = max(version, _sdk_version(tree), key=_order)
-    title = f".NET {version} ({'ASP.NET Core' if project.is_web else 'program'}) · {project.path}"
+    title = f".NET {version} ({_framework(project) or 'program'}) · {project.path}"
     build = options.build or f"dotnet publish '{project.path}' --configuration Release --output /out"
+    if project.is_site and not options.start:
+        return _render_site(options, project, title, build, sdk)
     is_web = project.is_web or bool(options.start)
     own = f"/app/{project.assembly}"
     start = options.start or (f"ASPNETCORE_URLS=http://0.0.0.0:$PORT exec {own}" if project.is_web else own)
@@ -103,13 +110,32 @@ def _render(tree: Tree, options: TemplateOptions, project: _Project, procfile: P
         f"FROM {options.base or f'mcr.microsoft.com/dotnet/{runtime}:{version}'}", *install_packages(options.packages),
         copy(["/out/"], "/app/", flags=f"--from=build --chown={USER}"), "WORKDIR /app", f"USER {USER}",
         "ENV DOTNET_ENVIRONMENT=Production DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=true HOME=/tmp",
-        *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if is_web else ()), shell_command(start), "",
+        *(("ENV ASPNETCORE_FORWARDEDHEADERS_ENABLED=true",) if project.is_web else ()),
+        *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if is_web else ()), shell_command(start, options.base), "",
     ]  # fmt: skip
     return Recipe(
         "dotnet", title, "\n".join(lines), PORT if is_web else None, (project.path,), {IGNORE_FILE: IGNORE},
-        "web" if is_web else "worker", framework="ASP.NET Core" if project.is_web else "", version=project.version,
+        "web" if is_web else "worker", framework=_framework(project), version=project.version,
         package_manager="nuget", install="dotnet restore", build=build, start=start, processes=procfile.processes,
         release=procfile.release,
+    )  # fmt: skip
+
+
+def _framework(project: _Project) -> str:
+    return "ASP.NET Core" if project.is_web else "Blazor WebAssembly" if project.is_site else ""
+
+
+def _render_site(options: TemplateOptions, project: _Project, title: str, build: str, sdk: str) -> Recipe:
+    """Render a project that runs in the browser: static files, with routing in the browser."""
+    lines = [
+        header(title), static.caddy_stage(), f"FROM {options.base or f'mcr.microsoft.com/dotnet/sdk:{sdk}'} AS build",
+        "WORKDIR /src", *install_packages(options.packages), "COPY . .", cached(build, "/root/.nuget/packages"), "",
+        static.serve(copy(["/out/wwwroot/"], "/srv/", flags="--from=build")),
+    ]  # fmt: skip
+    return Recipe(
+        "dotnet", title, "\n".join(lines), static.PORT, (project.path,), static.files(spa=True), "static",
+        framework=_framework(project), version=project.version, package_manager="nuget", install="dotnet restore",
+        build=build, output="wwwroot",
     )  # fmt: skip
 
 

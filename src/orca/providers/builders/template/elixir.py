@@ -1,6 +1,7 @@
 """Elixir: Phoenix, Plug and plain applications, as a release of Mix."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orca.providers.builders.template.manifests import find_text, find_tool_version, minor_version
@@ -72,7 +73,8 @@ def _render(tree: Tree, options: TemplateOptions, mix: _Mix, procfile: Procfile)
     version, pinned = _version(tree, options)
     framework = "Phoenix" if "phoenix" in mix.dependencies else "Plug" if "plug" in mix.dependencies else ""
     title = f"Elixir {version} ({framework or 'application'}) · {mix.app}"
-    is_web = not _SERVERS.isdisjoint(mix.dependencies) or bool(options.start or procfile.web)
+    listens = not _SERVERS.isdisjoint(mix.dependencies) and not procfile.is_worker
+    is_web = listens or bool(options.start or procfile.web)
     steps = [
         "mix compile",
         *(("mix assets.deploy",) if mix.deploys_assets else ()),
@@ -82,7 +84,7 @@ def _render(tree: Tree, options: TemplateOptions, mix: _Mix, procfile: Procfile)
     serve = "PHX_SERVER=true " if framework == "Phoenix" else ""
     own = f"{serve}_build/prod/rel/{mix.app}/bin/{mix.app} start" if mix.is_release else "mix phx.server"
     start = options.start or (procfile.main[1] if procfile.main else own)
-    warnings = ("SECRET_KEY_BASE has to be set: make one with `mix phx.gen.secret`.",) if framework == "Phoenix" else ()
+    warnings = tuple(_warnings(tree, framework))
     plan = _Plan(version, build, start, is_web=is_web)
     return Recipe(
         "elixir", title, _dockerfile(tree, options, title, plan), PORT if is_web else None,
@@ -91,6 +93,13 @@ def _render(tree: Tree, options: TemplateOptions, mix: _Mix, procfile: Procfile)
         install="mix deps.get --only prod", build=build, start=start, processes=procfile.processes,
         release=procfile.release, warnings=(*warnings, *suggest_release(_migrate(tree, mix), procfile.release)),
     )  # fmt: skip
+
+
+def _warnings(tree: Tree, framework: str) -> Iterator[str]:
+    if framework == "Phoenix":
+        yield "SECRET_KEY_BASE has to be set: make one with `mix phx.gen.secret`."
+    if "PHX_HOST" in find_text(tree, "config/runtime.exs"):
+        yield "PHX_HOST has to be the hostname of the site, or WebSockets of LiveView are refused."
 
 
 def _migrate(tree: Tree, mix: _Mix) -> str | None:
@@ -117,7 +126,7 @@ def _dockerfile(tree: Tree, options: TemplateOptions, title: str, plan: _Plan) -
         f"FROM {image}", *install_packages(options.packages), "COPY --from=build /mix /mix",
         copy(["/app/"], "/app/", flags=f"--from=build --chown={USER}"), "WORKDIR /app", f"USER {USER}",
         f"{environment} HOME=/tmp", *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if plan.is_web else ()),
-        shell_command(plan.start), "",
+        shell_command(plan.start, options.base), "",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from orca.errors import BadInput
 from orca.providers.builders.template.files import has_data
-from orca.providers.builders.template.go_code import GoPackage, framework_of, read_package, read_with_local
+from orca.providers.builders.template.go_code import (
+    GoPackage,
+    find_unembeddable,
+    framework_of,
+    read_package,
+    read_with_local,
+)
 from orca.providers.builders.template.manifests import find_lines, find_tool_version, minor_version
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import Procfile, read_procfile
@@ -54,7 +60,7 @@ class _Program:
 def find_go(tree: Tree, options: TemplateOptions) -> Result:
     """A module (or workspace) with a main package: the root, one of cmd/, or the one that listens."""
     manifest, workspace = find_lines(tree, "go.mod"), find_lines(tree, "go.work")
-    # Files without a module are old, and built as such.
+    # Files without a module are from before modules, and are built that way.
     if not tree.is_file("go.mod") and not workspace and not read_package(tree, ".").is_main:
         return None
     procfile = read_procfile(tree)
@@ -70,7 +76,7 @@ def _module(manifest: str) -> str:
 
 
 def _binary(package: str, manifest: str = "") -> str:
-    """The name that Go itself would give it: of the folder, or of the module in the root."""
+    """Return the name that Go itself would use: that of the folder, or of the module in the root."""
     path = re.sub(r"/v\d+$", "", _module(manifest)) if package == "." else package.rstrip("/")
     name = path.rpartition("/")[2]
     return name if _NAME.fullmatch(name) else "app"
@@ -146,7 +152,7 @@ def _render(tree: Tree, options: TemplateOptions, program: _Program, code: GoPac
     title = f"Go {version}{f' ({framework})' if framework else ''} · {shown}"
     uses_c = not _NEEDS_C.isdisjoint(code.imports)
     build = options.build or " && ".join(_build(*each, uses_c=uses_c) for each in program.binaries.items())
-    is_web = bool(options.start or code.listens or (procfile.web and framework))
+    is_web = bool(options.start or (code.listens and not procfile.is_worker) or (procfile.web and framework))
     command, needs_shell = _command(options, program, procfile)
     manifests = [name for name in ("go.mod", "go.sum", "go.work") if tree.is_file(name)]
     run = _Run(command, needs_shell, has_system=uses_c, has_files=needs_shell or has_data(tree), is_web=is_web)
@@ -155,6 +161,8 @@ def _render(tree: Tree, options: TemplateOptions, program: _Program, code: GoPac
         *install_packages(options.packages), *_download(tree, manifests), "COPY . .",
         cached(build, "/go/pkg/mod", "/root/.cache/go-build"), "", *_runtime(options, run),
     ]  # fmt: skip
+    absent = () if options.build else find_unembeddable(tree, code)[:5]
+    embeds = f"The program embeds {', '.join(absent)}, which is not in the source: what makes it has to run first."
     evidence = tuple(manifests) or tuple(name for name in tree.names() if name.endswith(".go"))[:1]
     others = {name: f"bin/{name}" for name in program.binaries if len(program.binaries) > 1}
     has_module = "go.mod" in manifests
@@ -163,11 +171,12 @@ def _render(tree: Tree, options: TemplateOptions, program: _Program, code: GoPac
         "web" if is_web else "worker", framework=framework, version=pinned,
         package_manager="go" if has_module else None, install="go mod download" if has_module else None, build=build,
         start=command, processes=procfile.processes or others, release=procfile.release,
+        warnings=(embeds,) if absent else (),
     )  # fmt: skip
 
 
 def _version(tree: Tree, options: TemplateOptions, manifest: str) -> tuple[str, str | None]:
-    """What go.mod names is the oldest that will do; old ones get no corrections. A tool file is a pin."""
+    """Return the version: go.mod has only the minimum, and old versions get no fixes. A tool file is a pin."""
     tool = find_tool_version(tree, "go", "golang")
     pinned = minor_version(tool[0]) if tool else None
     match = re.search(r"^go (\d+\.\d+)", manifest, re.MULTILINE)
@@ -192,12 +201,12 @@ def _download(tree: Tree, manifests: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What the last stage has to hold."""
+    """What the last stage has to contain."""
 
     command: str
     needs_shell: bool
     has_system: bool
-    """Whether it is linked to libraries."""
+    """Whether it is linked dynamically to system libraries."""
     has_files: bool
     is_web: bool
 
@@ -220,7 +229,8 @@ def _runtime(options: TemplateOptions, run: _Run) -> list[str]:
         f"FROM {'debian:stable-slim' if has_system else 'scratch'}",
         *install_packages(options.packages),
         "COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt",
-        "COPY --from=build /out/ /app/bin/",
+        # The first copy to /app makes the folder, and its owner is that of the files.
+        copy(["/out/"], "/app/bin/", flags=f"--from=build --chown={USER}"),
         *((copy(["/src/"], "/app/", flags=f"--from=build --chown={USER}"),) if run.has_files else ()),
         "WORKDIR /app",
         f"USER {USER}",

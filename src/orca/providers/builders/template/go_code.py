@@ -1,17 +1,23 @@
-"""What Go files do: packages, imports and calls, read by tokens: nothing is found in comments or strings."""
+"""Analyses Go files by tokens: packages, imports and calls, so that comments and strings are ignored."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from orca.providers.builders.template.manifests import find_text
+from orca.errors import BadInput
+from orca.providers.builders.template.files import read_code
 from orca.sdk.trees import Tree
 
 _TOKENS = re.compile(
     r"//[^\n]*|/\*.*?(?:\*/|\Z)|`[^`]*(?:`|\Z)|\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_]\w*|[^\s\w]",
     re.DOTALL,
 )
-_BYTES = 300_000
+_EMBED = re.compile(r"^[ \t]*//go:embed[ \t]+([^\n]{1,500})", re.MULTILINE)
+_TAGGED = re.compile(r"^//go:build[ \t]", re.MULTILINE)
+_BYTES = 500_000
+_LOCAL_BYTES = 50_000
+"""Of each package that is imported."""
 _FRAMEWORKS = {
     "github.com/gin-gonic/gin": "gin", "github.com/labstack/echo": "Echo", "github.com/gofiber/fiber": "Fiber",
     "github.com/go-chi/chi": "chi", "github.com/gorilla/mux": "gorilla/mux", "github.com/beego/beego": "Beego",
@@ -20,8 +26,10 @@ _FRAMEWORKS = {
     "github.com/revel/revel": "Revel", "github.com/danielgtaylor/huma": "Huma", "github.com/urfave/negroni": "Negroni",
 }  # fmt: skip
 _LISTENING = {"ListenAndServe", "ListenAndServeTLS", "Listen", "Serve", "ListenPacket", "RunTLS", "StartServer"}
-# `Run` and `Start` are everybody's words; they listen where a framework is imported.
+# `Run` and `Start` are common names; they mean listening only if a framework is imported.
 _FRAMEWORK_LISTENING = {"Run", "Start", *_LISTENING}
+_EMBEDDED = 50
+"""Maximum number of patterns: each may be compared with a hundred thousand names."""
 _FOLDERS = 40
 
 
@@ -33,6 +41,8 @@ class GoPackage:
     has_code: bool = False
     imports: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
+    embedded: frozenset[str] = frozenset()
+    """Paths and patterns of the files that the compiler puts into the binary."""
 
     @property
     def framework(self) -> str:
@@ -56,33 +66,62 @@ def framework_of(paths: Iterable[str]) -> str:
     return ""
 
 
-def read_package(tree: Tree, folder: str) -> GoPackage:
-    """The package in a folder, without its tests."""
+def read_package(tree: Tree, folder: str, *, limit: int = _BYTES) -> GoPackage:
+    """The package in a folder, without its tests; what is beyond the limit of its files together is not read."""
     names = [name for name in tree.names(folder) if name.endswith(".go") and not name.endswith("_test.go")]
-    is_main, imports, calls = False, set[str](), set[str]()
-    for name in names[:50]:
-        tokens = list(_tokens(find_text(tree, f"{folder}/{name}")))
+    is_main, imports, calls, embedded = False, set[str](), set[str](), set[str]()
+    paths = (f"{folder}/{name}" for name in names[:50])
+    for text in read_code(tree, paths, limit=limit):
+        tokens = list(_tokens(text))
+        embedded |= {f"{folder}/{each}".removeprefix("./") for each in _embedded(text)}
         is_main = is_main or tokens[:2] == ["package", "main"]
         imports |= _imports(tokens)
         calls |= {tokens[at] for at in range(len(tokens) - 1) if tokens[at + 1] == "(" and tokens[at].isidentifier()}
-    return GoPackage(is_main, bool(names), frozenset(imports), frozenset(calls))
+    return GoPackage(is_main, bool(names), frozenset(imports), frozenset(calls), frozenset(embedded))
 
 
 def read_with_local(tree: Tree, folder: str, module: str) -> GoPackage:
     """The package and those of the same module that it imports, together."""
     first = read_package(tree, folder)
-    imports, calls, pending, seen = set(first.imports), set(first.calls), sorted(first.imports), {folder}
+    imports, calls, embedded = set(first.imports), set(first.calls), set(first.embedded)
+    pending, seen = sorted(first.imports), {folder}
     while pending and len(seen) < _FOLDERS:
         path = pending.pop()
         inner = path.removeprefix(f"{module}/") if path.startswith(f"{module}/") else ""
         if not inner or inner in seen or ".." in inner:
             continue
         seen.add(inner)
-        package = read_package(tree, inner)
+        package = read_package(tree, inner, limit=_LOCAL_BYTES)
         imports |= package.imports
         calls |= package.calls
+        embedded |= package.embedded
         pending += sorted(package.imports)
-    return GoPackage(first.is_main, first.has_code, frozenset(imports), frozenset(calls))
+    return GoPackage(first.is_main, first.has_code, frozenset(imports), frozenset(calls), frozenset(embedded))
+
+
+def find_unembeddable(tree: Tree, package: GoPackage) -> list[str]:
+    """What the compiler will not find: files that another build, such as the front end's, has to make first."""
+    return [path for path in sorted(package.embedded)[:_EMBEDDED] if not _is_there(tree, path)]
+
+
+def _is_there(tree: Tree, path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    try:
+        if "*" in folder or "?" in folder or "[" in path:
+            return True
+        if "*" in name or "?" in name:
+            return any(fnmatchcase(each, name) for each in tree.names(folder or "."))
+        return tree.is_file(path) or bool(tree.names(path))
+    except BadInput:
+        return True
+
+
+def _embedded(text: str) -> Iterator[str]:
+    """The patterns of `//go:embed`; files that only some builds compile do not count."""
+    if _TAGGED.search(text):
+        return
+    for line in _EMBED.findall(text)[:50]:
+        yield from (word.strip('"`').removeprefix("all:") for word in line.split()[:20])
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -99,7 +138,9 @@ def _imports(tokens: list[str]) -> set[str]:
         if tokens[at] in {"func", "type", "var", "const"}:
             break
         if tokens[at] == "import":
-            end = tokens.index(")", at) if tokens[at + 1 : at + 2] == ["("] and ")" in tokens[at:] else at + 3
+            end = at + 3
+            if tokens[at + 1 : at + 2] == ["("]:
+                end = next((i for i in range(at, len(tokens)) if tokens[i] == ")"), len(tokens))
             found |= {token[1:-1] for token in tokens[at:end] if token.startswith('"')}
             at = end
         at += 1

@@ -1,7 +1,7 @@
-"""What files of other platforms say about building and running: app.json, render.yaml, fly.toml and their like.
+"""Reads how other platforms build and run the project: app.json, render.yaml, fly.toml and similar files.
 
-Each is read with its own parser. What they say fills in for what the user has not chosen; the Procfile and the options
-in `orca.yaml` come first, and what was taken from where is said.
+Each has its own parser. Their settings are used where the user has chosen nothing; the Procfile and the options in
+`orca.yaml` have precedence. A warning states which settings were used, and from which file.
 """
 
 import re
@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orca.errors import BadInput
+from orca.kit.text import clean_output, shorten
 from orca.providers.builders.template.manifests import dig, find_json, find_toml, find_yaml, texts
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import read_procfile
 from orca.sdk.trees import Tree
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
-# Parts of a build command that only install what the template installs by itself; and scripts, which do so, too.
+# Parts of a build command that only install what the template itself installs, including scripts that do so.
 _INSTALLS = re.compile(
     r"(?:npm (?:ci|install|i)|yarn(?: install)?|pnpm (?:i|install)|bun install|go mod download|mix deps\.get)"
     r"(?: -[\w=-]+)*"
@@ -27,7 +28,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What one or several of these files say."""
+    """The settings of one or several of these files."""
 
     start: str = ""
     build: str = ""
@@ -37,43 +38,53 @@ class Hints:
     environment: tuple[str, ...] = ()
     """Variables that have to be set."""
     sources: tuple[str, ...] = ()
-    """Files that say something."""
+    """Files with settings."""
+    port: int = 0
+    """Where the service listens; 0 where that is not said."""
+    expecting: tuple[str, ...] = ()
+    """Files that name the variables."""
+    remarks: tuple[str, ...] = ()
+    """What is in the files and was not taken, for people."""
 
     def over(self, other: "Hints") -> "Hints":
-        """Both, with what is said here first."""
+        """Merge both; these settings take precedence."""
         return Hints(
             self.start or other.start, self.build or other.build, self.output or other.output,
             (*self.packages, *other.packages), self.release or other.release,
             tuple(dict.fromkeys((*self.environment, *other.environment))), (*self.sources, *other.sources),
+            self.port or other.port, (*self.expecting, *other.expecting), (*self.remarks, *other.remarks),
         )  # fmt: skip
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was taken, and what has to be set."""
+        """Return warnings about the settings used, and about variables that have to be set."""
         said = []
         if self.sources:
             said.append(f"Commands, folders or packages were taken from {', '.join(self.sources)}.")
         if self.environment:
             more = f" and {len(self.environment) - _SHOWN} more" if len(self.environment) > _SHOWN else ""
-            said.append(f"It expects the variables {', '.join(self.environment[:_SHOWN])}{more}.")
-        return tuple(said)
+            said.append(
+                f"It expects the variables {', '.join(self.environment[:_SHOWN])}{more} ({', '.join(self.expecting)})."
+            )
+        return (*said, *self.remarks)
 
 
 def read_hints(tree: Tree) -> Hints:
-    """Of all files that are there."""
+    """Read the hints of all existing files."""
     hints = Hints()
     for name, read in _READERS.items():
         if tree.is_file(name):
             found = read(tree, name)
             says = bool(found.start or found.build or found.output or found.packages or found.release)
-            hints = hints.over(replace(found, sources=(name,) if says else ()))
+            expecting = (name,) if found.environment else ()
+            hints = hints.over(replace(found, sources=(name,) if says else (), expecting=expecting))
     return hints
 
 
 def apply_hints(tree: Tree, options: TemplateOptions, hints: Hints, *, with_build: bool = False) -> TemplateOptions:
-    """Options with the hints where the user and the Procfile say nothing; hints that cannot be options are left out.
+    """Fill in options from the hints where the user and the Procfile set none; invalid values are left out.
 
-    Build commands of others are made for their machines: they are for projects of which no build is known.
+    Build commands of other platforms depend on their machines, so they are used only if no build is known.
     """
     procfile = read_procfile(tree)
     wanted = {
@@ -100,7 +111,7 @@ def _command(value: Any) -> str:
 
 
 def _build_command(value: Any) -> str:
-    """Without what only installs; empty where nothing else is left."""
+    """Return a build command without the parts that only install; empty if nothing else is left."""
     parts = [part.strip() for part in _command(value).split("&&")]
     return " && ".join(part for part in parts if part and not _INSTALLS.fullmatch(part))
 
@@ -153,10 +164,16 @@ def _railway(tree: Tree, name: str) -> Hints:
 
 
 def _render(tree: Tree, name: str) -> Hints:
-    """Of the first service that is built from this folder."""
+    """Read the hints of the first service that is built from this folder."""
     services = [each for each in find_yaml(tree, name).get("services") or () if isinstance(each, dict)]
     service = next((each for each in services if not each.get("rootDir") and not each.get("image")), None)
-    if service is None or len(services) > 1 or service.get("type") not in {"web", "pserv", "static", None}:
+    if len(services) > 1:
+        names = ", ".join(
+            shorten(clean_output(str(each.get("name") or "?"), colours=False), 40) for each in services[:_SHOWN]
+        )
+        remark = f"{name} describes {len(services)} services ({names}): make a service here for each of them."
+        return Hints(remarks=(remark,))
+    if service is None or service.get("type") not in {"web", "pserv", "static", None}:
         return Hints()
     needed = [dig(each, "key") for each in service.get("envVars") or () if dig(each, "sync") is False]
     return Hints(
@@ -173,8 +190,9 @@ def _vercel(tree: Tree, name: str) -> Hints:
 
 def _netlify(tree: Tree, name: str) -> Hints:
     build = find_toml(tree, name).get("build")
-    if dig(build, "base"):
-        return Hints()
+    if base := _folder(dig(build, "base")):
+        shown = shorten(clean_output(base, colours=False), 100)
+        return Hints(remarks=(f"{name} builds the folder {shown}: choose it as the subdirectory.",))
     needed = dig(find_toml(tree, name), "template", "environment")
     return Hints(
         build=_build_command(dig(build, "command")), output=_folder(dig(build, "publish")),
@@ -187,7 +205,15 @@ def _fly(tree: Tree, name: str) -> Hints:
     processes = data.get("processes")
     start = processes.get("app") or processes.get("web") if isinstance(processes, dict) else ""
     release = dig(data, "deploy", "release_command")
-    return Hints(_command(start), release=_command(release))
+    return Hints(_command(start), release=_command(release), port=_fly_port(data))
+
+
+def _fly_port(data: dict[str, Any]) -> int:
+    """The port of [http_service], or of the first of [[services]]."""
+    services = data.get("services")
+    places = [data.get("http_service"), *(services if isinstance(services, list) else ())]
+    ports = (dig(each, "internal_port") for each in places)
+    return next((port for port in ports if isinstance(port, int) and 0 < port < 1 << 16), 0)
 
 
 _READERS: dict[str, Callable[[Tree, str], Hints]] = {

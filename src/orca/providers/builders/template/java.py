@@ -19,7 +19,7 @@ from orca.sdk.trees import Tree
 
 PORT = 8080
 _JAR = "app.jar"
-# The archive to run is the largest: it holds what it depends on.
+# The archive to run is the largest one, because it contains its dependencies.
 _FIND_JAR = (
     "find . -path '*/{folder}/*.jar' ! -name '*-plain.jar' ! -name '*-sources.jar' ! -name '*-javadoc.jar' "
     "! -name '*-tests.jar' ! -name 'original-*' ! -path './gradle/*' ! -path './.mvn/*' "
@@ -44,7 +44,7 @@ def _render(tree: Tree, options: TemplateOptions, project: JavaProject, procfile
     version = options.version or str(project.version)
     title = f"Java {version} ({framework or 'program'}, {_TITLES[project.tool]})"
     build, start = options.build or _build(project), _start(options, project, procfile)
-    is_web = project.listens or bool(options.start)
+    is_web = (project.listens and not procfile.is_worker) or bool(options.start)
     lines = [
         header(title), f"FROM {options.base or _build_image(project, version)} AS build", "WORKDIR /src",
         *install_packages(options.packages), "COPY . .",
@@ -78,10 +78,10 @@ def _has_script(project: JavaProject) -> bool:
 
 
 def _collect(project: JavaProject, procfile: Procfile) -> str:
-    """Bring what runs to /out."""
+    """Return the command that copies what runs to /out."""
     folder = "target" if project.tool == "maven" else "build/libs"
     if procfile.main:
-        return "mkdir /out && cp -R . /out/"  # its command names files where the build leaves them
+        return "mkdir /out && cp -R . /out/"  # its command refers to the paths of the build output
     if project.is_war:
         return f"mkdir /out && cp \"$(find . -path '*/{folder}/*.war' | head -n 1)\" /out/ROOT.war"
     if project.framework == "Quarkus":
@@ -97,13 +97,14 @@ def _start(options: TemplateOptions, project: JavaProject, procfile: Procfile) -
     port = _PORTS.get(project.framework)
     given = f"{port}=$PORT exec " if port else ""
     if procfile.main:
-        return f"{given.replace('exec ', '')}{procfile.main[1]}" if port else procfile.main[1]
+        return f"{given.replace('exec ', '')}{procfile.main[1]}" if port and procfile.web else procfile.main[1]
     if project.is_war:
         return "catalina.sh run"
     if project.framework == "Quarkus":
         return f"QUARKUS_HTTP_HOST=0.0.0.0 {given}java -jar /app/quarkus-run.jar"
     if _has_script(project):
-        return 'for program in /app/bin/*; do case "$program" in *.bat) ;; *) exec "$program" ;; esac; done'
+        run = '"$program"' if options.base else 'bash "$program"'  # its own /bin/sh drops names with dots
+        return f'for program in /app/bin/*; do case "$program" in *.bat) ;; *) exec {run} ;; esac; done'
     return f"{given}java -jar /app/{_JAR}"
 
 
@@ -114,7 +115,8 @@ def _runtime(options: TemplateOptions, project: JavaProject, version: str, start
             f"FROM {options.base or f'tomcat:{tomcat}-jre{version}'}",
             f"RUN chown -R {USER} /usr/local/tomcat",
             f"COPY --from=build --chown={USER} /out/ROOT.war /usr/local/tomcat/webapps/ROOT.war",
-            f"USER {USER}", f"ENV PORT={PORT}", f"EXPOSE {PORT}", 'CMD ["catalina.sh", "run"]', "",
+            f"USER {USER}", f"ENV PORT={PORT}", f"EXPOSE {PORT}",
+            shell_command("catalina.sh run" if options.base else "bash /usr/local/tomcat/bin/catalina.sh run"), "",
         ]  # fmt: skip
     return [
         f"FROM {options.base or f'eclipse-temurin:{version}-jre'}",
@@ -122,9 +124,9 @@ def _runtime(options: TemplateOptions, project: JavaProject, version: str, start
         copy(["/out/"], "/app/", flags=f"--from=build --chown={USER}"),
         "WORKDIR /app",
         f"USER {USER}",
-        # Of the memory that the container may use, not of the machine's.
+        # A share of the container's memory limit, not of the machine's memory.
         "ENV JAVA_TOOL_OPTIONS=-XX:MaxRAMPercentage=75 HOME=/tmp",
         *((f"ENV PORT={PORT}", f"EXPOSE {PORT}") if is_web else ()),
-        shell_command(start),
+        shell_command(start, options.base, has_entrypoint=True),
         "",
     ]

@@ -1,15 +1,15 @@
-"""What a Maven or Gradle project says: its framework, the Java it needs, and where the archive lies after a build."""
+"""Reads a Maven or Gradle project: its framework, its Java version, and the path of the built archive."""
 
 import re
 from dataclasses import dataclass
 
-from orca.providers.builders.template.files import walk
-from orca.providers.builders.template.manifests import find_lines, find_tool_version
+from orca.providers.builders.template.files import read_code, walk
+from orca.providers.builders.template.manifests import cut_lines, find_lines, find_tool_version
 from orca.sdk.trees import Tree
 
 _LTS = (8, 11, 17, 21, 25)
 _USUAL = 21
-# The newest Java that a Gradle runs on; above the last one there is no limit that is known.
+# The newest Java that a version of Gradle supports; above the last one no limit is known.
 _GRADLE = (
     ("5.0", 11),
     ("6.3", 13),
@@ -55,7 +55,7 @@ class JavaProject:
 
 
 def read_java(tree: Tree) -> JavaProject | None:
-    """The project in the root; None where there is none of either tool."""
+    """Read the project in the root; None if there is none of either tool."""
     if tree.is_file("pom.xml"):
         text = _XML_COMMENT.sub("", find_lines(tree, "pom.xml"))
         modules = re.findall(r"<module>\s*([\w./-]+)\s*</module>", text)[:30]
@@ -112,7 +112,7 @@ def _project(tree: Tree, tool: str, manifest: str, text: str, lowest: int) -> Ja
 
 def _code_listens(tree: Tree) -> bool:
     paths = [path for suffix in (".java", ".kt") for path in walk(tree, "src/main", suffix, limit=60)]
-    return any(_LISTENING.search(_strip(find_lines(tree, path))) for path in paths)
+    return any(_LISTENING.search(_strip(cut_lines(text))) for text in read_code(tree, paths))
 
 
 def _lowest(found: list[str]) -> int:
@@ -120,7 +120,7 @@ def _lowest(found: list[str]) -> int:
 
 
 def _pinned(tree: Tree, text: str) -> str | None:
-    """What a version file or Gradle's toolchain names."""
+    """Return the version in a version file or Gradle's toolchain."""
     properties = re.search(r"^java\.runtime\.version\s*=\s*(\S+)", find_lines(tree, "system.properties"), re.MULTILINE)
     sdk = re.search(r"^java=(\S+)", find_lines(tree, ".sdkmanrc"), re.MULTILINE)
     tool = find_tool_version(tree, "java")
@@ -145,7 +145,7 @@ def _gradle_limit(tree: Tree) -> int:
 
 
 def _choose_version(lowest: int, limit: int) -> int:
-    """A long-term release that the code was written for and that its Gradle runs on."""
+    """Choose a long-term release that the code targets and that its Gradle supports."""
     allowed = [each for each in _LTS if lowest <= each <= limit]
     wanted = [each for each in allowed if each >= (lowest or min(_USUAL, limit))]
     return next(iter(wanted), allowed[-1] if allowed else max(lowest, _LTS[0]))

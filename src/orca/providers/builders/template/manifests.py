@@ -1,4 +1,4 @@
-"""Reads what a project says of itself: TOML, JSON, YAML, and the version files that all languages share."""
+"""Reads manifests: TOML, JSON, YAML, and the version files that all languages share."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _LINE = 1000
 
 
 def find_text(tree: Tree, path: str) -> str:
-    """The file; empty where there is none, or one too long to be read here. UnsafePath when it leads out."""
+    """Read a file; empty if it is missing or too long. Raises UnsafePath when it leads out of the tree."""
     try:
         return tree.find_text(path, limit=_BYTES) or ""
     except UnsafePath:
@@ -26,12 +26,17 @@ def find_text(tree: Tree, path: str) -> str:
 
 
 def find_lines(tree: Tree, path: str) -> str:
-    """Like `find_text`, with lines cut at a length that expressions can be run over."""
-    return "\n".join(line[:_LINE] for line in find_text(tree, path).split("\n"))
+    """Like `find_text`, with lines cut to a length that is safe for regular expressions."""
+    return cut_lines(find_text(tree, path))
+
+
+def cut_lines(text: str) -> str:
+    """Return a text with lines cut to a length that is safe for regular expressions."""
+    return "\n".join(line[:_LINE] for line in text.split("\n"))
 
 
 def find_toml(tree: Tree, path: str) -> dict[str, Any]:
-    """A TOML file; empty where there is none that can be read: its own tool explains it best."""
+    """Read a TOML file; empty if it is missing or invalid: the project's own tool reports errors best."""
     try:
         return read_toml(find_text(tree, path))
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -39,7 +44,7 @@ def find_toml(tree: Tree, path: str) -> dict[str, Any]:
 
 
 def find_json(tree: Tree, path: str) -> dict[str, Any]:
-    """A JSON object; empty where there is none that can be read."""
+    """Read a JSON object; empty if it is missing or invalid."""
     try:
         data = json.loads(find_text(tree, path) or "{}")
     except (ValueError, RecursionError):
@@ -48,7 +53,7 @@ def find_json(tree: Tree, path: str) -> dict[str, Any]:
 
 
 def find_yaml(tree: Tree, path: str) -> dict[str, Any]:
-    """A YAML mapping; empty where there is none that can be read."""
+    """Read a YAML mapping; empty if it is missing or invalid."""
     try:
         data = read_yaml(find_text(tree, path)).value
     except BadYaml:
@@ -57,19 +62,19 @@ def find_yaml(tree: Tree, path: str) -> dict[str, Any]:
 
 
 def dig(data: Any, *keys: str) -> Any:
-    """The value below nested keys; None where one is missing."""
+    """Return the value at nested keys; None if one is missing."""
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data
 
 
 def texts(value: Any) -> list[str]:
-    """A list of strings, without what is none; a single string is a list of one."""
+    """Return a list of strings, without other values; a single string becomes a list."""
     return [each for each in ([value] if isinstance(value, str) else value or ()) if isinstance(each, str)]
 
 
 def find_tool_version(tree: Tree, *names: str) -> tuple[str, str] | None:
-    """What mise.toml or .tool-versions say of a tool, and which file it was."""
+    """Return a tool's version in mise.toml or .tool-versions, and the name of that file."""
     for path in _MISE_FILES:
         tools = dig(find_toml(tree, path), "tools")
         for name in names if isinstance(tools, dict) else ():
@@ -86,6 +91,6 @@ def find_tool_version(tree: Tree, *names: str) -> tuple[str, str] | None:
 
 
 def minor_version(text: str) -> str | None:
-    """The `3.12` of `3.12.4`, `v3.12`, `ruby-3.12.1`; None where there are not two numbers."""
+    """Return the `3.12` of `3.12.4`, `v3.12`, `ruby-3.12.1`; None without two numbers."""
     match = re.match(r"\s*(?:[a-z]{1,12}-)?v?(\d{1,3}\.\d{1,3})", text)
     return match[1] if match else None

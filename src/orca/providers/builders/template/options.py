@@ -1,4 +1,4 @@
-"""What a user may choose about a template. Values become part of a Dockerfile, so each is checked. Pure."""
+"""The options of templates. Values become part of a Dockerfile, so each is validated. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _PATH = re.compile(r"[^\x00-\x1f\x7f\\\"]{0,250}")
 
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
-    """Empty means: find out."""
+    """The options; an empty one is detected."""
 
     base: str = ""
     """The image to build and run on, instead of the language's usual one."""
@@ -39,7 +39,7 @@ class TemplateOptions:
 
     @classmethod
     def parse(cls, options: Mapping[str, str]) -> Self:
-        """BadInput for unknown names and for values that cannot be what they should."""
+        """Parse the options. Raises BadInput for unknown names and invalid values."""
         checks = {
             "base": _IMAGE, "version": _VERSION, "entrypoint": _ENTRYPOINT, "root": _PATH,
             "build": _COMMAND, "start": _COMMAND, "packages": _PACKAGES, "spa": re.compile("true|false"),

@@ -35,20 +35,23 @@ RUN sed -ri 's/^Listen 80$/Listen ${PORT}/' /etc/apache2/ports.conf \\
  && sed -ri 's#/var/www/html#${APACHE_DOCUMENT_ROOT}#' /etc/apache2/sites-available/*.conf \\
  && a2enmod rewrite \\
  && docker-php-ext-install EXTENSIONS \\
- && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini\""""
-_ROOTS = ("public", "web", "htdocs", "html", "www", ".")
+ && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini" \\
+ && chown www-data:www-data /var/www/html"""
+_ROOTS = ("public", "web", "htdocs", "public_html", "html", "www", ".")
 _FRAMEWORKS = {
     "laravel/framework": "Laravel", "symfony/framework-bundle": "Symfony", "roots/wordpress": "WordPress",
     "johnpbloch/wordpress": "WordPress", "drupal/core": "Drupal", "drupal/core-recommended": "Drupal",
     "cakephp/cakephp": "CakePHP", "codeigniter4/framework": "CodeIgniter", "slim/slim": "Slim",
     "yiisoft/yii2": "Yii", "laravel/lumen-framework": "Lumen", "laminas/laminas-mvc": "Laminas",
 }  # fmt: skip
+_NO_CODE = {"vendor", "node_modules", "tests", "test", "docs", "doc"}
+_FOLDERS = 60
 _HEROKU = ("heroku-php-apache2", "heroku-php-nginx")
 
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What is served, and by what."""
+    """What is served, and how."""
 
     root: str
     framework: str
@@ -59,7 +62,7 @@ class _Site:
 
 
 def find_php(tree: Tree, options: TemplateOptions) -> Result:
-    """An index.php in the root or in the folder that is made for it; composer.json tells the rest."""
+    """Detect an index.php in the root or in the usual public folder; composer.json has the details."""
     composer, procfile = find_json(tree, "composer.json"), read_procfile(tree)
     has_composer = tree.is_file("composer.json")
     served = _served_folder(procfile)
@@ -67,6 +70,8 @@ def find_php(tree: Tree, options: TemplateOptions) -> Result:
     root = next((root for root in roots if tree.is_file(f"{root}/index.php")), None)
     if root is None and served:
         root = served if tree.is_directory(served) else None
+    if root is None and not has_composer and _has_code_beside_pages(tree):
+        root = "."
     if root is None:
         return _refuse(tree, composer) if has_composer else None
     version, pinned = _version(tree, composer)
@@ -75,6 +80,16 @@ def find_php(tree: Tree, options: TemplateOptions) -> Result:
     release = _release(tree, composer, framework)
     site = _Site(root.strip("/") or ".", framework, options.version or version, pinned, start, release)
     return _render(tree, composer, site, options, procfile)
+
+
+def _has_code_beside_pages(tree: Tree) -> bool:
+    """Whether an index.html links to PHP: served as static files, visitors could read the code."""
+    if not tree.is_file("index.html") or tree.is_file("package.json"):
+        return False
+    names = tree.names()
+    folders = [name for name in names if not name.startswith(".") and name not in _NO_CODE and tree.is_directory(name)]
+    inner = (name for folder in folders[:_FOLDERS] for name in tree.names(folder))
+    return any(name.endswith(".php") for name in (*names, *inner))
 
 
 def _served_folder(procfile: Procfile) -> str | None:
@@ -115,10 +130,11 @@ def _release(tree: Tree, composer: dict[str, Any], framework: str) -> str | None
 
 def _render(tree: Tree, composer: dict[str, Any], site: _Site, options: TemplateOptions, procfile: Procfile) -> Recipe:
     has_composer = tree.is_file("composer.json")
-    shown = site.root if site.root != "." else "index.php"
+    page = next(name for name in ("index.php", "index.html", "") if not name or tree.is_file(f"{site.root}/{name}"))
+    shown = site.root if site.root != "." else page
     title = f"PHP {site.version} ({site.framework or 'Apache'}{', Composer' if has_composer else ''}) · {shown}"
     assets = _asset_command(tree)
-    files = ("composer.json", "composer.lock", f"{site.root}/index.php".removeprefix("./"))
+    files = ("composer.json", "composer.lock", f"{site.root}/{page}".removeprefix("./"))
     install = "composer install --no-dev --optimize-autoloader"
     wanted = choose_extensions(composer, find_json(tree, "composer.lock"))
     warnings = [f"Nothing is known of the PHP extension {name}: it is not installed." for name in wanted.unknown]
@@ -138,12 +154,15 @@ def _dockerfile(tree: Tree, composer: dict[str, Any], site: _Site, options: Temp
     wanted = choose_extensions(composer, find_json(tree, "composer.lock"))
     bundled = ["pdo_mysql"] if site.version in _OPCACHE_INSIDE else ["pdo_mysql", "opcache"]
     pecl = " ".join(wanted.pecl)
-    built = " ".join(dict.fromkeys([*bundled, *wanted.built]))
+    # Without a manifest the extensions are unknown: WordPress and most projects of its age use this one for MySQL.
+    old = ["mysqli"] if site.framework == "WordPress" or not has_composer else []
+    built = " ".join(dict.fromkeys([*bundled, *old, *wanted.built]))
+    is_own = bool(options.base) and site.start == _APACHE
     lines = [
         header(title),
         *(_asset_stage(tree, *assets) if assets else ()),
         f"FROM {options.base or f'php:{site.version}-apache'}",
-        # Apache as an ordinary user on a port that needs no rights, with the site's own directory.
+        # Apache as an ordinary user, on a port that needs no privileges, with the site's own directory.
         f"ENV PORT={PORT} APACHE_DOCUMENT_ROOT={json.dumps(folder)}",
         *install_packages([*wanted.packages, *options.packages]),
         _SETUP.replace("EXTENSIONS", built),
@@ -156,7 +175,8 @@ def _dockerfile(tree: Tree, composer: dict[str, Any], site: _Site, options: Temp
         *((f"RUN {options.build}",) if options.build else ()),
         "USER www-data",
         f"EXPOSE {PORT}",
-        *((shell_command(site.start),) if site.start != _APACHE else ()),
+        # An image of the user's own says how its Apache is started.
+        *(() if is_own else (shell_command(site.start, options.base, has_entrypoint=True),)),
         "",
     ]  # fmt: skip
     return "\n".join(lines)

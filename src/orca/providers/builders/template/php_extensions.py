@@ -1,4 +1,4 @@
-"""Which PHP extensions a project needs beyond those in the image, and what they are built from. Pure."""
+"""Chooses the PHP extensions that a project needs beyond those in the image, and their build packages. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ _PECL: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What has to be installed, and how."""
+    """The extensions to install, and how."""
 
     built: tuple[str, ...]
     pecl: tuple[str, ...]
@@ -35,7 +35,7 @@ class Extensions:
 
 
 def choose_extensions(composer: dict[str, Any], lock: dict[str, Any]) -> Extensions:
-    """Those that composer.json asks for by name, and those that its locked packages cannot do without."""
+    """Return the extensions that composer.json requires, and those that its locked packages need."""
     own = _names(composer.get("require"))
     packages = lock.get("packages")
     theirs = [name for each in packages or () if isinstance(each, dict) for name in _names(each.get("require"))]

@@ -17,17 +17,22 @@ class Procfile:
 
     processes: dict[str, str] = field(default_factory=dict)
     release: str | None = None
-    """What is run once before each release."""
+    """The command to run once before each release."""
 
     @property
     def web(self) -> str:
-        """The command that serves; empty where there is none."""
+        """The command of the web process; empty if there is none."""
         return self.processes.get("web", "")
 
     @property
     def main(self) -> tuple[str, str] | None:
         """Name and command of the process that the service runs."""
         return choose_process(self.processes)
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether the service runs a process that is not `web`: then it is a worker."""
+        return self.main is not None and self.main[0] != "web"
 
 
 def read_procfile(tree: Tree) -> Procfile:
@@ -38,7 +43,7 @@ def read_procfile(tree: Tree) -> Procfile:
 
 
 def parse_procfile(text: str) -> dict[str, str]:
-    """Process name -> shell command, in the order of the file; lines that are none are left out."""
+    """Parse to process name -> shell command, in the order of the file; other lines are skipped."""
     matches = (_LINE.fullmatch(line.strip()) for line in text.splitlines()[:500] if len(line) < _LINE_LIMIT)
     return {match["name"]: match["command"] for match in matches if match}
 

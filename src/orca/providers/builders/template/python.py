@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 
+from orca.providers.builders.template.generators import documentation
 from orca.providers.builders.template.manifests import dig
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import Procfile, read_procfile
 from orca.providers.builders.template.python_apps import (
     App,
     Sources,
+    find_library,
     find_program,
     find_web_app,
     named_app,
     needed_server,
+    own_commands,
     process_listens,
 )
 from orca.providers.builders.template.python_django import find_django
@@ -51,7 +54,7 @@ def find_python(tree: Tree, options: TemplateOptions) -> Result:
         return None
     app = _find_app(sources, project, procfile, options)
     if app is None:
-        return _refuse(tree, project) if project.manifests else None
+        return _refuse(sources, project) if project.manifests else None
     version = find_version(tree, project)
     if options.version:
         version = PythonVersion(options.version, options.version)
@@ -62,7 +65,7 @@ def find_python(tree: Tree, options: TemplateOptions) -> Result:
 
 
 def _is_plain(tree: Tree, procfile: Procfile) -> bool:
-    """Whether Python files without a manifest are the program itself, and not somebody's helpers."""
+    """Whether Python files without a manifest are the program itself, and not helper scripts of another one."""
     if any(map(tree.is_file, _OTHERS)):
         return False
     if procfile.main or tree.is_file(".python-version"):
@@ -70,14 +73,18 @@ def _is_plain(tree: Tree, procfile: Procfile) -> bool:
     return not tree.is_file("index.html") and any(name.endswith(".py") for name in tree.names())
 
 
-def _refuse(tree: Tree, project: PythonProject) -> Refusal | None:
+def _refuse(sources: Sources, project: PythonProject) -> Refusal | None:
+    tree, module = sources.tree, find_library(sources, project)
     if tree.is_file("index.html") and set(project.manifests) <= {"requirements.txt"}:
         return None
-    is_library = bool(dig(project.data, "build-system")) or "setup.py" in project.manifests
+    is_library = bool(module or dig(project.data, "build-system")) or "setup.py" in project.manifests
     what = "A Python library" if is_library else "A Python project"
     reason = f"{what} without a program: no web application, no main.py or the like, no Procfile."
-    hint = "Say what starts it with build.options.start, such as `python3 -m package`, or add a Procfile."
-    return Refusal(reason, hint, project.manifests)
+    if module:
+        reason = f"A Python library: {module} only defines functions, and pyproject.toml names no script."
+    example = next(iter(own_commands(project)), "python3 -m package")
+    hint = f"Say what starts it with build.options.start, such as `{example[:60]}`, or add a Procfile."
+    return Refusal(reason, hint, project.manifests, documentation(tree) if is_library else ())
 
 
 def _find_app(sources: Sources, project: PythonProject, procfile: Procfile, options: TemplateOptions) -> App | None:
@@ -95,7 +102,7 @@ def _from_procfile(sources: Sources, found: App | None, name: str, command: str)
     is_web = name == "web" and process_listens(sources, command)
     server, warnings = needed_server(command), found.warnings if found else ()
     if server == "uvicorn" and "--host" not in command and "gunicorn" not in command:
-        warnings = (*warnings, "The Procfile starts uvicorn without --host 0.0.0.0: it answers nobody outside of it.")
+        warnings = (*warnings, "The Procfile starts uvicorn without --host 0.0.0.0: it is unreachable from outside.")
     program = find_program(sources, PythonProject((), {}, frozenset()))
     framework = found.framework if found else program.framework if program and is_web else "Procfile"
     base = found or App(framework, command, "Procfile")
@@ -161,6 +168,6 @@ def _runtime(
         *place_app(),
         "ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp",
         *((f"ENV PORT={app.port}", f"EXPOSE {app.port}") if app.service_kind == "web" else ()),
-        shell_command(app.start),
+        shell_command(app.start, options.base),
         "",
     ]  # fmt: skip

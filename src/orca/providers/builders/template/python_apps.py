@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orca.errors import BadInput
-from orca.providers.builders.template.manifests import dig, find_text
+from orca.providers.builders.template.manifests import dig, find_text, texts
 from orca.providers.builders.template.options import TemplateOptions
-from orca.providers.builders.template.python_code import PythonFile, read_python
+from orca.providers.builders.template.python_code import PythonFile, Reading, current_reading
 from orca.providers.builders.template.python_project import PythonProject
 from orca.sdk.trees import Tree
 
@@ -19,11 +19,39 @@ _USUAL_FILES = (
     "app/main.py", "app/app.py", "app/__init__.py", "src/main.py", "src/app.py", "src/app/main.py",
     "api/main.py", "backend/main.py",
 )  # fmt: skip
-_NAMES_IN_FOLDERS = ("main.py", "app.py", "asgi.py", "wsgi.py", "server.py", "api.py", "__init__.py")
-_NO_PROGRAMS = {"setup.py", "conftest.py", "manage.py", "noxfile.py", "tasks.py", "fabfile.py", "gunicorn.conf.py"}
-_NO_FOLDERS = {"tests", "test", "docs", "migrations", "scripts", "examples", "venv", "node_modules", "alembic"}
+_NAMES_IN_FOLDERS = (
+    "main.py",
+    "app.py",
+    "asgi.py",
+    "wsgi.py",
+    "server.py",
+    "api.py",
+    "web.py",
+    "webapp.py",
+    "__init__.py",
+)
+_NAMES_IN_PACKAGES = ("main.py", "app.py", "server.py")
+_NO_PROGRAMS = {
+    "setup.py", "conftest.py", "manage.py", "noxfile.py", "tasks.py", "fabfile.py", "gunicorn.conf.py",
+    "dodo.py", "conf.py", "wscript.py", "versioneer.py", "hatch_build.py", "build.py",
+    "pelicanconf.py", "publishconf.py", "runtests.py", "run_tests.py",
+}  # fmt: skip
+_NO_FOLDERS = {
+    "tests",
+    "test",
+    "docs",
+    "migrations",
+    "scripts",
+    "examples",
+    "venv",
+    "node_modules",
+    "alembic",
+    "contrib",
+    "testing",
+}
 PROGRAMS = ("main.py", "app.py", "run.py", "bot.py", "worker.py", "server.py", "index.py", "src/main.py")
 _FILE_NAME = re.compile(r"[\w.-]{1,60}\.py")
+_EXAMPLE = re.compile(r"(?:example|demo|sandbox|test|sample)\w*/")
 _FACTORY = re.compile(r"(?:create|make|build|get)_(?:\w{1,30}_)?app(?:lication)?")
 _ASGI = {
     "FastAPI": "FastAPI", "Starlette": "Starlette", "Quart": "Quart", "Litestar": "Litestar", "FastHTML": "FastHTML",
@@ -43,15 +71,15 @@ _ENTRYPOINT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*(?:\(\))?")
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What runs. `where` is the file that says so."""
+    """The application to run. `where` is the file that defines it."""
 
     framework: str
     start: str
     where: str
     server: str = ""
-    """The package that serves it, which has to be installed."""
+    """The package of its server, which has to be installed."""
     prepare: str = ""
-    """A command of the build, after the code is there."""
+    """A build command, run after the code is copied."""
     service_kind: str = "web"
     port: int = PORT
     release: str | None = None
@@ -64,12 +92,13 @@ class Sources:
 
     tree: Tree
     files: dict[str, PythonFile | None] = field(default_factory=dict)
+    reading: Reading = field(default_factory=current_reading)
 
     def get(self, path: str) -> PythonFile | None:
         """The file; None where there is none."""
         if path not in self.files:
             text = find_text(self.tree, path) if self.tree.is_file(path) else None
-            self.files[path] = None if text is None else read_python(text)
+            self.files[path] = None if text is None else self.reading.read(text)
         return self.files[path]
 
     def paths(self) -> Iterator[str]:
@@ -79,8 +108,13 @@ class Sources:
         yield from (name for name in names if _is_program_name(name))
         for folder in (name for name in names if _is_package_name(name) and self.tree.is_directory(name)):
             yield from (f"{folder}/{name}" for name in _NAMES_IN_FOLDERS)
-        for name in self.tree.names("src"):
-            yield from (f"src/{name}/{each}" for each in _NAMES_IN_FOLDERS if _is_package_name(name))
+        packages = [f"src/{name}" for name in self.tree.names("src") if _is_package_name(name)]
+        for folder in packages:
+            yield from (f"{folder}/{each}" for each in _NAMES_IN_FOLDERS)
+        packages += [name for name in names if _is_package_name(name) and name != "src"]
+        for folder in packages:
+            inner = [name for name in self.tree.names(folder) if _is_package_name(name)]
+            yield from (f"{folder}/{name}/{each}" for name in inner for each in _NAMES_IN_PACKAGES)
 
     def read(self) -> Iterator[tuple[str, PythonFile]]:
         """Those files with what they hold, as far as there are any."""
@@ -90,12 +124,12 @@ class Sources:
             if file is not None:
                 yield path, file
                 count += 1
-            if count == _FILES:
+            if count == _FILES or self.reading.is_over:
                 return
 
 
 def _is_program_name(name: str) -> bool:
-    return bool(_FILE_NAME.fullmatch(name)) and name not in _NO_PROGRAMS and not name.startswith("__")
+    return bool(_FILE_NAME.fullmatch(name)) and name not in _NO_PROGRAMS and not name.startswith(("__", "setup"))
 
 
 def _is_package_name(name: str) -> bool:
@@ -103,8 +137,10 @@ def _is_package_name(name: str) -> bool:
 
 
 def find_web_app(sources: Sources, project: PythonProject) -> App | None:
-    """The application object that a server can serve, or a program of a kind that serves itself."""
+    """Find an application object that a server can serve, or a program that is a server itself."""
     for path, file in sources.read():
+        if is_example(path, project):
+            continue
         app = _find_object(path, file, project) or _find_self_serving(path, file, project)
         if app:
             return app
@@ -147,6 +183,8 @@ def _find_object(path: str, file: PythonFile, project: PythonProject) -> App | N
             return serve("Dash", f"{module}:server", path, is_asgi=False, folder=folder)
         if last == "Sanic":
             return App("Sanic", f"sanic {module}:{name} --host 0.0.0.0 --port $PORT", path)
+        if last in {"get_wsgi_application", "get_asgi_application"} and "django" in file.imports:
+            return serve("Django", f"{module}:{name}", path, is_asgi="asgi" in last, folder=folder)
         if _FACTORY.fullmatch(last) and (framework := _packaged_framework(project)):
             is_asgi = framework in _ASGI
             return serve(framework, f"{module}:{name}", path, is_asgi=is_asgi, folder=folder)
@@ -206,15 +244,54 @@ def find_program(sources: Sources, project: PythonProject) -> App | None:
     scripts = [name for name in tree.names() if _is_program_name(name)]
     usual = next(filter(tree.is_file, PROGRAMS), None)
     path = usual or (scripts[0] if len(scripts) == 1 else None)
-    if path:
+    if path and path == find_library(sources, project):
+        return None
+    if path and (usual or not _is_library(project) or listens(sources, path)):
         return _program(f"python3 {shlex.quote(path)}", path, sources)
     for name in tree.names():
         if _is_package_name(name) and tree.is_file(f"{name}/__main__.py"):
-            return _program(f"python3 -m {name}", f"{name}/__main__.py", sources)
-    commands = dig(project.data, "project", "scripts") or dig(project.data, "tool", "poetry", "scripts")
-    if isinstance(commands, dict) and len(commands) == 1 and dig(project.data, "build-system"):
-        return App("program", shlex.quote(next(iter(commands))), "pyproject.toml", service_kind="worker")
+            program = _program(f"python3 -m {name}", f"{name}/__main__.py", sources)
+            return program if program.service_kind == "web" or not is_published(project) else None
+    if is_published(project):
+        return None
+    commands = own_commands(project)
+    if len(commands) == 1 and dig(project.data, "build-system"):
+        return App("program", shlex.quote(commands[0]), "pyproject.toml", service_kind="worker")
     return None
+
+
+def find_library(sources: Sources, project: PythonProject) -> str | None:
+    """Return the only module of a project for a package index that names no command, if it only defines things."""
+    scripts = [name for name in sources.tree.names() if _is_program_name(name)]
+    points = dig(project.data, "project", "entry-points") or dig(project.data, "project", "gui-scripts")
+    if len(scripts) != 1 or scripts[0] in PROGRAMS or not dig(project.data, "project"):
+        return None
+    if points or own_commands(project):
+        return None
+    file = sources.get(scripts[0])
+    return scripts[0] if file and file.readable and not file.acts and file.functions else None
+
+
+def own_commands(project: PythonProject) -> tuple[str, ...]:
+    """The commands that an install of the project brings."""
+    commands = dig(project.data, "project", "scripts") or dig(project.data, "tool", "poetry", "scripts")
+    return tuple(commands) if isinstance(commands, dict) else ()
+
+
+def is_example(path: str, project: PythonProject) -> bool:
+    """Whether the file is an example of how to use a library."""
+    return bool(_EXAMPLE.match(path)) and _is_library(project)
+
+
+def _is_library(project: PythonProject) -> bool:
+    return is_published(project) or "setup.py" in project.manifests
+
+
+def is_published(project: PythonProject) -> bool:
+    """Whether it is meant for a package index: a library, or a command-line tool."""
+    return bool(
+        texts(dig(project.data, "project", "classifiers")) or texts(dig(project.data, "tool", "poetry", "classifiers"))
+    )
 
 
 def _program(start: str, path: str, sources: Sources) -> App:
@@ -247,7 +324,9 @@ def listens(sources: Sources, path: str) -> bool:
 
 
 def process_listens(sources: Sources, command: str) -> bool:
-    """Whether a process of a Procfile opens a port; what cannot be told is taken at its word."""
+    """Whether a process of a Procfile opens a port; True if that is unknown."""
+    if re.fullmatch(r"(?:true|false|:|echo\b.*|sleep\b.*)", command.strip()):
+        return False
     match = re.search(r"\bpython(?:3(?:\.\d+)?)?\s+(?:-u\s+)?(?P<path>[\w./-]+\.py)\b", command)
     if not match or re.search(r"&&|\|\||;|\b(?:gunicorn|uvicorn|manage\.py)\b", command):
         return True
@@ -255,6 +334,6 @@ def process_listens(sources: Sources, command: str) -> bool:
 
 
 def needed_server(command: str) -> str:
-    """The package of the server that a command starts; empty for none that is known."""
+    """Return the package of the server that a command starts; empty for an unknown one."""
     words = re.split(r"[\s;&|]+", command)
     return next((package for program, package in _SERVERS.items() if program in words), "")

@@ -1,8 +1,12 @@
-"""What a Python file does, read from its syntax tree: nothing is found in comments or strings, nothing is run."""
+"""Analyses a Python file by its syntax tree: comments and strings are ignored, and nothing is executed."""
 
 import ast
+import re
 import warnings
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 _BYTES = 200_000
@@ -15,48 +19,102 @@ _LISTENING = frozenset({
     "web", "websockets", "werkzeug", "wsgiref", "xmlrpc.server",
 })  # fmt: skip
 
+_OF_INTEREST = (ast.Import, ast.ImportFrom, ast.Call, ast.Constant, ast.Subscript, ast.keyword, ast.Assign)
+_PART = re.compile(r"\w+|[(\[{]")
+_DEFINING = (
+    ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
+    ast.If, ast.Try, ast.Pass,
+)  # fmt: skip
+_LEAVES = frozenset({"ctx", "op", "ops", "id", "attr", "arg", "kind", "type_comment", "module", "level", "simple"})
+
 
 @dataclass(frozen=True, slots=True)
 class PythonFile:
-    """One file. `readable` is False for what is no Python of this interpreter."""
+    """One file. `readable` is False if this interpreter cannot parse it."""
 
     readable: bool = True
     imports: frozenset[str] = frozenset()
     """Modules, and their parents."""
     objects: dict[str, str] = field(default_factory=dict)
-    """Names at module level -> what is called to make them: `app` -> `FastAPI`."""
+    """Names at module level -> the callable that creates them: `app` -> `FastAPI`."""
     functions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Functions at module level -> their parameters."""
     decorated: dict[str, str] = field(default_factory=dict)
     """Functions at module level -> their first decorator: `hello` -> `functions_framework.http`."""
     calls: frozenset[str] = frozenset()
-    """Everything that is called, by its last name."""
+    """The last name of everything that is called."""
     names: frozenset[str] = frozenset()
     """Names that are assigned at module level."""
     required: frozenset[str] = frozenset()
     """Environment variables that are read as `os.environ["NAME"]`."""
     strings: frozenset[str] = frozenset()
     constants: dict[str, str] = field(default_factory=dict)
-    """Names at module level -> the string they hold."""
+    """Names at module level -> their string value."""
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names at module level -> the strings in the list they hold."""
+    """Names at module level -> the strings in their list value."""
     defaults: dict[str, str] = field(default_factory=dict)
-    """Of calls with two strings: `os.environ.setdefault("A", "b")`, A -> b."""
+    """Calls with two strings: `os.environ.setdefault("A", "b")` -> A: b."""
     ports: tuple[int, ...] = ()
-    """Port numbers that stand in the code."""
+    """Port numbers in the code."""
+
+    acts: bool = True
+    """Whether importing or running it does anything but define things."""
 
     @property
     def listens(self) -> bool:
-        """Whether it can open a port: it imports what does."""
+        """Whether it can open a port, because it imports a module that does."""
         return not self.readable or bool(self.imports & _LISTENING) or "start_server" in self.calls
 
 
+@dataclass
+class Reading:
+    """What the files of one look at a source may cost together; a text that comes again costs nothing."""
+
+    bytes_left: int = 1_000_000
+    parts_left: int = 200_000
+    """Names, numbers and brackets: what parsing takes time for, about ten microseconds each."""
+    known: dict[str, PythonFile] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be read."""
+        return self.bytes_left <= 0 or self.parts_left <= 0
+
+    def read(self, text: str) -> PythonFile:
+        """Parse a file, as long as there is something left for it."""
+        if len(text) > _BYTES:
+            return PythonFile(readable=False)
+        if text not in self.known:
+            self.bytes_left -= len(text)
+            self.parts_left -= sum(1 for _ in _PART.finditer(text)) if not self.is_over else 0
+            self.known[text] = PythonFile(readable=False) if self.is_over else read_python(text)
+        return self.known[text]
+
+
+_reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
+
+
+@contextmanager
+def bounded_reading() -> Iterator[None]:
+    """Let all files that are read inside of the block share one bound."""
+    token = _reading.set(Reading())
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def current_reading() -> Reading:
+    """Return the bound of the block; outside of one a new bound."""
+    return _reading.get() or Reading()
+
+
 def read_python(text: str) -> PythonFile:
-    """The file, in time that grows with its length only."""
+    """Parse a file in linear time."""
     tree = _parse(text)
     if tree is None:
         return PythonFile(readable=False)
-    nodes = list(ast.walk(tree))
+    nodes = list(_walk(tree))
     body = list(_module_level(tree.body))
     assigned = [(name, node.value) for node in body if isinstance(node, ast.Assign) for name in _assigned(node)]
     strings = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
@@ -74,6 +132,7 @@ def read_python(text: str) -> PythonFile:
         lists={name: _texts(value) for name, value in assigned if isinstance(value, (ast.List, ast.Tuple))},
         defaults=dict(_defaults(nodes)),
         ports=tuple(_ports(nodes)),
+        acts=any(map(_acts, body)),
     )
 
 
@@ -88,7 +147,7 @@ def _parse(text: str) -> ast.Module | None:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets could be nested; a parser that recurses must not be driven too far."""
+    """Return an upper bound of the nesting of brackets, which is limited because the parser is recursive."""
     depth = deepest = 0
     for letter in text:
         if letter in "([{":
@@ -99,15 +158,36 @@ def _depth(text: str) -> int:
     return deepest
 
 
+def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """Return the nodes of interest, level by level as `ast.walk` does, without the half that is never asked for."""
+    pending: list[ast.AST] = [tree]
+    for node in pending:  # it grows meanwhile
+        if isinstance(node, _OF_INTEREST):
+            yield node
+        for name in node._fields:
+            value = getattr(node, name, None) if name not in _LEAVES else None
+            if isinstance(value, list):
+                pending.extend(each for each in value if isinstance(each, ast.AST))
+            elif isinstance(value, ast.AST):
+                pending.append(value)
+
+
 def _module_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements of the module, also those below `if`, `try` and `with` at its level."""
-    pending = list(body)
+    pending = deque(body)
     while pending:
-        node = pending.pop(0)
+        node = pending.popleft()
         yield node
         if isinstance(node, (ast.If, ast.Try, ast.With)):
             pending += node.body
             pending += getattr(node, "orelse", [])
+
+
+def _acts(node: ast.stmt) -> bool:
+    """Whether a statement does something; `if` and `try` do what is in them."""
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    return not isinstance(node, _DEFINING)
 
 
 def _imports(nodes: list[ast.AST]) -> Iterator[str]:

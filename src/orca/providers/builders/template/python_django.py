@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from orca.providers.builders.template.python_apps import App, Sources, serve
+from orca.providers.builders.template.python_apps import App, Sources, is_example, serve
 from orca.providers.builders.template.python_code import PythonFile
 from orca.providers.builders.template.python_project import PythonProject
 
@@ -31,24 +31,58 @@ class _Settings:
 def find_django(sources: Sources, project: PythonProject) -> App | None:
     """A manage.py in the root, or in one folder of it."""
     tree = sources.tree
-    nested = [f"{name}/manage.py" for name in tree.names() if name.isidentifier()]
-    path = next((each for each in ("manage.py", *nested) if tree.is_file(each)), None)
-    manage = sources.get(path) if path else None
-    module = manage.defaults.get(_SETTINGS, "") if manage else ""
+    names = (name for name in tree.names() if name.isidentifier())
+    nested = [path for name in names if not is_example(path := f"{name}/manage.py", project)]
+    paths = [each for each in ("manage.py", *nested) if tree.is_file(each)]
+    # One in the root may be a link to another one, or start it: the settings lie beside the right one.
+    path = next((each for each in paths if _has_settings(sources, each)), paths[0] if paths else "")
+    module = _settings_module(sources, path)
     if not path or not all(part.isidentifier() for part in module.split(".")):
         return None
     folder = str(PurePosixPath(path).parent).removeprefix(".")
-    settings = _read_settings(sources, module, folder)
+    chosen = _served_settings(sources, module, folder)
+    # What startproject wrote into wsgi.py may be a package by now that sets nothing.
+    served = chosen if chosen == module or _sets_something(sources, chosen, folder) else module
+    settings = _read_settings(sources, served, folder)
     app = _serve(sources, project, settings, folder)
-    manage_py = f"{f'cd {folder} && ' if folder else ''}python3 manage.py"
+    if served != chosen:
+        app = replace(app, start=f"{_SETTINGS}={served} exec {app.start}")
+    given = f"{_SETTINGS}={served} " if served != module else ""
+    manage_py = f"{f'cd {folder} && ' if folder else ''}{given}python3 manage.py"
     collects = settings.has("STATIC_ROOT")
     return replace(
         app,
         where=path,
-        prepare=_collect(settings, folder) if collects else "",
+        prepare=_collect(settings, folder, given) if collects else "",
         release=f"{manage_py} migrate --noinput",
         warnings=tuple(_warnings(settings)),
     )
+
+
+def _settings_module(sources: Sources, path: str) -> str:
+    manage = sources.get(path) if path else None
+    return manage.defaults.get(_SETTINGS, "") if manage else ""
+
+
+def _served_settings(sources: Sources, module: str, folder: str) -> str:
+    """What the module for servers chooses, which may be another one than manage.py does for development."""
+    package = module.partition(".")[0]
+    files = (sources.get(f"{folder}/{package}/{name}.py".strip("/")) for name in ("wsgi", "asgi"))
+    found = (file.defaults.get(_SETTINGS, "") for file in files if file)
+    return next((each for each in found if all(part.isidentifier() for part in each.split("."))), module)
+
+
+def _sets_something(sources: Sources, module: str, folder: str) -> bool:
+    base = f"{folder}/{module.replace('.', '/')}".strip("/")
+    files = (sources.get(f"{base}.py"), sources.get(f"{base}/__init__.py"))
+    return any(file.names or file.imports for file in files if file)
+
+
+def _has_settings(sources: Sources, path: str) -> bool:
+    package = _settings_module(sources, path).partition(".")[0]
+    folder = path.rpartition("/")[0]
+    beside = f"{folder}/{package}".strip("/")
+    return package.isidentifier() and (sources.tree.is_directory(beside) or sources.tree.is_file(f"{beside}.py"))
 
 
 def _read_settings(sources: Sources, module: str, folder: str) -> _Settings:
@@ -68,18 +102,22 @@ def _serve(sources: Sources, project: PythonProject, settings: _Settings, folder
     if project.packages & {"channels", "daphne"} or (has_asgi and not has_wsgi and not wsgi[0]):
         module = settings.text("ASGI_APPLICATION").rpartition(".")[0] or f"{package}.asgi"
         return serve("Django", f"{module}:application", "manage.py", is_asgi=True, folder=folder)
+    if not has_wsgi and not wsgi[0]:
+        # Nothing in the project makes the application, so Django itself does.
+        app = serve("Django", "django.core.wsgi:get_wsgi_application()", "manage.py", is_asgi=False, folder=folder)
+        return replace(app, start=f"{_SETTINGS}={settings.module} exec {app.start}")
     target = f"{wsgi[0]}:{wsgi[2]}" if wsgi[0] and wsgi[2].isidentifier() else f"{package}.wsgi:application"
     return serve("Django", target, "manage.py", is_asgi=False, folder=folder)
 
 
-def _collect(settings: _Settings, folder: str) -> str:
+def _collect(settings: _Settings, folder: str, chosen: str) -> str:
     """Collects with stand-ins for what the settings demand, because most refuse to load without it."""
     names = dict.fromkeys(["SECRET_KEY", "DJANGO_SECRET_KEY", *settings.required[:20]], "build")
     if "DATABASE_URL" in names or any("DATABASE_URL" in file.strings for file in settings.files):
         names["DATABASE_URL"] = "sqlite:////tmp/build.sqlite3"
     given = " ".join(f"{name}={value}" for name, value in names.items())
     inside = f"cd {folder} && " if folder else ""
-    return f"{inside}{given} /venv/bin/python3 manage.py collectstatic --noinput"
+    return f"{inside}{chosen}{given} /venv/bin/python3 manage.py collectstatic --noinput"
 
 
 def _warnings(settings: _Settings) -> list[str]:

@@ -9,7 +9,7 @@ from orca.providers.builders.template.python_project import PythonProject, works
 from orca.providers.builders.template.recipe import cached, copy
 from orca.sdk.trees import Tree
 
-_NEEDS_TREE = re.compile(r"^[ \t]*(?:-[rce]|--requirement|--constraint|--editable|\.|/|.*\bfile:)", re.MULTILINE)
+_NEEDS_TREE = re.compile(r"^[ \t]*(?:-[rce]|--requirement|--constraint|--editable|\.|/)|\bfile:", re.MULTILINE)
 _PIP = "python3 -m pip --python /venv/bin/python3 install"
 _VENV = "RUN python3 -m venv --without-pip /venv"
 
@@ -27,13 +27,13 @@ class Install:
 
     tool: Tool
     command: str | None
-    """What a person would type."""
+    """The command that a person would type."""
     lines: list[str]
     warnings: tuple[str, ...] = ()
 
 
 def choose_install(tree: Tree, project: PythonProject, extra: str) -> Install:
-    """The lines for the tool whose lock file or manifest is there; `extra` is one more package."""
+    """Return the lines for the tool whose lock file or manifest exists; `extra` is an additional package."""
     present = [name for name in _LOCKS if name in project.manifests]
     tools = list(dict.fromkeys(_LOCKS[name] for name in present))
     warnings: tuple[str, ...] = ()
@@ -58,13 +58,13 @@ def _add(extra: str) -> list[str]:
 
 
 def _own_environment(tool: str) -> str:
-    """A tool apart from what it installs; images of distributions refuse packages outside of an environment."""
+    """Install a tool in its own environment; distributions' images refuse packages outside of an environment."""
     return cached(f"python3 -m venv /{tool} && /{tool}/bin/python3 -m pip install {tool}", "/root/.cache/pip")
 
 
 def _uv(tree: Tree, project: PythonProject, extra: str) -> tuple[str, list[str]]:
     sync = "/uv/bin/uv sync --locked --no-dev --no-editable"
-    # The manifests of a workspace's members have to be there, and so have packages that are named by their path.
+    # The manifests of a workspace's members have to be copied, and packages that are referenced by path.
     whole = bool(workspace_members(tree, project.data) or dig(project.data, "tool", "uv", "sources"))
     early = [
         copy(["pyproject.toml", "uv.lock"], "./"),
@@ -141,7 +141,7 @@ def _pip(tree: Tree, project: PythonProject, extra: str) -> tuple[str | None, li
         return install, [_VENV, copy(["requirements.txt"], "./"), line, "COPY . ."]
     if "setup.py" in project.manifests or dig(project.data, "build-system"):
         return "pip install .", [_VENV, "COPY . .", cached(f"{_PIP} . {extra}".rstrip(), "/root/.cache/pip")]
-    # Not a package: only what it depends on can be installed, which pip itself cannot do.
+    # Not a package: only its dependencies can be installed, for which pip itself has no option.
     line = "/uv/bin/uv pip install --python /venv/bin/python3 -r pyproject.toml"
     line = cached(f"{line} {extra}".rstrip(), "/root/.cache/uv")
     return "uv pip install -r pyproject.toml", [

@@ -1,4 +1,4 @@
-"""What a Python project says of itself: its packages, the version it wants, and what installs it."""
+"""Reads a Python project's manifests: its packages, its Python version, and the tool that installs it."""
 
 import re
 from collections.abc import Iterable
@@ -38,14 +38,14 @@ class PythonProject:
     data: dict[str, Any]
     """pyproject.toml; empty where there is none."""
     packages: frozenset[str]
-    """Normalised names of what it depends on directly; `name[extra]` for each extra too."""
+    """Normalised names of its direct dependencies, also as `name[extra]` for each extra."""
     pins: dict[str, str] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
-    """Names of everything in its lock file, and of what the members of its workspace depend on."""
+    """Names of all packages in its lock file, and of the dependencies of its workspace's members."""
 
 
 def read_project(tree: Tree) -> PythonProject:
-    """Whatever manifests there are."""
+    """Read all manifests that exist."""
     manifests = tuple(name for name in MANIFESTS if tree.is_file(name))
     data = find_toml(tree, "pyproject.toml")
     lines = [*_requirement_lines(tree), *_declared(tree, data)]
@@ -57,14 +57,14 @@ def read_project(tree: Tree) -> PythonProject:
 
 
 def _requirement_lines(tree: Tree) -> list[str]:
-    """Of requirements.txt and the files that it includes, one level deep."""
+    """Return the lines of requirements.txt and of the files that it includes, one level deep."""
     lines = find_lines(tree, "requirements.txt").splitlines()
     included = [match[1] for line in lines if (match := _INCLUDE.match(line))][:10]
     return [*lines, *(line for path in included if ".." not in path for line in find_lines(tree, path).splitlines())]
 
 
 def _declared(tree: Tree, data: dict[str, Any]) -> list[str]:
-    """Of pyproject.toml, Pipfile and environment.yml, in the form of requirements."""
+    """Return the dependencies of pyproject.toml, Pipfile and environment.yml, in the form of requirements."""
     lines = texts(dig(data, "project", "dependencies"))
     for table in (dig(data, "tool", "poetry", "dependencies"), find_toml(tree, "Pipfile").get("packages")):
         for name, value in table.items() if isinstance(table, dict) else ():
@@ -116,19 +116,19 @@ def _normal(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PythonVersion:
-    """What to build with."""
+    """The version of Python to build with."""
 
     number: str
     pinned: str | None = None
-    """The minor version, where a file names one."""
+    """The pinned minor version, if a file names one."""
     source: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
-    """Why there is no such Python."""
+    """Why there is no suitable version of Python."""
 
 
 def find_version(tree: Tree, project: PythonProject) -> PythonVersion:
-    """What a file pins, else the newest that the ranges and the wheels of old pins allow."""
+    """Return the pinned version, else the newest that the ranges and the wheels of old pins allow."""
     for text, source in _version_files(tree):
         words = [line.partition("#")[0].strip() for line in text.splitlines()]
         word = next(filter(None, words), "")

@@ -28,6 +28,7 @@ from orca.sdk.trees import Tree
 PORT = 3000
 _ENVIRONMENT = "ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production"
 _ASSETS = "bundle exec rails assets:precompile"
+_ADD_LINUX = "bundle lock --add-platform x86_64-linux aarch64-linux"
 # Rails before 7.1 knows no dummy and takes any key.
 _DUMMY = "SECRET_KEY_BASE=build SECRET_KEY_BASE_DUMMY=1"
 _MANIFESTS = ("Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions")
@@ -86,7 +87,8 @@ def _find_app(tree: Tree, project: RubyProject, procfile: Procfile, options: Tem
         listens = ruby_listens(tree, program)
         listening = " -o 0.0.0.0 -p $PORT" if listens and project.has("sinatra") else ""
         found = _App("Sinatra" if listening else "", f"bundle exec ruby {program}{listening}", listens=listens)
-    if not found and project.has("rake") and tree.is_file("Rakefile"):
+    is_gem = any(name.endswith(".gemspec") for name in tree.names())
+    if not found and project.has("rake") and tree.is_file("Rakefile") and not is_gem:
         found = _App("Rake", "bundle exec rake", listens=False)
     if options.start:
         return replace(found or _App("", ""), start=options.start, listens=True)
@@ -148,16 +150,22 @@ def _render(tree: Tree, project: RubyProject, options: TemplateOptions, app: _Ap
         *place_app(),
         f"{_ENVIRONMENT} {variables}",
         *((f"EXPOSE {PORT}",) if app.listens else ()),
-        shell_command(app.start), "",
+        shell_command(app.start, options.base), "",
     ]  # fmt: skip
     return Recipe(
         "ruby", title, "\n".join(lines), PORT if app.listens else None, _present(tree), {IGNORE_FILE: IGNORE},
         "web" if app.listens else "worker", framework=app.framework, start=app.start, build=command or None,
         processes=procfile.processes, release=procfile.release, language="ruby",
-        warnings=suggest_release(app.release, procfile.release),
+        warnings=(*_lock_warnings(project), *suggest_release(app.release, procfile.release)),
         version=project.pinned, package_manager="bundler", package_manager_version=project.bundler,
         install="bundle install",
     )  # fmt: skip
+
+
+def _lock_warnings(project: RubyProject) -> tuple[str, ...]:
+    if not project.foreign:
+        return ()
+    return (f"Gemfile.lock is for {project.foreign} alone: `{_ADD_LINUX}` is run in each build; commit what it makes.",)
 
 
 def _present(tree: Tree) -> tuple[str, ...]:
@@ -177,6 +185,7 @@ def _build_stage(tree: Tree, project: RubyProject, options: TemplateOptions, ima
         *install_packages([*base, *packages.build, *(("nodejs", "npm") if node else ()), *options.packages]),
         *yarn,
         "COPY . ." if project.needs_tree else copy(_present(tree), "./"),
+        *((f"RUN {_ADD_LINUX}",) if project.foreign else ()),
         cached("BUNDLE_GLOBAL_GEM_CACHE=1 bundle install", "/root/.bundle/cache"),
         *(() if project.needs_tree else ("COPY . .",)),
         *((f"RUN {command}",) if command else ()),

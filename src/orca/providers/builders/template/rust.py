@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from orca.providers.builders.template.files import has_data, walk
+from orca.providers.builders.template.files import has_data, read_code, walk
 from orca.providers.builders.template.manifests import dig, find_text, find_toml, find_tool_version, texts
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import Procfile, read_procfile
@@ -40,6 +40,8 @@ _FRAMEWORKS = {
     "tiny_http": "tiny_http", "rouille": "Rouille", "tonic": "Tonic",
 }  # fmt: skip
 _LISTENING = {"TcpListener", "HttpServer", "serve", "bind", "launch", "ignite", "listen", "Server"}
+_ARGUMENTS = {"clap", "structopt", "argh", "lexopt", "pico-args", "bpaf", "gumdrop"}
+"""Crates that read a command line with subcommands."""
 _LOCKED = re.compile(r'^name = "([\w-]+)"$', re.MULTILINE)
 
 
@@ -53,6 +55,8 @@ class _Binary:
     framework: str
     listens: bool
     port: int | None
+    is_tool: bool
+    """Whether serving is only one subcommand of its command line."""
 
 
 def find_rust(tree: Tree, options: TemplateOptions) -> Result:
@@ -62,9 +66,15 @@ def find_rust(tree: Tree, options: TemplateOptions) -> Result:
     manifest = find_toml(tree, "Cargo.toml")
     binaries = [each for folder in (".", *_members(tree, manifest)) for each in _binaries(tree, folder)]
     chosen = _choose(binaries, options, str(dig(manifest, "package", "default-run") or ""))
-    if isinstance(chosen, _Binary):
-        return _render(tree, options, chosen, binaries, read_procfile(tree))
-    return chosen
+    if not isinstance(chosen, _Binary):
+        return chosen
+    procfile = read_procfile(tree)
+    if chosen.is_tool and not (options.start or options.entrypoint or procfile.main):
+        return Refusal(
+            f"A command line tool ({chosen.name}): its web server ({chosen.framework}) is an optional part of it.",
+            f"Say what it shall do with build.options.start, such as `{chosen.name} serve`.", ("Cargo.toml",),
+        )  # fmt: skip
+    return _render(tree, options, chosen, binaries, procfile)
 
 
 def _members(tree: Tree, manifest: dict[str, Any]) -> list[str]:
@@ -90,12 +100,15 @@ def _binaries(tree: Tree, folder: str) -> list[_Binary]:
         path = f"src/bin/{name}" if name.endswith(".rs") else f"src/bin/{name}/main.rs"
         if tree.is_file(f"{folder}/{path}"):
             found.setdefault(name.removesuffix(".rs"), path)
-    dependencies = _dependencies(manifest)
-    framework = next((title for crate, title in _FRAMEWORKS.items() if crate in dependencies), "")
-    return [
-        _Binary(name, package, folder, framework, *_read_code(tree, folder, framework))
-        for name in found if _NAME.fullmatch(name)
-    ]  # fmt: skip
+    table = manifest.get("dependencies")
+    # Dependencies that a workspace lists for its members are not dependencies of the package in its root.
+    dependencies: dict[str, Any] = table if isinstance(table, dict) else {}
+    crate = next((crate for crate in _FRAMEWORKS if crate in dependencies), "")
+    framework = _FRAMEWORKS.get(crate, "")
+    is_tool = dig(dependencies, crate, "optional") is True and not _ARGUMENTS.isdisjoint(dependencies)
+    listens, port = _read_code(tree, folder, framework)
+    names = (name for name in found if _NAME.fullmatch(name))
+    return [_Binary(name, package, folder, framework, listens, port, is_tool) for name in names]
 
 
 def _dependencies(manifest: dict[str, Any]) -> set[str]:
@@ -107,8 +120,8 @@ def _read_code(tree: Tree, folder: str, framework: str) -> tuple[bool, int | Non
     """Whether the package listens, and the port where that is a number in its code."""
     source = "src" if folder == "." else f"{folder}/src"
     listens, port, reads_port = False, None, False
-    for path in walk(tree, source, ".rs", limit=60):
-        tokens = [each for each in _TOKENS.findall(find_text(tree, path)) if not each.startswith(("//", "/*"))]
+    for text in read_code(tree, walk(tree, source, ".rs", limit=60)):
+        tokens = [each for each in _TOKENS.findall(text) if not each.startswith(("//", "/*"))]
         listens = listens or not _LISTENING.isdisjoint(tokens)
         reads_port = reads_port or any("PORT" in each for each in tokens if each.startswith('"'))
         addresses = [match for each in tokens if (match := _ADDRESS.fullmatch(each))]
@@ -157,7 +170,7 @@ def _render(
     chosen = f" --package {binary.package}" if binary.folder != "." else ""
     build = options.build or f"cargo build --release{' --locked' if is_locked else ''}{chosen}"
     port = binary.port or PORT
-    is_web = binary.listens or bool(options.start)
+    is_web = (binary.listens and not procfile.is_worker) or bool(options.start)
     start = options.start or _command(binary, procfile)
     packages = for_rust(_LOCKED.findall(find_text(tree, "Cargo.lock")) or _dependencies(find_toml(tree, "Cargo.toml")))
     names = list(dict.fromkeys(each.name for each in binaries if each.package == binary.package))
@@ -166,13 +179,15 @@ def _render(
     stage = [
         header(title), f"FROM {options.base or _image(version)} AS build", "WORKDIR /src",
         *install_packages([*packages.build, *options.packages]), "COPY . .",
-        # What is compiled stays in the cache, and out of the image.
+        # Build output stays in the cache, and is not in the image.
         cached(f"{build} && mkdir /out && cp {kept} /out/", "/usr/local/cargo/registry", "/src/target"), "",
         f"FROM {options.base or 'debian:stable-slim'}",
-        *install_packages(["ca-certificates", *packages.run, *options.packages]), "COPY --from=build /out/ /app/bin/",
+        *install_packages(["ca-certificates", *packages.run, *options.packages]),
+        # The first copy to /app makes the folder, and its owner is that of the files.
+        copy(["/out/"], "/app/bin/", flags=f"--from=build --chown={USER}"),
         *((copy(["/src/"], "/app/", flags=f"--from=build --chown={USER}"),) if needs_tree else ()),
         "WORKDIR /app", f"USER {USER}", "ENV PATH=/app/bin:$PATH HOME=/tmp",
-        *((f"ENV PORT={port}", f"EXPOSE {port}") if is_web else ()), shell_command(start), "",
+        *((f"ENV PORT={port}", f"EXPOSE {port}") if is_web else ()), shell_command(start, options.base), "",
     ]  # fmt: skip
     return Recipe(
         "rust", title, "\n".join(stage), port if is_web else None,

@@ -19,6 +19,17 @@ _MANIFESTS = (
 _SEVERAL = 2
 _STATICFILE = re.compile(r"^root:\s*[\"']?\.?/?([\w./-]{1,100})", re.MULTILINE)
 _USUAL = (".", "public", "dist", "build", "out", "_site", "site", "www", "static", "docs")
+_CODE = (
+    ".c", ".cc", ".cpp", ".h", ".hpp", ".sh", ".rs", ".go", ".rb", ".py", ".java", ".kt", ".swift", ".cabal", ".zig",
+    ".nim", ".nimble", ".ex", ".exs", ".lua", ".pl", ".pm", ".ml", ".hs", ".sbt", ".tf", ".ino", ".csproj", ".sln",
+)  # fmt: skip
+_MADE_BY = frozenset({
+    "CMakeLists.txt", "Makefile", "configure.ac", "meson.build", "BUILD.bazel", "WORKSPACE", "stack.yaml", "build.sbt",
+    "Package.swift", "dune-project", "rebar.config", "deps.edn", "project.clj", "action.yml",
+})  # fmt: skip
+_BESIDE_PAGES = frozenset({
+    "docs", "assets", "images", "img", "css", "js", "fonts", "media", "static", "public", "screenshots", "icons",
+})  # fmt: skip
 _CADDY_STAGE = """\
 # Orca puts its own Caddy here, so that no registry is needed.
 ARG ORCA_CADDY_IMAGE=caddy:2
@@ -26,7 +37,7 @@ FROM ${ORCA_CADDY_IMAGE} AS caddy
 """
 
 _REQUEST_LOG = """\
-	# A line for each request; who asked is nobody's business, and when, the engine notes by itself.
+	# A line for each request; who asked is private, and when, the engine notes by itself.
 	log {
 		output stdout
 		format filter {
@@ -93,7 +104,7 @@ def find_static(tree: Tree, options: TemplateOptions) -> Recipe | None:
     """A directory with an index.html."""
     roots = (options.root,) if options.root else (*_named_root(tree), *_USUAL)
     root = next((root for root in roots if tree.is_file(f"{root}/index.html")), None)
-    if root is None or (root not in {".", options.root} and _is_collection(tree, root)):
+    if root is None or (root not in {".", options.root} and (_is_collection(tree, root) or _has_code(tree, root))):
         return None
     spa = options.spa or _falls_back(tree)
     title = f"Static site · {'index.html' if root == '.' else f'{root}/'}"
@@ -126,14 +137,25 @@ def _is_collection(tree: Tree, root: str) -> bool:
     return len(list(islice(projects, _SEVERAL))) == _SEVERAL
 
 
+def _has_code(tree: Tree, root: str) -> bool:
+    """Whether the repository contains code of which the pages are only the documentation or a part."""
+    if root == "docs" and any(_is_code_folder(tree, name) for name in tree.names()[:500]):
+        return True
+    return any(name.endswith(_CODE) or name in _MADE_BY for name in tree.names()[:500] if tree.is_file(name))
+
+
+def _is_code_folder(tree: Tree, name: str) -> bool:
+    return not name.startswith((".", "_")) and name not in _BESIDE_PAGES and tree.is_directory(name)
+
+
 def _falls_back(tree: Tree) -> bool:
-    """What a Staticfile says about unknown paths."""
+    """Whether a Staticfile sets a fallback page for unknown paths."""
     lines = (tree.find_text("Staticfile") or "").splitlines()[:100]
     return any(re.fullmatch(r"(?:index_fallback|pushstate)\s*:\s*(?:true|enabled)\s*", line) for line in lines)
 
 
 def caddy_stage() -> str:
-    """The stage that the web server is taken from; it has to stand first."""
+    """Return the stage with the web server, which has to be the first one."""
     return _CADDY_STAGE
 
 
@@ -153,7 +175,7 @@ CMD ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "
 
 
 def files(*, spa: bool, page: str = "index.html") -> Mapping[str, str]:
-    """What the Dockerfile needs beside it; `page` is what unknown paths of a single page application answer."""
+    """Return the files that the Dockerfile needs; `page` is served for unknown paths of a single-page application."""
     return {CADDYFILE: _caddyfile(f" /{page}" if spa else ""), IGNORE_FILE: IGNORE}
 
 

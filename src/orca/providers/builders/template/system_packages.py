@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SystemPackages:
-    """What the build and what the running image need."""
+    """The packages of the build, and of the final image."""
 
     build: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
@@ -53,7 +53,6 @@ _PYTHON: _Needs = {
     "pyaudio": (("portaudio19-dev", *_COMPILER), ("libportaudio2",)),
     "gdal": (("libgdal-dev", *_COMPILER), ("gdal-bin",)),
     "pyzbar": ((), ("libzbar0",)),
-    "pdfkit": ((), ("wkhtmltopdf",)),
     "wand": ((), ("imagemagick",)),
     "soundfile": ((), ("libsndfile1",)),
     "uwsgi": (_COMPILER, ()),
@@ -77,7 +76,6 @@ _RUBY: _Needs = {
     "mini_racer": (("python3",), ()),
     "curb": (("libcurl4-openssl-dev",), ("libcurl4",)),
     "sqlite3": (("libsqlite3-dev",), ("libsqlite3-0",)),
-    "wicked_pdf": ((), ("wkhtmltopdf",)),
     "ruby-filemagic": (("libmagic-dev",), ("libmagic1",)),
     "rugged": (("cmake", "libssl-dev"), ()),
     "ffi": (("libffi-dev",), ()),

@@ -1,4 +1,4 @@
-"""The machine Orca itself runs on, reached by starting processes."""
+"""A connector to the machine that Orca itself runs on: it starts local processes."""
 
 from orca.providers.connectors.local.connector import LocalConnector, LocalConnectorProvider
 

@@ -1,4 +1,4 @@
-"""What can be set about the local connector: nothing, so that a surplus key is noticed."""
+"""The configuration of the local connector: empty, so that any key is reported as an error."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,16 +1,18 @@
 """Runs commands on this machine so that none outlives its deadline, its caller or Orca.
 
-The unit is the process group, as the contract says: whatever a command leaves behind in its group is killed when it
-ends. A program that is meant to live on (a proxy) has to leave the group by itself (`setsid`).
+The unit is the process group, as the contract says: processes that a command leaves in its group are killed when it
+ends. A program that must live on (a proxy) has to leave the group itself (`setsid`).
 """
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 from pydantic import BaseModel
 
 from orca.errors import DeadlineExceeded
@@ -18,13 +20,13 @@ from orca.kit.fence import check_fence
 from orca.providers.connectors.local.config import LocalConfig
 from orca.providers.connectors.local.order import render_order
 from orca.providers.connectors.local.supervision import supervised
-from orca.sdk.connectors import Command, CommandResult, OutputSink
+from orca.sdk.connectors import Command, CommandResult, DiskUsage, OutputSink
 
 Observer = Callable[[Command], None]
 
 
 class LocalConnector:
-    """A live way into this machine. `observer` sees each command before it starts."""
+    """An open connector to this machine. `observer` is called with each command before it starts."""
 
     def __init__(self, observer: Observer | None = None) -> None:
         self._observer = observer
@@ -35,7 +37,7 @@ class LocalConnector:
         }
 
     async def run(self, command: Command, on_output: OutputSink | None = None) -> CommandResult:
-        """Run to the end; death by signal N is exit code 128 + N, as in a shell.
+        """Run a command to its end; death by signal N is exit code 128 + N, as in a shell.
 
         Raises ProviderUnavailable (the program cannot be started), RequestRefused (no such working directory),
         DeadlineExceeded.
@@ -56,9 +58,29 @@ class LocalConnector:
                 hint="Look at its output for what it was waiting for, or give it more time.",
             ) from None
 
+    async def open_connection(
+        self, host: str, port: int, *, limit: int = 1 << 16
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect from this process. Raises OSError."""
+        return await asyncio.open_connection(host, port, limit=limit)
+
+    async def measure_disk(self, path: str) -> DiskUsage | None:
+        """Measure the file system that a path is on; None where there is no such path."""
+        try:
+            usage = await asyncio.to_thread(psutil.disk_usage, path)
+        except FileNotFoundError:
+            return None
+        return DiskUsage(usage.total, usage.free)
+
+    async def list_addresses(self) -> list[str]:
+        """Return the IP addresses of this machine's interfaces, without zones."""
+        families = {socket.AF_INET, socket.AF_INET6}
+        found = (entry for entries in psutil.net_if_addrs().values() for entry in entries if entry.family in families)
+        return [entry.address.partition("%")[0] for entry in found]
+
 
 class LocalConnectorProvider:
-    """Opens the way into this machine."""
+    """Opens connectors to this machine."""
 
     name: ClassVar[str] = "local"
     Config: ClassVar[type[BaseModel]] = LocalConfig
@@ -68,6 +90,6 @@ class LocalConnectorProvider:
 
     @asynccontextmanager
     async def open(self, config: BaseModel) -> AsyncIterator[LocalConnector]:
-        """Nothing is opened, so nothing needs closing."""
+        """Return a connector. It holds no resources, so that nothing needs closing."""
         LocalConfig.model_validate(config.model_dump())
         yield LocalConnector(self._observer)

@@ -1,4 +1,4 @@
-"""The message that tells the supervisor (leash.py) what to run. Pure."""
+"""The message with the command that the supervisor runs. Pure."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ GRACE = 2.0
 
 
 def render_order(command: Command, env: Mapping[str, str]) -> bytes:
-    """The bytes that leash.py reads. Raises RequestRefused for what no process can be given."""
+    """Return the bytes that `supervisor.py` reads. Raises RequestRefused for values that no process can be passed."""
     if not command.argv or not command.argv[0]:
         raise RequestRefused("A command needs a program.")
     if any(not name or "=" in name for name in env):

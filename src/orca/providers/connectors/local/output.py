@@ -1,4 +1,4 @@
-"""What a process writes, read with bounded memory."""
+"""Reads the output of a process with bounded memory."""
 
 import asyncio
 import os
@@ -10,16 +10,16 @@ from orca.sdk.connectors import OutputSink
 
 CHUNK = 1 << 16
 _LINGER = 1.0
-"""Seconds that output may still arrive after a command's end, when a detached program holds the pipe."""
+"""Seconds for which output is read after a command's end, when a detached program holds the pipe."""
 _LOOKS = 4
-"""Several short waits instead of one: should the loop have stood still, what arrived meanwhile is seen by the next."""
+"""Several short waits instead of one: if the event loop was blocked, the next wait sees what arrived meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """The reading end of a pipe, and the writing end until the process has it.
+    """The read end of a pipe, and the write end until the process has inherited it.
 
-    Own pipes instead of asyncio's: those cannot be closed while a detached program still holds the other end.
+    asyncio's own pipes are not used: they cannot be closed while a detached program still holds the other end.
     """
 
     name: Literal["stdout", "stderr"]
@@ -29,7 +29,7 @@ class Outlet:
 
     @classmethod
     async def open(cls, name: Literal["stdout", "stderr"]) -> "Outlet":
-        """Make a pipe; not reading from it makes the writer wait once a few chunks are buffered."""
+        """Create a pipe; while it is not read, the writer blocks once a few chunks are buffered."""
         loop = asyncio.get_running_loop()
         outlet, inlet = os.pipe()
         reader = asyncio.StreamReader(limit=2 * CHUNK, loop=loop)
@@ -39,7 +39,7 @@ class Outlet:
         return cls(name, reader, transport, inlet)
 
     async def pump(self, tail: Tail, sink: OutputSink | None, turn: asyncio.Lock, ended: asyncio.Event) -> None:
-        """Read to the end; the sink gets one chunk at a time and is waited for."""
+        """Read to the end, passing one chunk at a time to the sink and waiting for it."""
         while chunk := await self._read(ended):
             tail.add(chunk)
             if sink:
@@ -47,7 +47,7 @@ class Outlet:
                     await sink(self.name, chunk)
 
     async def _read(self, ended: asyncio.Event) -> bytes:
-        """The next chunk; nothing at the end, or when no more came for a while after the command's end."""
+        """Return the next chunk; empty at the end, or when no more arrived for a while after the command's end."""
         reading = asyncio.ensure_future(self.reader.read(CHUNK))
         ending = asyncio.ensure_future(ended.wait())
         try:

@@ -1,4 +1,4 @@
-"""Starts a command under its supervisor (leash.py) and sees both to their end, whatever happens meanwhile."""
+"""Starts a command under its supervisor (`supervisor.py`) and guarantees that both end, in any case."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from orca.errors import ProviderUnavailable, RequestRefused
-from orca.kit.cancellation import see_through
+from orca.kit.cancellation import shield_until_done
 from orca.kit.tail import Tail
 from orca.providers.connectors.local.order import GRACE
 from orca.providers.connectors.local.output import CHUNK, Outlet
 from orca.sdk.connectors import CommandResult, OutputSink
 
-_LEASH = Path(__file__).with_name("leash.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 class SupervisedProcess:
@@ -24,19 +24,19 @@ class SupervisedProcess:
 
     def __init__(
         self,
-        leash: asyncio.subprocess.Process,
+        supervisor: asyncio.subprocess.Process,
         control: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         outlets: tuple[Outlet, Outlet],
         stdin: bytes,
     ) -> None:
-        self._leash = leash
+        self._leash = supervisor
         self._answers, self._control = control
         self._outlets = outlets
         self._stdin = stdin
         self._group: int | None = None
 
     async def start(self, order: bytes) -> None:
-        """Have the command started. Raises ProviderUnavailable and RequestRefused."""
+        """Make the supervisor start the command. Raises ProviderUnavailable and RequestRefused."""
         self._control.write(order)
         verdict, number, *rest = await self._hear()
         if verdict == b"started":
@@ -48,7 +48,7 @@ class SupervisedProcess:
         raise ProviderUnavailable(f"The program cannot be started: {cause}.", hint="Install it, or correct the PATH.")
 
     async def follow(self, output_limit: int, sink: OutputSink | None) -> CommandResult:
-        """Feed, read and wait until the command ended and its output is read."""
+        """Write stdin, read output, and wait until the command has ended and its output is read."""
         tails = Tail(output_limit), Tail(output_limit)
         turn, ended = asyncio.Lock(), asyncio.Event()
         try:
@@ -64,7 +64,7 @@ class SupervisedProcess:
         return CommandResult(int(code), tails[0].bytes(), tails[1].bytes())
 
     async def stop(self) -> None:
-        """Let go, and wait until nothing of the group is left; takes little more than GRACE."""
+        """Close the socket, and wait until the group is empty; takes little more than GRACE."""
         if not self._control.is_closing():
             self._control.write_eof()
         try:
@@ -80,7 +80,7 @@ class SupervisedProcess:
             await self._control.wait_closed()
 
     def _kill(self) -> None:
-        """The last resort, for a supervisor that is gone or does not move."""
+        """Kill the group, as the last resort, when the supervisor is gone or hangs."""
         with suppress(ProcessLookupError):
             if self._group and os.getsid(self._group) == self._leash.pid:
                 os.killpg(self._group, signal.SIGKILL)
@@ -100,7 +100,7 @@ class SupervisedProcess:
     async def _feed(self) -> None:
         if (stdin := self._leash.stdin) is None:
             return
-        with suppress(ConnectionError):  # a command need not read what it is given
+        with suppress(ConnectionError):  # a command need not read its input
             stdin.write(self._stdin)
             await stdin.drain()
             stdin.close()
@@ -109,23 +109,23 @@ class SupervisedProcess:
 
 @asynccontextmanager
 async def supervised(order: bytes, stdin: bytes) -> AsyncIterator[SupervisedProcess]:
-    """A started command; nothing of it is left when the context ends, cancelled or not."""
+    """Start a command; no process of it is left when the context ends, cancelled or not."""
     spawning = asyncio.ensure_future(_spawn(stdin))
     try:
         process = await asyncio.shield(spawning)
         await process.start(order)
         yield process
     finally:
-        await see_through(_stop(spawning))
+        await shield_until_done(_stop(spawning))
 
 
 async def _stop(spawning: "asyncio.Future[SupervisedProcess]") -> None:
-    with suppress(ProviderUnavailable):  # it never started, which was said already
+    with suppress(ProviderUnavailable):  # it never started, which was reported already
         await (await spawning).stop()
 
 
 async def _spawn(stdin: bytes) -> SupervisedProcess:
-    """A supervisor that waits for its order. Its own environment is empty, its arguments say nothing."""
+    """Start a supervisor, which waits for its order. Its environment is empty and its arguments reveal nothing."""
     with ExitStack() as handed_over:
         ours, theirs = socket.socketpair()
         handed_over.callback(theirs.close)
@@ -133,8 +133,8 @@ async def _spawn(stdin: bytes) -> SupervisedProcess:
         for outlet in outlets:
             handed_over.callback(os.close, outlet.inlet)
         try:
-            leash = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_LEASH), str(theirs.fileno())),
+            supervisor = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(_SUPERVISOR), str(theirs.fileno())),
                 stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                 stdout=outlets[0].inlet,
                 stderr=outlets[1].inlet,
@@ -148,4 +148,4 @@ async def _spawn(stdin: bytes) -> SupervisedProcess:
                 outlet.transport.close()
             raise ProviderUnavailable(f"No process can be started: {error.strerror}.") from error
     ours.setblocking(False)
-    return SupervisedProcess(leash, await asyncio.open_connection(sock=ours, limit=CHUNK), outlets, stdin)
+    return SupervisedProcess(supervisor, await asyncio.open_connection(sock=ours, limit=CHUNK), outlets, stdin)

@@ -1,4 +1,4 @@
-"""Containers by one Docker Engine."""
+"""Containers on one Docker Engine."""
 
 from orca.providers.engines.docker.engine import DockerEngine, DockerEngineProvider
 

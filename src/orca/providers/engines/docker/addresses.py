@@ -1,7 +1,7 @@
-"""Which addresses networks and containers get. Pure.
+"""Choose the addresses of networks and containers. Pure.
 
-A network is a /24: the gateway is .1, Docker hands out .2 to .7 by itself (to what a person attaches by hand), and
-Orca gives .10 and up, so that neither ever takes the other's.
+A network is a /24: the gateway is .1, Docker assigns .2 to .7 itself (to containers that a person attaches by hand),
+and Orca assigns .10 and up, so that the two ranges never collide.
 """
 
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ _DESTINATION, _MASK = 1, 7
 
 
 def choose_subnet(pool: IPv4Network, taken: Iterable[IPv4Network]) -> IPv4Network | None:
-    """The first /24 of the pool that overlaps nothing; None when all are in use."""
+    """Return the first /24 of the pool that overlaps no taken network; None when all are in use."""
     taken = [network for network in taken if network.overlaps(pool)]
     free = (subnet for subnet in pool.subnets(new_prefix=24) if not any(subnet.overlaps(network) for network in taken))
     return next(free, None)
 
 
 def automatic_range(subnet: IPv4Network) -> IPv4Network:
-    """The part of a network that is left to Docker."""
+    """The part of a network from which Docker assigns addresses itself."""
     return next(subnet.subnets(new_prefix=_AUTOMATIC_PREFIX))
 
 
@@ -31,14 +31,14 @@ def gateway(subnet: IPv4Network) -> IPv4Address:
 
 
 def choose_address(subnet: IPv4Network, taken: Iterable[IPv4Address]) -> IPv4Address | None:
-    """The lowest address of a network that no container has; None when it is full."""
+    """Return the lowest free address for a container in a network; None when the network is full."""
     taken = set(taken)
     candidates = (subnet.network_address + number for number in range(_FIRST, _LAST + 1))
     return next((address for address in candidates if address in subnet and address not in taken), None)
 
 
 def parse_routes(table: str) -> list[IPv4Network]:
-    """The networks in the text of /proc/net/route (hexadecimal, least significant byte first), without the default."""
+    """Parse /proc/net/route (hexadecimal, least significant byte first) into networks, without the default route."""
     networks = []
     for line in table.splitlines()[1:]:
         fields = line.split()
@@ -49,7 +49,7 @@ def parse_routes(table: str) -> list[IPv4Network]:
 
 
 def parse_subnets(networks: Iterable[dict[str, object]]) -> list[IPv4Network]:
-    """The IPv4 ranges of what the engine lists as networks."""
+    """Return the IPv4 subnets in the engine's list of networks."""
     found = []
     for network in networks:
         ipam = network.get("IPAM")

@@ -1,4 +1,4 @@
-"""What can be set about a Docker engine."""
+"""The configuration of a Docker engine."""
 
 from ipaddress import IPv4Network
 from typing import Annotated
@@ -15,14 +15,14 @@ def _check_pool(pool: IPv4Network) -> IPv4Network:
 
 
 class DockerConfig(BaseModel):
-    """Where the engine listens, and what is ours on it."""
+    """Where the engine listens, and which objects on it belong to this Orca."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(
         default="unix:///var/run/docker.sock",
         pattern=r"^unix:///[^\s]+$",
-        description="The engine's unix socket. Plain TCP is not offered: whoever reaches it is root on the host.",
+        description="The engine's unix socket. Plain TCP is not offered: access to it means root on the host.",
     )
     instance: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",

@@ -1,4 +1,4 @@
-"""One engine's API: negotiated version, a deadline on every call, failures in the words of orca.errors."""
+"""One engine's API: negotiated version, a deadline on every call, failures translated to orca.errors."""
 
 import asyncio
 import json
@@ -19,24 +19,24 @@ T = TypeVar("T")
 ApiVersion = tuple[int, int]
 
 QUICK = 10.0
-"""Seconds for a call that only asks."""
+"""Deadline in seconds of a call that only reads."""
 SLOW = 60.0
-"""Seconds for a call that makes the engine work: create, start, remove."""
-_GLANCE = 0.5
-"""Seconds to wait for an engine that did not answer the last time."""
+"""Deadline in seconds of a call that changes something: create, start, remove."""
+_FAST_FAIL_SECONDS = 0.5
+"""Seconds to wait for an engine that did not answer the previous call."""
 _OLDEST: ApiVersion = (1, 41)
 """Docker 20.10, the first with one-shot statistics."""
 _NEWEST: ApiVersion = (1, 47)
 _VERSION_TTL = 60.0
-"""Seconds after which the version is asked again: Docker may have been upgraded under a running Orca."""
+"""Seconds after which the version is negotiated again: Docker may be upgraded while Orca runs."""
 _LOOKS_AT_ONCE = 16
-"""Inspections in flight: enough for hundreds of objects in a blink, few enough not to stall the engine."""
+"""Concurrent inspections: enough to be fast with hundreds of objects, few enough not to stall the engine."""
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-"""A connection per call: a hundred followed logs keep nobody waiting, and none is stale after Docker restarted."""
+"""A connection per call: a hundred followed logs delay no other call, and none is stale after Docker restarts."""
 
 
-async def look_at_each(keys: Sequence[str], find: Callable[[str], Awaitable[T]]) -> list[T]:
-    """What `find` finds for each, in this order, some at a time."""
+async def gather_limited(keys: Sequence[str], find: Callable[[str], Awaitable[T]]) -> list[T]:
+    """Return the results of `find` in the order of `keys`, running a limited number of calls at a time."""
     slots = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def look(key: str) -> T:
@@ -48,7 +48,7 @@ async def look_at_each(keys: Sequence[str], find: Callable[[str], Awaitable[T]])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of the API; `path` without version."""
+    """One API call; `path` has no version prefix."""
 
     method: str
     path: str
@@ -56,14 +56,14 @@ class Request:
     body: Any = None
     headers: Mapping[str, str] | None = None
     content: bytes | None = None
-    """A body that is no JSON."""
+    """A body that is not JSON."""
 
 
 class DockerConnection:
-    """Calls one engine. Opening it does nothing; the first call connects."""
+    """Calls one engine. The constructor does no I/O; the first call connects."""
 
     def __init__(self, host: str) -> None:
-        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading root certificates would cost time and memory
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading root certificates would cost time and memory
         transport = httpx.AsyncHTTPTransport(uds=host.removeprefix("unix://"), limits=_LIMITS, verify=unused)
         self._http = httpx.AsyncClient(transport=transport, base_url="http://docker", timeout=None)  # noqa: S113 - each call has a deadline
         self._version = ""
@@ -79,19 +79,19 @@ class DockerConnection:
         await self._http.aclose()
 
     async def get(self, doing: str, path: str, *, deadline: float = QUICK, **options: Any) -> Any:
-        """Ask. `doing` completes `Docker could not …`; `options`: see `Request`. Raises the ProviderError tree."""
+        """Read. `doing` completes `Docker could not …`; `options` are fields of `Request`. Raises ProviderError."""
         return await self.call(doing, Request("GET", path, **options), deadline=deadline)
 
     async def post(self, doing: str, path: str, *, deadline: float = SLOW, **options: Any) -> Any:
-        """Make the engine do something; otherwise as `get`."""
+        """Like `get`, but changes something, so the deadline is longer."""
         return await self.call(doing, Request("POST", path, **options), deadline=deadline)
 
     async def delete(self, doing: str, path: str, *, deadline: float = SLOW, **options: Any) -> Any:
-        """Make the engine forget something; otherwise as `get`."""
+        """Like `get`, but removes something, so the deadline is longer."""
         return await self.call(doing, Request("DELETE", path, **options), deadline=deadline)
 
     async def call(self, doing: str, request: Request, *, deadline: float) -> Any:
-        """The JSON that answers a call, None when the answer is empty."""
+        """Return the JSON of the response; None when the response is empty."""
         await self._negotiate()
         await _check_owner(request)
         return await self._within(deadline, doing, lambda: self._ask(doing, request, f"/{self._version}"))
@@ -100,9 +100,9 @@ class DockerConnection:
     async def stream(
         self, doing: str, request: Request, *, answer: float = QUICK, silence: float | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """An answer to be read bit by bit, closed at the end of the context.
+        """Open a streamed response, which is closed at the end of the context.
 
-        `answer`: seconds until it begins; `silence`: seconds between two bits. Raises the ProviderError tree.
+        `answer`: seconds until the response begins; `silence`: seconds between two chunks. Raises ProviderError.
         """
         await self._negotiate()
         await _check_owner(request)
@@ -136,20 +136,20 @@ class DockerConnection:
         return await self._http.send(built, stream=True)
 
     async def _negotiate(self) -> None:
-        """Make sure that requests name a version which the engine speaks. Callers at the same time share one answer.
+        """Make sure that requests use an API version which the engine supports. Concurrent callers share one request.
 
-        An engine that fell silent is asked again and again, but nobody waits for it longer than a glance: pages of
-        the panel stay quick while it hangs.
+        Every call retries an engine that stopped answering, but waits only `_FAST_FAIL_SECONDS` for it, so that
+        pages of the panel stay fast while the engine hangs.
         """
         if time.monotonic() < self._version_expires:
             return
         if self._negotiation is None or self._negotiation.done():
             self._negotiation = asyncio.ensure_future(self._agree_on_version())
         try:
-            async with asyncio.timeout(_GLANCE if self._is_silent else None):
+            async with asyncio.timeout(_FAST_FAIL_SECONDS if self._is_silent else None):
                 await asyncio.shield(self._negotiation)
         except TimeoutError:
-            raise explain_silence("say its version", _GLANCE) from None
+            raise explain_silence("say its version", _FAST_FAIL_SECONDS) from None
 
     async def _agree_on_version(self) -> None:
         doing = "say its version"
@@ -172,12 +172,12 @@ class DockerConnection:
             raise explain_silence(doing, deadline) from None
         except httpx.HTTPError as error:
             raise explain(doing, error) from None
-        except ValueError as error:  # how json says that it did not understand
+        except ValueError as error:  # the response is not JSON
             raise explain_nonsense(doing) from error
 
 
 async def _check_owner(request: Request) -> None:
-    """A process that was frozen may have lost its work to another one meanwhile: looking is all that it may do."""
+    """Refuse writes of a process that lost its task to another one, as after it was frozen; reads are harmless."""
     if request.method != "GET":
         await check_fence()
 
@@ -189,7 +189,7 @@ def parse_version(text: str) -> ApiVersion:
 
 
 def choose_version(newest: ApiVersion, oldest: ApiVersion) -> ApiVersion:
-    """The newest version that both sides know. Raises ProviderUnavailable when there is none."""
+    """Return the newest version that both sides support. Raises ProviderUnavailable when there is none."""
     version = min(newest, _NEWEST)
     if version < max(oldest, _OLDEST):
         raise ProviderUnavailable(
@@ -201,7 +201,7 @@ def choose_version(newest: ApiVersion, oldest: ApiVersion) -> ApiVersion:
 
 
 def _message(body: bytes) -> str:
-    """What the engine says about a failure."""
+    """Return the engine's error message."""
     try:
         message = json.loads(body)["message"]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The life of containers: created once, started, stopped, removed, each step safe to repeat."""
+"""The life cycle of containers: create, start, stop, remove. Each operation is safe to repeat."""
 
 import asyncio
 import json
@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
-from orca.providers.engines.docker.connection import SLOW, DockerConnection, look_at_each
-from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
+from orca.providers.engines.docker.connection import SLOW, DockerConnection, gather_limited
+from orca.providers.engines.docker.failures import NameConflict, NoSuchObject, NotPermitted
 from orca.providers.engines.docker.images import Images
 from orca.providers.engines.docker.labels import (
     CONTAINER,
@@ -31,13 +31,13 @@ from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.references import check_container_id, check_name
 from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
-from orca.sdk.engines import Container, ContainerSpec, EngineFailed
+from orca.sdk.engines import Container, ContainerSpec, EngineFailed, Mount
 
 _ATTEMPTS = 8
 _COMMAND_FAULTS = {126, 127}
-"""Exit codes of a container whose command cannot be run, or is not there."""
+"""Exit codes of a container whose command is not executable or does not exist."""
 _ENDINGS_AT_ONCE = 32
-"""Stops and removals in flight: Docker 20.10 locks up for good when some sixty containers end at the same moment."""
+"""Concurrent stops and removals: Docker 20.10 deadlocks when some sixty containers end at the same moment."""
 
 
 class Containers:
@@ -56,12 +56,12 @@ class Containers:
         self._has_init: bool | None = None
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
-        """Ours with these labels, oldest first. One that goes away meanwhile is left out."""
+        """Return our containers with these labels, oldest first, without those that are removed meanwhile."""
         found = await self._look_at([listed["Id"] for listed in await self._list(labels)])
         return [container for container in found if matches(container.labels, labels)]
 
     async def survey(self, labels: Mapping[str, str]) -> list[Container]:
-        """The same, without a closer look at those that run steadily."""
+        """Like `inspect`, but containers that run steadily are read from the list alone, without an inspection each."""
         listed = await self._list(labels)
         closer = await self._look_at([each["Id"] for each in listed if not is_steady(each)])
         steady = [read_steady(each) for each in listed if is_steady(each)]
@@ -75,11 +75,11 @@ class Containers:
         return listed[::-1]
 
     async def _look_at(self, container_ids: Sequence[str]) -> list[Container]:
-        found = await look_at_each(container_ids, self._find)
+        found = await gather_limited(container_ids, self._find)
         return [read_container(facts) for facts in found if facts and self._is_ours(facts)]
 
     async def create(self, spec: ContainerSpec) -> str:
-        """The id of the container of this name, made if it is missing. Raises RequestRefused for somebody else's."""
+        """Return the id of the container of this name, created if missing. Raises RequestRefused if it is not ours."""
         container_id = await self._ensure(spec)
         facts = await self._find(container_id) if spec.mounts else None
         if facts and facts["State"]["Status"] == "created":
@@ -95,7 +95,7 @@ class Containers:
                 await self._volumes.ensure(mount.volume, spec.labels)
             try:
                 return await self._create(spec, labels)
-            except Clash:
+            except NameConflict:
                 found = await self._find_named(spec.name)
         if found is None or not self._is_ours(found) or not matches(found["Config"]["Labels"], spec.labels):
             raise RequestRefused(
@@ -104,20 +104,22 @@ class Containers:
             )
         return str(found["Id"])
 
-    async def start(self, name: str) -> None:
-        """Start ours of this name; one that runs is left alone."""
+    async def start(self, name: str, mounts: Sequence[Mount] = ()) -> None:
+        """Start our container of this name unless it runs. `mounts` are prepared before its first start."""
         facts = await self._find_named(check_name(name))
         if facts is None or not self._is_ours(facts):
             raise RequestRefused(f"There is no container {name} of this Orca.", hint="It was removed; deploy again.")
         container_id = facts["Id"]
+        if mounts and facts["State"]["Status"] == "created":
+            await self._ownership.prepare(facts, mounts)
         for _ in range(_ATTEMPTS):
             try:
                 await self._act(f"start {name}", container_id, "start")
-            except Clash:
+            except NameConflict:
                 if facts["State"]["Status"] != "paused":
                     raise
                 await self._act(f"continue {name}", container_id, "unpause")
-            except Disallowed:
+            except NotPermitted:
                 if not await self._yield_address(container_id):
                     raise
                 continue
@@ -127,7 +129,7 @@ class Containers:
         raise ProviderUnavailable(f"No free address was found for {name}.", hint="Try again.")
 
     async def stop(self, container_id: str, grace: float) -> None:
-        """TERM, wait, KILL."""
+        """Send TERM, wait for `grace` seconds, then send KILL."""
         if await self.find_ours(container_id) is None:
             return
         doing, path, seconds = "stop a container", f"containers/{container_id}/stop", math.ceil(grace)
@@ -136,15 +138,15 @@ class Containers:
                 await self._connection.post(doing, path, params={"t": str(seconds)}, deadline=seconds + SLOW)
 
     async def kill(self, name: str) -> None:
-        """KILL ours of this name and see it end; one that is gone or does not run is no error."""
+        """KILL our container of this name and wait until it has ended. No error if it is gone or not running."""
         facts = await self._find_named(name)
         if facts and self._is_ours(facts):
-            with suppress(NoSuchObject, Clash):
+            with suppress(NoSuchObject, NameConflict):
                 await self._act(f"kill {name}", facts["Id"], "kill")
                 await self.wait(facts["Id"])
 
     async def remove(self, container_id: str) -> None:
-        """Kill and remove; volumes stay, and one that is gone is no error."""
+        """Kill and remove the container; its volumes stay. No error if the container is gone."""
         if await self.find_ours(container_id) is None:
             return
         doing, path = "remove a container", f"containers/{container_id}"
@@ -152,16 +154,16 @@ class Containers:
             with suppress(NoSuchObject):
                 try:
                     await self._connection.delete(doing, path, params={"force": "true"})
-                except Clash:  # it is being removed already
+                except NameConflict:  # a removal is already in progress
                     await self._act(doing, container_id, "wait", condition="removed")
 
     async def wait(self, container_id: str) -> int:
-        """The exit code of a container whose output has ended."""
+        """Return the exit code of a container whose output has ended."""
         answer = await self._act("wait for a container", container_id, "wait")
         return int(answer["StatusCode"])
 
     async def find_ours(self, container_id: str) -> dict[str, Any] | None:
-        """What the engine knows of a container; None when it is gone. Raises RequestRefused when it is not ours."""
+        """Inspect a container; None when it is gone. Raises RequestRefused when it is not ours."""
         facts = await self._find(check_container_id(container_id))
         if facts and not self._is_ours(facts):
             raise RequestRefused("This container was not created by this Orca, so it is left alone.")
@@ -181,7 +183,7 @@ class Containers:
         return container_id
 
     async def _settle_address(self, network: str, container_id: str) -> None:
-        """Another process may have chosen the same address at the same moment: the later container takes another."""
+        """Resolve a race with a process that chose the same address: the later container takes another one."""
         for _ in range(_ATTEMPTS):
             members = await self._networks.members(network)
             mine = members.get(container_id)
@@ -198,7 +200,7 @@ class Containers:
         return bool(ages) and max(ages)[1] == container_id
 
     async def _yield_address(self, container_id: str) -> bool:
-        """Take another address if somebody runs with this container's; False when that is not what is wrong."""
+        """Move to another address if a running container has this one's. False when no other container has it."""
         facts = await self._find(container_id)
         if facts is None:
             return False
@@ -212,21 +214,21 @@ class Containers:
         return True
 
     async def _explain_start(self, container_id: str, error: EngineFailed) -> ProviderError:
-        """Versions of Docker differ in the status for a command that is not there; the container tells it apart."""
+        """Translate a failed start. Its status for a missing command varies by version, the exit code does not."""
         facts = await self._find(container_id)
         if facts and facts["State"]["ExitCode"] in _COMMAND_FAULTS:
             return RequestRefused(error.message, hint="Check the command and the image.", **error.details)
         return error
 
     async def _ask_for_init(self) -> bool:
-        """Whether the engine has docker-init, which reaps what an application forgets."""
+        """Whether the engine has docker-init, which reaps zombie processes of the application."""
         if self._has_init is None:
             facts = await self._connection.get("describe itself", "info")
             self._has_init = facts["InitCommit"]["ID"] != "N/A"
         return self._has_init
 
     async def _find_named(self, name: str) -> dict[str, Any] | None:
-        """Docker also takes the beginning of an id for a name, so the name is compared."""
+        """Find a container by its exact name: Docker also accepts a prefix of an id as a name."""
         facts = await self._find(name)
         return facts if facts and facts["Name"] == f"/{name}" else None
 

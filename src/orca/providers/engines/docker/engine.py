@@ -1,6 +1,6 @@
-"""The Docker engine as the rest of Orca sees it: each method hands on to the module that knows how."""
+"""The Docker engine as the rest of Orca sees it; each method delegates to the module that implements it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import ClassVar
@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orca.errors import RequestRefused
+from orca.providers.engines.docker.cache import BuildCache
 from orca.providers.engines.docker.config import DockerConfig
 from orca.providers.engines.docker.connection import DockerConnection
 from orca.providers.engines.docker.containers import Containers
@@ -23,24 +24,26 @@ from orca.providers.engines.docker.owning import Owner
 from orca.providers.engines.docker.plan import CreateContainer, RemoveContainer, StartContainer, plan
 from orca.providers.engines.docker.pull import Puller
 from orca.providers.engines.docker.volumes import Volumes
+from orca.sdk.caches import CacheRecord
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.engines import (
     Container,
     ContainerSpec,
-    EngineAway,
     EngineInfo,
+    EngineUnreachable,
     Image,
     Listener,
     LogLine,
     Progress,
     RegistryLogin,
     Unwritable,
+    VolumeOwner,
 )
 from orca.sdk.plans import Change
 
 
 class DockerEngine:
-    """A live engine. All it lists and touches carries the label of this instance."""
+    """A connected engine. Every object that it lists and changes has the label of this instance."""
 
     def __init__(self, config: DockerConfig, connection: DockerConnection, connector: Connector) -> None:
         self._connection = connection
@@ -55,13 +58,14 @@ class DockerEngine:
         self._execs = Execs(connection, connector)
         self._listeners = Listeners(connector, self._execs)
         self._meter = Meter(connection)
+        self._cache = BuildCache(connection)
 
     async def info(self) -> EngineInfo:
-        """Ask the engine who it is."""
+        """Return the engine's versions, data directory, resources and architecture."""
         version = await self._connection.get("say its version", "version")
         facts = await self._connection.get("describe itself", "info")
         if facts["ContainerdCommit"]["ID"] == "N/A":
-            raise EngineAway(
+            raise EngineUnreachable(
                 "Docker has lost its containerd.", hint="It may be restarting: see `systemctl status containerd`."
             )
         return EngineInfo(
@@ -74,15 +78,15 @@ class DockerEngine:
         )
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
-        """This instance's containers with these labels, oldest first."""
+        """Return this instance's containers with these labels, oldest first."""
         return await self._containers.inspect(labels)
 
     async def survey(self, labels: Mapping[str, str]) -> list[Container]:
-        """The same from one list; only what does not run steadily is looked at more closely."""
+        """Like `inspect`, from one list; only containers that do not run steadily are inspected one by one."""
         return await self._containers.survey(labels)
 
     def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
-        """What to create, start and remove."""
+        """Return what to create, start and remove."""
         return list(plan(current, desired))
 
     async def apply(self, changes: Sequence[Change]) -> None:
@@ -91,19 +95,19 @@ class DockerEngine:
             match change:
                 case CreateContainer(spec):
                     await self._containers.create(spec)
-                case StartContainer(name):
-                    await self._containers.start(name)
+                case StartContainer(name, mounts):
+                    await self._containers.start(name, mounts)
                 case RemoveContainer(container_id):
                     await self._containers.remove(container_id)
                 case _:
                     raise TypeError(f"{type(change).__name__} is not a change of the Docker engine")
 
     async def start(self, name: str) -> None:
-        """One that runs is left alone."""
+        """Start a container unless it runs."""
         await self._containers.start(name)
 
     async def stop(self, container_id: str, *, grace: float) -> None:
-        """TERM, wait, KILL."""
+        """Send TERM, wait for `grace` seconds, then send KILL."""
         await self._containers.stop(container_id, grace)
 
     async def remove(self, container_id: str) -> None:
@@ -111,13 +115,13 @@ class DockerEngine:
         await self._containers.remove(container_id)
 
     async def run_once(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> int:
-        """Run to the end; on re-attaching, all lines come again from the first."""
+        """Run a container to its end; when a run is resumed, all lines are sent again from the first."""
         return await self._one_off.run(spec, deadline, progress)
 
     async def logs(
         self, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
     ) -> AsyncGenerator[LogLine, None]:
-        """The last lines and what follows."""
+        """Return the last lines and, if asked, follow."""
         await self._require(container_id)
         reading = read_logs(self._connection, container_id, tail=tail, follow=follow, since=since)
         async with aclosing(reading) as lines:
@@ -125,35 +129,59 @@ class DockerEngine:
                 yield line
 
     async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
-        """Fetch an image."""
+        """Pull an image."""
         return await self._puller.pull(reference, login, progress)
 
     async def find_image(self, reference: str) -> Image | None:
-        """By id, tag or digest."""
+        """Find an image by id, tag or digest."""
         return await self._images.find(reference)
 
     async def list_images(self, labels: Mapping[str, str]) -> list[Image]:
-        """This instance's images (label `orca.instance`) with these labels."""
+        """Return this instance's images (label `orca.instance`) with these labels."""
         return await self._images.list(labels)
 
     async def remove_image(self, reference: str) -> bool:
-        """False when it is in use or gone."""
+        """Remove an image; False when it is in use or gone."""
         return await self._images.remove(reference)
 
+    async def list_cache(self) -> list[CacheRecord]:
+        """Return the whole build cache of this engine, including that of builds that Orca did not start."""
+        return await self._cache.list()
+
+    async def measure_images(self) -> dict[str, int]:
+        """Return the size of each image, without the layers that it shares with others."""
+        return await self._images.measure()
+
+    async def remove_cache(self, ids: Sequence[str]) -> None:
+        """Remove cache records, except those that are in use or that other records depend on."""
+        await self._cache.remove(ids)
+
     async def list_volumes(self, labels: Mapping[str, str]) -> list[str]:
-        """This instance's volumes with these labels."""
+        """Return this instance's volumes with these labels."""
         return await self._volumes.list(labels)
 
     async def remove_volume(self, name: str) -> None:
-        """Destroy a volume of this instance; one that is gone is no error."""
+        """Destroy a volume of this instance. No error if it is gone."""
         await self._volumes.remove(name)
 
-    async def own_volume(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> bool:
-        """Give the data in the one mount of `spec` to the owner that it names."""
-        return await self._owner.own(spec, deadline, progress)
+    async def find_owner(self, spec: ContainerSpec) -> VolumeOwner | None:
+        """Return the owner of the data in the one mount of `spec`."""
+        return await self._owner.find(spec)
+
+    async def restore_owner(
+        self, spec: ContainerSpec, owner: VolumeOwner, *, deadline: float, progress: Progress
+    ) -> None:
+        """Restore the former owner of the one volume of `spec`."""
+        await self._owner.restore(spec, owner, deadline, progress)
+
+    async def own_volume(
+        self, spec: ContainerSpec, *, before: Callable[[], Awaitable[None]], deadline: float, progress: Progress
+    ) -> bool:
+        """Change the owner of the data in the one mount of `spec` to the one that the mount names."""
+        return await self._owner.own(spec, before, deadline, progress)
 
     async def find_unwritable(self, container_id: str) -> list[Unwritable]:
-        """The volumes in which the user of a container cannot write."""
+        """Return the volumes in which the user of a container cannot write."""
         facts = await self._containers.find_ours(container_id)
         return await self._ownership.find_unwritable(facts) if facts else []
 
@@ -162,17 +190,17 @@ class DockerEngine:
         await self._networks.remove(name)
 
     async def exec(self, container_id: str, argv: Sequence[str], *, deadline: float) -> CommandResult:
-        """Run a command inside."""
+        """Run a command inside a container."""
         await self._require(container_id)
         return await self._execs.run(container_id, argv, deadline)
 
     async def find_listeners(self, container_id: str) -> list[Listener] | None:
-        """The TCP ports on which the container listens."""
+        """Return the TCP ports on which the container listens."""
         facts = await self._containers.find_ours(container_id)
         return await self._listeners.find(facts) if facts else None
 
     async def stats(self, container_id: str) -> tuple[float, int]:
-        """Cores and bytes in use."""
+        """Return the CPU cores and bytes of memory in use."""
         await self._require(container_id)
         return await self._meter.measure(container_id)
 
@@ -189,7 +217,7 @@ class DockerEngineProvider:
 
     @asynccontextmanager
     async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[DockerEngine]:
-        """Connect lazily. `connector` leads to the machine that the engine runs on."""
+        """Return an engine that connects on first use. `connector` runs commands on the engine's machine."""
         docker = DockerConfig.model_validate(config.model_dump())
         connection = DockerConnection(docker.host)
         try:

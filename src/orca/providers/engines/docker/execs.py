@@ -1,9 +1,10 @@
 """Commands inside a running container.
 
 The Engine API can start a process in a container but not stop one, and closing the connection leaves it running.
-So it is killed from outside, by its process id on the host, through the connector to that host; the cgroup shows first
-that the id still belongs to the container. Where Orca may not do that (another user, another machine's ids), the same
-is tried from inside with the container's own programs. Each such process leads a session, which is killed as a whole.
+So the process is killed from outside, by its process id on the host, through the connector to that host, after its
+cgroup has confirmed that the id still belongs to the container. Where Orca may not do that (another user, another
+machine's ids), the container's own programs are used from inside. Each exec is a session leader; its whole session is
+killed.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
-from orca.kit.cancellation import see_through
+from orca.kit.cancellation import shield_until_done
 from orca.kit.tail import Tail
 from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
 from orca.providers.engines.docker.frames import FrameDecoder
@@ -22,7 +23,7 @@ _OUTPUT_LIMIT = 1 << 20
 _POLL = 0.05
 _ROUNDS = 3
 _PATIENCE = 2.0
-"""Seconds for a process to appear, to be killed, or to be gone."""
+"""Seconds to wait for a process to appear, to be killed, or to be gone."""
 _NAMESPACED_PID = re.compile(r"^NSpid:.*?(\d+)$", re.MULTILINE)
 
 
@@ -34,7 +35,7 @@ class Execs:
         self._connector = connector
 
     async def run(self, container_id: str, argv: Sequence[str], deadline: float) -> CommandResult:
-        """The exit code and the last MiB of each stream."""
+        """Run a command; return its exit code and the last MiB of each stream."""
         if not argv:
             raise RequestRefused("A command needs a program.")
         exec_id = await self._prepare(container_id, argv)
@@ -45,14 +46,14 @@ class Execs:
         except TimeoutError:
             if not timer.expired():
                 raise
-            gone = await see_through(self._kill(exec_id, container_id))
+            gone = await shield_until_done(self._kill(exec_id, container_id))
             raise DeadlineExceeded(
                 f"{argv[0]} did not finish within {deadline:g} seconds"
                 + (" and was killed." if gone else ", and could not be killed."),
                 hint="Give it more time." if gone else "It may still run; restart the container to be sure.",
             ) from None
         except asyncio.CancelledError:
-            await see_through(self._kill(exec_id, container_id))
+            await shield_until_done(self._kill(exec_id, container_id))
             raise
 
     async def _prepare(self, container_id: str, argv: Sequence[str], user: str = "") -> str:
@@ -79,12 +80,12 @@ class Execs:
         return facts
 
     async def _kill(self, exec_id: str, container_id: str) -> bool:
-        """Whether the process and all of its session are gone for certain."""
+        """Kill the process and its session. True only when all of them are certainly gone."""
         try:
             leader = await self._find_pid(exec_id)
             if leader is None:
                 return True
-            for _ in range(_ROUNDS):  # what is killed may just have started something
+            for _ in range(_ROUNDS):  # a killed process may have started another one just before
                 members = await self._list_session(leader, container_id)
                 if not members:
                     break
@@ -92,10 +93,10 @@ class Execs:
                     await self._kill_from_inside(members, container_id)
             return await self._is_gone(exec_id) and not await self._list_session(leader, container_id)
         except (OrcaError, TimeoutError):
-            return False  # the deadline is what the caller should hear of
+            return False  # the caller gets the deadline's error, not this one
 
     async def _list_session(self, leader: int, container_id: str) -> list[int]:
-        """Living processes of a session, on the host; only such as are in the container for certain."""
+        """Return the living processes of a session by host id, only those that are certainly in the container."""
         listed = await self._connector.run(
             Command(("ps", "-o", "pid=", "-o", "stat=", "-s", f"{leader}"), deadline=_PATIENCE)
         )
@@ -113,7 +114,7 @@ class Execs:
             await self._collect(exec_id)
 
     async def _find_pid(self, exec_id: str) -> int | None:
-        """Its id on the host; None when it does not run. It may be just about to start."""
+        """Return the process id on the host; None when it does not run. Waits, since it may be about to start."""
         for _ in range(round(_PATIENCE / _POLL)):
             facts = await self._inspect(exec_id)
             if facts["Pid"]:
@@ -134,13 +135,13 @@ class Execs:
 
 
 def parse_processes(table: str) -> list[int]:
-    """The ids in lines like `19234 Ss`, without zombies."""
+    """Return the ids in lines like `19234 Ss`, without zombies."""
     rows = (line.split() for line in table.splitlines())
     return [int(row[0]) for row in rows if len(row) == len(("pid", "state")) and row[0].isdigit() and row[1][0] != "Z"]
 
 
 def render_kill(pids: Sequence[int]) -> tuple[str, ...]:
-    """A command that kills processes one by one, never as a group.
+    """Return a command that kills processes one by one, never as a group.
 
     Debian's `kill` reads `-KILL -19234` as `-1`, which ends every process of the machine.
     """

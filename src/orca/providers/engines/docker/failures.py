@@ -1,4 +1,4 @@
-"""What an answer of the Engine API means for the caller: by status code, never by its text. Pure."""
+"""Translates error responses of the Engine API: by status code, never by message text. Pure."""
 
 import errno
 
@@ -6,7 +6,7 @@ import httpx
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.kit.text import clean_output, shorten
-from orca.sdk.engines import EngineAway, EngineFailed
+from orca.sdk.engines import EngineFailed, EngineUnreachable
 
 _HINTS = {
     errno.ENOENT: "Install Docker or start it (`systemctl start docker`); `orc doctor` checks it.",
@@ -19,27 +19,29 @@ class NoSuchObject(RequestRefused):
     """The engine does not know the container, image, network or volume (404)."""
 
 
-class Clash(RequestRefused):
-    """Something is in the way: a name that is taken, an object in use (409)."""
+class NameConflict(RequestRefused):
+    """The request conflicts with an existing object: the name is taken or the object is in use (409)."""
 
 
-class Disallowed(RequestRefused):
-    """The engine does not do this in the present state of things (403)."""
+class NotPermitted(RequestRefused):
+    """The engine refuses this in its present state (403)."""
 
 
-_REFUSALS: dict[int, type[RequestRefused]] = {403: Disallowed, 404: NoSuchObject, 409: Clash}
+_REFUSALS: dict[int, type[RequestRefused]] = {403: NotPermitted, 404: NoSuchObject, 409: NameConflict}
 
 
 def explain(doing: str, error: httpx.HTTPError) -> ProviderError:
-    """The failure of one call that got no answer. `doing` completes `Docker could not …`."""
+    """Return the error for a call without a response. `doing` completes `Docker could not …`."""
     if isinstance(error, httpx.ConnectError):
         hint = _HINTS.get(_errno_behind(error), "See the log of Docker; `orc doctor` checks it.")
-        return EngineAway(f"Docker could not {doing}: there is no connection to it.", hint=hint)
-    return EngineAway(f"Docker could not {doing}: the connection broke.", hint="Docker may be restarting; see its log.")
+        return EngineUnreachable(f"Docker could not {doing}: there is no connection to it.", hint=hint)
+    return EngineUnreachable(
+        f"Docker could not {doing}: the connection broke.", hint="Docker may be restarting; see its log."
+    )
 
 
 def _errno_behind(error: BaseException) -> int:
-    """The number the kernel gave, which httpx keeps in the chain of causes."""
+    """Return the errno from the kernel, which httpx has in the chain of causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:
@@ -49,7 +51,7 @@ def _errno_behind(error: BaseException) -> int:
 
 
 def explain_status(doing: str, status: int, message: str) -> ProviderError:
-    """The failure behind an HTTP status, with what the engine says about it."""
+    """Return the error for an HTTP status, with the engine's message."""
     said = shorten(clean_output(message, colours=False).strip(), 400)
     text = f"Docker could not {doing}: {said or f'status {status}'}"
     if status in _REFUSALS:
@@ -60,7 +62,7 @@ def explain_status(doing: str, status: int, message: str) -> ProviderError:
 
 
 def explain_nonsense(doing: str) -> ProviderError:
-    """The failure of a call that was answered in no form that is known."""
+    """Return the error for a response that cannot be parsed."""
     return ProviderUnavailable(
         f"What answered when Docker was asked to {doing} does not speak like Docker.",
         hint="Check that the configured socket is Docker's own.",
@@ -68,8 +70,8 @@ def explain_nonsense(doing: str) -> ProviderError:
 
 
 def explain_silence(doing: str, seconds: float) -> ProviderError:
-    """The failure of a call that got no answer."""
-    return EngineAway(
+    """Return the error for a call that was not answered in time."""
+    return EngineUnreachable(
         f"Docker did not answer within {seconds:g} seconds when asked to {doing}.",
         hint="Docker may hang or be overloaded; see its log, and restart it if it stays silent.",
     )

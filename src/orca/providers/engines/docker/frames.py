@@ -1,4 +1,4 @@
-"""Takes apart what Docker multiplexes: frames of two streams, and the log lines in them. Pure."""
+"""Demultiplexes Docker's streams: frames of two streams, and the log lines in them. Pure."""
 
 import struct
 from typing import Literal
@@ -12,20 +12,20 @@ Frame = tuple[Stream, bytes]
 
 _HEADER = struct.Struct(">BxxxL")
 _STDERR = 2
-"""0 and 1 are standard output."""
+"""The stream number of standard error; 0 and 1 are standard output."""
 _LARGEST = 1 << 20
-"""Docker's own frames hold up to 32 KiB; anything near this is not a frame."""
+"""Maximum size of a frame. Docker's own frames are at most 32 KiB; data of this size is not a frame."""
 _LONGEST_LINE = 1 << 16
 
 
 class FrameDecoder:
-    """Bytes in, whole frames out."""
+    """Decodes bytes into complete frames."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are whole now. Raises ProviderUnavailable when this is no multiplexed stream."""
+        """Return the frames that `data` completes. Raises ProviderUnavailable when this is not a multiplexed stream."""
         data = self._rest + data
         frames: list[Frame] = []
         start, payload = 0, _HEADER.size
@@ -43,13 +43,13 @@ class FrameDecoder:
 
 
 class LineAssembler:
-    """Frames with timestamps in, lines out. Docker cuts long lines into frames; here they are joined again."""
+    """Assembles lines from frames with timestamps. Docker splits long lines into frames; they are joined again here."""
 
     def __init__(self) -> None:
         self._parts: dict[Stream, tuple[bytes, bytes]] = {}
 
     def take(self, frame: Frame) -> LogLine | None:
-        """The line that this frame completes, if it does; one of extreme length comes in pieces."""
+        """Return the line that this frame completes, if any; a line of extreme length is returned in pieces."""
         stream, payload = frame
         stamp, _, text = payload.partition(b" ")
         if stream in self._parts:
@@ -61,7 +61,7 @@ class LineAssembler:
         return None
 
     def rest(self) -> list[LogLine]:
-        """What was written last without a newline."""
+        """Return the remaining output, which has no newline at its end."""
         lines = [_line(stream, stamp, text) for stream, (stamp, text) in self._parts.items()]
         self._parts.clear()
         return lines

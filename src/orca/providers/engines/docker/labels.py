@@ -1,7 +1,7 @@
-"""By which marks Orca knows its own containers, and why an image cannot fake them. Pure.
+"""The labels by which Orca recognises its own containers, and why an image cannot fake them. Pure.
 
-A container inherits its image's labels, so `orca.instance` alone proves nothing: somebody may run an image that Orca
-built by hand. What only Orca writes is `orca.container`, the container's own name.
+A container inherits its image's labels, so `orca.instance` alone proves nothing: an image that Orca built may also be
+run by hand. Only Orca sets `orca.container`, which is the container's own name.
 """
 
 from collections.abc import Mapping
@@ -11,31 +11,32 @@ from orca.errors import RequestRefused
 INSTANCE = "orca.instance"
 CONTAINER = "orca.container"
 _BLANK = "(removed by Orca)"
-_STEERING = ("orca.", "traefik.", "caddy", "com.docker.", "containerd.", "io.containerd.")
-"""Labels with these beginnings make programs on the host do things."""
+_DESCRIPTIVE = ("org.opencontainers.image.", "org.label-schema.", "maintainer")
+"""Prefixes of labels that only describe an image. Any other label may control a program on the host: proxies,
+updaters, schedulers and dashboards that watch the engine act on labels of their own, which no list can cover."""
 
 
 def container_labels(
     instance: str, name: str, wanted: Mapping[str, str], inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a container gets: the wanted labels, our marks, and steering ones of the image made void.
+    """Return a container's labels: the wanted ones, our own, and a blank value for each steering label of the image.
 
-    An inherited label cannot be taken away, only overwritten. Raises RequestRefused for a wanted steering label.
+    An inherited label cannot be removed, only overwritten. Raises RequestRefused for a wanted one that is not Orca's.
     """
-    foreign = [key for key in wanted if is_steering(key) and not key.startswith("orca.")]
+    foreign = [key for key in wanted if not key.startswith("orca.")]
     if foreign:
-        raise RequestRefused(f"The label {foreign[0]} steers other programs on the host.", hint="Remove it.")
+        raise RequestRefused(f"The label {foreign[0]} may steer other programs on the host.", hint="Remove it.")
     void = {key: _BLANK for key in inherited if is_steering(key)}
     return {**void, **wanted, INSTANCE: instance, CONTAINER: name}
 
 
 def is_steering(key: str) -> bool:
-    """Whether a program on the host may act on such a label."""
-    return key.startswith(_STEERING)
+    """Whether a program on the host may act on this label."""
+    return not key.startswith(_DESCRIPTIVE)
 
 
 def visible_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Without what was made void."""
+    """Return the labels without those that `container_labels` overwrote with a blank value."""
     return {key: value for key, value in labels.items() if value != _BLANK}
 
 
@@ -45,10 +46,10 @@ def is_ours(instance: str, name: str, labels: Mapping[str, str]) -> bool:
 
 
 def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether all wanted labels are there; an empty value matches any."""
+    """Whether all wanted labels are present; an empty value matches any value."""
     return all(key in labels and value in {"", labels[key]} for key, value in wanted.items())
 
 
 def label_filters(labels: Mapping[str, str]) -> list[str]:
-    """The same as a filter of the Engine API."""
+    """Return the condition of `matches` as a filter of the Engine API."""
     return [f"{key}={value}" if value else key for key, value in labels.items()]

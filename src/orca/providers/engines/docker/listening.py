@@ -1,4 +1,4 @@
-"""On which ports the processes of a container really listen, read from the tables of the kernel."""
+"""Reads from the kernel's tables on which ports the processes of a container listen."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
@@ -18,14 +18,14 @@ _MOST_LINES = 20_000
 
 
 class Listeners:
-    """Looks at one engine's containers, from its machine where that works, else from inside."""
+    """Inspects one engine's containers, from the host where that works, else from inside the container."""
 
     def __init__(self, connector: Connector, execs: Execs) -> None:
         self._connector = connector
         self._execs = execs
 
     async def find(self, facts: dict[str, Any]) -> list[Listener] | None:
-        """By port; None when nobody could look."""
+        """Return the listeners by port; None when the tables could not be read."""
         pid = facts["State"]["Pid"]
         if not pid:
             return None
@@ -33,7 +33,7 @@ class Listeners:
         try:
             command = Command(("cat", *(f"/proc/{pid}/{table}" for table in tables)), deadline=_SECONDS)
             result = await self._connector.run(command)
-            if b"local_address" not in result.stdout:  # shown to root only, or not the engine's machine
+            if b"local_address" not in result.stdout:  # readable by root only, or not the engine's machine
                 result = await self._execs.run(facts["Id"], ("cat", "/proc/net/tcp", "/proc/net/tcp6"), _SECONDS)
         except OrcaError:
             return None
@@ -41,7 +41,7 @@ class Listeners:
 
 
 def parse_tables(text: str) -> list[Listener]:
-    """The listeners in tables of the kernel, by port. Pure."""
+    """Parse the kernel's tables into listeners by port. Pure."""
     return sorted(set(_read(text)), key=lambda each: (each.port, each.is_loopback))
 
 
@@ -61,7 +61,7 @@ def _read(text: str) -> Iterator[Listener]:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
-    """Words of four bytes, each in the byte order of this kind of machine: the little one."""
+    """Parse an address: words of four bytes, each little-endian, the byte order of the supported machines."""
     raw = b"".join(bytes.fromhex(text[at : at + _WORD])[::-1] for at in range(0, len(text), _WORD))
     if len(raw) == 4:  # noqa: PLR2004 - bytes
         return IPv4Address(raw)

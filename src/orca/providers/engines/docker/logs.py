@@ -11,7 +11,7 @@ from orca.sdk.engines import LogLine
 async def read_logs(
     connection: DockerConnection, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
 ) -> AsyncGenerator[LogLine, None]:
-    """The last `tail` lines (None: all that are kept); if followed, what comes after, until the container ends."""
+    """Yield the last `tail` lines (None: all that are stored) and, with `follow`, new ones until the container ends."""
     params = {
         "stdout": "1",
         "stderr": "1",

@@ -1,4 +1,4 @@
-"""How much processor and memory a container uses."""
+"""Measures how much CPU and memory a container uses."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -14,14 +14,14 @@ _NANOSECONDS = 1_000_000_000
 
 
 class Meter:
-    """Measures by one-shot samples; the share of a core is what was used since the last one."""
+    """Measures by one-shot samples; CPU usage is the average since the previous sample."""
 
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
         self._last: dict[str, tuple[int, datetime]] = {}
 
     async def measure(self, container_id: str) -> tuple[float, int]:
-        """CPU (1.0 is a whole core) and bytes of memory. The first time takes two samples, a moment apart."""
+        """Return CPU (1.0 is a whole core) and bytes of memory. The first call takes two samples, a moment apart."""
         used, at, memory = await self._sample(container_id)
         before = self._last.get(container_id)
         if before is None or not _SHORTEST <= at - before[1] <= _LONGEST:

@@ -1,4 +1,4 @@
-"""Orca's networks, and which container has which address in them."""
+"""Orca's networks, and the addresses of containers in them."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.addresses import choose_address, choose_subnet, parse_routes, parse_subnets
 from orca.providers.engines.docker.connection import QUICK, DockerConnection
-from orca.providers.engines.docker.failures import Clash, Disallowed, NoSuchObject
+from orca.providers.engines.docker.failures import NameConflict, NoSuchObject, NotPermitted
 from orca.providers.engines.docker.labels import INSTANCE
 from orca.providers.engines.docker.observe import find_address, read_instant
 from orca.providers.engines.docker.references import check_network_name
@@ -19,7 +19,7 @@ from orca.sdk.connectors import Command, Connector
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ATTEMPTS = 16
 _PATIENCE, _POLL = 2.0, 0.1
-"""Seconds to wait for a network that somebody else creates, and between two looks."""
+"""Seconds to wait for a network that another client is creating, and between two polls."""
 
 
 class Networks:
@@ -33,7 +33,7 @@ class Networks:
         self.lock = asyncio.Lock()
 
     async def ensure(self, name: str) -> IPv4Network:
-        """The subnet of a network, which is created if it is missing. Raises RequestRefused for somebody else's."""
+        """Return the subnet of a network, created if missing. Raises RequestRefused if the network is not ours."""
         check_network_name(name)
         known = await self._list()
         found = _first_of(known, name) or await self._create(name, known)
@@ -44,7 +44,7 @@ class Networks:
         return parse_subnets([found])[0]
 
     async def find(self, name: str) -> dict[str, Any] | None:
-        """What the engine knows of the network of this name, with the containers that run in it."""
+        """Inspect the network of this name, with its running containers."""
         listed = _first_of(await self._list(), name)
         if listed is None:
             return None
@@ -57,7 +57,7 @@ class Networks:
         return facts
 
     async def remove(self, name: str) -> None:
-        """Remove a network that no container, running or not, belongs to; one that is gone is no error."""
+        """Remove a network that no container, running or not, belongs to. No error if it is gone."""
         found = await self.find(check_network_name(name))
         if found is None:
             return
@@ -70,11 +70,11 @@ class Networks:
             await self._connection.delete(f"remove the network {name}", f"networks/{found['Id']}")
         except NoSuchObject:
             return
-        except (Clash, Disallowed):
+        except (NameConflict, NotPermitted):
             raise in_use from None
 
     async def members(self, name: str) -> dict[str, IPv4Address | None]:
-        """Container id -> its address in this network; stopped containers keep theirs."""
+        """Return addresses in this network by container id; stopped containers still hold theirs."""
         containers = await self._connection.get(
             f"list the containers of the network {name}", "containers/json",
             params={"all": "true", "filters": json.dumps({"network": [name]})},
@@ -82,7 +82,7 @@ class Networks:
         return {entry["Id"]: find_address(entry["NetworkSettings"]["Networks"], name) for entry in containers}
 
     async def free_address(self, name: str, subnet: IPv4Network) -> IPv4Address:
-        """The lowest address that no container has. Raises RequestRefused when the network is full."""
+        """Return the lowest free address. Raises RequestRefused when the network is full."""
         taken = [address for address in (await self.members(name)).values() if address]
         address = choose_address(subnet, taken)
         if address is None:
@@ -92,7 +92,7 @@ class Networks:
         return address
 
     async def move(self, name: str, container_id: str, address: IPv4Address) -> None:
-        """Give a container that does not run another address."""
+        """Change the address of a container that does not run."""
         doing, path = "change an address", f"networks/{name}"
         leave = {"Container": container_id, "Force": True}
         enter = {"Container": container_id, "EndpointConfig": render_endpoint(address)}
@@ -100,7 +100,7 @@ class Networks:
         await self._connection.post(doing, f"{path}/connect", body=enter, deadline=QUICK)
 
     async def is_taken(self, name: str, address: IPv4Address) -> bool:
-        """Whether a running container has this address now, whoever it belongs to."""
+        """Whether any running container, ours or not, has this address now."""
         found = await self.find(name) or {}
         running = (endpoint["IPv4Address"].partition("/")[0] for endpoint in (found.get("Containers") or {}).values())
         return str(address) in running
@@ -108,14 +108,14 @@ class Networks:
     async def _create(self, name: str, known: list[dict[str, Any]]) -> dict[str, Any]:
         """Docker lets two clients create networks of one name at the same moment, but never of one subnet.
 
-        So two who want the same network, and know the same, try for the same subnet; who comes too late waits for the
-        other's network before trying for another subnet.
+        So two clients that create the same network from the same list choose the same subnet. The one that comes
+        second waits for the other's network to appear before it tries another subnet.
         """
         used = parse_subnets(known)
         expected = choose_subnet(self._pool, used)
         used += await self._routes()
         if choose_subnet(self._pool, used) != expected and (found := await self._await_other(name)):
-            return found  # the route was that of this network, on its way to being listed
+            return found  # the route belonged to this network, which was not yet listed
         for _ in range(_ATTEMPTS):
             subnet = choose_subnet(self._pool, used)
             if subnet is None:
@@ -125,9 +125,9 @@ class Networks:
                 )
             try:
                 return await self._create_with(name, subnet)
-            except Disallowed:
+            except NotPermitted:
                 used.append(subnet)
-            except Clash:
+            except NameConflict:
                 pass
             if found := await self._await_other(name):
                 return found
@@ -144,7 +144,7 @@ class Networks:
         return first
 
     async def _await_other(self, name: str) -> dict[str, Any] | None:
-        """The network that somebody else may be creating just now."""
+        """Wait for the network, which another client may be creating at this moment."""
         for _ in range(round(_PATIENCE / _POLL)):
             if found := _first_of(await self._list(), name):
                 return found
@@ -163,6 +163,6 @@ class Networks:
 
 
 def _first_of(networks: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
-    """The network of exactly this name, the oldest if it exists twice."""
+    """Return the network of exactly this name, the oldest if there are two."""
     named = [network for network in networks if network["Name"] == name]
     return min(named, key=lambda network: (read_instant(network["Created"]) or _LONG_AGO, network["Id"]), default=None)

@@ -1,4 +1,4 @@
-"""What the Engine API says, in the words of orca.sdk.engines. Pure."""
+"""Translates responses of the Engine API to the types of orca.sdk.engines. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from orca.kit.text import clean_output, shorten
 from orca.providers.engines.docker.labels import visible_labels
 from orca.providers.engines.docker.references import find_digest
 from orca.sdk.engines import Container, ContainerState, Image
+from orca.sdk.ports import read_port
 
 _STATES: Mapping[str, ContainerState] = {state: state for state in get_args(ContainerState)} | {"removing": "dead"}
 _HEALTH: Mapping[str, Literal["starting", "healthy", "unhealthy"]] = {
@@ -22,7 +23,7 @@ _ENDED = {"exited", "dead", "restarting"}
 
 
 def read_container(facts: Mapping[str, Any]) -> Container:
-    """From `GET /containers/{id}/json`."""
+    """Parse the response of `GET /containers/{id}/json`."""
     state = facts["State"]
     status = _STATES.get(state["Status"], "unknown")
     health = (state.get("Health") or {}).get("Status", "none")
@@ -47,7 +48,7 @@ def read_container(facts: Mapping[str, Any]) -> Container:
 
 
 def _exit_code(status: ContainerState, code: int, *, ever_started: bool) -> int | None:
-    """What a process ended with, or why it could not begin (126 and 127); 0 of one that never ran says nothing."""
+    """Return the exit code, also 126 and 127 of a failed start; 0 is meaningless if the container never ran."""
     if status in _ENDED and ever_started:
         return code
     return code or None if status == "created" else None
@@ -59,7 +60,7 @@ def _last_output(health: Mapping[str, Any] | None) -> str:
 
 
 def read_health_test(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The HEALTHCHECK of an image as a command; empty when there is none."""
+    """Return the HEALTHCHECK of an image as a command; empty when there is none."""
     kind, *words = (config.get("Healthcheck") or {}).get("Test") or ("NONE",)
     if kind == "CMD-SHELL":
         return *(config.get("Shell") or ("/bin/sh", "-c")), *words
@@ -67,12 +68,12 @@ def read_health_test(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_steady(listed: Mapping[str, Any]) -> bool:
-    """Whether an entry of `GET /containers/json` has run for a minute: then the entry tells enough."""
+    """Whether the container of a `GET /containers/json` entry has run for a minute: then no inspection is needed."""
     return listed["State"] == "running" and _STEADY.match(listed["Status"]) is not None
 
 
 def read_steady(listed: Mapping[str, Any]) -> Container:
-    """From an entry that is steady; what it does not tell is left out."""
+    """Parse a list entry of a steady container; fields that only an inspection has are left out."""
     address = find_address(listed["NetworkSettings"]["Networks"], listed["HostConfig"]["NetworkMode"])
     return Container(
         id=listed["Id"], name=listed["Names"][0].removeprefix("/"), image_id=listed["ImageID"],
@@ -82,7 +83,7 @@ def read_steady(listed: Mapping[str, Any]) -> Container:
 
 
 def find_address(networks: Mapping[str, Any] | None, name: str) -> IPv4Address | None:
-    """The address in one network: the one that was asked for, which is there also while the container stands still."""
+    """Return the address in one network: the configured one, which is also known while the container is stopped."""
     endpoint = (networks or {}).get(name)
     if endpoint is None:
         return None
@@ -91,35 +92,48 @@ def find_address(networks: Mapping[str, Any] | None, name: str) -> IPv4Address |
 
 
 def read_image(facts: Mapping[str, Any], reference: str | None = None) -> Image:
-    """From `GET /images/{name}/json`; `reference` says which repository's digest is meant."""
+    """Parse the response of `GET /images/{name}/json`; `reference` selects the repository of the digest.
+
+    An image's metadata is written by its author, and the engine does not validate it. Invalid values are left out, so
+    that one bad image does not prevent the others from being listed.
+    """
     config = facts.get("Config") or {}
     ports = (entry.partition("/") for entry in config.get("ExposedPorts") or {})
+    numbers = (read_port(port) for port, _, protocol in ports if protocol in {"", "tcp"})
     return Image(
         id=facts["Id"],
         tags=tuple(facts.get("RepoTags") or ()),
         digest=find_digest(facts.get("RepoDigests") or (), reference),
         size_bytes=facts["Size"],
-        created_at=read_instant(facts.get("Created") or "") or datetime.fromtimestamp(0, UTC),
+        created_at=_read_claimed(facts.get("Created") or "") or datetime.fromtimestamp(0, UTC),
         labels=dict(config.get("Labels") or {}),
         architecture=facts.get("Architecture") or "",
-        ports=tuple(sorted(int(port) for port, _, protocol in ports if protocol in {"", "tcp"})),
+        ports=tuple(sorted(number for number in numbers if number)),
+        named_port=next((read_port(each[5:]) for each in config.get("Env") or () if each.startswith("PORT=")), None),
     )
 
 
+def _read_claimed(text: str) -> datetime | None:
+    try:
+        return read_instant(text)
+    except ValueError:  # Go's time range is larger than Python's
+        return None
+
+
 def read_instant(text: str) -> datetime | None:
-    """`2026-11-21T02:57:42.966006601Z`; the year 1 is how Go says never."""
+    """Parse an instant like `2026-11-21T02:57:42.966006601Z`; the year 1 is Go's zero time and means never."""
     if not text or text.startswith("0001-"):
         return None
     return datetime.fromisoformat(text)
 
 
 def read_usage(sample: Mapping[str, Any]) -> tuple[int, datetime, int] | None:
-    """CPU nanoseconds so far, when that was, and bytes of memory; None when the container does not run."""
+    """Return CPU nanoseconds used so far, the time of the sample, and bytes of memory; None if not running."""
     at = read_instant(sample["read"])
     memory = sample.get("memory_stats") or {}
     if at is None or "usage" not in memory:
         return None
     details = memory.get("stats") or {}
-    # Pages of files count as used but go at once when memory is needed (cgroup v1 and v2 name them differently).
+    # Page cache counts as used but is freed at once when memory is needed (cgroup v1 and v2 name it differently).
     reclaimable = details.get("total_inactive_file", details.get("inactive_file", 0))
     return sample["cpu_stats"]["cpu_usage"]["total_usage"], at, max(0, memory["usage"] - reclaimable)

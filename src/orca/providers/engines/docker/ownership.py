@@ -1,7 +1,7 @@
-"""Who may write to the volumes of a container: read and set through archives of the Engine API.
+"""Reads and sets the owners of a container's volumes through archives of the Engine API.
 
-An archive of a path begins with the entry of the path itself, and one that is put over a folder gives it the owner and
-mode of its entry. So images need no shell for this, and it works in containers that have never run.
+The first entry of a path's archive is the path itself, and uploading an archive over a folder sets the folder's owner
+and mode to those of its entry. So images need no shell for this, and it works in containers that have never run.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import io
 import json
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,19 +19,19 @@ from typing import Any
 
 from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
 from orca.providers.engines.docker.failures import NoSuchObject
-from orca.sdk.engines import Mount, Unwritable
+from orca.sdk.engines import Mount, Unwritable, VolumeOwner
 
 _HEAD_BYTES = 1 << 18
 _USERS_BYTES = 1 << 20
 _MOST_LINKS = 3
 _MAKES_ITSELF = {"lost+found"}
-"""What a file system puts into its own root."""
+"""Names that a file system creates in its own root."""
 _WRITE, _ENTER = 0o2, 0o1
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a process runs as."""
+    """The user and groups that a process runs as."""
 
     uid: int
     gid: int
@@ -39,25 +40,25 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a volume looks like at a path: the folder, and the first things in it."""
+    """A volume at a path: its folder, and the first entries in it."""
 
     path: str
-    """Where the folder really is, when a link leads there."""
+    """The real path of the folder when the given one is a link."""
     folder: tarfile.TarInfo
     inside: tuple[tarfile.TarInfo, ...]
 
 
 class Ownership:
-    """Looks at the volumes of containers, and gives fresh ones to the user that runs."""
+    """Inspects the volumes of containers, and sets the owner of empty ones to the container's user."""
 
     def __init__(self, connection: DockerConnection) -> None:
         self._connection = connection
 
     async def prepare(self, facts: Mapping[str, Any], mounts: Sequence[Mount]) -> None:
-        """Give the empty volumes of a container that has never run an owner and a mode.
+        """Set owner and mode of the empty volumes of a container that has never run.
 
-        The owner is the one that the mount names, else the user of the container where the folder is still root's: a
-        folder that the image gave to somebody is right already. What is in a volume is never touched.
+        The owner is the one that the mount names, else the container's user if the folder belongs to root: a folder
+        that the image assigned to another user is correct already. The contents of a volume are never changed.
         """
         identity = await self._identify(facts)
         for mount in mounts:
@@ -69,7 +70,7 @@ class Ownership:
                 await self._put(facts["Id"], seen.path, wanted)
 
     async def find_unwritable(self, facts: Mapping[str, Any]) -> list[Unwritable]:
-        """One finding for each volume in which its user cannot write."""
+        """Return a finding for each volume in which the container's user cannot write."""
         identity = await self._identify(facts)
         found = []
         for mount in facts["Mounts"]:
@@ -82,11 +83,27 @@ class Ownership:
         return found
 
     async def is_owned(self, container_id: str, mount: Mount) -> bool:
-        """Whether all that is seen of a volume belongs to the owner that the mount names."""
+        """Whether all inspected entries of a volume belong to the owner that the mount names."""
         seen = await self._look(container_id, mount.path)
         return seen is None or all(
             (entry.uid, entry.gid) == parse_owner(mount.owner) for entry in (seen.folder, *seen.inside)
         )
+
+    async def find_owner(self, container_id: str, path: str) -> VolumeOwner | None:
+        """Return the owner of a volume, as far as its first entries show it."""
+        seen = await self._look(container_id, path)
+        if seen is None:
+            return None
+        folder = f"{seen.folder.uid}:{seen.folder.gid}"
+        inside = Counter(f"{entry.uid}:{entry.gid}" for entry in seen.inside)
+        contents = inside.most_common(1)[0][0] if inside else folder
+        return VolumeOwner(folder, seen.folder.mode & 0o7777, contents)
+
+    async def put_folder(self, container_id: str, path: str, owner: VolumeOwner) -> None:
+        """Set owner and mode of the folder of a volume, but not of its contents."""
+        seen = await self._look(container_id, path)
+        if seen is not None:
+            await self._put(container_id, seen.path, (*parse_owner(owner.folder), owner.mode))
 
     async def _identify(self, facts: Mapping[str, Any]) -> Identity:
         user = str(facts["Config"]["User"] or "")
@@ -115,7 +132,7 @@ class Ownership:
         return None
 
     async def _read(self, container_id: str, path: str, most: int) -> tuple[bytes, str]:
-        """The beginning of the archive of a path, and where it leads if it is a link; nothing when it is not there."""
+        """Read the beginning of a path's archive, and the link's target if it is a link; empty if it does not exist."""
         request = Request("GET", f"containers/{container_id}/archive", params={"path": path})
         data = bytearray()
         try:
@@ -143,7 +160,7 @@ class Ownership:
 
 
 def choose_owner(mount: Mount, folder: tarfile.TarInfo, identity: Identity) -> tuple[int, int, int]:
-    """User, group and mode of an empty volume. Pure."""
+    """Return user, group and mode for an empty volume. Pure."""
     uid, gid = folder.uid, folder.gid
     if mount.owner:
         uid, gid = parse_owner(mount.owner)
@@ -153,15 +170,15 @@ def choose_owner(mount: Mount, folder: tarfile.TarInfo, identity: Identity) -> t
 
 
 def parse_owner(owner: str) -> tuple[int, int]:
-    """`1000:50`, or `1000` for user and group of that number. Pure."""
+    """Parse `1000:50`, or `1000` for user and group of that number. Pure."""
     uid, _, gid = owner.partition(":")
     return int(uid), int(gid or uid)
 
 
 def find_closed(seen: Seen, identity: Identity) -> str:
-    """The first path at which a user cannot write, of the folder and what lies in it; empty when there is none. Pure.
+    """Return the first path that a user cannot write to, the folder or an entry in it; empty if none. Pure.
 
-    Files that are the user's own may be read-only on purpose.
+    Read-only files that the user owns do not count: they may be so on purpose.
     """
     if not may(seen.folder, identity, _WRITE | _ENTER):
         return seen.path
@@ -177,7 +194,7 @@ def find_closed(seen: Seen, identity: Identity) -> str:
 
 
 def may(entry: tarfile.TarInfo, identity: Identity, needed: int) -> bool:
-    """What the kernel would say. Pure."""
+    """Whether the kernel would permit the access. Pure."""
     if identity.uid == 0:
         return True
     if entry.uid == identity.uid:
@@ -188,9 +205,9 @@ def may(entry: tarfile.TarInfo, identity: Identity, needed: int) -> bool:
 
 
 def identify(user: str, users: str, groups: str) -> Identity:
-    """Who `USER` means, by the image's /etc/passwd and /etc/group: as the engine reads it. Pure.
+    """Resolve `USER` by the image's /etc/passwd and /etc/group, like the engine. Pure.
 
-    A name that is not there cannot be started by the engine either; it counts as root here, for whom nothing is done.
+    The engine cannot start a container with an unknown name; it counts as root here, so nothing is changed.
     """
     name, _, group = user.partition(":")
     rows = [row.split(":") for row in users.splitlines()]
@@ -211,7 +228,7 @@ def _number(text: str) -> int:
 
 
 def read_entries(data: bytes) -> list[tarfile.TarInfo]:
-    """The entries of the beginning of an archive, as far as they are whole. Pure."""
+    """Return the complete entries at the beginning of a truncated archive. Pure."""
     found: list[tarfile.TarInfo] = []
     with suppress(tarfile.TarError, ValueError, OverflowError), tarfile.open(fileobj=io.BytesIO(data)) as archive:
         found.extend(archive)

@@ -1,5 +1,7 @@
-"""Giving the data in a volume to another user, on somebody's explicit wish."""
+"""Changes the owner of the data in a volume, on explicit request."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from orca.errors import ProviderError, RequestRefused
@@ -8,11 +10,18 @@ from orca.providers.engines.docker.once import OneOff
 from orca.providers.engines.docker.ownership import Ownership, parse_owner
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.connectors import Command, Connector
-from orca.sdk.engines import ContainerSpec, Progress
+from orca.sdk.engines import ContainerSpec, Mount, Progress, VolumeOwner
+
+
+def _arguments(mount: Mount) -> tuple[str, ...]:
+    if not mount.owner:
+        return ()
+    uid, gid = parse_owner(mount.owner)
+    return ("-R", "-h", f"{uid}:{gid}")
 
 
 class Owner:
-    """Runs `chown` in a container of the same image; where the image has none, on the machine of the engine."""
+    """Runs `chown` in a container of the same image, or on the engine's machine if the image has no `chown`."""
 
     def __init__(
         self, containers: Containers, one_off: OneOff, ownership: Ownership, volumes: Volumes, connector: Connector
@@ -23,26 +32,54 @@ class Owner:
         self._volumes = volumes
         self._connector = connector
 
-    async def own(self, spec: ContainerSpec, deadline: float, progress: Progress) -> bool:
-        """Whether anything had to be done. Raises RequestRefused with the command for a person when nothing helps."""
+    async def own(
+        self, spec: ContainerSpec, before: Callable[[], Awaitable[None]], deadline: float, progress: Progress
+    ) -> bool:
+        """Change the owner; False if it was right already. Raises RequestRefused with the manual command on failure."""
         (mount,) = spec.mounts
-        uid, gid = parse_owner(mount.owner)
-        arguments = ("-R", "-h", f"{uid}:{gid}")
-        command = replace(spec, user="0:0", entrypoint=("chown",), command=(*arguments, mount.path))
-        container_id = await self._containers.create(command)
-        try:
+        async with self._container(spec, mount) as (container_id, command):
             if await self._ownership.is_owned(container_id, mount):
                 return False
-            if not await self._run(command, deadline, progress):
-                await self._run_outside(mount.volume, arguments, deadline)
+            await before()
+            await self._give(command, mount, deadline, progress)
             return True
+
+    async def find(self, spec: ContainerSpec) -> VolumeOwner | None:
+        """Return the owner of a volume, before a container that sets another owner is created."""
+        (mount,) = spec.mounts
+        async with self._container(spec, replace(mount, owner="", mode=None)) as (container_id, _):
+            return await self._ownership.find_owner(container_id, mount.path)
+
+    async def restore(self, spec: ContainerSpec, owner: VolumeOwner, deadline: float, progress: Progress) -> None:
+        """Restore the owner of the contents, if `owner` names one, then of the folder. Raises like `own`."""
+        mount = replace(spec.mounts[0], owner=owner.contents, mode=None)
+        async with self._container(spec, mount) as (container_id, command):
+            if owner.contents and not await self._ownership.is_owned(container_id, mount):
+                await self._give(command, mount, deadline, progress)
+            await self._ownership.put_folder(container_id, mount.path, owner)
+
+    @asynccontextmanager
+    async def _container(self, spec: ContainerSpec, mount: Mount) -> AsyncIterator[tuple[str, ContainerSpec]]:
+        """Create, but do not start, a container that mounts the volume and changes its owner to that of `mount`."""
+        # Restarted by the engine, it would change the owner once more after its end.
+        command = replace(
+            spec, mounts=(mount,), user="0:0", entrypoint=("chown",), command=(*_arguments(mount), mount.path),
+            restart="no",
+        )  # fmt: skip
+        container_id = await self._containers.create(command)
+        try:
+            yield container_id, command
         finally:
             await self._containers.remove(container_id)
+
+    async def _give(self, command: ContainerSpec, mount: Mount, deadline: float, progress: Progress) -> None:
+        if not await self._run(command, deadline, progress):
+            await self._run_outside(mount.volume, _arguments(mount), deadline)
 
     async def _run(self, command: ContainerSpec, deadline: float, progress: Progress) -> bool:
         try:
             return await self._one_off.run(command, deadline, progress) == 0
-        except RequestRefused:  # there is no such program in the image
+        except RequestRefused:  # the image has no such program
             return False
 
     async def _run_outside(self, volume: str, arguments: tuple[str, ...], deadline: float) -> None:

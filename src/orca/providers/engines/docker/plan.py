@@ -1,17 +1,17 @@
-"""What to do so that the desired containers run. Pure."""
+"""Computes the changes after which the desired containers run. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orca.sdk.engines import Container, ContainerSpec
+from orca.sdk.engines import Container, ContainerSpec, Mount
 
 _LEFT_ALONE = {"running", "restarting", "unknown"}
-"""Restarting is the engine's own business, and a failed observation is no reason to act."""
+"""The engine itself restarts containers, and a failed observation is no reason to act."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateContainer:
-    """A container that is missing. It is started by a change of its own."""
+    """Creates a missing container. Starting it is a separate change."""
 
     spec: ContainerSpec
 
@@ -22,9 +22,11 @@ class CreateContainer:
 
 @dataclass(frozen=True, slots=True)
 class StartContainer:
-    """A container that does not run."""
+    """Starts a container that does not run."""
 
     name: str
+    mounts: tuple[Mount, ...] = ()
+    """Volumes to prepare before the start: the process that created the container may have died before doing it."""
 
     def describe(self) -> str:
         """For people."""
@@ -33,7 +35,7 @@ class StartContainer:
 
 @dataclass(frozen=True, slots=True)
 class RemoveContainer:
-    """A container that is no longer wanted, or beyond starting. Its volumes stay."""
+    """Removes a container that is no longer wanted or cannot be started. Its volumes stay."""
 
     id: str
     name: str
@@ -46,7 +48,7 @@ class RemoveContainer:
 def plan(
     current: Sequence[Container], desired: Sequence[ContainerSpec]
 ) -> list[CreateContainer | StartContainer | RemoveContainer]:
-    """Creations and starts in the order of `desired`, then removals, so that the new stands before the old goes."""
+    """Return creations and starts in the order of `desired`, then removals: new containers run before old ones go."""
     by_name = {container.name: container for container in current}
     changes: list[CreateContainer | StartContainer | RemoveContainer] = []
     for spec in desired:
@@ -57,10 +59,11 @@ def plan(
             changes.append(RemoveContainer(found.id, found.name))
         if found is None or found.state == "dead":
             changes.append(CreateContainer(spec))
-        changes.append(StartContainer(spec.name))
+        is_unprepared = found is not None and found.state == "created"
+        changes.append(StartContainer(spec.name, tuple(spec.mounts) if is_unprepared else ()))
     return [*changes, *(RemoveContainer(container.id, container.name) for container in by_name.values())]
 
 
 def _short(image: str) -> str:
-    """`sha256:3f2a…` shortened as people know it; a reference as it is."""
+    """Shorten `sha256:3f2a…` as Docker's own tools do, and a reference by its digest."""
     return image.removeprefix("sha256:")[:12] if image.startswith("sha256:") else image.partition("@")[0]

@@ -1,4 +1,4 @@
-"""What a pull says while it runs, and what its failure means. Pure."""
+"""Progress lines of a pull, and the meaning of its failures. Pure."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from orca.providers.engines.docker.references import ImageReference
 from orca.sdk.registries import explain_refusal
 
 _INTERVAL = 1.0
-"""Seconds between two lines about layers."""
+"""Minimum seconds between two lines about layers."""
 _UNIT = 1_000_000
 _REFUSED_CREDENTIALS = {401, 403}
 _NOT_FOUND = 404
 
 
 class PullReport:
-    """Turns the engine's events into few lines, and notices whether anything moves."""
+    """Condenses the engine's events into few lines, and detects whether the pull makes progress."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[str, int]] = {}
         self._next_line_at = 0.0
 
     def take(self, event: dict[str, Any], now: float) -> tuple[bool, str | None]:
-        """Whether this event shows progress, and the line to pass on, if any. `now` in seconds."""
+        """Return whether this event shows progress, and the line to print, if any. `now` is in seconds."""
         layer, status = event.get("id", ""), event.get("status", "")
         details = event.get("progressDetail") or {}
         current, total = details.get("current", 0), details.get("total", 0)
@@ -35,7 +35,7 @@ class PullReport:
 
 
 def explain_pull(image: ImageReference, *, pull: int, registry: int | None, said: str, login: bool) -> ProviderError:
-    """The failure of a pull, from the status of the pull and that of asking the registry for the manifest."""
+    """Return the error for a failed pull, by the status of the pull and of the registry's manifest request."""
     if registry in _REFUSED_CREDENTIALS:
         return CredentialsRejected(
             f"The registry {image.registry} refused {'the credentials' if login else 'access without credentials'}"
@@ -56,7 +56,7 @@ def explain_pull(image: ImageReference, *, pull: int, registry: int | None, said
 
 
 def explain_stall(image: ImageReference, seconds: float) -> ProviderError:
-    """The failure of a pull that stopped moving."""
+    """Return the error for a pull that stopped making progress."""
     return ProviderUnavailable(
         f"The pull of {image} made no progress for {seconds:g} seconds.",
         hint=f"Check that this host reaches {image.registry}, then try again.",

@@ -1,4 +1,4 @@
-"""Fetches images from registries, with a deadline on standstill rather than only on the whole."""
+"""Pulls images from registries, with a limit on the time without progress besides the deadline for the whole."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ from orca.sdk.engines import Image, Progress, RegistryLogin
 
 _LONGEST_EVENT = 1 << 20
 _WHOLE = 3600.0
-"""Seconds for a whole pull, however lively it is."""
+"""Deadline in seconds of a whole pull, even if it makes progress."""
 _OK, _BROKEN = 200, 500
 _NOBODY = {"username": "anonymous", "password": "anonymous"}
 _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}
@@ -37,7 +37,7 @@ class Puller:
         self._private = config.private_registries
 
     async def pull(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
-        """The image, with its digest in the repository it came from."""
+        """Pull an image; return it with its digest in the repository that it came from."""
         wanted = parse_reference(reference)
         auth = render_auth(wanted, login)
         try:
@@ -59,7 +59,7 @@ class Puller:
         return image
 
     async def _fetch(self, wanted: ImageReference, auth: Mapping[str, str], progress: Progress) -> None:
-        """Raises TimeoutError when nothing moves any more."""
+        """Pull. Raises TimeoutError when the pull makes no more progress."""
         request = Request(
             "POST",
             "images/create",
@@ -82,16 +82,16 @@ class Puller:
                     watch.reschedule(loop.time() + self._stall)
 
     async def _explain(self, wanted: ImageReference, auth: Mapping[str, str], failure: ProviderError) -> ProviderError:
-        """Docker answers 500 to nearly everything that goes wrong in a pull; asking for the manifest tells why."""
+        """Find the reason of a failed pull by requesting the manifest: Docker answers 500 to nearly every failure."""
         registry = await self._ask_registry(wanted, auth)
         if registry == _BROKEN and not auth:
-            # Without credentials to send, Docker does not pass on that some are wanted.
+            # Without credentials in the request, Docker does not report that the registry requires some.
             registry = await self._ask_registry(wanted, _auth_header(_NOBODY))
         pull, said = failure.details["status"], failure.details["said"]
         return explain_pull(wanted, pull=pull, registry=registry, said=said, login=bool(auth))
 
     async def _ask_registry(self, wanted: ImageReference, auth: Mapping[str, str]) -> int | None:
-        """The status with which the registry answers for the manifest; None when that cannot be learned."""
+        """Return the status of the registry's answer for the manifest; None when it cannot be determined."""
         try:
             await self._connection.get(f"ask for {wanted}", f"distribution/{wanted}/json", headers=auth)
         except ProviderError as failure:
@@ -100,7 +100,7 @@ class Puller:
 
 
 def render_auth(wanted: ImageReference, login: RegistryLogin | None) -> dict[str, str]:
-    """The header with the credentials; raises RequestRefused when they are for another registry."""
+    """Return the header with the credentials. Raises RequestRefused when they are for another registry."""
     if login is None:
         return {}
     registry = login.registry.partition("://")[2] or login.registry
@@ -118,7 +118,7 @@ def _auth_header(credentials: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """One JSON object per line."""
+    """Yield the events of a stream with one JSON object per line."""
     buffer = b""
     async for chunk in response.aiter_raw():
         *lines, buffer = (buffer + chunk).split(b"\n")

@@ -1,4 +1,4 @@
-"""Names that may go into a path of the Engine API, and what an image reference says. Pure."""
+"""Validates names that become part of an Engine API path, and parses image references. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _BUILT_IN_NETWORKS = {"bridge", "default", "host", "none"}
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """`registry/repository:tag@digest` with nothing left to guess."""
+    """A complete `registry/repository:tag@digest`, with all defaults filled in."""
 
     registry: str
     repository: str
@@ -32,7 +32,7 @@ class ImageReference:
 
     @property
     def name(self) -> str:
-        """Without tag and digest."""
+        """The reference without tag and digest."""
         return f"{self.registry}/{self.repository}"
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class ImageReference:
 
 
 def parse_reference(text: str) -> ImageReference:
-    """`alpine` -> docker.io/library/alpine:latest, by Docker's own rules. Raises RequestRefused."""
+    """Parse by Docker's own rules: `alpine` -> docker.io/library/alpine:latest. Raises RequestRefused."""
     match = _REFERENCE.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         raise RequestRefused(
@@ -58,35 +58,35 @@ def parse_reference(text: str) -> ImageReference:
 
 
 def check_image(text: str) -> str:
-    """An image id or reference that is safe in a path; raises RequestRefused."""
+    """Return an image id or reference that is safe in a path. Raises RequestRefused for any other text."""
     if not _IMAGE_ID.fullmatch(text):
         parse_reference(text)
     return text
 
 
 def check_container_id(text: str) -> str:
-    """A container's id; raises RequestRefused for anything else, names included."""
+    """Return a container's id. Raises RequestRefused for anything else, names included."""
     if not _CONTAINER_ID.fullmatch(text):
         raise RequestRefused("This is not the id of a container.")
     return text
 
 
 def check_name(text: str) -> str:
-    """The name of a container or volume; raises RequestRefused."""
+    """Return the name of a container or volume. Raises RequestRefused for an invalid one."""
     if not _NAME.fullmatch(text):
         raise RequestRefused("This is not a name that Docker takes.", hint="Use letters, digits, `.`, `_` and `-`.")
     return text
 
 
 def check_network_name(text: str) -> str:
-    """The name of a network of Orca's own, none of those that join the host; raises RequestRefused."""
+    """Return the name of a network. Raises RequestRefused for an invalid name and for Docker's built-in networks."""
     if text in _BUILT_IN_NETWORKS:
         raise RequestRefused(f"The network {text} is Docker's own.", hint="Use a network of Orca's.")
     return check_name(text)
 
 
 def find_digest(repo_digests: Iterable[str], reference: str | None = None) -> str | None:
-    """The manifest digest an image has in the repository of `reference`, or in any when that is not said."""
+    """Return an image's manifest digest in the repository of `reference`, or in any repository if that is None."""
     wanted = None if reference is None or _IMAGE_ID.fullmatch(reference) else parse_reference(reference).name
     for text in repo_digests:
         found = parse_reference(text)

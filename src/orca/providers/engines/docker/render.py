@@ -1,4 +1,4 @@
-"""What the Engine API is sent to create things, hardened by default. Pure."""
+"""Renders the Engine API's request bodies that create objects, hardened by default. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _CAPABILITIES = {
     "NET_BIND_SERVICE": "web servers that listen on 80 and 443 inside",
     "KILL": "supervisors that stop workers of another user",
 }
-"""What is given back after dropping all, and why. Missing on purpose: NET_RAW (forged packets in the network),
+"""Capabilities added after dropping all, and why. Missing on purpose: NET_RAW (forged packets in the network),
 MKNOD, SETFCAP (privileges that outlive the process), SETPCAP, SYS_CHROOT, AUDIT_WRITE, FSETID."""
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
@@ -48,7 +48,7 @@ def render_container(
 
 
 def render_endpoint(address: IPv4Address) -> dict[str, Any]:
-    """A place in a network with an address that stays over restarts of container, engine and host."""
+    """Return an endpoint in a network, with an address that survives restarts of container, engine and host."""
     return {"IPAMConfig": {"IPv4Address": str(address)}}
 
 
@@ -87,7 +87,7 @@ def _host_config(spec: ContainerSpec, *, init: bool) -> dict[str, Any]:
         "Mounts": [_mount(mount) for mount in spec.mounts],
     }
     if spec.memory_bytes:
-        # The same limit for memory and swap together means no swap: a leak ends in a kill that is seen.
+        # Equal limits for memory and for memory plus swap disable swap: a leak ends in a visible OOM kill.
         config |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
     if spec.cpus:
         config["NanoCpus"] = round(spec.cpus * 1_000_000_000)

@@ -1,4 +1,4 @@
-"""Named volumes: made when missing, and never destroyed by anything but `remove`."""
+"""Named volumes: created when missing, and only ever destroyed by `remove`."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.connection import DockerConnection
-from orca.providers.engines.docker.failures import Clash, NoSuchObject
+from orca.providers.engines.docker.failures import NameConflict, NoSuchObject
 from orca.providers.engines.docker.labels import INSTANCE, label_filters
 from orca.providers.engines.docker.references import check_name
 
@@ -21,7 +21,7 @@ class Volumes:
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
         """Create the volume if it is missing, with the labels of the container that needs it first.
 
-        Raises RequestRefused for somebody else's volume: mounting it would hand over its data.
+        Raises RequestRefused for a volume that is not ours: mounting it would expose its data.
         """
         found = await self._find(check_name(name))
         if found is None:
@@ -34,13 +34,13 @@ class Volumes:
             )
 
     async def list(self, labels: Mapping[str, str]) -> list[str]:
-        """Names of our volumes with these labels."""
+        """Return the names of our volumes with these labels."""
         filters = {"label": [f"{INSTANCE}={self._instance}", *label_filters(labels)]}
         answer = await self._connection.get("list volumes", "volumes", params={"filters": json.dumps(filters)})
         return sorted(volume["Name"] for volume in answer["Volumes"] or ())
 
     async def remove(self, name: str) -> None:
-        """Destroy a volume; one that is gone is no error."""
+        """Destroy a volume. No error if it is gone."""
         found = await self._find(check_name(name))
         if found is None:
             return
@@ -50,13 +50,13 @@ class Volumes:
             await self._connection.delete(f"remove the volume {name}", f"volumes/{name}")
         except NoSuchObject:
             return
-        except Clash:
+        except NameConflict:
             raise RequestRefused(
                 f"The volume {name} is in use.", hint="Remove the containers that mount it first."
             ) from None
 
     async def find_folder(self, name: str) -> str:
-        """Where the volume lies on the engine's machine; empty when it is gone or no folder."""
+        """Return the volume's path on the engine's machine; empty when the volume is gone or is not a folder."""
         found = await self._find(check_name(name))
         return str(found.get("Mountpoint") or "") if found and self._is_ours(found) else ""
 

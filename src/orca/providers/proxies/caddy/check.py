@@ -1,19 +1,21 @@
-"""Refuses what Caddy could read as anything but the plain value it is: placeholders, globs, control characters."""
+"""Refuses values that Caddy would not take literally: placeholders, globs, control characters."""
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from orca.errors import RequestRefused
-from orca.sdk.proxies import AcmeAccount, ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
+from orca.providers.proxies.caddy.normalise import REMEMBERED
+from orca.sdk.proxies import ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOSTNAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _HOSTNAME_LIMIT = 253
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-# RFC 3986 path characters without `*` and `%`, which Caddy's path matcher gives a meaning of its own.
+# RFC 3986 path characters without `*` and `%`, which have a special meaning in Caddy's path matcher.
 _PATH_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()+,;=:@-]+)*/?")
 _URL = re.compile(r"https?://[A-Za-z0-9._~!$&'()+,;=:@/%-]+")
 _USERNAME = re.compile(r"[^\s:{}\x00-\x1f\x7f]{1,100}")
@@ -22,11 +24,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TITLE_LIMIT = 200
 _LAST_PORT = 65535
 _LARGEST_EXACT = 1 << 53
-"""Caddy keeps its configuration in numbers of JavaScript's precision."""
+"""The largest exact integer: Caddy stores numbers of its configuration as 64-bit floats."""
 
 
 def check_config(config: ProxyConfig) -> None:
-    """Raises RequestRefused that names the first route that cannot be served, and why."""
+    """Raise RequestRefused, with the reason, for the first route that cannot be served."""
     certificates = {certificate.id: certificate for certificate in config.certificates}
     if len(certificates) != len(config.certificates):
         raise RequestRefused("Two certificates have the same id.", hint="Give each certificate an id of its own.")
@@ -38,8 +40,8 @@ def check_config(config: ProxyConfig) -> None:
             raise refusal(route, "has an id that another route has", "Give each route an id of its own.")
         ids.add(route.id)
         _check_route(route)
-        _check_tls(route, certificates, config.acme)
-        # Caddy matches paths without regard to case.
+        _check_tls(route, certificates)
+        # Caddy matches paths case-insensitively.
         twin = places.setdefault((route.hostname, route.path_prefix.strip("/").lower()), route)
         if twin is not route:
             raise refusal(route, f"is taken by route {twin.id}", "Remove one of the two.")
@@ -53,18 +55,19 @@ def check_config(config: ProxyConfig) -> None:
 
 
 def refusal(route: ProxyRoute, cause: str, hint: str) -> RequestRefused:
-    """A refusal that names `route`; `details["route_id"]` lets the caller leave it out and try again."""
+    """Return a refusal that names `route`; by `details["route_id"]` the caller can leave it out and retry."""
     name = _CONTROL.sub("?", f"{route.hostname}{route.path_prefix}")
     return RequestRefused(f"The route {name[:300]!r} {cause}.", hint=hint, route_id=route.id)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _check_route(route: ProxyRoute) -> None:
     for is_fine, cause, hint in _RULES:
         if not is_fine(route):
             raise refusal(route, cause, hint)
 
 
-def _check_tls(route: ProxyRoute, certificates: dict[str, ProxyCertificate], acme: AcmeAccount | None) -> None:
+def _check_tls(route: ProxyRoute, certificates: dict[str, ProxyCertificate]) -> None:
     if route.tls == "custom":
         certificate = certificates.get(route.certificate_id or "")
         if certificate is None:
@@ -73,19 +76,6 @@ def _check_tls(route: ProxyRoute, certificates: dict[str, ProxyCertificate], acm
             )
         if not _ID.fullmatch(certificate.id) or "{" in certificate.certificate + certificate.private_key:
             raise refusal(route, "has a certificate that is not plain PEM", "Upload certificate and key as PEM.")
-    if route.tls == "acme":
-        if acme is None:
-            raise refusal(
-                route, "wants a certificate by ACME, but no ACME account is set", "Set the ACME directory URL."
-            )
-        if route.hostname.startswith("*."):
-            raise refusal(
-                route,
-                "is a wildcard, and the HTTP challenge cannot prove a wildcard",
-                "Use the internal CA or a certificate of your own for it.",
-            )
-        if not _URL.fullmatch(acme.directory_url) or _CONTROL.search(acme.email or "") or "{" in (acme.email or ""):
-            raise refusal(route, "has an unusable ACME account", "Check the directory URL and the e-mail address.")
 
 
 def _is_hostname(value: str) -> bool:
@@ -122,7 +112,7 @@ def _is_parsed_by(parse: Callable[[str], object], value: str) -> bool:
 
 
 def _is_network(value: str) -> bool:
-    # A zone (`fe80::1%eth0`) names an interface, not an address; Caddy would read it differently.
+    # A zone (`fe80::1%eth0`) names an interface, not an address; Caddy would parse it differently.
     return "%" not in value and _is_parsed_by(lambda text: ip_network(text, strict=False), value)
 
 

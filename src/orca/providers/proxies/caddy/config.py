@@ -1,4 +1,4 @@
-"""What one embedded Caddy needs to know before it is opened."""
+"""The configuration of one embedded Caddy."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 _UNIX_PATH_LIMIT = 107
-"""Bytes that fit into `sockaddr_un`, less the closing zero."""
+"""Maximum length of a path in `sockaddr_un`, without the terminating zero byte."""
 
 
 def _without_brackets(value: object) -> object:
@@ -48,7 +48,7 @@ class CaddyConfig(BaseModel):
     @field_validator("data_dir")
     @classmethod
     def _check_data_dir(cls, value: Path) -> Path:
-        # The path becomes part of a network address and of a placeholder language inside Caddy, and of Docker's `-v`.
+        # The path becomes part of network addresses and placeholders in Caddy, and of Docker's `-v`.
         if not value.is_absolute() or any(char in str(value) for char in "{}|:,\n\r\0"):
             raise ValueError("must be an absolute path without any of { } | : ,")
         if len(str(value / "admin.sock").encode()) > _UNIX_PATH_LIMIT:

@@ -1,4 +1,4 @@
-"""Caddy as a container on the host's network: Docker brings it back after a crash or a reboot, without Orca."""
+"""Caddy as a container on the host's network: Docker restarts it after a crash or a reboot, without Orca."""
 
 import asyncio
 import json
@@ -8,9 +8,10 @@ import time
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from orca.errors import RequestRefused
+from orca.kit.cancellation import shield_until_done
 from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.docker_cli import DockerCli
 from orca.providers.proxies.caddy.image import ensure_image
@@ -19,20 +20,12 @@ from orca.providers.proxies.caddy.runtime import environment, has_ended
 from orca.providers.proxies.caddy.store import SCRATCH
 
 _STOP_GRACE = 10
-"""Seconds for requests under way when the proxy is stopped for good."""
+"""Seconds for requests in progress when the proxy is stopped for good."""
 _ASIDE = "-aside-"
-"""Joins the name of a container that has a successor with the second since when."""
+"""Separates the name of a replaced container from the timestamp of its replacement."""
 _INSTANCE = "orca.instance"
 _SPEC = "orca.proxy.spec"
 _VERSION = "orca.proxy.version"
-_CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
-
-
-class Machine(NamedTuple):
-    """What the options take from the machine."""
-
-    user: tuple[int, int]
-    ca_bundle: str | None
 
 
 class ContainerRuntime:
@@ -48,29 +41,30 @@ class ContainerRuntime:
         self._options = render_options(layout, program, instance, binary)
 
     async def pid(self) -> int | None:
-        """As the host sees it; a container that waits to be restarted has none."""
+        """Return the process id on the host; None while the container waits to be restarted."""
         found = await self._find()
         return (int(found["State"]["Pid"]) or None) if found else None
 
     async def is_current(self) -> bool:
-        """It runs, with the options and the image it would be given now."""
+        """Whether it runs with the options and the image that a start now would use."""
         found = await self._find()
         return bool(found and found["State"]["Running"] and _labels(found).get(_SPEC) == fingerprint(self._options))
 
     async def start(self) -> None:
-        """Import the image if need be, and run it."""
+        """Import the image if it is missing, and run it."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._layout.data_dir) as folder:
             image = await ensure_image(self._docker, self._binary, Path(folder))
         spec = f"{_SPEC}={fingerprint(self._options)}"
         try:
-            await self._docker.demand("run", *self._options, "--label", spec, image, *self._command)
+            # If cancelled in the middle, the engine might still create the container, after its removal below.
+            await shield_until_done(self._docker.demand("run", *self._options, "--label", spec, image, *self._command))
         except BaseException:
-            # `docker run` leaves the container behind when it cannot be started.
-            await self._docker.run("rm", "--force", self._name)
+            # `docker run` does not remove a container that cannot be started.
+            await shield_until_done(self._docker.run("rm", "--force", self._name))
             raise
 
     async def stop(self) -> None:
-        """Stop and remove it; the image stays for the next one."""
+        """Stop and remove it; the image stays for the next start."""
         await self.end_aside()
         found = await self._find()
         if found is None:
@@ -81,7 +75,7 @@ class ContainerRuntime:
         await self._docker.demand("rm", "--force", found["Id"])
 
     async def step_aside(self) -> bool:
-        """It gets another name, and Docker does not bring it back."""
+        """Rename the container and disable its restart policy."""
         found = await self._find()
         if found is None or not found["State"]["Running"]:
             return False
@@ -91,28 +85,29 @@ class ContainerRuntime:
         return True
 
     async def step_back(self) -> None:
-        """It gets its name again."""
+        """Remove a successor that has the name, and rename the container back."""
         for name_of_it, _ in sorted(await self._aside())[-1:]:
+            await self._docker.run("rm", "--force", self._name)
             await self._docker.demand("rename", name_of_it, self._name)
             await self._docker.demand("update", "--restart", "unless-stopped", self._name)
 
     async def end_aside(self) -> None:
-        """Remove them."""
+        """Remove the replaced containers."""
         for name_of_it, _ in await self._aside():
             await self._docker.demand("rm", "--force", name_of_it)
 
     async def reap(self) -> None:
-        """Killed, not asked to end: it would remove sockets that are its successor's by now."""
+        """Kill and remove replaced containers that are due. TERM would make them remove sockets of their successor."""
         for name_of_it, pid in await self._aside():
             if not pid or await asyncio.to_thread(has_ended, pid, float(name_of_it.rpartition(_ASIDE)[2])):
                 await self._docker.demand("rm", "--force", name_of_it)
 
     async def pids(self) -> list[int]:
-        """As the host sees them."""
+        """Return the process ids on the host."""
         return [pid for pid in (await self.pid(), *(pid for _, pid in await self._aside())) if pid]
 
     async def _aside(self) -> list[tuple[str, int]]:
-        """Names of those that have a successor, and their processes."""
+        """Return the names of the replaced containers, and their processes."""
         listed = await self._docker.demand(
             *("ps", "--all", "--filter", f"name=^/?{self._name}{_ASIDE}[0-9]+$", "--format", "{{.Names}}")
         )
@@ -129,7 +124,7 @@ class ContainerRuntime:
             )
 
     async def last_words(self) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         found = await self._find()
         if found is None:
             return ""
@@ -143,12 +138,12 @@ class ContainerRuntime:
         if not listed:
             return None
         result = await self._docker.run("inspect", "--type", "container", listed.split()[0])
-        # Gone between the two questions is gone; that the daemon answers was seen a moment ago.
+        # A failure means that the container was removed meanwhile: the daemon has just answered the first call.
         return json.loads(result.stdout)[0] if result.exit_code == 0 else None
 
 
 def name(instance: str, program: Program) -> str:
-    """The container's name."""
+    """Return the container's name."""
     return f"orca-proxy-{instance}" if program.name == "edge" else f"orca-proxy-{instance}-{program.name}"
 
 
@@ -157,41 +152,32 @@ def render_options(
     program: Program,
     instance: str,
     binary: CaddyBinary,
-    machine: Machine | None = None,
+    user: tuple[int, int] | None = None,
 ) -> tuple[str, ...]:
-    """The options of `docker run`."""
-    user, ca_bundle = machine or Machine(current_user(), find_ca_bundle())
+    """Return the options of `docker run`. `user` (uid, gid) defaults to the user who runs Orca."""
+    user = user or current_user()
     labels = {_INSTANCE: instance, "orca.role": "proxy", _VERSION: binary.version}
     variables = environment(layout, program)
-    mounts = [f"type=bind,source={layout.data_dir},target={layout.data_dir}"]
-    if ca_bundle:
-        mounts.append(f"type=bind,source={ca_bundle},target={ca_bundle},readonly")
-        variables["SSL_CERT_FILE"] = ca_bundle
     return (
         *("--detach", "--pull", "never", "--name", name(instance, program)),
         *("--network", "host", "--restart", "unless-stopped", "--stop-timeout", str(_STOP_GRACE)),
         *("--user", f"{user[0]}:{user[1]}", "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE"),
-        # Without root the right to bind port 80 comes from the executable, which this option would forbid.
+        # Without root, the capability to bind port 80 comes from the executable, which this option would disable.
         *(("--security-opt", "no-new-privileges") if user[0] == 0 else ()),
         *("--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"),
         *_repeated("--label", labels),
         *_repeated("--env", variables),
-        *(word for mount in mounts for word in ("--mount", mount)),
+        *("--mount", f"type=bind,source={layout.data_dir},target={layout.data_dir}"),
     )
 
 
 def fingerprint(options: tuple[str, ...]) -> str:
-    """Differs when the container would be made differently."""
+    """Return a hash of the options, to find out whether a container was created with other ones."""
     return sha256("\0".join(options).encode()).hexdigest()[:16]
 
 
-def find_ca_bundle() -> str | None:
-    """Where this machine keeps the roots that ACME servers are checked against."""
-    return next((path for path in _CA_BUNDLES if Path(path).is_file()), None)
-
-
 def current_user() -> tuple[int, int]:
-    """Whoever runs Orca: the files in the data directory belong to that user."""
+    """Return the user who runs Orca, to whom the files in the data directory belong."""
     return os.getuid(), os.getgid()
 
 

@@ -1,4 +1,4 @@
-"""The `docker` command: whichever client on PATH really reaches the daemon."""
+"""The `docker` command: the first client on PATH that reaches the daemon."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ _PROBE_DEADLINE = 15.0
 
 
 class DockerCli:
-    """Runs docker commands, argument lists only."""
+    """Runs docker commands, as argument lists without a shell."""
 
     def __init__(self, connector: Connector, host: str | None) -> None:
         self._connector = connector
@@ -19,12 +19,12 @@ class DockerCli:
         self._client: str | None = None
 
     async def run(self, *arguments: str, deadline: float = _DEADLINE) -> CommandResult:
-        """Run one command to its end; a failure is a result. Raises ProviderUnavailable without client or daemon."""
+        """Run a command; a failure is returned as a result. Raises ProviderUnavailable without client or daemon."""
         client = self._client = self._client or await self._find_client()
         return await self._connector.run(Command((client, *self._host, *arguments), deadline=deadline))
 
     async def demand(self, *arguments: str, deadline: float = _DEADLINE) -> str:
-        """The output of a command that must succeed. Raises ProviderUnavailable with the client's words."""
+        """Return the output of a command. Raises ProviderUnavailable with the client's message when it fails."""
         result = await self.run(*arguments, deadline=deadline)
         if result.exit_code:
             reason = result.stderr.decode(errors="replace").strip()[-500:]

@@ -1,4 +1,4 @@
-"""An image with one file in it: the wheel's Caddy. No registry, no build."""
+"""An image that contains only the wheel's Caddy, imported without a registry or a build."""
 
 import struct
 from pathlib import Path
@@ -10,18 +10,18 @@ _IMPORT_DEADLINE = 180.0
 EXECUTABLE = "/caddy"
 
 # `cap_net_bind_service=ep` as the kernel stores it (struct vfs_cap_data, revision 2): lets Caddy take port 80 when it
-# does not run as root. It grants nothing that the container was not given.
+# does not run as root. It grants nothing beyond the container's own capabilities.
 _CAP_NET_BIND_SERVICE = 1 << 10
 _CAPABILITY = struct.pack("<IIIII", 0x0200_0001, _CAP_NET_BIND_SERVICE, 0, 0, 0)
 
 
 def tag(binary: CaddyBinary) -> str:
-    """One image per version; `local/` is no registry anybody could pull from by accident."""
+    """Return the image's tag, one per version. `local/` is not a registry, so that it is never pulled by accident."""
     return f"orca-proxy:caddy-{binary.version}"
 
 
 async def ensure_image(docker: DockerCli, binary: CaddyBinary, folder: Path) -> str:
-    """Import the image unless it is there; `folder` holds the archive meanwhile. Gives its id."""
+    """Import the image if it is missing, with its archive in `folder`, and return its id."""
     if not await _find(docker, binary):
         archive = folder / "image.tar"
         write_archive(binary.path, archive)
@@ -32,7 +32,7 @@ async def ensure_image(docker: DockerCli, binary: CaddyBinary, folder: Path) -> 
 
 
 def write_archive(executable: Path, archive: Path) -> None:
-    """A tar with the executable and an empty /tmp, owned by root."""
+    """Write a tar archive with the executable and an empty /tmp, owned by root."""
     import tarfile  # noqa: PLC0415 - a megabyte that is seldom needed
 
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar, executable.open("rb") as content:

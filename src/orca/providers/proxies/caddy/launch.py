@@ -1,8 +1,8 @@
-"""Starts a program that outlives the one who asked for it.
+"""Starts a program that outlives the process that asked for it.
 
 Runs as a process of its own (`python -I -S launch.py PID_FILE LOG PROGRAM ARGUMENTS…`): detaches twice, so that the
-program belongs to nobody's session or process group, writes PID_FILE, and becomes the program. Ends with 0 once the
-program runs, and with 1 and a reason on stderr if it cannot be started.
+program is in no session or process group of Orca's, writes PID_FILE, and executes the program. Exits with 0 once
+the program runs, and with 1 and a reason on stderr if it cannot be started.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 
 def identity(pid: int) -> str:
-    """What no later process can share: pid, start in clock ticks since boot, and which boot that was."""
+    """Return what identifies a process uniquely: pid, start in clock ticks since boot, and the id of that boot."""
     with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 - pathlib would double the start-up time
         ticks = stat.read().rpartition(b")")[2].split()[19].decode()
     with open("/proc/sys/kernel/random/boot_id") as boot:  # noqa: PTH123
@@ -18,7 +18,7 @@ def identity(pid: int) -> str:
 
 
 def become(pid_file: str, log: str, argv: list[str]) -> None:
-    """Let go of the terminal, leave a trace, and turn into the program."""
+    """Detach from the terminal, write the pid file, and execute the program."""
     nothing = os.open(os.devnull, os.O_RDWR)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
@@ -31,7 +31,7 @@ def become(pid_file: str, log: str, argv: list[str]) -> None:
 
 
 def main(pid_file: str, log: str, argv: list[str]) -> int:
-    """Detach, and wait until the program runs: its end of the pipe closes by itself when it does."""
+    """Detach, and wait until the program runs, which closes its end of the pipe by close-on-exec."""
     heard, told = os.pipe()
     child = os.fork()
     if child == 0:

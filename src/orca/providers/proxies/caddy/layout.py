@@ -1,9 +1,8 @@
-"""Where this proxy keeps its files and what it listens on: the same paths on the host and inside the container."""
+"""The proxy's file paths and listening addresses; paths are the same on the host and inside the container."""
 
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Literal, Self
@@ -14,7 +13,7 @@ Address = IPv4Address | IPv6Address
 
 
 def usable_addresses(addresses: Iterable[Address]) -> tuple[Address, ...]:
-    """`addresses` without IPv6 on a machine that has none, where Caddy could not start with it."""
+    """Return `addresses` without IPv6 on a machine that has none, where Caddy could not start with it."""
     ipv6 = _has_ipv6()
     return tuple(address for address in addresses if address.version == 4 or ipv6)  # noqa: PLR2004 - IP versions
 
@@ -30,13 +29,13 @@ def _has_ipv6() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One of the two Caddys: the edge holds the ports, the router behind it has the routes."""
+    """One of the two Caddys: the edge listens on the ports, the router behind it has the routes."""
 
     name: Literal["edge", "router"]
     config_file: Path
     """What it reads when it starts: the last good configuration."""
     admin_socket: Path
-    """The only door to its admin API."""
+    """The only way to reach its admin API."""
     pid_file: Path
 
 
@@ -49,16 +48,16 @@ class Layout:
     http_port: int
     https_port: int
     log_to_file: bool
-    """A container's log is Docker's to keep and rotate; a process writes and rotates its own."""
+    """True for a process, which writes and rotates its own log file; Docker does that for a container's log."""
     trusted_proxies: tuple[str, ...] = ()
-    """Networks of proxies in front."""
+    """Networks of trusted proxies in front of this one."""
     proxy_protocol: bool = False
     default_hostname: str | None = None
-    """Its certificate is shown to visitors who name no site."""
+    """The hostname whose certificate is served to clients that send no server name."""
 
     @classmethod
     def of(cls, config: CaddyConfig) -> Self:
-        """The layout that `config` asks for on this machine."""
+        """Return the layout for `config` on this machine."""
         return cls(
             data_dir=config.data_dir,
             addresses=usable_addresses(config.bind),
@@ -77,37 +76,42 @@ class Layout:
 
     @property
     def generations(self) -> Path:
-        """Configurations that served before, newest last."""
+        """The folder of earlier configurations, newest last."""
         return self.data_dir / "generations"
 
     @property
     def challenges(self) -> Path:
-        """What certificate authorities look for under `/.well-known/acme-challenge/`, by file name."""
+        """The folder of answers to ACME challenges, served under `/.well-known/acme-challenge/` by file name."""
         return self.data_dir / "challenges"
 
     @property
     def upstreams(self) -> Path:
-        """One file per replica; part of what serves, as `config_file` is."""
+        """The folder with one file per replica; it belongs to the served state, like `config_file`."""
         return self.data_dir / "upstreams"
 
     @property
     def names(self) -> Path:
-        """One file per hostname with TLS: a template that gives its certificate and key."""
+        """The folder with one file per TLS hostname: a template that renders its certificate and key."""
         return self.data_dir / "names"
 
     @property
+    def long_names(self) -> Path:
+        """The folder of internal certificates for names that are too long for Caddy's own storage."""
+        return self.data_dir / "long-names"
+
+    @property
     def certificate_page(self) -> Path:
-        """The template that finds the file of a name."""
+        """The template that looks up the file of a hostname."""
         return self.data_dir / "certificate.txt"
 
     @property
     def current(self) -> Path:
-        """Holds where the router serves; the edge reads it for each request."""
+        """The file with the router's current socket; the edge reads it for each request."""
         return self.data_dir / "current"
 
     @property
     def next(self) -> Path:
-        """Holds where the router is about to serve, the same as `current` otherwise; the edge looks here first."""
+        """The file with the router's next socket, else the same as `current`; the edge tries this one first."""
         return self.data_dir / "next"
 
     @property
@@ -117,7 +121,7 @@ class Layout:
 
     @property
     def router(self) -> Program:
-        """The Caddy that knows the routes."""
+        """The Caddy that has the routes."""
         return Program("router", self.config_file, self.data_dir / "route.sock", self.data_dir / "router.pid")
 
     @property
@@ -126,12 +130,12 @@ class Layout:
         return self.data_dir / "old.sock"
 
     def router_socket(self, token: str) -> Path:
-        """Where the router serves the configuration of this token."""
+        """Return the socket on which the router serves the configuration with this token."""
         return self.data_dir / f"s-{token[:8]}"
 
     @property
     def storage(self) -> Path:
-        """Caddy's own folder: certificates, ACME accounts, the internal CA."""
+        """Caddy's own folder: the internal CA and its certificates."""
         return self.data_dir / "storage"
 
     @property
@@ -139,22 +143,8 @@ class Layout:
         """Log files."""
         return self.data_dir / "log"
 
-    @property
-    def acme_roots(self) -> Path:
-        """Roots of private ACME servers."""
-        return self.data_dir / "acme-roots"
-
-    @property
-    def tls_log(self) -> Path:
-        """What went wrong with certificates, one JSON object per line."""
-        return self.logs / "tls.log"
-
-    def acme_root(self, pem: str) -> Path:
-        """Where the root of a private ACME server is kept: named by content, so that old generations stay valid."""
-        return self.acme_roots / f"{sha256(pem.encode()).hexdigest()[:32]}.pem"
-
     def listeners(self, port: int) -> list[str]:
-        """Caddy network addresses, never a wildcard that nobody asked for."""
+        """Return Caddy network addresses; a wildcard only if it is configured."""
         return [
             f"tcp4/{address}:{port}" if isinstance(address, IPv4Address) else f"tcp6/[{address}]:{port}"
             for address in self.addresses

@@ -14,7 +14,7 @@ _POLL = 0.02
 
 @asynccontextmanager
 async def file_lock(path: Path, *, deadline: float) -> AsyncIterator[None]:
-    """Hold `path` exclusively; the kernel lets go of it when the process dies. Raises ProviderUnavailable."""
+    """Lock `path` exclusively; the kernel releases it when the process dies. Raises ProviderUnavailable on timeout."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The few pages Caddy answers by itself: small, without scripts, readable in light and dark."""
+"""The few pages that Caddy serves itself: small, without scripts, for light and dark mode."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -8,7 +8,7 @@ from typing import Any
 Json = dict[str, Any]
 
 NAME = "{http.vars.orca_name}"
-"""What stands for the service's name in a page; each route sets it."""
+"""The placeholder of the service's name in a page; each route sets it."""
 
 _STYLE = (
     ":root{color-scheme:light dark}"
@@ -23,7 +23,7 @@ _POLICY = f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encod
 
 
 def quote_title(title: str) -> str:
-    """HTML in which no brace is left, so that Caddy finds no placeholder in it."""
+    """Escape a title as HTML without braces, so that Caddy finds no placeholder in it."""
     return escape(title).replace("{", "&#123;").replace("}", "&#125;").replace("\\", "&#92;")
 
 
@@ -33,7 +33,7 @@ def unquote_title(text: str) -> str:
 
 
 def page(status: int | str, heading: str, text: str, *, retry_after: int | None = None) -> Json:
-    """A handler that answers with one page. `heading` may hold `NAME`."""
+    """Return a handler that serves one page. `heading` may contain `NAME`."""
     headers = {
         "Content-Type": ["text/html; charset=utf-8"],
         "Cache-Control": ["no-store"],
@@ -56,7 +56,7 @@ def page(status: int | str, heading: str, text: str, *, retry_after: int | None 
 
 
 def named_routes() -> Json:
-    """Pages that routes invoke by name, so that a thousand routes carry each page once."""
+    """Return the pages that routes invoke by name, so that a configuration contains each page only once."""
     return {
         "down": {
             "handle": [
@@ -71,12 +71,15 @@ def named_routes() -> Json:
         "forbidden": {
             "handle": [page(403, "Not from this address", f"{NAME} may be visited from certain networks only.")]
         },
+        "unclear": {
+            "handle": [page(400, "Which page is meant?", "The path of this address can be read in several ways.")]
+        },
         "unknown": {"handle": [page(404, "Nothing lives here", "No site is set up for this address on this server.")]},
     }
 
 
 def error_routes() -> list[Json]:
-    """What is answered when a handler failed: the service's own errors never pass here."""
+    """Return the routes for failed handlers, such as an unreachable service; a service's own errors are not changed."""
     status = "{http.error.status_code}"
     return [
         {"handle": [{"handler": "headers", "response": {"delete": ["Server", "Via"]}}]},

@@ -1,4 +1,4 @@
-"""Caddy's JSON in, ProxyConfig out: the inverse of `render`, so that what runs can be compared with what was asked."""
+"""Parses Caddy's JSON into ProxyConfig, the inverse of `render`, to compare the live with the requested one."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -10,25 +10,25 @@ from orca.providers.proxies.caddy.pages import unquote_title
 from orca.providers.proxies.caddy.render import SERVER
 from orca.providers.proxies.caddy.sites import PLAIN, URI
 from orca.providers.proxies.caddy.upstreams import parse_upstreams
-from orca.sdk.proxies import AcmeAccount, BasicAuthUser, Hsts, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode
+from orca.sdk.proxies import BasicAuthUser, Hsts, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode
 
 Json = dict[str, Any]
 Files = Mapping[str, str]
 
 
-def parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
-    """What `document` serves, with the addresses in `upstreams` (file name -> address).
+def parse(document: Json, upstreams: Files) -> ProxyConfig:
+    """Return the ProxyConfig that `document` serves, with the addresses in `upstreams` (file name -> address).
 
-    `acme_roots` maps paths of root certificates to their PEM. Raises ValueError when the document is not one that
-    `render` makes.
+    Raises ValueError when `render` cannot have produced the document, as for one of an earlier Orca, in which Caddy
+    itself ordered certificates.
     """
     try:
-        return _parse(document, upstreams, acme_roots)
+        return _parse(document, upstreams)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a configuration made by Orca: {error!r}") from error
 
 
-def _parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
+def _parse(document: Json, upstreams: Files) -> ProxyConfig:
     apps = document["apps"]
     server = apps["http"]["servers"][SERVER]
     blocks = dict(_blocks(server))
@@ -45,13 +45,12 @@ def _parse(document: Json, upstreams: Files, acme_roots: Files) -> ProxyConfig:
         ProxyConfig(
             routes=tuple(routes),
             certificates=tuple(ProxyCertificate(pem["tags"][0], pem["certificate"], pem["key"]) for pem in loaded),
-            acme=_parse_acme(apps["tls"], acme_roots),
         )
     )
 
 
 def _blocks(server: Json) -> Iterator[tuple[str, tuple[str, Json]]]:
-    """`@id` -> hostname and route block, without the surrounding hygiene and pages."""
+    """Return hostname and route block by `@id`, without the surrounding header handlers and pages."""
     for site in server["routes"]:
         for block in site["handle"][0].get("routes", []):
             if "@id" in block:
@@ -65,17 +64,10 @@ def _tls_modes(server: Json, app: Json) -> dict[str, tuple[TlsMode, str | None]]
             tag = policy["certificate_selection"]["any_tag"][0]
             modes |= dict.fromkeys(policy["match"]["sni"], ("custom", tag))
     for policy in _policies(app):
-        mode: TlsMode = policy["issuers"][0]["module"]
-        modes |= dict.fromkeys(policy["subjects"], (mode, None))
+        if policy["issuers"][0]["module"] != "internal":
+            raise ValueError("not a configuration made by Orca: it orders certificates")
+        modes |= dict.fromkeys(policy["subjects"], ("internal", None))
     return modes
-
-
-def _parse_acme(app: Json, acme_roots: Files) -> AcmeAccount | None:
-    for issuer in (policy["issuers"][0] for policy in _policies(app)):
-        if issuer["module"] == "acme":
-            roots = issuer.get("trusted_roots_pem_files")
-            return AcmeAccount(issuer["ca"], issuer.get("email"), acme_roots[roots[0]] if roots else None)
-    return None
 
 
 def _policies(app: Json) -> list[Json]:

@@ -1,4 +1,4 @@
-"""The difference between two configurations, in sentences."""
+"""The difference between two configurations, described in sentences."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -15,12 +15,12 @@ _NONE = ProxyConfig(routes=())
 
 @dataclass(frozen=True, slots=True)
 class RouteChange:
-    """A route that appears, changes or goes."""
+    """A route that is added, changed or removed."""
 
     kind: Kind
     route: ProxyRoute
     changed: tuple[str, ...]
-    """Names of the fields that differ, if it was there before."""
+    """Names of the fields that differ, if the route existed before."""
 
     def describe(self) -> str:
         """`change route shop.example.org/ (upstreams, timeout)`."""
@@ -32,7 +32,7 @@ class RouteChange:
 
 @dataclass(frozen=True, slots=True)
 class CertificateChange:
-    """A custom certificate that appears, changes or goes."""
+    """A custom certificate that is added, changed or removed."""
 
     kind: Kind
     certificate_id: str
@@ -42,36 +42,21 @@ class CertificateChange:
         return f"{self.kind} certificate {self.certificate_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class AcmeChange:
-    """Another ACME account, or none any more."""
-
-    directory_url: str | None
-
-    def describe(self) -> str:
-        """`order certificates at https://…`."""
-        return f"order certificates at {self.directory_url}" if self.directory_url else "stop ordering certificates"
-
-
 def plan_changes(current: ProxyConfig | None, desired: ProxyConfig) -> list[Change]:
-    """One change per account, certificate or route that differs, in order of precedence."""
+    """Return one change per certificate or route that differs, in order of precedence."""
     before, after = normalise(current or _NONE), normalise(desired)
     changes: list[Change] = []
-    if before.acme != after.acme:
-        changes.append(AcmeChange(after.acme.directory_url if after.acme else None))
     changes += [CertificateChange(kind, c.id) for kind, c, _ in _diff(before.certificates, after.certificates)]
     changes += [RouteChange(kind, route, names) for kind, route, names in _diff(before.routes, after.routes)]
     return changes
 
 
 def changed_routes(current: ProxyConfig | None, desired: ProxyConfig) -> list[ProxyRoute]:
-    """Routes of `desired` that `current` does not serve just so, or with another certificate or ACME account."""
+    """Return the routes of `desired` that `current` lacks, or serves differently or with another certificate."""
     before, after = normalise(current or _NONE), normalise(desired)
     same, kept = set(before.routes), {c.id for c in set(before.certificates) & set(after.certificates)}
 
     def is_kept(route: ProxyRoute) -> bool:
-        if route.tls == "acme":
-            return before.acme == after.acme
         return route.certificate_id is None or route.certificate_id in kept
 
     return [route for route in after.routes if route not in same or not is_kept(route)]

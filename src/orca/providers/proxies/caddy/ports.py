@@ -1,4 +1,4 @@
-"""Says who holds a port the proxy needs, before Caddy fails to get it or, worse, silently shares it."""
+"""Finds the process that holds a port of the proxy, before Caddy fails to bind it or, worse, silently shares it."""
 
 import socket
 from collections.abc import Collection, Iterable
@@ -16,7 +16,7 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket that something listens on."""
+    """A listening socket."""
 
     address: Address
     port: int
@@ -26,7 +26,7 @@ class Listener:
 
 
 def check_ports(layout: Layout, own_pids: Collection[int]) -> None:
-    """Raises RequestRefused naming the process, other than our own, that holds a port.
+    """Raise RequestRefused with the name of the process, other than our own, that holds a port.
 
     Reads all of /proc: call it in a thread.
     """
@@ -44,7 +44,7 @@ def check_ports(layout: Layout, own_pids: Collection[int]) -> None:
 
 
 def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
-    """Pure: the first of `taken` that stands in the way."""
+    """Return the first of `taken` that conflicts with the proxy's ports. Pure."""
     wanted = {("tcp", layout.http_port), ("tcp", layout.https_port), ("udp", layout.https_port)}
     for listener in taken:
         if (listener.protocol, listener.port) in wanted and any(
@@ -55,7 +55,7 @@ def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
 
 
 def listeners() -> list[Listener]:
-    """Every TCP and UDP socket of this machine that waits for strangers."""
+    """Return every TCP and UDP socket of this machine that accepts connections or packets from any peer."""
     names: dict[int, str] = {}
     found = []
     for connection in psutil.net_connections("inet"):
@@ -84,7 +84,7 @@ def _overlap(ours: Address, theirs: Address) -> bool:
     if isinstance(theirs, IPv6Address) and theirs.ipv4_mapped:
         theirs = theirs.ipv4_mapped
     if theirs == IPv6Address("::"):
-        return True  # usually listens on IPv4, too
+        return True  # usually also accepts IPv4
     if ours.version != theirs.version:
         return False
     return ours == theirs or ours.is_unspecified or theirs.is_unspecified

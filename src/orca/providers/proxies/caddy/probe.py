@@ -1,4 +1,4 @@
-"""Asks the proxy, as a visitor would, whether it really serves what was loaded."""
+"""Sends requests to the proxy, like a visitor, to check that it serves what was loaded."""
 
 import asyncio
 import ssl
@@ -16,17 +16,17 @@ from orca.providers.proxies.caddy.upstreams import render_upstreams, slots
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
 
 _PATIENCE = 5.0
-"""Seconds until a route must answer: listeners and internal certificates appear a moment after the load."""
+"""Seconds until a route must answer: listeners and internal certificates are ready a moment after the load."""
 _PAUSE = 0.02
 _CONCURRENCY = 16
 _HANDSHAKES = 20
-"""Routes also asked over TLS, at most: each costs a new certificate when it is new."""
+"""Maximum number of routes that are also probed over TLS: each new one costs a new certificate."""
 
 
 async def probe(config: ProxyConfig, routes: Sequence[ProxyRoute], layout: Layout, *, tls: bool) -> None:
-    """Raises RequestRefused that names the first of `routes` the proxy does not answer for itself, and the others.
+    """Raise RequestRefused that names the first of `routes` which the proxy does not answer correctly, and the others.
 
-    The upstream is never asked. `tls` also tries HTTPS, where the certificate does not depend on somebody else.
+    Requests never reach the upstream. `tls` also tries HTTPS, for certificates that depend on no external authority.
     """
     visitor = _Visitor(config, layout)
     limits = httpx.Limits(max_connections=_CONCURRENCY, max_keepalive_connections=_CONCURRENCY)
@@ -55,7 +55,7 @@ class _Visitor:
     async def ask(
         self, http: httpx.AsyncClient, route: ProxyRoute, scheme: str, turn: asyncio.Semaphore
     ) -> RequestRefused | None:
-        """None once the route answers as it should; the refusal when it did not in time."""
+        """Return None once the route answers correctly, or the refusal when it did not in time."""
         seen = "no answer"
         async with turn:
             try:
@@ -73,7 +73,7 @@ class _Visitor:
                 )
 
     async def _look(self, http: httpx.AsyncClient, route: ProxyRoute, scheme: str) -> str:
-        """What is wrong with the answer; empty when nothing is."""
+        """Return what is wrong with the answer; empty when nothing is."""
         hostname = route.hostname.replace("*", "orca-probe")
         try:
             answer = await http.get(
@@ -90,8 +90,8 @@ class _Visitor:
 
 
 def _any_certificate() -> ssl.SSLContext:
-    # This is our own listener on our own machine; the question is which route answers, not who it is. A certificate
-    # that expired must not stop the redeployment of its site.
+    # No verification: this is our own listener on our own machine, and the probe checks which route answers, not
+    # the server's identity. An expired certificate must not block the redeployment of its site.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orca.errors import ProviderUnavailable, RequestRefused
+from orca.kit.cancellation import shield_until_done
 from orca.providers.proxies.caddy.binary import CaddyBinary
 from orca.providers.proxies.caddy.launch import identity
 from orca.providers.proxies.caddy.layout import Layout, Program
@@ -18,15 +19,15 @@ from orca.sdk.connectors import Command, Connector
 _LAUNCH = Path(__file__).with_name("launch.py")
 _LAUNCH_DEADLINE = 15.0
 _GRACE = 10.0
-"""Seconds for requests under way when the proxy is stopped for good."""
+"""Seconds for requests in progress when the proxy is stopped for good."""
 _POLL = 0.05
 _LAST_WORDS = 2000
 _ASIDE = "aside-"
-"""Begins the names of the pid files of processes that have a successor."""
+"""Prefix of the pid files of replaced processes."""
 
 
 class ProcessRuntime:
-    """A Caddy that belongs to nobody's session; found again by its pid file."""
+    """A Caddy in a session of its own, which is found again by its pid file."""
 
     def __init__(self, layout: Layout, program: Program, connector: Connector, binary: CaddyBinary) -> None:
         self._layout = layout
@@ -38,29 +39,29 @@ class ProcessRuntime:
         self._output = layout.logs / f"start-{program.name}.log"
 
     async def pid(self) -> int | None:
-        """The process of the pid file, if that is the one which runs."""
+        """Return the pid in the pid file, if that process still runs."""
         return self._find()
 
     async def is_current(self) -> bool:
-        """It runs, and from the wheel's version."""
+        """Whether it runs, and with the wheel's version."""
         return self._find() is not None and self._store.read_version() == self._binary.version
 
     async def start(self) -> None:
-        """Launch it detached. Raises RequestRefused when the program cannot be executed."""
+        """Start it detached. Raises RequestRefused when the program cannot be executed."""
         caddy = (str(self._binary.path), "run", "--config", str(self._program.config_file))
         launcher = (sys.executable, "-I", "-S", str(_LAUNCH), str(self._pid_file), str(self._output))
-        result = await self._connector.run(
-            Command((*launcher, *caddy), deadline=_LAUNCH_DEADLINE, env=environment(self._layout, self._program))
-        )
+        command = Command((*launcher, *caddy), deadline=_LAUNCH_DEADLINE, env=environment(self._layout, self._program))
+        # If cancelled in the middle, it might leave a Caddy that no pid file names.
+        result = await shield_until_done(self._connector.run(command))
         if result.exit_code:
             reason = result.stderr.decode(errors="replace").strip()
             raise RequestRefused(f"Caddy cannot be started: {reason}", hint="Check the file system's mount options.")
 
     async def stop(self) -> None:
-        """TERM, wait, KILL."""
+        """Send TERM, wait, then send KILL."""
         pid = self._find()
         if pid is not None:
-            # A file descriptor stays with this very process, whatever becomes of its number.
+            # A pidfd refers to this very process, even if its pid is reused.
             with suppress(ProcessLookupError):
                 handle = os.pidfd_open(pid)
                 try:
@@ -71,38 +72,39 @@ class ProcessRuntime:
         await self.end_aside()
 
     async def step_aside(self) -> bool:
-        """Its pid file moves."""
+        """Rename the pid file."""
         pid = self._find()
         if pid is not None:
             self._pid_file.replace(self._pid_file.with_name(f"{_ASIDE}{self._program.name}-{pid}"))
         return pid is not None
 
     async def step_back(self) -> None:
-        """And moves back."""
+        """Kill a running successor, and rename the pid file back."""
         if files := self._aside():
+            _kill(self._pid_file)
             max(files, key=lambda file: file.stat().st_ctime).replace(self._pid_file)
 
     async def end_aside(self) -> None:
-        """Kill."""
+        """Kill the replaced processes."""
         for file in self._aside():
             _kill(file)
 
     async def reap(self) -> None:
-        """Looked up in /proc, in a thread."""
+        """Kill replaced processes that are due. Their streams are looked up in /proc, in a thread."""
         for file in self._aside():
             pid = _read_pid(file)
             if pid is None or await asyncio.to_thread(has_ended, pid, file.stat().st_ctime):
                 _kill(file)
 
     async def pids(self) -> list[int]:
-        """By their pid files."""
+        """Return the running processes of all pid files."""
         return [pid for file in (self._pid_file, *self._aside()) if (pid := _read_pid(file)) is not None]
 
     def _aside(self) -> list[Path]:
         return list(self._pid_file.parent.glob(f"{_ASIDE}{self._program.name}-*"))
 
     async def last_words(self) -> str:
-        """What it wrote before or after its own log was open."""
+        """Return what it wrote while its own log was not open: before that, or after."""
         return await asyncio.to_thread(self._read_last_words)
 
     async def _end(self, handle: int) -> None:
@@ -117,7 +119,7 @@ class ProcessRuntime:
         raise ProviderUnavailable("Caddy does not end, not even when killed.", hint="Look for a hung file system.")
 
     def _find(self) -> int | None:
-        """The pid, if the process of the pid file still runs."""
+        """Return the pid, if the process of the pid file still runs."""
         return _read_pid(self._pid_file)
 
     def _read_last_words(self) -> str:
@@ -129,7 +131,7 @@ class ProcessRuntime:
 
 
 def _read_pid(file: Path) -> int | None:
-    """The pid, if that very process still runs."""
+    """Return the pid, if that very process still runs."""
     try:
         written = file.read_text()
         pid = int(written.split()[0])
@@ -139,7 +141,7 @@ def _read_pid(file: Path) -> int | None:
 
 
 def _kill(file: Path) -> None:
-    """Not asked to end: it would remove sockets that are its successor's by now."""
+    """Send KILL. TERM would make it remove sockets that its successor uses by now."""
     pid = _read_pid(file)
     if pid is not None:
         with suppress(ProcessLookupError):

@@ -28,7 +28,7 @@ class CaddyProxyProvider:
 
     @asynccontextmanager
     async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[CaddyProxy]:
-        """Nothing is started: the proxy lives on its own, before and after."""
+        """Return a handle. No process is started or stopped: the proxy's lifetime does not depend on the handle."""
         known = CaddyConfig.model_validate(config.model_dump())
         layout, binary = Layout.of(known), find_binary()
         edge = Edge(layout, _runtime(known, layout, layout.edge, connector, binary))

@@ -1,7 +1,7 @@
-"""The configuration of the edge: the Caddy that holds the ports, the connections and the handshakes.
+"""The configuration of the edge: the Caddy that owns the ports, the connections and the TLS handshakes.
 
-It is the same for any set of routes, so a change of routes never replaces it. What changes, it reads from files: for
-each request which router serves now, and for each handshake the certificate of that name.
+It is the same for any set of routes, so a change of routes never replaces it. It reads what changes from files: the
+router's current socket for each request, and the certificate of the server name for each handshake.
 """
 
 import json
@@ -19,15 +19,19 @@ Json = dict[str, Any]
 SERVER = "edge"
 CERTIFICATES = "certificates"
 
-# Who the visitor is, and where from, is for this proxy to say. Underscores reach CGI-like servers as hyphens would.
+# Only this proxy may set the visitor's address and protocol. CGI-like servers treat underscores like hyphens.
 _SPOOFABLE = [
     "*_*", "Forwarded", "X-Real-Ip", "X-Remote-*", "Remote-*", "X-Auth-Request-*", "X-Webauth-*", "X-Authenticated-*",
     "X-Original-*", "X-Rewrite-Url", "Proxy", CLIENT_HEADER, TLS_HEADER,
 ]  # fmt: skip
 _OF_PROXIES = ["X-Forwarded-*", "Cf-Connecting-Ip", "True-Client-Ip"]
-"""Believed only when a trusted proxy in front says them."""
+"""Headers that are accepted only from a trusted proxy in front."""
+_TUNNELS = r"(?i)(^|[\s,])(h2|http/|tls/)"
+"""Protocols that a server may upgrade to by itself (RFC 7540, 3.2): requests inside of such a connection would bypass
+all rules and the removal of headers. WebSockets are for the application to accept.
+"""
 _ROUTER_PATIENCE = 5_000_000_000
-"""Nanoseconds in which a request waits for a router that is just being restarted."""
+"""Nanoseconds for which a request waits for a router that is being restarted."""
 _LONGEST_STREAM = "24h"
 
 _CERTIFICATE_PAGE = """\
@@ -50,31 +54,31 @@ _CERTIFICATE_PAGE = """\
 {{- else if $stored}}{{readFile (printf "%s.crt" $stored)}}{{readFile (printf "%s.key" $stored)}}
 {{- else}}{{httpError 404}}{{end -}}
 """
-"""Caddy's template that finds the certificate and key of a name in the files that `render_names` describes. One for
-all, and no `include`: to make a template takes most of a millisecond.
+"""Caddy's template that looks up the certificate and key of a name in the files of `render_names`. One template for
+all names and no `include`, because compiling a template takes most of a millisecond.
 """
 
 
 def render_certificate_page(layout: Layout) -> str:
-    """The template, with the name whose certificate stands in for names that have none."""
+    """Return the template, with the default name, whose certificate is used for names that have none."""
     return _CERTIFICATE_PAGE.replace("DEFAULT", layout.default_hostname or "")
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateDoor:
-    """Where the edge asks itself for certificates. Caddy can do that over TCP only, hence the token."""
+    """The address from which the edge gets certificates, served by itself. Caddy supports only TCP, hence the token."""
 
     port: int
     token: str
 
     @classmethod
     def at(cls, port: int) -> "CertificateDoor":
-        """A new one; the token is known to the edge's configuration alone."""
+        """Create one with a new token, which only the edge's configuration contains."""
         return cls(port, secrets.token_urlsafe(32))
 
     @classmethod
     def of(cls, document: Json) -> "CertificateDoor":
-        """The one of an edge that runs already. Raises ValueError."""
+        """Return the one of a running edge. Raises ValueError if the document has none."""
         try:
             url = document["apps"]["tls"]["automation"]["policies"][0]["get_certificate"][0]["url"]
             address, _, token = str(url).removeprefix("http://").partition("/")
@@ -83,11 +87,9 @@ class CertificateDoor:
             raise ValueError("not an edge made by Orca") from error
 
 
-def render_edge(layout: Layout, door: CertificateDoor, issuers: list[Json]) -> Json:
-    """The edge's whole configuration. With `issuers` it answers the challenges of orders that the router has begun."""
+def render_edge(layout: Layout, door: CertificateDoor) -> Json:
+    """Return the edge's whole configuration."""
     policy: Json = {"get_certificate": [{"via": "http", "url": f"http://127.0.0.1:{door.port}/{door.token}"}]}
-    if issuers:
-        policy["issuers"] = issuers
     return {
         "admin": {
             "listen": f"unix/{layout.edge.admin_socket}|0600",
@@ -104,7 +106,7 @@ def render_edge(layout: Layout, door: CertificateDoor, issuers: list[Json]) -> J
                 "servers": {SERVER: _server(layout), CERTIFICATES: _certificates(layout, door)},
             },
             "tls": {
-                # Without a permission that is never given, Caddy would order certificates by itself.
+                # This permission endpoint never grants anything; without one Caddy would order certificates by itself.
                 "automation": {
                     "policies": [policy],
                     "on_demand": {"permission": {"module": "http", "endpoint": f"http://127.0.0.1:{door.port}/"}},
@@ -116,23 +118,15 @@ def render_edge(layout: Layout, door: CertificateDoor, issuers: list[Json]) -> J
     }
 
 
-def issuers_of(document: Json) -> list[Json]:
-    """The ACME issuers of an edge. Raises ValueError."""
-    try:
-        return list(document["apps"]["tls"]["automation"]["policies"][0].get("issuers", []))
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError("not an edge made by Orca") from error
-
-
 def fingerprint(document: Json) -> str:
-    """The same for edges that do the same: port and token of the certificates differ with each start."""
+    """Return a hash that is equal for equivalent edges, without the port and token that differ with each start."""
     text = json.dumps(document, sort_keys=True)
     door = CertificateDoor.of(document)
     return sha256(text.replace(door.token, "").replace(f":{door.port}", "").encode()).hexdigest()
 
 
 def _logs(layout: Layout) -> Json:
-    """Without a line for each handshake of a name that this machine does not have."""
+    """Return the log settings, which suppress a line per handshake with a name that this machine does not serve."""
     logs = log_settings(layout, "edge")
     logs["default"]["exclude"] = ["tls.handshake"]
     return logs
@@ -142,7 +136,7 @@ def _server(layout: Layout) -> Json:
     trusted: Json = {}
     if layout.trusted_proxies:
         ranges = {"source": "static", "ranges": list(layout.trusted_proxies)}
-        # Strict: of several addresses the last one that is not a trusted proxy's, for anybody may write the first.
+        # Strict: of several addresses the last one that is not a trusted proxy's, because a client can forge the first.
         trusted = {"trusted_proxies": ranges, "trusted_proxies_strict": 1}
     if layout.proxy_protocol:
         reader = {"wrapper": "proxy_protocol", "timeout": "5s", "allow": list(layout.trusted_proxies)}
@@ -162,7 +156,7 @@ def _server(layout: Layout) -> Json:
 
 
 def _challenges(layout: Layout) -> Json:
-    """The proofs that certificate authorities look for (RFC 8555, 8.3), of any name, while there is a file for one."""
+    """Serve the responses to ACME challenges (RFC 8555, 8.3) of any name, while there is a file for one."""
     root = str(layout.challenges)
     file = {"root": root, "try_files": ["/{http.request.uri.path.file}"]}
     return {
@@ -177,7 +171,7 @@ def _challenges(layout: Layout) -> Json:
 
 
 def _hygiene(layout: Layout) -> list[Json]:
-    # HTTP/3 is offered where it is: over TLS, and once, whatever the number of addresses it listens on.
+    # HTTP/3 is advertised only over TLS, where it exists, and once, even with several listening addresses.
     alternative = f'h3=":{layout.https_port}"; ma=2592000'
     offered = {"deferred": True, "delete": ["Server", "Via"], "set": {"Alt-Svc": [alternative]}}
     plain = {"deferred": True, "delete": ["Server", "Via", "Alt-Svc"]}
@@ -186,11 +180,15 @@ def _hygiene(layout: Layout) -> list[Json]:
     strangers = {"match": [{"not": [proxies]}]} if layout.trusted_proxies else {}
     return [
         {"handle": [{"handler": "headers", "request": {"delete": _SPOOFABLE}}]},
+        {
+            "match": [{"header_regexp": {"Upgrade": {"name": "upgrade", "pattern": _TUNNELS}}}],
+            "handle": [{"handler": "headers", "request": {"delete": ["Upgrade", "Http2-Settings"]}}],
+        },
         strangers | {"handle": [{"handler": "headers", "request": {"delete": _OF_PROXIES}}]},
         {"match": [{"protocol": "https"}], "handle": [{"handler": "headers", "response": offered}]},
         {"match": [{"protocol": "http"}], "handle": [{"handler": "headers", "response": plain}]},
         {
-            # `example.org.` is `example.org`, said in full.
+            # `example.org.` is the absolute form of `example.org`.
             "match": [{"header_regexp": dot}],
             "handle": [
                 {"handler": "headers", "request": {"set": {"Host": ["{http.regexp.host.1}{http.regexp.host.2}"]}}}
@@ -200,7 +198,7 @@ def _hygiene(layout: Layout) -> list[Json]:
 
 
 def _to_router(layout: Layout) -> list[Json]:
-    """Over HTTP/1.1, which WebSockets need; gRPC needs HTTP/2 all the way."""
+    """Forward to the router over HTTP/1.1, which WebSockets need; gRPC needs HTTP/2 on all connections."""
     grpc = {"header": {"Content-Type": ["application/grpc*"]}}
     return [
         {"match": [grpc], "handle": [_proxy(layout, versions=["h2c"])], "terminal": True},
@@ -217,11 +215,11 @@ def _proxy(layout: Layout, **transport: Any) -> Json:
             "protocol": "http",
             "dial_timeout": "3s",
             "compression": False,
-            # Shorter than the router's own, so that it never hangs up on a request under way.
+            # Shorter than the router's own timeout, so that the router never closes a connection that gets a request.
             "keep_alive": {"idle_timeout": "1m", "max_idle_conns_per_host": 256},
             **transport,
         },
-        # The next configuration is asked as soon as it listens, hundreds of milliseconds before the current one ends.
+        # The next configuration is used as soon as it listens, hundreds of milliseconds before the current one ends.
         "load_balancing": {
             "selection_policy": {"policy": "first"},
             "try_duration": _ROUTER_PATIENCE,
@@ -249,7 +247,7 @@ def _errors() -> list[Json]:
 
 
 def _certificates(layout: Layout, door: CertificateDoor) -> Json:
-    """Answers the handshakes' questions: the certificate and key of a name, or 404 for a name without one."""
+    """Return the server that handshakes query: it returns the certificate and key of a name, or 404."""
     return {
         "listen": [f"tcp4/127.0.0.1:{door.port}"],
         "automatic_https": {"disable": True},

@@ -1,25 +1,29 @@
-"""The Caddy with the routes: reloaded by each change of their shape, which visitors do not notice behind the edge."""
+"""The Caddy with the routes: reloaded by each change except of addresses, unnoticed by visitors of the edge."""
 
 import asyncio
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from orca.errors import OrcaError
+from orca.kit.cancellation import finish_then_cancel, shield_until_done
+from orca.kit.threads import run_in_thread
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.runtime import Runtime, wait_until_up
 from orca.providers.proxies.caddy.store import Served
 
-_POLL = 0.005
+_POLL, _POLL_SHARE = 0.005, 0.05
+"""Minimum seconds between two polls, and as a share of the time waited so far: a poll costs half a millisecond."""
 _LOOKS, _LOOK_PAUSE = 5, 0.1
-"""A socket is missing for a moment while Caddy starts."""
+"""Number of checks and seconds between them: the socket does not exist for a moment while Caddy starts."""
 
 
 class Router:
-    """Its process, its admin API, and the two files in which the edge finds it.
+    """The router's process, its admin API, and the two files by which the edge finds its socket.
 
-    Each configuration listens on a socket of its own. The edge tries the one in `next` first, so it turns by itself
-    once the new one listens; the one before takes what is on its way for a moment longer.
+    Each configuration listens on its own socket. The edge tries the one in `next` first, so it switches by itself once
+    the new one listens; the previous one accepts requests that are on their way for a moment longer.
     """
 
     def __init__(self, layout: Layout, runtime: Runtime) -> None:
@@ -30,20 +34,30 @@ class Router:
         self._loading: asyncio.Task[None] | None = None
 
     async def start(self, served: Served) -> None:
-        """Make sure that it runs and serves `served`, whose files are written, and that the edge finds it there."""
+        """Make sure that it runs and serves `served`, whose files are written, and that the edge finds its socket."""
         is_new = not await self.runtime.is_current() or await self.is_cut_off()
         if is_new:
-            # The one before keeps its streams; it has the same routes, and gets no new requests.
-            if not await self.runtime.step_aside():
-                await self.runtime.stop()
-            await self.runtime.start()
+            await self._replace()
         if await wait_until_up(self.admin, self.runtime) != served.text:
             await self.turn_to(served)
             await self.settle()
-        await asyncio.to_thread(self._point, served, self._next, self._current, anew=is_new)
+        await run_in_thread(self._point, served, self._next, self._current, anew=is_new)
+
+    async def _replace(self) -> None:
+        """Start a new process. The old one has the same routes; its streams continue, but it gets no new requests."""
+        is_beside = await finish_then_cancel(self.runtime.step_aside())
+        try:
+            if not is_beside:
+                await self.runtime.stop()
+            await self.runtime.start()
+            await wait_until_up(self.admin, self.runtime)
+        except BaseException:
+            if is_beside:
+                await shield_until_done(self.runtime.step_back())
+            raise
 
     async def is_cut_off(self) -> bool:
-        """Whether it runs, but nobody can reach it any more: its socket is gone, and stays so."""
+        """Whether it runs but is unreachable, because its admin socket is gone for good."""
         for _ in range(_LOOKS):
             if not await self.admin.is_gone() or await self.runtime.pid() is None:
                 return False
@@ -51,43 +65,43 @@ class Router:
         return True
 
     async def turn_to(self, served: Served) -> None:
-        """Begin to load `served` and wait until it listens, or is refused: then RequestRefused is raised. The load ends
-        a moment later, with the configuration before; `settle` waits for that.
+        """Start to load `served` and wait until it listens. Raises RequestRefused if Caddy refuses it. The load itself
+        finishes a moment later, when the previous configuration has ended; `settle` waits for that.
         """
         await self._forget()
         is_known = self.is_pointed_at(served)
-        await asyncio.to_thread(self._point, served, self._next)
-        self._loading = asyncio.create_task(self._load(served))
+        await run_in_thread(self._point, served, self._next)
+        self._loading, begun = asyncio.create_task(self._load(served)), time.monotonic()
         while not self._loading.done() and (is_known or not await _listens(served.socket)):
-            await asyncio.wait({self._loading}, timeout=_POLL)
+            await asyncio.wait({self._loading}, timeout=max(_POLL, _POLL_SHARE * (time.monotonic() - begun)))
         self.check_load()
 
     async def settle(self) -> None:
-        """Wait until only what was loaded last is served. Raises RequestRefused when Caddy did not take it."""
+        """Wait until only the last loaded configuration is served. Raises RequestRefused when Caddy refused it."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
 
     def check_load(self) -> None:
-        """Raise what a load that has ended has raised."""
+        """Raise the error of a load that has ended."""
         if self._loading is not None and self._loading.done():
             self._loading.result()
 
     async def go_back(self, served: Served) -> None:
-        """Serve `served`, whatever a load that was interrupted has left."""
+        """Serve `served` again, regardless of the state that an interrupted load has left."""
         await self._forget()
         if served.text and await self.admin.read() != served.text:
             await self.turn_to(served)
             await self.settle()
         else:
-            await asyncio.to_thread(self._point, served, self._next, self._current)
+            await run_in_thread(self._point, served, self._next, self._current)
 
     def is_pointed_at(self, served: Served) -> bool:
-        """Whether the edge asks where `served` is served."""
+        """Whether the edge uses the socket of `served`."""
         return served.socket is None or served.socket == _read(self._next)
 
     async def _load(self, served: Served) -> None:
         await self.admin.load(served.text)
-        await asyncio.to_thread(self._point, served, self._current)
+        await run_in_thread(self._point, served, self._current)
 
     async def _forget(self) -> None:
         with suppress(OrcaError, OSError):
@@ -95,13 +109,15 @@ class Router:
         self._loading = None
 
     def _point(self, served: Served, *files: Path, anew: bool = False) -> None:
-        """Another spelling of the same path makes the edge open connections `anew`, to the process that listens now."""
+        """Write the socket of `served` to `files`. With `anew` the path gets another spelling, so that the edge opens
+        new connections, to the process that listens now.
+        """
         for file in files:
             if served.socket is not None and (anew or served.socket != _read(file)):
                 socket = str(served.socket)
                 if file.exists() and file.read_text() == f"unix/{socket}":
                     socket = f"{served.socket.parent}//{served.socket.name}"
-                # Not as the store does: a load may end while another process tidies the store's drafts away.
+                # Not through the store: a load may end while another process removes the store's drafts.
                 draft = file.with_suffix(".new")
                 draft.write_text(f"unix/{socket}")
                 draft.chmod(0o600)

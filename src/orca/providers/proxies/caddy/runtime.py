@@ -1,4 +1,4 @@
-"""What keeps Caddy running: a container or a process."""
+"""The interface of what runs Caddy: a container or a process."""
 
 import asyncio
 import time
@@ -17,51 +17,51 @@ _STREAMS_END_WITHIN = 24 * 3600.0
 
 
 class Runtime(Protocol):
-    """One way to run Caddy so that it outlives Orca. Raises ProviderUnavailable when nothing can be known."""
+    """One way to run Caddy so that it outlives Orca. Raises ProviderUnavailable when its state is unknown."""
 
     async def pid(self) -> int | None:
-        """Its process on the host; None when none runs."""
+        """Return its process id on the host; None when it does not run."""
         ...
 
     async def is_current(self) -> bool:
-        """True when it runs, and as it would be started now."""
+        """Whether it runs with the options that a start now would use."""
         ...
 
     async def start(self) -> None:
-        """Start it. Nothing of an earlier one is left: `stop` was called."""
+        """Start it. The caller has called `stop` or `step_aside`, so that nothing of an earlier one is left."""
         ...
 
     async def stop(self) -> None:
-        """End it and remove what was made to run it; no error when there is nothing."""
+        """Stop it and remove what was created to run it. No error when there is nothing."""
         ...
 
     async def step_aside(self) -> bool:
-        """Let a successor take its place; it keeps the streams it has. False when none runs."""
+        """Make room for a successor; open streams continue. False when it does not run."""
         ...
 
     async def step_back(self) -> None:
-        """Take the place again, for the successor could not start."""
+        """Undo `step_aside`, because the successor could not start."""
         ...
 
     async def end_aside(self) -> None:
-        """End those that stepped aside now, with their streams."""
+        """Kill all replaced programs now, with their streams."""
         ...
 
     async def reap(self) -> None:
-        """End those that stepped aside, once they have no streams left, or had a day for that."""
+        """Kill replaced programs that have no streams left, or that were replaced a day ago."""
         ...
 
     async def pids(self) -> list[int]:
-        """The one that runs, and those that stepped aside."""
+        """Return the process ids of the running program and of replaced ones."""
         ...
 
     async def last_words(self) -> str:
-        """The end of its log, for an explanation."""
+        """Return the end of its log, for error messages."""
         ...
 
 
 def environment(layout: Layout, program: Program) -> dict[str, str]:
-    """Caddy's variables: nothing of the machine's own leaks in, and even an emptied Caddy keeps its private door."""
+    """Return Caddy's environment: without the machine's variables, and with the admin socket as Caddy's default."""
     return {
         "HOME": str(layout.storage),
         "XDG_DATA_HOME": str(layout.storage),
@@ -71,7 +71,7 @@ def environment(layout: Layout, program: Program) -> dict[str, str]:
 
 
 def has_ended(pid: int, aside_since: float) -> bool:
-    """Whether a program that stepped aside may be ended: no stream is left, or it had its time."""
+    """Whether a replaced program may be killed: it has no streams left, or its time is over."""
     age = time.time() - aside_since
     if age < _REQUESTS_END_WITHIN:
         return False
@@ -85,7 +85,7 @@ def has_ended(pid: int, aside_since: float) -> bool:
 
 
 async def wait_until_up(admin: AdminApi, runtime: Runtime) -> bytes:
-    """The live configuration, once Caddy answers. Raises ProviderUnavailable with its last words."""
+    """Wait until Caddy answers; return the live configuration. Raises ProviderUnavailable with the end of its log."""
     try:
         async with asyncio.timeout(_START_DEADLINE):
             while True:

@@ -1,4 +1,4 @@
-"""One route as Caddy handlers: a chain of steps, each there only if the route asks for it."""
+"""Renders a route as a chain of Caddy handlers, each present only if the route needs it."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,23 @@ PROBE_HEADER = "X-Orca-Probe"
 ROUTE_HEADER = "X-Orca-Route"
 UPSTREAM_HEADER = "X-Orca-Upstream"
 PLAIN = "http:"
-"""Prefix of the `@id` of the block that sends a route's plain HTTP to HTTPS; no route id holds a colon."""
+"""Prefix of the `@id` of the block that redirects a route's HTTP to HTTPS; no route id contains a colon."""
 URI = "{http.request.uri}"
 
 _OVER_TLS = {"X-Forwarded-Proto": ["https", "wss"]}
-"""What the edge says of a visitor who came by TLS, to itself or to a trusted proxy in front."""
+"""The edge's header for requests over TLS, to the edge itself or to a trusted proxy in front."""
 _OVER_OUR_TLS = {"X-Orca-Tls": ["tls*"]}
-"""What the edge says of a visitor who spoke TLS with itself."""
+"""The edge's header for requests over TLS to the edge itself."""
 _STREAMS_OUTLIVE_RELOADS_FOR = "24h"
 _RETRY_FOR = 5.0
-"""Seconds in which a request waits for a replica that is just starting or stopping."""
+"""Seconds for which a request waits for a replica that is just starting or stopping."""
+_UNCLEAR_PATH = r"(^|[/\\])(\.\.?;|\.\.([/\\]|$)|;[^/\\]*[/\\])|/\\|[\x00-\x1f\x7f]"
+"""Matches decoded paths that Caddy and a service may resolve differently: `/x/..;/admin` and `/;x/admin` are `/admin`
+to servlets, `/admin/../x` is below `/admin` for a server that does not normalise, and for some a line feed ends the
+path. Browsers send none of these.
+"""
 _COMPRESSED_TYPES = (
-    # No event streams: they must leave at once, and gain nothing.
+    # No event streams: they must not be buffered, and compression gains nothing.
     "text/html*", "text/css*", "text/plain*", "text/xml*", "text/csv*", "text/markdown*", "text/javascript*",
     "application/json*", "application/*+json*", "application/javascript*", "application/xml*", "application/*+xml*",
     "application/wasm*", "font/*", "image/svg+xml*", "image/x-icon*",
@@ -35,12 +40,12 @@ _COMPRESSED_TYPES = (
 
 
 def render_sites(routes: Iterable[ProxyRoute], layout: Layout, token: str) -> list[Json]:
-    """One isolated block per hostname; `routes` must be in order of precedence."""
+    """Return one isolated block per hostname; `routes` must be in order of precedence."""
     return [_render_site(host, list(group), layout, token) for host, group in groupby(routes, lambda r: r.hostname)]
 
 
 def render_compression() -> Json:
-    """What a route that compresses invokes; a thousand of them carry it once."""
+    """Return the compression handler that routes invoke by name, so that it is contained only once."""
     return {
         "handler": "encode",
         "encodings": {"zstd": {}, "gzip": {}},
@@ -51,7 +56,7 @@ def render_compression() -> Json:
 
 
 def _render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
-    """The whole treatment of a request. `token` lets the probe see which route answers, and where it leads."""
+    """Return all handlers of a route. By `token` the probe sees which route answers, and where it leads."""
     steps = [_probe(route, layout, token), {"handle": [_names(route)]}]
     if route.allow_ips:
         outside = {"not": [{"client_ip": {"ranges": list(route.allow_ips)}}]}
@@ -76,7 +81,7 @@ def _render_route(route: ProxyRoute, layout: Layout, token: str) -> Json:
 
 
 def _render_https_redirect(route: ProxyRoute, layout: Layout, token: str) -> Json:
-    """Plain HTTP sent to HTTPS, on the port where it is."""
+    """Return the redirect from HTTP to HTTPS, with its port."""
     port = "" if layout.https_port == 443 else f":{layout.https_port}"  # noqa: PLR2004 - HTTPS's own port
     location = f"https://{{http.request.host}}{port}{URI}"
     steps = [_probe(route, layout, token), {"handle": [_redirect(location, 308)]}]
@@ -89,12 +94,15 @@ def _redirect(location: str, status: int) -> Json:
 
 def _render_site(hostname: str, routes: Sequence[ProxyRoute], layout: Layout, token: str) -> Json:
     blocks: list[Json] = []
+    if any(route.path_prefix != "/" for route in routes):
+        unclear = {"vars_regexp": {"{http.request.uri.path}": {"pattern": _UNCLEAR_PATH}}}
+        blocks.append({"match": [unclear], **_invoke("unclear")})
     for route in routes:
         if route.tls != "off" and route.https_redirect:
             blocks.append(_render_https_redirect(route, layout, token))
         blocks.append(_render_route(route, layout, token))
     if routes[-1].path_prefix != "/" or routes[-1].tls == "off":
-        # A plain host gets here over TLS when a wildcard's certificate covers it.
+        # A request for a host without TLS arrives over TLS when a wildcard's certificate covers it.
         blocks.append(_invoke("unknown"))
     return {"match": [{"host": [hostname]}], "handle": [{"handler": "subroute", "routes": blocks}], "terminal": True}
 
@@ -102,7 +110,7 @@ def _render_site(hostname: str, routes: Sequence[ProxyRoute], layout: Layout, to
 def _path_block(route: ProxyRoute, steps: list[Json], *, unless: Json | None) -> Json:
     matcher: Json = {"not": [{"header": unless}]} if unless else {}
     if route.path_prefix != "/":
-        # `/admin;x` is `/admin` with a parameter to many servers (RFC 3986, 3.3): it must not pass by a route's rules.
+        # For many servers `/admin;x` is `/admin` with a parameter (RFC 3986, 3.3): it must not bypass a route's rules.
         matcher["path"] = [route.path_prefix, f"{route.path_prefix}/*", f"{route.path_prefix};*"]
     block: Json = {"@id": route.id, "handle": [{"handler": "subroute", "routes": steps}], "terminal": True}
     matchers = [matcher] if matcher else []
@@ -153,7 +161,7 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
         "protocol": "http",
         "dial_timeout": "3s",
         "compression": False,
-        # Shorter than the five seconds after which Node.js and uvicorn hang up, which would fail a POST in between.
+        # Shorter than the five seconds after which Node.js and uvicorn close idle connections, which would fail a POST.
         "keep_alive": {"idle_timeout": "4s"},
     }
     if route.protocol == "h2c":
@@ -176,16 +184,16 @@ def _reverse_proxy(route: ProxyRoute, layout: Layout) -> Json:
 
 
 def _health_checks(route: ProxyRoute) -> Json:
-    """A replica that fails is left alone for a moment.
+    """Return passive health checks: a replica that fails gets no requests for a moment.
 
-    Where there may be only one behind all slots, that is short and needs several failures: visitors wait meanwhile.
+    Where all slots may lead to one replica, that time is short and needs several failures: visitors wait meanwhile.
     """
     is_small = len(slots(route)) == SMALLEST
     return {"passive": {"fail_duration": "1s", "max_fails": 2} if is_small else {"fail_duration": "2s", "max_fails": 1}}
 
 
 def _load_balancing(route: ProxyRoute) -> Json:
-    # Retrying longer than the route's own limit would send a slow request to the service again and again.
+    # Retrying for longer than the route's own timeout would send a slow request to the service again and again.
     seconds = min(_RETRY_FOR, route.timeout or _RETRY_FOR)
     return {
         "selection_policy": {"policy": "least_conn"},

@@ -1,4 +1,4 @@
-"""The files Caddy serves from, written so that a reader sees the old or the new and never half of one."""
+"""The files that Caddy reads, written atomically: a reader sees the old or the new content, never a part."""
 
 import json
 import os
@@ -25,28 +25,28 @@ _SOCKET = re.compile(rb'"listen":\s*\[\s*"unix/([^"|]+/s-[0-9a-f]{8})\|')
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """All that Caddy reads: its configuration as JSON, and the address behind each upstream file."""
+    """Everything that Caddy reads: its configuration as JSON, and the address in each upstream file."""
 
     text: bytes
-    """Empty when there is none. Equal texts are equal configurations: see `spell`."""
+    """Empty when there is none. Equal texts mean equal configurations, because `spell` writes Caddy's own format."""
     upstreams: Mapping[str, str]
     names: Mapping[str, str] = field(default_factory=dict)
-    """What the edge's handshakes find for each hostname with TLS."""
+    """The contents of the files that the edge's handshakes read, by file name."""
 
     @property
     def socket(self) -> Path | None:
-        """Where the router listens with this configuration; None when it is not one that belongs behind an edge."""
+        """The router's socket in this configuration; None if it is not that of a router behind an edge."""
         found = _SOCKET.search(self.text)
         return Path(found[1].decode()) if found else None
 
     @property
     def digest(self) -> str:
-        """The same for the same content."""
+        """A hash of the content."""
         return sha256(self.text + json.dumps([self.upstreams, self.names], sort_keys=True).encode()).hexdigest()
 
     @property
     def is_whole(self) -> bool:
-        """Whether this may be a configuration of Caddy at all."""
+        """Whether this can be a configuration of Caddy at all."""
         with suppress(ValueError):
             return "apps" in self.document
         return False
@@ -61,18 +61,16 @@ class Served:
 
 
 class Store:
-    """One proxy's folder. Nothing here waits for anybody: call it from a thread."""
+    """One proxy's folder. All methods block: call them from a thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._applied = layout.data_dir / "applied"
         self._version = layout.data_dir / "version"
-        self._folders = (
-            layout.upstreams, layout.names, layout.generations, layout.acme_roots, layout.challenges,
-        )  # fmt: skip
+        self._folders = layout.upstreams, layout.names, layout.generations, layout.challenges
 
     def prepare(self) -> None:
-        """Make the folders, private to this user, and clear away what a crash left behind."""
+        """Create the folders, private to this user, and remove what a crash left behind."""
         layout = self._layout
         for folder in (layout.data_dir, *self._folders, layout.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,52 +82,42 @@ class Store:
             rmtree(leftover, ignore_errors=True)
 
     def read(self) -> Served:
-        """What Caddy would serve after a restart."""
+        """Return what Caddy would serve after a restart."""
         return Served(self.read_text(), _read_folder(self._layout.upstreams), _read_folder(self._layout.names))
 
     def read_text(self) -> bytes:
-        """The configuration alone."""
+        """Return the configuration alone."""
         with suppress(FileNotFoundError):
             return self._layout.config_file.read_bytes()
         return b""
 
-    def read_acme_roots(self) -> dict[str, str]:
-        """Path -> PEM."""
-        return {str(self._layout.acme_roots / name): pem for name, pem in _read_folder(self._layout.acme_roots).items()}
-
     def write(self, served: Served, present: Served) -> None:
-        """Replace what differs from `present`. Files that are no longer named stay: the configuration that serves now
-        may name them, until the new one is loaded.
+        """Write the files that differ from `present`. Files that are no longer referenced stay: the live configuration
+        may use them, until the new one is loaded.
         """
         _write_folder(self._layout.upstreams, served.upstreams, present.upstreams)
         _write_folder(self._layout.names, served.names, present.names)
         if present.text != served.text:
             replace_file(self._layout.config_file, served.text)
 
-    def write_acme_root(self, pem: str) -> None:
-        """Put a root certificate where the rendered configuration looks for it."""
-        path = self._layout.acme_root(pem)
-        if not path.exists():
-            replace_file(path, pem.encode())
-
     def write_challenge(self, token: str, answer: str) -> None:
-        """Put the answer to an authority's challenge where the edge finds it."""
+        """Write the answer to an ACME challenge to the file that the edge serves."""
         self._layout.challenges.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(self._layout.challenges / token, answer.encode())
 
     def tidy(self, served: Served, present: Served) -> None:
-        """Remove the files of `present` that `served` does not name."""
+        """Remove the files of `present` that `served` does not use."""
         for name in present.upstreams.keys() - served.upstreams.keys():
             (self._layout.upstreams / name).unlink(missing_ok=True)
         for name in present.names.keys() - served.names.keys():
             (self._layout.names / name).unlink(missing_ok=True)
 
     def commit(self, served: Served) -> None:
-        """Remember `served` as the last one applied."""
+        """Record `served` as the last applied configuration."""
         replace_file(self._applied, served.digest.encode())
 
     def keep(self, previous: Served) -> None:
-        """Put one that served well among the generations; only the last few stay."""
+        """Store a configuration that was served successfully as a generation; only the last few are retained."""
         if not previous.text:
             return
         numbers = self._generations()
@@ -141,23 +129,23 @@ class Store:
             (self._layout.generations / f"{old}.json").unlink(missing_ok=True)
 
     def write_version(self, version: str) -> None:
-        """Remember which Caddy was started last."""
+        """Store the version of the Caddy that was started last."""
         replace_file(self._version, version.encode())
 
     def read_version(self) -> str:
-        """Which Caddy was started last; empty when that is not known."""
+        """Return the version of the Caddy that was started last; empty when unknown."""
         with suppress(FileNotFoundError):
             return self._version.read_text()
         return ""
 
     def is_applied(self, served: Served) -> bool:
-        """True when `served` is what was committed last."""
+        """Whether `served` is what was committed last."""
         with suppress(FileNotFoundError):
             return self._applied.read_text() == served.digest
         return False
 
     def generations(self) -> list[Served]:
-        """Earlier configurations that served well, newest first."""
+        """Return earlier configurations that were served successfully, newest first."""
         found = []
         for number in reversed(self._generations()):
             with suppress(ValueError, KeyError, TypeError, FileNotFoundError):
@@ -184,13 +172,13 @@ def _write_folder(folder: Path, wanted: Mapping[str, str], present: Mapping[str,
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write beside `path`, flush to the disk, rename over it, flush the folder."""
+    """Write a draft beside `path`, fsync it, rename it to `path`, and fsync the folder."""
     _put(path, content)
     _flush(path.parent)
 
 
 def _put(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)  # created 0600
+    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)  # created with mode 0600
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -1,4 +1,4 @@
-"""Asks the real Caddy whether it would take a configuration, without touching the one that serves."""
+"""Checks with the real Caddy whether it accepts a configuration, without touching the live one."""
 
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,7 +22,7 @@ Validate = Callable[[ProxyConfig], Awaitable[str | None]]
 
 
 class Validator:
-    """`caddy validate` on a copy with storage of its own: it provisions every module, and starts none."""
+    """Runs `caddy validate` on a copy with separate storage: it provisions every module, and starts none."""
 
     def __init__(self, layout: Layout, connector: Connector, binary: CaddyBinary) -> None:
         self._layout = layout
@@ -30,7 +30,7 @@ class Validator:
         self._binary = binary
 
     async def check(self, config: ProxyConfig, suspects: Sequence[ProxyRoute]) -> None:
-        """Raises RequestRefused that names the one of `suspects` without which Caddy would take `config`."""
+        """Raise RequestRefused that names the one of `suspects` without which Caddy would accept `config`."""
         reason = await self.find_error(config)
         if reason is None:
             return
@@ -41,7 +41,7 @@ class Validator:
         raise refusal(route, f"cannot be served: {reason}", "Correct or remove it. Nothing was changed.")
 
     async def find_error(self, config: ProxyConfig) -> str | None:
-        """What Caddy says against `config`; None when it says nothing."""
+        """Return Caddy's error for `config`; None when it accepts it."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._layout.data_dir) as folder:
             scratch = Path(folder)
             document = render(config, self._layout)
@@ -62,14 +62,14 @@ class Validator:
 async def find_culprit(
     config: ProxyConfig, suspects: Sequence[ProxyRoute], find_error: Validate
 ) -> tuple[ProxyRoute, str] | None:
-    """The first suspect that spoils the configuration, found by halving, with the reason; None if it is none of them.
+    """Find by bisection the first suspect that makes the configuration invalid, with the reason; None if it is none.
 
-    The other routes serve already, so they are taken to be good.
+    The other routes are served already, so they are assumed to be valid.
     """
     good = [route for route in config.routes if route not in suspects]
     if not suspects or await find_error(select_routes(config, good)) is not None:
         return None
-    low, high = 0, len(suspects)  # `low` suspects do no harm; `high` of them do
+    low, high = 0, len(suspects)  # the first `low` suspects are accepted, the first `high` are not
     reason = await find_error(select_routes(config, [*good, *suspects]))
     while high - low > 1:
         middle = (low + high) // 2

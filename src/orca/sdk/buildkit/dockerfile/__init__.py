@@ -1,11 +1,11 @@
-"""Dockerfiles: read as BuildKit reads them, resolved, and rendered again for the engine.
+"""Dockerfiles: parsed as BuildKit parses them, resolved, and rendered again for the engine.
 
-What a build passes to the engine is never the user's own text: it is rendered from what was read here, one line for
-each instruction, with plain flags and with the references that were checked. So nothing that the engine could read in
-another way is left, and what was checked is what is used. Pure.
+A build never passes the user's own text to the engine: the text is rendered from the parsed instructions, one line per
+instruction, with plain flags and with the references that were checked. So the engine cannot parse anything in
+another way, and it uses exactly what was checked. Pure.
 
-`parse_dockerfile` gives instructions, `resolve` stages with their images and the values of ARG and ENV, `render` the
-text for the engine.
+`parse_dockerfile` returns instructions, `resolve` stages with their images and the values of ARG and ENV, `render`
+the text for the engine.
 """
 
 from orca.sdk.buildkit.dockerfile.flags import Flag

@@ -1,4 +1,4 @@
-"""Flags of an instruction: read as BuildKit reads them, or refused. Pure."""
+"""Flags of an instruction: parsed as by BuildKit, or refused. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _MOUNT_KEY = re.compile(r"[a-z-]+")
 
 
 class BadFlag(ValueError):
-    """Says what is wrong, to go after the number of the line."""
+    """An invalid flag; the message is shown after the line number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Flag:
 
 
 def split_flags(keyword: str, text: str) -> tuple[tuple[Flag, ...], str]:
-    """Flags, and what comes after them. BadFlag for what engines read in different ways, and for unknown flags."""
+    """Return flags and the rest. Raises BadFlag for unknown flags, and for those that engines parse differently."""
     flags: list[Flag] = []
     text = text.lstrip(" \t")
     while text.startswith("--"):
@@ -51,7 +51,7 @@ def split_flags(keyword: str, text: str) -> tuple[tuple[Flag, ...], str]:
 
 
 def _cut_word(text: str) -> tuple[str, str]:
-    """The first word without its quotes, and the rest."""
+    """Return the first word without its quotes, and the rest."""
     word: list[str] = []
     quote = ""
     for at, char in enumerate(text):
@@ -94,7 +94,7 @@ def _check_once(flags: Iterable[Flag]) -> None:
 
 
 def origin_of(flag: Flag) -> str | None:
-    """The stage or image that a flag takes files from. BadFlag for a mount that could be read in two ways."""
+    """Return the stage or image that a flag takes files from. Raises BadFlag for an ambiguous mount."""
     if flag.name == "from":
         return flag.value
     if flag.name != "mount":
@@ -114,7 +114,7 @@ def origin_of(flag: Flag) -> str | None:
 
 
 def with_origin(flag: Flag, origin: str) -> Flag:
-    """The same flag with another stage or image to take files from."""
+    """Return the flag with another stage or image to take files from."""
     if flag.name == "from":
         return Flag("from", origin)
     fields = (field.partition("=") for field in flag.value.split(","))

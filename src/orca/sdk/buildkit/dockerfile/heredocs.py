@@ -1,4 +1,4 @@
-"""Finds where an instruction opens a here-document; where readers could differ, it is refused. Pure."""
+"""Finds the here-documents that an instruction opens; ambiguous ones are refused. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ class AmbiguousHeredoc(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """A here-document: the line that ends it, and whether tabs before its lines do not count."""
+    """A here-document: the line that ends it, and whether leading tabs of its lines are removed."""
 
     name: str
     strips_tabs: bool
 
 
 def find_heredocs(text: str) -> list[Heredoc]:
-    """The here-documents of an instruction's arguments.
+    """Return the here-documents of an instruction's arguments.
 
-    AmbiguousHeredoc where escapes or ${…} stand before a word that may open one: there, readers may split differently.
+    Raises AmbiguousHeredoc if escapes or ${…} precede a word that may open one: parsers may split these differently.
     """
     found: list[Heredoc] = []
     begin, quote, certain = 0, "", True

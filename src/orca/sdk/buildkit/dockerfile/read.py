@@ -1,4 +1,4 @@
-"""Lines of a Dockerfile become instructions, by BuildKit's rules; what could be read in two ways is refused. Pure."""
+"""Parses the lines of a Dockerfile to instructions by BuildKit's rules; ambiguous ones are refused. Pure."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from orca.sdk.buildkit.dockerfile.heredocs import AmbiguousHeredoc, Heredoc, fin
 from orca.sdk.buildkit.errors import BadDockerfile
 
 TEXT_LIMIT, LINE_LIMIT = 256 << 10, 60_000
-"""BuildKit takes no line of 64 KiB and more."""
+"""Maximum sizes; BuildKit accepts no line of 64 KiB or more."""
 
 _DIRECTIVE = re.compile(r"#[ \t]*(?P<name>[A-Za-z][A-Za-z0-9]*)[ \t]*=[ \t]*(?P<value>\S.*)")
 _DIRECTIVES = {"syntax", "escape", "check"}
@@ -31,37 +31,37 @@ class Instruction:
     keyword: str
     flags: tuple[Flag, ...]
     rest: str
-    """What comes after the flags, joined to one line, without blanks around it."""
+    """The text after the flags, joined to one line and stripped."""
     line: int
     end: int
     body: tuple[str, ...] = ()
-    """The lines of its here-documents, with those that end them."""
+    """The lines of its here-documents, including the end markers."""
     inner: "Instruction | None" = None
-    """What an ONBUILD leaves to the stages and images that stand on this one."""
+    """The instruction of an ONBUILD, for stages and images that are based on this one."""
 
     @property
     def effective(self) -> "Instruction":
-        """What is run in the end: the instruction inside of an ONBUILD, else the instruction itself."""
+        """The instruction inside of an ONBUILD, else the instruction itself."""
         return self.inner or self
 
     @property
     def words(self) -> list[str]:
-        """The arguments, in the JSON form or separated by blanks; variables as they are written."""
+        """The arguments, in JSON form or separated by blanks; variables are not expanded."""
         return read_json(self.rest) or [word for word in _BLANKS.split(self.rest) if word]
 
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """A Dockerfile that was read."""
+    """A parsed Dockerfile."""
 
     escape: str
     instructions: tuple[Instruction, ...]
 
 
 def parse_dockerfile(text: str, *, heredocs: bool) -> Dockerfile:
-    """Read as BuildKit does. BadDockerfile for what could be read in two ways.
+    """Parse like BuildKit. Raises BadDockerfile for ambiguous text.
 
-    `heredocs`: whether the engine's own frontend knows here-documents (Docker 23 and later).
+    `heredocs`: whether the engine's own frontend supports here-documents (Docker 23 and later).
     """
     if len(text) > TEXT_LIMIT:
         raise BadDockerfile(
@@ -79,7 +79,7 @@ def parse_dockerfile(text: str, *, heredocs: bool) -> Dockerfile:
 
 
 def parse_trigger(text: str) -> Instruction:
-    """One ONBUILD trigger of a base image, as it stands in the image's configuration. BadDockerfile."""
+    """Parse an ONBUILD trigger in a base image's configuration. Raises BadDockerfile."""
     found = list(_read_instructions(text.split("\n"), 0, "\\", heredocs=False))
     if len(found) != 1 or _CONTROLS.search(text) or len(text) > LINE_LIMIT:
         raise bad_line(1, "it is not one instruction")
@@ -87,7 +87,7 @@ def parse_trigger(text: str) -> Instruction:
 
 
 def read_json(rest: str) -> list[str] | None:
-    """The words of an instruction in the JSON form; None for one that is not, however oddly it begins."""
+    """Return the words of an instruction in JSON form; None for any other, even if it begins like JSON."""
     try:
         words = json.loads(rest) if rest.startswith("[") else None
     except (ValueError, RecursionError):
@@ -96,8 +96,8 @@ def read_json(rest: str) -> list[str] | None:
 
 
 def has_more_than_json(rest: str) -> bool:
-    """Whether text follows a JSON array: engines before BuildKit 0.15 read the array and drop the text, newer ones
-    take all of it for a shell command.
+    """Whether text follows a JSON array: engines before BuildKit 0.15 use the array and drop the text, newer ones run
+    all of it as a shell command.
     """
     if not rest.startswith("["):
         return False
@@ -109,12 +109,12 @@ def has_more_than_json(rest: str) -> bool:
 
 
 def bad_line(line: int, what: str, hint: str = "") -> BadDockerfile:
-    """What is wrong with a line of the user's file."""
+    """Return the error for a line of the user's file."""
     return BadDockerfile(f"Dockerfile line {line}: {what}.", hint=hint or "Correct the line.")
 
 
 def _read_directives(lines: list[str]) -> tuple[str, int]:
-    """The escape character, and how many lines at the top are directives."""
+    """Return the escape character, and the number of directive lines at the top."""
     escape, seen = "\\", set[str]()
     start = 1 if lines[0].startswith("#!") else 0
     for number, line in enumerate(lines[start:], start=start):
@@ -152,7 +152,7 @@ def _read_instructions(lines: list[str], at: int, escape: str, *, heredocs: bool
 
 
 def _join(lines: list[str], at: int, escape: str) -> tuple[str, int]:
-    """One instruction's lines as one, and where the next begins."""
+    """Join the lines of an instruction; return the text and the index of the next line."""
     pieces: list[str] = []
     first, more = at, True
     while more and at < len(lines):
@@ -170,7 +170,7 @@ def _join(lines: list[str], at: int, escape: str) -> tuple[str, int]:
 
 
 def _read_instruction(text: str, line: int, end: int) -> Instruction:
-    """BadDockerfile where an engine could take other words for the keyword or the flags."""
+    """Parse one instruction. Raises BadDockerfile if an engine could parse the keyword or the flags differently."""
     keyword, *rests = _BLANKS.split(text.strip(), maxsplit=1)
     keyword, rest = keyword.upper() if keyword.isascii() else keyword, "".join(rests)
     if keyword not in _KEYWORDS:

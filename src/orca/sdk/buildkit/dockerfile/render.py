@@ -1,10 +1,10 @@
-"""Writes a Dockerfile for the engine from what was read and checked, with caches that stay apart. Pure.
+"""Renders a Dockerfile for the engine from what was parsed and checked, with a separate cache per key. Pure.
 
-The engine's BuildKit is shared by all teams. Its cache is looked up by a digest of each step and of the steps before
-it, so a step that differs by cache key right after each FROM separates everything that follows: here a COPY of a
-name pattern that matches nothing. It leaves no file and needs no program in the image (an ARG would not do, because
-COPY ignores it; what a base image runs by ONBUILD comes before it). Directives of the user's file (`# syntax=`) and
-comments are not rendered: only the engine's own frontend reads a Dockerfile here.
+All teams share the engine's BuildKit. Its cache key is a digest of a step and of the steps before it, so a step that
+contains the build's cache key right after each FROM separates everything that follows. That step is a COPY of a name
+pattern that matches nothing: it leaves no file and needs no program in the image (an ARG would not work, because COPY
+ignores it; ONBUILD instructions of a base image come before it). Directives of the user's file (`# syntax=`) and
+comments are not rendered: only the engine's own frontend parses the Dockerfile.
 """
 
 import hashlib
@@ -17,28 +17,28 @@ from orca.sdk.buildkit.dockerfile.resolve import SCRATCH, Image, Origin, Resolve
 from orca.sdk.buildkit.errors import BadDockerfile
 
 RESERVED_NAME = ".orca-build-"
-"""Entries of the tree that begin so are ours; no build sees them."""
+"""Prefix of Orca's own entries in the tree, which no build sees."""
 
 Pins = Mapping[Image, str]
-"""The images that were checked, and the names under which exactly those are on the engine now."""
+"""The checked images, and the names that pin them on the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A Dockerfile for BuildKit, and where its lines were in the user's own."""
+    """A Dockerfile for BuildKit, and the positions of its lines in the user's file."""
 
     text: str
     origins: tuple[int, ...]
 
     def original_line(self, number: int) -> int:
-        """The line of the user's file that line `number` of ours came from."""
+        """Return the line of the user's file from which line `number` was rendered."""
         return self.origins[min(max(number, 1), len(self.origins)) - 1]
 
 
 def render(resolved: Resolved, pins: Pins, cache_key: str) -> Rewritten:
-    """The same build with plain flags, pinned references, and a cache of its own.
+    """Render the same build with plain flags, pinned references, and a separate cache.
 
-    Every image that a needed stage uses must be in `pins`; stages that the final one does not need stand on nothing.
+    Every image that a needed stage uses must be in `pins`; unneeded stages are based on scratch.
     """
     marker = f"COPY {RESERVED_NAME}{hashlib.sha256(cache_key.encode()).hexdigest()[:32]}* /"
     escape = resolved.dockerfile.escape
@@ -84,7 +84,7 @@ def _render_instruction(instruction: ResolvedInstruction, resolved: Resolved, pi
 
 
 def _break(line: str, escape: str) -> Iterator[str]:
-    """Lines that BuildKit takes; it joins them again. A line must not begin like a comment or end with two escapes."""
+    """Split into lines that BuildKit accepts and joins again. None may begin like a comment or end with two escapes."""
     while len(line) > LINE_LIMIT:
         places = range(LINE_LIMIT - 1, LINE_LIMIT // 2, -1)
         at = next((at for at in places if line[at - 1] not in " \t\\`" and line[at] not in " \t#\\`"), None)

@@ -1,4 +1,4 @@
-"""Works out what a Dockerfile means: its stages, the images they stand on, and the values of ARG and ENV. Pure."""
+"""Resolves a Dockerfile: its stages, their base images, and the values of ARG and ENV. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,29 +21,29 @@ _HARMLESS_PLATFORM = {"$BUILDPLATFORM", "${BUILDPLATFORM}", "$TARGETPLATFORM", "
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image from outside, written out in full: `docker.io/library/python:3.12`. `platform` is empty for the own."""
+    """A complete reference to an external image: `docker.io/library/python:3.12`. An empty platform: the engine's."""
 
     name: str
     platform: str = ""
 
 
 Origin = int | Image | None
-"""Where files come from: the stage with that number, an image, or `scratch`, which is nothing."""
+"""A source of files: the stage with that number, an image, or None for `scratch`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedInstruction:
-    """An instruction of a stage, with the values of ARG and ENV at that point put in."""
+    """An instruction of a stage, with ARG and ENV expanded."""
 
     source: Instruction
     origins: tuple[Origin, ...] = ()
-    """What its flags take files from, one for each flag that does."""
+    """The sources of its flags that take files from elsewhere, one per flag."""
     words: tuple[str, ...] = ()
-    """Arguments, expanded where BuildKit expands them; as written for RUN, CMD, ENTRYPOINT and SHELL."""
+    """Arguments, expanded where BuildKit expands them; unchanged for RUN, CMD, ENTRYPOINT and SHELL."""
 
     @property
     def keyword(self) -> str:
-        """In capitals."""
+        """The keyword in capitals."""
         return self.source.keyword
 
 
@@ -59,13 +59,13 @@ class Stage:
     instructions: tuple[ResolvedInstruction, ...]
     values: Mapping[str, str]
     environment: Mapping[str, str]
-    """ENV alone, with that of the stages below it."""
+    """ENV alone, including that of the stages it is based on."""
     arguments: frozenset[str]
     """The names that it declares with ARG."""
 
     @property
     def origins(self) -> Iterator[Origin]:
-        """Everything it takes from elsewhere."""
+        """All sources of files of this stage."""
         yield self.base
         for instruction in self.instructions:
             yield from instruction.origins
@@ -73,7 +73,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A Dockerfile with its meaning."""
+    """A resolved Dockerfile."""
 
     dockerfile: Dockerfile
     stages: tuple[Stage, ...]
@@ -87,7 +87,7 @@ class Resolved:
 
     @property
     def lineage(self) -> list[Stage]:
-        """The final stage and those it stands on, from the lowest to the final one."""
+        """The final stage and those it is based on, the final one last."""
         chain = [self.final]
         while isinstance(chain[0].base, int):
             chain.insert(0, self.stages[chain[0].base])
@@ -106,7 +106,7 @@ class Resolved:
 
     @property
     def images(self) -> list[Image]:
-        """The images from outside that are really needed."""
+        """The external images that the final stage needs."""
         needed = (origin for index in sorted(self.reachable) for origin in self.stages[index].origins)
         return list(dict.fromkeys(origin for origin in needed if isinstance(origin, Image)))
 
@@ -114,7 +114,7 @@ class Resolved:
 def resolve(
     dockerfile: Dockerfile, arguments: Mapping[str, str], architecture: str, target: str | None = None
 ) -> Resolved:
-    """BadDockerfile for what cannot be worked out. `arguments` are the build arguments that are given."""
+    """Resolve with these build arguments. Raises BadDockerfile for what cannot be resolved."""
     reader = _Reader(dockerfile.escape, arguments, architecture)
     for instruction in dockerfile.instructions:
         reader.read(instruction)
@@ -137,7 +137,7 @@ def _find_target(stages: tuple[Stage, ...], target: str | None) -> int:
 
 @dataclass(slots=True)
 class _Open:
-    """The stage that is being read."""
+    """The stage that is being resolved."""
 
     source: Instruction
     name: str
@@ -260,7 +260,7 @@ class _Reader:
         return ResolvedInstruction(instruction, origins, words)
 
     def locate_origin(self, flag: Flag, text: str) -> Origin:
-        """COPY takes stages by number, too; RUN --mount reads a number as an image."""
+        """Resolve the source of a flag. COPY also accepts a stage's number; for RUN --mount a number is an image."""
         if "$" in text or (flag.name == "mount" and text.isdigit()):
             raise BadWord("the image after from= cannot be worked out; write its name plainly")
         origin = self.locate(text, numbers=flag.name == "from")
@@ -288,7 +288,7 @@ class _Reader:
             yield from instruction.words
 
     def expand(self, word: str, stage: _Open) -> str:
-        """A form that only newer engines know stays as it is: nothing that is checked depends on it."""
+        """Expand a word. A form that only newer engines support is left unchanged: no check depends on it."""
         try:
             value = expand(word, stage.look_up, self.escape)
         except UnknownForm:

@@ -1,10 +1,10 @@
-"""Variables in a Dockerfile: words are expanded as BuildKit's own small shell does it, and kept in bounds. Pure."""
+"""Variables in a Dockerfile: expands words like BuildKit's own small shell, within limits. Pure."""
 
 import re
 from collections.abc import Callable, Iterator
 
 VALUE_LIMIT = 64 << 10
-"""Values that name each other twice would double with every line, here and in the engine."""
+"""Maximum size of a value: one that contains another twice would double with every line, also in the engine."""
 _DEPTH = 10
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?!$-]")
 
@@ -12,15 +12,15 @@ LookUp = Callable[[str], str | None]
 
 
 class BadWord(ValueError):
-    """A word that cannot be worked out."""
+    """A word that cannot be expanded."""
 
 
 class UnknownForm(BadWord):
-    """A form of ${…} that only newer engines know."""
+    """A form of ${…} that only newer engines support."""
 
 
 def split_words(text: str, escape: str) -> list[str]:
-    """Words of ARG, ENV and LABEL, with the quotes and escapes that they are written with."""
+    """Split ARG, ENV and LABEL into words; quotes and escapes are not removed."""
     words: list[str] = []
     begin, quote, escaped = -1, "", False
     for at, char in enumerate(text):
@@ -41,7 +41,7 @@ def split_words(text: str, escape: str) -> list[str]:
 
 
 def pairs_of(text: str, escape: str) -> list[tuple[str, str]]:
-    """Names and values of an ENV or LABEL, in either of its forms; values not expanded. BadWord."""
+    """Return names and unexpanded values of an ENV or LABEL, in either of its forms. Raises BadWord."""
     words = split_words(text, escape)
     if words and "=" not in words[0]:
         name, *value = re.split(r"[ \t]+", text.strip(), maxsplit=1)
@@ -54,7 +54,7 @@ def pairs_of(text: str, escape: str) -> list[tuple[str, str]]:
 
 
 def expand(text: str, look_up: LookUp, escape: str = "\\") -> str:
-    """With quotes and escapes removed and variables replaced. BadWord for what it cannot work out."""
+    """Remove quotes and escapes and replace variables. Raises BadWord for what cannot be expanded."""
     value, at = _Expansion(text, look_up, escape).run(0, "", 0)
     if at != len(text):
         raise BadWord("it has a } too many")
@@ -62,7 +62,7 @@ def expand(text: str, look_up: LookUp, escape: str = "\\") -> str:
 
 
 class _Expansion:
-    """One pass over a text. Each character is looked at once, so that time grows with its length and no faster."""
+    """One pass over a text. Each character is read once, so that it takes linear time."""
 
     def __init__(self, text: str, look_up: LookUp, escape: str) -> None:
         self.text, self.look_up, self.escape, self.size = text, look_up, escape, 0
@@ -75,7 +75,7 @@ class _Expansion:
         return value
 
     def run(self, at: int, stop: str, depth: int) -> tuple[str, int]:
-        """Up to `stop`, or the end."""
+        """Expand up to `stop` or the end."""
         if depth > _DEPTH:
             raise BadWord("its variables are nested too deeply")
         parts: list[str] = []
@@ -85,7 +85,7 @@ class _Expansion:
         return "".join(parts), at
 
     def step(self, at: int, depth: int) -> tuple[str, int]:
-        """The next piece, and where the one after it begins."""
+        """Expand the next part; return it and the index of the part after it."""
         char = self.text[at]
         if char == "'":
             end = self.text.find("'", at + 1)
@@ -146,7 +146,7 @@ def _choose(operator: str, value: str | None, word: str, *, colon: bool) -> str:
 
 
 def names_in(text: str, *, followed_by: str = "") -> Iterator[str]:
-    """The variables that a text names with `$NAME` or `${NAME`."""
+    """Return the variables that a text contains as `$NAME` or `${NAME`."""
     for match in re.finditer(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", text):
         if text.startswith(followed_by, match.end()):
             yield match[1]

@@ -12,8 +12,9 @@ COPY --from=build --chown=10001:10001 ["/out/", "/app/"]
 WORKDIR /app
 USER 10001:10001
 ENV DOTNET_ENVIRONMENT=Production DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=true HOME=/tmp
+ENV ASPNETCORE_FORWARDEDHEADERS_ENABLED=true
 ENV PORT=8080
 EXPOSE 8080
-CMD ["/bin/sh", "-c", "ASPNETCORE_URLS=http://0.0.0.0:$PORT exec /app/shop"]
+CMD ["/bin/bash", "-c", "ASPNETCORE_URLS=http://0.0.0.0:$PORT exec /app/shop"]
 # ---
 # kind dotnet, web, port 8080, because of shop.csproj

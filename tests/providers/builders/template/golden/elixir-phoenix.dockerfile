@@ -22,6 +22,6 @@ USER 10001:10001
 ENV MIX_ENV=prod MIX_HOME=/mix HEX_HOME=/hex LANG=C.UTF-8 HOME=/tmp
 ENV PORT=4000
 EXPOSE 4000
-CMD ["/bin/sh", "-c", "PHX_SERVER=true _build/prod/rel/shop/bin/shop start"]
+CMD ["/bin/bash", "-c", "PHX_SERVER=true _build/prod/rel/shop/bin/shop start"]
 # ---
 # kind elixir, web, port 4000, because of mix.exs, mix.lock

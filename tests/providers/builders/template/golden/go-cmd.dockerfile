@@ -12,7 +12,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/ /app/bin/
+COPY --from=build --chown=10001:10001 ["/out/", "/app/bin/"]
 WORKDIR /app
 USER 10001:10001
 CMD ["/app/bin/server"]

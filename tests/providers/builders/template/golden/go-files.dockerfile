@@ -12,13 +12,13 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 
 FROM debian:stable-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/ /app/bin/
+COPY --from=build --chown=10001:10001 ["/out/", "/app/bin/"]
 COPY --from=build --chown=10001:10001 ["/src/", "/app/"]
 WORKDIR /app
 USER 10001:10001
 ENV PATH=/app/bin:$PATH
 ENV PORT=8080
 EXPOSE 8080
-CMD ["/bin/sh", "-c", "exec bin/x --verbose"]
+CMD ["/bin/bash", "-c", "exec bin/x --verbose"]
 # ---
 # kind go, web, port 8080, because of go.mod

@@ -12,6 +12,7 @@ COPY --from=build --chown=10001:10001 ["/out/", "/app/"]
 WORKDIR /app
 USER 10001:10001
 ENV JAVA_TOOL_OPTIONS=-XX:MaxRAMPercentage=75 HOME=/tmp
-CMD ["/bin/sh", "-c", "for program in /app/bin/*; do case \"$program\" in *.bat) ;; *) exec \"$program\" ;; esac; done"]
+ENTRYPOINT []
+CMD ["/bin/bash", "-c", "for program in /app/bin/*; do case \"$program\" in *.bat) ;; *) exec bash \"$program\" ;; esac; done"]
 # ---
 # kind java, worker, port None, because of app/build.gradle.kts

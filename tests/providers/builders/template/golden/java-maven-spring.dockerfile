@@ -14,6 +14,7 @@ USER 10001:10001
 ENV JAVA_TOOL_OPTIONS=-XX:MaxRAMPercentage=75 HOME=/tmp
 ENV PORT=8080
 EXPOSE 8080
-CMD ["/bin/sh", "-c", "SERVER_PORT=$PORT exec java -jar /app/app.jar"]
+ENTRYPOINT []
+CMD ["/bin/bash", "-c", "SERVER_PORT=$PORT exec java -jar /app/app.jar"]
 # ---
 # kind java, web, port 8080, because of pom.xml

@@ -13,6 +13,6 @@ COPY --from=build --chown=10001:10001 /out/ROOT.war /usr/local/tomcat/webapps/RO
 USER 10001:10001
 ENV PORT=8080
 EXPOSE 8080
-CMD ["catalina.sh", "run"]
+CMD ["bash", "/usr/local/tomcat/bin/catalina.sh", "run"]
 # ---
 # kind java, web, port 8080, because of pom.xml

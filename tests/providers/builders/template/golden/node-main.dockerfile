@@ -14,6 +14,7 @@ WORKDIR /app
 USER 10001:10001
 ENV NODE_ENV=production PORT=8000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp PATH=/app/node_modules/.bin:$PATH
 EXPOSE 8000
-CMD ["/bin/sh", "-c", "exec node lib/index.js"]
+ENTRYPOINT []
+CMD ["node", "lib/index.js"]
 # ---
 # kind node, web, port 8000, because of package.json

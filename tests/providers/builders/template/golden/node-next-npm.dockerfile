@@ -15,6 +15,7 @@ WORKDIR /app
 USER 10001:10001
 ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp NEXT_TELEMETRY_DISABLED=1 PATH=/app/node_modules/.bin:$PATH
 EXPOSE 3000
-CMD ["/bin/sh", "-c", "exec next start"]
+ENTRYPOINT []
+CMD ["next", "start"]
 # ---
 # kind node, web, port 3000, because of package.json, package-lock.json

@@ -14,6 +14,7 @@ WORKDIR /app
 USER 10001:10001
 ENV NODE_ENV=production PORT=3000 HOSTNAME=0.0.0.0 HOST=0.0.0.0 HOME=/tmp PATH=/app/node_modules/.bin:$PATH
 EXPOSE 3000
-CMD ["/bin/sh", "-c", "exec node server.js"]
+ENTRYPOINT []
+CMD ["node", "server.js"]
 # ---
 # kind node, web, port 3000, because of package.json, yarn.lock

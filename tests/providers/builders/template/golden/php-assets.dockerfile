@@ -22,7 +22,8 @@ RUN sed -ri 's/^Listen 80$/Listen ${PORT}/' /etc/apache2/ports.conf \
  && sed -ri 's#/var/www/html#${APACHE_DOCUMENT_ROOT}#' /etc/apache2/sites-available/*.conf \
  && a2enmod rewrite \
  && docker-php-ext-install pdo_mysql opcache intl \
- && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini"
+ && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini" \
+ && chown www-data:www-data /var/www/html
 RUN pecl install redis \
  && docker-php-ext-enable redis
 WORKDIR /var/www/html
@@ -37,5 +38,7 @@ COPY --from=assets --chown=www-data:www-data /app/public/ ./public/
 RUN composer dump-autoload --optimize --no-dev --no-scripts
 USER www-data
 EXPOSE 8080
+ENTRYPOINT []
+CMD ["apache2-foreground"]
 # ---
 # kind php, web, port 8080, because of composer.json, public/index.php

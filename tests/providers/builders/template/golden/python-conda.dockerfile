@@ -19,6 +19,6 @@ USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ENV PORT=8000
 EXPOSE 8000
-CMD ["/bin/sh", "-c", "exec gunicorn app:app --bind 0.0.0.0:$PORT"]
+CMD ["/bin/bash", "-c", "exec gunicorn app:app --bind 0.0.0.0:$PORT"]
 # ---
 # kind python, web, port 8000, because of environment.yml, app.py

@@ -21,6 +21,6 @@ USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 ENV PORT=8000
 EXPOSE 8000
-CMD ["/bin/sh", "-c", "exec uvicorn app.main:api --host 0.0.0.0 --port $PORT"]
+CMD ["/bin/bash", "-c", "exec uvicorn app.main:api --host 0.0.0.0 --port $PORT"]
 # ---
 # kind python, web, port 8000, because of uv.lock, pyproject.toml, app/main.py

@@ -15,6 +15,6 @@ COPY --from=build --chown=10001:10001 ["/app/", "/app/"]
 WORKDIR /app
 USER 10001:10001
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
-CMD ["/bin/sh", "-c", "exec python3 worker.py"]
+CMD ["python3", "worker.py"]
 # ---
 # kind python, worker, port None, because of requirements.txt, worker.py

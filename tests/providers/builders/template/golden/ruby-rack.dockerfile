@@ -20,6 +20,6 @@ WORKDIR /app
 USER 10001:10001
 ENV BUNDLE_PATH=/gems BUNDLE_WITHOUT=development:test RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 RAILS_SERVE_STATIC_FILES=1 PORT=3000 HOME=/tmp
 EXPOSE 3000
-CMD ["/bin/sh", "-c", "exec bundle exec rackup --host 0.0.0.0 --port $PORT"]
+CMD ["/bin/bash", "-c", "exec bundle exec rackup --host 0.0.0.0 --port $PORT"]
 # ---
 # kind ruby, web, port 3000, because of Gemfile, .ruby-version

@@ -11,12 +11,17 @@ from orca.providers.builders.template.node.deno import find_deno
 from orca.providers.builders.template.node.dockerfile import PORT, render
 from orca.providers.builders.template.node.legacy import newest_possible
 from orca.providers.builders.template.node.look import Look
-from orca.providers.builders.template.node.managers import LOCK_FILES, Manager, find_manager
+from orca.providers.builders.template.node.managers import LOCK_FILES, PackageManager, find_manager
 from orca.providers.builders.template.node.package import MANIFEST, BadManifest, Package, Project, read_package
 from orca.providers.builders.template.node.plan import Plan
 from orca.providers.builders.template.node.programs import is_ending
 from orca.providers.builders.template.node.versions import Version, find_version
-from orca.providers.builders.template.node.workspace import candidates, find_applications, find_folders
+from orca.providers.builders.template.node.workspace import (
+    candidates,
+    find_applications,
+    find_folders,
+    find_other_programs,
+)
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import choose_process, parse_procfile
 from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, Refusal, Result
@@ -106,7 +111,16 @@ def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Applic
     found = find_applications(project)
     if len(found) == 1 and not project.root.is_published:
         package, application = found[0]
-        return package, application
+        others = find_other_programs(project) if application.kind == "static" else ()
+        if not others:
+            return package, application
+        # Without candidates: the builder looks at all folders, whatever language they are of.
+        return Refusal(
+            f"The workspace has a site only ({package.folder}); the program that belongs to it is of another language "
+            f"({', '.join(others)}).",
+            "Make a service of each folder, or add a Dockerfile that builds both.",
+            (MANIFEST, *others),
+        )
     if len(found) > 1:
         names = ", ".join(package.folder for package, _ in found[:10])
         return Refusal(
@@ -162,7 +176,7 @@ def _processes(project: Project, package: Package) -> dict[str, str]:
     return parse_procfile(project.find_text(package.folder, "Procfile") or "")
 
 
-def _version(project: Project, application: Application, manager: Manager, options: TemplateOptions) -> Version:
+def _version(project: Project, application: Application, manager: PackageManager, options: TemplateOptions) -> Version:
     if options.version:
         return Version(int(options.version.split(".")[0]), options.version.split(".")[0])
     newest = newest_possible(project, project.package(application.folder))

@@ -1,4 +1,4 @@
-"""What an application is: files, a server, a program that only works, or nothing that could be deployed."""
+"""Determines what an application is: static files, a server, a worker, or not deployable."""
 
 import posixpath
 import re
@@ -13,43 +13,24 @@ from orca.providers.builders.template.node.frameworks import find_framework
 from orca.providers.builders.template.node.look import Look, Server, Stop
 from orca.providers.builders.template.node.package import Package
 from orca.providers.builders.template.node.programs import INTERPRETERS, is_development, is_ending, without_watching
-from orca.providers.builders.template.node.sites import Site, find_published, find_site, find_site_without_script
+from orca.providers.builders.template.node.sites import (
+    Site,
+    find_preset,
+    find_published,
+    find_site,
+    find_site_without_script,
+)
 
 _PRODUCTION_SCRIPTS = (
-    "start:prod",
-    "start:production",
-    "start-prod",
-    "prod",
-    "production",
-    "serve:prod",
-    "server:prod",
-    "start:server",
-)
+    "start:prod", "start:production", "start-prod", "prod", "production", "serve:prod", "server:prod", "start:server",
+)  # fmt: skip
 _USUAL_FILES = (
-    "server.js",
-    "index.js",
-    "src/index.js",
-    "app.js",
-    "main.js",
-    "server.mjs",
-    "index.mjs",
-    "src/server.js",
-    "src/app.js",
-    "src/main.js",
-    "bin/www",
-    "server.cjs",
-    "index.cjs",
-)
+    "server.js", "index.js", "src/index.js", "app.js", "main.js", "server.mjs", "index.mjs", "src/server.js",
+    "src/app.js", "src/main.js", "bin/www", "server.cjs", "index.cjs",
+)  # fmt: skip
 _TYPED_FILES = (
-    "index.ts",
-    "src/index.ts",
-    "server.ts",
-    "src/server.ts",
-    "main.ts",
-    "src/main.ts",
-    "app.ts",
-    "src/app.ts",
-)
+    "index.ts", "src/index.ts", "server.ts", "src/server.ts", "main.ts", "src/main.ts", "app.ts", "src/app.ts",
+)  # fmt: skip
 _PROGRAMS = {
     "node-cron": "node-cron",
     "discord.js": "discord.js",
@@ -59,12 +40,13 @@ _PROGRAMS = {
     "agenda": "Agenda",
     "bull": "Bull",
 }
+_TITLES = {"next": "Next.js", "waku": "Waku", "keystone": "Keystone", "strapi": "Strapi", "medusa": "Medusa"}
 _OF_FRAMEWORKS = frozenset({"next", "nuxt", "remix-serve", "react-router-serve", "vinxi", "astro", "vite"})
-"""Servers that do not serve what was exported as files."""
+"""Servers that cannot serve a static export."""
 _FILE_SERVERS = frozenset({"live-server", "browser-sync", "lite-server", "reload", "five-server", "gulp", "grunt"})
-"""Development servers that serve files as they are."""
+"""Development servers that serve files unchanged."""
 _SAFE = re.compile(r"[A-Za-z0-9_@./+-]+")
-_PAGES = (".", "public", "dist", "build", "out", "_site", "site", "www", "static", "docs")
+_PAGES = (".", "public", "dist", "build", "out", "_site", "site", "www", "static")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +57,13 @@ class Application:
     framework: str
     build: str = ""
     """A shell command in the folder of the package; empty for its build script, `-` for no build at all."""
+    replaces_script: bool = False
+    """Whether to use `build`, although there is a build script, of something else."""
     start: str = ""
     commands: tuple[Command, ...] = ()
-    """What the start command runs in the end."""
+    """The commands that the start command finally runs."""
     folder: str = "."
-    """Where it runs, for a start script of a workspace's root that leads to a member."""
+    """The folder in which it runs, for a start script of a workspace's root that starts a member."""
     output: str = ""
     is_spa: bool = False
     fallback: str = "index.html"
@@ -98,6 +82,12 @@ Verdict = Application | Stop
 
 
 def judge(look: Look) -> Verdict:
+    """Return the application that vercel.json selects of several, else the one that the project defines."""
+    preset = find_preset(look.project, look.package)
+    return _of_site(look, preset) if preset else _judge(look)
+
+
+def _judge(look: Look) -> Verdict:
     """Adapters and exports first, then the start script, then what the build makes, then a file to start."""
     framework = find_framework(look) or find_angular(look)
     if isinstance(framework, Stop):
@@ -118,7 +108,7 @@ def judge(look: Look) -> Verdict:
 
 
 def _built(look: Look) -> Application | None:
-    """What the build makes."""
+    """Judge by the build output."""
     found = find_nx(look) if look.builds_with("nx") or not look.package.scripts else None
     if isinstance(found, Server):
         return _of_server(look, found)
@@ -130,7 +120,7 @@ def _built(look: Look) -> Application | None:
 def _of_site(look: Look, site: Site) -> Application:
     return Application(
         "static", site.framework, build=site.build, output=posixpath.normpath(site.output), is_spa=site.is_spa,
-        fallback=site.fallback, folder=look.folder,
+        fallback=site.fallback, folder=look.folder, replaces_script=site.replaces_script,
     )  # fmt: skip
 
 
@@ -144,7 +134,7 @@ def _of_server(look: Look, server: Server) -> Application:
 
 
 def _scripted(look: Look, framework: Server | None) -> Application | None:
-    """The start script, or one for production beside it, unless it is a development server."""
+    """Judge by the start script, or one for production beside it, unless it is a development server."""
     watched: tuple[str, list[Command]] | None = None
     first = ("start:prod", "start") if look.has("@nestjs/core") else ("start",)
     for name in dict.fromkeys((*first, *_PRODUCTION_SCRIPTS)):
@@ -175,8 +165,8 @@ def _of_script(look: Look, name: str, commands: list[Command], framework: Server
     folder = target.folder if target.folder in look.project.members and _only_delegates(text) else look.folder
     wrapped = f"pre{name}" in scripts or f"post{name}" in scripts
     read = _read(look, commands)
-    kind = _kind(commands, read, framework)
     member = look.project.package(target.folder)
+    kind = _kind(member, commands, read, framework)
     title = _title(member, read, framework, kind, target)
     port = (read.port or _port_of(text, target)) if kind == "web" else None
     if folder != look.folder:
@@ -189,7 +179,7 @@ def _of_script(look: Look, name: str, commands: list[Command], framework: Server
 
 
 def _port_of(text: str, command: Command) -> int | None:
-    """The port that a start command fixes by an option or by a variable."""
+    """Return the port that a start command sets by an option or a variable."""
     told = "" if command.program in INTERPRETERS else command.option("-p", "--port", "-l", "--listen")
     found = re.search(r"(?<![\w])PORT=(\d{2,5})(?!\d)", text)
     number = told.rpartition(":")[2] or (found[1] if found else "")
@@ -197,7 +187,7 @@ def _port_of(text: str, command: Command) -> int | None:
 
 
 def _only_delegates(text: str) -> bool:
-    """Whether a script of the root does nothing but call the script of a member."""
+    """Whether a script of the root only calls the script of a member."""
     words = text.split()
     plain = not re.search(r"[;|<>`$()]|(?<!&)&(?!&)", text) and text.count("&&") <= 1
     return plain and (
@@ -212,7 +202,7 @@ def _only_delegates(text: str) -> bool:
 
 def _of_watched(look: Look, commands: list[Command], framework: Server | None, name: str = "start") -> Application:
     read = _read(look, commands)
-    kind = _kind(commands, read, framework)
+    kind = _kind(look.package, commands, read, framework)
     note = f"The script {name} waits for changes of files, as for development: the program is started without that."
     return Application(
         kind, _title(look.package, read, framework, kind, commands[-1]), start=" && ".join(map(str, commands)),
@@ -222,7 +212,7 @@ def _of_watched(look: Look, commands: list[Command], framework: Server | None, n
 
 
 def _of_dev_script(look: Look) -> Application | None:
-    """A program that only a development script names: `bun run --watch src/index.ts`."""
+    """Judge by a program that only a development script runs: `bun run --watch src/index.ts`."""
     commands = look.script("dev")
     if len(commands) != 1 or commands[0].program not in INTERPRETERS:
         return None
@@ -231,14 +221,20 @@ def _of_dev_script(look: Look) -> Application | None:
     return _of_watched(look, [known], None, "dev") if read.listens and not is_development(known) else None
 
 
-def _kind(commands: list[Command], read: Reading, framework: Server | None) -> str:
-    """A program whose code was read and does not listen is a worker; one that only ends is, too."""
+def _kind(package: Package, commands: list[Command], read: Reading, framework: Server | None) -> str:
+    """Return the kind: a program whose code was read and does not listen is a worker, as is one that exits."""
     if all(is_ending(command) for command in commands):
         return "worker"
     if read.entry and not (framework and framework.start and not _is_own(commands)):
         runs_bun = commands[-1].program == "bun"
         return "web" if read.listens or read.frameworks or (read.exports_handler and runs_bun) else "worker"
-    return "web"
+    return "worker" if _is_own(commands) and not framework and _only_works(package) else "web"
+
+
+def _only_works(package: Package) -> bool:
+    """Whether its packages indicate a worker, if its code is inconclusive."""
+    names = set(package.all_dependencies)
+    return bool(names & _PROGRAMS.keys()) and not framework_of(names)
 
 
 def _is_own(commands: list[Command]) -> bool:
@@ -248,8 +244,8 @@ def _is_own(commands: list[Command]) -> bool:
 def _title(package: Package, read: Reading, framework: Server | None, kind: str, target: Command) -> str:
     if framework:
         return framework.framework
-    if target.program == "next":
-        return "Next.js"
+    if target.program in _TITLES:
+        return _TITLES[target.program]
     if kind == "worker":
         if target.program == "prisma":
             return "Prisma"
@@ -260,7 +256,7 @@ def _title(package: Package, read: Reading, framework: Server | None, kind: str,
 
 
 def _read(look: Look, commands: list[Command]) -> Reading:
-    """The code of the last program, sources instead of what is built of them."""
+    """Read the code of the last program; sources instead of build output."""
     command = next((each for each in reversed(commands) if each.program in INTERPRETERS), None)
     if command is None or command is not commands[-1]:
         return Reading()
@@ -273,7 +269,7 @@ def _read(look: Look, commands: list[Command]) -> Reading:
 
 
 def find_source(look: Look, path: str) -> str:
-    """The file itself, or the source that the build makes it of."""
+    """Return the file itself, or the source from which it is built."""
     if found := find_file(look.project, path):
         return found
     plain = posixpath.normpath(path)
@@ -292,7 +288,7 @@ def find_source(look: Look, path: str) -> str:
 
 
 def _of_files(look: Look) -> Application | Stop | None:
-    """Without a start script: main, then the usual names. A file that only gives something to others serves nothing."""
+    """Judge without a start script: `main`, then the usual names. A file that only exports is not a server."""
     package, project = look.package, look.project
     is_bun = uses_bun(look)
     names = [package.main, *((package.module,) if is_bun else ()), *_USUAL_FILES, *(_TYPED_FILES if is_bun else ())]
@@ -303,7 +299,8 @@ def _of_files(look: Look) -> Application | Stop | None:
     read = read_code(project, path)
     runner = "bun" if is_bun and not package.scripts.get("start") else "node"
     handler = read.exports_handler and runner == "bun"
-    if package.is_published and (read.exports_app or read.listens) and not handler:
+    works_alone = read.frameworks or uses_bun(look) or not package.has_programs
+    if package.is_published and (read.exports_app or read.listens or not works_alone) and not handler:
         return Stop(
             f"{package.name or 'It'} is a library: package.json says what it exports, and no script starts a server.",
             "Choose the folder of an application, or add a start script to package.json.",
@@ -329,7 +326,7 @@ def _is_program(look: Look, name: str) -> bool:
 
 
 def _typed_only(look: Look) -> Stop | None:
-    """TypeScript that exports an application for a host that calls it."""
+    """Detect TypeScript that exports an application for a host that calls it."""
     for name in _TYPED_FILES:
         path = find_file(look.project, posixpath.join(look.folder, name))
         read = read_code(look.project, path) if path else Reading()
@@ -347,25 +344,29 @@ def _exports_only(path: str, read: Reading) -> Stop:
 
 
 def uses_bun(look: Look) -> bool:
-    """Whether Bun is what the project is written for."""
+    """Whether the project is written for Bun."""
     root = look.project.root
     names = ("bun.lock", "bun.lockb", "bunfig.toml", ".bun-version")
     return "bun" in root.engines or root.manager[0] == "bun" or any(look.project.is_file(".", name) for name in names)
 
 
 def _pages(look: Look) -> Application | None:
-    """Pages that need no generator; a build script may make their styles."""
+    """Detect pages that need no generator; a build script may produce their styles."""
     folder = next(
         (each for each in _PAGES if look.project.is_file(look.folder, posixpath.join(each, "index.html"))), ""
     )
-    if not folder or not {command.program for command in look.start} <= _FILE_SERVERS:
+    if (
+        not folder
+        or (folder != "." and look.package.is_published)
+        or not {command.program for command in look.start} <= _FILE_SERVERS
+    ):
         return None
     build = "" if look.package.build_script else "-"
     return Application("static", "static files", build=build, output=folder, folder=look.folder)
 
 
 def _nothing(look: Look) -> Stop:
-    """Why nothing of it can be started."""
+    """Explain why nothing of it can be started."""
     package = look.package
     path = posixpath.normpath(posixpath.join(look.folder, "package.json"))
     if look.start:

@@ -1,9 +1,10 @@
-"""What the code of a program does: whether it listens, on which port, what it imports. Files are read, never run."""
+"""Analyses a program's code: whether and on which port it listens, and its imports. Files are never executed."""
 
 import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from orca.errors import BadInput
 from orca.providers.builders.template.node.javascript import Call, Module
@@ -11,6 +12,8 @@ from orca.providers.builders.template.node.package import Project
 
 _FILES = 60
 _BYTES = 1_500_000
+_CALLS = 50
+"""Maximum calls per file that are checked for opening a port: each check reads thousands of tokens."""
 _ENDINGS = (
     "",
     ".js",
@@ -49,18 +52,18 @@ _PORTS = range(1, 65536)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file and the files of the repository that it imports do together."""
+    """The combined result for a file and the files of the repository that it imports."""
 
     entry: str = ""
     listens: bool = False
     port: int | None = None
-    """Set where the code fixes it."""
+    """Set if the code contains a constant port."""
     exports_app: bool = False
-    """Whether the file itself gives something to others, and nothing listens."""
+    """Whether the file itself exports something, and nothing listens."""
     exports_handler: bool = False
     """Whether its default export is an object that Bun and Workers call."""
     packages: frozenset[str] = frozenset()
-    """What it imports that is not of the repository."""
+    """Imported packages outside of the repository."""
     words: frozenset[str] = frozenset()
     frameworks: tuple[str, ...] = ()
     calls: frozenset[str] = field(default_factory=frozenset)
@@ -86,14 +89,14 @@ def find_file(project: Project, path: str) -> str:
 
 
 def read_code(project: Project, entry: str) -> Reading:
-    """Follow the relative imports of a file, within bounds."""
+    """Read a file and follow its relative imports, within limits."""
     modules = dict(_reach(project, entry))
     if not modules:
         return Reading(entry)
     first = modules[next(iter(modules))]
     serving = [call for module in modules.values() for call in module.calls if _serves(call, module)]
     packages = frozenset(
-        name for module in modules.values() for name in map(_package_name, module.imports.values()) if name
+        name for module in modules.values() for name in map(package_name, module.imports.values()) if name
     )
     handler = _exports_handler(first, packages)
     listens = bool(serving) or _listens_by_itself(modules)
@@ -110,7 +113,7 @@ def read_code(project: Project, entry: str) -> Reading:
 
 
 def framework_of(names: frozenset[str] | set[str]) -> str:
-    """The server framework among some packages; empty without one."""
+    """Return the server framework among these packages; empty without one."""
     return next((title for name, title in _FRAMEWORKS.items() if name in names), "")
 
 
@@ -159,15 +162,16 @@ def _serves(call: Call, module: Module) -> bool:
 
 
 def _listens_by_itself(modules: dict[str, Module]) -> bool:
-    """Frameworks that listen when they are made: a WebSocket server with a port, `new ApolloServer` of old."""
-    return any(
-        module.tokens[call.start - 2].text == "new"
-        and call.name[-1] in {"WebSocketServer", "Server"}
-        and _port_key(module, call)
-        for module in modules.values()
-        for call in module.calls
-        if call.start > 1
-    )
+    """Whether a constructor listens by itself: a WebSocket server with a port, old versions of `new ApolloServer`."""
+    return any(_port_key(module, call) for module in modules.values() for call in islice(_servers(module), _CALLS))
+
+
+def _servers(module: Module) -> Iterator[Call]:
+    """Yield the calls that create a server."""
+    for call in module.calls:
+        is_new = call.start > 1 and module.tokens[call.start - 2].text == "new"
+        if is_new and call.name[-1] in {"WebSocketServer", "Server"}:
+            yield call
 
 
 def _port_key(module: Module, call: Call) -> bool:
@@ -188,13 +192,15 @@ def _exports_handler(module: Module, packages: frozenset[str]) -> bool:
 
 
 def _port(modules: dict[str, Module]) -> int | None:
-    """The number that a server listens on, where no variable decides."""
+    """Return the port on which a server listens, unless a variable sets it."""
     if any(_reads_port(module) for module in modules.values()):
         return None
     for module in modules.values():
-        for call in module.calls:
-            serves = _serves(call, module) or call.name[-1] in {"WebSocketServer", "Server"}
-            if serves and (number := _port_of(module, call)) in _PORTS:
+        serving = (
+            call for call in module.calls if _serves(call, module) or call.name[-1] in {"WebSocketServer", "Server"}
+        )
+        for call in islice(serving, _CALLS):
+            if (number := _port_of(module, call)) in _PORTS:
                 return number
     found = next((module.find("port") for module in modules.values() if module.has("port")), None)
     return int(found) if found and found.isdigit() and int(found) in _PORTS else None
@@ -232,7 +238,8 @@ def _port_of(module: Module, call: Call) -> int | None:
     return int(text) if text and text.isdigit() and len(text) <= len("65535") else None
 
 
-def _package_name(source: str) -> str:
+def package_name(source: str) -> str:
+    """The package of an import; empty for files of the repository and what Node.js itself has."""
     if source.startswith((".", "/", "node:", "#", "~")) or not source:
         return ""
     if source.startswith(("npm:", "jsr:")):

@@ -1,4 +1,4 @@
-"""What the scripts of package.json run in the end: programs, behind npx, cross-env, npm run and their like. Pure."""
+"""Resolves scripts of package.json to the programs that they finally run, through npx, cross-env, npm run. Pure."""
 
 import posixpath
 import re
@@ -89,7 +89,7 @@ def split(text: str) -> list[list[str]]:
                 commands.append([])
             else:
                 commands[-1].append(word)
-    except ValueError:  # a quotation mark without its other half
+    except ValueError:  # an unbalanced quotation mark
         return [text[:_TEXT].split()]
     return [words for words in commands if words]
 
@@ -118,6 +118,8 @@ class _Expansion:
             yield from self._wrapped(program, _unwrapped(program, rest), folder, depth)
         elif program in _MANAGERS:
             yield from self._manager(program, rest, folder, depth)
+        elif program in {"uv", "poetry"} and rest[:1] == ["run"]:
+            yield from self._wrapped(program, rest[1:], folder, depth)
         elif program in {"run-s", "run-p", "npm-run-all", "npm-run-all2", "wireit"}:
             yield from self._scripts(rest, folder, depth)
         elif program == "concurrently":
@@ -274,7 +276,7 @@ def _program(word: str) -> str:
 
 
 def _unwrapped(program: str, rest: list[str]) -> list[str]:
-    """The words of what a wrapper runs."""
+    """Return the words of the command that a wrapper runs."""
     if program in _DASHED_WRAPPERS:
         return _after_wrapper(program, rest)
     if program in _RUNNERS:
@@ -299,7 +301,7 @@ def _after_options(words: list[str]) -> list[str]:
 
 
 def _after_wrapper(program: str, words: list[str]) -> list[str]:
-    """What `dotenv -e .env -- next start` runs."""
+    """Return the command that a wrapper runs, as in `dotenv -e .env -- next start`."""
     if "--" in words:
         return words[words.index("--") + 1 :]
     words = words[1:] if words[:1] == ["run"] else words

@@ -1,4 +1,4 @@
-"""Deno: deno.json with its tasks, or a program that imports as only Deno does."""
+"""Deno: deno.json with its tasks, or a program with imports that only Deno supports."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _EXACT = re.compile(r"2\.\d{1,3}\.\d{1,3}")
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """What runs, and what the build does before."""
+    """The start command, and the build steps before it."""
 
     start: str
     entry: str
@@ -47,7 +47,7 @@ class _Program:
 
 
 def find_deno(tree: Tree, options: TemplateOptions) -> Result:
-    """A project of Deno without a package.json that decides."""
+    """Detect a Deno project, unless its package.json defines the application."""
     config = next((name for name in ("deno.json", "deno.jsonc") if tree.is_file(name)), "")
     project = Project(tree, _package(tree, config))
     program = _find_program(project, options, configured=bool(config))
@@ -98,7 +98,7 @@ def _entry(target: Command, project: Project) -> str:
 
 
 def _start(task: str, commands: list[Command], entry: str) -> str:
-    """The task itself, without its watching; else the usual file with every permission, as it would have in Node.js."""
+    """Return the task without watching, or else the usual file with every permission, as in Node.js."""
     if len(commands) == 1 and commands[0].program == "deno":
         words = (word for word in commands[0].arguments if word.partition("=")[0] not in _WATCHING)
         return str(Command("deno", tuple(words)))
@@ -116,7 +116,7 @@ def _is_for_deno(project: Project, read: Reading) -> bool:
 
 
 def _version(project: Project) -> str | None:
-    """An exact version of Deno 2, which is what its npm package can be had in."""
+    """Return an exact version of Deno 2, the versions in which its npm package exists."""
     files = [project.tree.find_text(name) or "" for name in (".deno-version", ".dvmrc")]
     found = [*files, *(version_of_tool(project.tree, name, "deno") for name in TOOL_FILES)]
     text = next((text.strip().removeprefix("v") for text in found if text.strip()), "")
@@ -153,7 +153,7 @@ def _recipe(project: Project, program: _Program, options: TemplateOptions, confi
 
 
 def _port(program: _Program) -> int:
-    """What the code fixes; Deno.serve listens on 8000 by itself."""
+    """Return the port in the code; the default of Deno.serve is 8000."""
     return program.reading.port or PORT
 
 
@@ -172,7 +172,7 @@ def _dockerfile(program: _Program, options: TemplateOptions, title: str, version
         *place_app(),
         f"ENV HOME=/tmp DENO_NO_UPDATE_CHECK=1{listening}",
         *((f"EXPOSE {port}",) if port else ()),
-        shell_command(program.start),
+        shell_command(program.start, options.base, has_entrypoint=True),
         "",
     ]
     return "\n".join([header(title), f"FROM {image} AS base", *base, "", "FROM base AS build", *stage, *runtime])

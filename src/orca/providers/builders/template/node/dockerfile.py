@@ -1,18 +1,25 @@
-"""The Dockerfile of a plan. Pure."""
+"""Renders the Dockerfile of a plan. Pure."""
 
 import posixpath
 
 from orca.providers.builders.template import static
-from orca.providers.builders.template.node.managers import Manager
+from orca.providers.builders.template.node.managers import PackageManager
 from orca.providers.builders.template.node.plan import Plan
 from orca.providers.builders.template.options import TemplateOptions
-from orca.providers.builders.template.recipe import cached, copy, header, install_packages, place_app, shell_command
+from orca.providers.builders.template.recipe import (
+    cached,
+    copy,
+    header,
+    install_packages,
+    place_app,
+    shell_command,
+)
 
 PORT = 3000
 
 
 def render(plan: Plan, options: TemplateOptions, title: str) -> str:
-    """The whole file."""
+    """Return the whole file."""
     image = options.base or f"node:{plan.version.major}-slim"
     if plan.application.kind == "static":
         return _render_site(plan, options, title, image)
@@ -20,7 +27,7 @@ def render(plan: Plan, options: TemplateOptions, title: str) -> str:
     first = [f"FROM {image} AS base", *base, "", "FROM base AS build"] if base else [f"FROM {image} AS build"]
     prune = (f"RUN {plan.prune}",) if plan.prune else ()
     lines = [header(title), *first, *_build(plan, options), *prune, ""]
-    lines.extend(_runtime(plan, "base" if base else image))
+    lines.extend(_runtime(plan, options, "base" if base else image))
     return "\n".join(lines)
 
 
@@ -32,7 +39,7 @@ def _render_site(plan: Plan, options: TemplateOptions, title: str, image: str) -
 
 
 def _base(plan: Plan, options: TemplateOptions) -> list[str]:
-    """What the build and the finished image both need."""
+    """Return the base stage, shared by the build and the final image."""
     lines = install_packages((*plan.system.runtime, *options.packages))
     if plan.system.environment:
         lines.append("ENV " + " ".join(f"{name}={value}" for name, value in plan.system.environment.items()))
@@ -42,14 +49,14 @@ def _base(plan: Plan, options: TemplateOptions) -> list[str]:
         if not (name == "yarn" and plan.manager.name not in {"yarn", "yarn-berry"})
     ]
     for name in managers:
-        manager = plan.manager if plan.manager.program == name else Manager(name)
+        manager = plan.manager if plan.manager.program == name else PackageManager(name)
         lines.append(f"RUN {manager.prepare}")
     lines.extend(f"RUN npm install --global {tool}" for tool in plan.missing)
     return lines
 
 
 def _build(plan: Plan, options: TemplateOptions) -> list[str]:
-    """Dependencies come before the code where they can, so that they are cached while the code changes."""
+    """Return the build stage. Dependencies are installed before the code is copied, if possible, to be cached."""
     manager, system = plan.manager, plan.system
     own = [each for each in system.build if plan.application.kind == "static" or each not in system.runtime]
     prepare = (
@@ -69,7 +76,7 @@ def _build(plan: Plan, options: TemplateOptions) -> list[str]:
     ]
 
 
-def _runtime(plan: Plan, image: str) -> list[str]:
+def _runtime(plan: Plan, options: TemplateOptions, image: str) -> list[str]:
     application = plan.application
     *place, user = place_app()
     where = [f"WORKDIR {posixpath.join('/app', plan.folder)}"] if plan.is_member else []
@@ -80,6 +87,9 @@ def _runtime(plan: Plan, image: str) -> list[str]:
     more = " NEXT_TELEMETRY_DISABLED=1" if "Next.js" in application.framework else ""
     if application.framework.startswith("SvelteKit"):
         more += " PROTOCOL_HEADER=x-forwarded-proto"
+    if application.framework.startswith("Angular"):
+        # Angular refuses unknown hostnames; here only the service's own hostnames reach it.
+        more += " NG_ALLOWED_HOSTS=*"
     return [
         f"FROM {image}",
         *place,
@@ -88,6 +98,6 @@ def _runtime(plan: Plan, image: str) -> list[str]:
         user,
         f"ENV NODE_ENV=production{listening} HOME=/tmp{more} PATH={path}:$PATH",
         *((f"EXPOSE {port}",) if application.kind == "web" else ()),
-        shell_command(plan.start),
+        shell_command(plan.start, options.base, has_entrypoint=True),
         "",
     ]

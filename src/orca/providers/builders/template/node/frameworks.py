@@ -1,14 +1,15 @@
-"""Frameworks with a server of their own, and the adapters that decide what their builds make."""
+"""Frameworks with their own server, and the adapters that determine their build output."""
 
 import posixpath
 from collections.abc import Callable
 
 from orca.providers.builders.template.node.javascript import Module
 from orca.providers.builders.template.node.look import Look, Server, Stop
+from orca.providers.builders.template.node.programs import is_development
 from orca.providers.builders.template.node.sites import Site
 
 Answer = Server | Site | Stop | None
-"""None: it is not this framework."""
+"""None if it is not this framework."""
 
 _ELSEWHERE = {
     "vercel": "Vercel", "netlify": "Netlify", "cloudflare": "Cloudflare", "firebase": "Firebase", "aws": "AWS",
@@ -22,7 +23,7 @@ _NITRO = "node .output/server/index.mjs"
 
 
 def find_framework(look: Look) -> Answer:
-    """The first framework that fits."""
+    """Return the result of the first framework that matches."""
     for find in _FRAMEWORKS:
         if answer := find(look):
             return answer
@@ -30,7 +31,7 @@ def find_framework(look: Look) -> Answer:
 
 
 def place_of(name: str) -> str:
-    """The hosting product that an adapter or a preset is made for; empty for plain servers."""
+    """Return the hosting product that an adapter or a preset targets; empty for plain servers."""
     plain = name.replace("_", "-").lower()
     return next((title for key, title in _ELSEWHERE.items() if key in plain), "")
 
@@ -56,7 +57,7 @@ def _next(look: Look) -> Answer:
 
 
 def _next_standalone(look: Look, config: Module, build: str) -> Server:
-    """Its server stands below .next/standalone, without the files that a browser asks for."""
+    """Return the standalone server in .next/standalone, which lacks the files for browsers."""
     made = config.find("distDir") or ".next"
     inner = posixpath.normpath(posixpath.join(made, "standalone", look.folder))
     copy = f"cp -r {made}/static {inner}/{made}/static"
@@ -135,7 +136,7 @@ def _sveltekit(look: Look) -> Answer:
         runner = "bun" if name == "bun" else "node"
         return Server(f"SvelteKit (adapter-{name})", f"{runner} {_argument(config, at, 'out') or 'build'}", build=build)
     if name in {"auto", ""} and look.builds_with("vite"):
-        # adapter-auto takes adapter-node where this variable is set.
+        # adapter-auto uses adapter-node if this variable is set.
         return Server("SvelteKit (adapter-auto)", "node build", {"GCP_BUILDPACKS": "1"}, build=build)
     if not name:
         return None
@@ -146,7 +147,7 @@ def _sveltekit(look: Look) -> Answer:
 
 
 def _argument(config: Module, at: int | None, key: str) -> str | None:
-    """The value of a key in the call that starts at a token."""
+    """Return the value of a key in the call that starts at a token."""
     if at is None or at + 1 >= len(config.tokens) or config.tokens[at + 1].text != "(":
         return None
     for index in config.arguments(at + 1):
@@ -182,7 +183,7 @@ def _astro(look: Look) -> Answer:
 
 
 def _renders_on_demand(look: Look) -> bool:
-    """Whether a page of a static Astro site says `export const prerender = false`."""
+    """Whether a page of a static Astro site contains `export const prerender = false`."""
     waiting = [posixpath.normpath(posixpath.join(look.folder, "src/pages"))]
     for _ in range(100):
         if not waiting:
@@ -201,7 +202,7 @@ def _renders_on_demand(look: Look) -> bool:
 
 
 def _frontmatter(text: str) -> Module:
-    """The code of a page of Astro, or of an endpoint beside it."""
+    """Return the code of an Astro page, or of an endpoint."""
     return Module(text[3:].partition("\n---")[0] if text.startswith("---") else text)
 
 
@@ -215,10 +216,11 @@ def _remix(look: Look) -> Answer:
     if look.has("@react-router/dev") or (command and command.program == "react-router"):
         config = look.config("react-router.config")
         folder = config.find("buildDirectory") or "build"
+        title = f"React Router {look.package.major('@react-router/dev') or 7}"
         if config.find("ssr") == "false":
-            return Site("React Router 7 (SPA)", f"{folder}/client", is_spa=True, build=build)
+            return Site(f"{title} (SPA)", f"{folder}/client", is_spa=True, build=build)
         start = f"react-router-serve ./{folder}/server/index.js"
-        return _served(look, "React Router 7", "@react-router/serve", start, build)
+        return _served(look, title, "@react-router/serve", start, build)
     config = look.config("vite.config")
     if config.find("ssr") == "false" or _plugin_option(config, "ssr") == "false":
         return Site("Remix (SPA)", "build/client", is_spa=True)
@@ -228,7 +230,7 @@ def _remix(look: Look) -> Answer:
 
 
 def _served(look: Look, title: str, package: str, start: str, build: str) -> Server | Stop:
-    """A framework whose build needs a server from another package, or one of its own."""
+    """Return the server of a framework whose build output needs one, from another package or its own."""
     if look.has(package):
         return Server(title, start, build=build)
     if look.package.scripts.get("start"):
@@ -294,7 +296,7 @@ def _nest(look: Look) -> Answer:
 
 
 def _vite_elsewhere(look: Look) -> Answer:
-    """Vite with a plugin that makes a program for another host, or a server of a framework that is less known."""
+    """Detect Vite with a plugin that targets another host, or the server of a less common framework."""
     if not look.builds_with("vite"):
         return None
     config = look.config("vite.config")
@@ -330,9 +332,12 @@ def _qwik(look: Look) -> Answer:
             return Server("Qwik City", f"{'bun' if adapter == 'bun' else 'node'} server/{entry}")
     names = look.project.tree.names(posixpath.join(look.folder, "adapters"))
     place = next((place_of(name) for name in names if place_of(name)), "")
-    if not place:
+    if not place and look.package.scripts.get("start") and not any(map(is_development, look.start)):
         return None
-    return Stop(f"Qwik City has an adapter for {place} only.", "Add a server: `npm run qwik add express`.")
+    reason = (
+        f"Qwik City has an adapter for {place} only." if place else "Qwik City has no adapter, which makes its server."
+    )
+    return Stop(reason, "Add a server with `npm run qwik add express`, or pages with `npm run qwik add static`.")
 
 
 def _strapi(look: Look) -> Answer:
@@ -344,13 +349,36 @@ def _strapi(look: Look) -> Answer:
     return Server(f"Strapi {major}".rstrip(), "strapi start", {"NODE_ENV": "production"})
 
 
+def _native(look: Look) -> Answer:
+    """Refuse a mobile application without the package that renders it in a browser."""
+    if not look.has("react-native", "expo") or look.has("react-native-web") or look.package.build_script:
+        return None
+    if any(not is_development(command) for command in look.start):
+        return None
+    return Stop(
+        "It is an application for phones (React Native): nothing of it can be served to a browser.",
+        "With Expo, `npx expo install react-dom react-native-web` adds a site to it, which is built and served.",
+    )
+
+
+def _redwood(look: Look) -> Answer:
+    if not look.has("@redwoodjs/core", "@cedarjs/core") or look.start:
+        return None
+    return Stop(
+        "It is a RedwoodJS application, whose own command builds and serves both of its sides.",
+        'Set build.options.build to "yarn rw build" and build.options.start to "yarn rw serve", and `ports` to 8910.',
+    )
+
+
 def _wrangler(look: Look) -> Answer:
-    """A Worker without anything that would serve on a machine."""
+    """Refuse a Cloudflare Worker without a server that runs on a machine."""
     if not any(
         look.project.is_file(look.folder, name) for name in ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
     ):
         return None
-    own = [command for command in (*look.build, *look.start) if command.program not in {"wrangler", "tsc"}]
+    own = [
+        command for command in (*look.build, *look.start) if command.program not in {"wrangler", "pywrangler", "tsc"}
+    ]
     if own or look.script("start:prod"):
         return None
     return Stop(
@@ -361,5 +389,5 @@ def _wrangler(look: Look) -> Answer:
 
 _FRAMEWORKS: tuple[Callable[[Look], Answer], ...] = (
     _next, _nuxt, _sveltekit, _astro, _remix, _tanstack, _solidstart, _nitro, _nest, _strapi, _qwik, _vite_elsewhere,
-    _wrangler,
+    _wrangler, _native, _redwood,
 )  # fmt: skip

@@ -1,7 +1,7 @@
-"""JavaScript and TypeScript by tokens, in linear time: what a configuration sets, what a file imports and calls.
+"""Analyses JavaScript and TypeScript by tokens, in linear time: configuration values, imports and calls.
 
-It is no parser of the language. It knows strings, templates, regular expressions and comments, so that a commented line
-or a word inside a string is never taken for code, and it knows which keys enclose a value. Pure.
+It is not a parser of the language. It recognises strings, templates, regular expressions and comments, so that comments
+and strings are never treated as code, and it knows which keys enclose a value. Pure.
 """
 
 import posixpath
@@ -13,7 +13,7 @@ _KEY_DEPTH = 8
 _VALUE_DEPTH = 4
 _NAME_PARTS = 6
 LIMIT = 200_000
-"""Characters of a file that are read; what comes after them is not looked at."""
+"""Maximum characters of a file that are read; the rest is ignored."""
 _TOKENS = 60_000
 _QUOTES = "'\""
 _OPEN, _CLOSE = "([{", ")]}"
@@ -43,7 +43,7 @@ class _Scanner:
         self._text = text
         self._at = 0
         self._braces: list[int] = []
-        """For each template that is open around us: how many braces are open inside of its substitution."""
+        """For each enclosing template: the number of open braces in its substitution."""
         self._no_regex_before = 0
         self._previous = Token("sign", ";")
 
@@ -156,7 +156,7 @@ class _Scanner:
                 self._at = at + 1
                 return Token("regex", "")
             at += 1
-        self._no_regex_before = at  # one look at a line, however many slashes it has
+        self._no_regex_before = at  # check each line once, regardless of its number of slashes
         return None
 
 
@@ -169,7 +169,7 @@ class Call:
 
 
 class Module:
-    """What one file says."""
+    """The tokens of one file, and what they define."""
 
     def __init__(self, text: str) -> None:
         self.tokens = tokenize(text)
@@ -179,7 +179,7 @@ class Module:
         """Path of keys -> where the value starts. Calls, arrays and functions between do not count as a level."""
         found: dict[tuple[str, ...], int] = {}
         frames: list[tuple[str, int]] = []
-        """What is open: the bracket, and how many keys the path had before it."""
+        """The open brackets: each with the number of keys that the path had before it."""
         path: list[str] = []
         tokens = self.tokens
         for index, token in enumerate(tokens):

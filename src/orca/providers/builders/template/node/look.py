@@ -1,4 +1,4 @@
-"""What is looked at to say what an application is, and the three answers that there are."""
+"""The input of the detection of an application, and its three possible results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,21 +17,21 @@ class Server:
 
     framework: str
     start: str
-    """The shell command, in the folder of the application; empty where only its own script can say it."""
+    """The shell command, run in the application's folder; empty if only the project's own script defines it."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What the build needs to make this server."""
+    """Variables that the build needs to produce this server."""
     after_build: str = ""
     is_complete: bool = False
-    """Whether the build made everything that it needs, packages included."""
+    """Whether the build output contains everything that it needs, including packages."""
     tools: tuple[str, ...] = ()
-    """Packages that the start command needs, and the repository does not bring."""
+    """Packages that the start command needs but the repository does not declare."""
     build: str = ""
-    """The framework's own build, where no script calls it."""
+    """The framework's own build command, if no script calls it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A reason why it cannot be built into something that serves, and the change that would help."""
+    """Why it cannot be built as a server or a site, and the change that would help."""
 
     reason: str
     hint: str
@@ -39,32 +39,32 @@ class Stop:
 
 @dataclass(frozen=True)
 class Look:
-    """One application: its package, and what its scripts run."""
+    """One application: its package, and the commands of its scripts."""
 
     project: Project
     package: Package
 
     @property
     def folder(self) -> str:
-        """Where it lies in the tree."""
+        """Its folder in the tree."""
         return self.package.folder
 
     @cached_property
     def build(self) -> list[Command]:
-        """What the build script runs."""
+        """The commands of the build script."""
         return self.script(self.package.build_script)
 
     @cached_property
     def start(self) -> list[Command]:
-        """What the start script runs."""
+        """The commands of the start script."""
         return self.script("start")
 
     def script(self, name: str) -> list[Command]:
-        """What a script runs."""
+        """Return the commands of a script."""
         return expand(self.project, self.package.scripts.get(name, ""), self.folder)
 
     def builds_with(self, *programs: str) -> Command | None:
-        """The last command of the build that is one of these programs, in this folder."""
+        """Return the last build command in this folder that runs one of these programs."""
         fits = (command for command in reversed(self.build) if command.program in programs)
         return next((command for command in fits if command.folder == self.folder), None)
 
@@ -73,7 +73,7 @@ class Look:
         return any(name in self.package.all_dependencies for name in packages)
 
     def config(self, *stems: str) -> Module:
-        """A configuration file in code; empty where there is none."""
+        """Read a configuration file that is code; empty if there is none."""
         return Module(self.project.find_text(self.folder, *(f"{stem}.{end}" for stem in stems for end in _CODE)) or "")
 
     def has_config(self, *stems: str) -> bool:

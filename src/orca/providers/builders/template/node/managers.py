@@ -21,31 +21,31 @@ _YARN_PATH = re.compile(r"yarn-(\d+(?:\.\d+){0,2})[A-Za-z0-9.-]*\.c?js")
 _NUMBER = re.compile(r"[\^~>=v\s]{0,5}(\d{1,4}(?:\.(?:\d{1,4}|x|X|\*)){0,2})")
 _HEAD = 4096
 _PNPM_9_KEYS = frozenset({"packages", "catalog", "catalogs"})
-"""Keys of pnpm-workspace.yaml that pnpm 9 knows."""
+"""Keys of pnpm-workspace.yaml that pnpm 9 supports."""
 _NEWEST_PNPM = 11
 _PNPM_OF_LOCK = {5: "7", 6: "8"}
 _PNPM_7 = (5, 4)
 _PNPM_FIXED = {7: (7, 33, 4), 8: (8, 3, 1)}
-"""The first versions that can fetch anything with Node.js 20 and later."""
+"""The first versions that can download packages with Node.js 20 and later."""
 _NODE_OF_OLD_PNPM = 18
 _YARN_OF_LOCK = {4: "2", 5: "3", 6: "3", 7: "4", 8: "4"}
 
 
 @dataclass(frozen=True, slots=True)
-class Manager:
+class PackageManager:
     """`name`: npm, pnpm, yarn (the classic one), yarn-berry or bun."""
 
     name: str
     version: str | None = None
-    """As it is pinned; None where nothing pins it."""
+    """The pinned version; None if it is not pinned."""
     locked: bool = False
     is_exact: bool = False
-    """Whether the version is a number, not the lowest one of a range."""
+    """Whether the version is exact, and not the lowest of a range."""
     warnings: tuple[str, ...] = ()
 
     @property
     def newest_node(self) -> int | None:
-        """The last Node.js that it can fetch packages with; None where there is no limit."""
+        """The newest Node.js with which it can download packages; None without a limit."""
         numbers = [int(number) for number in re.findall(r"\d{1,4}", self.version or "")[:3]]
         if self.name != "pnpm" or not numbers:
             return None
@@ -55,7 +55,7 @@ class Manager:
 
     @property
     def title(self) -> str:
-        """Its name as people write it."""
+        """Its display name."""
         return {"yarn": "Yarn", "yarn-berry": "Yarn Berry", "bun": "Bun"}.get(self.name, self.name)
 
     @property
@@ -65,7 +65,7 @@ class Manager:
 
     @property
     def prepare(self) -> str:
-        """What puts it into an image of Node.js; empty where that has it."""
+        """The command that installs it in a Node.js image; empty if the image has it."""
         if self.name == "npm":
             return f"npm install --global npm@{self._wanted('')}" if self.version and self.is_exact else ""
         if self.name == "pnpm":
@@ -73,12 +73,12 @@ class Manager:
         if self.name == "bun":
             return f"npm install --global bun@{self._wanted('1')}"
         if self.name == "yarn-berry":
-            # Newer images carry neither Yarn nor Corepack.
+            # Newer images contain neither Yarn nor Corepack.
             return f"npm install --global --force @yarnpkg/cli-dist@{self._wanted_yarn()}"
         return "command -v yarn || npm install --global yarn@1"
 
     def _wanted_yarn(self) -> str:
-        """Not every version of Yarn is there as a package: the newest of the same minor version does as well."""
+        """Return the npm version range for Yarn: the newest of the minor version, as not every version is on npm."""
         number = self._wanted("4")
         return "2" if number.startswith("2") else f"~{number}" if "." in number else number
 
@@ -94,7 +94,7 @@ class Manager:
 
     @property
     def install(self) -> str:
-        """Frozen where there is a lock file."""
+        """The install command, frozen if there is a lock file."""
         frozen = {
             "npm": ("npm ci", "npm install"),
             "pnpm": ("pnpm install --frozen-lockfile", "pnpm install"),
@@ -117,7 +117,7 @@ class Manager:
 
     @property
     def prune(self) -> str:
-        """What takes the development packages away again; empty where that is not sure to work."""
+        """The command that removes the development packages again; empty if it might not work."""
         return {
             "npm": "npm prune --omit=dev",
             "pnpm": "CI=true pnpm prune --prod --ignore-scripts",
@@ -133,8 +133,8 @@ class Manager:
         return f"{ {'npm': 'npx', 'bun': 'bunx'}.get(self.name, f'{self.program} exec') } {program}"
 
 
-def find_manager(project: Project, folder: str = ".") -> Manager:
-    """packageManager, then engines, then the lock file, then npm. The root of a workspace decides for its members."""
+def find_manager(project: Project, folder: str = ".") -> PackageManager:
+    """Find it by packageManager, engines, the lock file, or else npm. A workspace's root decides for its members."""
     package = project.root
     locks = [lock for lock in _LOCKS if project.is_file(".", lock)]
     by_lock = list(dict.fromkeys(_LOCKS[lock] for lock in locks))
@@ -142,7 +142,7 @@ def find_manager(project: Project, folder: str = ".") -> Manager:
     if not name and folder != ".":
         name, version = project.package(folder).manager
     if not name:
-        name = _by_engines(package, by_lock)
+        name = _by_engines(package, by_lock) or _only_allowed(package)
     if not name and by_lock:
         name = by_lock[0]
     name = name or (
@@ -155,14 +155,20 @@ def find_manager(project: Project, folder: str = ".") -> Manager:
     exact = bool(version)
     if not version:
         version, exact = _version(project, name)
-    return Manager(name, version or None, locked, exact, warnings)
+    return PackageManager(name, version or None, locked, exact, warnings)
 
 
 def _by_engines(package: Package, by_lock: list[str]) -> str:
-    """The manager that `engines` names, if it is one, and no lock file speaks against it."""
+    """Return the manager that `engines` names, if it is only one, and no lock file contradicts it."""
     named = [name for name in ("pnpm", "yarn", "bun") if name in package.engines]
     fitting = [name for name in named if not by_lock or name in by_lock]
     return fitting[0] if len(fitting) == 1 else ""
+
+
+def _only_allowed(package: Package) -> str:
+    """Return the only manager that the project allows: `npx only-allow pnpm`."""
+    match = re.search(r"\bonly-allow (pnpm|yarn|bun|npm)\b", package.scripts.get("preinstall", ""))
+    return match[1] if match else ""
 
 
 def _warnings(name: str, locks: list[str], by_lock: list[str]) -> tuple[str, ...]:
@@ -181,7 +187,7 @@ def _warnings(name: str, locks: list[str], by_lock: list[str]) -> tuple[str, ...
 
 
 def _version(project: Project, name: str) -> tuple[str, bool]:
-    """The version, and whether it is exact."""
+    """Return the version, and whether it is exact."""
     wanted = project.root.engines.get(name, "") or (project.root.volta.get(name, "") if name != "npm" else "")
     if name != "npm" and (match := _NUMBER.match(wanted[:60])):
         exact = bool(re.fullmatch(r"v?\d+\.\d+\.\d+", wanted.strip()))
@@ -207,7 +213,7 @@ def _pnpm_of_lock(project: Project) -> str:
     return "10" if settings and ("packages" not in settings or settings.keys() - _PNPM_9_KEYS) else "9"
 
 
-def _yarn(project: Project, version: str, *, locked: bool, warnings: tuple[str, ...]) -> Manager:
+def _yarn(project: Project, version: str, *, locked: bool, warnings: tuple[str, ...]) -> PackageManager:
     head = project.tree.find_head("yarn.lock", limit=_HEAD) or ""
     berry_lock = _BERRY_LOCK.search(head)
     if not version:
@@ -215,11 +221,11 @@ def _yarn(project: Project, version: str, *, locked: bool, warnings: tuple[str, 
     release = _release(project)
     classic = "# yarn lockfile v1" in head
     if version and version.split(".")[0] != "1":
-        return Manager("yarn-berry", version, locked and not classic, "." in version, warnings)
+        return PackageManager("yarn-berry", version, locked and not classic, "." in version, warnings)
     if not version and (berry_lock or (project.is_file(".", ".yarnrc.yml") and not classic)):
         pinned = release or (_YARN_OF_LOCK.get(int(berry_lock[1]), "4") if berry_lock else "4")
-        return Manager("yarn-berry", pinned, locked, "." in pinned, warnings)
-    return Manager("yarn", version or "1", locked, False, warnings)
+        return PackageManager("yarn-berry", pinned, locked, "." in pinned, warnings)
+    return PackageManager("yarn", version or "1", locked, False, warnings)
 
 
 def _number(text: str) -> str:

@@ -49,6 +49,8 @@ class Package:
     source: str = ""
     is_published: bool = False
     """Whether it says what others get who install it: a library or a tool."""
+    has_programs: bool = False
+    """Whether an install of it brings commands: a tool."""
     workspaces: tuple[str, ...] = ()
 
     @property
@@ -107,6 +109,7 @@ def _package(folder: str, data: dict[str, Any]) -> Package:
         module=_file(data.get("module")),
         source=_file(data.get("source")),
         is_published=not private and any(data.get(key) for key in told),
+        has_programs=bool(data.get("bin")),
         workspaces=_strings(patterns),
     )
 

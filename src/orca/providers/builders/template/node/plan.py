@@ -1,4 +1,4 @@
-"""How an application is built: the commands, in words that a Dockerfile, a title and an API can use alike. Pure."""
+"""How an application is built: the commands, as used by the Dockerfile, the title and the API. Pure."""
 
 import posixpath
 import re
@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from orca.providers.builders.template.node.application import Application
+from orca.providers.builders.template.node.code import package_name
 from orca.providers.builders.template.node.commands import Command, expand
+from orca.providers.builders.template.node.javascript import Module
 from orca.providers.builders.template.node.legacy import OPENSSL, needs_old_openssl
-from orca.providers.builders.template.node.managers import LOCK_FILES, Manager, find_manager
+from orca.providers.builders.template.node.managers import LOCK_FILES, PackageManager, find_manager
 from orca.providers.builders.template.node.package import Package, Project
-from orca.providers.builders.template.node.programs import package_of, survives_pruning
+from orca.providers.builders.template.node.programs import CONFIGURATIONS, package_of, survives_pruning
 from orca.providers.builders.template.node.system import System, find_system
 from orca.providers.builders.template.node.versions import Version
 from orca.sdk.trees import Tree
 
 _FOLDER = re.compile(r"[A-Za-z0-9_@.+~ /-]{1,200}")
 _OPENSSL_1 = 16
-"""The last Node.js with it."""
+"""The last major version of Node.js with OpenSSL 1."""
 _NEEDS_TREE = frozenset({"preinstall", "install", "postinstall", "prepare", "preprepare", "postprepare"})
 _LOCAL = ("file:", "link:", "portal:", "patch:", "workspace:", "./", "../")
 _CONFIGURATION = (".npmrc", ".yarnrc.yml", ".yarnrc", "bunfig.toml", ".pnpmfile.cjs", "pnpm-workspace.yaml")
+_CODE = ("js", "ts", "mjs", "mts", "cjs", "cts")
 _MANAGERS = {"pnpm": "pnpm", "pnpx": "pnpm", "yarn": "yarn", "bun": "bun", "bunx": "bun"}
 
 
@@ -32,17 +35,17 @@ class Plan:
     project: Project
     package: Package
     application: Application
-    manager: Manager
+    manager: PackageManager
     version: Version
     start: str = ""
-    """Empty for files."""
+    """The start command; empty for static files."""
     processes: Mapping[str, str] = field(default_factory=dict)
     release: str | None = None
     chosen_build: str = ""
 
     @property
     def folder(self) -> str:
-        """Where the application lies, and runs."""
+        """The folder of the application, in which it runs."""
         return self.application.folder
 
     @property
@@ -68,7 +71,7 @@ class Plan:
 
     @property
     def build(self) -> str:
-        """The command of the build, empty where there is none."""
+        """The build command; empty if there is none."""
         application = self.application
         if self.chosen_build:
             return self.chosen_build
@@ -83,13 +86,13 @@ class Plan:
 
     def _own_build(self) -> str:
         after = f" && {self.application.after_build}" if self.application.after_build else ""
-        if self.package.build_script:
+        if self.package.build_script and not self.application.replaces_script:
             return self.manager.run(self.package.build_script) + after
         program, _, words = self.application.build.partition(" ")
         return f"{self.manager.execute(program)} {words}".rstrip() + after if program else ""
 
     def _member_build(self) -> str:
-        """The root's own script where it has one, else the packages that the application uses, then itself."""
+        """Return the root's own script if it has one, else the builds of the packages it uses, then its own."""
         root, member = self.project.root, self.project.package(self.folder)
         after = (
             f" && cd {shlex.quote(self.folder)} && {self.application.after_build}"
@@ -104,12 +107,13 @@ class Plan:
             return (
                 self.manager.execute(f"nx build {shlex.quote(member.name or posixpath.basename(self.folder))}") + after
             )
+        own = () if self.application.replaces_script else (member,)
         steps = [
             self._run_in(each, "build")
-            for each in (*shared_packages(self.project, member), member)
+            for each in (*shared_packages(self.project, member), *own)
             if "build" in each.scripts
         ]
-        if "build" not in member.scripts and self.application.build:
+        if not (own and "build" in member.scripts) and self.application.build:
             steps.append(f"cd {shlex.quote(self.folder)} && {self.manager.execute(self.application.build)}")
         return " && ".join(steps) + after
 
@@ -124,7 +128,7 @@ class Plan:
 
     @property
     def other_installs(self) -> list[str]:
-        """Installs of folders that scripts of the root work in, where no script installs and no workspace does."""
+        """Return installs in folders that the root's scripts use, if neither a script nor a workspace does them."""
         scripts = self.project.root.scripts
         names = ("preinstall", "install", "postinstall", "prepare", self.project.root.build_script, "prestart")
         if self.is_member or any(re.search(r"\b(?:install|ci)\b", scripts.get(name, "")) for name in names):
@@ -151,13 +155,13 @@ class Plan:
 
     @property
     def runtime_commands(self) -> list[Command]:
-        """What may run in the finished image."""
+        """The commands that may run in the final image."""
         texts = [self.start, *self.processes.values(), self.release or ""]
         return [command for text in texts if text for command in expand(self.project, text, self.folder)]
 
     @property
     def runtime_managers(self) -> tuple[str, ...]:
-        """Managers and runtimes that the commands of the finished image call by name."""
+        """Package managers and runtimes that the commands of the final image call by name."""
         texts = " ".join((self.start, *self.processes.values(), self.release or ""))
         words = set(re.findall(r"(?<![\w./-])(?:pnpm|pnpx|yarn|bunx?)(?![\w./-])", texts))
         if any(command.program == "bun" for command in self.runtime_commands):
@@ -166,17 +170,25 @@ class Plan:
 
     @property
     def prune(self) -> str:
-        """What takes the development packages away; empty where the program might need them."""
+        """The command that removes the development packages; empty if the program might need them."""
         application, package = self.application, self.package
         if not package.dev_dependencies or self.project.members or self.is_member or application.uses_script:
             return ""
         known = not application.reading.entry or not application.reading.packages & package.dev_dependencies.keys()
         commands = self.runtime_commands
+        known = known and not self._loaded_packages(commands) & package.dev_dependencies.keys()
         return self.manager.prune if known and commands and survives_pruning(commands, package) else ""
+
+    def _loaded_packages(self, commands: list[Command]) -> set[str]:
+        """Return the packages that configuration files import which servers load at their start."""
+        stems = [stem for command in commands for stem in CONFIGURATIONS.get(command.program, ())]
+        texts = [self.project.find_text(self.folder, *(f"{stem}.{end}" for end in _CODE)) for stem in stems]
+        sources = {source for text in texts if text for source in Module(text).imports.values()}
+        return {package_name(source) for source in sources} - {""}
 
     @property
     def system(self) -> System:
-        """Packages of the distribution."""
+        """Packages of the Linux distribution."""
         packages = (
             [self.project.root, *self.project.members.values()]
             if self.is_member or self.project.members
@@ -186,7 +198,7 @@ class Plan:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Programs of the start command that no dependency brings."""
+        """Programs of the start command that no dependency provides."""
         names = {package_of(command.program) for command in self.runtime_commands} - {""}
         return tuple(sorted(name for name in names if name in self.application.tools))
 

@@ -1,4 +1,4 @@
-"""What is known about programs: which are development servers, which serve, which only do something and end. Pure."""
+"""Classifies programs: development servers, servers, and programs that do something and exit. Pure."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,7 @@ _VERBS = {
     "vue-cli-service": "serve", "vitepress": "dev serve preview", "vuepress": "dev", "vuepress-webpack": "dev",
     "vuepress-vite": "dev", "hexo": "server s", "webpack": "serve server s", "storybook": "dev", "sb": "dev",
     "preact": "watch serve", "remix": "dev vite:dev watch", "react-router": "dev", "svelte-kit": "dev preview",
-    "solid-start": "dev", "vinxi": "dev", "wrangler": "dev", "vercel": "dev", "turbo": "dev watch",
+    "solid-start": "dev", "vinxi": "dev", "wrangler": "dev", "pywrangler": "dev", "vercel": "dev", "turbo": "dev watch",
     "strapi": "develop dev", "sanity": "dev start", "umi": "dev", "max": "dev", "rsbuild": "dev preview",
     "rspack": "serve dev", "farm": "start dev", "quasar": "dev", "ionic": "serve", "redwood": "dev", "rw": "dev",
     "gulp": "serve watch dev", "grunt": "serve watch", "rollup": "", "electron": "", "tns": "",
@@ -25,19 +25,19 @@ _VERBS = {
     "sirv": "dev", "nuxt-ts": "dev", "email": "dev",
 }  # fmt: skip
 _DEVELOPMENT = {name: frozenset(verbs.split()) for name, verbs in _VERBS.items()}
-"""Program -> the verbs with which it is a development or preview server."""
+"""Program -> the subcommands with which it is a development or preview server."""
 _ALWAYS = frozenset({
     "webpack-dev-server", "live-server", "browser-sync", "ts-node-dev", "tsnd", "snowpack", "start-storybook",
     "docusaurus-start", "electron-forge", "electron-vite", "nf", "react-native", "vite-node", "wmr", "tsc-watch",
     "budo", "lite-server", "reload", "netlify-lambda", "web-dev-server", "wds", "es-dev-server",
 })  # fmt: skip
 _WITHOUT_VERB = frozenset({"vite", "next", "astro", "vitepress", "slidev", "electron", "parcel", "ladle", "poi"})
-"""Programs that serve for development when they get no verb."""
+"""Programs that are development servers without a subcommand."""
 _WATCHING = frozenset({"--watch", "-w", "--serve", "--dev", "--hot", "--watch-path"})
 _RESTARTING = frozenset(
     {"nodemon", "node-dev", "supervisor", "tsx", "ts-node-dev", "tsnd", "bun", "node", "deno", "ts-node"}
 )
-"""Programs that restart another one when files change: what they run is known."""
+"""Programs that restart another one when files change; the other one is in their arguments."""
 _PRODUCTION_VERBS = {
     "parcel": frozenset({"build"}), "vite": frozenset({"build", "start"}),
     "next": frozenset({"start", "build", "export"}), "astro": frozenset({"build", "check", "sync"}),
@@ -49,7 +49,7 @@ _ENDING = frozenset({
     "jest", "vitest", "mocha", "prettier", "husky", "exit", "knex", "typeorm", "sequelize", "sequelize-cli",
     "drizzle-kit", "env-check", "test",
 })  # fmt: skip
-"""Programs that do something and end."""
+"""Programs that do something and exit."""
 _SHELL = frozenset({
     "echo", "printf", "sleep", "true", "false", "test", "exit", "sh", "bash", "rm", "mkdir", "cp", "mv", "ls", "cat",
     "date", "export", "set", "wait", "trap", "[", "source", ".",
@@ -69,8 +69,17 @@ _PACKAGES = {
 }  # fmt: skip
 
 
+CONFIGURATIONS = {
+    "next": ("next.config",), "waku": ("waku.config", "vite.config"), "nuxt": ("nuxt.config",),
+    "vite": ("vite.config",),
+    "vinxi": ("app.config",), "medusa": ("medusa-config",), "strapi": ("config/server", "config/plugins"),
+    "gatsby": ("gatsby-config",), "moleculer-runner": ("moleculer.config",), "pm2-runtime": ("ecosystem.config",),
+}  # fmt: skip
+"""Servers -> the configuration files that they load at each start, without extensions."""
+
+
 def is_development(command: Command) -> bool:
-    """Whether it is a server for development, or waits for changes."""
+    """Whether it is a development server, or watches for changes."""
     program, verb = command.program, command.verb
     if program in _ALWAYS or (program == "nodemon") or (program in {"node-dev", "supervisor"}):
         return True
@@ -92,7 +101,7 @@ def is_development(command: Command) -> bool:
 
 
 def is_ending(command: Command) -> bool:
-    """Whether it only does something and ends."""
+    """Whether it only does something and exits."""
     if command.program == "prisma":
         return True
     return command.program in _ENDING or (command.program in _BUILDERS and command.verb in {"build", ""})
@@ -105,7 +114,7 @@ _BUILDERS = frozenset({
 
 
 def without_watching(command: Command) -> Command | None:
-    """What `nodemon server.js` runs: `node server.js`; None where that is not known."""
+    """Return what a watcher runs: `nodemon server.js` -> `node server.js`; None if that is unknown."""
     program, words = command.program, command.arguments
     if program in {"nodemon", "node-dev", "supervisor"}:
         target = next((word for word in words if re.search(r"\.[cm]?[jt]sx?$", word)), "")
@@ -119,7 +128,7 @@ def without_watching(command: Command) -> Command | None:
 
 
 def package_of(program: str) -> str:
-    """The package that brings a program; empty for what every image has."""
+    """Return the package of a program; empty for programs that every image has."""
     return (
         ""
         if program in _SHELL or program in {"node", "npm", "npx", "bun", "bunx", "deno"}
@@ -135,7 +144,7 @@ def survives_pruning(commands: list[Command], package: Package) -> bool:
 
 
 def _preloaded(command: Command) -> list[str]:
-    """Packages that `node -r NAME` and `--import NAME` load."""
+    """Return the packages that `node -r NAME` and `--import NAME` load."""
     words = command.arguments
     after = [
         words[index + 1] for index, word in enumerate(words[:-1]) if word in {"-r", "--require", "--import", "--loader"}

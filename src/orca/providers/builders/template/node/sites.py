@@ -1,11 +1,12 @@
 """Static sites that Node.js builds: which generator it is, and the folder that it makes."""
 
 import posixpath
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from orca.providers.builders.template.node.commands import Command
+from orca.providers.builders.template.node.commands import Command, expand
 from orca.providers.builders.template.node.javascript import Module
 from orca.providers.builders.template.node.package import Package, Project
 
@@ -28,6 +29,8 @@ class Site:
     """What unknown paths of a single page application answer."""
     build: str = ""
     """The tool's own build, where no script calls it."""
+    replaces_script: bool = False
+    """Whether that build is meant, although the build script is there for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +229,17 @@ GENERATORS: Mapping[str, Callable[[Build], Site | None]] = {
 """Program of the build -> what it makes."""
 
 _VERBS = {"docusaurus": "build", "hexo": "generate", "eleventy": "", "webpack": "", "stencil": "build"}
+_PRESETS = {
+    "storybook": "storybook build", "vitepress": "vitepress build", "vuepress": "vuepress build",
+    "docusaurus": "docusaurus build", "docusaurus-2": "docusaurus build", "hexo": "hexo generate",
+    "eleventy": "eleventy",
+}  # fmt: skip
+"""Generators of pages that lie beside an application, by their names in vercel.json -> the build of their own."""
 _WITHOUT_SCRIPT = {
     "vite": "vite build", "react-scripts": "react-scripts build", "@11ty/eleventy": "eleventy",
     "gatsby": "gatsby build", "@docusaurus/core": "docusaurus build", "vitepress": "vitepress build",
     "hexo": "hexo generate", "parcel": "parcel build", "@vue/cli-service": "vue-cli-service build",
-    "ember-cli": "ember build", "@stencil/core": "stencil build",
+    "ember-cli": "ember build", "@stencil/core": "stencil build", "expo": "expo export --platform web",
 }  # fmt: skip
 """Dependency -> the build that the tool has by itself, for packages without a build script."""
 
@@ -251,12 +260,33 @@ def find_site(project: Project, package: Package, commands: list[Command]) -> Si
     return None
 
 
+def find_preset(project: Project, package: Package) -> Site | None:
+    """The generator that vercel.json names, although the scripts build and start an application beside it."""
+    settings = project.json(package.folder, "vercel.json")
+    preset, chosen = settings.get("framework"), settings.get("buildCommand")
+    own = _PRESETS.get(preset, "") if isinstance(preset, str) else ""
+    if not own or not package.build_script:
+        return None
+    program = own.split()[0]
+    if any(each.program == program for each in expand(project, package.scripts[package.build_script], package.folder)):
+        return None  # the build script is of the same tool
+    commands = expand(project, chosen if isinstance(chosen, str) else own, package.folder)
+    command = next((each for each in commands if each.program == program), None)
+    site = GENERATORS[program](Build(project, package, command)) if command else None
+    if site is None or command is None:
+        return None
+    written = " ".join((command.program, *command.arguments))
+    return replace(site, build=written if written == shlex.join(written.split()) else own, replaces_script=True)
+
+
 def find_site_without_script(project: Project, package: Package) -> Site | None:
     """A generator among the dependencies, with its pages, but no build script."""
     for name, text in _WITHOUT_SCRIPT.items():
         if name not in package.all_dependencies:
             continue
         if name in {"vite", "parcel"} and not project.is_file(package.folder, "index.html"):
+            continue
+        if name == "expo" and "react-native-web" not in package.all_dependencies:
             continue
         program, *words = text.split()
         site = GENERATORS[program](Build(project, package, Command(program, tuple(words), package.folder)))

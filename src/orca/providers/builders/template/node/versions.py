@@ -28,14 +28,14 @@ _LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`major` is what the image is of, `pinned` is None where any version would do."""
+    """`major` is that of the image; `pinned` is None if the project accepts any version."""
 
     major: int = LATEST
     pinned: str | None = None
     warnings: tuple[str, ...] = ()
 
     def at_most(self, newest: int | None) -> "Version":
-        """An older one for tools that work with no newer one, unless one is pinned."""
+        """Return an older version for tools that support no newer one, unless a version is pinned."""
         if newest is None or self.pinned or self.major <= newest:
             return self
         note = f"Node.js {newest} is used: a tool is too old for a newer one. `build.options.version` changes it."
@@ -43,7 +43,7 @@ class Version:
 
 
 def find_version(project: Project, folder: str = ".") -> Version:
-    """What the files say; for words that are no version the default, and a warning."""
+    """Find the version in the files; for an invalid one return the default, with a warning."""
     engine = project.package(folder).engines.get("node") or project.root.engines.get("node") or ""
     files = _in_files(project, folder)
     warnings: list[str] = []
@@ -93,7 +93,7 @@ TOOL_FILES = (".tool-versions", "mise.toml", ".mise.toml", ".config/mise.toml")
 
 
 def version_of_tool(tree: Tree, path: str, *tools: str) -> str:
-    """What .tool-versions or mise.toml says about a tool; empty where it says nothing."""
+    """Return a tool's version in .tool-versions or mise.toml; empty if there is none."""
     text = tree.find_text(path) or ""
     if not path.endswith(".toml"):
         lines = [line.partition("#")[0].split() for line in text.splitlines()[:100]]
@@ -112,7 +112,7 @@ def version_of_tool(tree: Tree, path: str, *tools: str) -> str:
 
 
 def _exact(text: str) -> int | None:
-    """The major version of `20`, `v18.1.0`, `22.x`, `lts/iron`; None for ranges and words."""
+    """Return the major version of `20`, `v18.1.0`, `22.x`, `lts/iron`; None for ranges and other words."""
     text = text.strip().lower()[:_LIMIT]
     if text.startswith("lts/-") and text[5:].isdigit():
         return LATEST - 2 * min(int(text[5:]), 8)
@@ -124,7 +124,7 @@ def _exact(text: str) -> int | None:
 
 
 def _range(text: str) -> tuple[int, bool] | None:
-    """The best major version that a range allows, and whether the range has an upper end; None for nonsense."""
+    """Return the best major version of a range, and whether it has an upper bound; None for an invalid range."""
     best: list[tuple[int, bool]] = []
     for choice in text[:_LIMIT].replace(",", " ").split("||")[:10]:
         bounds = _bounds(choice.strip())
@@ -144,7 +144,7 @@ def _range(text: str) -> tuple[int, bool] | None:
 
 
 def _bounds(text: str) -> tuple[int, int] | None:
-    """The lowest and the highest major version of one part of a range; None for nonsense."""
+    """Return the lowest and the highest major version of one part of a range; None for an invalid one."""
     low, high = 0, _UNBOUNDED
     text = re.sub(r"(?<=[<>=~^])\s+", "", text)
     parts = text.split()

@@ -1,4 +1,4 @@
-"""Workspaces: which of the packages could be deployed."""
+"""Workspaces: finds the packages that can be deployed."""
 
 import posixpath
 
@@ -13,11 +13,15 @@ _MOBILE = frozenset(
 _TESTS = frozenset(
     {"e2e", "test", "tests", "__tests__", "examples", "example", "fixtures", "playground", "benchmarks", "benchmark"}
 )
+_OTHER_LANGUAGES = (
+    "go.mod", "Cargo.toml", "pyproject.toml", "requirements.txt", "Pipfile", "pom.xml", "build.gradle",
+    "build.gradle.kts", "composer.json", "Gemfile", "mix.exs",
+)  # fmt: skip
 _LIMIT = 40
 
 
 def find_applications(project: Project) -> list[tuple[Package, Application]]:
-    """The members that can be deployed on their own; libraries, tests and mobile applications cannot."""
+    """Return the members that can be deployed on their own, unlike libraries, tests and mobile applications."""
     found = []
     for folder, package in list(project.members.items())[:_LIMIT]:
         parts = set(folder.lower().split("/"))
@@ -31,7 +35,7 @@ def find_applications(project: Project) -> list[tuple[Package, Application]]:
 
 
 def _is_application(project: Project, package: Package, verdict: Application) -> bool:
-    """A package that others of the workspace use is a shared one, unless it serves."""
+    """Whether a package is an application: one that others of the workspace use is shared, unless it is a server."""
     if verdict.kind == "web":
         return True
     used = any(
@@ -62,8 +66,16 @@ def _nx_projects(project: Project, known: set[str]) -> list[tuple[Package, Appli
     return found
 
 
+def find_other_programs(project: Project) -> tuple[str, ...]:
+    """Manifests of other languages beside the members of a workspace."""
+    names = project.tree.names()[:200]
+    folders = [name for name in names if not name.startswith(".") and name not in _TESTS | project.members.keys()]
+    paths = (posixpath.join(folder, name) for folder in folders for name in _OTHER_LANGUAGES)
+    return tuple(path for path in paths if project.tree.is_file(path))[:5]
+
+
 def candidates(found: list[tuple[Package, Application]]) -> tuple[Candidate, ...]:
-    """What a person may choose of."""
+    """Return the candidates from which the user can choose."""
     return tuple(Candidate(package.folder, _shown(application)) for package, application in found)
 
 
@@ -74,7 +86,7 @@ def _shown(application: Application) -> str:
 
 
 def find_folders(project: Project) -> tuple[Candidate, ...]:
-    """Packages below a root that is no workspace: for an answer that says where to look."""
+    """Return packages below a root that is not a workspace, to suggest their folders."""
     found: list[Candidate] = []
     for top in project.tree.names()[:200]:
         for folder in (top, *(posixpath.join(top, name) for name in project.tree.names(top)[:50])):

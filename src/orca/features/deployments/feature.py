@@ -1,0 +1,49 @@
+"""The manifest of deployments: builds, releases, deployments, and what runs now."""
+
+from orca.features.deployments import api, metrics, pages, running_api, tasks
+from orca.features.deployments.queries import find_deployment_team
+from orca.features.deployments.service_status import read_status
+from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
+from orca.features.services.service_status import SERVICE_STATUS
+from orca.features.sources.usage import NEEDED_UPLOADS
+from orca.web.nav import Tab
+
+FEATURE = Feature(
+    name="deployments",
+    routers=(api.router, running_api.router, pages.router),
+    permissions=(
+        Permission("deployment.cancel", "Stop a deployment that waits or runs.", "member"),
+        Permission("deployment.read", "See deployments, releases and their logs.", "viewer"),
+        Permission("service.deploy", "Build and deploy a service, and roll it back.", "member"),
+        Permission("service.operate", "Start, stop, restart and scale a service.", "member"),
+        Permission("service.run", "Run a one-off command inside a service.", "member"),
+    ),
+    tabs=(
+        Tab("service", "overview", "Overview", "", 10),
+        Tab("service", "deployments", "Deployments", "/deployments", 20),
+        Tab("service", "logs", "Logs", "/output", 30),
+    ),
+    verbs=(
+        Verb("Logs of {}", "/output", "terminal", "service.read", 10),
+        Verb("Deploy {}", "/deploy", "rocket", "service.deploy", 20, posts=True),
+        Verb("Restart {}", "/operate/restart", "refresh", "service.operate", 30, posts=True, only_when="running"),
+        Verb("Start {}", "/operate/start", "play", "service.operate", 40, posts=True, only_when="stopped"),
+        Verb("Overview of {}", "", "box", "service.read", 50),
+        Verb("Deployments of {}", "/deployments", "activity", "deployment.read", 60),
+        Verb("Stop {}…", "#stop", "stop", "service.operate", 120, only_when="running"),
+    ),
+    event_kinds=(EventKind("deployments", "Deployments", 10),),
+    events=(
+        EventWords("Deployment", "deployments", frozenset({"restart", "start", "stop", "scale", "rollback", "remove"})),
+        EventWords("Command", "services"),
+    ),
+    tasks=tasks.TASKS,
+    periodic=tasks.PERIODIC,
+    owners={"deployment_id": find_deployment_team},
+    subscribers=(("PushAccepted", tasks.on_push), ("ServiceDeleted", tasks.on_service_deleted)),
+    readers=(
+        SERVICE_STATUS.implemented_by(read_status),
+        NEEDED_UPLOADS.implemented_by(tasks.list_needed_uploads),
+    ),
+    measures=metrics.make_measures,
+)

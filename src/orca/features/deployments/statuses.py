@@ -1,0 +1,132 @@
+"""The status of services for programs: the state as pages show it, its reason, and since when.
+
+A few queries and one call of the engine, for any number of services.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.deployments import queries, rules
+from orca.features.deployments.models import Deployment, LiveRelease, Release
+from orca.features.deployments.schemas import ServiceStatusOut
+from orca.features.deployments.views import observe
+from orca.features.routing.queries import list_urls_by_service
+from orca.features.services.models import Service
+from orca.resources import Resources
+from orca.sdk.engines import Container
+from orca.web.guard import Scope
+
+
+class _Live(NamedTuple):
+    number: int
+    since: datetime
+
+
+async def read_statuses(
+    session: AsyncSession, scope: Scope, resources: Resources, services: Sequence[Service]
+) -> list[ServiceStatusOut]:
+    """Return the status of each service. The session is closed before the engine is asked."""
+    ids = [service.id for service in services]
+    workloads = await queries.list_workloads(session, Service.id.in_(ids))
+    busy, failed = await queries.list_busy_services(session, scope), await queries.list_never_live(session, scope)
+    latest = await _list_latest(session, ids)
+    live = await _list_live(session, ids)
+    urls = await list_urls_by_service(session, resources.settings, ids)
+    await session.close()
+    containers, problem = await _inspect(resources, ids)
+    statuses = []
+    for service in services:
+        deployment, workload = latest.get(service.id), workloads.get(service.id)
+        own = [each for each in containers[service.id] if workload is not None and workload.includes(each)]
+        observed = None if problem and not own else observe(own, workload)
+        state = rules.state_of(
+            desired=service.desired_state, is_busy=service.id in busy, has_failed=service.id in failed,
+            wanted=workload.replicas if workload else None, observed=observed,
+        )  # fmt: skip
+        release = live.get(service.id)
+        statuses.append(
+            ServiceStatusOut(
+                service_id=service.id, state=state, reason=_reason(state, deployment, own, problem),
+                since=_since(state, service, deployment, release, own),
+                release=release.number if release else None, running=observed.running if observed else None,
+                replicas=workload.replicas if workload else service.replicas,
+                deployment_id=deployment.id if deployment else None, urls=urls[service.id],
+            )
+        )  # fmt: skip
+    return statuses
+
+
+async def _list_latest(session: AsyncSession, service_ids: Sequence[str]) -> dict[str, Deployment]:
+    """Map service ids to the deployment that decides: one that has not ended, or else the newest one."""
+    is_active = Deployment.state.in_(rules.ACTIVE)
+    chosen = func.coalesce(func.max(Deployment.seq).filter(is_active), func.max(Deployment.seq))
+    newest = select(chosen).where(Deployment.service_id.in_(service_ids)).group_by(Deployment.service_id)
+    rows = await session.scalars(select(Deployment).where(Deployment.seq.in_(newest)))
+    return {deployment.service_id: deployment for deployment in rows}
+
+
+async def _list_live(session: AsyncSession, service_ids: Sequence[str]) -> dict[str, _Live]:
+    query = select(LiveRelease.service_id, Release.number, LiveRelease.since)
+    query = query.join(Release, Release.id == LiveRelease.release_id).where(LiveRelease.service_id.in_(service_ids))
+    return {service_id: _Live(number, since) for service_id, number, since in await session.execute(query)}
+
+
+async def _inspect(resources: Resources, service_ids: Sequence[str]) -> tuple[dict[str, list[Container]], str]:
+    """Return the containers by service, and why an engine could not be asked.
+
+    For a list they are surveyed, as on the overview: to inspect each one is a call of the engine for each.
+    """
+    labels = {"orca.instance": resources.instance, "orca.service": "", "orca.replica": ""}
+
+    async def inspect(system_id: str) -> list[Container]:
+        engine = await resources.systems.engine(system_id)
+        return await engine.inspect({**labels, "orca.service": service_ids[0]})
+
+    look = inspect if len(service_ids) == 1 else partial(resources.systems.survey, labels=labels)
+    seen, failed = await resources.systems.try_each(look)
+    found: dict[str, list[Container]] = defaultdict(list)
+    for containers in seen.values():
+        for container in containers:
+            found[container.labels["orca.service"]].append(container)
+    return found, next((error.message for error in failed.values()), "")
+
+
+def _reason(state: str, latest: Deployment | None, containers: Sequence[Container], problem: str) -> str:
+    """Say in a sentence why a service is in this state; empty where the state says it all."""
+    ended = [each for each in containers if each.state != "running" or each.restarts]
+    code = next((each.exit_code for each in ended if each.exit_code is not None), None)
+    exit_code = "" if code is None else f" with exit code {code}"
+    reasons = {
+        "deploying": f"Deployment {latest.number} is {latest.state}." if latest else "",
+        "failed": latest.reason if latest else "",
+        "empty": "Nothing was deployed yet.",
+        "unknown": problem,
+        "degraded": f"{sum(each.state == 'running' for each in containers)} of its replicas run.",
+        "crashed": f"Its process ended{exit_code}." if ended else "Its containers are gone.",
+        "crash-looping": f"Its process ends again and again{exit_code}.",
+        "down": "It is scaled to 0 replicas.",
+    }
+    if any(each.out_of_memory for each in ended) and state in {"crashed", "crash-looping", "degraded"}:
+        return f"{reasons[state]} It needed more memory than its limit."
+    return reasons.get(state, "")
+
+
+def _since(
+    state: str, service: Service, latest: Deployment | None, live: _Live | None, containers: Sequence[Container]
+) -> datetime | None:
+    """Return since when a service has been in this state, as far as it is known."""
+    if state == "deploying" and latest:
+        return latest.created_at
+    if state in {"failed", "stopped"} and latest:
+        return latest.finished_at
+    if state == "empty":
+        return service.created_at
+    if state in {"crashed", "crash-looping"}:
+        return max((each.finished_at for each in containers if each.finished_at), default=None)
+    return live.since if live and state != "unknown" else None

@@ -1,0 +1,49 @@
+"""The manifest of routing: hostnames, certificates, and the configuration of the proxy."""
+
+from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
+from orca.features.routing import api, metrics, pages, tasks
+from orca.features.routing.actions import adopt_stored
+from orca.features.routing.queries.certificates import find_certificate_team, find_dns_credential_team
+from orca.features.routing.queries.routes import find_route_team
+from orca.web.nav import NavItem, Tab
+
+FEATURE = Feature(
+    name="routing",
+    routers=(api.router, pages.router),
+    permissions=(
+        Permission("certificate.create", "Upload a certificate with its private key.", "owner"),
+        Permission("certificate.delete", "Remove an uploaded certificate.", "owner"),
+        Permission("certificate.read", "See certificates, their names and when they expire.", "viewer"),
+        Permission("dns.create", "Store access to a DNS provider.", "owner"),
+        Permission("dns.delete", "Remove stored access to a DNS provider.", "owner"),
+        Permission("dns.read", "See which access to DNS providers there is, never its secrets.", "viewer"),
+        Permission("dns.update", "Change and try stored access to a DNS provider.", "owner"),
+        Permission("route.create", "Give a service a hostname.", "member"),
+        Permission("route.delete", "Take a hostname from a service.", "member"),
+        Permission("route.read", "See hostnames and how they are served.", "viewer"),
+        Permission("route.update", "Change how a hostname is served.", "member"),
+    ),
+    nav=(NavItem("Certificates", "/certificates", "shield", 40, "certificate.read"),),
+    tabs=(Tab("service", "domains", "Domains", "/domains", 50),),
+    verbs=(Verb("Domains of {}", "/domains", "globe", "route.read", 80),),
+    event_kinds=(EventKind("hostnames", "Hostnames and certificates", 40),),
+    events=(
+        EventWords("Route", "hostnames"),
+        EventWords("Certificate", "hostnames"),
+        EventWords("Proxy", "hostnames"),
+        EventWords("DnsCredential", "credentials"),
+    ),
+    periodic=tasks.PERIODIC,
+    owners={
+        "route_id": find_route_team,
+        "certificate_id": find_certificate_team,
+        "dns_credential_id": find_dns_credential_team,
+    },
+    subscribers=(
+        ("ServiceCreated", tasks.on_service_changed),
+        ("ServiceUpdated", tasks.on_service_changed),
+        ("ServiceDeleted", tasks.on_service_deleted),
+    ),
+    measures=metrics.make_measures,
+    prepare=adopt_stored,
+)

@@ -1,0 +1,72 @@
+"""The manifest of services: projects, services, variables and volumes."""
+
+from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
+from orca.features.services import api, metrics, names, pages, queries, tasks
+from orca.features.services.actions.services import check_credential_unused, take_upload
+from orca.features.sources.origins import GIT_SOURCE
+from orca.features.sources.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIAL
+from orca.features.sources.usage import CREDENTIAL_USAGE
+from orca.web.nav import Tab
+
+FEATURE = Feature(
+    name="services",
+    routers=(api.router, pages.router),
+    permissions=(
+        Permission("project.create", "Make a project.", "owner"),
+        Permission("project.delete", "Delete a project that has no services left.", "owner"),
+        Permission("project.read", "See projects.", "viewer"),
+        Permission("project.update", "Rename a project and change its description.", "owner"),
+        Permission("service.create", "Make a service.", "member"),
+        Permission("service.delete", "Delete a service.", "owner"),
+        Permission("service.read", "See services, their state and the output of their processes.", "viewer"),
+        Permission("service.update", "Change how a service is built and run.", "member"),
+        Permission(
+            "variable.read", "See the variables of projects and services; secret ones without their value.", "viewer"
+        ),
+        Permission("variable.reveal", "Read the value of a secret variable.", "owner"),
+        Permission("variable.write", "Set and remove variables.", "member"),
+        Permission("volume.create", "Add a volume to a service.", "member"),
+        Permission("volume.delete", "Delete a volume and the data in it.", "owner"),
+        Permission("volume.read", "See volumes.", "viewer"),
+        Permission("volume.update", "Attach, detach and rename volumes.", "member"),
+    ),
+    tabs=(
+        Tab("project", "variables", "Variables", "/variables", 20),
+        Tab("service", "variables", "Variables", "/variables", 40),
+        Tab("service", "hooks", "Push hooks", "/hooks", 60),
+        Tab("service", "volumes", "Volumes", "/volumes", 70),
+        Tab("service", "settings", "Settings", "/settings", 80),
+    ),
+    verbs=(
+        Verb("Variables of {}", "/variables", "code", "variable.read", 70),
+        Verb("Push hooks of {}", "/hooks", "branch", "source.read", 90),
+        Verb("Volumes of {}", "/volumes", "database", "service.read", 100),
+        Verb("Settings of {}", "/settings", "settings", "service.read", 110),
+    ),
+    event_kinds=(
+        EventKind("services", "Services and volumes", 20),
+        EventKind("variables", "Variables", 30),
+        EventKind("projects", "Projects and teams", 60),
+    ),
+    events=(
+        EventWords("Project", "projects"),
+        EventWords("Service", "services"),
+        EventWords("Volume", "services"),
+        EventWords("Source", "services"),
+        EventWords("Variable", "variables"),
+    ),
+    tasks=tasks.TASKS,
+    owners={
+        "project_id": queries.find_project_team,
+        "service_id": queries.find_service_team,
+        "volume_id": queries.find_volume_team,
+    },
+    subscribers=(("UploadReceived", take_upload),),
+    readers=(
+        GIT_SOURCE.implemented_by(queries.find_git_source),
+        CREDENTIAL_USAGE.implemented_by(queries.list_credential_users),
+    ),
+    deletion_checks={GIT_CREDENTIAL: check_credential_unused, REGISTRY_CREDENTIAL: check_credential_unused},
+    directories=names.DIRECTORIES,
+    measures=metrics.make_measures,
+)

@@ -1,0 +1,42 @@
+"""Projects, as the API writes them."""
+
+from datetime import datetime
+
+from pydantic import ConfigDict, Field
+
+from orca.kit.fields import Changes, Name, Output, Slug, Strict
+from orca.kit.pagination import PageRequest, Word
+
+
+class ProjectFilter(PageRequest):
+    """Filter of a list of projects."""
+
+    slug: Word | None = None
+    name: Word | None = Field(None, description="As a whole, with its capitals.")
+
+
+class ProjectFields(Strict):
+    """The fields of a new project."""
+
+    name: Name
+    slug: Slug | None = Field(None, description="Made from the name when it is not given.")
+    description: str = Field("", max_length=500)
+
+
+class ProjectChanges(Changes):
+    """What to change; omitted fields stay."""
+
+    name: Name | None = None
+    description: str | None = Field(None, max_length=500)
+
+
+class ProjectOut(Output):
+    """A project."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    slug: str
+    description: str
+    created_at: datetime

@@ -1,0 +1,61 @@
+"""The status of a service: how its stored settings differ from its live release, for the header of all its pages.
+
+Releases and deployments belong to a feature above this one, whose function reads them.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features import find_reader
+from orca.features.manifest import ReaderKey
+from orca.features.services.models import Project, Service
+from orca.features.services.queries import get_project, get_service
+from orca.web.guard import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the last deployment failed, and the address of its log."""
+
+    title: str
+    reason: str
+    hint: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """The data that the header of a service's pages needs besides the service and its project."""
+
+    release_id: str = ""
+    """The live release, or the one that a stopped service would start again; empty if there is none."""
+    pending: tuple[str, ...] = ()
+    """Descriptions of stored changes that are not deployed; empty while a deployment of them is in progress."""
+    failure: Failure | None = None
+
+
+class Head(NamedTuple):
+    """The first fields of every page of a service: what `services/_head.html` reads."""
+
+    service: Service
+    project: Project
+    status: ServiceStatus
+
+
+StatusReader = Callable[[AsyncSession, Service], Awaitable[ServiceStatus]]
+SERVICE_STATUS: Final = ReaderKey[StatusReader]("status of a service")
+
+
+async def read_status(session: AsyncSession, service: Service) -> ServiceStatus:
+    """Read the status from the database only; the engine is not asked."""
+    read = find_reader(SERVICE_STATUS)
+    return await read(session, service) if read else ServiceStatus()
+
+
+async def load_header(session: AsyncSession, scope: Scope, service_id: str) -> Head:
+    """Return the header of a service of the team."""
+    service = await get_service(session, scope, service_id)
+    return Head(service, await get_project(session, scope, service.project_id), await read_status(session, service))

@@ -1,0 +1,6 @@
+"""The machines that Orca manages: their rows, and the open handles of their connector, engine, proxy and builders."""
+
+from orca.systems.handles import Systems
+from orca.systems.rows import LOCAL, System
+
+__all__ = ["LOCAL", "System", "Systems"]

@@ -1,0 +1,286 @@
+"""Open handles by system: opened on first use, shared by all callers, closed together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextvars import Context
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import httpx
+import structlog
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import URL, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from orca.db import DATABASE_AWAY, Database
+from orca.errors import BadInput, NotFound, OrcaError, ProviderError, ProviderUnavailable
+from orca.plugins import Plugins, choose
+from orca.sdk.builders import Builder
+from orca.sdk.connectors import Connector, DiskUsage, SupportsAddresses, SupportsConnections, SupportsDiskUsage
+from orca.sdk.engines import Container, Engine, SupportsSurvey
+from orca.sdk.proxies import Proxy
+from orca.systems.defaults import Defaults
+from orca.systems.http import open_http
+from orca.systems.rows import LOCAL, System
+
+log = structlog.get_logger("orca.systems")
+T = TypeVar("T")
+_KINDS = ("connector", "http", "engine", "proxy", "builders")
+"""In this order: a handle may use those before it, so they are closed in reverse."""
+
+
+class Handle(Generic[T]):
+    """One context, entered and left by a task of its own: its callers may be cancelled, and come from any task."""
+
+    def __init__(self, open_it: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._open = open_it
+        self._lock = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[T] | None = None
+        self._leave = asyncio.Event()
+
+    async def get(self) -> T:
+        """Return what the context gives. Concurrent callers share one opening; after an error the next call retries."""
+        async with self._lock:
+            if self._opened is None or (self._opened.done() and self._opened.exception() is not None):
+                self._opened = asyncio.get_running_loop().create_future()
+                # In a context of its own: what is opened here outlives the request or the task that asked first.
+                self._keeper = asyncio.create_task(self._keep(self._opened), context=Context())
+        return await asyncio.shield(self._opened)
+
+    async def close(self) -> None:
+        """Leave the context, or stop entering it."""
+        if self._keeper is None or self._opened is None:
+            return
+        self._leave.set()
+        if not self._opened.done():
+            self._keeper.cancel()
+        (ended,) = await asyncio.gather(self._keeper, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+
+    async def _keep(self, opened: "asyncio.Future[T]") -> None:
+        try:
+            async with self._open() as handle:
+                opened.set_result(handle)
+                await self._leave.wait()
+        except BaseException as error:
+            if opened.done():
+                raise
+            is_ended = isinstance(error, asyncio.CancelledError)
+            opened.set_exception(ProviderUnavailable("Orca is stopping.") if is_ended else error)
+            opened.exception()  # callers log it; all of them may have been cancelled
+
+
+class Systems:
+    """The handles of all systems. The row of a system is read when a handle is opened.
+
+    Without a database there is only `local`, as the settings have it.
+    """
+
+    def __init__(self, db: Database | None, plugins: Plugins, defaults: Defaults) -> None:
+        self._db = db
+        self._plugins = plugins
+        self._defaults = defaults
+        self._handles: dict[tuple[str, str], Handle[Any]] = {}
+        self._states: dict[tuple[str, type], object] = {}
+        self._known: tuple[str, ...] = (LOCAL,)
+        self._is_closed = False
+
+    async def connector(self, system_id: str) -> Connector:
+        """Return the connection to a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        return cast("Connector", await self._get("connector", system_id, self._open_connector))
+
+    async def engine(self, system_id: str) -> Engine:
+        """Return the engine of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        return cast("Engine", await self._get("engine", system_id, self._open_engine))
+
+    async def proxy(self, system_id: str) -> Proxy:
+        """Return the proxy of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        return cast("Proxy", await self._get("proxy", system_id, self._open_proxy))
+
+    async def builders(self, system_id: str) -> Mapping[str, Builder]:
+        """Return the builders that make images on a system's engine, in the order of detection."""
+        return cast("Mapping[str, Builder]", await self._get("builders", system_id, self._open_builders))
+
+    async def http(self, system_id: str) -> httpx.AsyncClient:
+        """Return the client for plain HTTP to containers of a system."""
+        return cast("httpx.AsyncClient", await self._get("http", system_id, self._open_http))
+
+    async def open_connection(
+        self, system_id: str, host: str, port: int, *, limit: int = 1 << 16
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a TCP connection from a system. Raises OSError and ProviderUnavailable."""
+        connector = await self.connector(system_id)
+        if not isinstance(connector, SupportsConnections):
+            raise ProviderUnavailable(f"The connector of the system “{system_id}” opens no connections.")
+        return await connector.open_connection(host, port, limit=limit)
+
+    async def survey(self, system_id: str, labels: Mapping[str, str]) -> list[Container]:
+        """List the containers of a system with these labels, by the cheap query where its engine has one."""
+        engine = await self.engine(system_id)
+        return await (engine.survey if isinstance(engine, SupportsSurvey) else engine.inspect)(labels)
+
+    async def measure_disk(self, system_id: str, path: str) -> DiskUsage | None:
+        """Measure the disk that a path of a system is on; None where there is no such path, or it is not known."""
+        connector = await self.connector(system_id)
+        return await connector.measure_disk(path) if isinstance(connector, SupportsDiskUsage) else None
+
+    async def list_addresses(self, system_id: str) -> list[str]:
+        """Return the IP addresses of a system, as far as they are known."""
+        connector = await self.connector(system_id)
+        return await connector.list_addresses() if isinstance(connector, SupportsAddresses) else []
+
+    async def list_ids(self) -> Sequence[str]:
+        """Return the ids of all systems, `local` first; those known before while the database cannot be read."""
+        if self._db is None or not has_started(self._db.url):
+            return self._known
+        try:
+            async with self._db.read() as session:
+                found = (await session.scalars(select(System.id).order_by(System.id))).all()
+        except DATABASE_AWAY as error:  # an engine can be observed without it
+            log.warning("systems_not_listed", reason=type(error).__name__)
+            return self._known
+        self._known = (LOCAL, *(each for each in found if each != LOCAL))
+        return self._known
+
+    async def on_each(self, act: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+        """Do something on every system at once; return the results by system.
+
+        A system that cannot be reached does not stop the work on the others: the failure is logged, and the system is
+        missing in the result. A failure of `local` is raised, after the others.
+        """
+        found, failed = await self.try_each(act)
+        if LOCAL in failed:
+            raise failed[LOCAL]
+        return found
+
+    async def try_each(self, act: Callable[[str], Awaitable[T]]) -> tuple[dict[str, T], dict[str, OrcaError]]:
+        """Do something on every system at once; return results and failures by system. Those of others are logged."""
+        ids = await self.list_ids()
+        ended = await asyncio.gather(*(act(each) for each in ids), return_exceptions=True)
+        found: dict[str, T] = {}
+        failed: dict[str, OrcaError] = {}
+        for system_id, result in zip(ids, ended, strict=True):
+            if isinstance(result, OrcaError) and (system_id == LOCAL or isinstance(result, ProviderError | BadInput)):
+                failed[system_id] = result
+                if system_id != LOCAL:
+                    log.warning("system_failed", system=system_id, reason=result.message)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                found[system_id] = result
+        return found, failed
+
+    def state(self, system_id: str, kind: type[T]) -> T:
+        """Return what this process keeps of one kind about a system; made on first use."""
+        return cast("T", self._states.setdefault((system_id, kind), kind()))
+
+    async def close(self) -> None:
+        """Close every handle, those that use others first. An error stops none of them; the first one is raised."""
+        self._is_closed = True
+        async with AsyncExitStack() as stack:
+            for wanted in _KINDS:
+                for (kind, _), handle in self._handles.items():
+                    if kind == wanted:
+                        stack.push_async_callback(handle.close)
+
+    async def _get(
+        self, kind: str, system_id: str, open_it: Callable[[str], AbstractAsyncContextManager[object]]
+    ) -> object:
+        if self._is_closed:
+            raise ProviderUnavailable("Orca is stopping.")
+        key = (kind, system_id)
+        if key not in self._handles:
+            self._handles[key] = Handle(lambda: open_it(system_id))
+        return await self._handles[key].get()
+
+    @asynccontextmanager
+    async def _open_connector(self, system_id: str) -> Any:
+        row = await self._get_row(system_id)
+        provider = choose(self._plugins.connectors, row.connector or "local", what="connector")()
+        async with provider.open(_configure(row, "connector", provider, {}, row.connector_config)) as connector:
+            yield connector
+
+    @asynccontextmanager
+    async def _open_http(self, system_id: str) -> Any:
+        async with open_http(await self.connector(system_id)) as client:
+            yield client
+
+    @asynccontextmanager
+    async def _open_engine(self, system_id: str) -> Any:
+        row = await self._get_row(system_id)
+        provider = choose(self._plugins.engines, row.engine or "docker", what="engine")()
+        config = _configure(row, "engine", provider, self._defaults.engine(), row.engine_config)
+        async with provider.open(config, await self.connector(system_id)) as engine:
+            yield engine
+
+    @asynccontextmanager
+    async def _open_proxy(self, system_id: str) -> Any:
+        row = await self._get_row(system_id)
+        provider = choose(self._plugins.proxies, row.proxy or self._defaults.proxy_name, what="proxy")()
+        known = self._defaults.proxy(system_id, row.engine_config)
+        config = _configure(row, "proxy", provider, known, row.proxy_config)
+        async with provider.open(config, await self.connector(system_id)) as proxy:
+            yield proxy
+
+    @asynccontextmanager
+    async def _open_builders(self, system_id: str) -> Any:
+        """Builders reach the builder of the system's engine, so they take from its configuration where that is."""
+        row = await self._get_row(system_id)
+        connector = await self.connector(system_id)
+        providers = sorted((provider() for provider in self._plugins.builders.values()), key=lambda each: each.order)
+        known = self._defaults.builder(row.engine_config)
+        async with AsyncExitStack() as stack:
+            yield {
+                provider.name: await stack.enter_async_context(
+                    provider.open(_configure(row, "builder", provider, known, {}), connector)
+                )
+                for provider in providers
+            }
+
+    async def _get_row(self, system_id: str) -> System:
+        """Return the row of a system. For `local`, the defaults do while there is no database yet, or none to read."""
+        try:
+            row = await self._find_row(system_id)
+        except (SQLAlchemyError, OrcaError, OSError) as error:
+            if system_id != LOCAL:
+                raise
+            log.warning("system_not_read", system=system_id, reason=type(error).__name__)
+            row = None
+        if row is None and system_id != LOCAL:
+            raise NotFound(f"there is no system “{system_id}”")
+        return row or System(
+            id=LOCAL, name=LOCAL, connector="", connector_config={}, engine="", engine_config={}, proxy="",
+            proxy_config={},
+        )  # fmt: skip
+
+    async def _find_row(self, system_id: str) -> System | None:
+        if self._db is None or not has_started(self._db.url):
+            return None
+        async with self._db.read() as session:
+            return await session.get(System, system_id)
+
+
+def has_started(url: URL) -> bool:
+    """Whether the database may have tables: to look into an SQLite file that does not exist would create it."""
+    return url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists()
+
+
+def _configure(
+    row: System, family: str, provider: Any, known: Mapping[str, object], given: Mapping[str, object]
+) -> BaseModel:
+    """Return the configuration of a provider: the known defaults of the fields that it has, overridden by the row."""
+    fields = provider.Config.model_fields.keys()
+    values = {name: value for name, value in known.items() if name in fields} | dict(given)
+    try:
+        return cast("BaseModel", provider.Config(**values))
+    except ValidationError as error:
+        if not given:
+            raise
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise BadInput(
+            f"the {family} of the system “{row.name}” is not configured well: {where}: {first['msg']}"
+        ) from None

@@ -1,0 +1,57 @@
+"""Systems whose handles a test gives, instead of providers that open them."""
+
+from dataclasses import replace
+from typing import Any
+
+from orca.errors import NotFound
+from orca.providers.connectors.local import LocalConnector
+from orca.resources import Resources
+from orca.systems import LOCAL, Systems
+
+
+class OpenSystems(Systems):
+    """Handles by system and kind; `local` is always there."""
+
+    def __init__(self, **local: Any) -> None:
+        nothing: Any = None
+        super().__init__(nothing, nothing, nothing)
+        self.handles: dict[str, dict[str, Any]] = {LOCAL: {"builders": {}, "connector": LocalConnector(), **local}}
+
+    async def _get(self, kind: str, system_id: str, _open: Any) -> Any:
+        if system_id not in self.handles:
+            raise NotFound(f"there is no system “{system_id}”")
+        return self.handles[system_id][kind]
+
+    async def list_ids(self) -> list[str]:
+        return list(self.handles)
+
+
+def exchange(resources: Resources, **local: Any) -> Resources:
+    """The same resources with other handles of this machine; what the process keeps about it stays."""
+    other = begin_again(resources, **local)
+    other.systems._states = resources.systems._states
+    return other
+
+
+def begin_again(resources: Resources, **local: Any) -> Resources:
+    """The same handles in a process that has just begun: nothing is remembered."""
+    other, known = OpenSystems(**local), resources.systems
+    if isinstance(known, OpenSystems):
+        other.handles = {**known.handles, LOCAL: {**known.handles[LOCAL], **local}}
+    return replace(resources, systems=other)
+
+
+def engine_of(resources: Resources) -> Any:
+    """The engine of this machine, as the test gave it."""
+    return handle_of(resources, "engine")
+
+
+def proxy_of(resources: Resources) -> Any:
+    """The proxy of this machine, as the test gave it."""
+    return handle_of(resources, "proxy")
+
+
+def handle_of(resources: Resources, kind: str) -> Any:
+    """A handle of this machine, as the test gave it."""
+    assert isinstance(resources.systems, OpenSystems)
+    return resources.systems.handles[LOCAL][kind]

@@ -1,0 +1,3 @@
+"""The database of tests without an application."""
+
+from tests.features.conftest import db  # noqa: F401 - a fixture

@@ -1,0 +1,191 @@
+"""Handles of systems: opened once on first use, opened again after an error, closed with the process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from orca.db import Base, Database
+from orca.errors import BadInput, NotFound, ProviderUnavailable
+from orca.plugins import Plugins
+from orca.sdk.connectors import Connector
+from orca.sdk.testing.connectors import FakeConnector, FakeConnectorProvider
+from orca.settings import Settings
+from orca.systems import LOCAL, System, Systems
+from orca.systems.defaults import Defaults
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TunnelConfig(Strict):
+    """It knows nothing of Docker or Caddy."""
+
+    instance: str
+    depth: int = Field(1, ge=0, le=9)
+
+
+class Tunnel:
+    def __init__(self, config: Any, connector: Connector) -> None:
+        self.config, self.connector, self.is_open = config, connector, True
+
+
+class Tunnels:
+    """A provider that counts what it opens. `events` has what happened, in order; `failures` is used up first."""
+
+    name: ClassVar[str] = "tunnel"
+    Config: ClassVar[type[BaseModel]] = TunnelConfig
+    events: ClassVar[list[str]] = []
+    failures: ClassVar[list[Exception]] = []
+
+    @asynccontextmanager
+    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[Tunnel]:
+        self.events.append("opening")
+        await asyncio.sleep(0.01)
+        if self.failures:
+            raise self.failures.pop()
+        tunnel, task = Tunnel(config, connector), asyncio.current_task()
+        try:
+            yield tunnel
+        finally:
+            assert asyncio.current_task() is task
+            tunnel.is_open = False
+            self.events.append("closed")
+
+
+class Connectors(FakeConnectorProvider):
+    """Says when it is closed, in the same list."""
+
+    @asynccontextmanager
+    async def open(self, config: BaseModel) -> AsyncIterator[FakeConnector]:
+        async with super().open(config) as connector:
+            yield connector
+        Tunnels.events.append("connector closed")
+
+
+@pytest.fixture
+async def systems(db: Database) -> AsyncIterator[Systems]:
+    Tunnels.events.clear()
+    Tunnels.failures.clear()
+    plugins = Plugins(
+        engines={"tunnel": Tunnels, "docker": Tunnels}, proxies={"tunnel": Tunnels, "caddy": Tunnels},  # type: ignore[dict-item]
+        connectors={"local": Connectors},
+    )  # fmt: skip
+    opened = Systems(db, plugins, Defaults(Settings(), "test", "proxy"))
+    yield opened
+    await opened.close()
+
+
+async def add_system(db: Database, system_id: str, **fields: Any) -> None:
+    async with db.write() as session:
+        session.add(System(id=system_id, name=system_id, **fields))
+
+
+async def test_systems_engine_first_use_opens_it_once_for_concurrent_callers(systems: Systems) -> None:
+    assert Tunnels.events == []
+    found = await asyncio.gather(*(systems.engine(LOCAL) for _ in range(20)))
+    assert len({id(each) for each in found}) == 1
+    assert Tunnels.events == ["opening"]
+
+
+async def test_systems_config_default_fields_the_provider_lacks_are_left_out(systems: Systems) -> None:
+    proxy: Any = await systems.proxy(LOCAL)
+    assert proxy.config == TunnelConfig(instance="test")
+
+
+async def test_systems_config_row_overrides_the_defaults_of_its_system(db: Database, systems: Systems) -> None:
+    await add_system(db, "edge", engine="tunnel", engine_config={"depth": 7, "instance": "other"})
+    engine: Any = await systems.engine("edge")
+    assert engine.config == TunnelConfig(instance="other", depth=7)
+    assert (await systems.engine(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]
+
+
+async def test_systems_config_invalid_row_names_system_and_field(db: Database, systems: Systems) -> None:
+    await add_system(db, "edge", engine_config={"depth": 70})
+    with pytest.raises(BadInput, match=r"edge.*depth"):
+        await systems.engine("edge")
+    await add_system(db, "other", engine="podman")
+    with pytest.raises(BadInput, match="podman"):
+        await systems.engine("other")
+
+
+async def test_systems_engine_error_at_open_next_call_tries_again(systems: Systems) -> None:
+    Tunnels.failures.append(ProviderUnavailable("The tunnel is flooded."))
+    results = await asyncio.gather(*(systems.engine(LOCAL) for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in results] == [ProviderUnavailable] * 3
+    assert (await systems.engine(LOCAL)).is_open  # type: ignore[attr-defined]
+    assert Tunnels.events == ["opening", "opening"]
+
+
+async def test_systems_engine_cancelled_first_caller_others_get_it(systems: Systems) -> None:
+    first = asyncio.create_task(systems.engine(LOCAL))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await systems.engine(LOCAL)).is_open  # type: ignore[attr-defined]
+    assert Tunnels.events == ["opening"]
+
+
+async def test_systems_close_closes_engines_before_their_connector(systems: Systems) -> None:
+    engine: Any = await systems.engine(LOCAL)
+    await systems.proxy(LOCAL)
+    await systems.close()
+    assert not engine.is_open
+    assert Tunnels.events == ["opening", "opening", "closed", "closed", "connector closed"]
+    with pytest.raises(ProviderUnavailable):
+        await systems.engine(LOCAL)
+
+
+async def test_systems_close_while_opening_stops_it(systems: Systems) -> None:
+    waiting = asyncio.create_task(systems.engine(LOCAL))
+    await asyncio.sleep(0.005)
+    await systems.close()
+    with pytest.raises(ProviderUnavailable):
+        await waiting
+
+
+async def test_systems_engine_unknown_system_raises_not_found(systems: Systems) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        await systems.engine("nowhere")
+
+
+async def test_systems_on_each_unreachable_system_does_not_stop_the_others(db: Database, systems: Systems) -> None:
+    await add_system(db, "edge")
+    await add_system(db, "away")
+
+    async def look(system_id: str) -> str:
+        if system_id == "away":
+            raise ProviderUnavailable("It does not answer.")
+        return system_id
+
+    assert await systems.on_each(look) == {"local": "local", "edge": "edge"}
+    assert [each.message for each in (await systems.try_each(look))[1].values()] == ["It does not answer."]
+
+
+async def test_systems_on_each_local_failure_is_raised_after_the_others(db: Database, systems: Systems) -> None:
+    await add_system(db, "edge")
+    done: list[str] = []
+
+    async def look(system_id: str) -> None:
+        if system_id == LOCAL:
+            raise ProviderUnavailable("Docker does not answer.")
+        await asyncio.sleep(0.01)
+        done.append(system_id)
+
+    with pytest.raises(ProviderUnavailable):
+        await systems.on_each(look)
+    assert done == ["edge"]
+
+
+async def test_systems_state_is_kept_by_system_and_kind(systems: Systems) -> None:
+    assert systems.state(LOCAL, list) is systems.state(LOCAL, list)
+    assert systems.state(LOCAL, list) is not systems.state("edge", list)
+
+
+async def test_systems_local_without_tables_uses_the_defaults(db: Database, systems: Systems) -> None:
+    async with db.write() as session:
+        await session.run_sync(lambda sync: Base.metadata.drop_all(sync.connection()))
+    assert (await systems.engine(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]
