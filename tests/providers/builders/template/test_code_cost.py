@@ -1,9 +1,9 @@
 """Looking at code takes a few seconds at most, however much of it there is, and finds the application all the same."""
 
-import time
 from pathlib import Path
 
 import pytest
+from tests.processor_time import processor_seconds
 from tests.providers.builders.template.test_template import make
 
 from orca.providers.builders.template.languages import find_recipe
@@ -21,17 +21,13 @@ def many(files: int, piece: str, folder: str = "") -> dict[str, str]:
 
 
 def seconds(tree: Path) -> float:
-    started = time.process_time()
-    find_recipe(tree, TemplateOptions())
-    return time.process_time() - started
+    return processor_seconds(lambda: find_recipe(tree, TemplateOptions()))
 
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_one_file_takes_time_in_proportion_to_its_length(piece: str) -> None:
     def spent(length: int) -> float:
-        started = time.process_time()
-        Reading().read((piece * length)[:length])
-        return time.process_time() - started
+        return processor_seconds(lambda: Reading().read((piece * length)[:length]))
 
     spent(1000)
     assert spent(120_000) < 8 * spent(30_000) + 0.2
