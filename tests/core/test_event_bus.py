@@ -65,4 +65,4 @@ async def test_sessions_of_the_application_carry_the_bus_and_nothing_else(app: F
         [bus] = session.info.values()
     assert isinstance(bus, EventBus)
     assert bus.resources is resources
-    assert {"ServiceDeleted", "PasswordReset", "PushAccepted", "UploadReceived"} <= bus.subscribers.keys()
+    assert {"ServiceDeleted", "PasswordReset", "UploadReceived"} <= bus.subscribers.keys()

@@ -18,10 +18,11 @@ from orca.features.routing.rules.paths import parse_prefix, parse_redirect
 from orca.features.services.forms import parse_lines, parse_ports
 from orca.features.services.orca_file import parse_orca_file
 from orca.features.sources.addresses import read_pasted
-from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, asks_to_skip, is_watched, parse_subdirectory
+from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, parse_subdirectory
 from orca.features.sources.steps.checkout_git import no_such_ref
 from orca.features.sources.steps.lfs_pointers import find_pointers
 from orca.features.sources.steps.read_submodules import parse_gitmodules
+from orca.features.triggers.rules import asks_to_skip, is_watched
 from orca.kit.dotenv import parse_dotenv
 from orca.kit.text import clean_lines, clean_output, redact
 from orca.kit.yaml import read_yaml

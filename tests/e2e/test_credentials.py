@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.conftest import OWNER, Panel
 from tests.e2e.test_walk import Watched, browser, serious_findings
-from tests.features.sources.hosts import Delivery, deliver, push_body
+from tests.features.triggers.hosts import Delivery, deliver, push_body
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -20,6 +20,7 @@ FEATURES: Final = (
     "sources",
     "routing",
     "deployments",
+    "triggers",
     "orphans",
     "disk",
     "dashboard",

@@ -36,7 +36,7 @@ from orca.features.access.models import Membership
 from orca.features.access.rate_limit import Pace, RepeatCounter
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
-from orca.features.sources.models import Push
+from orca.features.triggers.models import Push
 from orca.web.guard import SIGNED_IN, Router, guard
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]

@@ -18,7 +18,7 @@ from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.schemas import TeamDeploymentFilter
 from orca.features.services.models import Service, Variable
 from orca.features.sources import queries as sources
-from orca.features.sources.models import Push
+from orca.features.triggers.models import Push
 from orca.kit.pagination import PageRequest
 from orca.settings import Disk
 from orca.tasks import Task

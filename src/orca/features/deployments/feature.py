@@ -40,7 +40,7 @@ FEATURE = Feature(
     tasks=tasks.TASKS,
     periodic=tasks.PERIODIC,
     owners={"deployment_id": find_deployment_team},
-    subscribers=(("PushAccepted", tasks.on_push), ("ServiceDeleted", tasks.on_service_deleted)),
+    subscribers=(("ServiceDeleted", tasks.on_service_deleted),),
     readers=(
         SERVICE_STATUS.implemented_by(read_status),
         NEEDED_UPLOADS.implemented_by(tasks.list_needed_uploads),

@@ -131,14 +131,6 @@ def _observing(duty: Callable[[Resources], Awaitable[None]]) -> Callable[[Resour
     return run
 
 
-async def on_push(session: AsyncSession, resources: Resources, fact: Fact) -> None:
-    """Deploy the commit of an accepted push."""
-    service = await find_service(session, str(fact.object_id))
-    if service is not None and service.deleted_at is None:
-        request = Request(trigger="push", source={"commit": fact.payload["commit"], "branch": None, "tag": None})
-        await start_deployment(session, resources, service, request)
-
-
 async def on_service_deleted(session: AsyncSession, resources: Resources, fact: Fact) -> None:
     """Cancel the running deployments of a deleted service, and start the one that removes it."""
     service = await find_service(session, str(fact.object_id))

@@ -13,7 +13,8 @@ from orca.events import Event
 from orca.features.deployments.actions.cache import list_ours, measure
 from orca.features.deployments.models import Build, Deployment, LogChunk, Release
 from orca.features.disk.schemas import DiskOut, Kept
-from orca.features.sources.models import Push, Upload
+from orca.features.sources.models import Upload
+from orca.features.triggers.models import Push
 from orca.kit.amounts import counted
 from orca.resources import Resources
 from orca.sdk.caches import SupportsBuildCache, SupportsImageSizes

@@ -3,7 +3,6 @@
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.services import api, metrics, names, pages, queries, tasks
 from orca.features.services.actions.services import check_credential_unused, take_upload
-from orca.features.sources.origins import GIT_SOURCE
 from orca.features.sources.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIAL
 from orca.features.sources.usage import CREDENTIAL_USAGE
 from orca.web.nav import Tab
@@ -33,13 +32,11 @@ FEATURE = Feature(
     tabs=(
         Tab("project", "variables", "Variables", "/variables", 20),
         Tab("service", "variables", "Variables", "/variables", 40),
-        Tab("service", "hooks", "Push hooks", "/hooks", 60),
         Tab("service", "volumes", "Volumes", "/volumes", 70),
         Tab("service", "settings", "Settings", "/settings", 80),
     ),
     verbs=(
         Verb("Variables of {}", "/variables", "code", "variable.read", 70),
-        Verb("Push hooks of {}", "/hooks", "branch", "source.read", 90),
         Verb("Volumes of {}", "/volumes", "database", "service.read", 100),
         Verb("Settings of {}", "/settings", "settings", "service.read", 110),
     ),
@@ -62,10 +59,7 @@ FEATURE = Feature(
         "volume_id": queries.find_volume_team,
     },
     subscribers=(("UploadReceived", take_upload),),
-    readers=(
-        GIT_SOURCE.implemented_by(queries.find_git_source),
-        CREDENTIAL_USAGE.implemented_by(queries.list_credential_users),
-    ),
+    readers=(CREDENTIAL_USAGE.implemented_by(queries.list_credential_users),),
     deletion_checks={GIT_CREDENTIAL: check_credential_unused, REGISTRY_CREDENTIAL: check_credential_unused},
     directories=names.DIRECTORIES,
     measures=metrics.make_measures,

@@ -95,7 +95,7 @@ async def find_service_team(session: AsyncSession, service_id: str) -> str | Non
 
 
 async def find_git_source(session: AsyncSession, service_id: str) -> GitSource | None:
-    """Return the Git source of a service; None for another kind of source."""
+    """Return the Git source of a service; None for another kind of source, or an unknown service."""
     service = await find_service(session, service_id)
     is_git = service is not None and service.source.get("type") == "git"
     return GitSource.model_validate(service.source) if service is not None and is_git else None

@@ -1,8 +1,7 @@
-"""The manifest of sources: credentials, uploads, push hooks, and the checkout of repositories."""
+"""The manifest of sources: credentials, uploads, and the checkout of repositories."""
 
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
-from orca.features.sources import api, metrics, pages, queries, tasks
-from orca.features.sources.actions.hooks import forget_hooks
+from orca.features.sources import api, pages, queries, tasks
 from orca.features.sources.actions.uploads import forget_uploads
 from orca.web.nav import NavItem
 
@@ -20,18 +19,12 @@ FEATURE = Feature(
     events=(
         EventWords("GitCredential", "credentials"),
         EventWords("RegistryCredential", "credentials"),
-        EventWords("Hook", "credentials"),
-        EventWords("Push", "deployments"),
         EventWords("Upload", "deployments"),
     ),
-    tasks=tasks.TASKS,
     periodic=tasks.PERIODIC,
     owners={
         "git_credential_id": queries.find_git_credential_team,
         "registry_credential_id": queries.find_registry_credential_team,
-        "hook_id": queries.team_of_hook,
     },
-    own_identifiers=("hook_id",),
-    subscribers=(("ServiceDeleted", forget_hooks), ("ServiceDeleted", forget_uploads)),
-    counters={"hook_deliveries": metrics.make_counter},
+    subscribers=(("ServiceDeleted", forget_uploads),),
 )

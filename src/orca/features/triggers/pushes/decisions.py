@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orca.features.sources.pushes.changes import Change
-from orca.features.sources.rules import asks_to_skip, is_branch_wanted, is_watched
+from orca.features.triggers.pushes.changes import Change
+from orca.features.triggers.rules import asks_to_skip, is_branch_wanted, is_watched
 from orca.kit.text import clean_output, shorten
 
 TEST_EVENT = "orca test"

@@ -9,12 +9,12 @@ from sqlalchemy import select, update
 from tests.attacks.people import add_person, add_token
 from tests.conftest import client_of
 from tests.features.services.events import events_of
-from tests.features.sources.hosts import NEW, PROVIDERS, deliver, push_body, sign_as_gitlab_19
+from tests.features.triggers.hosts import NEW, PROVIDERS, deliver, push_body, sign_as_gitlab_19
 
 from orca.features.access.models import Membership
 from orca.features.secrets.models import Secret
-from orca.features.sources.actions.pushes import KEEP_REFUSALS, note_refusal
-from orca.features.sources.models import Push
+from orca.features.triggers.actions.pushes import KEEP_REFUSALS, note_refusal
+from orca.features.triggers.models import Push
 from orca.kit.ids import new_id
 
 OTHER = "b" * 40

@@ -8,12 +8,12 @@ from sqlalchemy import select
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
-from tests.features.sources.hosts import deliver, push_body
+from tests.features.triggers.hosts import deliver, push_body
 
 from orca.errors import TaskCancelled
-from orca.features.sources.actions.pushes import LOOK_AT_PUSH
-from orca.features.sources.models import Hook, Push
-from orca.features.sources.tasks import look_at_push, settle
+from orca.features.triggers.actions.pushes import LOOK_AT_PUSH
+from orca.features.triggers.models import Hook, Push
+from orca.features.triggers.tasks import look_at_push, settle
 from orca.tasks import Task
 
 

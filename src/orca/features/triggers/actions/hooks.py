@@ -5,10 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Fact, origin, record
 from orca.features.secrets.actions import delete_secrets, put_secret
-from orca.features.sources.models import Hook, Push
-from orca.features.sources.pushes import new_hook_secret
-from orca.features.sources.queries import HOOK, SECRET, get_hook
-from orca.features.sources.schemas import HookChanges, HookFields
+from orca.features.triggers.models import Hook, Push
+from orca.features.triggers.pushes import new_hook_secret
+from orca.features.triggers.queries import HOOK, SECRET, get_hook
+from orca.features.triggers.schemas import HookChanges, HookFields
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 from orca.web.guard import Scope

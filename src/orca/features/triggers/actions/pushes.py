@@ -12,11 +12,12 @@ from orca.db import now
 from orca.errors import Conflict, NotFound
 from orca.events import Fact, Origin, origin, record
 from orca.features.access.queries import find_rights
-from orca.features.sources import pushes
-from orca.features.sources.models import Hook, Push
-from orca.features.sources.origins import find_repository
-from orca.features.sources.pushes import Change, Decision, Place
-from orca.features.sources.queries import find_push, get_hook
+from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.services.queries import find_git_source, find_service
+from orca.features.triggers import pushes
+from orca.features.triggers.models import Hook, Push
+from orca.features.triggers.pushes import Change, Decision, Place
+from orca.features.triggers.queries import find_push, get_hook
 from orca.kit.ids import new_id
 from orca.kit.text import clean_output, shorten
 from orca.resources import PlaceInLine, Resources
@@ -48,7 +49,7 @@ class Delivery:
 async def receive_push(
     session: AsyncSession, resources: Resources, hook: Hook, delivery: Delivery
 ) -> tuple[Push, bool]:
-    """Store a delivery and, if it deploys the service, record `PushAccepted`; in one transaction.
+    """Store a delivery and, if it is accepted, start the deployment; in one transaction.
 
     Returns the row, and whether it is new: a repeated delivery of an accepted push changes nothing. A push that was
     not accepted is decided again, so that the host's own "redeliver" helps after the settings were corrected.
@@ -128,13 +129,13 @@ async def _compare(session: AsyncSession, hook: Hook, decision: Decision, places
 
     Rejected when the service has no repository, when the push is to another one, or when the owner may not deploy.
     """
-    repository = await find_repository(session, hook.service_id)
-    if repository is None:
+    source = await find_git_source(session, hook.service_id)
+    if source is None:
         return pushes.leave_alone(decision, "the service does not come from Git: nothing to fetch")
     is_wanted = decision.is_accepted or decision.must_look
     if is_wanted and not origin.get().may("service.deploy"):
         return pushes.leave_alone(decision, f"{origin.get().actor}, who made this hook, may not deploy")
-    if hook.any_repository or pushes.is_same_repository(repository, places):
+    if hook.any_repository or pushes.is_same_repository(source.repository, places):
         return decision
     reason = f"the push is to {clean_output(str(places[0]), colours=False)}, the service comes from another repository"
     return pushes.leave_alone(decision, shorten(reason, 255))
@@ -150,14 +151,14 @@ async def _store(session: AsyncSession, resources: Resources, hook: Hook, delive
     session.add(push)
     await session.flush()
     if decision.is_accepted:
-        await _record_accepted(session, hook, push)
+        await _deploy(session, resources, hook, push)
     elif decision.must_look:
         payload, place = {"push_id": push.id}, PlaceInLine(hook.team_id, PUSHED)
         await resources.tasks.enqueue(session, LOOK_AT_PUSH, target=hook.team_id, payload=payload, place=place)
     return push
 
 
-async def settle_look(session: AsyncSession, push_id: str, *, is_watched: bool | None) -> None:
+async def settle_look(session: AsyncSession, resources: Resources, push_id: str, *, is_watched: bool | None) -> None:
     """Decide about a push after its changed files were read from the repository; None, when unknown, deploys."""
     push = await session.get(Push, push_id)
     hook = await session.scalar(select(Hook).where(Hook.id == push.hook_id).with_for_update()) if push else None
@@ -174,12 +175,17 @@ async def settle_look(session: AsyncSession, push_id: str, *, is_watched: bool |
     else:
         told = "the repository says that a watched file changed" if is_watched else "what changed cannot be known"
         push.is_accepted, push.decision = True, shorten(f"{push.commit[:12]} will be deployed: {told}", 255)
-        await _record_accepted(session, hook, push)
+        await _deploy(session, resources, hook, push)
 
 
-async def _record_accepted(session: AsyncSession, hook: Hook, push: Push) -> None:
+async def _deploy(session: AsyncSession, resources: Resources, hook: Hook, push: Push) -> None:
+    """Start the deployment of an accepted push's commit."""
     payload = {"commit": push.commit, "branch": push.payload["name"], "push_id": push.id}
     await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
+    service = await find_service(session, hook.service_id)
+    if service is not None and service.deleted_at is None:
+        request = Request(trigger="push", source={"commit": push.commit, "branch": None, "tag": None})
+        await start_deployment(session, resources, service, request)
 
 
 async def _find_known(session: AsyncSession, hook: Hook, delivery: Delivery) -> tuple[Push | None, str]:

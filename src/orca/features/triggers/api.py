@@ -15,17 +15,18 @@ from starlette.requests import ClientDisconnect
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotSignedIn, PayloadTooLarge
 from orca.events import Fact, origin, record
-from orca.features.sources import actions, pushes, queries
-from orca.features.sources.actions.pushes import Delivery
+from orca.features.services.queries import find_git_source
 from orca.features.sources.api.uploads import ANY_SIZE
 from orca.features.sources.errors import BodyCutOff
-from orca.features.sources.metrics import UNKNOWN, Result
-from orca.features.sources.models import Hook, Push
-from orca.features.sources.origins import comes_from_git
-from orca.features.sources.pushes.changes import read_identity
-from orca.features.sources.pushes.signatures import may_be_signed
-from orca.features.sources.rules import hook_url, warn_of_origin, warn_of_reach
-from orca.features.sources.schemas import (
+from orca.features.triggers import actions, pushes, queries
+from orca.features.triggers.actions.pushes import Delivery
+from orca.features.triggers.metrics import UNKNOWN, Result
+from orca.features.triggers.models import Hook, Push
+from orca.features.triggers.operations import send_test_delivery as operations
+from orca.features.triggers.pushes.changes import read_identity
+from orca.features.triggers.pushes.signatures import may_be_signed
+from orca.features.triggers.rules import hook_url, warn_of_origin, warn_of_reach
+from orca.features.triggers.schemas import (
     HookChanges,
     HookFields,
     HookFilter,
@@ -37,7 +38,6 @@ from orca.features.sources.schemas import (
     PushOut,
     Replay,
 )
-from orca.features.sources.steps import send_test_delivery as steps
 from orca.kit.pagination import Page
 from orca.resources import Resources
 from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, Scope, guard
@@ -78,7 +78,7 @@ async def _shown(session: AsyncSession, scope: Scope, hooks: Sequence[Hook], res
 
 async def _shown_once(session: AsyncSession, scope: Scope, hook: Hook, secret: str, resources: Resources) -> HookSecret:
     [shown] = await _shown(session, scope, [hook], resources)
-    is_git = await comes_from_git(session, hook.service_id)
+    is_git = await find_git_source(session, hook.service_id) is not None
     warnings = [warn_of_origin(is_git=is_git), warn_of_reach(resources.settings.panel_url)]
     return HookSecret(**shown.model_dump(), secret=secret, warning=" ".join(filter(None, warnings)))
 
@@ -147,7 +147,7 @@ async def rotate_hook(
 @guard("source.update", tenant="service_id", rate="write", audit="HookTested")
 async def test_hook(service_id: str, hook_id: str, scope: CurrentScope, resources: CurrentResources) -> HookTest:
     """Send a signed test delivery to the hook's address, as its Git host would. Nothing is deployed."""
-    return await steps.test_hook(resources, scope, service_id, hook_id)
+    return await operations.test_hook(resources, scope, service_id, hook_id)
 
 
 @router.post(

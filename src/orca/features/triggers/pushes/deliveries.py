@@ -4,8 +4,8 @@ import hashlib
 import re
 from datetime import datetime, timedelta
 
-from orca.features.sources.pushes.hosts import DELIVERY_HEADERS
-from orca.features.sources.pushes.signatures import HeaderValues
+from orca.features.triggers.pushes.hosts import DELIVERY_HEADERS
+from orca.features.triggers.pushes.signatures import HeaderValues
 
 REPEATED_WITHIN = timedelta(minutes=5)
 """How long the same body, without an id from the host, counts as the same delivery."""

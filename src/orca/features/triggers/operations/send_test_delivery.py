@@ -8,10 +8,10 @@ from typing import Any
 from orca.db import now
 from orca.errors import Conflict
 from orca.events import Fact, record
-from orca.features.sources import queries
-from orca.features.sources.pushes.samples import make_test_delivery
-from orca.features.sources.rules import hook_url
-from orca.features.sources.schemas import HookTest
+from orca.features.triggers import queries
+from orca.features.triggers.pushes.samples import make_test_delivery
+from orca.features.triggers.rules import hook_url
+from orca.features.triggers.schemas import HookTest
 from orca.kit.ids import new_id
 from orca.kit.text import shorten
 from orca.resources import Resources

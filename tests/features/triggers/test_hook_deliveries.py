@@ -6,8 +6,8 @@ import time
 
 import pytest
 from tests.features.services.events import events_of
-from tests.features.sources.hosts import NEW, OLD, as_form, deliver, push_body
-from tests.features.sources.test_hook_doors import make_hook, pushes_of, send
+from tests.features.triggers.hosts import NEW, OLD, as_form, deliver, push_body
+from tests.features.triggers.test_hook_doors import make_hook, pushes_of, send
 
 HERE = "https://github.com/user/repo"
 OTHER = "b" * 40

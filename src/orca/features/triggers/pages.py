@@ -12,12 +12,12 @@ from orca.errors import OrcaError
 from orca.features.services.models import Project, Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
-from orca.features.sources import actions, queries
-from orca.features.sources.models import Hook, Push
-from orca.features.sources.pushes import PROVIDER_NAMES
-from orca.features.sources.rules import hook_url, warn_of_reach
-from orca.features.sources.schemas import HookChanges, HookFields, HookTest
-from orca.features.sources.steps.send_test_delivery import test_hook
+from orca.features.triggers import actions, queries
+from orca.features.triggers.models import Hook, Push
+from orca.features.triggers.operations.send_test_delivery import test_hook
+from orca.features.triggers.pushes import PROVIDER_NAMES
+from orca.features.triggers.rules import hook_url, warn_of_reach
+from orca.features.triggers.schemas import HookChanges, HookFields, HookTest
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
@@ -89,7 +89,7 @@ async def _draw(
     urls = {hook.id: hook_url(panel, hook.id) for hook in hooks}
     branch = str(head.service.source.get("branch") or "main")
     page = HooksPage(*head, hooks, pushes, urls, warn_of_reach(panel), branch, last=last, **shown)
-    return render(request, "services/hooks.html", page, status=page.form.status)
+    return render(request, "triggers/hooks.html", page, status=page.form.status)
 
 
 @router.get("/services/{service_id}/hooks")
@@ -149,7 +149,7 @@ async def show_hook(
         "any_repository": "true" if hook.any_repository else "",
     }  # fmt: skip
     page = HookPage(*await load_header(session, scope, service_id), hook, Filled(values))
-    return render(request, "services/hook.html", page)
+    return render(request, "triggers/hook.html", page)
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}")
@@ -166,7 +166,7 @@ async def edit_hook(
     await session.rollback()
     hook = await queries.get_hook(session, scope, service_id, hook_id)
     page = HookPage(*await load_header(session, scope, service_id), hook, _by_field(filled))
-    return render(request, "services/hook.html", page, status=422)
+    return render(request, "triggers/hook.html", page, status=422)
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/test")

@@ -5,8 +5,8 @@ import hmac
 import json
 from datetime import datetime
 
-from orca.features.sources.pushes.decisions import TEST_EVENT
-from orca.features.sources.pushes.hosts import (
+from orca.features.triggers.pushes.decisions import TEST_EVENT
+from orca.features.triggers.pushes.hosts import (
     DELIVERY_HEADERS,
     EVENT_HEADERS,
     EVENT_KEYS,

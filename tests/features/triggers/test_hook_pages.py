@@ -11,9 +11,9 @@ from tests.attacks.people import add_person, browser_of, local_client
 from tests.conftest import claim, make_settings, running_app
 from tests.features.dashboard.test_query_counts import MOST, statements_of
 from tests.features.services.events import events_of
-from tests.features.sources.hosts import PROVIDERS, deliver, push_body
+from tests.features.triggers.hosts import PROVIDERS, deliver, push_body
 
-from orca.features.sources.rules import warn_of_reach
+from orca.features.triggers.rules import warn_of_reach
 
 pytestmark = pytest.mark.slow
 

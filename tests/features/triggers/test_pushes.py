@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.features.sources.hosts import (
+from tests.features.triggers.hosts import (
     GONE,
     NEW,
     OLD,
@@ -25,7 +25,7 @@ from tests.features.sources.hosts import (
 )
 
 from orca.errors import BadInput
-from orca.features.sources.pushes import (
+from orca.features.triggers.pushes import (
     Change,
     decide,
     explain_mismatch,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orca.errors import BadInput
-from orca.features.sources.pushes.hosts import EVENT_HEADERS, EVENT_KEYS
-from orca.features.sources.pushes.signatures import HeaderValues
+from orca.features.triggers.pushes.hosts import EVENT_HEADERS, EVENT_KEYS
+from orca.features.triggers.pushes.signatures import HeaderValues
 from orca.kit.text import clean_output, shorten
 
 Kind = Literal["branch", "tag", "other"]

@@ -4,7 +4,7 @@ from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter
 
-from orca.features.sources.pushes import Provider
+from orca.features.triggers.pushes import Provider
 
 Result = Literal["deployed", "left_alone", "repeated", "unsigned", "invalid"]
 UNKNOWN: Final = "unknown"

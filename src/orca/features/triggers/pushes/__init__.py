@@ -3,10 +3,10 @@
 Pure: the door reads the request, this package judges it. Nothing is parsed before its signature was checked.
 """
 
-from orca.features.sources.pushes.bodies import MAX_BODY_BYTES, parse_body, signed_content
-from orca.features.sources.pushes.changes import Change, name_event, read_changes
-from orca.features.sources.pushes.decisions import UNWATCHED, Decision, decide, leave_alone
-from orca.features.sources.pushes.deliveries import (
+from orca.features.triggers.pushes.bodies import MAX_BODY_BYTES, parse_body, signed_content
+from orca.features.triggers.pushes.changes import Change, name_event, read_changes
+from orca.features.triggers.pushes.decisions import UNWATCHED, Decision, decide, leave_alone
+from orca.features.triggers.pushes.deliveries import (
     REFUSED,
     has_unique_bodies,
     is_named_by_content,
@@ -15,9 +15,9 @@ from orca.features.sources.pushes.deliveries import (
     name_refusal,
     name_replay,
 )
-from orca.features.sources.pushes.hosts import PROVIDER_NAMES, Provider, new_hook_secret
-from orca.features.sources.pushes.repositories import Place, is_same_repository, read_places
-from orca.features.sources.pushes.signatures import HeaderValues, explain_mismatch, is_signed
+from orca.features.triggers.pushes.hosts import PROVIDER_NAMES, Provider, new_hook_secret
+from orca.features.triggers.pushes.repositories import Place, is_same_repository, read_places
+from orca.features.triggers.pushes.signatures import HeaderValues, explain_mismatch, is_signed
 
 __all__ = [
     "MAX_BODY_BYTES", "PROVIDER_NAMES", "REFUSED", "UNWATCHED", "Change", "Decision", "HeaderValues", "Place",

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from orca.errors import BadInput
-from orca.features.sources.pushes.hosts import SIGNS_FORM_FIELD
+from orca.features.triggers.pushes.hosts import SIGNS_FORM_FIELD
 
 MAX_BODY_BYTES = 25 << 20
 """The most that GitHub and GitLab send."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from orca.features.sources.pushes.bodies import signed_content
-from orca.features.sources.pushes.hosts import PROVIDER_NAMES, SENDS_SECRET, SIGNATURE_HEADERS
+from orca.features.triggers.pushes.bodies import signed_content
+from orca.features.triggers.pushes.hosts import PROVIDER_NAMES, SENDS_SECRET, SIGNATURE_HEADERS
 
 HeaderValues = Callable[[str], Sequence[str]]
 """Returns all values of a header; a header that is sent twice is not trusted."""

@@ -1,0 +1,1 @@
+"""What starts deployments by itself: push hooks, at which Git hosts report pushes."""

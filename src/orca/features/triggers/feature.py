@@ -1,0 +1,23 @@
+"""The manifest of triggers: push hooks, which deploy what is pushed."""
+
+from orca.features.manifest import EventWords, Feature, Verb
+from orca.features.triggers import api, metrics, pages, queries, tasks
+from orca.features.triggers.actions.hooks import forget_hooks
+from orca.web.nav import Tab
+
+FEATURE = Feature(
+    name="triggers",
+    routers=(api.router, pages.router),
+    tabs=(Tab("service", "hooks", "Push hooks", "/hooks", 60),),
+    verbs=(Verb("Push hooks of {}", "/hooks", "branch", "source.read", 90),),
+    events=(
+        EventWords("Hook", "credentials"),
+        EventWords("Push", "deployments"),
+    ),
+    tasks=tasks.TASKS,
+    periodic=tasks.PERIODIC,
+    owners={"hook_id": queries.team_of_hook},
+    own_identifiers=("hook_id",),
+    subscribers=(("ServiceDeleted", forget_hooks),),
+    counters={"hook_deliveries": metrics.make_counter},
+)

@@ -1,0 +1,1 @@
+"""Work of push hooks that opens its own transactions and calls other machines."""
