@@ -18,6 +18,7 @@ from orca.features.access.gate import AccessGate
 from orca.features.access.permissions import all_permissions
 from orca.features.identity.models import Attempt
 from orca.web.guard import UNCLAIMED, Guard, Subject
+from orca.web.rights import team_wide
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 Check = Callable[[World, Iterable[Door]], Awaitable[list[str]]]
@@ -89,7 +90,7 @@ class WithoutRights(AccessGate):
 
 
 class WithoutOwners(AccessGate):
-    async def _check_owner(self, *_: object) -> None: ...
+    async def _check_object(self, *_: object) -> None: ...
 
 
 class TakesTokensEverywhere(AccessGate):
@@ -100,7 +101,7 @@ class WithoutCredentials(AccessGate):
     """Everybody is the owner."""
 
     async def admit(self, request: Any, guard: Guard) -> Subject | None:
-        request.state.subject = subject = Subject("x", "none", self.team, frozenset(all_permissions()))
+        request.state.subject = subject = Subject("x", "none", self.team, team_wide(self.team, all_permissions()))
         request.state.peer = None
         return subject
 

@@ -66,7 +66,7 @@ LINES = [
 
 def frame(theme: str = "auto", actor: str = "sam@aurora.dev") -> PageFrame:
     """What the server gives every layout."""
-    user = Subject(actor, "session", "team", frozenset())
+    user = Subject(actor, "session", "team")
     return PageFrame(NONCE, "csrf-4242", user, ITEMS, "/projects/aurora", theme, "0.1.0")
 
 

@@ -114,7 +114,7 @@ class Feature:
     tasks: Sequence[TaskDefinition] = ()
     periodic: Sequence[Periodic] = ()
     owners: Mapping[str, OwnerResolver] = field(default_factory=dict)
-    """Path parameter (`service_id`) -> function that returns the team of its object, or None for an unknown one."""
+    """Path parameter (`service_id`) -> function that returns where its object belongs, or None for an unknown one."""
     own_identifiers: Collection[str] = ()
     """Path parameters whose endpoint itself searches only the caller's objects, or verifies a signature."""
     permissions: Sequence[Permission] = ()

@@ -1,6 +1,6 @@
 """A route's declaration of who may use it, and the route class that enforces it: without one Orca does not start.
 
-Order per request: authenticate → check permission → check the object's team → endpoint → audit → commit → response.
+Order per request: authenticate → check the permission for the object → endpoint → audit → commit → response.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 from orca.web.habits import locate_result
 from orca.web.middleware import name_method
+from orca.web.rights import Grant, ObjectScope
 from orca.web.safe_request import SafeRequest
 
 REQUEST_SECONDS = 30.0
@@ -54,6 +55,11 @@ class Guard:
     """Deadline until the response begins; None for uploads, which take as long as their sender needs."""
 
     @property
+    def needs_permission(self) -> bool:
+        """Whether more than a sign-in is needed."""
+        return self.permission not in {*ANYONE, SIGNED_IN}
+
+    @property
     def takes_idempotency_key(self) -> bool:
         """Whether a repeated POST is recognised by its key.
 
@@ -65,21 +71,45 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The authenticated user or token, and its permissions in its team."""
+    """The authenticated user or token, its team, and what it may do there."""
 
     actor: str
     via: Via
     team_id: str
-    permissions: frozenset[str]
+    grants: tuple[Grant, ...] = ()
     user_id: str | None = None
     role: str = ""
     is_instance_admin: bool = False
     session_id: str | None = None
     token_id: str | None = None
+    at: ObjectScope | None = None
+    """The object of the request; None where it is about the whole team."""
 
-    def can(self, permission: str) -> bool:
-        """Whether the subject has a permission in its team."""
-        return permission in self.permissions
+    @property
+    def whole_team(self) -> ObjectScope:
+        """The scope of what belongs to no single project, environment or system: only team-wide grants cover it."""
+        return ObjectScope(self.team_id)
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """The permissions for the object of the request, or for the whole team."""
+        return self.permissions_in(self.at or self.whole_team)
+
+    def permissions_in(self, scope: ObjectScope) -> frozenset[str]:
+        """Return the permissions for an object; none for one of another team."""
+        return frozenset().union(*(each.permissions for each in self.grants if each.scope.covers(scope)))
+
+    def can(self, permission: str, scope: ObjectScope | None = None) -> bool:
+        """Whether the subject has a permission for an object; without a scope, for the object of the request."""
+        return permission in (self.permissions if scope is None else self.permissions_in(scope))
+
+    def can_anywhere(self, permission: str) -> bool:
+        """Whether the subject has a permission for some object."""
+        return any(permission in each.permissions for each in self.grants)
+
+    def reaches(self, scope: ObjectScope) -> bool:
+        """Whether the subject may know that an object of this scope exists."""
+        return bool(self.permissions_in(scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +119,8 @@ class Scope:
     team_id: str
 
 
-OwnerResolver = Callable[[AsyncSession, str], Awaitable[str | None]]
-"""Returns the team of the object with this id, or None for an unknown one. `app.state.owners`: by path parameter."""
+OwnerResolver = Callable[[AsyncSession, str], Awaitable[ObjectScope | None]]
+"""Returns where the object with this id belongs, or None for an unknown one. `app.state.owners`: by path parameter."""
 
 
 def csrf_token_of(box: SecretBox, session_id: str) -> str:
@@ -146,7 +176,7 @@ def guard(
     permission: str, *, tenant: str | None = None, rate: Rate = "read", audit: str | None = None, page: bool = False,
     seconds: float | None = REQUEST_SECONDS,
 ) -> Callable[[Endpoint], Endpoint]:  # fmt: skip
-    """Declare a route. `tenant` names the path parameter whose owner must be the subject's team (`service_id`)."""
+    """Declare a route. `tenant` names the path parameter (`service_id`) for whose object the permission is needed."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         streams = rate == "stream" or endpoint.__annotations__.get("return") is StreamingResponse

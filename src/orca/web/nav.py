@@ -44,4 +44,5 @@ def navigation(menus: Menus, subject: Subject | None) -> tuple[NavItem, ...]:
     """Return the entries that this subject may open."""
     if subject is None:
         return ()
-    return tuple(item for item in menus.nav if item.permission is None or subject.can(item.permission))
+    team = subject.whole_team
+    return tuple(item for item in menus.nav if item.permission is None or subject.can(item.permission, team))

@@ -38,6 +38,7 @@ from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.features.triggers.models import Push
 from orca.web.guard import SIGNED_IN, Router, guard
+from orca.web.rights import ObjectScope
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 probes = Router(prefix="/probe")
@@ -48,8 +49,8 @@ class Body(BaseModel):
     text: str = ""
 
 
-async def team_of_probe(_session: AsyncSession, probe_id: str) -> str | None:
-    return owners.get(probe_id)
+async def find_probe_scope(_session: AsyncSession, probe_id: str) -> ObjectScope | None:
+    return ObjectScope(owners[probe_id]) if probe_id in owners else None
 
 
 @probes.post("/json")
@@ -142,7 +143,7 @@ async def crash(body: Body) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def with_probes(module_app: FastAPI) -> None:
     module_app.include_router(probes)
-    module_app.state.owners = {**module_app.state.owners, "probe_id": team_of_probe}
+    module_app.state.owners = {**module_app.state.owners, "probe_id": find_probe_scope}
 
 
 async def write(app: FastAPI, statement: object) -> None:

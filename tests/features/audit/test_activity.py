@@ -17,6 +17,7 @@ from orca.features.audit.feed import Wanted, list_feed
 from orca.features.audit.words import detail_of, kind_of, list_kinds, title_of
 from orca.kit.ids import new_id
 from orca.web.guard import Subject
+from orca.web.rights import team_wide
 
 __all__ = ["client"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -118,7 +119,7 @@ async def test_pages_go_on_where_the_last_one_ended(app: FastAPI, client: httpx.
 
 async def test_a_search_ends_and_the_next_page_goes_on_from_there(app: FastAPI) -> None:
     team = await default_team(app)
-    subject = Subject("ada", "session", team, frozenset({"event.read"}))
+    subject = Subject("ada", "session", team, team_wide(team, {"event.read"}))
     needle = await happen(app, Fact("ProjectUpdated", team, "project", new_id(), {"fields": ["needle"]}))
     for _ in range(10):
         await happen(app, Fact("TeamCreated", team, "team", team, {"name": "hay"}))

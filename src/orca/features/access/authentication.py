@@ -26,6 +26,7 @@ from orca.features.identity.rules import is_stepped_up
 from orca.kit.crypto import digest
 from orca.resources import Resources
 from orca.web.guard import Subject
+from orca.web.rights import team_wide
 
 log = structlog.get_logger("orca.access")
 _TOUCH_SECONDS = 60
@@ -107,7 +108,7 @@ class Authenticator:
         team = membership.team_id if membership else await self._find_team(session) if user.is_instance_admin else ""
         return Subject(
             actor=user.email, via="session", team_id=team, user_id=user.id, role=role, session_id=row.id,
-            permissions=permissions_of(role, is_instance_admin=user.is_instance_admin),
+            grants=team_wide(team, permissions_of(role, is_instance_admin=user.is_instance_admin)),
             is_instance_admin=user.is_instance_admin,
         )  # fmt: skip
 
@@ -118,9 +119,8 @@ class Authenticator:
         if self._default_team is None:
             async with self._db.write() as writing:
                 self._default_team = (await ensure_default_team(writing)).id
-        return Subject(
-            actor, via, self._default_team, frozenset(all_permissions()), role="owner", is_instance_admin=True
-        )
+        grants = team_wide(self._default_team, all_permissions())
+        return Subject(actor, via, self._default_team, grants, role="owner", is_instance_admin=True)
 
     async def _find_team(self, session: AsyncSession) -> str:
         team = await find_default_team(session)
@@ -156,8 +156,9 @@ async def _subject_of_token(session: AsyncSession, token: ApiToken, user: User |
         role, is_instance_admin = membership.role, user.is_instance_admin
     allowed = limit_to_scopes(permissions_of(role, is_instance_admin=is_instance_admin), token.scopes)
     return Subject(
-        actor=user.email if user else f"token {token.name}", via="token", team_id=token.team_id, permissions=allowed,
-        user_id=token.user_id, role=role, is_instance_admin="instance.admin" in allowed, token_id=token.id,
+        actor=user.email if user else f"token {token.name}", via="token", team_id=token.team_id,
+        grants=team_wide(token.team_id, allowed), user_id=token.user_id, role=role,
+        is_instance_admin="instance.admin" in allowed, token_id=token.id,
     )  # fmt: skip
 
 

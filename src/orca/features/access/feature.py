@@ -2,7 +2,7 @@
 
 from orca.features.access import api, pages, tasks
 from orca.features.access.actions import found_team, revoke_tokens_of
-from orca.features.access.queries import team_of_token
+from orca.features.access.queries import find_token_scope
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
 from orca.web.nav import NavItem
 
@@ -33,7 +33,7 @@ FEATURE = Feature(
         EventWords("Member", "projects"),
     ),
     periodic=tasks.PERIODIC,
-    owners={"token_id": team_of_token},
+    owners={"token_id": find_token_scope},
     own_identifiers=("token_id",),
     subscribers=(
         ("InstanceClaimed", found_team),

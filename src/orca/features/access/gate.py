@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary, finalize
 
@@ -28,7 +29,8 @@ from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix
 from orca.features.identity.queries import is_claimed
 from orca.features.identity.rules import Limit
 from orca.resources import Resources
-from orca.web.guard import ANYONE, SIGNED_IN, UNCLAIMED, Guard, Subject, csrf_token_of
+from orca.web.guard import ANYONE, UNCLAIMED, Guard, OwnerResolver, Subject, csrf_token_of
+from orca.web.rights import ObjectScope
 from orca.web.safe_request import are_storable
 
 Chunk = TypeVar("Chunk")
@@ -104,7 +106,7 @@ class AccessGate:
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
         """Implement `Gate.admit`, in the order: origin, claim, credentials, CSRF, pace, body, rights, stored limits."""
-        request.state.subject = request.state.stream_place = None
+        request.state.subject = request.state.stream_place = request.state.object_scope = None
         request.state.peer = peer = peer_of(request, self._resources.settings)
         origin.set(replace(origin.get(), ip=peer))
         if request.method not in SAFE_METHODS or guard.rate == "stream":
@@ -120,7 +122,7 @@ class AccessGate:
         if known is not None:
             await self._check_rights(request, guard, known)
         await self._check_stored_limit(request, guard)
-        return subject
+        return request.state.subject if subject is None else replace(subject, at=request.state.object_scope)
 
     async def answer_once(self, request: Request, produce: Produce) -> Response:
         """See `Gate.answer_once`."""
@@ -270,19 +272,28 @@ class AccessGate:
 
     async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
         subject = known.subject
-        if guard.permission not in {*ANYONE, SIGNED_IN} and not subject.can(guard.permission):
-            raise Forbidden(f"This needs the permission {guard.permission}.", hint=_way_to(guard.permission, subject))
+        may = subject.can_anywhere if guard.tenant else partial(subject.can, scope=subject.whole_team)
+        if guard.needs_permission and not may(guard.permission):
+            raise _lacks(guard.permission, subject)
         if guard.rate == "reveal" and not known.is_stepped_up:
             raise StepUpRequired("Enter your password again to see secrets.", hint="POST /api/v1/me/step-up")
         if guard.tenant is not None:
-            await self._check_owner(request, guard.tenant, subject)
+            request.state.object_scope = await self._check_object(request, guard, guard.tenant, subject)
 
-    async def _check_owner(self, request: Request, parameter: str, subject: Subject) -> None:
-        """Raise NotFound for an object of another team, exactly as for one that does not exist."""
+    async def _check_object(self, request: Request, guard: Guard, parameter: str, subject: Subject) -> ObjectScope:
+        """Raise NotFound for an object that no grant reaches, exactly as for one that does not exist."""
         async with self._resources.db.read() as session:
-            owner = await request.app.state.owners[parameter](session, request.path_params[parameter])
-        if owner is None or owner != subject.team_id:
+            resolve: OwnerResolver = request.app.state.owners[parameter]
+            scope = await resolve(session, request.path_params[parameter])
+        if scope is None or scope.team_id != subject.team_id or not subject.reaches(scope):
             raise _no_such(parameter)
+        if guard.needs_permission and not subject.can(guard.permission, scope):
+            raise _lacks(guard.permission, subject)
+        return scope
+
+
+def _lacks(permission: str, subject: Subject) -> Forbidden:
+    return Forbidden(f"This needs the permission {permission}.", hint=_way_to(permission, subject))
 
 
 def _way_to(permission: str, subject: Subject) -> str:

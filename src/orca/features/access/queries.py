@@ -10,13 +10,14 @@ from orca.features.access.permissions import permissions_of
 from orca.features.access.schemas import TokenFilter
 from orca.features.identity.models import User
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 DEFAULT_TEAM = "default"
 
 
-async def team_of_token(session: AsyncSession, token_id: str) -> str | None:
-    """Return the team of a token."""
-    return await session.scalar(select(ApiToken.team_id).where(ApiToken.id == token_id))
+async def find_token_scope(session: AsyncSession, token_id: str) -> ObjectScope | None:
+    """Return where a token belongs: to a team."""
+    return await find_scope(session, select(ApiToken.team_id).where(ApiToken.id == token_id))
 
 
 async def find_default_team(session: AsyncSession) -> Team | None:

@@ -1,7 +1,7 @@
 """The manifest of deployments: builds, releases, deployments, and what runs now."""
 
 from orca.features.deployments import api, metrics, pages, running_api, tasks
-from orca.features.deployments.queries import find_deployment_team
+from orca.features.deployments.queries import find_deployment_scope
 from orca.features.deployments.service_status import read_status
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.services.service_status import SERVICE_STATUS
@@ -39,7 +39,7 @@ FEATURE = Feature(
     ),
     tasks=tasks.TASKS,
     periodic=tasks.PERIODIC,
-    owners={"deployment_id": find_deployment_team},
+    owners={"deployment_id": find_deployment_scope},
     subscribers=(("ServiceDeleted", tasks.on_service_deleted),),
     readers=(
         SERVICE_STATUS.implemented_by(read_status),

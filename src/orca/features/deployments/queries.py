@@ -14,6 +14,7 @@ from orca.events import notifier
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
 from orca.features.deployments.rules import ACTIVE, FINISHED, Workload, differs, maker_of
 from orca.features.services.models import Service
+from orca.features.services.queries import select_scope
 from orca.features.services.schemas import FrozenConfig
 from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, PageRequest
@@ -21,6 +22,7 @@ from orca.sdk.engines import Container
 from orca.systems import LOCAL
 from orca.tasks.queries import explain_waiting
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 Numbered = TypeVar("Numbered", Deployment, Release)
 _FIRST_PAGE = PageRequest()
@@ -39,9 +41,10 @@ async def get_deployment(session: AsyncSession, scope: Scope, deployment_id: str
     return row
 
 
-async def find_deployment_team(session: AsyncSession, deployment_id: str) -> str | None:
-    """Return the team of a deployment."""
-    return await session.scalar(select(Deployment.team_id).where(Deployment.id == deployment_id))
+async def find_deployment_scope(session: AsyncSession, deployment_id: str) -> ObjectScope | None:
+    """Return where a deployment belongs: where its service does."""
+    query = select_scope().join(Deployment, Deployment.service_id == Service.id).where(Deployment.id == deployment_id)
+    return await find_scope(session, query)
 
 
 async def list_deployments(

@@ -3,8 +3,8 @@
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.routing import api, metrics, pages, tasks
 from orca.features.routing.actions import adopt_stored
-from orca.features.routing.queries.certificates import find_certificate_team, find_dns_credential_team
-from orca.features.routing.queries.routes import find_route_team
+from orca.features.routing.queries.certificates import find_certificate_scope, find_dns_credential_scope
+from orca.features.routing.queries.routes import find_route_scope
 from orca.web.nav import NavItem, Tab
 
 FEATURE = Feature(
@@ -35,9 +35,9 @@ FEATURE = Feature(
     ),
     periodic=tasks.PERIODIC,
     owners={
-        "route_id": find_route_team,
-        "certificate_id": find_certificate_team,
-        "dns_credential_id": find_dns_credential_team,
+        "route_id": find_route_scope,
+        "certificate_id": find_certificate_scope,
+        "dns_credential_id": find_dns_credential_scope,
     },
     subscribers=(
         ("ServiceCreated", tasks.on_service_changed),

@@ -54,9 +54,9 @@ FEATURE = Feature(
     ),
     tasks=tasks.TASKS,
     owners={
-        "project_id": queries.find_project_team,
-        "service_id": queries.find_service_team,
-        "volume_id": queries.find_volume_team,
+        "project_id": queries.find_project_scope,
+        "service_id": queries.find_service_scope,
+        "volume_id": queries.find_volume_scope,
     },
     subscribers=(("UploadReceived", take_upload),),
     readers=(CREDENTIAL_USAGE.implemented_by(queries.list_credential_users),),

@@ -18,6 +18,7 @@ from orca.features.sources.usage import CredentialUser, Usage
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, PageRequest
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 _FIRST_PAGE = PageRequest()
 
@@ -44,10 +45,10 @@ async def list_projects(session: AsyncSession, scope: Scope, wanted: PageRequest
     return await read_page(session, narrow(query, Project, wanted), Project.id, wanted)
 
 
-async def find_project_team(session: AsyncSession, project_id: str) -> str | None:
-    """Return the team of a project."""
-    query = select(Project.team_id).where(Project.id == project_id, Project.deleted_at.is_(None))
-    return await session.scalar(query)
+async def find_project_scope(session: AsyncSession, project_id: str) -> ObjectScope | None:
+    """Return where a project belongs."""
+    query = select(Project.team_id, Project.id).where(Project.id == project_id, Project.deleted_at.is_(None))
+    return await find_scope(session, query)
 
 
 async def find_service(session: AsyncSession, service_id: str) -> Service | None:
@@ -88,10 +89,15 @@ async def list_project_slugs(session: AsyncSession, scope: Scope, project_ids: C
     return {project_id: slug for project_id, slug in await session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
 
 
-async def find_service_team(session: AsyncSession, service_id: str) -> str | None:
-    """Return the team of a service."""
-    query = select(Service.team_id).where(Service.id == service_id, Service.deleted_at.is_(None))
-    return await session.scalar(query)
+def select_scope() -> Select[str, str, str, str]:
+    """Select the scope of services, for `find_scope`; upper features join what belongs to a service."""
+    return select(Service.team_id, Service.project_id, Service.environment_id, Service.system_id)
+
+
+async def find_service_scope(session: AsyncSession, service_id: str) -> ObjectScope | None:
+    """Return where a service belongs."""
+    query = select_scope().where(Service.id == service_id, Service.deleted_at.is_(None))
+    return await find_scope(session, query)
 
 
 async def find_git_source(session: AsyncSession, service_id: str) -> GitSource | None:
@@ -183,6 +189,8 @@ async def find_volume(session: AsyncSession, scope: Scope, volume_id: str) -> Vo
     )
 
 
-async def find_volume_team(session: AsyncSession, volume_id: str) -> str | None:
-    """Return the team of a volume."""
-    return await session.scalar(select(Volume.team_id).where(Volume.id == volume_id))
+async def find_volume_scope(session: AsyncSession, volume_id: str) -> ObjectScope | None:
+    """Return where a volume belongs; a detached one to no environment."""
+    query = select(Volume.team_id, Volume.project_id, Service.environment_id, Volume.system_id)
+    query = query.outerjoin(Service, Service.id == Volume.service_id).where(Volume.id == volume_id)
+    return await find_scope(session, query)

@@ -23,8 +23,8 @@ FEATURE = Feature(
     ),
     periodic=tasks.PERIODIC,
     owners={
-        "git_credential_id": queries.find_git_credential_team,
-        "registry_credential_id": queries.find_registry_credential_team,
+        "git_credential_id": queries.find_git_credential_scope,
+        "registry_credential_id": queries.find_registry_credential_scope,
     },
     subscribers=(("ServiceDeleted", forget_uploads),),
 )

@@ -19,6 +19,7 @@ from orca.kit.pagination import Page, PageRequest
 from orca.kit.text import join
 from orca.sdk.engines import RegistryLogin
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 _FIRST_PAGE = PageRequest()
 GIT_CREDENTIAL, REGISTRY_CREDENTIAL = "git_credential", "registry_credential"
@@ -130,9 +131,9 @@ async def list_git_credentials(
     return await _page(session, scope, GitCredential, wanted)
 
 
-async def find_git_credential_team(session: AsyncSession, credential_id: str) -> str | None:
-    """Return the team of a Git credential."""
-    return await session.scalar(select(GitCredential.team_id).where(GitCredential.id == credential_id))
+async def find_git_credential_scope(session: AsyncSession, credential_id: str) -> ObjectScope | None:
+    """Return where a Git credential belongs: to a team."""
+    return await find_scope(session, select(GitCredential.team_id).where(GitCredential.id == credential_id))
 
 
 async def find_registry_credential(
@@ -157,9 +158,9 @@ async def list_registry_credentials(
     return await _page(session, scope, RegistryCredential, wanted)
 
 
-async def find_registry_credential_team(session: AsyncSession, credential_id: str) -> str | None:
-    """Return the team of a registry login."""
-    return await session.scalar(select(RegistryCredential.team_id).where(RegistryCredential.id == credential_id))
+async def find_registry_credential_scope(session: AsyncSession, credential_id: str) -> ObjectScope | None:
+    """Return where a registry login belongs: to a team."""
+    return await find_scope(session, select(RegistryCredential.team_id).where(RegistryCredential.id == credential_id))
 
 
 async def find_upload(session: AsyncSession, scope: Scope, service_id: str, upload_id: str) -> Upload | None:

@@ -16,7 +16,7 @@ FEATURE = Feature(
     ),
     tasks=tasks.TASKS,
     periodic=tasks.PERIODIC,
-    owners={"hook_id": queries.team_of_hook},
+    owners={"hook_id": queries.find_hook_scope},
     own_identifiers=("hook_id",),
     subscribers=(("ServiceDeleted", forget_hooks),),
     counters={"hook_deliveries": metrics.make_counter},

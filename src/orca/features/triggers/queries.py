@@ -9,19 +9,22 @@ from orca.db.filters import narrow
 from orca.db.pages import find_place, read_page
 from orca.errors import NotFound
 from orca.features.secrets.queries import open_secret
+from orca.features.services.models import Service
+from orca.features.services.queries import select_scope
 from orca.features.triggers.models import Hook, Push
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, PageRequest
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 _FIRST_PAGE = PageRequest()
 HOOK, SECRET = "hook", "secret"
 """The owner and the name of a hook's secret."""
 
 
-async def team_of_hook(session: AsyncSession, hook_id: str) -> str | None:
-    """Return the team of a hook."""
-    return await session.scalar(select(Hook.team_id).where(Hook.id == hook_id))
+async def find_hook_scope(session: AsyncSession, hook_id: str) -> ObjectScope | None:
+    """Return where a hook belongs: where its service does."""
+    return await find_scope(session, select_scope().join(Hook, Hook.service_id == Service.id).where(Hook.id == hook_id))
 
 
 async def get_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str) -> Hook:

@@ -144,7 +144,9 @@ async def test_foreign_routes_are_unknown(resources, foreign) -> None:
         with pytest.raises(NotFound) as unknown:
             await queries.get_route(session, SCOPE, "0" * 36)
         assert mine.value.message == unknown.value.message
-        assert await queries.find_route_team(session, route.id) == OTHER_SCOPE.team_id
+        found = await queries.find_route_scope(session, route.id)
+        assert found is not None
+        assert found.team_id == OTHER_SCOPE.team_id
 
 
 async def test_paths_of_a_hostname_share_its_certificate(resources, service) -> None:

@@ -16,6 +16,7 @@ from orca.features.routing.models import Certificate, DnsCredential, OrderedCert
 from orca.features.routing.rules.hostnames import MAX_HOSTNAME, is_within
 from orca.kit.pagination import Page, PageRequest
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 _ALL_CERTIFICATES = CertificateFilter()
 CERTIFICATE_KEY = "key"
@@ -55,9 +56,9 @@ async def list_certificate_users(
     return found
 
 
-async def find_certificate_team(session: AsyncSession, certificate_id: str) -> str | None:
-    """Return the team of a certificate."""
-    return await session.scalar(select(Certificate.team_id).where(Certificate.id == certificate_id))
+async def find_certificate_scope(session: AsyncSession, certificate_id: str) -> ObjectScope | None:
+    """Return where a certificate belongs: to a team."""
+    return await find_scope(session, select(Certificate.team_id).where(Certificate.id == certificate_id))
 
 
 async def list_certificates(
@@ -84,9 +85,9 @@ async def get_dns_credential(session: AsyncSession, scope: Scope, credential_id:
     return row
 
 
-async def find_dns_credential_team(session: AsyncSession, dns_credential_id: str) -> str | None:
-    """Return the team of a DNS credential."""
-    return await session.scalar(select(DnsCredential.team_id).where(DnsCredential.id == dns_credential_id))
+async def find_dns_credential_scope(session: AsyncSession, dns_credential_id: str) -> ObjectScope | None:
+    """Return where a DNS credential belongs: to a team."""
+    return await find_scope(session, select(DnsCredential.team_id).where(DnsCredential.id == dns_credential_id))
 
 
 async def list_dns_credentials(session: AsyncSession, scope: Scope, wanted: PageRequest) -> Page[DnsCredential]:

@@ -28,6 +28,7 @@ from orca.features.routing.schemas import (
 )
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
+from orca.features.services.queries import select_scope
 from orca.features.services.schemas import Port
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, PageRequest
@@ -42,6 +43,7 @@ from orca.sdk.proxies import (
 )
 from orca.settings import Settings
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope, find_scope
 
 log = structlog.get_logger("orca.routing")
 
@@ -59,9 +61,10 @@ async def get_route(session: AsyncSession, scope: Scope, route_id: str) -> Route
     return row
 
 
-async def find_route_team(session: AsyncSession, route_id: str) -> str | None:
-    """Return the team of a route."""
-    return await session.scalar(select(Route.team_id).where(Route.id == route_id))
+async def find_route_scope(session: AsyncSession, route_id: str) -> ObjectScope | None:
+    """Return where a route belongs: where its service does."""
+    query = select_scope().join(Route, Route.service_id == Service.id).where(Route.id == route_id)
+    return await find_scope(session, query)
 
 
 async def list_routes(
