@@ -23,7 +23,7 @@ from orca.features.routing.models import Route
 from orca.features.services.models import Environment, Project, Service
 from orca.kit.ids import new_id
 from orca.resources import open_resources
-from orca.sdk.engines import ContainerSpec
+from orca.sdk.containers import ContainerSpec
 from orca.settings import Settings
 
 SERVICES = 1_000
@@ -89,7 +89,7 @@ async def start_containers(data_dir: Path) -> int:
         image = _import_image(resources.instance)
         rows = (await session.scalars(select(LiveRelease))).all()
         specs = [_container(row, image, resources.instance) for row in rows]
-        engine = await resources.systems.engine("local")
+        engine = await resources.systems.containers("local")
         await engine.apply(engine.plan([], specs))
         await asyncio.sleep(YOUNG_SECONDS)
         found = await engine.inspect({"orca.instance": resources.instance})

@@ -41,9 +41,9 @@ def begin_again(resources: Resources, **local: Any) -> Resources:
     return replace(resources, systems=other)
 
 
-def engine_of(resources: Resources) -> Any:
-    """The engine of this machine, as the test gave it."""
-    return handle_of(resources, "engine")
+def host_of(resources: Resources) -> Any:
+    """The container host of this machine, as the test gave it."""
+    return handle_of(resources, "containers")
 
 
 def proxy_of(resources: Resources) -> Any:

@@ -82,7 +82,7 @@ async def check_database(resources: Resources) -> Finding:
 async def check_docker(resources: Resources) -> Finding:
     """Check that an engine answers with a supported API version."""
     try:
-        info = await (await resources.systems.engine(LOCAL)).info()
+        info = await (await resources.systems.containers(LOCAL)).info()
     except OrcaError as error:
         remedy = error.hint or "Install it with `apt-get install docker.io` and start it; scripts/up does both."
         return Finding("docker", "problem", error.message, remedy)
@@ -174,7 +174,7 @@ async def check_systems(resources: Resources) -> list[Finding]:
 
 async def _look_at_system(resources: Resources, system_id: str) -> None:
     if system_id != LOCAL:
-        await (await resources.systems.engine(system_id)).info()
+        await (await resources.systems.containers(system_id)).info()
         await (await resources.systems.proxy(system_id)).inspect()
 
 

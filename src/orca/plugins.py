@@ -8,7 +8,7 @@ from typing import Any
 from orca.errors import BadInput
 from orca.sdk.builders import BuilderProvider
 from orca.sdk.connectors import ConnectorProvider
-from orca.sdk.engines import EngineProvider
+from orca.sdk.containers import ContainerHostProvider
 from orca.sdk.proxies import ProxyProvider
 
 
@@ -16,7 +16,7 @@ from orca.sdk.proxies import ProxyProvider
 class Plugins:
     """The provider classes of each family, by name."""
 
-    engines: Mapping[str, type[EngineProvider]] = field(default_factory=dict)
+    containers: Mapping[str, type[ContainerHostProvider]] = field(default_factory=dict)
     proxies: Mapping[str, type[ProxyProvider]] = field(default_factory=dict)
     builders: Mapping[str, type[BuilderProvider]] = field(default_factory=dict)
     connectors: Mapping[str, type[ConnectorProvider]] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Plugins:
 
 def load_plugins() -> Plugins:
     """Load every family. A provider that cannot be imported aborts the start with its name."""
-    return Plugins(*(_load(f"orca.{family}") for family in ("engines", "proxies", "builders", "connectors")))
+    return Plugins(*(_load(f"orca.{family}") for family in ("containers", "proxies", "builders", "connectors")))
 
 
 def choose(family: Mapping[str, Any], name: str, *, what: str) -> Any:

@@ -16,7 +16,7 @@ from orca.instance.marker import find_marker
 from orca.kit.clock import Clock, SystemClock
 from orca.kit.crypto import BrokenKey, SecretBox, find_key, new_key
 from orca.plugins import Plugins, load_plugins
-from orca.sdk.engines import Engine
+from orca.sdk.containers import ContainerHost
 from orca.settings import Settings
 from orca.systems import LOCAL, Systems
 from orca.systems.defaults import Defaults
@@ -125,7 +125,7 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         systems = Systems(db, plugins, Defaults(settings, identity.id, identity.proxy))
         stack.push_async_callback(systems.close)
-        for open_it in (systems.engine, systems.proxy, systems.builders):
+        for open_it in (systems.containers, systems.proxy, systems.builders):
             await open_it(LOCAL)  # a setting that a provider refuses ends the start
         resources = Resources(
             settings=settings,
@@ -141,10 +141,10 @@ async def open_resources(
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, instance: str) -> AsyncIterator[Engine]:
-    """Open only the engine of this machine, for checks before anything else is opened."""
+async def open_containers(settings: Settings, instance: str) -> AsyncIterator[ContainerHost]:
+    """Open only the container host of this machine, for checks before anything else is opened."""
     systems = Systems(None, load_plugins(), Defaults(settings, instance, proxy_folder=""))
     try:
-        yield await systems.engine(LOCAL)
+        yield await systems.containers(LOCAL)
     finally:
         await systems.close()

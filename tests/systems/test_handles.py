@@ -72,7 +72,7 @@ async def systems(db: Database) -> AsyncIterator[Systems]:
     Tunnels.events.clear()
     Tunnels.failures.clear()
     plugins = Plugins(
-        engines={"tunnel": Tunnels, "docker": Tunnels}, proxies={"tunnel": Tunnels, "caddy": Tunnels},  # type: ignore[dict-item]
+        containers={"tunnel": Tunnels, "docker": Tunnels}, proxies={"tunnel": Tunnels, "caddy": Tunnels},  # type: ignore[dict-item]
         connectors={"local": Connectors},
     )  # fmt: skip
     opened = Systems(db, plugins, Defaults(Settings(), "test", "proxy"))
@@ -85,9 +85,9 @@ async def add_system(db: Database, system_id: str, **fields: Any) -> None:
         session.add(System(id=system_id, name=system_id, **fields))
 
 
-async def test_systems_engine_first_use_opens_it_once_for_concurrent_callers(systems: Systems) -> None:
+async def test_systems_containers_first_use_opens_it_once_for_concurrent_callers(systems: Systems) -> None:
     assert Tunnels.events == []
-    found = await asyncio.gather(*(systems.engine(LOCAL) for _ in range(20)))
+    found = await asyncio.gather(*(systems.containers(LOCAL) for _ in range(20)))
     assert len({id(each) for each in found}) == 1
     assert Tunnels.events == ["opening"]
 
@@ -99,57 +99,57 @@ async def test_systems_config_default_fields_the_provider_lacks_are_left_out(sys
 
 async def test_systems_config_row_overrides_the_defaults_of_its_system(db: Database, systems: Systems) -> None:
     await add_system(db, "edge", engine="tunnel", engine_config={"depth": 7, "instance": "other"})
-    engine: Any = await systems.engine("edge")
-    assert engine.config == TunnelConfig(instance="other", depth=7)
-    assert (await systems.engine(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]
+    host: Any = await systems.containers("edge")
+    assert host.config == TunnelConfig(instance="other", depth=7)
+    assert (await systems.containers(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]
 
 
 async def test_systems_config_invalid_row_names_system_and_field(db: Database, systems: Systems) -> None:
     await add_system(db, "edge", engine_config={"depth": 70})
     with pytest.raises(BadInput, match=r"edge.*depth"):
-        await systems.engine("edge")
+        await systems.containers("edge")
     await add_system(db, "other", engine="podman")
     with pytest.raises(BadInput, match="podman"):
-        await systems.engine("other")
+        await systems.containers("other")
 
 
-async def test_systems_engine_error_at_open_next_call_tries_again(systems: Systems) -> None:
+async def test_systems_containers_error_at_open_next_call_tries_again(systems: Systems) -> None:
     Tunnels.failures.append(ProviderUnavailable("The tunnel is flooded."))
-    results = await asyncio.gather(*(systems.engine(LOCAL) for _ in range(3)), return_exceptions=True)
+    results = await asyncio.gather(*(systems.containers(LOCAL) for _ in range(3)), return_exceptions=True)
     assert [type(each) for each in results] == [ProviderUnavailable] * 3
-    assert (await systems.engine(LOCAL)).is_open  # type: ignore[attr-defined]
+    assert (await systems.containers(LOCAL)).is_open  # type: ignore[attr-defined]
     assert Tunnels.events == ["opening", "opening"]
 
 
-async def test_systems_engine_cancelled_first_caller_others_get_it(systems: Systems) -> None:
-    first = asyncio.create_task(systems.engine(LOCAL))
+async def test_systems_containers_cancelled_first_caller_others_get_it(systems: Systems) -> None:
+    first = asyncio.create_task(systems.containers(LOCAL))
     await asyncio.sleep(0)
     first.cancel()
-    assert (await systems.engine(LOCAL)).is_open  # type: ignore[attr-defined]
+    assert (await systems.containers(LOCAL)).is_open  # type: ignore[attr-defined]
     assert Tunnels.events == ["opening"]
 
 
-async def test_systems_close_closes_engines_before_their_connector(systems: Systems) -> None:
-    engine: Any = await systems.engine(LOCAL)
+async def test_systems_close_closes_hosts_before_their_connector(systems: Systems) -> None:
+    host: Any = await systems.containers(LOCAL)
     await systems.proxy(LOCAL)
     await systems.close()
-    assert not engine.is_open
+    assert not host.is_open
     assert Tunnels.events == ["opening", "opening", "closed", "closed", "connector closed"]
     with pytest.raises(ProviderUnavailable):
-        await systems.engine(LOCAL)
+        await systems.containers(LOCAL)
 
 
 async def test_systems_close_while_opening_stops_it(systems: Systems) -> None:
-    waiting = asyncio.create_task(systems.engine(LOCAL))
+    waiting = asyncio.create_task(systems.containers(LOCAL))
     await asyncio.sleep(0.005)
     await systems.close()
     with pytest.raises(ProviderUnavailable):
         await waiting
 
 
-async def test_systems_engine_unknown_system_raises_not_found(systems: Systems) -> None:
+async def test_systems_containers_unknown_system_raises_not_found(systems: Systems) -> None:
     with pytest.raises(NotFound, match="nowhere"):
-        await systems.engine("nowhere")
+        await systems.containers("nowhere")
 
 
 async def test_systems_on_each_unreachable_system_does_not_stop_the_others(db: Database, systems: Systems) -> None:
@@ -188,4 +188,4 @@ async def test_systems_state_is_kept_by_system_and_kind(systems: Systems) -> Non
 async def test_systems_local_without_tables_uses_the_defaults(db: Database, systems: Systems) -> None:
     async with db.write() as session:
         await session.run_sync(lambda sync: Base.metadata.drop_all(sync.connection()))
-    assert (await systems.engine(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]
+    assert (await systems.containers(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]

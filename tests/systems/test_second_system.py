@@ -111,7 +111,7 @@ async def test_service_moved_and_deployed_answers_there_and_leaves_nothing_here(
     hostname = (await client.get(f"/api/v1/services/{service['id']}/routes")).json()["items"][0]["hostname"]
     assert "first" in await visit("127.0.0.1", here, hostname)
     labels = {"orca.service": service["id"]}
-    engine = await resources.systems.engine("local")
+    engine = await resources.systems.containers("local")
     assert len(await engine.inspect(labels)) == 1
 
     moved = await move(client, service, "second")

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from orca.sdk.connectors import Connector
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 Log = Callable[[str], Awaitable[None]]
 

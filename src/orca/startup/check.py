@@ -16,7 +16,7 @@ from orca.instance.rules import Facts, Verdict, check_key, judge
 from orca.kit.crypto import fingerprint_of, load_key
 from orca.kit.threads import run_in_thread
 from orca.migrations import upgrade
-from orca.resources import Identity, derive_id, open_engine
+from orca.resources import Identity, derive_id, open_containers
 from orca.settings import Settings
 from orca.startup.facts import find_usable_key, has_content, open_database, read_database
 from orca.startup.folder import prepare_data_dir
@@ -145,8 +145,8 @@ def _find_left_behind(settings: Settings) -> str:
 async def _count_labelled(settings: Settings, identity: Identity) -> int | None:
     """Count containers and volumes of this instance; None when the engine does not answer."""
     try:
-        async with asyncio.timeout(_ENGINE_SECONDS), open_engine(settings, identity.id) as engine:
-            containers, volumes = await engine.inspect({}), await engine.list_volumes({})
+        async with asyncio.timeout(_ENGINE_SECONDS), open_containers(settings, identity.id) as host:
+            containers, volumes = await host.inspect({}), await host.list_volumes({})
     except (OrcaError, TimeoutError):
         return None
     return len(containers) + len(volumes)

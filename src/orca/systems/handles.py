@@ -18,7 +18,7 @@ from orca.errors import BadInput, NotFound, OrcaError, ProviderError, ProviderUn
 from orca.plugins import Plugins, choose
 from orca.sdk.builders import Builder
 from orca.sdk.connectors import Connector, DiskUsage, SupportsAddresses, SupportsConnections, SupportsDiskUsage
-from orca.sdk.engines import Container, Engine, SupportsSurvey
+from orca.sdk.containers import Container, ContainerHost, SupportsSurvey
 from orca.sdk.proxies import Proxy
 from orca.systems.defaults import Defaults
 from orca.systems.http import open_http
@@ -26,7 +26,7 @@ from orca.systems.rows import LOCAL, System
 
 log = structlog.get_logger("orca.systems")
 T = TypeVar("T")
-_KINDS = ("connector", "http", "engine", "proxy", "builders")
+_KINDS = ("connector", "http", "containers", "proxy", "builders")
 """In this order: a handle may use those before it, so they are closed in reverse."""
 
 
@@ -92,9 +92,9 @@ class Systems:
         """Return the connection to a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
         return cast("Connector", await self._get("connector", system_id, self._open_connector))
 
-    async def engine(self, system_id: str) -> Engine:
-        """Return the engine of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
-        return cast("Engine", await self._get("engine", system_id, self._open_engine))
+    async def containers(self, system_id: str) -> ContainerHost:
+        """Return the container host of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        return cast("ContainerHost", await self._get("containers", system_id, self._open_containers))
 
     async def proxy(self, system_id: str) -> Proxy:
         """Return the proxy of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
@@ -118,9 +118,9 @@ class Systems:
         return await connector.open_connection(host, port, limit=limit)
 
     async def survey(self, system_id: str, labels: Mapping[str, str]) -> list[Container]:
-        """List the containers of a system with these labels, by the cheap query where its engine has one."""
-        engine = await self.engine(system_id)
-        return await (engine.survey if isinstance(engine, SupportsSurvey) else engine.inspect)(labels)
+        """List the containers of a system with these labels, by the cheap query where its host has one."""
+        host = await self.containers(system_id)
+        return await (host.survey if isinstance(host, SupportsSurvey) else host.inspect)(labels)
 
     async def measure_disk(self, system_id: str, path: str) -> DiskUsage | None:
         """Measure the disk that a path of a system is on; None where there is no such path, or it is not known."""
@@ -209,12 +209,12 @@ class Systems:
             yield client
 
     @asynccontextmanager
-    async def _open_engine(self, system_id: str) -> Any:
+    async def _open_containers(self, system_id: str) -> Any:
         row = await self._get_row(system_id)
-        provider = choose(self._plugins.engines, row.engine or "docker", what="engine")()
+        provider = choose(self._plugins.containers, row.engine or "docker", what="container host")()
         config = _configure(row, "engine", provider, self._defaults.engine(), row.engine_config)
-        async with provider.open(config, await self.connector(system_id)) as engine:
-            yield engine
+        async with provider.open(config, await self.connector(system_id)) as host:
+            yield host
 
     @asynccontextmanager
     async def _open_proxy(self, system_id: str) -> Any:

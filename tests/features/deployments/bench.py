@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 from tests.features.routing.bench import make_service
-from tests.open_systems import engine_of
+from tests.open_systems import host_of
 
 from orca.db import now
 from orca.features.deployments import queries
@@ -20,9 +20,9 @@ from orca.features.secrets.actions import put_secret
 from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerSpec, Image, Progress, RegistryLogin
+from orca.sdk.containers import Container, ContainerSpec, Image, Progress, RegistryLogin
 from orca.sdk.plans import Change
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.testing.fake_host import FakeHost
 
 Trouble = Callable[[], Awaitable[None]]
 
@@ -31,7 +31,7 @@ async def _nothing() -> None:
     return None
 
 
-class TroubledEngine(FakeEngine):
+class TroubledHost(FakeHost):
     """The fake, and what happens at the moment it is asked to do something."""
 
     at_start: Trouble = staticmethod(_nothing)
@@ -68,10 +68,10 @@ class Bench:
     resources: Resources
 
     @property
-    def engine(self) -> TroubledEngine:
-        engine = engine_of(self.resources)
-        assert isinstance(engine, TroubledEngine)
-        return engine
+    def host(self) -> TroubledHost:
+        host = host_of(self.resources)
+        assert isinstance(host, TroubledHost)
+        return host
 
     async def make_service(self, slug: str = "web") -> Service:
         service = await make_service(self.resources.db, slug=slug, project=f"of-{slug}")
@@ -130,7 +130,7 @@ class Bench:
             begun.set()
             await go_on.wait()
 
-        self.engine.at_pull = wait  # type: ignore[method-assign]
+        self.host.at_pull = wait  # type: ignore[method-assign]
         return begun, go_on
 
     async def live_image(self, service: Service) -> str:
@@ -144,10 +144,10 @@ class Bench:
             "orca.instance": "test", "orca.service": service.id, "orca.deployment": deployment_id, "orca.replica": "0",
         }  # fmt: skip
         spec = ContainerSpec(f"orca-{deployment_id}-0", "app:1", "net", labels)
-        await self.engine.apply(self.engine.plan([], [spec]))
+        await self.host.apply(self.host.plan([], [spec]))
 
     async def containers(self, service: Service) -> list[Container]:
-        return await self.engine.inspect({"orca.service": service.id})
+        return await self.host.inspect({"orca.service": service.id})
 
     async def ask(self, service: Service, request: Request) -> str:
         async with self.resources.db.write() as session:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.features.deployments.bench import Bench, TroubledEngine
+from tests.features.deployments.bench import Bench, TroubledHost
 from tests.open_systems import OpenSystems
 
 from orca.db import Database
@@ -25,7 +25,7 @@ async def bench(db: Database, tmp_path: Path) -> AsyncIterator[Bench]:
     tasks = TaskEngine(db.url, TASKS)
     resources = Resources(
         settings=Settings(data={"dir": tmp_path / "data"}), db=db, plugins=Plugins(),
-        systems=OpenSystems(engine=TroubledEngine(["app:1", "app:2"]), proxy=FakeProxy()),
+        systems=OpenSystems(containers=TroubledHost(["app:1", "app:2"]), proxy=FakeProxy()),
         clock=SystemClock(), secret_box=SecretBox(os.urandom(32)), tasks=tasks, instance="test",
     )  # fmt: skip
     connect_subscribers(db, resources)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
-from tests.features.deployments.bench import Bench, TroubledEngine
+from tests.features.deployments.bench import Bench, TroubledHost
 from tests.open_systems import exchange
 
 from orca.db import now
@@ -19,7 +19,7 @@ MIB = 1 << 20
 FOREIGN = CacheRecord("foreign", 9 * MIB)
 
 
-class CachingEngine(TroubledEngine):
+class CachingHost(TroubledHost):
     """Its build cache is a list; `None` while it does not answer."""
 
     cache: list[CacheRecord] | None
@@ -34,12 +34,12 @@ class CachingEngine(TroubledEngine):
 
 
 @pytest.fixture
-def engine(bench: Bench) -> CachingEngine:
-    engine = CachingEngine(["app:1"])
-    engine.cache = [FOREIGN]
+def host(bench: Bench) -> CachingHost:
+    host = CachingHost(["app:1"])
+    host.cache = [FOREIGN]
     settings = bench.resources.settings.model_copy(update={"disk": Disk(cache_budget_mb=4)})
-    bench.resources = replace(exchange(bench.resources, engine=engine), settings=settings)
-    return engine
+    bench.resources = replace(exchange(bench.resources, containers=host), settings=settings)
+    return host
 
 
 async def remembered(bench: Bench) -> list[str]:
@@ -47,43 +47,43 @@ async def remembered(bench: Bench) -> list[str]:
         return list(await session.scalars(select(CachedRecord.id).order_by(CachedRecord.id)))
 
 
-async def build(bench: Bench, engine: CachingEngine, service_id: str, *names: str) -> None:
+async def build(bench: Bench, host: CachingHost, service_id: str, *names: str) -> None:
     async with remember_cache(bench.resources, "local", service_id):
-        assert engine.cache is not None
-        engine.cache += [CacheRecord(name, 3 * MIB, last_used=float(len(engine.cache))) for name in names]
+        assert host.cache is not None
+        host.cache += [CacheRecord(name, 3 * MIB, last_used=float(len(host.cache))) for name in names]
 
 
-async def test_trim_build_cache_removes_the_least_recently_used_of_ours(bench: Bench, engine: CachingEngine) -> None:
+async def test_trim_build_cache_removes_the_least_recently_used_of_ours(bench: Bench, host: CachingHost) -> None:
     service = await bench.make_service()
-    await build(bench, engine, service.id, "a")
-    engine.cache = [*engine.cache, CacheRecord("foreign-2", 9 * MIB)]  # type: ignore[misc] # it is a list here
-    await build(bench, engine, service.id, "b")
+    await build(bench, host, service.id, "a")
+    host.cache = [*host.cache, CacheRecord("foreign-2", 9 * MIB)]  # type: ignore[misc] # it is a list here
+    await build(bench, host, service.id, "b")
     assert await remembered(bench) == ["a", "b"]
     await trim_build_cache(bench.resources)
-    assert [each.id for each in engine.cache or ()] == ["foreign", "foreign-2", "b"]
+    assert [each.id for each in host.cache or ()] == ["foreign", "foreign-2", "b"]
     assert await remembered(bench) == ["b"], "what is gone is forgotten"
 
 
-async def test_trim_build_cache_of_a_deleted_service_removes_all(bench: Bench, engine: CachingEngine) -> None:
+async def test_trim_build_cache_of_a_deleted_service_removes_all(bench: Bench, host: CachingHost) -> None:
     service = await bench.make_service()
-    await build(bench, engine, service.id, "a")
+    await build(bench, host, service.id, "a")
     await bench.edit(service, deleted_at=now())
     await trim_build_cache(bench.resources)
-    assert engine.cache == [FOREIGN]
+    assert host.cache == [FOREIGN]
 
 
-async def test_remember_cache_of_a_failed_build(bench: Bench, engine: CachingEngine) -> None:
+async def test_remember_cache_of_a_failed_build(bench: Bench, host: CachingHost) -> None:
     service = await bench.make_service()
     with pytest.raises(ProviderUnavailable):
         async with remember_cache(bench.resources, "local", service.id):
-            engine.cache = [FOREIGN, CacheRecord("half", MIB)]
+            host.cache = [FOREIGN, CacheRecord("half", MIB)]
             raise ProviderUnavailable("it ended")
     assert await remembered(bench) == ["half"]
 
 
-async def test_remember_cache_an_engine_that_cannot_tell_holds_up_no_build(bench: Bench, engine: CachingEngine) -> None:
+async def test_remember_cache_an_engine_that_cannot_tell_holds_up_no_build(bench: Bench, host: CachingHost) -> None:
     service = await bench.make_service()
-    engine.cache = None
+    host.cache = None
     async with remember_cache(bench.resources, "local", service.id):
-        engine.cache = [FOREIGN, CacheRecord("whose", MIB)]
+        host.cache = [FOREIGN, CacheRecord("whose", MIB)]
     assert await remembered(bench) == []

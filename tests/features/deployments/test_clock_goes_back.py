@@ -62,14 +62,14 @@ async def test_the_oldest_image_is_the_one_of_the_first_build(bench: Bench) -> N
     common = {"team_id": service.team_id, "service_id": service.id, "state": "succeeded"}
     await write_two(bench, Build, common, common)
     for moment in JUMP[::-1]:  # the engine's clock says the second was made first, too
-        bench.engine.add_image(
+        bench.host.add_image(
             moment["id"], size_bytes=200 << 20, labels={"orca.instance": "test", "orca.build": moment["id"]}
         )
     object.__setattr__(
         bench.resources, "settings", bench.resources.settings.model_copy(update={"disk": Disk(image_budget_mb=256)})
     )
     await remove_old_images(bench.resources)
-    left = await bench.engine.list_images({"orca.build": ""})
+    left = await bench.host.list_images({"orca.build": ""})
     assert [each.labels["orca.build"] for each in left] == [JUMP[1]["id"]]
 
 

@@ -23,7 +23,7 @@ from orca.features.services.volume_schemas import VolumeFields
 from orca.features.sources.models import Upload
 from orca.kit.ids import new_id
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection
-from orca.sdk.engines import Progress
+from orca.sdk.containers import Progress
 from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ class Imager:
     """A builder whose image is there at once, or when a test lets it."""
 
     def __init__(self, bench: Bench) -> None:
-        self.engine = bench.engine
+        self.host = bench.host
         self.secrets: list[Mapping[str, str]] = []
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
         self.go_on.set()
@@ -53,7 +53,7 @@ class Imager:
         self.begun.set()
         await self.go_on.wait()
         self.secrets.append(dict(request.secrets))
-        return BuiltImage(self.engine.add_image(request.tag).id, request.tag, 1)
+        return BuiltImage(self.host.add_image(request.tag).id, request.tag, 1)
 
 
 async def send(bench: Bench, service: Service, files: Mapping[str, str]) -> None:
@@ -109,7 +109,7 @@ async def test_a_build_deployed_later_runs_as_its_source_said(bench: Bench) -> N
 
 async def test_a_build_deployed_later_listens_where_its_image_does(bench: Bench) -> None:
     service = await bench.make_service()
-    bench.engine.add_image("web:1", ports=(3000,))
+    bench.host.add_image("web:1", ports=(3000,))
     await bench.edit(service, kind="web", health={"type": "none"}, source={"type": "image", "image": "web:1"})
     await start_tasks(bench)
     built = await bench.end_of(await bench.ask(service, Request(kind="build")))
@@ -165,7 +165,7 @@ async def test_a_volume_destroyed_after_the_asking_is_not_made_again(bench: Benc
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason) == ("failed", "the volume “data” was destroyed")
-    assert bench.engine.volumes == {}
+    assert bench.host.volumes == {}
 
 
 async def test_builds_wait_for_builds_and_nothing_else_does(bench: Bench) -> None:

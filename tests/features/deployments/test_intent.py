@@ -54,7 +54,7 @@ async def test_what_was_deployed_meanwhile_is_restarted_not_what_was_live(bench:
     go_on.set()
     assert (await bench.end_of(deploying)).state == "succeeded"
     assert (await bench.end_of(after)).state == "succeeded"
-    assert await bench.live_image(service) == bench.engine.registry["app:2"].id
+    assert await bench.live_image(service) == bench.host.registry["app:2"].id
 
 
 async def test_a_cancelled_start_leaves_the_service_stopped(bench: Bench) -> None:
@@ -68,12 +68,12 @@ async def test_a_cancelled_start_leaves_the_service_stopped(bench: Bench) -> Non
         starting.set()
         await asyncio.sleep(60)
 
-    bench.engine.at_apply = hang  # type: ignore[method-assign]
+    bench.host.at_apply = hang  # type: ignore[method-assign]
     start = await bench.ask(service, Request(kind="start"))
     await starting.wait()
     await bench.cancel(start)
     assert (await bench.end_of(start)).state == "cancelled"
-    del bench.engine.at_apply
+    del bench.host.at_apply
     await look_after(bench)
     assert await kinds(bench, service) == ["deploy", "stop", "start"]
 
@@ -116,7 +116,7 @@ async def test_a_stop_that_works_already_is_not_cancelled(bench: Bench) -> None:
         with pytest.raises(Conflict, match="being stopped already"):
             await bench.cancel(stop)
 
-    bench.engine.at_stop = cancel  # type: ignore[method-assign]
+    bench.host.at_stop = cancel  # type: ignore[method-assign]
     stop = await bench.ask(service, Request(kind="stop"))
     await start_tasks(bench)
     assert (await bench.end_of(stop)).state == "succeeded"
@@ -178,7 +178,7 @@ async def test_undo_takes_all_replicas_down_at_once(bench: Bench) -> None:
     async def ignore_term() -> None:
         await asyncio.sleep(2)
 
-    bench.engine.at_stop = ignore_term  # type: ignore[method-assign]
+    bench.host.at_stop = ignore_term  # type: ignore[method-assign]
     await start_tasks(bench)
     deployment_id = await bench.ask(service, Request())
     async with asyncio.timeout(20):
@@ -201,7 +201,7 @@ async def test_what_is_recreated_stays_down_until_the_new_one_runs(bench: Bench)
         starting.set()
         await go_on.wait()
 
-    bench.engine.at_apply = wait  # type: ignore[method-assign]
+    bench.host.at_apply = wait  # type: ignore[method-assign]
     await start_tasks(bench)
     deployment_id = await bench.ask(service, Request())
     await starting.wait()

@@ -15,7 +15,7 @@ async def registry_is_down() -> None:
 
 async def test_what_another_team_fetched_is_not_given_away_while_the_registry_is_down(bench: Bench) -> None:
     await bench.resources.tasks.start(bench.resources)
-    bench.engine.add_image(PRIVATE)
+    bench.host.add_image(PRIVATE)
     ours, theirs = await bench.make_service("ours"), await bench.make_service("theirs")
     for service in (ours, theirs):
         await bench.edit(service, source={"type": "image", "image": PRIVATE})
@@ -23,7 +23,7 @@ async def test_what_another_team_fetched_is_not_given_away_while_the_registry_is
     async with bench.resources.db.write() as session:
         (await session.get_one(Project, theirs.project_id)).team_id = "team-2"
     assert (await bench.end_of(await bench.ask(ours, Request()))).state == "succeeded"
-    bench.engine.at_pull = registry_is_down  # type: ignore[method-assign]
+    bench.host.at_pull = registry_is_down  # type: ignore[method-assign]
     kept = await bench.end_of(await bench.ask(ours, Request()))
     assert (kept.state, "already here" in await bench.log_of(kept.id)) == ("succeeded", True)
     refused = await bench.end_of(await bench.ask(theirs, Request()))

@@ -11,9 +11,9 @@ from orca.features.services.models import Service
 
 
 async def read(bench: Bench, service: Service) -> list[str]:
-    containers = await bench.engine.inspect({"orca.service": service.id})
+    containers = await bench.host.inspect({"orca.service": service.id})
     hidden = await list_hidden(bench.resources, service.id, containers)
-    lines = follow_output(bench.engine, containers, Wanted(100, follow=False, hidden=hidden))
+    lines = follow_output(bench.host, containers, Wanted(100, follow=False, hidden=hidden))
     return [line.text async for line, _ in lines]
 
 
@@ -22,7 +22,7 @@ async def test_known_secrets_are_hidden_in_what_containers_write_unless_switched
     service = await bench.make_service()
     await bench.resources.tasks.start(bench.resources)
     ended = await bench.make_web_live(service)
-    (container,) = await bench.engine.inspect({"orca.service": service.id})
+    (container,) = await bench.host.inspect({"orca.service": service.id})
     async with bench.resources.db.write() as session:
         live = await queries.find_live(session, service.id)
         assert live is not None
@@ -32,7 +32,7 @@ async def test_known_secrets_are_hidden_in_what_containers_write_unless_switched
         )  # fmt: skip
     assert ended.state == "succeeded"
     for text in ("token hush-hush!", "line two", "1 request"):
-        bench.engine.write(container.name, text)
+        bench.host.write(container.name, text)
     assert await read(bench, service) == ["token •••!", "•••", "1 request"]
     await bench.edit(service, masks_secrets=False)
     assert "token hush-hush!" in await read(bench, service)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import select
-from tests.features.deployments.bench import Bench, TroubledEngine
+from tests.features.deployments.bench import Bench, TroubledHost
 from tests.features.deployments.test_pipeline import start_tasks
 from tests.open_systems import exchange
 
@@ -17,12 +17,12 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.steps.give_back import UNDO_SECONDS, find_undo_seconds, give_back_volumes
 from orca.features.deployments.tasks import sweep
 from orca.features.services.models import Service, Volume
-from orca.sdk.engines import ContainerSpec, Progress, Unwritable, VolumeOwner
+from orca.sdk.containers import ContainerSpec, Progress, Unwritable, VolumeOwner
 
 pytestmark = pytest.mark.slow
 
 
-class OwningEngine(TroubledEngine):
+class OwningHost(TroubledHost):
     """Remembers who was given the one volume, whose it is, and how."""
 
     def __init__(self) -> None:
@@ -58,11 +58,11 @@ class OwningEngine(TroubledEngine):
 
 
 @pytest.fixture
-def engine(bench: Bench) -> OwningEngine:
-    engine = OwningEngine()
-    bench.resources = exchange(bench.resources, engine=engine)
+def host(bench: Bench) -> OwningHost:
+    host = OwningHost()
+    bench.resources = exchange(bench.resources, containers=host)
     connect_subscribers(bench.resources.db, bench.resources)
-    return engine
+    return host
 
 
 async def make_owned(bench: Bench, owner: str = "2:2", mode: str = "") -> tuple[Service, Volume]:
@@ -83,14 +83,14 @@ async def fail(bench: Bench, service: Service, *, away: bool) -> Deployment:
     deployment_id = await bench.ask(service, Request())
 
     async def vanish() -> None:
-        bench.engine.down = away
+        bench.host.down = away
         raise RequestRefused("the engine refuses")
 
-    bench.engine.at_apply = vanish  # type: ignore[method-assign]
+    bench.host.at_apply = vanish  # type: ignore[method-assign]
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
-    del bench.engine.at_apply
-    bench.engine.down = False
+    del bench.host.at_apply
+    bench.host.down = False
     assert ended.state == "failed"
     return ended
 
@@ -104,36 +104,36 @@ async def states(bench: Bench, service: Service) -> list[str]:
     return [each.state for each in await bench.containers(service)]
 
 
-async def test_the_old_release_waits_until_it_can_write_again(bench: Bench, engine: OwningEngine) -> None:
+async def test_the_old_release_waits_until_it_can_write_again(bench: Bench, host: OwningHost) -> None:
     service, _ = await make_owned(bench)
     failed = await fail(bench, service, away=True)
     await bench.run_container(service, failed.id)
-    assert (engine.owner, await states(bench, service)) == ("2:2", ["exited", "running"])
+    assert (host.owner, await states(bench, service)) == ("2:2", ["exited", "running"])
     assert await find_undo_seconds(bench.resources.db, failed.id) > UNDO_SECONDS
 
     await sweep(bench.resources)
     await reconcile_services(bench.resources)
     assert await states(bench, service) == ["exited", "running"]
-    engine.down = True
+    host.down = True
     await give_back_volumes(bench.resources)
-    engine.down = False
+    host.down = False
     assert await owed(bench, failed) != {}
 
     await give_back_volumes(bench.resources)
-    assert (engine.owner, await states(bench, service), await owed(bench, failed)) == ("1:1", ["exited"], {})
+    assert (host.owner, await states(bench, service), await owed(bench, failed)) == ("1:1", ["exited"], {})
     await reconcile_services(bench.resources)
     assert await states(bench, service) == ["running"]
     await give_back_volumes(bench.resources)
-    assert engine.given == ["all to 2:2", "all back to 1:1"]
+    assert host.given == ["all to 2:2", "all back to 1:1"]
     assert "belongs to 1:1 again" in await bench.log_of(failed.id)
 
 
-async def test_the_next_deployment_gives_it_back_first(bench: Bench, engine: OwningEngine) -> None:
+async def test_the_next_deployment_gives_it_back_first(bench: Bench, host: OwningHost) -> None:
     service, _ = await make_owned(bench)
     failed = await fail(bench, service, away=True)
     again = await bench.end_of(await bench.ask(service, Request()))
     assert (again.state, again.former_owners, await owed(bench, failed)) == ("succeeded", {}, {})
-    assert engine.given == ["all to 2:2", "all back to 1:1", "all to 2:2"]
+    assert host.given == ["all to 2:2", "all back to 1:1", "all to 2:2"]
 
 
 @pytest.mark.parametrize(
@@ -142,15 +142,15 @@ async def test_the_next_deployment_gives_it_back_first(bench: Bench, engine: Own
      ("", "0750", ["folder back to 1:1"])],
 )  # fmt: skip
 async def test_what_was_not_changed_is_not_rewritten(
-    bench: Bench, engine: OwningEngine, owner: str, mode: str, given: list[str]
+    bench: Bench, host: OwningHost, owner: str, mode: str, given: list[str]
 ) -> None:
     service, _ = await make_owned(bench, owner, mode)
     failed = await fail(bench, service, away=False)
-    assert (engine.given, await owed(bench, failed), await states(bench, service)) == (given, {}, ["running"])
+    assert (host.given, await owed(bench, failed), await states(bench, service)) == (given, {}, ["running"])
 
 
 @pytest.mark.parametrize("reason", ["live", "destroyed", "deleted"])
-async def test_a_debt_ends_with_what_it_was_about(bench: Bench, engine: OwningEngine, reason: str) -> None:
+async def test_a_debt_ends_with_what_it_was_about(bench: Bench, host: OwningHost, reason: str) -> None:
     """Else it would take the volume from the release that is live, or make a destroyed one anew."""
     service, volume = await make_owned(bench)
     deployment_id = await bench.ask(service, Request())
@@ -167,4 +167,4 @@ async def test_a_debt_ends_with_what_it_was_about(bench: Bench, engine: OwningEn
         else:
             (await session.get_one(Service, service.id)).deleted_at = now()
     await give_back_volumes(bench.resources)
-    assert (await owed(bench, failed), engine.given) == ({}, [])
+    assert (await owed(bench, failed), host.given) == ({}, [])

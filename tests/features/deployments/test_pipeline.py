@@ -30,7 +30,7 @@ async def test_a_step_waits_for_a_database_that_is_away(bench: Bench) -> None:
         if len(times) == 1:
             raise DatabaseAway(GONE, "server closed the connection unexpectedly")
 
-    bench.engine.at_pull = lose_connection_once
+    bench.host.at_pull = lose_connection_once
     deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
@@ -56,7 +56,7 @@ async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:
             await bench.cancel(deployment_id)
         await surprise()
 
-    bench.engine.at_stop = fail_and_be_cancelled
+    bench.host.at_stop = fail_and_be_cancelled
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason) == ("succeeded", "")
@@ -66,7 +66,7 @@ async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:
     assert live is not None
     assert live.deployment_id == deployment_id
     assert await deployments_that_run(bench, service) == {before, deployment_id}
-    del bench.engine.at_stop
+    del bench.host.at_stop
     await sweep(bench.resources)
     assert await deployments_that_run(bench, service) == {deployment_id}
 
@@ -74,12 +74,12 @@ async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:
 async def test_what_a_stop_left_is_swept(bench: Bench) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
-    bench.engine.at_stop = surprise
+    bench.host.at_stop = surprise
     stop_id = await bench.ask(service, Request(kind="stop"))
     await start_tasks(bench)
     assert (await bench.end_of(stop_id)).state == "succeeded"
     assert [each.state for each in await bench.containers(service)] == ["running"]
-    del bench.engine.at_stop
+    del bench.host.at_stop
     await sweep(bench.resources)
     assert await bench.containers(service) == []
 
@@ -92,7 +92,7 @@ async def test_a_step_waits_for_room_on_the_disk(bench: Bench) -> None:
         if len(tries) == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    bench.engine.at_pull = find_no_room_once  # type: ignore[method-assign]
+    bench.host.at_pull = find_no_room_once  # type: ignore[method-assign]
     deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)

@@ -19,7 +19,7 @@ from orca.features.deployments.steps.answers import explain_status, redirect_not
 from orca.features.deployments.steps.listening import explain_listeners
 from orca.features.deployments.steps.probe import Checker, Visit
 from orca.features.services.schemas import FrozenConfig
-from orca.sdk.engines import Container, Listener
+from orca.sdk.containers import Container, Listener
 
 VISIT = Visit("shop.example.org", "https")
 
@@ -226,7 +226,7 @@ def test_images_of_another_machine_are_known(image: str, machine: str, other: bo
 
 async def test_which_of_several_ports_is_meant_is_asked(bench: Bench) -> None:
     service = await bench.make_service()
-    bench.engine.add_image("app:9", ports=(80, 9000))
+    bench.host.add_image("app:9", ports=(80, 9000))
     source = {"type": "image", "image": "app:9"}
     await bench.edit(service, kind="web", ports=[], source=source, health={"type": "none"})
     await bench.resources.tasks.start(bench.resources)

@@ -48,14 +48,14 @@ async def test_what_was_asked_for_meanwhile_stands(
         await bench.make_live(each)
     (stopped,) = await bench.containers(service)
     (gone,) = await bench.containers(other)
-    await bench.engine.stop(stopped.id, grace=0)
-    await bench.engine.remove(gone.id)
+    await bench.host.stop(stopped.id, grace=0)
+    await bench.host.remove(gone.id)
 
     async def refuse() -> None:
         await meanwhile(bench, service)
         raise RequestRefused("it is being removed")
 
-    bench.engine.at_start = refuse
+    bench.host.at_start = refuse
     await reconcile_services(bench.resources)
     assert [each.kind for each in await bench.deployments(service)] == kinds
     assert [each.kind for each in await bench.deployments(other)] == ["deploy", "restart"]
@@ -65,12 +65,12 @@ async def test_one_that_cannot_be_started_is_replaced(bench: Bench) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
     (container,) = await bench.containers(service)
-    await bench.engine.stop(container.id, grace=0)
+    await bench.host.stop(container.id, grace=0)
 
     async def refuse() -> None:
         raise RequestRefused("its image is gone")
 
-    bench.engine.at_start = refuse
+    bench.host.at_start = refuse
     await reconcile_services(bench.resources)
     await reconcile_services(bench.resources)
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "restart"]
@@ -98,8 +98,8 @@ def test_each_failure_doubles_the_pause(failures: int, seconds: int) -> None:
 async def lose(bench: Bench, service: Service) -> None:
     """Its container and its image are gone."""
     for container in await bench.containers(service):
-        await bench.engine.remove(container.id)
-    bench.engine.images.clear()
+        await bench.host.remove(container.id)
+    bench.host.images.clear()
 
 
 async def look(bench: Bench, service: Service, *, later: float = 0) -> int:
@@ -133,7 +133,7 @@ async def test_what_cannot_be_revived_is_tried_after_growing_pauses(bench: Bench
     restart_id = await bench.ask(service, Request(kind="restart", trigger="page"))
     assert (await bench.end_of(restart_id)).state == "failed"
     assert [await look(bench, service), await look(bench, service)] == [4, 4]
-    bench.engine.add_image("app:1")
+    bench.host.add_image("app:1")
     assert [await look(bench, service, later=each) for each in (61, 0)] == [5, 5]
     assert len(await bench.containers(service)) == 1
 
@@ -143,7 +143,7 @@ async def test_one_whose_volume_is_gone_does_not_keep_the_others(bench: Bench) -
     for each in (service, other):
         await bench.make_live(each)
         await lose(bench, each)
-        bench.engine.add_image("app:1")
+        bench.host.add_image("app:1")
     async with bench.resources.db.write() as session:
         release = (await session.scalars(select(Release).where(Release.service_id == service.id))).one()
         release.config = {**release.config, "volume_names": {"data": "orca-destroyed"}}
@@ -157,7 +157,7 @@ async def add_releases(bench: Bench, service: Service, images: str) -> None:
     async with bench.resources.db.write() as session:
         live = (await session.scalars(select(LiveRelease).where(LiveRelease.service_id == service.id))).one()
         for number, image in enumerate(images, start=2):
-            bench.engine.add_image(f"sha256:{image}", labels={"orca.instance": "test", "orca.build": image})
+            bench.host.add_image(f"sha256:{image}", labels={"orca.instance": "test", "orca.build": image})
             release = Release(
                 team_id=service.team_id, service_id=service.id, number=number, image=f"sha256:{image}",
                 config=FrozenConfig(kind="worker").model_dump(mode="json") | {"replicas": number},
@@ -187,7 +187,7 @@ async def test_images_to_which_a_service_may_go_back_are_kept(bench: Bench, rele
     disk = bench.resources.settings.disk.model_copy(update={"image_budget_mb": 0})
     settings = bench.resources.settings.model_copy(update={"disk": disk})
     await remove_old_images(replace(bench.resources, settings=settings))
-    ours = await bench.engine.list_images({"orca.build": ""})
+    ours = await bench.host.list_images({"orca.build": ""})
     assert "".join(sorted(each.id.removeprefix("sha256:") for each in ours)) == kept
 
 
@@ -204,14 +204,14 @@ async def fail_while_recreating(bench: Bench, service: Service) -> str:
     deployment_id = await bench.ask(service, Request())
 
     async def vanish() -> None:
-        bench.engine.down = True
+        bench.host.down = True
         raise RequestRefused("the engine refuses")
 
-    bench.engine.at_apply = vanish  # type: ignore[method-assign]
+    bench.host.at_apply = vanish  # type: ignore[method-assign]
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
-    del bench.engine.at_apply
-    bench.engine.down = False
+    del bench.host.at_apply
+    bench.host.down = False
     assert ended.state == "failed"
     return deployment_id
 
@@ -238,7 +238,7 @@ async def test_what_had_ended_by_itself_is_not_run_again(bench: Bench) -> None:
     await bench.make_live(service)
     await change_release(bench, service, restart="no")
     (job,) = await bench.containers(service)
-    await bench.engine.stop(job.id, grace=0)
+    await bench.host.stop(job.id, grace=0)
     await fail_while_recreating(bench, service)
     await reconcile_services(bench.resources)
     assert await states(bench, service) == ["exited"]
@@ -253,8 +253,8 @@ async def test_the_old_release_waits_until_nothing_of_the_failed_one_runs(bench:
     await reconcile_services(bench.resources)
     assert sorted(await states(bench, service)) == ["exited", "running"]
     new = next(each for each in await bench.containers(service) if each.state == "running")
-    await bench.engine.stop(new.id, grace=0)
-    await bench.engine.remove(new.id)
+    await bench.host.stop(new.id, grace=0)
+    await bench.host.remove(new.id)
     await reconcile_services(bench.resources)
     assert await states(bench, service) == ["running"]
 
@@ -264,7 +264,7 @@ async def test_a_stopped_replica_is_started_though_another_is_missing(bench: Ben
     await bench.make_live(service)
     await change_release(bench, service, replicas=2)
     (one,) = await bench.containers(service)
-    await bench.engine.stop(one.id, grace=0)
+    await bench.host.stop(one.id, grace=0)
     await reconcile_services(bench.resources)
     assert await states(bench, service) == ["running"]
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "restart"]

@@ -20,7 +20,7 @@ async def test_an_engine_that_stops_is_not_told_as_a_fault_of_the_command(
         for error in answers:
             raise error
 
-    bench.engine.at_run = trouble  # type: ignore[method-assign]
+    bench.host.at_run = trouble  # type: ignore[method-assign]
     await bench.resources.tasks.start(bench.resources)
     ended = await bench.end_of(await bench.ask(service, Request()))
     assert (ended.state, ended.code) == ("failed", code), ended.reason

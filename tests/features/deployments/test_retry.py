@@ -8,7 +8,7 @@ from tests.open_systems import OpenSystems
 
 from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.sdk.engines import EngineUnreachable
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.testing.fake_host import FakeHost
 
 
 async def test_retry_cancelled_while_cleaning_up_fails_ends_and_repeats_nothing() -> None:
@@ -25,7 +25,7 @@ async def test_retry_cancelled_while_cleaning_up_fails_ends_and_repeats_nothing(
     async def write(_line: str) -> None: ...
 
     work: Any = SimpleNamespace(
-        resources=SimpleNamespace(systems=OpenSystems(engine=FakeEngine())),
+        resources=SimpleNamespace(systems=OpenSystems(containers=FakeHost())),
         log=SimpleNamespace(write=write),
         interruptions=[],
         system_id="local",

@@ -20,7 +20,7 @@ from orca.features.orphans.queries import list_orphans
 from orca.features.orphans.schemas import Decision
 from orca.features.routing.queries import list_targets
 from orca.features.services.models import Service
-from orca.sdk.engines import ContainerSpec
+from orca.sdk.containers import ContainerSpec
 from orca.sdk.plans import Change
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ async def add_replica(bench: Bench, service: Service, workload_id: str, maker: s
         "orca.replica": str(replica),
     }  # fmt: skip
     spec = ContainerSpec(f"orca-{workload_id}-{replica}", "app:1", "net", labels)
-    await bench.engine.apply(bench.engine.plan([], [spec]))
+    await bench.host.apply(bench.host.plan([], [spec]))
 
 
 async def test_replicas_that_can_stay_are_kept_and_found_afterwards(bench: Bench) -> None:
@@ -134,15 +134,15 @@ async def test_replicas_that_do_not_run_get_no_traffic_and_are_replaced(bench: B
 
 def let_die_at_each_start(bench: Bench, name: str) -> None:
     """The process of one container, as long as there is that container."""
-    apply = bench.engine.apply
+    apply = bench.host.apply
 
     async def apply_and_crash(changes: Sequence[Change]) -> None:
         await apply(changes)
-        if any(each.name == name for each in await bench.engine.inspect({})):
-            bench.engine.crash(name)
+        if any(each.name == name for each in await bench.host.inspect({})):
+            bench.host.crash(name)
 
-    bench.engine.apply = apply_and_crash  # type: ignore[method-assign]
-    bench.engine.crash(name)
+    bench.host.apply = apply_and_crash  # type: ignore[method-assign]
+    bench.host.crash(name)
 
 
 async def served(bench: Bench, service: Service) -> list[int]:

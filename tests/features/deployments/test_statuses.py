@@ -60,7 +60,7 @@ async def test_read_statuses_live_service_is_running_degraded_or_crashed(bench: 
     status = await status_of(bench, service)
     assert (status.state, status.reason, status.replicas) == ("degraded", "1 of its replicas run.", 2)
     (container,) = await bench.containers(service)
-    await bench.engine.stop(container.id, grace=1)
+    await bench.host.stop(container.id, grace=1)
     status = await status_of(bench, service)
     assert (status.state, status.reason) == ("crashed", "Its process ended with exit code 137.")
 
@@ -68,10 +68,10 @@ async def test_read_statuses_live_service_is_running_degraded_or_crashed(bench: 
 async def test_read_statuses_engine_unreachable_is_unknown_with_its_message(bench: Bench) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
-    bench.engine.down = True
+    bench.host.down = True
     status = await status_of(bench, service)
     assert (status.state, status.running) == ("unknown", None)
-    assert "engine" in status.reason
+    assert "is down" in status.reason
 
 
 async def test_read_statuses_cost_the_same_for_any_number(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from tests.features.deployments.bench import Bench, TroubledEngine
+from tests.features.deployments.bench import Bench, TroubledHost
 from tests.features.deployments.test_pipeline import start_tasks
 from tests.features.routing.bench import ScriptedProxy
 from tests.open_systems import exchange
@@ -24,12 +24,12 @@ from orca.features.services.actions import delete_service
 from orca.features.services.models import Service
 from orca.instance.tombstones import bury
 from orca.resources import Resources
-from orca.sdk.engines import ContainerSpec
+from orca.sdk.containers import ContainerSpec
 from orca.sdk.proxies import ProxyConfig
 from orca.web.guard import Scope
 
 
-class WatchedEngine(TroubledEngine):
+class WatchedHost(TroubledHost):
     """Remembers whom it was to stop, and with which grace."""
 
     def __init__(self) -> None:
@@ -56,10 +56,10 @@ class HesitantProxy(ScriptedProxy):
 
 
 @pytest.fixture
-def engine(bench: Bench) -> WatchedEngine:
-    engine = WatchedEngine()
-    equip(bench, exchange(bench.resources, engine=engine))
-    return engine
+def host(bench: Bench) -> WatchedHost:
+    host = WatchedHost()
+    equip(bench, exchange(bench.resources, containers=host))
+    return host
 
 
 def equip(bench: Bench, resources: Resources) -> None:
@@ -69,7 +69,7 @@ def equip(bench: Bench, resources: Resources) -> None:
 
 async def run_orphan(bench: Bench, name: str, labels: dict[str, str]) -> None:
     spec = ContainerSpec(name, "app:1", "net", {"orca.instance": "test", "orca.deployment": name, **labels})
-    await bench.engine.apply(bench.engine.plan([], [spec]))
+    await bench.host.apply(bench.host.plan([], [spec]))
 
 
 async def bury_orphans(bench: Bench, *names: str) -> None:
@@ -105,33 +105,33 @@ async def test_the_old_release_stays_until_the_proxy_has_answered(bench: Bench) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["restart", "stop", "remove"])
-async def test_who_retires_a_container_is_not_disturbed(bench: Bench, engine: WatchedEngine, kind: Kind) -> None:
+async def test_who_retires_a_container_is_not_disturbed(bench: Bench, host: WatchedHost, kind: Kind) -> None:
     service = await bench.make_service()
     before = await bench.make_live(service)
 
     async def sweep_meanwhile() -> None:
-        if len(engine.stops) == 1:
+        if len(host.stops) == 1:
             await sweep(bench.resources)
 
-    engine.at_stop = sweep_meanwhile
+    host.at_stop = sweep_meanwhile
     deployment_id = await bench.ask(service, Request(kind=kind))
     await start_tasks(bench)
     assert (await bench.end_of(deployment_id)).state == "succeeded"
-    assert engine.stops == [(before, 10.0)]
+    assert host.stops == [(before, 10.0)]
     left = {each.labels["orca.deployment"] for each in await bench.containers(service)}
     assert left == ({deployment_id} if kind == "restart" else set())
 
 
-async def test_an_orphan_has_the_grace_that_it_was_started_with(bench: Bench, engine: WatchedEngine) -> None:
+async def test_an_orphan_has_the_grace_that_it_was_started_with(bench: Bench, host: WatchedHost) -> None:
     await run_orphan(bench, "patient", {"orca.stop-grace": "300.0"})
     await run_orphan(bench, "old", {})
     await bury_orphans(bench, "patient", "old")
     await sweep(bench.resources)
-    assert sorted(engine.stops) == [("old", 10.0), ("patient", 300.0)]
-    assert await engine.inspect({}) == []
+    assert sorted(host.stops) == [("old", 10.0), ("patient", 300.0)]
+    assert await host.inspect({}) == []
 
 
-async def test_orphans_do_not_wait_for_each_other(bench: Bench, engine: WatchedEngine) -> None:
+async def test_orphans_do_not_wait_for_each_other(bench: Bench, host: WatchedHost) -> None:
     for name in ("one", "two"):
         await run_orphan(bench, name, {})
     await bury_orphans(bench, "one", "two")
@@ -140,10 +140,10 @@ async def test_orphans_do_not_wait_for_each_other(bench: Bench, engine: WatchedE
     async def meet() -> None:
         await both.wait()
 
-    engine.at_stop = meet
+    host.at_stop = meet
     async with asyncio.timeout(10):
         await sweep(bench.resources)
-    assert await engine.inspect({}) == []
+    assert await host.inspect({}) == []
 
 
 @pytest.mark.parametrize("column", ["desired_state", "deleted_at"])
@@ -169,7 +169,7 @@ async def test_a_stop_that_waits_or_was_cancelled_stops_nothing(bench: Bench) ->
         await cancel_deployment(session, bench.resources, await session.get_one(Deployment, stop_id))
     await sweep(bench.resources)
     [container] = await bench.containers(service)
-    await bench.engine.remove(container.id)
+    await bench.host.remove(container.id)
     await reconcile_services(bench.resources)
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "stop", "restart"]
 
@@ -184,7 +184,7 @@ async def test_deleting_a_service_ends_what_runs(bench: Bench) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    bench.engine.at_pull = hang
+    bench.host.at_pull = hang
     running = await bench.ask(service, Request())
     await start_tasks(bench)
     await begun.wait()
@@ -205,7 +205,7 @@ async def test_sweep_containers_of_an_unknown_deployment_stay_and_nothing_is_put
     service = await bench.make_service()
     before = await bench.make_live(service)
     for container in await bench.containers(service):
-        await bench.engine.remove(container.id)
+        await bench.host.remove(container.id)
     await bench.run_container(service, "of-a-newer-database")
     for duty in (sweep, reconcile_services):
         await duty(bench.resources)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.features.deployments.bench import Bench, TroubledEngine
+from tests.features.deployments.bench import Bench, TroubledHost
 from tests.features.deployments.test_pipeline import start_tasks
-from tests.open_systems import OpenSystems, engine_of, proxy_of
+from tests.open_systems import OpenSystems, host_of, proxy_of
 
 from orca.errors import Conflict, Forbidden
 from orca.events import Origin, origin
@@ -24,7 +24,7 @@ from orca.systems import System
 from orca.web.guard import Scope
 
 
-class Away(TroubledEngine):
+class Away(TroubledHost):
     """An engine that does not answer."""
 
     async def inspect(self, labels):
@@ -38,7 +38,11 @@ async def there(bench: Bench) -> dict[str, object]:
     """The handles of a second system, which a test may exchange."""
     systems = bench.resources.systems
     assert isinstance(systems, OpenSystems)
-    systems.handles["second"] = {**systems.handles["local"], "engine": TroubledEngine(["app:1"]), "proxy": FakeProxy()}
+    systems.handles["second"] = {
+        **systems.handles["local"],
+        "containers": TroubledHost(["app:1"]),
+        "proxy": FakeProxy(),
+    }
     async with bench.resources.db.write() as session:
         session.add(System(id="second", name="second"))
     return systems.handles["second"]
@@ -59,15 +63,15 @@ async def test_moved_service_runs_there_and_its_routes_are_served_there_alone(be
     assert [len(route.upstreams) for route in proxy_of(bench.resources).served.routes] == [1]
     await deploy(bench, service)
     assert await bench.containers(service) == []
-    assert len(await there["engine"].inspect({"orca.service": service.id})) == 1
+    assert len(await there["containers"].inspect({"orca.service": service.id})) == 1
     await check_drift(bench.resources)
     assert list(proxy_of(bench.resources).served.routes) == []
     assert [len(route.upstreams) for route in there["proxy"].served.routes] == [1]
     await sweep(bench.resources)
     await reconcile_services(bench.resources)
-    assert len(await there["engine"].inspect({"orca.service": service.id})) == 1
+    assert len(await there["containers"].inspect({"orca.service": service.id})) == 1
     await deploy(bench, service, "stop")
-    assert await there["engine"].inspect({"orca.service": service.id}) == []
+    assert await there["containers"].inspect({"orca.service": service.id}) == []
 
 
 async def test_moved_service_that_fails_there_serves_on_here(bench: Bench, there) -> None:
@@ -79,23 +83,23 @@ async def test_moved_service_that_fails_there_serves_on_here(bench: Bench, there
     async def fail() -> None:
         raise Conflict("the second machine is full")
 
-    there["engine"].at_apply = fail
+    there["containers"].at_apply = fail
     ended = await bench.end_of(await bench.ask(service, Request()))
     assert ended.state == "failed"
     assert len(await bench.containers(service)) == 1
     async with bench.resources.db.read() as session:
         assert await queries.find_system(session, service.id) == "local"
     assert [len(route.upstreams) for route in proxy_of(bench.resources).served.routes] == [1]
-    assert await there["engine"].inspect({"orca.service": service.id}) == []
+    assert await there["containers"].inspect({"orca.service": service.id}) == []
 
 
 async def test_system_away_does_not_stop_the_work_on_the_others(bench: Bench, there) -> None:
-    there["engine"] = Away(["app:1"])
+    there["containers"] = Away(["app:1"])
     there["proxy"].down = True
     service = await bench.make_service()
     deployment_id = await bench.make_live(service)
     (container,) = await bench.containers(service)
-    await engine_of(bench.resources).stop(container.id, grace=0)
+    await host_of(bench.resources).stop(container.id, grace=0)
     await bench.run_container(service, "of-nobody")
     for duty in (reconcile_services, sweep, apply_routes, check_drift):
         await duty(bench.resources)  # type: ignore[operator]

@@ -8,7 +8,7 @@ import pytest
 from orca.db import now
 from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed, Workload
 from orca.features.deployments.views import observe
-from orca.sdk.engines import Container, ContainerState
+from orca.sdk.containers import Container, ContainerState
 
 
 def replica(

@@ -10,10 +10,10 @@ from tests.open_systems import exchange
 from orca.features.deployments.models import CachedRecord
 from orca.features.disk.queries import view_disk
 from orca.sdk.caches import CacheRecord
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.testing.fake_host import FakeHost
 
 
-class CachingEngine(FakeEngine):
+class CachingHost(FakeHost):
     """Has a build cache that others use, too."""
 
     async def list_cache(self) -> list[CacheRecord]:
@@ -28,7 +28,7 @@ async def test_view_disk_counts_what_is_ours(bench: Bench) -> None:  # noqa: F81
     await add_past(bench, service, range(1, 4), days=1)
     async with bench.resources.db.write() as session:
         session.add_all(CachedRecord(id=each, service_id=service.id) for each in ("ours", "held"))
-    bench.resources = exchange(bench.resources, engine=CachingEngine(["app:1"]))
+    bench.resources = exchange(bench.resources, containers=CachingHost(["app:1"]))
     found = await view_disk(bench.resources)
     kept = {each.name: each for each in found.items}
     assert (kept["Deployments"].count, kept["Logs of deployments"].count) == (3, 3)

@@ -24,7 +24,7 @@ from orca.features.routing.models import Route
 from orca.features.routing.queries import list_targets
 from orca.features.services.models import Service
 from orca.instance.models import Instance
-from orca.sdk.engines import ContainerSpec
+from orca.sdk.containers import ContainerSpec
 from orca.sdk.proxies import ProxyConfig, ProxyRoute, Upstream
 from orca.tasks import Task
 
@@ -36,7 +36,7 @@ async def restore_older(bench: Bench) -> Service:  # noqa: F811
     service = await bench.make_service()
     await bench.make_live(service)
     for container in await bench.containers(service):
-        await bench.engine.remove(container.id)
+        await bench.host.remove(container.id)
     await bench.run_container(service, NEWER)
     return service
 
@@ -61,7 +61,7 @@ async def test_adoption_keeps_every_replica_that_runs(bench: Bench) -> None:  # 
     service = await restore_older(bench)
     for replica, maker in ((1, ""), (2, ""), (3, "added"), (4, "added-later")):
         await add_replica(bench, service, replica, maker)
-    bench.engine.crash(f"orca-{NEWER}-1")
+    bench.host.crash(f"orca-{NEWER}-1")
     before = await running(bench, service)
     assert sorted(before) == [0, 2, 3, 4]
     counts = []
@@ -87,7 +87,7 @@ async def add_replica(bench: Bench, service: Service, replica: int, maker: str) 
         **({"orca.scaled-by": maker} if maker else {}),
     }  # fmt: skip
     spec = ContainerSpec(f"orca-{NEWER}-{replica}", "app:1", "net", labels, restart="no")
-    await bench.engine.apply(bench.engine.plan([], [spec]))
+    await bench.host.apply(bench.host.plan([], [spec]))
 
 
 async def running(bench: Bench, service: Service) -> dict[int, str]:  # noqa: F811

@@ -34,7 +34,7 @@ from orca.features.services import pipeline
 from orca.features.services.models import Project
 from orca.features.sources.actions import Leftovers
 from orca.features.sources.schemas import GitSource, ImageSource
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.testing.fake_host import FakeHost
 from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow
@@ -261,15 +261,15 @@ async def test_an_image_is_not_pulled_for_a_look(look):
 
 async def test_an_image_of_other_teams_is_not_told_from_one_that_is_not_here(app, stranger, project):
     """The engine holds what every team built, and what they pulled with their logins."""
-    engine = FakeEngine()
-    engine.add_image("docker.io/library/nginx:1", ports=(80,))
-    private = engine.add_image("ghcr.io/acme/app:1", ports=(80,))
-    engine.add_image("docker.io/orca/theirs:1", ports=(80,), labels={"orca.instance": "x"})
+    host = FakeHost()
+    host.add_image("docker.io/library/nginx:1", ports=(80,))
+    private = host.add_image("ghcr.io/acme/app:1", ports=(80,))
+    host.add_image("docker.io/orca/theirs:1", ports=(80,), labels={"orca.instance": "x"})
     login = {"name": "GHCR", "host": "ghcr.io", "username": "robot", "password": "secret"}
     assert (await stranger.post("/api/v1/registry-credentials", json=login)).status_code == 201
     async with app.state.resources.db.read() as session:
         scope = Scope(await session.scalar(select(Project.team_id)))
-    resources = exchange(app.state.resources, engine=engine)
+    resources = exchange(app.state.resources, containers=host)
 
     async def look_at(image):
         return await pipeline.detect(resources, scope, project["id"], ImageSource(image=image))

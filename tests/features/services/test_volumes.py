@@ -15,8 +15,8 @@ from orca.errors import RequestRefused
 from orca.features.services.models import Volume
 from orca.features.services.tasks import TASKS, settle
 from orca.kit.ids import new_id
-from orca.sdk.engines import ContainerSpec, Mount
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.containers import ContainerSpec, Mount
+from orca.sdk.testing.fake_host import FakeHost
 from orca.tasks import Task
 
 
@@ -115,8 +115,8 @@ async def being_destroyed(app, client, service):
     made = (await attach(client, service, name="data", path="/data")).json()
     await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")
     await client.post(f"/api/v1/volumes/{made['id']}/destroy", json={"confirm": "data"})
-    engine = FakeEngine()
-    yield made["id"], engine, Run(exchange(app.state.resources, engine=engine))
+    host = FakeHost()
+    yield made["id"], host, Run(exchange(app.state.resources, containers=host))
 
 
 async def find(app, volume_id):
@@ -125,22 +125,22 @@ async def find(app, volume_id):
 
 
 async def test_the_task_removes_the_data_and_then_the_row_and_can_run_twice(app, client, service):
-    async with being_destroyed(app, client, service) as (volume_id, engine, run):
-        engine.volumes[f"orca-{volume_id}"] = {}
+    async with being_destroyed(app, client, service) as (volume_id, host, run):
+        host.volumes[f"orca-{volume_id}"] = {}
         for _ in range(2):
             await TASKS[0].run(run, {"volume_id": volume_id})
-        assert engine.volumes == {}
+        assert host.volumes == {}
         assert await find(app, volume_id) is None
         assert [each.object_id for each in await events_of(app, "VolumeDestroyed")] == [volume_id]
 
 
 async def test_a_refusal_of_the_engine_is_told_and_the_volume_stays(app, client, service):
-    async with being_destroyed(app, client, service) as (volume_id, engine, run):
+    async with being_destroyed(app, client, service) as (volume_id, host, run):
         user = ContainerSpec(
             name="user", image="sha256:1", network="n", labels={}, mounts=(Mount(f"orca-{volume_id}", "/data"),)
         )
-        engine.add_image("sha256:1")
-        await engine.apply(engine.plan([], [user]))
+        host.add_image("sha256:1")
+        await host.apply(host.plan([], [user]))
         with pytest.raises(RequestRefused, match="in use"):
             await TASKS[0].run(run, {"volume_id": volume_id})
         assert (await find(app, volume_id)).destroying_since is None

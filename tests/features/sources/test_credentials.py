@@ -12,7 +12,7 @@ from orca.features.sources.actions import trust_host_keys
 from orca.features.sources.queries import GitLogin, open_git_credential, open_registry_login
 from orca.features.sources.rules import RepoUrl
 from orca.kit.ids import new_id
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 from orca.web.guard import Scope
 
 GIT, REGISTRY = "/api/v1/git-credentials", "/api/v1/registry-credentials"

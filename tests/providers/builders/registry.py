@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.conftest import docker_client, free_port
 from tests.providers.engines.docker.test_pull import ACCOUNT, CONFIG, PASSWORD, await_port
 
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from orca.sdk.buildkit.failures import Observed, explain_step
 from orca.sdk.buildkit.logins import choose_logins, is_guarded, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import Step
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from orca.events import Event
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.rules import ACTIVE, Kind
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerState
+from orca.sdk.containers import Container, ContainerState
 from orca.systems import LOCAL
 from orca.web.metrics import Measure, counter, gauge, number
 
@@ -57,7 +57,7 @@ async def measure_containers(resources: Resources) -> Sequence[Metric]:
     """Measure the replicas of all services, as the engine reports them."""
 
     async def look(system_id: str) -> list[Container]:
-        engine = await resources.systems.engine(system_id)
+        engine = await resources.systems.containers(system_id)
         return await engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
 
     by_system, failed = await resources.systems.try_each(look)

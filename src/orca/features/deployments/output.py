@@ -18,7 +18,7 @@ from orca.features.services.models import Service
 from orca.kit.clock import format_instant
 from orca.kit.text import clean_output, redact, redactions
 from orca.resources import Resources
-from orca.sdk.engines import Container, Engine, LogLine
+from orca.sdk.containers import Container, ContainerHost, LogLine
 
 QUEUE_LINES = 2000
 _ID_LIMIT = 4000
@@ -112,7 +112,7 @@ class Wanted:
 
 
 async def follow_output(
-    engine: Engine, containers: Sequence[Container], wanted: Wanted
+    engine: ContainerHost, containers: Sequence[Container], wanted: Wanted
 ) -> AsyncIterator[tuple[OutputLine, str]]:
     """Yield lines as they arrive, each with its id; a slow reader slows down the sources instead of filling memory."""
     lines: asyncio.Queue[tuple[Container, LogLine, bool] | None] = asyncio.Queue(QUEUE_LINES)
@@ -144,7 +144,7 @@ async def follow_output(
 
 
 async def _read(
-    engine: Engine, container: Container, wanted: Wanted, before: Mapping[str, Position]
+    engine: ContainerHost, container: Container, wanted: Wanted, before: Mapping[str, Position]
 ) -> AsyncIterator[tuple[LogLine, bool]]:
     """Yield the lines of one replica, and whether each is new: a resumed read repeats the whole last microsecond."""
     known = before.get(_short(container))

@@ -88,7 +88,7 @@ async def stream_logs(
 ) -> StreamingResponse:
     """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
     async with resources.db.read() as session:
-        engine = await resources.systems.engine(await queries.find_system(session, service_id))
+        engine = await resources.systems.containers(await queries.find_system(session, service_id))
     containers = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     hidden = await list_hidden(resources, service_id, containers)
     offset, _, position = last_event_id.partition("~")

@@ -18,7 +18,7 @@ from orca.features.services.queries import select_scope
 from orca.features.services.schemas import FrozenConfig
 from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, PageRequest
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 from orca.systems import LOCAL
 from orca.tasks.queries import explain_waiting
 from orca.web.guard import Scope

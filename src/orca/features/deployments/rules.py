@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 
 Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
 Trigger = Literal["page", "api", "cli", "push", "system"]

@@ -31,7 +31,7 @@ from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerSpec, ContainerState, Engine
+from orca.sdk.containers import Container, ContainerHost, ContainerSpec, ContainerState
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
@@ -145,17 +145,17 @@ async def run_command(
     labels = {**facts.labels(resources), "orca.role": "run", "orca.until": str(int(now().timestamp() + body.timeout))}
     changes = {"name": f"orca-run-{new_id()}", "command": tuple(body.command), "restart": "no", "labels": labels}
     spec = container_spec(facts, resources, 0, changes=changes)
-    frames = _run_frames(await resources.systems.engine(facts.system_id), spec, body.timeout)
+    frames = _run_frames(await resources.systems.containers(facts.system_id), spec, body.timeout)
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _engine_of(resources: Resources, service_id: str) -> Engine:
+async def _engine_of(resources: Resources, service_id: str) -> ContainerHost:
     async with resources.db.read() as session:
         system_id = await queries.find_system(session, service_id)
-    return await resources.systems.engine(system_id)
+    return await resources.systems.containers(system_id)
 
 
-async def _log_frames(engine: Engine, chosen: Sequence[Container], wanted: Wanted) -> AsyncIterator[str]:
+async def _log_frames(engine: ContainerHost, chosen: Sequence[Container], wanted: Wanted) -> AsyncIterator[str]:
     if wanted.after is None and not wanted.tail:  # start at this moment, not at the first line read
         wanted = replace(wanted, after=start_here(chosen, now()))
         yield format_event("start", {"replicas": len(chosen)}, event_id=str(wanted.after))
@@ -164,7 +164,7 @@ async def _log_frames(engine: Engine, chosen: Sequence[Container], wanted: Wante
     yield format_event("end", {"state": "ended"})
 
 
-async def _run_frames(engine: Engine, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:
+async def _run_frames(engine: ContainerHost, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:
     """Follow a one-off container; when the client disconnects, it is killed and removed."""
     lines: asyncio.Queue[str] = asyncio.Queue(QUEUE_LINES)
 

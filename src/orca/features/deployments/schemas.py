@@ -9,7 +9,7 @@ from orca.features.deployments.rules import Kind, ServiceState, State, Trigger
 from orca.features.services.schemas import Argument, ServiceFilter, ServiceOut
 from orca.kit.fields import Identifier, Output
 from orca.kit.pagination import RecentPage, Word
-from orca.sdk.engines import ContainerState
+from orca.sdk.containers import ContainerState
 
 
 class Out(Output):

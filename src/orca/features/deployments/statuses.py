@@ -19,7 +19,7 @@ from orca.features.deployments.views import observe
 from orca.features.routing.queries import list_urls_by_service
 from orca.features.services.models import Service
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 from orca.web.guard import Scope
 
 
@@ -85,7 +85,7 @@ async def _inspect(resources: Resources, service_ids: Sequence[str]) -> tuple[di
     labels = {"orca.instance": resources.instance, "orca.service": "", "orca.replica": ""}
 
     async def inspect(system_id: str) -> list[Container]:
-        engine = await resources.systems.engine(system_id)
+        engine = await resources.systems.containers(system_id)
         return await engine.inspect({**labels, "orca.service": service_ids[0]})
 
     look = inspect if len(service_ids) == 1 else partial(resources.systems.survey, labels=labels)

@@ -29,7 +29,7 @@ from orca.features.services.models import Service
 from orca.features.services.queries import find_service
 from orca.kit.threads import run_in_thread
 from orca.resources import Resources
-from orca.sdk.engines import Container, Engine
+from orca.sdk.containers import Container, ContainerHost
 from orca.tasks import Periodic, TaskDefinition
 
 log = structlog.get_logger("orca.deployments")
@@ -60,7 +60,7 @@ async def sweep(resources: Resources) -> None:
 
 
 async def _sweep_system(resources: Resources, system_id: str) -> None:
-    engine = await resources.systems.engine(system_id)
+    engine = await resources.systems.containers(system_id)
     containers = await engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
     async with resources.db.read() as session:
         kept, leaving = await _list_kept(session), await _list_leaving(session)
@@ -100,7 +100,7 @@ async def _list_leaving(session: AsyncSession) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
-async def _remove_orphan(engine: Engine, container: Container) -> None:
+async def _remove_orphan(engine: ContainerHost, container: Container) -> None:
     """Stop and remove a container; an error is only logged, so that the others are still removed."""
     log.warning("orphan_removed", container=container.name)
     try:

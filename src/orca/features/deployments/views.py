@@ -21,7 +21,7 @@ from orca.features.services.queries import get_project, get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 from orca.web.guard import Scope
 
 STEP_LABELS = {
@@ -267,7 +267,7 @@ async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | 
 
 async def _containers(resources: Resources, system_id: str, service_id: str) -> tuple[list[Container], str]:
     try:
-        engine = await resources.systems.engine(system_id)
+        engine = await resources.systems.containers(system_id)
         found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     except OrcaError as error:
         return [], error.message

@@ -91,9 +91,9 @@ async def _images(resources: Resources, problems: list[str]) -> list[Kept]:
 
 async def _measure_images(resources: Resources, system_id: str) -> list[int]:
     """Return the bytes of each image that Orca built on a system."""
-    engine = await resources.systems.engine(system_id)
-    images = await engine.list_images({"orca.instance": resources.instance, "orca.build": ""})
-    measured = await engine.measure_images() if isinstance(engine, SupportsImageSizes) else {}
+    host = await resources.systems.containers(system_id)
+    images = await host.list_images({"orca.instance": resources.instance, "orca.build": ""})
+    measured = await host.measure_images() if isinstance(host, SupportsImageSizes) else {}
     return [measured.get(each.id, each.size_bytes) for each in images]
 
 
@@ -108,10 +108,10 @@ class _Cache:
 
 async def _measure_cache(resources: Resources, system_id: str) -> tuple[_Cache, _Cache] | None:
     """Return the build cache of Orca's builds on a system and that of others; None where it cannot be listed."""
-    engine = await resources.systems.engine(system_id)
-    if not isinstance(engine, SupportsBuildCache):
+    host = await resources.systems.containers(system_id)
+    if not isinstance(host, SupportsBuildCache):
         return None
-    records = await engine.list_cache()
+    records = await host.list_cache()
     async with resources.db.read() as session:
         known = await list_ours(session, system_id)
     others = {each.id: True for each in records if each.id not in known}

@@ -21,7 +21,7 @@ from orca.features.services.models import Service
 from orca.instance.models import Instance
 from orca.instance.tombstones import bury
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 from orca.sdk.proxies import ProxyRoute
 
 

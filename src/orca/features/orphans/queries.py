@@ -14,7 +14,7 @@ from orca.features.routing.actions.quarantine import find_unknown_routes
 from orca.features.services.models import Service, Volume
 from orca.instance.models import Instance
 from orca.resources import Resources
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
 
 _VOLUME = "orca-"
@@ -61,8 +61,8 @@ async def observe(resources: Resources) -> Observed:
     """Look at engine and proxy of every system; what does not answer is a problem, and the rest is there."""
 
     async def look(system_id: str) -> tuple[list[Container], list[str]]:
-        engine = await resources.systems.engine(system_id)
-        return await _look_at_system(resources, system_id), await engine.list_volumes({})
+        host = await resources.systems.containers(system_id)
+        return await _look_at_system(resources, system_id), await host.list_volumes({})
 
     async def look_at_proxy(system_id: str) -> ProxyConfig | None:
         return (await (await resources.systems.proxy(system_id)).inspect()).config

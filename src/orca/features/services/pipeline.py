@@ -34,7 +34,7 @@ from orca.resources import Resources
 from orca.sdk.archives import Limits
 from orca.sdk.builders import Refusal
 from orca.sdk.buildkit.logins import is_guarded
-from orca.sdk.engines import Image
+from orca.sdk.containers import Image
 from orca.sdk.ports import find_visitor_ports
 from orca.sdk.trees import Tree
 from orca.systems import LOCAL
@@ -285,6 +285,6 @@ async def _find_public_image(resources: Resources, ref: ImageRef) -> Image | Non
     async with resources.db.read() as session:
         if is_guarded(str(ref), await list_guarded_registries(session)):
             return None
-    engine = await resources.systems.engine(LOCAL)
-    image = await engine.find_image(str(ref))
+    host = await resources.systems.containers(LOCAL)
+    image = await host.find_image(str(ref))
     return None if image and "orca.instance" in image.labels else image

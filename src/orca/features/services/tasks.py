@@ -31,8 +31,8 @@ async def _remove(resources: Resources, volume_id: str) -> None:
     async with resources.db.read() as session:
         volume = await session.get(Volume, volume_id)
     if volume is not None:
-        engine = await resources.systems.engine(volume.system_id)
-        await engine.remove_volume(volume.engine_name)
+        host = await resources.systems.containers(volume.system_id)
+        await host.remove_volume(volume.engine_name)
 
 
 async def _finish(resources: Resources, volume_id: str, failure: str | None) -> None:

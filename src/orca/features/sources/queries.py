@@ -17,7 +17,7 @@ from orca.features.sources.rules import ImageRef, RepoUrl, is_login_for
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, PageRequest
 from orca.kit.text import join
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 from orca.web.guard import Scope
 from orca.web.rights import ObjectScope, find_scope
 

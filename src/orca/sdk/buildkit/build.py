@@ -36,7 +36,8 @@ from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, lim
 from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
 from orca.sdk.buildkit.progress import LogSink, Progress, Step
 from orca.sdk.buildkit.variables import find_mounted, find_unread, inject, mark_secrets, render_exports, render_mounts
-from orca.sdk.engines import EngineUnreachable, RegistryLogin
+from orca.sdk.containers import RegistryLogin
+from orca.sdk.engines import EngineUnreachable
 from orca.sdk.trees import Tree, UnsafePath
 
 server_log = structlog.get_logger("orca.builds")

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 _HUB = "docker.io"
 _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}

@@ -7,20 +7,21 @@ import pytest
 from sqlalchemy import delete
 from tests.features.routing.actions.test_apply import store
 from tests.features.routing.bench import target
-from tests.open_systems import begin_again, engine_of, exchange
+from tests.open_systems import begin_again, exchange, host_of
 
 from orca.db import Database
 from orca.features.routing.actions import apply_routes, check_drift, delete_route, forget_service, set_targets
 from orca.features.routing.models import Route, Target
 from orca.instance.tombstones import bury
 from orca.resources import Resources
-from orca.sdk.engines import ContainerSpec, EngineUnreachable
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.engines import EngineUnreachable
+from orca.sdk.testing.fake_host import FakeHost
 
 
 @pytest.fixture
 def equipped(resources: Resources) -> Resources:
-    return exchange(resources, engine=FakeEngine(["app:1"]))
+    return exchange(resources, containers=FakeHost(["app:1"]))
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ async def restarted(equipped: Resources) -> AsyncIterator[Resources]:
 
 async def run_container(resources: Resources, service_id: str, name: str) -> str:
     labels = {"orca.instance": "test", "orca.service": service_id, "orca.replica": "0"}
-    engine = engine_of(resources)
-    await engine.apply(engine.plan([], [ContainerSpec(name, "app:1", "net", labels)]))
-    return next(each.address for each in await engine.inspect({}) if each.name == name) or ""
+    host = host_of(resources)
+    await host.apply(host.plan([], [ContainerSpec(name, "app:1", "net", labels)]))
+    return next(each.address for each in await host.inspect({}) if each.name == name) or ""
 
 
 @pytest.mark.parametrize("act", [apply_routes, check_drift])
@@ -92,7 +93,7 @@ async def test_upstreams_that_run_are_not_left_for_those_that_do_not(equipped, p
     assert [str(each) for each in proxy.served.routes[0].upstreams] == [f"{again}:8080"]
 
 
-class AwayEngine(FakeEngine):
+class AwayHost(FakeHost):
     async def inspect(self, labels):
         raise EngineUnreachable("Docker does not answer.")
 
@@ -106,7 +107,7 @@ async def test_nothing_is_moved_while_the_engine_does_not_answer(equipped, proxy
     await apply_routes(equipped)
     async with equipped.db.write() as session:
         await set_targets(session, service, "r", [target("10.2.2.2")])
-    await apply_routes(exchange(restarted, engine=AwayEngine(["app:1"])))
+    await apply_routes(exchange(restarted, containers=AwayHost(["app:1"])))
     assert [str(each) for each in proxy.served.routes[0].upstreams] == ["10.1.1.1:8080"]
     await check_drift(restarted)
     assert [str(each) for each in proxy.served.routes[0].upstreams] == ["10.2.2.2:8080"]

@@ -17,7 +17,7 @@ from orca.sdk.builders import BuiltImage
 from orca.sdk.buildkit import BuildKitConfig, DockerClient
 from orca.sdk.buildkit.errors import AddressForbidden, BaseImageUnavailable
 from orca.sdk.connectors import Command
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 pytestmark = pytest.mark.docker
 

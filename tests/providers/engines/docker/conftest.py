@@ -11,11 +11,11 @@ import httpx
 import pytest
 from tests.conftest import NO_TLS
 
-pytest.register_assert_rewrite("orca.sdk.testing.engines")
+pytest.register_assert_rewrite("orca.sdk.testing.containers")
 
 from orca.providers.connectors.local import LocalConnector  # noqa: E402 - after the line above
-from orca.providers.engines.docker import DockerEngineProvider  # noqa: E402
-from orca.sdk.testing.engines import Trial  # noqa: E402
+from orca.providers.engines.docker import DockerHostProvider  # noqa: E402
+from orca.sdk.testing.containers import Trial  # noqa: E402
 
 SOCKET = "/var/run/docker.sock"
 APPLETS = (
@@ -93,8 +93,8 @@ def make_image():
 
 
 @pytest.fixture
-async def trial(engine, image):
-    trial = Trial(engine, image)
+async def trial(host, image):
+    trial = Trial(host, image)
     yield trial
     await trial.clean()
 
@@ -138,7 +138,7 @@ async def open_engine(instance):
     async with AsyncExitStack() as opened:
 
         async def open_one(connector=None, **settings):
-            provider = DockerEngineProvider()
+            provider = DockerHostProvider()
             config = provider.Config(**{"instance": instance, **settings})
             return await opened.enter_async_context(provider.open(config, connector or LocalConnector()))
 
@@ -146,7 +146,7 @@ async def open_engine(instance):
 
 
 @pytest.fixture
-async def engine(open_engine):
+async def host(open_engine):
     return await open_engine()
 
 

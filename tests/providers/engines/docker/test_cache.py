@@ -31,25 +31,25 @@ def build(folder: Path, size: int) -> None:
 
 
 @pytest.mark.slow
-async def test_our_cache_goes_and_what_others_made_stays(engine, tmp_path):
+async def test_our_cache_goes_and_what_others_made_stays(host, tmp_path):
     await asyncio.to_thread(build, tmp_path / "foreign", FOREIGN_BYTES)
-    foreign = {each.id: each.size_bytes for each in await engine.list_cache()}
+    foreign = {each.id: each.size_bytes for each in await host.list_cache()}
     assert FOREIGN_BYTES in foreign.values()
     await asyncio.to_thread(build, tmp_path / "ours", OUR_BYTES)
-    mine = [each.id for each in await engine.list_cache() if each.size_bytes == OUR_BYTES]
+    mine = [each.id for each in await host.list_cache() if each.size_bytes == OUR_BYTES]
     assert not set(mine) & foreign.keys()
-    before = {each.id: each for each in await engine.list_cache()}
-    await engine.remove_cache(["", ".*", "x)$/"])  # no ids
+    before = {each.id: each for each in await host.list_cache()}
+    await host.remove_cache(["", ".*", "x)$/"])  # no ids
     chosen = choose_records(before.values(), dict.fromkeys(mine, True), 0)
-    await engine.remove_cache(chosen)
-    left = {each.id for each in await engine.list_cache()}
+    await host.remove_cache(chosen)
+    left = {each.id for each in await host.list_cache()}
     assert not left & set(chosen)
     assert sum(before[each].size_bytes for each in chosen) >= OUR_BYTES
     assert {name for name, size in foreign.items() if size == FOREIGN_BYTES} <= left
 
 
-async def test_an_image_is_measured_by_what_only_it_holds(engine, instance, make_image):
+async def test_an_image_is_measured_by_what_only_it_holds(host, instance, make_image):
     made = make_image(f"LABEL orca.instance={instance}")
-    (image,) = await engine.list_images({})
+    (image,) = await host.list_images({})
     assert image.id == made
-    assert 1 << 17 <= (await engine.measure_images())[made] <= image.size_bytes
+    assert 1 << 17 <= (await host.measure_images())[made] <= image.size_bytes

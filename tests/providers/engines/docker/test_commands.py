@@ -13,7 +13,7 @@ import orca
 from orca.errors import DeadlineExceeded, RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.connectors import Command, CommandResult
-from orca.sdk.testing.engines import Trial
+from orca.sdk.testing.containers import Trial
 
 pytestmark = pytest.mark.docker
 
@@ -37,7 +37,7 @@ class Elsewhere(LocalConnector):
 
 async def sleepers(trial, container):
     """What sleeps in a container besides its first process."""
-    result = await trial.engine.exec(container.id, ("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), deadline=20)
+    result = await trial.host.exec(container.id, ("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), deadline=20)
     return result.text.count("sleep 54321")
 
 
@@ -68,14 +68,14 @@ def connector(request):
 async def test_a_family_of_processes_is_killed_at_the_deadline(worker, connector):
     trial, container = await worker(connector)
     with pytest.raises(DeadlineExceeded, match="was killed"):
-        await trial.engine.exec(container.id, FAMILY, deadline=1)
+        await trial.host.exec(container.id, FAMILY, deadline=1)
     assert await sleepers(trial, container) == 0
     assert (await trial.inspect())[0].restarts == 0
 
 
 async def test_a_family_of_processes_is_killed_on_cancellation(worker, connector):
     trial, container = await worker(connector)
-    running = asyncio.ensure_future(trial.engine.exec(container.id, FAMILY, deadline=60))
+    running = asyncio.ensure_future(trial.host.exec(container.id, FAMILY, deadline=60))
     async with asyncio.timeout(20):
         while await sleepers(trial, container) < 2:  # noqa: ASYNC110 - the engine sets no event
             await asyncio.sleep(0.1)
@@ -88,69 +88,67 @@ async def test_a_family_of_processes_is_killed_on_cancellation(worker, connector
 async def test_what_cannot_be_killed_is_admitted(worker):
     trial, container = await worker(Elsewhere())
     with pytest.raises(DeadlineExceeded, match="could not be killed") as failure:
-        await trial.engine.exec(container.id, FAMILY, deadline=1)
+        await trial.host.exec(container.id, FAMILY, deadline=1)
     assert "restart the container" in failure.value.hint
 
 
 async def test_both_streams_and_the_exit_code(trial):
     (container,) = await trial.make(trial.spec("web"))
-    result = await trial.engine.exec(container.id, ("sh", "-c", "echo out; echo err >&2; exit 42"), deadline=20)
+    result = await trial.host.exec(container.id, ("sh", "-c", "echo out; echo err >&2; exit 42"), deadline=20)
     assert result == CommandResult(42, b"out\n", b"err\n")
 
 
 async def test_the_end_of_much_output_is_kept(trial):
     (container,) = await trial.make(trial.spec("web"))
-    result = await trial.engine.exec(
-        container.id, ("sh", "-c", "head -c 20000000 /dev/zero; echo the end"), deadline=60
-    )
+    result = await trial.host.exec(container.id, ("sh", "-c", "head -c 20000000 /dev/zero; echo the end"), deadline=60)
     assert len(result.stdout) == 1 << 20
     assert result.stdout.endswith(b"the end\n")
 
 
 async def test_a_missing_program_is_an_exit_code(trial):
     (container,) = await trial.make(trial.spec("web"))
-    assert (await trial.engine.exec(container.id, ("no-such-program",), deadline=20)).exit_code in {126, 127}
+    assert (await trial.host.exec(container.id, ("no-such-program",), deadline=20)).exit_code in {126, 127}
 
 
 async def test_a_container_that_does_not_run_is_refused(trial):
     spec = trial.spec("web")
     (container,) = await trial.make(spec)
-    await trial.engine.stop(container.id, grace=0)
+    await trial.host.stop(container.id, grace=0)
     with pytest.raises(RequestRefused):
-        await trial.engine.exec(container.id, ("true",), deadline=20)
+        await trial.host.exec(container.id, ("true",), deadline=20)
     with pytest.raises(RequestRefused):
-        await trial.engine.stats(container.id)
-    await trial.engine.remove(container.id)
+        await trial.host.stats(container.id)
+    await trial.host.remove(container.id)
     with pytest.raises(RequestRefused):
-        await trial.engine.exec(container.id, ("true",), deadline=20)
+        await trial.host.exec(container.id, ("true",), deadline=20)
 
 
 async def test_a_busy_core_is_measured(trial):
     """Between idle and its limit; how near to the limit depends on what else the machine does."""
     (container,) = await trial.make(trial.spec("busy", "sh", "-c", "while :; do :; done", cpus=0.5))
     await asyncio.sleep(1)
-    first, _ = await trial.engine.stats(container.id)
+    first, _ = await trial.host.stats(container.id)
     await asyncio.sleep(1)
-    second, memory = await trial.engine.stats(container.id)
+    second, memory = await trial.host.stats(container.id)
     assert 0.02 < first <= 0.8
     assert 0.02 < second <= 0.6
     assert memory > 0
     idle = next(each for each in await trial.make(trial.spec("idle")) if each.name.endswith("idle"))
     await asyncio.sleep(0.5)
-    assert (await trial.engine.stats(idle.id))[0] < 0.02
+    assert (await trial.host.stats(idle.id))[0] < 0.02
 
 
 CALLER = """
 import asyncio
 from orca.providers.connectors.local import LocalConnector
-from orca.providers.engines.docker import DockerEngineProvider
-from orca.sdk.testing.engines import Trial
+from orca.providers.engines.docker import DockerHostProvider
+from orca.sdk.testing.containers import Trial
 
 async def progress(line):
     print(line, flush=True)
 
 async def main():
-    provider = DockerEngineProvider()
+    provider = DockerHostProvider()
     async with provider.open(provider.Config(instance={instance!r}), LocalConnector()) as engine:
         trial = Trial(engine, {image!r}, {trial!r})
         await engine.run_once(trial.spec("migrate", *{command!r}), deadline=600, progress=progress)
@@ -180,7 +178,7 @@ async def test_a_run_survives_its_caller(trial, instance, image, tmp_path):
     async def progress(line):
         lines.append(line)
 
-    assert await trial.engine.run_once(trial.spec("migrate", *command), deadline=60, progress=progress) == 5
+    assert await trial.host.run_once(trial.spec("migrate", *command), deadline=60, progress=progress) == 5
     (after,) = await trial.inspect()
     assert (after.id, after.started_at) == (before.id, before.started_at)
     assert lines == ["begun", "finished"]
@@ -188,14 +186,14 @@ async def test_a_run_survives_its_caller(trial, instance, image, tmp_path):
 
 async def test_a_run_that_was_created_but_not_started_is_started(trial):
     spec = trial.spec("migrate", "echo", "once", restart="no")
-    await trial.engine.apply(trial.engine.plan([], [spec])[:1])
+    await trial.host.apply(trial.host.plan([], [spec])[:1])
     assert (await trial.inspect())[0].state == "created"
     lines = []
 
     async def progress(line):
         lines.append(line)
 
-    assert await trial.engine.run_once(spec, deadline=30, progress=progress) == 0
+    assert await trial.host.run_once(spec, deadline=30, progress=progress) == 0
     assert lines == ["once"]
 
 
@@ -204,7 +202,7 @@ async def test_cancelling_at_any_moment_leaves_nothing_running(trial):
         pass
 
     for number, delay in enumerate((0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)):
-        running = asyncio.ensure_future(trial.engine.run_once(trial.spec(f"{number}"), deadline=600, progress=progress))
+        running = asyncio.ensure_future(trial.host.run_once(trial.spec(f"{number}"), deadline=600, progress=progress))
         await asyncio.sleep(delay)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -222,8 +220,8 @@ async def test_a_failing_listener_leaves_the_run_alone(trial):
         pass
 
     with pytest.raises(OSError, match="disk full"):
-        await trial.engine.run_once(spec, deadline=60, progress=progress)
-    assert await trial.engine.run_once(spec, deadline=60, progress=ignore) == 9
+        await trial.host.run_once(spec, deadline=60, progress=progress)
+    assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 9
 
 
 async def test_logs_tell_streams_and_times_and_keep_long_lines_whole(trial):
@@ -231,7 +229,7 @@ async def test_logs_tell_streams_and_times_and_keep_long_lines_whole(trial):
     spec = trial.spec("talk", "sh", "-c", script, restart="no")
     await trial.make(spec)
     container = await trial.reach(spec, "exited")
-    lines = [line async for line in trial.engine.logs(container.id, tail=10, follow=True)]
+    lines = [line async for line in trial.host.logs(container.id, tail=10, follow=True)]
     assert sorted((line.stream, len(line.text)) for line in lines) == [
         ("stderr", 3),
         ("stdout", 3),
@@ -250,5 +248,5 @@ async def test_many_lines_come_quickly_and_in_order(trial):
     await trial.make(spec)
     container = await trial.reach(spec, "exited")
     async with asyncio.timeout(20):
-        lines = [line.text async for line in trial.engine.logs(container.id, tail=100_000, follow=False)]
+        lines = [line.text async for line in trial.host.logs(container.id, tail=100_000, follow=False)]
     assert lines == [f"line {number}" for number in range(20_000)]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from orca.sdk.testing.engines import EngineConformance
+from orca.sdk.testing.containers import ContainerHostConformance
 
 pytestmark = pytest.mark.docker
 
 
-class TestDockerEngine(EngineConformance):
+class TestDockerEngine(ContainerHostConformance):
     """`engine` and `image` come from conftest.py."""

@@ -10,8 +10,8 @@ import pytest
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.observe import is_steady, read_steady
-from orca.sdk.engines import Mount
-from orca.sdk.testing.engines import Trial
+from orca.sdk.containers import Mount
+from orca.sdk.testing.containers import Trial
 
 pytestmark = pytest.mark.docker
 
@@ -20,7 +20,7 @@ CAPABILITIES = sum(1 << number for number in (0, 1, 3, 5, 6, 7, 10))
 
 
 async def text(trial, container, *argv):
-    result = await trial.engine.exec(container.id, argv, deadline=20)
+    result = await trial.host.exec(container.id, argv, deadline=20)
     assert result.exit_code == 0, result
     return result.text
 
@@ -54,7 +54,7 @@ async def test_hardening_is_what_docker_was_told(trial, raw):
 async def test_values_arrive_byte_for_byte(trial):
     value = "a=b $HOME `id` 'x' \"y\" \\ # ü\nsecond line\t" + "z" * 60_000
     (container,) = await trial.make(trial.spec("web", env={"VALUE": value, "EMPTY": ""}))
-    environment = (await trial.engine.exec(container.id, ("cat", "/proc/1/environ"), deadline=20)).stdout
+    environment = (await trial.host.exec(container.id, ("cat", "/proc/1/environ"), deadline=20)).stdout
     assert f"VALUE={value}".encode() in environment.split(b"\0")
     assert b"EMPTY=" in environment.split(b"\0")
 
@@ -73,16 +73,16 @@ async def test_the_host_reaches_the_address_and_nothing_is_published(trial):
     await writer.wait_closed()
 
 
-async def test_projects_cannot_reach_each_other(trial, engine, image):
-    other = Trial(engine, image)
+async def test_projects_cannot_reach_each_other(trial, host, image):
+    other = Trial(host, image)
     server = trial.spec("server", "nc", "-ll", "-p", "8080", "-e", "echo", "hello")
     try:
         (near, far) = (await trial.make(server, trial.spec("near")))[0], (await other.make(other.spec("far")))[0]
         near = next(each for each in await trial.inspect() if each.name.endswith("near"))
         address = next(each for each in await trial.inspect() if each.name.endswith("server")).address
         asked = ("nc", "-w", "3", address, "8080")
-        inside = await trial.engine.exec(near.id, asked, deadline=20)
-        outside = await engine.exec(far.id, asked, deadline=20)
+        inside = await trial.host.exec(near.id, asked, deadline=20)
+        outside = await host.exec(far.id, asked, deadline=20)
         assert (inside.exit_code, inside.text) == (0, "hello")
         assert outside.exit_code != 0
     finally:
@@ -103,7 +103,7 @@ async def test_many_at_once_from_two_processes_get_different_addresses(trial, op
 async def test_an_address_that_somebody_took_is_given_up(trial, by_hand, image):
     spec = trial.spec("web")
     (container,) = await trial.make(spec)
-    await trial.engine.stop(container.id, grace=0)
+    await trial.host.stop(container.id, grace=0)
     stranger = by_hand(
         "run", "--detach", "--init", "--network", trial.id, "--ip", container.address, image, "sleep", "600"
     )
@@ -131,18 +131,18 @@ async def test_a_foreign_container_of_the_same_name_stays(trial, by_hand, image)
     spec = trial.spec("web")
     stranger = by_hand("create", "--name", spec.name, image, "sleep", "600")
     try:
-        for changes in (trial.engine.plan([], [spec]), trial.engine.plan([], [spec])[1:]):
+        for changes in (trial.host.plan([], [spec]), trial.host.plan([], [spec])[1:]):
             with pytest.raises(RequestRefused) as failure:
-                await trial.engine.apply(changes)
+                await trial.host.apply(changes)
             assert failure.value.hint
         assert await trial.inspect() == []
-        for verb in (trial.engine.remove(stranger), trial.engine.stop(stranger, grace=0)):
+        for verb in (trial.host.remove(stranger), trial.host.stop(stranger, grace=0)):
             with pytest.raises(RequestRefused):
                 await verb
         with pytest.raises(RequestRefused):
-            await trial.engine.exec(stranger, ("true",), deadline=5)
+            await trial.host.exec(stranger, ("true",), deadline=5)
         with pytest.raises(RequestRefused):
-            await anext(trial.engine.logs(stranger, tail=1, follow=False))
+            await anext(trial.host.logs(stranger, tail=1, follow=False))
         assert json.loads(by_hand("inspect", stranger))[0]["State"]["Status"] == "created"
     finally:
         by_hand("rm", "--force", stranger)
@@ -153,7 +153,7 @@ async def test_another_of_ours_with_the_same_name_stays(trial):
     await trial.make(spec)
     other = replace(spec, labels={**spec.labels, "orca.release": "2"})
     with pytest.raises(RequestRefused):
-        await trial.engine.apply(trial.engine.plan([], [other]))
+        await trial.host.apply(trial.host.plan([], [other]))
 
 
 async def test_a_name_that_begins_somebody_s_id_is_a_name(trial, by_hand, image):
@@ -161,7 +161,7 @@ async def test_a_name_that_begins_somebody_s_id_is_a_name(trial, by_hand, image)
     try:
         spec = replace(trial.spec("web"), name=stranger[:12])
         with pytest.raises(RequestRefused, match="no container"):
-            await trial.engine.apply(trial.engine.plan([], [spec])[1:])
+            await trial.host.apply(trial.host.plan([], [spec])[1:])
     finally:
         by_hand("rm", "--force", stranger)
 
@@ -173,12 +173,12 @@ async def test_an_image_of_ours_run_by_hand_is_not_ours(trial, instance, make_im
     try:
         assert await trial.inspect() == []
         with pytest.raises(RequestRefused):
-            await trial.engine.remove(stranger)
+            await trial.host.remove(stranger)
     finally:
         by_hand("rm", "--force", stranger)
 
 
-async def test_labels_of_an_image_steer_nothing(engine, make_image, by_hand):
+async def test_labels_of_an_image_steer_nothing(host, make_image, by_hand):
     steering = (
         "orca.role",
         "traefik.enable",
@@ -188,14 +188,14 @@ async def test_labels_of_an_image_steer_nothing(engine, make_image, by_hand):
         "autoheal",
     )
     image = make_image(*(f"LABEL {key}=true" for key in steering), "LABEL maintainer=me")
-    trial = Trial(engine, image)
+    trial = Trial(host, image)
     try:
         (container,) = await trial.make(trial.spec("web"))
         assert not set(steering) & set(container.labels)
         assert by_hand("inspect", "--format", '{{index .Config.Labels "Traefik.Enable"}}', container.id) != "true"
         assert container.labels["maintainer"] == "me"
-        assert await engine.inspect({"orca.role": ""}) == []
-        assert await engine.inspect({"orca.role": "proxy"}) == []
+        assert await host.inspect({"orca.role": ""}) == []
+        assert await host.inspect({"orca.role": "proxy"}) == []
     finally:
         await trial.clean()
 
@@ -216,12 +216,12 @@ async def test_foreign_volumes_and_networks_stay(trial, by_hand):
     by_hand("volume", "create", name)
     by_hand("network", "create", "--subnet", f"10.212.{secrets.randbelow(256)}.0/24", name)
     try:
-        for verb in (trial.engine.remove_volume(name), trial.engine.remove_network(name)):
+        for verb in (trial.host.remove_volume(name), trial.host.remove_network(name)):
             with pytest.raises(RequestRefused):
                 await verb
         for spec in (trial.spec("a", mounts=(Mount(name, "/data"),)), replace(trial.spec("b"), network=name)):
             with pytest.raises(RequestRefused):
-                await trial.engine.apply(trial.engine.plan([], [spec]))
+                await trial.host.apply(trial.host.plan([], [spec]))
         assert await trial.inspect() == []
         assert name in by_hand("volume", "ls", "--quiet").split()
         assert name in by_hand("network", "ls", "--format", "{{.Name}}").split()
@@ -239,17 +239,17 @@ async def test_a_volume_keeps_what_is_in_it(trial):
     async def progress(line):
         lines.append(line)
 
-    assert await trial.engine.run_once(write, deadline=30, progress=progress) == 0
+    assert await trial.host.run_once(write, deadline=30, progress=progress) == 0
     (container,) = await trial.inspect()
-    await trial.engine.remove(container.id)
-    assert await trial.engine.run_once(read, deadline=30, progress=progress) == 0
+    await trial.host.remove(container.id)
+    assert await trial.host.run_once(read, deadline=30, progress=progress) == 0
     assert lines == ["kept"]
 
 
 async def test_an_exhausted_pool_is_explained_and_leaves_nothing(trial, open_engine, image, by_hand):
     pool = f"10.211.{secrets.randbelow(256)}.0/24"
-    engine = await open_engine(address_pool=pool)
-    first, second = Trial(engine, image), Trial(engine, image)
+    host = await open_engine(address_pool=pool)
+    first, second = Trial(host, image), Trial(host, image)
     try:
         (container,) = await first.make(first.spec("web"))
         assert container.address == pool.replace(".0/24", ".10")
@@ -267,8 +267,8 @@ async def test_ranges_that_others_use_are_passed_over(open_engine, image, by_han
     third = secrets.randbelow(64) * 4
     name = f"foreign-{secrets.token_hex(4)}"
     by_hand("network", "create", "--subnet", f"10.210.{third}.0/25", name)
-    engine = await open_engine(address_pool=f"10.210.{third}.0/22")
-    trial = Trial(engine, image)
+    host = await open_engine(address_pool=f"10.210.{third}.0/22")
+    trial = Trial(host, image)
     try:
         (container,) = await trial.make(trial.spec("web"))
         assert container.address == f"10.210.{third + 1}.10"
@@ -308,9 +308,9 @@ async def test_a_survey_tells_what_inspection_tells(trial):
     await trial.make(trial.spec("web"), trial.spec("ended", "false", restart="no"))
     await trial.reach(trial.spec("ended"), "exited")
     inspected = await trial.inspect()
-    surveyed = await trial.engine.survey(trial.labels)
+    surveyed = await trial.host.survey(trial.labels)
     assert sorted(surveyed, key=lambda each: each.name) == sorted(inspected, key=lambda each: each.name)
-    assert await trial.engine.survey({"orca.trial": "another"}) == []
+    assert await trial.host.survey({"orca.trial": "another"}) == []
 
 
 async def test_an_entry_of_the_list_is_read_like_the_container(trial, raw):
@@ -340,7 +340,7 @@ async def test_stopping_gives_time_and_then_kills(trial):
     stubborn = trial.spec("stubborn", "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
     for container in await trial.make(polite, stubborn):
         await asyncio.sleep(0.3)
-        await trial.engine.stop(container.id, grace=1)
+        await trial.host.stop(container.id, grace=1)
     codes = {container.name: container.exit_code for container in await trial.inspect()}
     assert codes == {polite.name: 7, stubborn.name: 137}
 
@@ -360,7 +360,7 @@ async def test_a_command_that_is_missing_is_the_log_s_last_word(trial):
     container = await trial.reach(spec, "exited")
     assert container.exit_code == 127
     assert "no-such-program" in "".join(
-        [line.text async for line in trial.engine.logs(container.id, tail=5, follow=False)]
+        [line.text async for line in trial.host.logs(container.id, tail=5, follow=False)]
     )
 
 
@@ -369,8 +369,8 @@ async def test_impossible_limits_are_refused(trial):
         await trial.make(trial.spec("huge", cpus=10_000))
 
 
-async def test_health_of_the_image_is_reported(engine, make_image):
-    trial = Trial(engine, make_image('HEALTHCHECK --interval=1s CMD ["true"]'))
+async def test_health_of_the_image_is_reported(host, make_image):
+    trial = Trial(host, make_image('HEALTHCHECK --interval=1s CMD ["true"]'))
     try:
         spec = trial.spec("web")
         (container,) = await trial.make(spec)

@@ -18,7 +18,7 @@ from orca.features.deployments.steps import retry
 from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.kit.fence import NotOwner, fence
 from orca.sdk.engines import EngineFailed, EngineUnreachable
-from orca.sdk.testing.engines import Trial
+from orca.sdk.testing.containers import Trial
 from orca.systems import LOCAL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -96,7 +96,7 @@ def work_on(trial: Trial, lines: list[str]) -> Any:
     async def write(line: str) -> None:
         lines.append(line)
 
-    resources = SimpleNamespace(systems=OpenSystems(engine=trial.engine))
+    resources = SimpleNamespace(systems=OpenSystems(containers=trial.host))
     return SimpleNamespace(resources=resources, log=SimpleNamespace(write=write), system_id=LOCAL)
 
 
@@ -108,7 +108,7 @@ async def heal(front: Front, seconds: float) -> None:
 @pytest.mark.parametrize("fails", [b" /", b"/start", b"/create"])
 async def test_failures_of_the_engine_itself_are_waited_for(front: Front, fronted: Trial, fails: bytes) -> None:
     lines: list[str] = []
-    await fronted.engine.info()
+    await fronted.host.info()
     front.fails = fails
     healing = asyncio.create_task(heal(front, 6))
     spec = fronted.spec("waits")
@@ -150,9 +150,9 @@ async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_e
         writer.close()
 
     server = await asyncio.start_unix_server(answer, scratch / "lost.sock")
-    engine = await open_engine(host=f"unix://{scratch}/lost.sock")
+    host = await open_engine(host=f"unix://{scratch}/lost.sock")
     with pytest.raises(EngineUnreachable, match="containerd"):
-        await engine.info()
+        await host.info()
     server.close()
 
 
@@ -166,7 +166,7 @@ async def test_a_process_that_lost_its_work_only_looks(trial: Trial) -> None:
     token = fence.set(lost)
     try:
         for effect in (
-            lambda: trial.engine.stop(made.id, grace=0), lambda: trial.engine.remove(made.id),
+            lambda: trial.host.stop(made.id, grace=0), lambda: trial.host.remove(made.id),
             lambda: trial.make(trial.spec("another")),
         ):  # fmt: skip
             with pytest.raises(NotOwner):

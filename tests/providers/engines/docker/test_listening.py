@@ -8,7 +8,7 @@ import pytest
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.listening import parse_tables
 from orca.providers.engines.docker.observe import read_health_test
-from orca.sdk.engines import Listener
+from orca.sdk.containers import Listener
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -47,7 +47,7 @@ async def test_what_listens_in_a_container_is_seen(trial):
     (container,) = await trial.make(trial.spec("a", "sh", "-c", command))
     found: list[Listener] = []
     for _ in range(200):
-        found = await trial.engine.find_listeners(container.id) or []
+        found = await trial.host.find_listeners(container.id) or []
         if len(found) == len(("8080", "9090")):
             break
         await asyncio.sleep(0.1)

@@ -59,11 +59,11 @@ def load_image():
         },
     ],
 )
-async def test_an_odd_image_keeps_no_other_from_being_listed(engine, instance, make_image, load_image, facts) -> None:
+async def test_an_odd_image_keeps_no_other_from_being_listed(host, instance, make_image, load_image, facts) -> None:
     labels = {"orca.instance": instance, "orca.service": "a"}
     odd = load_image(**facts | {"config": {**facts["config"], "Labels": labels}})
     plain = make_image(f"LABEL orca.instance={instance}", "LABEL orca.service=a")
-    found = {each.id: each for each in await engine.list_images({"orca.service": "a"})}
+    found = {each.id: each for each in await host.list_images({"orca.service": "a"})}
     assert set(found) == {odd, plain}
     assert found[odd].ports == (8080,)
-    assert await engine.remove_image(odd)
+    assert await host.remove_image(odd)

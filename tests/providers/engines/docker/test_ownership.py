@@ -8,7 +8,7 @@ import pytest
 from tests.cancelling import CancelledAt
 
 from orca.providers.engines.docker.ownership import Identity, Seen, choose_owner, find_closed, identify
-from orca.sdk.engines import Mount, SupportsVolumeOwners, VolumeOwner
+from orca.sdk.containers import Mount, SupportsVolumeOwners, VolumeOwner
 
 USERS = "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002::/home/app:\nbroken\nodd:x:x:y:::\n"
 GROUPS = "root:x:0:\nweb:x:33:other,app\nstaff:x:50:\nbroken\n"
@@ -87,34 +87,34 @@ async def test_data_stays_whose_it_is_until_somebody_wishes_otherwise(trial):
     spec = trial.spec("a", "touch", "/data/file")
     mounts = (Mount(f"{spec.name}-v", "/data"),)
     assert await run(trial, spec, mounts) == []
-    engine = trial.engine
-    assert isinstance(engine, SupportsVolumeOwners)
+    host = trial.host
+    assert isinstance(host, SupportsVolumeOwners)
     user = trial.spec("b", "sleep", "100", user="10001", mounts=mounts)
     container = next(each for each in await trial.make(user) if each.name == user.name)
-    (finding,) = await engine.find_unwritable(container.id)
+    (finding,) = await host.find_unwritable(container.id)
     assert (finding.place, finding.uid, finding.gid) == ("/data", 10001, 0)
 
     owned = (Mount(f"{spec.name}-v", "/data", owner="10001:7"),)
     helper = trial.spec("c", mounts=owned)
-    former = await engine.find_owner(helper)
+    former = await host.find_owner(helper)
     assert former == VolumeOwner("0:0", 0o755, "0:0")
     told: list[str] = []
 
     async def before() -> None:
         told.append("before")
 
-    assert await engine.own_volume(helper, before=before, deadline=30, progress=quiet)
-    assert not await engine.own_volume(helper, before=before, deadline=30, progress=quiet)
+    assert await host.own_volume(helper, before=before, deadline=30, progress=quiet)
+    assert not await host.own_volume(helper, before=before, deadline=30, progress=quiet)
     assert told == ["before"]
-    assert await engine.find_unwritable(container.id) == []
+    assert await host.find_unwritable(container.id) == []
     shown = await run(trial, trial.spec("d", "stat", "-c", "%u:%g", "/data", "/data/file"), owned)
     assert shown == ["10001:7", "10001:7"]
 
-    await engine.restore_owner(helper, VolumeOwner("8:9", 0o700, "5:6"), deadline=30, progress=quiet)
+    await host.restore_owner(helper, VolumeOwner("8:9", 0o700, "5:6"), deadline=30, progress=quiet)
     shown = await run(trial, trial.spec("e", "stat", "-c", "%u:%g %a", "/data", "/data/file"), mounts)
     assert shown == ["8:9 700", "5:6 644"]
 
-    await engine.restore_owner(helper, VolumeOwner("0:0", 0o755, ""), deadline=30, progress=quiet)
+    await host.restore_owner(helper, VolumeOwner("0:0", 0o755, ""), deadline=30, progress=quiet)
     shown = await run(trial, trial.spec("f", "stat", "-c", "%u:%g %a", "/data", "/data/file"), mounts)
     assert shown == ["0:0 755", "5:6 644"]
 
@@ -130,7 +130,7 @@ async def run(trial, spec, mounts):
     async def keep(line: str) -> None:
         lines.append(line)
 
-    assert await trial.engine.run_once(replace(spec, mounts=mounts), deadline=30, progress=keep) == 0, lines
+    assert await trial.host.run_once(replace(spec, mounts=mounts), deadline=30, progress=keep) == 0, lines
     return lines
 
 
@@ -142,12 +142,12 @@ async def test_a_creation_cancelled_at_any_wait_is_finished_before_the_start(tri
         point += 4
         mounts = (Mount(f"{trial.id}-v{point}", "/data"),)
         spec = trial.spec(f"c{point}", "sleep", "100", user="10001:10001", mounts=mounts)
-        creating = trial.engine.apply(trial.engine.plan([], [spec])[:1])
+        creating = trial.host.apply(trial.host.plan([], [spec])[:1])
         (outcome,) = await asyncio.gather(CancelledAt(creating, point), return_exceptions=True)
         is_cancelled = isinstance(outcome, asyncio.CancelledError)
         current = [each for each in await trial.inspect() if each.name == spec.name]
-        await trial.engine.apply(trial.engine.plan(current, [spec]))
+        await trial.host.apply(trial.host.plan(current, [spec]))
         (container,) = [each for each in await trial.inspect() if each.name == spec.name]
-        assert await trial.engine.find_unwritable(container.id) == [], point
-        await trial.engine.remove(container.id)
+        assert await trial.host.find_unwritable(container.id) == [], point
+        await trial.host.remove(container.id)
     assert point > 5

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orca.providers.engines.docker.plan import plan
-from orca.sdk.engines import Container, ContainerSpec
+from orca.sdk.containers import Container, ContainerSpec
 
 
 def spec(name, image="sha256:3f2a9c0d1e5b7788aa"):

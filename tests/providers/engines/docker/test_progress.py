@@ -6,7 +6,7 @@ from orca.errors import CredentialsRejected, ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.progress import PullReport, explain_pull
 from orca.providers.engines.docker.pull import render_auth
 from orca.providers.engines.docker.references import parse_reference
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 IMAGE = parse_reference("registry.example.org/app:1")
 

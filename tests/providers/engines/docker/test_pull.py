@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from orca.errors import CredentialsRejected, ProviderUnavailable, RequestRefused
-from orca.sdk.engines import RegistryLogin
+from orca.sdk.containers import RegistryLogin
 
 pytestmark = pytest.mark.docker
 
@@ -118,71 +118,71 @@ async def serving(handle):
     await server.wait_closed()
 
 
-async def test_an_image_is_pulled_and_its_digest_known(engine, pushed, login):
+async def test_an_image_is_pulled_and_its_digest_known(host, pushed, login):
     listener = Listener()
-    image = await engine.pull_image(pushed, login, listener)
+    image = await host.pull_image(pushed, login, listener)
     assert image.digest.startswith("sha256:")
     assert image.tags == (pushed,)
     assert any(image.digest in line for line in listener.lines)
     pinned = f"{pushed.removesuffix(':1')}@{image.digest}"
-    found = await engine.find_image(pinned)
+    found = await host.find_image(pinned)
     assert (found.id, found.digest) == (image.id, image.digest)
-    assert await engine.pull_image(pinned, login, ignore) == found
-    assert await engine.remove_image(pushed)
-    assert not await engine.remove_image(pushed)
+    assert await host.pull_image(pinned, login, ignore) == found
+    assert await host.remove_image(pushed)
+    assert not await host.remove_image(pushed)
 
 
 @pytest.mark.parametrize("username", ["orca", "nobody"])
-async def test_wrong_credentials_are_the_user_s_to_mend(engine, pushed, registry, username):
+async def test_wrong_credentials_are_the_user_s_to_mend(host, pushed, registry, username):
     login = RegistryLogin(registry, username, "canary-wrong-password")
     with pytest.raises(CredentialsRejected) as failure:
-        await engine.pull_image(pushed, login, ignore)
+        await host.pull_image(pushed, login, ignore)
     assert registry in failure.value.hint
     assert "canary" not in f"{failure.value.message} {failure.value.hint} {failure.value.details}"
-    assert await engine.find_image(pushed) is None
+    assert await host.find_image(pushed) is None
 
 
-async def test_missing_credentials_are_too(engine, pushed):
+async def test_missing_credentials_are_too(host, pushed):
     with pytest.raises(CredentialsRejected, match="without credentials"):
-        await engine.pull_image(pushed, None, ignore)
+        await host.pull_image(pushed, None, ignore)
 
 
-async def test_credentials_of_another_registry_are_not_sent(engine, pushed):
+async def test_credentials_of_another_registry_are_not_sent(host, pushed):
     with pytest.raises(RequestRefused, match="credentials are for"):
-        await engine.pull_image(pushed, RegistryLogin("registry.example.org", "orca", PASSWORD), ignore)
+        await host.pull_image(pushed, RegistryLogin("registry.example.org", "orca", PASSWORD), ignore)
 
 
 @pytest.mark.parametrize("change", [("app-", "no-such-app-"), (":1", ":2"), (":1", f"@sha256:{'0' * 64}")])
-async def test_what_is_not_there_is_final(engine, pushed, login, change):
+async def test_what_is_not_there_is_final(host, pushed, login, change):
     before, _, after = pushed.rpartition(change[0])
     with pytest.raises(RequestRefused) as failure:
-        await engine.pull_image(before + change[1] + after, login, ignore)
+        await host.pull_image(before + change[1] + after, login, ignore)
     assert failure.value.hint
 
 
 @pytest.mark.parametrize("reference", ["App", "a b", "http://127.0.0.1/x", "--help"])
-async def test_what_is_no_name_is_refused(engine, reference):
+async def test_what_is_no_name_is_refused(host, reference):
     with pytest.raises(RequestRefused):
-        await engine.pull_image(reference, None, ignore)
+        await host.pull_image(reference, None, ignore)
 
 
-async def test_a_dead_registry_may_come_back(engine):
+async def test_a_dead_registry_may_come_back(host):
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(ProviderUnavailable) as failure:
-        await engine.pull_image(f"{address}/app:1", None, ignore)
+        await host.pull_image(f"{address}/app:1", None, ignore)
     assert address in failure.value.hint
 
 
-async def test_a_damaged_registry_is_explained(engine, pushed, login, tmp_path):
+async def test_a_damaged_registry_is_explained(host, pushed, login, tmp_path):
     """The manifest is there, the layers are not: the failure comes in the middle of the stream."""
     blobs = [path for path in (tmp_path / "data").rglob("blobs/sha256/*/*") if (path / "data").stat().st_size > 1 << 16]
     assert blobs
     for blob in blobs:
         shutil.rmtree(blob)
     with pytest.raises((ProviderUnavailable, RequestRefused)) as failure:
-        await engine.pull_image(pushed, login, ignore)
+        await host.pull_image(pushed, login, ignore)
     assert pushed in failure.value.message
-    assert await engine.find_image(pushed) is None
+    assert await host.find_image(pushed) is None
 
 
 async def test_a_silent_registry_is_given_up(open_engine):
@@ -191,11 +191,11 @@ async def test_a_silent_registry_is_given_up(open_engine):
     async def hold(reader, _writer):
         await reader.read()
 
-    engine = await open_engine(pull_stall=2)
+    host = await open_engine(pull_stall=2)
     begun = time.monotonic()
     async with serving(hold) as address:
         with pytest.raises(ProviderUnavailable, match="no progress for 2 seconds"):
-            await engine.pull_image(f"{address}/app:1", None, ignore)
+            await host.pull_image(f"{address}/app:1", None, ignore)
     assert time.monotonic() - begun < 25
 
 
@@ -245,29 +245,29 @@ async def test_a_registry_that_falls_silent_is_given_up(open_engine):
         if len(body) < length:
             await reader.read()
 
-    engine = await open_engine(pull_stall=2)
+    host = await open_engine(pull_stall=2)
     listener = Listener()
     async with serving(serve) as address:
         with pytest.raises(ProviderUnavailable, match="no progress for 2 seconds"):
-            await engine.pull_image(f"{address}/app:1", None, listener)
+            await host.pull_image(f"{address}/app:1", None, listener)
     assert any("Pulling from app" in line for line in listener.lines)
 
 
-async def test_images_are_listed_by_label_and_only_ours(engine, instance, make_image):
+async def test_images_are_listed_by_label_and_only_ours(host, instance, make_image):
     ours = make_image(f"LABEL orca.instance={instance}", "LABEL orca.service=a", "EXPOSE 8080/tcp 53/udp 80")
     make_image("LABEL orca.instance=somebody-else", "LABEL orca.service=a")
-    (found,) = await engine.list_images({"orca.service": "a"})
+    (found,) = await host.list_images({"orca.service": "a"})
     assert found.id == ours
     assert found.ports == (80, 8080)
     assert found.digest is None
     assert found.created_at.year >= 2026
-    assert await engine.list_images({"orca.service": "b"}) == []
-    assert [image.id for image in await engine.list_images({"orca.service": ""})] == [ours]
+    assert await host.list_images({"orca.service": "b"}) == []
+    assert [image.id for image in await host.list_images({"orca.service": ""})] == [ours]
 
 
 async def test_an_image_that_a_stopped_container_needs_stays(trial):
     spec = trial.spec("web", "true", restart="no")
     await trial.make(spec)
     await trial.reach(spec, "exited")
-    assert await trial.engine.remove_image(trial.image) is False
-    assert await trial.engine.find_image(trial.image)
+    assert await trial.host.remove_image(trial.image) is False
+    assert await trial.host.find_image(trial.image)

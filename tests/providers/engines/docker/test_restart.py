@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from orca.errors import ProviderUnavailable
-from orca.sdk.testing.engines import Trial
+from orca.sdk.testing.containers import Trial
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -87,8 +87,8 @@ def own_docker(scratch):
 async def trial(own_docker, open_engine, image):
     saved = subprocess.run(["docker", "save", image], check=True, capture_output=True, timeout=60).stdout
     own_docker.client("load", input=saved)
-    engine = await open_engine(host=own_docker.host, address_pool=f"10.209.{secrets.randbelow(256)}.0/24")
-    trial = Trial(engine, image)
+    host = await open_engine(host=own_docker.host, address_pool=f"10.209.{secrets.randbelow(256)}.0/24")
+    trial = Trial(host, image)
     yield trial
     with contextlib.suppress(ProviderUnavailable):
         await trial.clean()
@@ -97,7 +97,7 @@ async def trial(own_docker, open_engine, image):
 async def test_addresses_and_containers_outlive_docker(trial, own_docker):
     stopped, running = trial.spec("stopped"), trial.spec("running", restart="always")
     before = {container.name: container for container in await trial.make(stopped, running)}
-    await trial.engine.stop(before[stopped.name].id, grace=0)
+    await trial.host.stop(before[stopped.name].id, grace=0)
     own_docker.stop()
     with pytest.raises(ProviderUnavailable):
         await trial.inspect()
@@ -116,13 +116,13 @@ async def test_a_run_that_docker_s_end_ended_is_reported_not_repeated(trial, own
         lines.append(line)
 
     spec = trial.spec("migrate", "sh", "-c", "echo begun; sleep 600")
-    running = asyncio.ensure_future(trial.engine.run_once(spec, deadline=120, progress=progress))
+    running = asyncio.ensure_future(trial.host.run_once(spec, deadline=120, progress=progress))
     before = await trial.reach(spec, "running")
     await asyncio.to_thread(own_docker.stop)
     (outcome,) = await asyncio.gather(running, return_exceptions=True)
     assert isinstance(outcome, ProviderUnavailable) or outcome != 0
     own_docker.start()
-    assert await trial.engine.run_once(spec, deadline=60, progress=progress) != 0
+    assert await trial.host.run_once(spec, deadline=60, progress=progress) != 0
     (after,) = await trial.inspect()
     assert (after.id, after.started_at) == (before.id, before.started_at)
 

@@ -20,28 +20,28 @@ async def ignore(_line):
     pass
 
 
-def every_observation(engine):
+def every_observation(host):
     return [
-        engine.info(),
-        engine.inspect({}),
-        engine.find_image("hello:1"),
-        engine.list_images({}),
-        engine.list_volumes({}),
-        engine.remove("0123456789ab"),
-        engine.stop("0123456789ab", grace=1),
-        engine.remove_network("orca-net"),
-        engine.remove_volume("orca-data"),
-        engine.remove_image("hello:1"),
-        engine.exec("0123456789ab", ("true",), deadline=1),
-        engine.stats("0123456789ab"),
-        engine.pull_image("127.0.0.1:9/a", None, ignore),
-        anext(engine.logs("0123456789ab", tail=1, follow=True)),
+        host.info(),
+        host.inspect({}),
+        host.find_image("hello:1"),
+        host.list_images({}),
+        host.list_volumes({}),
+        host.remove("0123456789ab"),
+        host.stop("0123456789ab", grace=1),
+        host.remove_network("orca-net"),
+        host.remove_volume("orca-data"),
+        host.remove_image("hello:1"),
+        host.exec("0123456789ab", ("true",), deadline=1),
+        host.stats("0123456789ab"),
+        host.pull_image("127.0.0.1:9/a", None, ignore),
+        anext(host.logs("0123456789ab", tail=1, follow=True)),
     ]
 
 
 async def test_no_socket_at_all(open_engine, scratch):
-    engine = await open_engine(host=f"unix://{scratch}/docker.sock")
-    for call in every_observation(engine):
+    host = await open_engine(host=f"unix://{scratch}/docker.sock")
+    for call in every_observation(host):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert "systemctl start docker" in failure.value.hint
@@ -51,9 +51,9 @@ async def test_a_socket_nobody_listens_on(open_engine, scratch):
     server = await asyncio.start_unix_server(lambda _r, w: w.close(), scratch / "docker.sock")
     server.close()
     await server.wait_closed()
-    engine = await open_engine(host=f"unix://{scratch}/docker.sock")
+    host = await open_engine(host=f"unix://{scratch}/docker.sock")
     with pytest.raises(ProviderUnavailable) as failure:
-        await engine.inspect({})
+        await host.inspect({})
     assert "systemctl start docker" in failure.value.hint
 
 
@@ -74,9 +74,9 @@ async def silent_daemon(scratch):
 
 async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
     """Many calls at once share the wait."""
-    engine = await open_engine(host=silent_daemon)
+    host = await open_engine(host=silent_daemon)
     begun = time.monotonic()
-    failures = await asyncio.gather(*every_observation(engine), return_exceptions=True)
+    failures = await asyncio.gather(*every_observation(host), return_exceptions=True)
     assert time.monotonic() - begun < 14
     assert {type(failure) for failure in failures} == {EngineUnreachable}
     assert all("did not answer" in failure.message and failure.hint for failure in failures)
@@ -84,12 +84,12 @@ async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
 
 async def test_closing_does_not_wait_for_a_daemon_that_hangs(open_engine, silent_daemon, instance):
     from orca.providers.connectors.local import LocalConnector
-    from orca.providers.engines.docker import DockerEngineProvider
+    from orca.providers.engines.docker import DockerHostProvider
 
-    provider = DockerEngineProvider()
+    provider = DockerHostProvider()
     config = provider.Config(instance=instance, host=silent_daemon)
-    async with asyncio.timeout(5), provider.open(config, LocalConnector()) as engine:
-        call = asyncio.ensure_future(engine.inspect({}))
+    async with asyncio.timeout(5), provider.open(config, LocalConnector()) as host:
+        call = asyncio.ensure_future(host.inspect({}))
         await asyncio.sleep(0.2)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -123,9 +123,9 @@ async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_engine, scr
     host, answers = scripted_daemon
     for newest, oldest, hint in (("1.30", "1.12", "Upgrade Docker"), ("1.99", "1.90", "Upgrade Orca")):
         answers["/version"] = answer({"ApiVersion": newest, "MinAPIVersion": oldest})
-        engine = await open_engine(host=host)
+        host = await open_engine(host=host)
         with pytest.raises(ProviderUnavailable) as failure:
-            await engine.inspect({})
+            await host.inspect({})
         assert hint in failure.value.hint
 
 
@@ -151,8 +151,8 @@ async def test_many_images_are_looked_at_a_few_at_a_time(open_engine, scratch):
         writer.close()
 
     server = await asyncio.start_unix_server(serve, scratch / "docker.sock", backlog=500)
-    engine = await open_engine(host=f"unix://{scratch}/docker.sock")
-    assert [image.id for image in await engine.list_images({})] == [each["Id"] for each in listed]
+    host = await open_engine(host=f"unix://{scratch}/docker.sock")
+    assert [image.id for image in await host.list_images({})] == [each["Id"] for each in listed]
     assert most <= 16
     server.close()
 
@@ -174,14 +174,14 @@ async def test_many_images_are_looked_at_a_few_at_a_time(open_engine, scratch):
 async def test_broken_answers_are_unknown_too(open_engine, scripted_daemon, wire):
     host, answers = scripted_daemon
     answers["*"] = wire
-    engine = await open_engine(host=host)
-    for call in (engine.inspect({}), engine.find_image("hello:1")):
+    host = await open_engine(host=host)
+    for call in (host.inspect({}), host.find_image("hello:1")):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert failure.value.hint
     answers["/version"] = wire
-    engine = await open_engine(host=host)
-    for call in (engine.inspect({}), engine.info()):
+    host = await open_engine(host=host)
+    for call in (host.inspect({}), host.info()):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert failure.value.hint

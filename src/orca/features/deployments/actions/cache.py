@@ -15,7 +15,7 @@ from orca.features.deployments.models import CachedRecord
 from orca.features.services.models import Service
 from orca.resources import Resources
 from orca.sdk.caches import CacheRecord, CacheWatch, SupportsBuildCache, choose_records
-from orca.sdk.engines import Engine
+from orca.sdk.containers import ContainerHost
 
 log = structlog.get_logger("orca.deployments")
 _LOOK_SECONDS = 5.0
@@ -25,34 +25,34 @@ _LOOK_SECONDS = 5.0
 @asynccontextmanager
 async def remember_cache(resources: Resources, system_id: str, service_id: str) -> AsyncIterator[None]:
     """Store the cache records that appear while this build of a service runs, unless others build at the same time."""
-    watch, engine = resources.systems.state(system_id, CacheWatch), await resources.systems.engine(system_id)
+    watch, host = resources.systems.state(system_id, CacheWatch), await resources.systems.containers(system_id)
     async with watch.lock:
-        mine = watch.begin(await _look(engine))
+        mine = watch.begin(await _look(host))
     try:
         await _claim(resources, system_id, service_id, mine)
         yield
     finally:
-        await _claim(resources, system_id, service_id, await _end(watch, engine))
+        await _claim(resources, system_id, service_id, await _end(watch, host))
 
 
-async def _end(watch: CacheWatch, engine: Engine) -> list[str]:
+async def _end(watch: CacheWatch, host: ContainerHost) -> list[str]:
     """End the watch, also when this build is cancelled here: otherwise the watch would count it as running for ever."""
     records = None
     try:
         async with watch.lock:
-            records = await _look(engine)
+            records = await _look(host)
     finally:
         mine = watch.end(records)
     return mine
 
 
-async def _look(engine: Engine) -> list[CacheRecord] | None:
+async def _look(host: ContainerHost) -> list[CacheRecord] | None:
     """List the engine's cache records; None when the engine has no such query, fails, or does not answer in time."""
-    if not isinstance(engine, SupportsBuildCache):
+    if not isinstance(host, SupportsBuildCache):
         return None
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
-            return await engine.list_cache()
+            return await host.list_cache()
     except Exception as error:  # noqa: BLE001 - whatever it is, the build is well without
         log.warning("build_cache_not_looked_at", reason=str(error))
         return None
@@ -79,16 +79,16 @@ async def trim_build_cache(resources: Resources) -> None:
 async def _trim(resources: Resources, system_id: str) -> None:
     async with resources.db.read() as session:
         known = await list_ours(session, system_id)
-    engine = await resources.systems.engine(system_id) if known else None
-    if not isinstance(engine, SupportsBuildCache):
+    host = await resources.systems.containers(system_id) if known else None
+    if not isinstance(host, SupportsBuildCache):
         return
-    records = await engine.list_cache()
+    records = await host.list_cache()
     budget = resources.settings.disk.cache_budget_mb << 20
     chosen = choose_records(records, known, budget)
     left = records
     if chosen:
-        await engine.remove_cache(chosen)
-        left = await engine.list_cache()
+        await host.remove_cache(chosen)
+        left = await host.list_cache()
         freed = measure(records, known) - measure(left, known)
         log.info("build_cache_trimmed", records=len(chosen), freed_bytes=freed)
     gone = sorted(known.keys() - {each.id for each in left})

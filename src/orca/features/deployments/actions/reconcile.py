@@ -24,7 +24,8 @@ from orca.instance.tombstones import list_buried
 from orca.kit.backoff import growing_pause
 from orca.resources import Resources
 from orca.sdk.caches import SupportsImageSizes
-from orca.sdk.engines import Container, Engine, EngineUnreachable, Image
+from orca.sdk.containers import Container, ContainerHost, Image
+from orca.sdk.engines import EngineUnreachable
 from orca.systems import LOCAL
 
 log = structlog.get_logger("orca.deployments")
@@ -45,7 +46,7 @@ async def reconcile_services(resources: Resources) -> None:
 
 
 async def _reconcile_system(resources: Resources, system_id: str) -> None:
-    engine = await resources.systems.engine(system_id)
+    engine = await resources.systems.containers(system_id)
     containers = await engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
     async with resources.db.read() as session:
         rows = (await session.execute(
@@ -103,7 +104,7 @@ async def _list_stopped(session: AsyncSession) -> dict[str | None, datetime]:
 
 
 async def _start_again(
-    resources: Resources, engine: Engine, live: LiveRelease, stopped: list[Container], alone: Workload | None
+    resources: Resources, engine: ContainerHost, live: LiveRelease, stopped: list[Container], alone: Workload | None
 ) -> bool:
     """Start existing containers; return False when the engine refuses one, so that it must be replaced.
 
@@ -125,7 +126,7 @@ async def _start_again(
     return True
 
 
-async def _may_start(resources: Resources, engine: Engine, seen: LiveRelease, alone: Workload | None) -> bool:
+async def _may_start(resources: Resources, engine: ContainerHost, seen: LiveRelease, alone: Workload | None) -> bool:
     """Check right before each start, since earlier ones took time: still live, and no other release beside `alone`."""
     async with resources.db.read() as session:
         same = select(LiveRelease.id).where(
@@ -233,7 +234,7 @@ async def remove_old_images(resources: Resources) -> None:
 
 
 async def _remove_old_images(resources: Resources, system_id: str) -> None:
-    engine = await resources.systems.engine(system_id)
+    engine = await resources.systems.containers(system_id)
     images = await engine.list_images({"orca.instance": resources.instance, "orca.build": ""})
     async with resources.db.read() as session:
         pinned = await _pinned_images(session) | await _list_unknown_images(session, images)

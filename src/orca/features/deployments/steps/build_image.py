@@ -17,7 +17,7 @@ from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal
 from orca.sdk.buildkit.checks import is_secret_like
-from orca.sdk.engines import Image, RegistryLogin
+from orca.sdk.containers import Image, RegistryLogin
 from orca.sdk.trees import Tree
 from orca.systems import LOCAL
 from orca.web.guard import Scope
@@ -44,7 +44,7 @@ async def build_image(work: Work) -> str:
     for warning in image.warnings:
         await work.log.write(f"Warning: {warning}")
         await add_warning(work.resources.db, work.deployment_id, warning)
-    built = await (await work.engine()).find_image(image.id)
+    built = await (await work.containers()).find_image(image.id)
     await _note(work, facts, image=image.id, size_bytes=image.size_bytes, state="succeeded", finished_at=now())
     await settle_port(work, facts, port, built)
     return f"{detection.summary} · {image.size_bytes / 1e6:.0f} MB"
@@ -70,7 +70,7 @@ async def _pull_or_keep(work: Work, facts: Facts, reference: str, login: Registr
     Only an image that is pinned by digest and that this team has fetched or built before: the engine is shared, and
     also stores images that other teams fetched with their own logins.
     """
-    engine = await work.engine()
+    engine = await work.containers()
     try:
         return await engine.pull_image(reference, login, work.log.write)
     except ProviderUnavailable:
@@ -142,7 +142,7 @@ async def _check_disk(work: Work, facts: Facts) -> None:
     """Refuse a build that would not fit, before it fills the disk that all services share."""
     async with work.resources.db.read() as session:
         last = await queries.find_last_build(session, facts.service.id)
-    info = await (await work.engine()).info()
+    info = await (await work.containers()).info()
     systems, data_dir = work.resources.systems, str(work.resources.settings.data_dir)
     found = [await systems.measure_disk(work.system_id, info.data_root), await systems.measure_disk(LOCAL, data_dir)]
     free = min(usage.free for usage in found if usage is not None)

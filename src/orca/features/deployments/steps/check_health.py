@@ -14,7 +14,7 @@ from orca.features.deployments.steps.probe import Checker, Probe, Problem, probe
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.visits import find_visit
 from orca.features.deployments.steps.work import Facts, Work, find_replicas, load
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 
 CRASHES_TO_GIVE_UP = 3
 LOG_LINES = 200
@@ -104,7 +104,7 @@ async def _give_up_if_crashing(work: Work, facts: Facts, containers: list[Contai
 async def _quote_log(work: Work, containers: list[Container]) -> None:
     for container in containers:
         try:
-            engine = await work.engine()
+            engine = await work.containers()
             lines = [line.text async for line in engine.logs(container.id, tail=LOG_LINES, follow=False)]
         except OrcaError as error:
             lines = [f"(its log cannot be read: {error.message})"]

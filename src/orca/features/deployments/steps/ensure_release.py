@@ -61,7 +61,7 @@ async def _may_keep(work: Work, facts: Facts, image: str) -> bool:
     if same is None:
         return False
     workload = rules.Workload(same[1], facts.workload.replicas)
-    engine = await work.engine()
+    engine = await work.containers()
     seen = await engine.inspect({"orca.service": facts.service.id, "orca.replica": ""})
     kept = [each for each in seen if workload.includes(each)]
     return all(rules.is_running(each, now()) and each.health != "unhealthy" for each in kept)

@@ -21,7 +21,8 @@ from orca.features.deployments.steps.work import Facts, Work, container_spec, fi
 from orca.features.services.actions import check_volumes
 from orca.kit.text import join
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerSpec, EngineUnreachable, Mount, SupportsVolumeOwners, VolumeOwner
+from orca.sdk.containers import Container, ContainerSpec, Mount, SupportsVolumeOwners, VolumeOwner
+from orca.sdk.engines import EngineUnreachable
 
 log = structlog.get_logger("orca.deployments")
 
@@ -84,7 +85,7 @@ async def remove_own(work: Work, facts: Facts) -> None:
 
 
 async def _remove(work: Work, container: Container) -> None:
-    engine = await work.engine()
+    engine = await work.containers()
     with suppress(OrcaError):
         await engine.stop(container.id, grace=2)
     await engine.remove(container.id)
@@ -102,7 +103,7 @@ async def restore_volumes(work: Work, facts: Facts) -> None:
 
     Raises ProviderUnavailable when it should be tried again; any other failure is added as a warning.
     """
-    engine = await work.engine()
+    engine = await work.containers()
     if not isinstance(engine, SupportsVolumeOwners):
         return
     for mount in container_spec(facts, work.resources, 0).mounts:

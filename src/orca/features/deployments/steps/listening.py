@@ -6,7 +6,7 @@ from orca.features.deployments.steps.probe import Problem
 from orca.features.deployments.steps.work import Facts, Work
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file
 from orca.kit.text import join
-from orca.sdk.engines import Container, Listener, SupportsListeners
+from orca.sdk.containers import Container, Listener, SupportsListeners
 
 MOST_REMEDIES = 5
 
@@ -15,7 +15,7 @@ async def find_remedies(
     work: Work, facts: Facts, containers: list[Container], problem: Problem
 ) -> tuple[Problem, list[Remedy]]:
     """Return the problem with the ports found in the container, and remedies that switch to one of them."""
-    engine, port = await work.engine(), problem.closed_port
+    engine, port = await work.containers(), problem.closed_port
     running = next((each for each in containers if each.state == "running"), None)
     if port is None or running is None or not isinstance(engine, SupportsListeners):
         return problem, []

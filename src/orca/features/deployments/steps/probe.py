@@ -12,7 +12,7 @@ from orca.features.deployments.steps.answers import explain_status, redirect_not
 from orca.features.services.schemas import FrozenConfig, HealthCheck
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
-from orca.sdk.engines import Container, SupportsExec
+from orca.sdk.containers import Container, SupportsExec
 from orca.systems import LOCAL
 
 STEADY_SECONDS = 2.0
@@ -145,7 +145,7 @@ class Checker:
         return None if port is None else await self._probe_tcp(container, port, self.config.health.timeout)
 
     async def _probe_command(self, container: Container, command: tuple[str, ...], name: str) -> Problem | None:
-        engine, seconds = await self.resources.systems.engine(self.system_id), self.config.health.timeout
+        engine, seconds = await self.resources.systems.containers(self.system_id), self.config.health.timeout
         if not isinstance(engine, SupportsExec):
             return Problem("this engine cannot run commands in containers", "Choose another kind of health check.")
         try:

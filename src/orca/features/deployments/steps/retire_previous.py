@@ -9,7 +9,7 @@ from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import TAKES_DOWN, maker_of, network_name
 from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.features.deployments.steps.work import Facts, Work, load, systems_of
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 
 DRAIN_SECONDS = 2.0
 """How long requests already in flight may take to reach the old release."""
@@ -54,7 +54,7 @@ async def _retire_all(work: Work, facts: Facts, system_id: str, old: list[Contai
 
 async def find_old(work: Work, facts: Facts, system_id: str) -> list[Container]:
     """Return the service's replicas on a system that this deployment replaces; all when it takes the service down."""
-    engine = await work.resources.systems.engine(system_id)
+    engine = await work.resources.systems.containers(system_id)
     found = await engine.inspect({"orca.service": facts.service.id})
     return [container for container in found if _is_old(container, facts)]
 
@@ -65,7 +65,7 @@ async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Contain
     They are stopped, but not removed, when the service is being stopped or removed.
     """
     if facts.deployment.kind in TAKES_DOWN:
-        engine = await work.resources.systems.engine(system_id)
+        engine = await work.resources.systems.containers(system_id)
         await asyncio.gather(*(engine.stop(each.id, grace=grace_of(each)) for each in unknown))
     names = ", ".join(container.name for container in unknown)
     await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
@@ -75,7 +75,7 @@ async def _leave_network(work: Work, facts: Facts) -> None:
     """Remove the environment's network with its last service; the next service creates it again."""
     for system_id in systems_of(facts):
         with suppress(OrcaError):  # the engine refuses while other services use it
-            engine = await work.resources.systems.engine(system_id)
+            engine = await work.resources.systems.containers(system_id)
             await engine.remove_network(network_name(facts.service.environment_id))
 
 
@@ -91,7 +91,7 @@ def _is_old(container: Container, facts: Facts) -> bool:
 
 
 async def _retire(work: Work, system_id: str, container: Container) -> str | None:
-    engine = await work.resources.systems.engine(system_id)
+    engine = await work.resources.systems.containers(system_id)
 
     async def stop_and_remove() -> None:
         await engine.stop(container.id, grace=grace_of(container))

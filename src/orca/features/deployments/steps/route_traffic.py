@@ -17,7 +17,7 @@ from orca.features.routing.schemas import TargetIn
 from orca.features.services.models import Service
 from orca.kit.crash import crash_point
 from orca.kit.text import join
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 
 
 async def route_traffic(work: Work) -> str:

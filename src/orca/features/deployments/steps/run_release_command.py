@@ -25,7 +25,7 @@ async def run_release_command(work: Work) -> str:
         },
     )  # fmt: skip
     seconds = STEP_SECONDS["run_release_command"] - 60
-    engine = await work.engine()
+    engine = await work.containers()
     code = await engine.run_once(spec, deadline=seconds, progress=work.log.write)
     if code != 0:
         raise await _explain(work, facts, spec.name, code)

@@ -19,7 +19,7 @@ from orca.features.deployments.steps.work import (
     load,
 )
 from orca.kit.amounts import counted
-from orca.sdk.engines import Container
+from orca.sdk.containers import Container
 
 
 async def start_release(work: Work) -> str:
@@ -29,7 +29,7 @@ async def start_release(work: Work) -> str:
     if facts.config.recreates and not facts.continues:
         await stop_old(work, facts)  # it may have been started again meanwhile
     await own_volumes(work, facts)
-    engine = await work.engine()
+    engine = await work.containers()
     replicas = await _remove_leftovers(work, facts, await find_replicas(work, facts))
     current = {each.id: each for each in (*replicas, *await find_own(work, facts))}
     changes = engine.plan(list(current.values()), container_specs(facts, work.resources))
@@ -62,7 +62,7 @@ async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Container])
                 f"there is a replica {each.name} that this database does not know",
                 hint="Decide about it first: `orc orphans` shows it.",
             )
-        await (await work.engine()).remove(each.id)
+        await (await work.containers()).remove(each.id)
     return [each for each in replicas if each not in left]
 
 
@@ -73,7 +73,7 @@ async def explain_refusal(work: Work, facts: Facts, error: RequestRefused) -> Or
     if code is None:
         return error
     ending = explain_exit(code, kind=facts.config.kind)
-    engine = await work.engine()
+    engine = await work.containers()
     image = await engine.find_image(found[0].image_id)
     info = await engine.info()
     hint = ending.hint

@@ -24,7 +24,7 @@ async def stop_old(work: Work, facts: Facts) -> int:
     """Stop all running replicas of the service that are not of this deployment; returns how many."""
     stopped = 0
     for system_id in systems_of(facts):
-        engine, old = await work.resources.systems.engine(system_id), await find_old(work, facts, system_id)
+        engine, old = await work.resources.systems.containers(system_id), await find_old(work, facts, system_id)
         running = [each for each in old if each.state in {"running", "restarting", "paused"}]
         await asyncio.gather(*(engine.stop(each.id, grace=grace_of(each)) for each in running))
         stopped += len(running)
@@ -37,7 +37,7 @@ async def start_previous(work: Work) -> None:
     step = await find_step(work.resources.db, work.deployment_id, "stop_previous")
     if step is None or facts.previous is None:
         return
-    engine = await work.resources.systems.engine(facts.previous_system_id)
+    engine = await work.resources.systems.containers(facts.previous_system_id)
     previous = await engine.inspect({"orca.deployment": facts.previous.id})
     stopped = [each for each in previous if facts.previous.includes(each) and was_stopped_by(step.started_at, each)]
     await asyncio.gather(*(engine.start(each.name) for each in stopped))

@@ -12,19 +12,13 @@ from orca.features.deployments.models import Deployment
 from orca.features.deployments.schemas import Remedy
 from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_spec, pay_debts, turn_of
 from orca.features.deployments.steps.work import Facts, Work, container_spec
-from orca.sdk.engines import (
-    Container,
-    ContainerSpec,
-    EngineUnreachable,
-    Mount,
-    SupportsVolumeOwners,
-    Unwritable,
-)
+from orca.sdk.containers import Container, ContainerSpec, Mount, SupportsVolumeOwners, Unwritable
+from orca.sdk.engines import EngineUnreachable
 
 
 async def own_volumes(work: Work, facts: Facts) -> None:
     """Set the owners that volumes configure, where they differ. Safe to repeat."""
-    engine = await work.engine()
+    engine = await work.containers()
     if facts.continues or not facts.config.mounts or not isinstance(engine, SupportsVolumeOwners):
         return
     async with turn_of(work.resources, facts.service.id):
@@ -71,7 +65,7 @@ async def _mark_changed(work: Work, volume: str) -> None:
 
 async def warn_of_closed_volumes(work: Work, facts: Facts, containers: list[Container]) -> None:
     """Warn of volumes that the process cannot write to: most programs fail only at the first use."""
-    engine = await work.engine()
+    engine = await work.containers()
     if not facts.config.mounts or not containers or not isinstance(engine, SupportsVolumeOwners):
         return
     try:

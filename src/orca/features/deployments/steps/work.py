@@ -17,7 +17,7 @@ from orca.features.services.models import Service
 from orca.features.services.schemas import BuildOptions, FrozenConfig
 from orca.features.services.volume_schemas import VolumeMount
 from orca.resources import Resources
-from orca.sdk.engines import Container, ContainerSpec, Engine, Mount
+from orca.sdk.containers import Container, ContainerHost, ContainerSpec, Mount
 from orca.sdk.trees import Tree
 from orca.systems import LOCAL
 
@@ -38,9 +38,9 @@ class Work:
     interruptions: list[str] = field(default_factory=list)
     """Messages of engine outages during the work: a process that ended may have ended because of one."""
 
-    async def engine(self) -> Engine:
-        """Return the engine of its machine."""
-        return await self.resources.systems.engine(self.system_id)
+    async def containers(self) -> ContainerHost:
+        """Return the container host of its machine."""
+        return await self.resources.systems.containers(self.system_id)
 
     @property
     def folder(self) -> Path:
@@ -153,14 +153,14 @@ def systems_of(facts: Facts) -> tuple[str, ...]:
 
 async def find_replicas(work: Work, facts: Facts) -> list[Container]:
     """Return the existing containers among those that should run once this deployment is live."""
-    engine = await work.engine()
+    engine = await work.containers()
     found = await engine.inspect({"orca.deployment": facts.workload.id})
     return [container for container in found if facts.workload.includes(container)]
 
 
 async def find_own(work: Work, facts: Facts) -> list[Container]:
     """Return all containers that this deployment made, of every role."""
-    engine = await work.engine()
+    engine = await work.containers()
     found = await engine.inspect({"orca.deployment": facts.workload.id})
     return [container for container in found if facts.is_own(container)]
 

@@ -1,5 +1,5 @@
 """Containers on one Docker Engine."""
 
-from orca.providers.engines.docker.engine import DockerEngine, DockerEngineProvider
+from orca.providers.engines.docker.host import DockerHost, DockerHostProvider
 
-__all__ = ["DockerEngine", "DockerEngineProvider"]
+__all__ = ["DockerHost", "DockerHostProvider"]

@@ -31,7 +31,8 @@ from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.references import check_container_id, check_name
 from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
-from orca.sdk.engines import Container, ContainerSpec, EngineFailed, Mount
+from orca.sdk.containers import Container, ContainerSpec, Mount
+from orca.sdk.engines import EngineFailed
 
 _ATTEMPTS = 8
 _COMMAND_FAULTS = {126, 127}

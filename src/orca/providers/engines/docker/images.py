@@ -10,7 +10,7 @@ from orca.providers.engines.docker.labels import INSTANCE, label_filters
 from orca.providers.engines.docker.observe import read_image
 from orca.providers.engines.docker.references import check_image
 from orca.providers.engines.docker.usage import read_usage
-from orca.sdk.engines import Image
+from orca.sdk.containers import Image
 
 
 class Images:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from orca.kit.text import clean_output, shorten
 from orca.providers.engines.docker.labels import visible_labels
 from orca.providers.engines.docker.references import find_digest
-from orca.sdk.engines import Container, ContainerState, Image
+from orca.sdk.containers import Container, ContainerState, Image
 from orca.sdk.ports import read_port
 
 _STATES: Mapping[str, ContainerState] = {state: state for state in get_args(ContainerState)} | {"removing": "dead"}

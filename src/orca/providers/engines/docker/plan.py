@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orca.sdk.engines import Container, ContainerSpec, Mount
+from orca.sdk.containers import Container, ContainerSpec, Mount
 
 _LEFT_ALONE = {"running", "restarting", "unknown"}
 """The engine itself restarts containers, and a failed observation is no reason to act."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.addresses import automatic_range, gateway
-from orca.sdk.engines import ContainerSpec, Mount
+from orca.sdk.containers import ContainerSpec, Mount
 
 _CAPABILITIES = {
     "CHOWN": "entry points hand a fresh volume to the user they drop to",

@@ -1,19 +1,19 @@
 # ruff: noqa: S101 - assertions are what a test suite is made of
-"""The conformance suite of engines. The in-memory engine is in `fake_engine`.
+"""The conformance suite of container hosts. The in-memory host is in `fake_host`.
 
 A provider's author writes::
 
-    class TestMyEngine(EngineConformance):
+    class TestMyHost(ContainerHostConformance):
         @pytest.fixture
-        async def engine(self):
-            async with MyEngineProvider().open(MyConfig(...), connector) as engine:
-                yield engine
+        async def host(self):
+            async with MyHostProvider().open(MyConfig(...), connector) as host:
+                yield host
 
         @pytest.fixture
         def image(self):
             return "sha256:…"
 
-The image must be on the engine and hold `true false echo sleep` (any busybox). What the suite creates, it removes.
+The image must be on the host and hold `true false echo sleep` (any busybox). What the suite creates, it removes.
 The suite needs pytest and pytest-asyncio in `auto` mode.
 """
 
@@ -28,10 +28,10 @@ from typing import Any
 import pytest
 
 from orca.errors import DeadlineExceeded, RequestRefused
-from orca.sdk.engines import Container, ContainerSpec, Engine, LogLine, Mount, SupportsExec, SupportsStats
-from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.containers import Container, ContainerHost, ContainerSpec, LogLine, Mount, SupportsExec, SupportsStats
+from orca.sdk.testing.fake_host import FakeHost
 
-__all__ = ["EngineConformance", "FakeEngine", "Trial"]
+__all__ = ["ContainerHostConformance", "FakeHost", "Trial"]
 
 _STOPPED_SOON = 15.0
 """Seconds within which a deadline or a cancellation must have ended what ran."""
@@ -43,7 +43,7 @@ _SETTLED = 20.0
 class Trial:
     """Containers of one test under unique names."""
 
-    engine: Engine
+    host: ContainerHost
     image: str
     id: str = field(default_factory=lambda: f"trial-{secrets.token_hex(4)}")
 
@@ -68,12 +68,12 @@ class Trial:
         """Plan and apply the specs, besides the existing containers."""
         wanted = {spec.name for spec in specs}
         current = [container for container in await self.inspect() if container.name in wanted]
-        await self.engine.apply(self.engine.plan(current, specs))
+        await self.host.apply(self.host.plan(current, specs))
         return await self.inspect()
 
     async def inspect(self) -> list[Container]:
         """Return all containers of this test."""
-        return await self.engine.inspect(self.labels)
+        return await self.host.inspect(self.labels)
 
     async def reach(self, spec: ContainerSpec, state: str) -> Container:
         """Wait until the container is in a state, and return it."""
@@ -87,25 +87,25 @@ class Trial:
     async def clean(self) -> None:
         """Remove everything that the test created."""
         for container in await self.inspect():
-            await self.engine.remove(container.id)
-        await self.engine.remove_network(self.id)
-        for volume in await self.engine.list_volumes(self.labels):
-            await self.engine.remove_volume(volume)
+            await self.host.remove(container.id)
+        await self.host.remove_network(self.id)
+        for volume in await self.host.list_volumes(self.labels):
+            await self.host.remove_volume(volume)
 
 
-class EngineConformance:
-    """Subclass it and define the fixtures `engine` and `image`."""
+class ContainerHostConformance:
+    """Subclass it and define the fixtures `host` and `image`."""
 
     @pytest.fixture
-    async def trial(self, engine: Engine, image: str) -> AsyncIterator[Trial]:
+    async def trial(self, host: ContainerHost, image: str) -> AsyncIterator[Trial]:
         """Unique names, and nothing left behind."""
-        trial = Trial(engine, image)
+        trial = Trial(host, image)
         yield trial
         await trial.clean()
 
-    async def test_it_says_who_it_is(self, engine: Engine) -> None:
+    async def test_it_says_who_it_is(self, host: ContainerHost) -> None:
         """The overview shows this."""
-        info = await engine.info()
+        info = await host.info()
         assert info.version
         assert info.cpus > 0
         assert info.memory_bytes > 0
@@ -125,34 +125,34 @@ class EngineConformance:
         """A plan for what is there already is empty."""
         spec = trial.spec("web")
         current = await trial.make(spec)
-        assert trial.engine.plan(current, [spec]) == []
+        assert trial.host.plan(current, [spec]) == []
 
     async def test_applying_twice_changes_nothing(self, trial: Trial) -> None:
         """A crash after the effect and before its record must not make a second container."""
-        changes = trial.engine.plan([], [trial.spec("web")])
-        await trial.engine.apply(changes)
+        changes = trial.host.plan([], [trial.spec("web")])
+        await trial.host.apply(changes)
         before = await trial.inspect()
-        await trial.engine.apply(changes)
+        await trial.host.apply(changes)
         assert await trial.inspect() == before
 
     async def test_changes_describe_themselves(self, trial: Trial) -> None:
         """People read a plan before it is applied."""
         (container,) = await trial.make(trial.spec("old"))
-        descriptions = [change.describe() for change in trial.engine.plan([container], [trial.spec("new")])]
+        descriptions = [change.describe() for change in trial.host.plan([container], [trial.spec("new")])]
         assert any("new" in text for text in descriptions)
         assert any("old" in text for text in descriptions)
 
     async def test_what_is_not_desired_goes(self, trial: Trial) -> None:
         """The old container goes after the new one stands."""
         old = await trial.make(trial.spec("old"))
-        await trial.engine.apply(trial.engine.plan(old, [trial.spec("new")]))
+        await trial.host.apply(trial.host.plan(old, [trial.spec("new")]))
         assert [container.name for container in await trial.inspect()] == [f"{trial.id}-new"]
 
     async def test_a_stopped_container_keeps_its_address(self, trial: Trial) -> None:
         """The proxy's configuration stays valid over a restart, and no other container gets the address meanwhile."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
-        await trial.engine.stop(container.id, grace=0)
+        await trial.host.stop(container.id, grace=0)
         stopped = await trial.reach(spec, "exited")
         assert stopped.address == container.address
         everyone = await trial.make(trial.spec("other"))
@@ -165,53 +165,51 @@ class EngineConformance:
         """Once or twice makes no difference; what is gone cannot."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
-        await trial.engine.stop(container.id, grace=0)
-        await trial.engine.start(spec.name)
-        await trial.engine.start(spec.name)
+        await trial.host.stop(container.id, grace=0)
+        await trial.host.start(spec.name)
+        await trial.host.start(spec.name)
         assert (await trial.reach(spec, "running")).id == container.id
-        await trial.engine.remove(container.id)
+        await trial.host.remove(container.id)
         with pytest.raises(RequestRefused):
-            await trial.engine.start(spec.name)
+            await trial.host.start(spec.name)
 
     async def test_labels_select(self, trial: Trial) -> None:
         """An empty value matches any; another value, or a label that is missing, matches none."""
         await trial.make(trial.spec("a"), trial.spec("b"))
         names = {
-            frozenset(each.name for each in await trial.engine.inspect({**trial.labels, **wanted}))
+            frozenset(each.name for each in await trial.host.inspect({**trial.labels, **wanted}))
             for wanted in ({"orca.part": ""}, {})
         }
         assert names == {frozenset({f"{trial.id}-a", f"{trial.id}-b"})}
-        assert [each.name for each in await trial.engine.inspect({**trial.labels, "orca.part": "a"})] == [
-            f"{trial.id}-a"
-        ]
-        assert await trial.engine.inspect({**trial.labels, "orca.part": "c"}) == []
-        assert await trial.engine.inspect({**trial.labels, "orca.other": ""}) == []
+        assert [each.name for each in await trial.host.inspect({**trial.labels, "orca.part": "a"})] == [f"{trial.id}-a"]
+        assert await trial.host.inspect({**trial.labels, "orca.part": "c"}) == []
+        assert await trial.host.inspect({**trial.labels, "orca.other": ""}) == []
 
     async def test_stopping_and_removing_what_is_gone_is_no_error(self, trial: Trial) -> None:
         """Cleaning up twice is cleaning up."""
         (container,) = await trial.make(trial.spec("web"))
-        await trial.engine.stop(container.id, grace=0)
-        await trial.engine.stop(container.id, grace=0)
-        await trial.engine.remove(container.id)
-        await trial.engine.remove(container.id)
-        await trial.engine.stop(container.id, grace=0)
-        await trial.engine.remove_network(trial.id)
-        await trial.engine.remove_network(trial.id)
+        await trial.host.stop(container.id, grace=0)
+        await trial.host.stop(container.id, grace=0)
+        await trial.host.remove(container.id)
+        await trial.host.remove(container.id)
+        await trial.host.stop(container.id, grace=0)
+        await trial.host.remove_network(trial.id)
+        await trial.host.remove_network(trial.id)
         assert await trial.inspect() == []
 
     async def test_a_missing_image_is_final(self, trial: Trial) -> None:
         """Trying again would change nothing."""
         missing = replace(trial.spec("web"), image=f"sha256:{'0' * 64}")
         with pytest.raises(RequestRefused):
-            await trial.engine.apply(trial.engine.plan([], [missing]))
-        assert await trial.engine.find_image(missing.image) is None
-        assert await trial.engine.remove_image(missing.image) is False
+            await trial.host.apply(trial.host.plan([], [missing]))
+        assert await trial.host.find_image(missing.image) is None
+        assert await trial.host.remove_image(missing.image) is False
 
     async def test_an_image_in_use_stays(self, trial: Trial) -> None:
         """The live release cannot lose its image."""
         await trial.make(trial.spec("web"))
-        assert await trial.engine.remove_image(trial.image) is False
-        found = await trial.engine.find_image(trial.image)
+        assert await trial.host.remove_image(trial.image) is False
+        found = await trial.host.find_image(trial.image)
         assert found is not None
         assert found.size_bytes > 0
 
@@ -223,24 +221,24 @@ class EngineConformance:
             lines.append(line)
 
         said = trial.spec("said", "echo", "two words", "ü")
-        assert await trial.engine.run_once(said, deadline=60, progress=progress) == 0
+        assert await trial.host.run_once(said, deadline=60, progress=progress) == 0
         assert lines == ["two words ü"]
-        assert await trial.engine.run_once(trial.spec("bad", "false"), deadline=60, progress=progress) == 1
+        assert await trial.host.run_once(trial.spec("bad", "false"), deadline=60, progress=progress) == 1
 
     async def test_a_run_never_happens_twice(self, trial: Trial) -> None:
         """A migration that ran is reported, not repeated."""
         spec = trial.spec("migrate", "false")
-        assert await trial.engine.run_once(spec, deadline=60, progress=_ignore) == 1
+        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 1
         (before,) = await trial.inspect()
-        assert await trial.engine.run_once(spec, deadline=60, progress=_ignore) == 1
+        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 1
         assert await trial.inspect() == [before]
 
     async def test_a_running_run_is_joined(self, trial: Trial) -> None:
         """A second caller waits for the same container."""
         spec = trial.spec("migrate", "sleep", "2")
-        first = asyncio.ensure_future(trial.engine.run_once(spec, deadline=60, progress=_ignore))
+        first = asyncio.ensure_future(trial.host.run_once(spec, deadline=60, progress=_ignore))
         running = await trial.reach(spec, "running")
-        assert await trial.engine.run_once(spec, deadline=60, progress=_ignore) == 0
+        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 0
         assert await first == 0
         assert [container.id for container in await trial.inspect()] == [running.id]
 
@@ -249,7 +247,7 @@ class EngineConformance:
         spec = trial.spec("migrate")
         begun = time.monotonic()
         with pytest.raises(DeadlineExceeded):
-            await trial.engine.run_once(spec, deadline=2, progress=_ignore)
+            await trial.host.run_once(spec, deadline=2, progress=_ignore)
         assert time.monotonic() - begun < _STOPPED_SOON
         (container,) = await trial.inspect()
         assert container.state == "exited"
@@ -257,7 +255,7 @@ class EngineConformance:
     async def test_a_cancelled_run_is_killed(self, trial: Trial) -> None:
         """Cancel means that the work stops."""
         spec = trial.spec("migrate")
-        running = asyncio.ensure_future(trial.engine.run_once(spec, deadline=600, progress=_ignore))
+        running = asyncio.ensure_future(trial.host.run_once(spec, deadline=600, progress=_ignore))
         await trial.reach(spec, "running")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -268,10 +266,10 @@ class EngineConformance:
     async def test_logs_can_be_read_and_followed(self, trial: Trial) -> None:
         """The tail first, then the end of the stream when the container ends."""
         spec = trial.spec("said", "echo", "one\ntwo\nthree")
-        assert await trial.engine.run_once(spec, deadline=60, progress=_ignore) == 0
+        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 0
         (container,) = await trial.inspect()
         for follow in (False, True):
-            lines = [line async for line in trial.engine.logs(container.id, tail=2, follow=follow)]
+            lines = [line async for line in trial.host.logs(container.id, tail=2, follow=follow)]
             assert [(line.stream, line.text) for line in lines] == [("stdout", "two"), ("stdout", "three")]
 
     async def test_following_ends_with_the_container(self, trial: Trial) -> None:
@@ -279,19 +277,19 @@ class EngineConformance:
         (container,) = await trial.make(trial.spec("web"))
 
         async def follow() -> list[LogLine]:
-            return [line async for line in trial.engine.logs(container.id, tail=10, follow=True)]
+            return [line async for line in trial.host.logs(container.id, tail=10, follow=True)]
 
         following = asyncio.ensure_future(follow())
         await asyncio.sleep(0.3)
         assert not following.done()
-        await trial.engine.stop(container.id, grace=0)
+        await trial.host.stop(container.id, grace=0)
         assert await asyncio.wait_for(following, _STOPPED_SOON) == []
 
     async def test_a_follower_may_leave(self, trial: Trial) -> None:
         """Closing the page must not leave a stream behind."""
         (container,) = await trial.make(trial.spec("chatty", "sleep", "600"))
-        lines = trial.engine.logs(container.id, tail=10, follow=True)
-        async with aclosing(lines):  # type: ignore[type-var] # every engine's stream is a generator
+        lines = trial.host.logs(container.id, tail=10, follow=True)
+        async with aclosing(lines):  # type: ignore[type-var] # every host's stream is a generator
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(lines), 0.5)
 
@@ -299,41 +297,41 @@ class EngineConformance:
         """Data goes by a separate, explicit act only."""
         name = f"{trial.id}-data"
         (container,) = await trial.make(trial.spec("db", mounts=(Mount(name, "/data"),)))
-        assert await trial.engine.list_volumes(trial.labels) == [name]
+        assert await trial.host.list_volumes(trial.labels) == [name]
         with pytest.raises(RequestRefused):
-            await trial.engine.remove_volume(name)
-        await trial.engine.remove(container.id)
-        assert await trial.engine.list_volumes(trial.labels) == [name]
-        await trial.engine.remove_volume(name)
-        assert await trial.engine.list_volumes(trial.labels) == []
+            await trial.host.remove_volume(name)
+        await trial.host.remove(container.id)
+        assert await trial.host.list_volumes(trial.labels) == [name]
+        await trial.host.remove_volume(name)
+        assert await trial.host.list_volumes(trial.labels) == []
 
     async def test_a_network_in_use_stays(self, trial: Trial) -> None:
         """A stopped container uses its network too: it could not start again without."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
-        await trial.engine.stop(container.id, grace=0)
+        await trial.host.stop(container.id, grace=0)
         await trial.reach(spec, "exited")
         with pytest.raises(RequestRefused):
-            await trial.engine.remove_network(trial.id)
+            await trial.host.remove_network(trial.id)
 
     async def test_commands_run_inside(self, trial: Trial) -> None:
         """Arguments arrive as they are; a command that takes too long is killed. Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
-        if not isinstance(trial.engine, SupportsExec):
+        if not isinstance(trial.host, SupportsExec):
             return
         hostile = "a b;c|d`e`$(f)'\"\\"
-        result = await trial.engine.exec(container.id, ("echo", hostile), deadline=30)
+        result = await trial.host.exec(container.id, ("echo", hostile), deadline=30)
         assert (result.exit_code, result.text) == (0, hostile)
-        assert (await trial.engine.exec(container.id, ("false",), deadline=30)).exit_code == 1
+        assert (await trial.host.exec(container.id, ("false",), deadline=30)).exit_code == 1
         with pytest.raises(DeadlineExceeded):
-            await trial.engine.exec(container.id, ("sleep", "600"), deadline=1)
+            await trial.host.exec(container.id, ("sleep", "600"), deadline=1)
 
     async def test_use_can_be_measured(self, trial: Trial) -> None:
         """Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
-        if not isinstance(trial.engine, SupportsStats):
+        if not isinstance(trial.host, SupportsStats):
             return
-        cores, memory = await trial.engine.stats(container.id)
+        cores, memory = await trial.host.stats(container.id)
         assert 0 <= cores < 1
         assert 0 < memory < 1 << 30
 

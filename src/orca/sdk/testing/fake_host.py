@@ -1,4 +1,4 @@
-"""An in-memory engine, for tests of code that uses engines.
+"""An in-memory host, for tests of code that uses container hosts.
 
 Containers sleep forever unless their command is `true`, `false`, `echo …` or `sleep N`. Tests cause events by
 `crash`, `down` and `add_image`.
@@ -16,15 +16,7 @@ from pydantic import BaseModel
 
 from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
-from orca.sdk.engines import (
-    Container,
-    ContainerSpec,
-    EngineInfo,
-    Image,
-    LogLine,
-    Progress,
-    RegistryLogin,
-)
+from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, LogLine, Progress, RegistryLogin
 from orca.sdk.plans import Change
 
 _NEVER = 1e9
@@ -55,8 +47,8 @@ class _Box:
     running: "asyncio.Task[None] | None" = None
 
 
-class FakeEngine:
-    """A complete in-memory engine. `down` makes every call raise ProviderUnavailable."""
+class FakeHost:
+    """A complete in-memory host. `down` makes every call raise ProviderUnavailable."""
 
     def __init__(self, images: Sequence[str] = ()) -> None:
         self.down = False
@@ -71,7 +63,7 @@ class FakeEngine:
             self.add_image(reference)
 
     def add_image(self, reference: str, **facts: object) -> Image:
-        """Add an image to the engine, and to the registry that `pull_image` uses. `facts` replace fields of it."""
+        """Add an image to the host, and to the registry that `pull_image` uses. `facts` replace fields of it."""
         number = next(self._numbers)
         image = Image(
             id=reference if reference.startswith("sha256:") else f"sha256:{number:064x}",
@@ -100,10 +92,10 @@ class FakeEngine:
         """Write a line as a container."""
         self._boxes[name].lines.append(LogLine("stdout", text, datetime.now(UTC)))
 
-    async def info(self) -> EngineInfo:
+    async def info(self) -> HostInfo:
         """Always the same."""
         self._check_up()
-        return EngineInfo("1.0-fake", "1.0", "/nowhere", 2, 4 << 30)
+        return HostInfo("1.0-fake", "1.0", "/nowhere", 2, 4 << 30)
 
     async def inspect(self, labels: Mapping[str, str]) -> list[Container]:
         """What there is."""
@@ -127,7 +119,7 @@ class FakeEngine:
         self._check_up()
         for change in changes:
             if not isinstance(change, FakeChange):
-                raise TypeError(f"{type(change).__name__} is not a change of the fake engine")
+                raise TypeError(f"{type(change).__name__} is not a change of the fake host")
             if change.verb == "remove":
                 self._remove(change.name)
             elif change.spec:
@@ -260,7 +252,7 @@ class FakeEngine:
 
     def _check_up(self) -> None:
         if self.down:
-            raise ProviderUnavailable("The fake engine is down.", hint="Set `down` to False.")
+            raise ProviderUnavailable("The fake host is down.", hint="Set `down` to False.")
 
     def _create(self, spec: ContainerSpec) -> _Box:
         if found := self._boxes.get(spec.name):
@@ -269,7 +261,7 @@ class FakeEngine:
             return found
         image = next((image for image in self.images.values() if spec.image in {image.id, *image.tags}), None)
         if image is None:
-            raise RequestRefused(f"The image {spec.image} is not on the engine.")
+            raise RequestRefused(f"The image {spec.image} is not on the host.")
         if spec.network not in self.networks:
             self.networks.append(spec.network)
         for mount in spec.mounts:
@@ -330,24 +322,24 @@ class FakeEngine:
         raise RequestRefused("The container is gone.")
 
 
-class FakeEngineConfig(BaseModel):
-    """An engine in memory needs no address."""
+class FakeHostConfig(BaseModel):
+    """A host in memory needs no address."""
 
 
-class FakeEngineProvider:
-    """Opens fake engines; every `open` returns the same one, so that a test can inspect it."""
+class FakeHostProvider:
+    """Opens fake hosts; every `open` returns the same one, so that a test can inspect it."""
 
     name: ClassVar[str] = "fake"
-    Config: ClassVar[type[BaseModel]] = FakeEngineConfig
+    Config: ClassVar[type[BaseModel]] = FakeHostConfig
 
-    def __init__(self, engine: FakeEngine | None = None) -> None:
-        self.engine = engine or FakeEngine()
+    def __init__(self, host: FakeHost | None = None) -> None:
+        self.host = host or FakeHost()
 
     @asynccontextmanager
-    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[FakeEngine]:
+    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[FakeHost]:
         """Return the fake; both arguments are ignored."""
         del config, connector
-        yield self.engine
+        yield self.host
 
 
 def _program(command: tuple[str, ...]) -> tuple[float, int, list[str]]:

@@ -26,11 +26,10 @@ from orca.providers.engines.docker.pull import Puller
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.caches import CacheRecord
 from orca.sdk.connectors import CommandResult, Connector
-from orca.sdk.engines import (
+from orca.sdk.containers import (
     Container,
     ContainerSpec,
-    EngineInfo,
-    EngineUnreachable,
+    HostInfo,
     Image,
     Listener,
     LogLine,
@@ -39,10 +38,11 @@ from orca.sdk.engines import (
     Unwritable,
     VolumeOwner,
 )
+from orca.sdk.engines import EngineUnreachable
 from orca.sdk.plans import Change
 
 
-class DockerEngine:
+class DockerHost:
     """A connected engine. Every object that it lists and changes has the label of this instance."""
 
     def __init__(self, config: DockerConfig, connection: DockerConnection, connector: Connector) -> None:
@@ -60,7 +60,7 @@ class DockerEngine:
         self._meter = Meter(connection)
         self._cache = BuildCache(connection)
 
-    async def info(self) -> EngineInfo:
+    async def info(self) -> HostInfo:
         """Return the engine's versions, data directory, resources and architecture."""
         version = await self._connection.get("say its version", "version")
         facts = await self._connection.get("describe itself", "info")
@@ -68,7 +68,7 @@ class DockerEngine:
             raise EngineUnreachable(
                 "Docker has lost its containerd.", hint="It may be restarting: see `systemctl status containerd`."
             )
-        return EngineInfo(
+        return HostInfo(
             version=version["Version"],
             api_version=version["ApiVersion"],
             data_root=facts["DockerRootDir"],
@@ -209,18 +209,18 @@ class DockerEngine:
             raise RequestRefused("The container is gone.", hint="Look at the service again; it may have been replaced.")
 
 
-class DockerEngineProvider:
+class DockerHostProvider:
     """Opens Docker engines."""
 
     name: ClassVar[str] = "docker"
     Config: ClassVar[type[BaseModel]] = DockerConfig
 
     @asynccontextmanager
-    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[DockerEngine]:
+    async def open(self, config: BaseModel, connector: Connector) -> AsyncIterator[DockerHost]:
         """Return an engine that connects on first use. `connector` runs commands on the engine's machine."""
         docker = DockerConfig.model_validate(config.model_dump())
         connection = DockerConnection(docker.host)
         try:
-            yield DockerEngine(docker, connection, connector)
+            yield DockerHost(docker, connection, connector)
         finally:
             await connection.close()
