@@ -17,6 +17,7 @@ FEATURES: Final = (
     "audit",
     "secrets",
     "services",
+    "credentials",
     "sources",
     "routing",
     "deployments",

@@ -1,10 +1,10 @@
 """The manifest of services: projects, services, variables and volumes."""
 
+from orca.features.credentials.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIAL
+from orca.features.credentials.usage import CREDENTIAL_USAGE
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.services import api, metrics, names, pages, queries, tasks
 from orca.features.services.actions.services import check_credential_unused, take_upload
-from orca.features.sources.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIAL
-from orca.features.sources.usage import CREDENTIAL_USAGE
 from orca.web.nav import Tab
 
 FEATURE = Feature(

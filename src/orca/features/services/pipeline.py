@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import BadInput, DeadlineExceeded, OrcaError, RateLimited
 from orca.events import Fact, record
+from orca.features.credentials.queries import list_guarded_registries
 from orca.features.services import detection as rules
 from orca.features.services.actions import check_source
 from orca.features.services.detection import Detected, Folder, FoundOrcaFile, Process
@@ -21,7 +22,7 @@ from orca.features.services.rules import Kind
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.actions import look_folder, upload_folder
-from orca.features.sources.queries import find_team_upload, list_guarded_registries
+from orca.features.sources.queries import find_team_upload
 from orca.features.sources.rules import ImageRef, RepoUrl
 from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
 from orca.features.sources.steps.fetch_git import fetch_git

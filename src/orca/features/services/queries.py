@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
+from orca.features.credentials.usage import CredentialUser, Usage
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Project, Service, Variable, Volume
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
 from orca.features.services.schemas import BuildVariables
 from orca.features.sources.schemas import GitSource
-from orca.features.sources.usage import CredentialUser, Usage
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, PageRequest
 from orca.web.guard import Scope

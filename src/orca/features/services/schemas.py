@@ -22,10 +22,11 @@ from orca.features.services import rules
 from orca.features.services.rules import Kind, Listening
 from orca.features.services.volume_schemas import Mounts, VolumeMount
 from orca.features.sources.rules import PATH_LIMIT, parse_subdirectory
-from orca.features.sources.schemas import Source, normalised_by
+from orca.features.sources.schemas import Source
 from orca.kit.fields import Changes, Identifier, Name, Output, Slug, Strict, without_nul
 from orca.kit.pagination import PageRequest, Word
 from orca.systems import LOCAL
+from orca.web.validators import normalised_by
 
 KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
 _VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")

@@ -47,18 +47,6 @@ class GitHostKeyChanged(SourceFailed):
     code = "git-host-key-changed"
 
 
-class GitCredentialElsewhere(SourceFailed):
-    """The credential is made for another host than the repository's, or it has no host yet."""
-
-    code = "git-credential-elsewhere"
-
-
-class RegistryCredentialElsewhere(SourceFailed):
-    """The login is for another registry than the image's."""
-
-    code = "registry-credential-elsewhere"
-
-
 class GitLoginRefused(SourceFailed):
     """The repository needs credentials, or does not accept those it was given."""
 

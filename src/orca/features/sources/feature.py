@@ -1,30 +1,13 @@
-"""The manifest of sources: credentials, uploads, and the checkout of repositories."""
+"""The manifest of sources: uploads, and the checkout of repositories."""
 
-from orca.features.manifest import EventKind, EventWords, Feature, Permission
-from orca.features.sources import api, pages, queries, tasks
+from orca.features.manifest import EventWords, Feature
+from orca.features.sources import api, tasks
 from orca.features.sources.actions.uploads import forget_uploads
-from orca.web.nav import NavItem
 
 FEATURE = Feature(
     name="sources",
-    routers=(api.router, pages.router),
-    permissions=(
-        Permission("source.create", "Store credentials for repositories and registries, and make push hooks.", "owner"),
-        Permission("source.delete", "Remove stored credentials and push hooks.", "owner"),
-        Permission("source.read", "See which credentials and push hooks there are, never their secrets.", "viewer"),
-        Permission("source.update", "Change stored credentials and push hooks.", "owner"),
-    ),
-    nav=(NavItem("Credentials", "/credentials", "lock", 30, "source.read"),),
-    event_kinds=(EventKind("credentials", "Credentials and hooks", 50),),
-    events=(
-        EventWords("GitCredential", "credentials"),
-        EventWords("RegistryCredential", "credentials"),
-        EventWords("Upload", "deployments"),
-    ),
+    routers=(api.router,),
+    events=(EventWords("Upload", "deployments"),),
     periodic=tasks.PERIODIC,
-    owners={
-        "git_credential_id": queries.find_git_credential_scope,
-        "registry_credential_id": queries.find_registry_credential_scope,
-    },
     subscribers=(("ServiceDeleted", forget_uploads),),
 )

@@ -5,7 +5,6 @@ images are narrower than git's or Docker's on purpose: an accepted value cannot 
 Branch names may be any that git allows, because users have them; git receives them as full refs after `--`.
 """
 
-import ipaddress
 import re
 from dataclasses import dataclass, replace
 from posixpath import normpath
@@ -13,9 +12,17 @@ from typing import Literal, Self
 from urllib.parse import unquote
 
 from orca.errors import BadInput
+from orca.features.credentials.rules import (
+    DEFAULT_PORTS,
+    DOCKER_HUB,
+    REGISTRY,
+    names_registry,
+    parse_host,
+    parse_port,
+    write_authority,
+)
 
 Scheme = Literal["https", "ssh", "http"]
-CredentialKind = Literal["ssh", "token"]
 
 _URL_LIMIT = 500
 _REF_LIMIT = 1000
@@ -30,16 +37,12 @@ _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<user>[^@/]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]+))?(?P<path>/.*)"
 )
 _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)(?P<host>\[[0-9a-fA-F:.]+\]|[^:/@\[\]]+):(?P<path>[^/].*|/.*)")
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _PATH_PART = re.compile(r"(?!-)(?:[A-Za-z0-9._~+@=,-]|%[0-9A-Fa-f]{2})+")
-_DEFAULT_PORTS: dict[str, int] = {"https": 443, "ssh": 22, "http": 80}
 
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_REGISTRY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_DOCKER_HUB = "docker.io"
 
 
 def _bad(message: str, hint: str) -> BadInput:
@@ -113,11 +116,11 @@ class RepoUrl:
         if scheme not in {"https", "ssh", "http"}:
             raise _bad(f"Repositories are not fetched by {scheme!r}.", "Use https:// or ssh://.")
         path = match["path"] if match["path"].startswith("/") else "/" + match["path"]
-        port = int(match["port"]) if "://" in text and match["port"] else _DEFAULT_PORTS[scheme]
+        port = match["port"] if "://" in text and match["port"] else DEFAULT_PORTS[scheme]
         return cls(
             scheme=scheme,  # type: ignore[arg-type] # one of the three, checked above
-            host=_parse_host(match["host"]),
-            port=_check_port(port),
+            host=parse_host(match["host"]),
+            port=parse_port(port),
             path=_check_path(path),
             user=_check_user(scheme, match["user"]),
             from_home="://" not in text and not match["path"].startswith("/"),
@@ -140,48 +143,13 @@ class RepoUrl:
     @property
     def authority(self) -> str:
         """Host, and port if it is not the scheme's default: the form in which a credential stores its host."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return write_authority(self.scheme, self.host, self.port)
 
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""
         if self.from_home:
             return f"{user}{self.authority}:{self.path[1:]}"
         return f"{self.scheme}://{user}{self.authority}{self.path}"
-
-
-def parse_git_host(text: str, kind: CredentialKind = "token") -> str:
-    """Parse the host of a credential, `host` or `host:port`, as `RepoUrl.authority` has it. Raises BadInput."""
-    try:
-        url = RepoUrl.parse(f"{'ssh' if kind == 'ssh' else 'https'}://{text}/x")
-    except BadInput:
-        url = None
-    if url is None or "@" in text or url.path != "/x":
-        raise _bad(
-            f"{text[:80]!r} is not the host of a repository.",
-            "Write it alone, as in the address: github.com, or git.example.org:8443; international names as xn--.",
-        )
-    return url.authority
-
-
-def _parse_host(text: str) -> str:
-    bare = text.strip("[]").lower()
-    try:
-        return str(ipaddress.ip_address(bare))
-    except ValueError:
-        pass
-    labels = bare.split(".")
-    # Some parsers read a last label of digits as an IPv4 address in another notation (decimal, octal, hex).
-    numeric = re.fullmatch(r"0x[0-9a-f]*|[0-9]+", labels[-1])
-    if text.startswith("[") or numeric or len(bare) > 253 or not all(map(_LABEL.fullmatch, labels)):  # noqa: PLR2004 - DNS
-        raise _bad(f"{text[:80]!r} is not a host name.", "International names are written in their xn-- form.")
-    return bare
-
-
-def _check_port(port: int) -> int:
-    if not 0 < port < 1 << 16:
-        raise _bad(f"{port} is not a port.", "Ports are 1 to 65535.")
-    return port
 
 
 def _check_path(path: str) -> str:
@@ -230,13 +198,13 @@ class ImageRef:
         if rest.rfind(":") > slash:
             name, colon, tag = rest.rpartition(":")
         first, _, others = name.partition("/")
-        has_registry = bool(others) and (first == "localhost" or "." in first or ":" in first)
-        registry, repository = (first, others) if has_registry else (_DOCKER_HUB, name)
-        if registry == _DOCKER_HUB and "/" not in repository:
+        has_registry = bool(others) and names_registry(first)
+        registry, repository = (first, others) if has_registry else (DOCKER_HUB, name)
+        if registry == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
         valid = (
             len(text) <= _URL_LIMIT
-            and _REGISTRY.fullmatch(registry)
+            and REGISTRY.fullmatch(registry)
             and _REPOSITORY.fullmatch(repository)
             and (not colon or _TAG.fullmatch(tag))
             and (not at or _DIGEST.fullmatch(digest))
@@ -249,15 +217,6 @@ class ImageRef:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}{tag}{digest}"
-
-
-_HUB_NAMES = frozenset({"index.docker.io", "registry-1.docker.io"})
-
-
-def is_login_for(host: str, image: str) -> bool:
-    """Whether a login stored for a registry's host is for the registry of this image. Raises BadInput."""
-    registry = ImageRef.parse(image).registry.lower()
-    return (_DOCKER_HUB if host in _HUB_NAMES else host) == (_DOCKER_HUB if registry in _HUB_NAMES else registry)
 
 
 def parse_subdirectory(text: str) -> str:

@@ -16,7 +16,7 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotSignedIn, PayloadTooLarge
 from orca.events import Fact, origin, record
 from orca.features.services.queries import find_git_source
-from orca.features.sources.api.uploads import ANY_SIZE
+from orca.features.sources.api import ANY_SIZE
 from orca.features.sources.errors import BodyCutOff
 from orca.features.triggers import actions, pushes, queries
 from orca.features.triggers.actions.pushes import Delivery

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from orca.features.sources.schemas import parsed_by
 from orca.features.triggers.pushes import Provider
 from orca.features.triggers.rules import parse_patterns
 from orca.kit.fields import Changes, Identifier, Output, Strict, without_nul
 from orca.kit.pagination import PageRequest, RecentPage, Word
+from orca.web.validators import parsed_by
 
 
 class HookFilter(PageRequest):

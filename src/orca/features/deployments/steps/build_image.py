@@ -2,6 +2,7 @@
 
 from orca.db import now
 from orca.errors import ProviderUnavailable
+from orca.features.credentials.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cache import remember_cache
 from orca.features.deployments.actions.progress import add_warning
@@ -14,7 +15,6 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.secrets.queries import open_secret
 from orca.features.services.schemas import BuildVariables
 from orca.features.services.steps.find_builder import find_builder
-from orca.features.sources.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal
 from orca.sdk.buildkit.checks import is_secret_like
 from orca.sdk.containers import Image, RegistryLogin

@@ -9,6 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import BadInput, Conflict
 from orca.events import Fact, origin, record
+from orca.features.credentials.models import GitCredential, RegistryCredential
+from orca.features.credentials.queries import (
+    check_credential_host,
+    check_login_registry,
+    find_git_credential,
+    find_registry_credential,
+)
 from orca.features.services.actions.projects import FIRST_ENVIRONMENT
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import add_volumes, detach_all
@@ -16,15 +23,8 @@ from orca.features.services.models import Environment, Project, Service, Variabl
 from orca.features.services.queries import get_service, list_volumes
 from orca.features.services.rules import Kind, choose_slug
 from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
-from orca.features.sources.models import GitCredential, RegistryCredential
-from orca.features.sources.queries import (
-    check_credential_host,
-    check_login_registry,
-    find_git_credential,
-    find_registry_credential,
-    find_upload,
-)
-from orca.features.sources.rules import RepoUrl
+from orca.features.sources.queries import find_upload
+from orca.features.sources.rules import ImageRef, RepoUrl
 from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
 from orca.resources import Resources
 from orca.systems import LOCAL, System
@@ -188,9 +188,9 @@ async def check_source(session: AsyncSession, scope: Scope, source: Source, *, s
     if named is not None and not found:
         raise BadInput(f"{field}: there is nothing with this id", fields={field: "is not known"})
     if isinstance(source, GitSource) and isinstance(found, GitCredential):
-        check_credential_host(found, RepoUrl.parse(source.repository))
+        check_credential_host(found, RepoUrl.parse(source.repository).authority)
     if isinstance(source, ImageSource) and isinstance(found, RegistryCredential):
-        check_login_registry(found, source.image)
+        check_login_registry(found, ImageRef.parse(source.image).registry)
 
 
 async def check_credential_unused(session: AsyncSession, credential_id: str) -> None:

@@ -4,7 +4,7 @@ from fastapi import Request
 
 from orca.features.services.detection import Detected, SourceToDetect
 from orca.features.services.pipeline import DEADLINE, detect, detect_archive
-from orca.features.sources.api.uploads import ANY_SIZE, TAR_BODY, receive_archive
+from orca.features.sources.api import ANY_SIZE, TAR_BODY, receive_archive
 from orca.kit.threads import run_in_thread
 from orca.web.disconnect import cancel_on_disconnect
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from orca.features.sources.models import GitCredential, RegistryCredential
+from orca.features.credentials.models import GitCredential, RegistryCredential
 
 
 def credential_options(rows: Sequence[GitCredential | RegistryCredential]) -> list[tuple[str, str]]:

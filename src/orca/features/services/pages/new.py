@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
+from orca.features.credentials.actions import trust_host_keys
+from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
+from orca.features.credentials.schemas import GitCredentialChanges
 from orca.features.services import actions, queries
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
 from orca.features.services.forms import (
@@ -22,10 +25,7 @@ from orca.features.services.models import Project
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
 from orca.features.services.schemas import ServiceFields
-from orca.features.sources.actions import trust_host_keys
-from orca.features.sources.queries import list_git_credentials, list_registry_credentials
 from orca.features.sources.rules import RepoUrl
-from orca.features.sources.schemas import GitCredentialChanges
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources
 from orca.web.answers import Done, submit

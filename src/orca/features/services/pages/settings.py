@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput
+from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
 from orca.features.services import actions, queries
 from orca.features.services.forms import errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Project, Service
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.schemas import ServiceChanges
 from orca.features.services.service_status import ServiceStatus, load_header
-from orca.features.sources.queries import list_git_credentials, list_registry_credentials
 from orca.kit.pagination import PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orca.features.sources.queries import open_git_credential
+from orca.features.credentials.queries import open_git_credential
 from orca.features.sources.rules import GitRef, RepoUrl
 from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.checkout_git import Checkout, GitCheckout, checkout_git
@@ -29,7 +29,7 @@ async def prepare_checkout(
     """Return what to fetch, with the credential for it."""
     settings, url = resources.settings.git, RepoUrl.parse(source.repository)
     async with resources.db.read() as session:
-        login = await open_git_credential(session, resources.secret_box, scope, source.credential_id, url)
+        login = await open_git_credential(session, resources.secret_box, scope, source.credential_id, url.authority)
     authority = await asyncio.to_thread(settings.ca_file.read_text) if settings.ca_file else None
     return GitCheckout(
         url=url,

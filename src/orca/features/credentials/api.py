@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import Query
 
 from orca.db import ReadSession, WriteSession
-from orca.features.sources import actions, queries
-from orca.features.sources.models import GitCredential, RegistryCredential
-from orca.features.sources.schemas import (
+from orca.features.credentials import actions, queries
+from orca.features.credentials.models import GitCredential, RegistryCredential
+from orca.features.credentials.schemas import (
     GitCredentialChanges,
     GitCredentialFields,
     GitCredentialFilter,

@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import Conflict
-from orca.features.sources.models import GitCredential, RegistryCredential
+from orca.features.credentials.models import GitCredential, RegistryCredential
 
 _LOCK = 0x0ACE
 _KINDS = {"ssh": "deploy key", "token": "token"}

@@ -4,11 +4,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Fact, record
 from orca.features import check_deletable
+from orca.features.credentials.actions.names import check_registry_name
+from orca.features.credentials.models import RegistryCredential
+from orca.features.credentials.queries import PASSWORD, REGISTRY_CREDENTIAL, get_registry_credential
+from orca.features.credentials.schemas import RegistryCredentialChanges, RegistryCredentialFields
 from orca.features.secrets.actions import delete_secrets, put_secret
-from orca.features.sources.actions.names import check_registry_name
-from orca.features.sources.models import RegistryCredential
-from orca.features.sources.queries import PASSWORD, REGISTRY_CREDENTIAL, get_registry_credential
-from orca.features.sources.schemas import RegistryCredentialChanges, RegistryCredentialFields
 from orca.kit.crypto import SecretBox
 from orca.web.guard import Scope
 

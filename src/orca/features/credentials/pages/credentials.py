@@ -9,10 +9,10 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.features.sources import actions, queries
-from orca.features.sources.models import GitCredential, RegistryCredential
-from orca.features.sources.schemas import GitCredentialFields, RegistryCredentialFields
-from orca.features.sources.usage import Usage, read_usage
+from orca.features.credentials import actions, queries
+from orca.features.credentials.models import GitCredential, RegistryCredential
+from orca.features.credentials.schemas import GitCredentialFields, RegistryCredentialFields
+from orca.features.credentials.usage import Usage, read_usage
 from orca.kit.pagination import PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
@@ -53,7 +53,7 @@ async def _draw(
         git.items, registries.items, has_more, usage, git_form or Filled(), registry_form or Filled()
     )
     return render(
-        request, "sources/credentials.html", page, status=max(page.git_form.status, page.registry_form.status)
+        request, "credentials/credentials.html", page, status=max(page.git_form.status, page.registry_form.status)
     )
 
 

@@ -1,6 +1,6 @@
 """Pages of credentials for repositories and registries."""
 
-from orca.features.sources.pages import credentials, git_credential, registry_credential
+from orca.features.credentials.pages import credentials, git_credential, registry_credential
 from orca.web.guard import Router, take_routes
 
 router = Router(include_in_schema=False)

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
-from orca.features.sources import actions, queries
-from orca.features.sources.models import RegistryCredential
-from orca.features.sources.schemas import RegistryCredentialChanges
-from orca.features.sources.usage import CredentialUser, read_usage
+from orca.features.credentials import actions, queries
+from orca.features.credentials.models import RegistryCredential
+from orca.features.credentials.schemas import RegistryCredentialChanges
+from orca.features.credentials.usage import CredentialUser, read_usage
 from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
@@ -44,7 +44,7 @@ async def _draw(
     users = (await read_usage(session, scope, [row.id])).get(row.id, [])
     page = RegistryCredentialPage(row, users, form or Filled(), refusal)
     status = refusal.status if refusal else page.form.status
-    return render(request, "sources/registry_credential.html", page, status=status)
+    return render(request, "credentials/registry_credential.html", page, status=status)
 
 
 @router.get("/credentials/registries/{registry_credential_id}")

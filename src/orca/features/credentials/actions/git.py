@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.errors import BadInput
 from orca.events import Fact, record
 from orca.features import check_deletable
+from orca.features.credentials.actions.names import check_git_name
+from orca.features.credentials.models import GitCredential
+from orca.features.credentials.queries import GIT_CREDENTIAL, PRIVATE, get_git_credential
+from orca.features.credentials.rules import parse_git_host
+from orca.features.credentials.schemas import GitCredentialChanges, GitCredentialFields
 from orca.features.secrets.actions import delete_secrets, put_secret
-from orca.features.sources.actions.names import check_git_name
-from orca.features.sources.models import GitCredential
-from orca.features.sources.queries import GIT_CREDENTIAL, PRIVATE, get_git_credential
-from orca.features.sources.rules import parse_git_host
-from orca.features.sources.schemas import GitCredentialChanges, GitCredentialFields
 from orca.kit.crypto import SecretBox
 from orca.kit.ids import slugify
 from orca.web.guard import Scope

@@ -8,9 +8,8 @@ from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
 from orca.errors import BadInput, NotFound
-from orca.features.sources.actions import trust_host_keys
-from orca.features.sources.queries import GitLogin, open_git_credential, open_registry_login
-from orca.features.sources.rules import RepoUrl
+from orca.features.credentials.actions import trust_host_keys
+from orca.features.credentials.queries import GitLogin, open_git_credential, open_registry_login
 from orca.kit.ids import new_id
 from orca.sdk.containers import RegistryLogin
 from orca.web.guard import Scope
@@ -24,7 +23,7 @@ LOGIN = {"name": "GHCR", "host": "ghcr.io", "username": "robot", "password": "ca
 async def team_of(app, credential_id):
     from sqlalchemy import select
 
-    from orca.features.sources.models import GitCredential, RegistryCredential
+    from orca.features.credentials.models import GitCredential, RegistryCredential
 
     async with app.state.resources.db.read() as session:
         for table in (GitCredential, RegistryCredential):
@@ -37,7 +36,7 @@ async def opened(app, credential_id, opener=open_git_credential):
     resources = app.state.resources
     scope = await team_of(app, credential_id)
     async with resources.db.read() as session:
-        place = (RepoUrl.parse("https://github.com/a/b"),) if opener is open_git_credential else ()
+        place = ("github.com",) if opener is open_git_credential else ()
         return await opener(session, resources.secret_box, scope, credential_id, *place)
 
 
@@ -94,7 +93,7 @@ async def test_a_token_is_kept_and_replaced_but_never_shown(app, client):
 
 
 async def test_no_credential_is_nobodys_login(app):
-    resources, anywhere = app.state.resources, RepoUrl.parse("https://github.com/a/b")
+    resources, anywhere = app.state.resources, "github.com"
     async with resources.db.read() as session:
         assert await open_git_credential(session, resources.secret_box, Scope("x"), None, anywhere) == GitLogin()
         assert await open_registry_login(session, resources.secret_box, Scope("x"), None) is None
@@ -156,7 +155,7 @@ async def test_a_registry_login_is_opened_for_its_host_alone(app, client):
 def test_registry_hosts(host):
     from pydantic import ValidationError
 
-    from orca.features.sources.schemas import RegistryCredentialFields
+    from orca.features.credentials.schemas import RegistryCredentialFields
 
     with pytest.raises(ValidationError) as caught:
         RegistryCredentialFields.model_validate({**LOGIN, "host": host})

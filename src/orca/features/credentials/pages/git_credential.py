@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
-from orca.features.sources import actions, queries
-from orca.features.sources.models import GitCredential
-from orca.features.sources.schemas import GitCredentialChanges
-from orca.features.sources.usage import CredentialUser, read_usage
+from orca.features.credentials import actions, queries
+from orca.features.credentials.models import GitCredential
+from orca.features.credentials.schemas import GitCredentialChanges
+from orca.features.credentials.usage import CredentialUser, read_usage
 from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
@@ -44,7 +44,9 @@ async def _draw(
     row = await queries.get_git_credential(session, scope, credential_id)
     users = (await read_usage(session, scope, [row.id])).get(row.id, [])
     page = GitCredentialPage(row, users, form or Filled(), refusal)
-    return render(request, "sources/git_credential.html", page, status=refusal.status if refusal else page.form.status)
+    return render(
+        request, "credentials/git_credential.html", page, status=refusal.status if refusal else page.form.status
+    )
 
 
 @router.get("/credentials/git/{git_credential_id}")

@@ -12,8 +12,8 @@ from tests.features.services.events import events_of
 from tests.features.services.test_detect_doors import app
 from tests.features.sources.steps.conftest import TOKEN, elsewhere, make_repository, repositories, server, tls_files
 
-from orca.features.sources.errors import GitCredentialElsewhere
-from orca.features.sources.models import GitCredential
+from orca.features.credentials.errors import GitCredentialElsewhere
+from orca.features.credentials.models import GitCredential
 from orca.features.sources.schemas import GitSource
 from orca.features.sources.steps.fetch_git import fetch_git
 from orca.web.guard import Scope

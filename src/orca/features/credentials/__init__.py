@@ -1,0 +1,1 @@
+"""Credentials of a team: deploy keys and tokens of Git hosts, and logins of image registries."""
