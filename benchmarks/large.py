@@ -19,8 +19,9 @@ from orca.events import GENESIS, Event, chain_hash
 from orca.features import load_features
 from orca.features.access.models import ApiToken
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
+from orca.features.projects.models import Environment, Project
 from orca.features.routing.models import Route
-from orca.features.services.models import Environment, Project, Service
+from orca.features.services.models import Service
 from orca.kit.ids import new_id
 from orca.resources import open_resources
 from orca.sdk.containers import ContainerSpec

@@ -11,7 +11,8 @@ from tests.conftest import claim, make_settings, running_app
 from orca.db import now
 from orca.features.deployments.actions.log import LogWriter
 from orca.features.deployments.models import Deployment
-from orca.features.services.models import Environment, Project, Service
+from orca.features.projects.models import Environment, Project
+from orca.features.services.models import Service
 from orca.kit.ids import new_id
 
 MEGABYTES = 100

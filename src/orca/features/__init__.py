@@ -16,6 +16,7 @@ FEATURES: Final = (
     "access",
     "audit",
     "secrets",
+    "projects",
     "services",
     "credentials",
     "sources",

@@ -16,7 +16,7 @@ from orca.errors import StepFailed, TaskCancelled
 from orca.features.deployments.actions.progress import fail
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.views import LOG_LINES
-from orca.features.services.models import Project
+from orca.features.projects.models import Project
 
 pytestmark = pytest.mark.slow
 

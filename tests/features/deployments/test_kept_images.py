@@ -4,7 +4,7 @@ from tests.features.deployments.bench import Bench
 
 from orca.errors import ProviderUnavailable
 from orca.features.deployments.actions.start import Request
-from orca.features.services.models import Project
+from orca.features.projects.models import Project
 
 PRIVATE = "registry.example.org/ours/app@sha256:" + "d" * 64
 

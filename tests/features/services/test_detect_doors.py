@@ -30,8 +30,8 @@ from tests.features.sources.steps.conftest import (
 from tests.open_systems import exchange
 
 from orca.errors import DeadlineExceeded
+from orca.features.projects.models import Project
 from orca.features.services import pipeline
-from orca.features.services.models import Project
 from orca.features.sources.actions import Leftovers
 from orca.features.sources.schemas import GitSource, ImageSource
 from orca.sdk.testing.fake_host import FakeHost

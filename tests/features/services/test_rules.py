@@ -1,4 +1,4 @@
-"""Names, slugs, what each kind needs, and where volumes may be."""
+"""What each kind needs, and where volumes may be."""
 
 from contextlib import nullcontext
 
@@ -9,34 +9,10 @@ from orca.features.services.forms import check_port_chosen
 from orca.features.services.rules import (
     Listening,
     check_mount_path,
-    choose_slug,
     find_kind_problems,
     find_mount_problems,
     port_to_announce,
 )
-
-
-@pytest.mark.parametrize(
-    ("name", "taken", "slug"),
-    [
-        ("My App", (), "my-app"),
-        ("API Server", (), "api-server"),
-        ("Café  Menü!", (), "cafe-menu"),
-        ("ﬁle 2", (), "file-2"),
-        ("日本語", (), "service"),
-        ("---", (), "service"),
-        ("app", ("app",), "app-2"),
-        ("app", ("app", "app-2", "app-3"), "app-4"),
-        ("x" * 100, (), "x" * 40),
-        ("x" * 100, ("x" * 40,), "x" * 38 + "-2"),
-        ("abcdefghij" * 3 + "abcdefg x yz", ("abcdefghij" * 3 + "abcdefg-x",), "abcdefghij" * 3 + "abcdefg-2"),
-        ("; rm -rf / #", (), "rm-rf"),
-    ],
-)
-def test_slugs_are_plain_and_free(name, taken, slug):
-    chosen = choose_slug(name, taken, otherwise="service")
-    assert chosen == slug or (chosen not in taken and len(chosen) <= 40)
-    assert chosen == slug
 
 
 @pytest.mark.parametrize(

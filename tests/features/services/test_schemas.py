@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orca.features.services.project_schemas import ProjectFields
+from orca.features.projects.schemas import ProjectFields
 from orca.features.services.schemas import (
     BuildOptions,
     FrozenConfig,

@@ -9,7 +9,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from orca.features.dashboard.palette import Finds, Found, FoundProject, Wish, Words
 from orca.features.deployments.models import Deployment, LiveRelease
-from orca.features.services.models import Project, Service
+from orca.features.projects.models import Project
+from orca.features.services.models import Service
 from orca.web.guard import Scope
 
 _MOST = 8

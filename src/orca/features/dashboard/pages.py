@@ -22,10 +22,10 @@ from orca.features.dashboard.palette import (
 )
 from orca.features.dashboard.queries import RecentDeployment
 from orca.features.dashboard.views import ServiceRow, read_rows, read_states
-from orca.features.services.actions import create_project
-from orca.features.services.models import Project
-from orca.features.services.project_schemas import ProjectFields
-from orca.features.services.queries import list_projects
+from orca.features.projects.actions import create_project
+from orca.features.projects.models import Project
+from orca.features.projects.queries import list_projects
+from orca.features.projects.schemas import ProjectFields
 from orca.kit.pagination import Cursor, PageRequest
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import SIGNED_IN, CurrentResources, CurrentScope, CurrentSubject, Router, guard, take_routes

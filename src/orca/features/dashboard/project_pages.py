@@ -11,10 +11,12 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
 from orca.features.dashboard.queries import Listed, list_service_names
 from orca.features.dashboard.views import ServiceRow, read_rows, read_states
-from orca.features.services.actions import delete_project, update_project
-from orca.features.services.models import Project, Volume
-from orca.features.services.project_schemas import ProjectChanges
-from orca.features.services.queries import get_project, list_project_volumes, list_services
+from orca.features.projects.actions import delete_project, update_project
+from orca.features.projects.models import Project
+from orca.features.projects.queries import get_project
+from orca.features.projects.schemas import ProjectChanges
+from orca.features.services.models import Volume
+from orca.features.services.queries import list_project_volumes, list_services
 from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.text import join
 from orca.resources import Resources

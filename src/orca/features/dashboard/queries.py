@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.deployments.models import Deployment
-from orca.features.services.models import Project, Service
+from orca.features.projects.models import Project
+from orca.features.services.models import Service
 from orca.web.guard import Scope
 
 

@@ -23,7 +23,8 @@ from orca.features.deployments.history import (
 from orca.features.deployments.output import OutputLine, Positions, Wanted, follow_output, list_hidden
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
-from orca.features.services.models import Project, Service
+from orca.features.projects.models import Project
+from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import Cursor, PageRequest

@@ -15,9 +15,11 @@ from orca.features.deployments import queries, rules
 from orca.features.deployments.history import find_last_good
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.deployments.rules import Observed, Workload
+from orca.features.projects.models import Project
+from orca.features.projects.queries import get_project
 from orca.features.routing.queries import Address, list_addresses, list_urls
-from orca.features.services.models import Project, Service
-from orca.features.services.queries import get_project, get_service
+from orca.features.services.models import Service
+from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources

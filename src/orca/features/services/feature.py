@@ -1,20 +1,18 @@
-"""The manifest of services: projects, services, variables and volumes."""
+"""The manifest of services, their variables and their volumes."""
 
 from orca.features.credentials.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIAL
 from orca.features.credentials.usage import CREDENTIAL_USAGE
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
+from orca.features.projects.actions import PROJECT
 from orca.features.services import api, metrics, names, pages, queries, tasks
-from orca.features.services.actions.services import check_credential_unused, take_upload
+from orca.features.services.actions.services import check_credential_unused, check_project_empty, take_upload
+from orca.features.services.actions.variables import forget_project_variables
 from orca.web.nav import Tab
 
 FEATURE = Feature(
     name="services",
     routers=(api.router, pages.router),
     permissions=(
-        Permission("project.create", "Make a project.", "owner"),
-        Permission("project.delete", "Delete a project that has no services left.", "owner"),
-        Permission("project.read", "See projects.", "viewer"),
-        Permission("project.update", "Rename a project and change its description.", "owner"),
         Permission("service.create", "Make a service.", "member"),
         Permission("service.delete", "Delete a service.", "owner"),
         Permission("service.read", "See services, their state and the output of their processes.", "viewer"),
@@ -43,10 +41,8 @@ FEATURE = Feature(
     event_kinds=(
         EventKind("services", "Services and volumes", 20),
         EventKind("variables", "Variables", 30),
-        EventKind("projects", "Projects and teams", 60),
     ),
     events=(
-        EventWords("Project", "projects"),
         EventWords("Service", "services"),
         EventWords("Volume", "services"),
         EventWords("Source", "services"),
@@ -54,13 +50,16 @@ FEATURE = Feature(
     ),
     tasks=tasks.TASKS,
     owners={
-        "project_id": queries.find_project_scope,
         "service_id": queries.find_service_scope,
         "volume_id": queries.find_volume_scope,
     },
-    subscribers=(("UploadReceived", take_upload),),
+    subscribers=(("UploadReceived", take_upload), ("ProjectDeleted", forget_project_variables)),
     readers=(CREDENTIAL_USAGE.implemented_by(queries.list_credential_users),),
-    deletion_checks={GIT_CREDENTIAL: check_credential_unused, REGISTRY_CREDENTIAL: check_credential_unused},
+    deletion_checks={
+        GIT_CREDENTIAL: check_credential_unused,
+        REGISTRY_CREDENTIAL: check_credential_unused,
+        PROJECT: check_project_empty,
+    },
     directories=names.DIRECTORIES,
     measures=metrics.make_measures,
 )

@@ -6,7 +6,8 @@ from typing import get_args
 from prometheus_client import Metric
 from sqlalchemy import func, select
 
-from orca.features.services.models import Project, Service, Volume
+from orca.features.projects.models import Project
+from orca.features.services.models import Service, Volume
 from orca.features.services.rules import Kind
 from orca.resources import Resources
 from orca.web.metrics import Measure, gauge, number

@@ -1,4 +1,4 @@
-"""Projects, their environments, and the services that should run in them."""
+"""Services, their variables and their volumes."""
 
 from datetime import datetime
 from typing import Any
@@ -8,28 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from orca.db import Base, TeamRow, now, unique_where
 from orca.systems import LOCAL
-
-
-class Project(TeamRow, Base):
-    """Groups services, members and variables."""
-
-    __tablename__ = "projects"
-
-    name: Mapped[str] = mapped_column(String(100))
-    slug: Mapped[str] = mapped_column(String(40))
-    description: Mapped[str] = mapped_column(String(500), default="")
-    deleted_at: Mapped[datetime | None]
-
-
-class Environment(TeamRow, Base):
-    """An environment of a project, in which services run; every project starts with `production`."""
-
-    __tablename__ = "environments"
-    __table_args__ = (UniqueConstraint("project_id", "slug"),)
-
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
-    name: Mapped[str] = mapped_column(String(100))
-    slug: Mapped[str] = mapped_column(String(40))
 
 
 class Service(TeamRow, Base):
@@ -111,5 +89,4 @@ class Volume(TeamRow, Base):
         return f"orca-{self.id}"
 
 
-unique_where(Project, "uq_projects_living_slug", "team_id, slug", "deleted_at IS NULL")
 unique_where(Service, "uq_services_living_slug", "environment_id, slug", "deleted_at IS NULL")

@@ -1,43 +1,10 @@
-"""The names of services and projects, for the activity page."""
+"""The names of services, for the activity page."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from sqlalchemy import or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from orca.features.manifest import Directory
+from orca.features.projects.names import Names
+from orca.features.services.models import Service
 
-from orca.features.manifest import Directory, Named
-from orca.features.services.models import Project, Service
-from orca.web.guard import Scope
-
-_MOST = 100
-"""Names of that many things are looked for; more share a text only when it says nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """Of one table whose rows have a name, a slug, and a page at `place/<id>` until they are deleted."""
-
-    table: type[Service] | type[Project]
-    place: str
-
-    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, Named]:
-        row = self.table
-        query = select(row.id, row.name, row.deleted_at).where(row.team_id == scope.team_id, row.id.in_(ids))
-        return {
-            identifier: Named(name, "" if deleted_at else f"{self.place}/{identifier}")
-            for identifier, name, deleted_at in await session.execute(query)
-        }
-
-    async def find_ids(self, session: AsyncSession, scope: Scope, text: str) -> Collection[str]:
-        row = self.table
-        holds = or_(row.name.icontains(text, autoescape=True), row.slug.icontains(text, autoescape=True))
-        query = select(row.id).where(row.team_id == scope.team_id, holds).order_by(row.id.desc()).limit(_MOST)
-        return (await session.scalars(query)).all()
-
-
-DIRECTORIES: Mapping[str, Directory] = {
-    "service": _Names(Service, "/services"),
-    "project": _Names(Project, "/projects"),
-}
+DIRECTORIES: Mapping[str, Directory] = {"service": Names(Service, "/services")}
 """Object type of events -> directory."""

@@ -10,8 +10,9 @@ from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.credentials.usage import CredentialUser, Usage
+from orca.features.projects.queries import get_project
 from orca.features.secrets.queries import open_secrets_of
-from orca.features.services.models import Project, Service, Variable, Volume
+from orca.features.services.models import Service, Variable, Volume
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
 from orca.features.services.schemas import BuildVariables
 from orca.features.sources.schemas import GitSource
@@ -21,34 +22,6 @@ from orca.web.guard import Scope
 from orca.web.rights import ObjectScope, find_scope
 
 _FIRST_PAGE = PageRequest()
-
-
-async def find_project(session: AsyncSession, project_id: str) -> Project | None:
-    """Return a project of any team, also a deleted one: for tasks."""
-    return await session.get(Project, project_id)
-
-
-async def get_project(session: AsyncSession, scope: Scope, project_id: str, *, lock: bool = False) -> Project:
-    """Return a project of the team; `lock` locks its row until the transaction ends."""
-    query = select(Project).where(
-        Project.id == project_id, Project.team_id == scope.team_id, Project.deleted_at.is_(None)
-    )
-    project = await session.scalar(query.with_for_update() if lock else query)
-    if project is None:
-        raise NotFound("there is no project with this id")
-    return project
-
-
-async def list_projects(session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE) -> Page[Project]:
-    """The team's projects, newest first."""
-    query = select(Project).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
-    return await read_page(session, narrow(query, Project, wanted), Project.id, wanted)
-
-
-async def find_project_scope(session: AsyncSession, project_id: str) -> ObjectScope | None:
-    """Return where a project belongs."""
-    query = select(Project.team_id, Project.id).where(Project.id == project_id, Project.deleted_at.is_(None))
-    return await find_scope(session, query)
 
 
 async def find_service(session: AsyncSession, service_id: str) -> Service | None:
@@ -81,12 +54,6 @@ async def list_team_services(session: AsyncSession, scope: Scope, wanted: PageRe
     """The services of all projects of a team, newest first."""
     query = select(Service).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     return await read_page(session, narrow(query, Service, wanted), Service.id, wanted)
-
-
-async def list_project_slugs(session: AsyncSession, scope: Scope, project_ids: Collection[str]) -> dict[str, str]:
-    """Map ids of projects to their slugs."""
-    query = select(Project.id, Project.slug).where(Project.team_id == scope.team_id, Project.id.in_(project_ids))
-    return {project_id: slug for project_id, slug in await session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
 
 
 def select_scope() -> Select[str, str, str, str]:

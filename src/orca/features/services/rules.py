@@ -1,13 +1,10 @@
 """Rules for the names of projects and services, and for what each kind of service needs."""
 
 import shlex
-import unicodedata
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
-
-from orca.kit.ids import slugify
 
 Kind = Literal["web", "worker", "static"]
 OwnerType = Literal["project", "service"]
@@ -18,7 +15,6 @@ STATIC_PORT = 8080
 """Port of the file server in images of the static template."""
 MAX_VARIABLES = 500
 MAX_VALUE_BYTES = 65_536
-_SLUG_LIMIT = 40
 _FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
 MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)+/*$"
 """The same rule as `check_mount_path`, as a pattern for the JSON Schema."""
@@ -27,18 +23,6 @@ MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)
 def is_shell_name(name: str) -> bool:
     """Whether the name is valid for a shell variable and a Dockerfile ARG."""
     return name.isascii() and name.isidentifier()
-
-
-def choose_slug(name: str, taken: Collection[str], *, otherwise: str) -> str:
-    """`Café Menu` -> `cafe-menu`, or `cafe-menu-2` when that is taken; `otherwise` where no letter is left."""
-    plain = unicodedata.normalize("NFKD", name)
-    base = slugify("".join(each for each in plain if not unicodedata.combining(each))) or otherwise
-    candidate, number = base, 1
-    while candidate in taken:
-        number += 1
-        ending = f"-{number}"
-        candidate = base[: _SLUG_LIMIT - len(ending)].rstrip("-") + ending
-    return candidate
 
 
 @dataclass(frozen=True, slots=True)

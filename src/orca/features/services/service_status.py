@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features import find_reader
 from orca.features.manifest import ReaderKey
-from orca.features.services.models import Project, Service
-from orca.features.services.queries import get_project, get_service
+from orca.features.projects.models import Project
+from orca.features.projects.queries import get_project
+from orca.features.services.models import Service
+from orca.features.services.queries import get_service
 from orca.web.guard import Scope
 
 

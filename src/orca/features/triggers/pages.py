@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
-from orca.features.services.models import Project, Service
+from orca.features.projects.models import Project
+from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.features.triggers import actions, queries

@@ -10,6 +10,7 @@ from orca.db import Database, now
 from orca.errors import BadInput, Conflict, Forbidden, NotFound
 from orca.events import Event, Fact, Origin, origin, record
 from orca.features.access.permissions import permissions_of
+from orca.features.projects.models import Project
 from orca.features.routing import queries
 from orca.features.routing.actions import (
     add_certificate,
@@ -23,7 +24,6 @@ from orca.features.routing.actions import (
 )
 from orca.features.routing.models import HeldName, Route, Target
 from orca.features.routing.schemas import CertificateIn, RouteIn, RoutePatch
-from orca.features.services.models import Project
 from orca.kit.pagination import PageRequest
 
 

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import Conflict
 from orca.events import origin
+from orca.features.projects.models import Project
 from orca.features.routing.models import HeldName
 from orca.features.routing.rules.hostnames import is_above, names_above
-from orca.features.services.models import Project, Service
+from orca.features.services.models import Service
 from orca.settings import Settings
 
 

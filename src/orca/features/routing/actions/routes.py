@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import BadInput, Conflict
 from orca.events import Fact, origin, record
+from orca.features.projects.models import Environment, Project
 from orca.features.routing import queries
 from orca.features.routing.actions.held_names import check_above, find_other_holder, hold_name
 from orca.features.routing.actions.orders import forget_ordered
@@ -27,7 +28,7 @@ from orca.features.routing.rules.hostnames import (
 )
 from orca.features.routing.rules.paths import is_loop
 from orca.features.routing.schemas import RouteIn, RouteOptions, RoutePatch, merge_options
-from orca.features.services.models import Environment, Project, Service
+from orca.features.services.models import Service
 from orca.instance.tombstones import bury
 from orca.resources import Resources
 from orca.settings import Settings

@@ -10,14 +10,16 @@ from fastapi.responses import RedirectResponse
 
 from orca.db import ReadSession, now
 from orca.errors import OrcaError
+from orca.features.projects.models import Project
+from orca.features.projects.queries import get_project
 from orca.features.routing import actions, queries
 from orca.features.routing.forms import edit_data, edit_values
 from orca.features.routing.pages.certificates import MAX_PAGE, Dated
 from orca.features.routing.queries import Ending, Numbered
 from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
 from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
-from orca.features.services.models import Project, Service
-from orca.features.services.queries import get_project, get_service
+from orca.features.services.models import Service
+from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.text import join
 from orca.web.forms import Filled, Form, fill

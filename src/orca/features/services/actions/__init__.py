@@ -1,7 +1,6 @@
-"""Writes of projects, services, variables and volumes: one function per verb, session first."""
+"""Writes of services, variables and volumes: one function per verb, session first."""
 
 from orca.features.services.actions.freeze import apply_orca_file, freeze_config, list_secret_revisions
-from orca.features.services.actions.projects import create_project, delete_project, update_project
 from orca.features.services.actions.services import check_source, create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
     change_variables,
@@ -27,9 +26,7 @@ __all__ = [
     "change_variables",
     "check_source",
     "check_volumes",
-    "create_project",
     "create_service",
-    "delete_project",
     "delete_service",
     "detach_volume",
     "ensure_volumes",
@@ -42,7 +39,6 @@ __all__ = [
     "request_destruction",
     "reveal_variable",
     "set_variables",
-    "update_project",
     "update_service",
     "update_volume",
 ]

@@ -16,12 +16,14 @@ from orca.features.credentials.queries import (
     find_git_credential,
     find_registry_credential,
 )
-from orca.features.services.actions.projects import FIRST_ENVIRONMENT
+from orca.features.projects.actions import FIRST_ENVIRONMENT
+from orca.features.projects.models import Environment, Project
+from orca.features.projects.rules import choose_slug
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import add_volumes, detach_all
-from orca.features.services.models import Environment, Project, Service, Variable
+from orca.features.services.models import Service, Variable, Volume
 from orca.features.services.queries import get_service, list_volumes
-from orca.features.services.rules import Kind, choose_slug
+from orca.features.services.rules import Kind
 from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
 from orca.features.sources.queries import find_upload
 from orca.features.sources.rules import ImageRef, RepoUrl
@@ -30,6 +32,7 @@ from orca.resources import Resources
 from orca.systems import LOCAL, System
 from orca.web.guard import Scope
 
+_BLOCKERS_SHOWN = 20
 _SETTINGS = tuple(Settings.model_fields)
 
 
@@ -204,6 +207,25 @@ async def check_credential_unused(session: AsyncSession, credential_id: str) -> 
             f"the credential is used by: {', '.join(users)}",
             hint="Give these services another credential first.",
             blockers=[f"service {slug}" for slug in users],
+        )
+
+
+async def check_project_empty(session: AsyncSession, project_id: str) -> None:
+    """Raise Conflict that lists the services and volumes a project still has."""
+    services = select(Service.slug).where(Service.project_id == project_id, Service.deleted_at.is_(None))
+    volumes = select(Volume.name, Volume.id).where(Volume.project_id == project_id)
+    blockers = [
+        *(f"service {slug}" for slug in (await session.scalars(services.order_by(Service.slug))).all()),
+        *(f"volume {name} ({volume_id})" for name, volume_id in await session.execute(volumes.order_by(Volume.name))),
+    ]
+    if blockers:
+        project = await session.get_one(Project, project_id)
+        shown = ", ".join(blockers[:_BLOCKERS_SHOWN])
+        more = f" and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
+        raise Conflict(
+            f"the project “{project.slug}” still has: {shown}{more}",
+            hint="Delete its services first, and destroy the volumes whose data is not needed any more.",
+            blockers=blockers,
         )
 
 

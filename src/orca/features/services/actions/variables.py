@@ -15,6 +15,7 @@ from orca.features.services.queries import get_variable, list_variables
 from orca.features.services.rules import MAX_VARIABLES, VALUE, VARIABLE, OwnerType
 from orca.features.services.schemas import NamedVariable, VariableChanges
 from orca.kit.crypto import SecretBox
+from orca.resources import Resources
 from orca.web.guard import Scope
 
 Owner = tuple[OwnerType, str]
@@ -93,6 +94,11 @@ async def delete_variables(session: AsyncSession, owner: Owner) -> None:
         if variable.is_secret:
             await delete_secrets(session, (VARIABLE, variable.id))
     await session.execute(delete(Variable).where(Variable.id.in_([each.id for each in variables])))
+
+
+async def forget_project_variables(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Delete the variables of a deleted project."""
+    await delete_variables(session, ("project", str(fact.object_id)))
 
 
 async def reveal_variable(session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, key: str) -> str:

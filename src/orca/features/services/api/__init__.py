@@ -1,9 +1,7 @@
-"""REST doors of projects, services, variables and volumes, and the schema of `orca.yaml`."""
+"""REST doors of services, variables and volumes, and the schema of `orca.yaml`."""
 
-from orca.features.services.api import detection, projects, schemas, services, variables, volumes
+from orca.features.services.api import detection, schemas, services, variables, volumes
 from orca.web.guard import Router, take_routes
 
 router = Router()
-take_routes(
-    router, projects.router, services.router, detection.router, variables.router, volumes.router, schemas.router
-)
+take_routes(router, services.router, detection.router, variables.router, volumes.router, schemas.router)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from orca.db import ReadSession, WriteSession
+from orca.features.projects.queries import get_project
 from orca.features.services import actions, queries
 from orca.features.services.models import Service
 from orca.features.services.schemas import ServiceChanges, ServiceFields, ServiceFilter, ServiceOut
@@ -18,7 +19,7 @@ router = Router(prefix="/api/v1", tags=["services"])
 @guard("service.create", tenant="project_id", rate="write", audit="ServiceCreated")
 async def create_service(project_id: str, body: ServiceFields, session: WriteSession, scope: CurrentScope) -> Service:
     """Create a service. Nothing runs before its first deployment."""
-    project = await queries.get_project(session, scope, project_id)
+    project = await get_project(session, scope, project_id)
     return await actions.create_service(session, scope, project, body)
 
 

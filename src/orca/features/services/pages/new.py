@@ -12,7 +12,9 @@ from orca.errors import BadInput, OrcaError
 from orca.features.credentials.actions import trust_host_keys
 from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
 from orca.features.credentials.schemas import GitCredentialChanges
-from orca.features.services import actions, queries
+from orca.features.projects.models import Project
+from orca.features.projects.queries import get_project
+from orca.features.services import actions
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
 from orca.features.services.forms import (
     check_port_chosen,
@@ -21,7 +23,6 @@ from orca.features.services.forms import (
     process_service,
     source_data,
 )
-from orca.features.services.models import Project
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
 from orca.features.services.schemas import ServiceFields
@@ -58,7 +59,7 @@ async def new_service(project_id: str, request: Request, session: ReadSession, s
 async def _draw_new(
     request: Request, session: AsyncSession, scope: CurrentScope, project_id: str, form: Filled[ServiceFields]
 ) -> Response:
-    project = await queries.get_project(session, scope, project_id)
+    project = await get_project(session, scope, project_id)
     git = await list_git_credentials(session, scope, PageRequest(limit=200))
     registries = await list_registry_credentials(session, scope, PageRequest(limit=200))
     panel = request.app.state.settings.panel_url
@@ -74,7 +75,7 @@ async def make_service(
     """Create the service, and redirect to its page."""
 
     async def make(fields: ServiceFields) -> Done:
-        project = await queries.get_project(session, scope, project_id)
+        project = await get_project(session, scope, project_id)
         check_port_chosen(form)
         service = await actions.create_service(session, scope, project, fields)
         for name, command in chosen_processes(form).items():

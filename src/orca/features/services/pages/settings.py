@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput
 from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
+from orca.features.projects.models import Project
 from orca.features.services import actions, queries
 from orca.features.services.forms import errors_of_settings, settings_data, settings_values
-from orca.features.services.models import Project, Service
+from orca.features.services.models import Service
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.schemas import ServiceChanges
 from orca.features.services.service_status import ServiceStatus, load_header

@@ -8,10 +8,12 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
+from orca.features.projects.models import Project
+from orca.features.projects.queries import get_project
 from orca.features.services import actions, queries
 from orca.features.services.actions.variables import Owner
 from orca.features.services.forms import dotenv_data, variable_data
-from orca.features.services.models import Project, Service, Variable
+from orca.features.services.models import Service, Variable
 from orca.features.services.owners import put_door
 from orca.features.services.schemas import NamedVariable, VariableChanges
 from orca.features.services.service_status import ServiceStatus, load_header
@@ -89,7 +91,7 @@ async def _draw(request: Request, session: AsyncSession, scope: CurrentScope, ow
     status = max(asked.form.status, asked.imported.status)
     shown = Shown(f"/{kind}s/{owner_id}", rows, (), asked)
     if kind == "project":
-        page = SharedPage(await queries.get_project(session, scope, owner_id), shown)
+        page = SharedPage(await get_project(session, scope, owner_id), shown)
         return render(request, "services/shared_variables.html", page, status=status)
     head = await load_header(session, scope, owner_id)
     taken = {each.key for each in rows}

@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput
+from orca.features.projects.models import Project
 from orca.features.services import actions, queries
 from orca.features.services.forms import given
-from orca.features.services.models import Project, Service, Volume
+from orca.features.services.models import Service, Volume
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.features.services.volume_schemas import VolumeChanges, VolumeFields
 from orca.kit.pagination import PageRequest

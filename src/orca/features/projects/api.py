@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import Query
 
 from orca.db import ReadSession, WriteSession
-from orca.features.services import actions, queries
-from orca.features.services.models import Project
-from orca.features.services.project_schemas import ProjectChanges, ProjectFields, ProjectFilter, ProjectOut
+from orca.features.projects import actions, queries
+from orca.features.projects.models import Project
+from orca.features.projects.schemas import ProjectChanges, ProjectFields, ProjectFilter, ProjectOut
 from orca.kit.pagination import Page
 from orca.web.guard import CurrentScope, Router, guard
 

@@ -7,15 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import Conflict
 from orca.events import Fact, record
-from orca.features.services.actions.variables import delete_variables
-from orca.features.services.models import Environment, Project, Service, Volume
-from orca.features.services.project_schemas import ProjectChanges, ProjectFields
-from orca.features.services.queries import get_project
-from orca.features.services.rules import choose_slug
+from orca.features import check_deletable
+from orca.features.projects.models import Environment, Project
+from orca.features.projects.queries import get_project
+from orca.features.projects.rules import choose_slug
+from orca.features.projects.schemas import ProjectChanges, ProjectFields
 from orca.web.guard import Scope
 
 FIRST_ENVIRONMENT = "production"
-_BLOCKERS_SHOWN = 20
+PROJECT = "project"
+"""Object type of its events and of the checks before its deletion."""
 
 
 async def create_project(session: AsyncSession, scope: Scope, fields: ProjectFields) -> Project:
@@ -60,27 +61,9 @@ async def update_project(session: AsyncSession, scope: Scope, project_id: str, c
 
 
 async def delete_project(session: AsyncSession, scope: Scope, project_id: str) -> None:
-    """Delete an empty project. Raises Conflict that lists the services and volumes it still has."""
+    """Delete an empty project. Raises Conflict that lists what it still has."""
     project = await get_project(session, scope, project_id, lock=True)
-    await _check_empty(session, project)
-    await delete_variables(session, ("project", project.id))
+    await check_deletable(session, PROJECT, project.id)
     project.deleted_at = now()
     payload = {"name": project.name, "slug": project.slug}
     await record(session, Fact("ProjectDeleted", scope.team_id, "project", project.id, payload))
-
-
-async def _check_empty(session: AsyncSession, project: Project) -> None:
-    services = select(Service.slug).where(Service.project_id == project.id, Service.deleted_at.is_(None))
-    volumes = select(Volume.name, Volume.id).where(Volume.project_id == project.id)
-    blockers = [
-        *(f"service {slug}" for slug in (await session.scalars(services.order_by(Service.slug))).all()),
-        *(f"volume {name} ({volume_id})" for name, volume_id in await session.execute(volumes.order_by(Volume.name))),
-    ]
-    if blockers:
-        shown = ", ".join(blockers[:_BLOCKERS_SHOWN])
-        more = f" and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
-        raise Conflict(
-            f"the project “{project.slug}” still has: {shown}{more}",
-            hint="Delete its services first, and destroy the volumes whose data is not needed any more.",
-            blockers=blockers,
-        )

@@ -1,0 +1,1 @@
+"""Projects and their environments: what groups the services of a team."""

@@ -1,0 +1,19 @@
+"""The manifest of projects, which group the services of a team."""
+
+from orca.features.manifest import EventKind, EventWords, Feature, Permission
+from orca.features.projects import api, names, queries
+
+FEATURE = Feature(
+    name="projects",
+    routers=(api.router,),
+    permissions=(
+        Permission("project.create", "Make a project.", "owner"),
+        Permission("project.delete", "Delete a project that has no services left.", "owner"),
+        Permission("project.read", "See projects.", "viewer"),
+        Permission("project.update", "Rename a project and change its description.", "owner"),
+    ),
+    event_kinds=(EventKind("projects", "Projects and teams", 60),),
+    events=(EventWords("Project", "projects"),),
+    owners={"project_id": queries.find_project_scope},
+    directories=names.DIRECTORIES,
+)
