@@ -9,8 +9,8 @@ import psutil
 from tests.conftest import claim, make_settings, running_app
 
 from orca.db import now
-from orca.features.deployments.actions.log import LogWriter
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations.log import LogWriter
 from orca.features.projects.models import Environment, Project
 from orca.features.services.models import Service
 from orca.kit.ids import new_id

@@ -30,6 +30,7 @@ PLANTED = {
         ("features/services/models.py", "import orca.features.services.queries"),
         ("features/routing/tasks.py", "import orca.features.routing.feature"),
         ("features/deployments/actions/cancel.py", "import orca.features.deployments.api"),
+        ("features/routing/actions/targets.py", "import orca.features.routing.operations.apply"),
     ],
     "Manifests are loaded by name and imported by none": [
         ("features/services/queries.py", "import orca.features.deployments.feature"),

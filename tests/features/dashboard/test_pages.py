@@ -13,8 +13,8 @@ from tests.attacks.people import local_client
 from tests.conftest import claim, make_settings, running_app
 
 from orca.errors import StepFailed, TaskCancelled
-from orca.features.deployments.actions.progress import fail
 from orca.features.deployments.models import Deployment, LiveRelease
+from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.views import LOG_LINES
 from orca.features.projects.models import Project
 

@@ -10,8 +10,8 @@ from tests.open_systems import exchange
 
 from orca.db import now
 from orca.errors import ProviderUnavailable
-from orca.features.deployments.actions.cache import remember_cache, trim_build_cache
 from orca.features.deployments.models import CachedRecord
+from orca.features.deployments.operations.cache import remember_cache, trim_build_cache
 from orca.sdk.caches import CacheRecord
 from orca.settings import Disk
 

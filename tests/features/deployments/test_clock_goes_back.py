@@ -13,8 +13,8 @@ from orca.db import now
 from orca.errors import BadInput
 from orca.features.dashboard.queries import list_failures, list_recent
 from orca.features.deployments import history, queries
-from orca.features.deployments.actions.reconcile import remove_old_images
 from orca.features.deployments.models import Build, Deployment, Release
+from orca.features.deployments.operations.prune_images import remove_old_images
 from orca.features.deployments.schemas import TeamDeploymentFilter
 from orca.features.services.models import Service, Variable
 from orca.features.sources import queries as sources

@@ -12,9 +12,9 @@ from tests.features.deployments.bench import Bench
 from orca.db import now
 from orca.events import Event
 from orca.features.deployments import queries
-from orca.features.deployments.actions.forget import forget_past
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Build, Deployment, LiveRelease, LogChunk, Release
+from orca.features.deployments.operations.forget import forget_past
 from orca.features.deployments.rules import Past, choose_forgotten
 from orca.features.deployments.tasks import sweep
 from orca.features.secrets.actions import put_secret

@@ -10,12 +10,12 @@ from tests.open_systems import proxy_of
 
 from orca.errors import Conflict
 from orca.features.deployments import queries
-from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment, Release
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
-from orca.features.routing.actions import check_drift
 from orca.features.routing.models import Route
+from orca.features.routing.operations import check_drift
 from orca.features.services.actions import delete_service
 from orca.features.services.models import Service, Volume
 from orca.sdk.testing.fake_proxy import FakeProxy

@@ -7,7 +7,7 @@ from tests.cancelling import CancelledAt
 from tests.features.deployments.bench import Bench
 
 from orca.db import DATABASE_AWAY, Database
-from orca.features.deployments.actions.log import FLUSH_SECONDS, KEEP_TAIL, LogWriter
+from orca.features.deployments.operations.log import FLUSH_SECONDS, KEEP_TAIL, LogWriter
 
 KEY = "-----BEGIN KEY-----\nc2VjcmV0\nb2Yga2V5\n-----END KEY-----"
 

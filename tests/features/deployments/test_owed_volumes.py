@@ -11,9 +11,9 @@ from tests.open_systems import exchange
 from orca.db import now
 from orca.errors import RequestRefused
 from orca.features import connect_subscribers
-from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment, LiveRelease
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.steps.give_back import UNDO_SECONDS, find_undo_seconds, give_back_volumes
 from orca.features.deployments.tasks import sweep
 from orca.features.services.models import Service, Volume

@@ -12,14 +12,10 @@ from tests.features.deployments.test_pipeline import start_tasks
 from orca.db import now
 from orca.errors import RequestRefused
 from orca.events import Event
-from orca.features.deployments.actions.reconcile import (
-    count_failures,
-    pause_after,
-    reconcile_services,
-    remove_old_images,
-)
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.operations.prune_images import remove_old_images
+from orca.features.deployments.operations.reconcile import count_failures, pause_after, reconcile_services
 from orca.features.services.models import Service
 from orca.features.services.schemas import FrozenConfig
 

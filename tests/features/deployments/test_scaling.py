@@ -11,11 +11,11 @@ from tests.features.deployments.test_refused import Moody, proxy  # noqa: F401 -
 
 from orca.db import now
 from orca.features.deployments import queries
-from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
-from orca.features.orphans.actions import adopt, remove
+from orca.features.orphans.operations import adopt, remove
 from orca.features.orphans.queries import list_orphans
 from orca.features.orphans.schemas import Decision
 from orca.features.routing.queries import list_targets

@@ -5,9 +5,9 @@ from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_pipeline import start_tasks
 
 from orca.errors import StepFailed
-from orca.features.deployments.actions.progress import fail
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Build, Deployment, Release
+from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.service_status import read_status
 from orca.features.services.actions import set_variables
 from orca.features.services.models import Service

@@ -5,9 +5,9 @@ from sqlalchemy import event
 from tests.features.deployments.bench import Bench
 
 from orca.errors import StepFailed
-from orca.features.deployments.actions.progress import fail
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.schemas import ServiceStatusOut
 from orca.features.deployments.statuses import read_statuses
 from orca.features.services.models import Service

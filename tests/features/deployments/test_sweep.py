@@ -15,9 +15,9 @@ from orca.errors import RequestRefused
 from orca.features import connect_subscribers
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
-from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.rules import Kind
 from orca.features.deployments.tasks import sweep
 from orca.features.services.actions import delete_service

@@ -10,11 +10,11 @@ from tests.open_systems import OpenSystems, host_of, proxy_of
 from orca.errors import Conflict, Forbidden
 from orca.events import Origin, origin
 from orca.features.deployments import queries
-from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
 from orca.features.deployments.views import states_of_services
-from orca.features.routing.actions import apply_routes, check_drift
+from orca.features.routing.operations import apply_routes, check_drift
 from orca.features.services.actions import update_service
 from orca.features.services.models import Service, Volume
 from orca.features.services.schemas import ServiceChanges

@@ -12,11 +12,11 @@ from tests.open_systems import proxy_of
 
 from orca.errors import Conflict, NotFound
 from orca.features.deployments import queries
-from orca.features.deployments.actions.reconcile import reconcile_services
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment, Release
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
-from orca.features.orphans.actions import adopt, remove
+from orca.features.orphans.operations import adopt, remove
 from orca.features.orphans.queries import list_orphans
 from orca.features.orphans.schemas import Decision
 from orca.features.orphans.tasks import hold_back

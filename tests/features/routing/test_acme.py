@@ -13,8 +13,8 @@ from tests.attacks.people import local_client
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 from tests.features.routing.authority import HOSTNAME, Authority
 
-from orca.features.routing.actions import apply_routes, check_names, check_route, watch_expiry
 from orca.features.routing.models import Route
+from orca.features.routing.operations import apply_routes, check_names, check_route, watch_expiry
 from orca.features.routing.steps.run_orders import run_orders
 from orca.settings import Settings
 from orca.web.guard import Scope

@@ -22,8 +22,6 @@ from orca.db import now
 from orca.errors import BadInput, Conflict, OrcaError, RateLimited
 from orca.events import Event
 from orca.features.routing.actions import (
-    apply_routes,
-    check_names,
     create_dns_credential,
     create_route,
     delete_dns_credential,
@@ -31,6 +29,7 @@ from orca.features.routing.actions import (
 )
 from orca.features.routing.actions.dns_credentials import DNS_CREDENTIAL
 from orca.features.routing.models import DnsCredential, DnsRecord, Route
+from orca.features.routing.operations import apply_routes, check_names
 from orca.features.routing.queries import credential_for
 from orca.features.routing.rules.dns_providers import PROVIDERS, RFC2136
 from orca.features.routing.rules.orders import OrderFailed

@@ -18,7 +18,7 @@ from tests.features.routing.nameserver import ZONE, NameServer
 from tests.features.routing.test_acme import here, settings_for
 from tests.providers.proxies.caddy.test_long_names import name_of
 
-from orca.features.routing.actions import check_names
+from orca.features.routing.operations import check_names
 from orca.features.routing.steps.run_orders import run_orders
 
 pytestmark = pytest.mark.slow

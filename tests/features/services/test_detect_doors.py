@@ -32,7 +32,7 @@ from tests.open_systems import exchange
 from orca.errors import DeadlineExceeded
 from orca.features.projects.models import Project
 from orca.features.services import pipeline
-from orca.features.sources.actions import Leftovers
+from orca.features.sources.operations import Leftovers
 from orca.features.sources.schemas import GitSource, ImageSource
 from orca.sdk.testing.fake_host import FakeHost
 from orca.web.guard import Scope

@@ -9,7 +9,7 @@ from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_a
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
-from orca.features.sources.actions import Leftovers
+from orca.features.sources.operations import Leftovers
 from orca.kit.ids import new_id
 
 TAR = {"Content-Type": "application/x-tar"}

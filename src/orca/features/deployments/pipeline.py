@@ -9,9 +9,9 @@ import structlog
 from orca.db import DATABASE_AWAY
 from orca.errors import DeadlineExceeded, HeldBack, OrcaError, StepFailed, TaskCancelled
 from orca.events import origin
-from orca.features.deployments.actions import progress
-from orca.features.deployments.actions.log import LogWriter
 from orca.features.deployments.actions.resolve_release import ReleaseSelection
+from orca.features.deployments.operations import progress
+from orca.features.deployments.operations.log import LogWriter
 from orca.features.deployments.rules import STEP_SECONDS, TAKES_DOWN
 from orca.features.deployments.steps.build_image import build_image
 from orca.features.deployments.steps.check_health import check_health

@@ -275,3 +275,9 @@ async def explain_wait(session: AsyncSession, row: Deployment) -> str:
     if row.task_id is None or row.state not in ACTIVE:
         return ""
     return (await explain_waiting(session, [row.task_id])).get(row.task_id, "")
+
+
+async def names_of(session: AsyncSession, deployment: Deployment) -> dict[str, str | int | None]:
+    """Return the names of a deployment that every event about it carries."""
+    service = await session.get_one(Service, deployment.service_id)
+    return {"service": service.slug, "number": deployment.number, "deployment_id": deployment.id}

@@ -16,12 +16,13 @@ from orca.db import now
 from orca.errors import OrcaError, StepFailed
 from orca.events import Fact
 from orca.features.deployments import rules
-from orca.features.deployments.actions import progress
-from orca.features.deployments.actions.cache import trim_build_cache
-from orca.features.deployments.actions.forget import forget_past
-from orca.features.deployments.actions.reconcile import reconcile_services, remove_old_images
 from orca.features.deployments.actions.start import TASK, Request, start_deployment
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations import progress
+from orca.features.deployments.operations.cache import trim_build_cache
+from orca.features.deployments.operations.forget import forget_past
+from orca.features.deployments.operations.prune_images import remove_old_images
+from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.pipeline import LANE, deploy
 from orca.features.deployments.queries import list_offered_releases, list_unknown, list_workloads, owes_volumes
 from orca.features.deployments.steps.give_back import give_back_volumes

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Base
 from orca.events import Event
-from orca.features.deployments.actions.cache import list_ours, measure
 from orca.features.deployments.models import Build, Deployment, LogChunk, Release
+from orca.features.deployments.operations.cache import list_ours, measure
 from orca.features.disk.schemas import DiskOut, Kept
 from orca.features.sources.models import Upload
 from orca.features.triggers.models import Push

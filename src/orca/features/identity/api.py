@@ -9,18 +9,15 @@ from orca.features.identity.actions import (
     Client,
     OpenedSession,
     change_name,
-    change_password,
     lifetime_of,
     of_browser,
-    reset_password,
     revoke_other_sessions,
     revoke_session,
-    sign_in,
     sign_out,
-    step_up,
 )
 from orca.features.identity.claim import claim_instance
 from orca.features.identity.cookies import clear_session_cookie, set_session_cookie
+from orca.features.identity.operations import change_password, reset_password, sign_in, step_up
 from orca.features.identity.queries import get_user, list_browser_sessions
 from orca.features.identity.schemas import (
     AccountChanges,

@@ -12,15 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import Database, now
 from orca.errors import BadInput, Forbidden, Gone, OrcaError
 from orca.events import Fact, record
-from orca.features.identity.actions import (
-    Client,
-    OpenedSession,
-    acting_as,
-    hash_new_password,
-    lifetime_of,
-    open_browser_session,
-)
+from orca.features.identity.actions import Client, OpenedSession, acting_as, lifetime_of, open_browser_session
 from orca.features.identity.models import Claim, User
+from orca.features.identity.operations import hash_new_password
 from orca.features.identity.schemas import ClaimIn
 from orca.kit.crypto import digest, new_token
 from orca.kit.validation import explain

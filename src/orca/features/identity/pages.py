@@ -11,19 +11,17 @@ from orca.db import ReadSession, WriteSession, now
 from orca.errors import Gone, OrcaError
 from orca.features.identity.actions import (
     change_name,
-    change_password,
     lifetime_of,
     of_browser,
     revoke_other_sessions,
     revoke_session,
-    sign_in,
     sign_out,
-    step_up,
 )
 from orca.features.identity.api import CurrentClient
 from orca.features.identity.claim import claim_instance
 from orca.features.identity.cookies import clear_session_cookie, set_session_cookie
 from orca.features.identity.models import BrowserSession, User
+from orca.features.identity.operations import change_password, sign_in, step_up
 from orca.features.identity.queries import get_user, is_claimed, list_browser_sessions
 from orca.features.identity.rules import name_browser
 from orca.features.identity.schemas import AccountChanges, ClaimIn, PasswordChange, SignIn, StepUp

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from orca.features.orphans import actions, queries
+from orca.features.orphans import operations, queries
 from orca.features.orphans.schemas import Decision, Kind, Orphan, OrphansOut
 from orca.kit.fields import Identifier
 from orca.web.guard import CurrentResources, Router, guard
@@ -29,11 +29,11 @@ async def list_orphans(
 @guard("instance.admin", rate="write", audit="OrphanAdopted")
 async def adopt_orphan(decision: Decision, resources: CurrentResources) -> Orphan:
     """It becomes the live release, or a route, of its service; what runs is not touched."""
-    return await actions.adopt(resources, decision)
+    return await operations.adopt(resources, decision)
 
 
 @router.post("/remove", summary="Remove an orphan")
 @guard("instance.admin", rate="write", audit="OrphanRemoved")
 async def remove_orphan(decision: Decision, resources: CurrentResources) -> Orphan:
     """Its containers go within a minute, a route at once. Volumes are never removed."""
-    return await actions.remove(resources, decision)
+    return await operations.remove(resources, decision)

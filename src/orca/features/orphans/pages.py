@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from orca.errors import OrcaError
-from orca.features.orphans import actions, queries
+from orca.features.orphans import operations, queries
 from orca.features.orphans.schemas import Decision, Orphan
 from orca.web.answers import Done
 from orca.web.forms import Filled, Form, fill
@@ -60,7 +60,7 @@ async def _decide(
     if filled.model is None:
         return await _draw(request, resources)
     try:
-        orphan = await (actions.adopt if is_adopted else actions.remove)(resources, filled.model)
+        orphan = await (operations.adopt if is_adopted else operations.remove)(resources, filled.model)
     except OrcaError as error:
         return await _draw(request, resources, error)
     done = Done(_PATH, f"{orphan.name} is {'adopted' if is_adopted else 'removed'}")

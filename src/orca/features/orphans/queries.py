@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.features.deployments.queries import list_unknown, list_workloads
 from orca.features.deployments.rules import Workload, maker_of
 from orca.features.orphans.schemas import Orphan, OrphansOut
-from orca.features.routing.actions.quarantine import find_unknown_routes
+from orca.features.routing.operations.quarantine import find_unknown_routes
 from orca.features.services.models import Service, Volume
 from orca.instance.models import Instance
 from orca.resources import Resources

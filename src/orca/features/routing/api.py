@@ -6,7 +6,7 @@ from fastapi import Query, Response
 
 from orca.db import ReadSession, WriteSession, now
 from orca.errors import NotFound, ProviderError
-from orca.features.routing import actions, queries
+from orca.features.routing import actions, operations, queries
 from orca.features.routing.filters import CertificateFilter, DnsCredentialFilter, RouteFilter
 from orca.features.routing.models import Certificate, DnsCredential
 from orca.features.routing.rules.dns_providers import PROVIDERS
@@ -64,7 +64,7 @@ async def list_routes(
 @guard("route.create", tenant="service_id", rate="write", audit="RouteCreated", seconds=180)
 async def create_route(service_id: str, body: RouteIn, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
     """Create a route for a service. It is served when this returns; if it is refused, nothing is stored."""
-    route = await actions.publish_route(resources, scope, service_id, body)
+    route = await operations.publish_route(resources, scope, service_id, body)
     return RouteOut.of(route, resources.settings.proxy)
 
 
@@ -79,7 +79,7 @@ async def get_route(route_id: str, session: ReadSession, scope: CurrentScope, re
 @guard("route.update", tenant="route_id", rate="write", audit="RouteUpdated", seconds=180)
 async def update_route(route_id: str, body: RoutePatch, scope: CurrentScope, resources: CurrentResources) -> RouteOut:
     """Change a route. When the proxy refuses the change, everything stays as it was."""
-    route = await actions.republish_route(resources, scope, route_id, body)
+    route = await operations.republish_route(resources, scope, route_id, body)
     return RouteOut.of(route, resources.settings.proxy)
 
 
@@ -87,7 +87,7 @@ async def update_route(route_id: str, body: RoutePatch, scope: CurrentScope, res
 @guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", seconds=180)
 async def delete_route(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
     """Delete a route of a service."""
-    await actions.retract_route(resources, scope, route_id)
+    await operations.retract_route(resources, scope, route_id)
     return Response(status_code=204)
 
 
@@ -100,7 +100,7 @@ async def check_route(
 
     After a failed order there is a growing pause; `retry` orders before it is over.
     """
-    findings = await actions.check_route(resources, scope, route_id, retry=retry)
+    findings = await operations.check_route(resources, scope, route_id, retry=retry)
     found = [FindingOut.model_validate(each) for each in findings]
     return CheckOut(ok=all(each.ok for each in found), findings=found, checked_at=now())
 
@@ -127,7 +127,7 @@ async def create_certificate(
     body: CertificateIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:
     """Upload a certificate with its key; routes refer to it by its id."""
-    plain = await actions.unlock_upload(await resources.systems.connector(LOCAL), body)
+    plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), body)
     return await actions.add_certificate(session, resources, scope, plain)
 
 
@@ -137,11 +137,11 @@ async def replace_certificate(
     certificate_id: str, body: CertificateReplacement, scope: CurrentScope, resources: CurrentResources
 ) -> Certificate:
     """Replace this certificate: all names that use it serve the new one when this returns."""
-    plain = await actions.unlock_upload(await resources.systems.connector(LOCAL), body)
+    plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), body)
     async with resources.db.write() as session:
         row = await queries.get_certificate(session, scope, certificate_id)
         row = await actions.replace_certificate(session, resources, row, plain)
-    await actions.apply_routes(resources)
+    await operations.apply_routes(resources)
     return row
 
 

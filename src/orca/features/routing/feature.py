@@ -2,7 +2,7 @@
 
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.routing import api, metrics, pages, tasks
-from orca.features.routing.actions import adopt_stored
+from orca.features.routing.operations import adopt_stored
 from orca.features.routing.queries.certificates import find_certificate_scope, find_dns_credential_scope
 from orca.features.routing.queries.routes import find_route_scope
 from orca.web.nav import NavItem, Tab

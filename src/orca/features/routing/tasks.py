@@ -3,13 +3,8 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Fact
-from orca.features.routing.actions import (
-    check_drift,
-    check_names,
-    ensure_automatic_route,
-    forget_service,
-    watch_expiry,
-)
+from orca.features.routing.actions import ensure_automatic_route, forget_service
+from orca.features.routing.operations import check_drift, check_names, watch_expiry
 from orca.features.routing.steps.dns_records import sweep_records
 from orca.features.routing.steps.run_orders import run_orders
 from orca.features.services.queries import find_service

@@ -1,6 +1,6 @@
 """Background doors: the cleanup of what uploads leave behind."""
 
-from orca.features.sources.actions import Leftovers
+from orca.features.sources.operations import Leftovers
 from orca.tasks import Periodic
 
 PERIODIC = (Periodic("upload-leftovers", 3600, Leftovers().remove),)

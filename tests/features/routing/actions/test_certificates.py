@@ -10,8 +10,9 @@ from tests.features.routing.bench import SCOPE, Issued, issue
 from orca.errors import BadInput
 from orca.events import Event
 from orca.features.routing import queries
-from orca.features.routing.actions import add_certificate, create_route, delete_certificate, watch_expiry
+from orca.features.routing.actions import add_certificate, create_route, delete_certificate
 from orca.features.routing.models import Certificate, Route
+from orca.features.routing.operations import watch_expiry
 from orca.features.routing.schemas import CertificateIn, RouteIn
 from orca.features.secrets.models import Secret
 

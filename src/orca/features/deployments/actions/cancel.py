@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import Conflict
 from orca.events import Fact, origin, record
-from orca.features.deployments.actions.progress import names_of
 from orca.features.deployments.models import Deployment, DeploymentStep
+from orca.features.deployments.queries import names_of
 from orca.features.deployments.rules import ENDED, FINISHED, TAKES_DOWN
 from orca.resources import Resources
 

@@ -4,11 +4,11 @@ from orca.db import now
 from orca.errors import ProviderUnavailable
 from orca.features.credentials.queries import list_guarded_registries, open_registry_login, open_registry_logins
 from orca.features.deployments import queries, rules
-from orca.features.deployments.actions.cache import remember_cache
-from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.actions.resolve_release import BUILD_VARIABLES
 from orca.features.deployments.errors import DiskTooFull, NoBuilder
 from orca.features.deployments.models import Build
+from orca.features.deployments.operations.cache import remember_cache
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.settle_port import choose_port, settle_port
 from orca.features.deployments.steps.work import Facts, Work, load

@@ -5,9 +5,9 @@ import time
 
 from orca.db import now
 from orca.errors import OrcaError
-from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import KeepsCrashing, NeverHealthy, OutOfMemory
 from orca.features.deployments.exits import explain_exit
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.rules import is_running, was_stopped
 from orca.features.deployments.steps.listening import find_remedies
 from orca.features.deployments.steps.probe import Checker, Probe, Problem, probe_running

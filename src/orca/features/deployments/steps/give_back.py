@@ -14,9 +14,9 @@ from sqlalchemy import select
 from orca.db import Database
 from orca.errors import Conflict, OrcaError, ProviderUnavailable
 from orca.features.deployments import queries
-from orca.features.deployments.actions.log import LogWriter
-from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations.log import LogWriter
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.steps.work import Facts, Work, container_spec, find_own, load_facts
 from orca.features.services.actions import check_volumes
 from orca.kit.text import join

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from orca.errors import OrcaError, ProviderError
-from orca.features.deployments.actions.progress import add_warning
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import TAKES_DOWN, maker_of, network_name
 from orca.features.deployments.steps.retry import retry_while_unavailable

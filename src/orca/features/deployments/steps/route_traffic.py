@@ -6,12 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import Conflict, OrcaError, ProviderError, StepFailed
 from orca.features.deployments import queries
-from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.actions.resolve_release import lock_service
 from orca.features.deployments.models import Deployment, LiveRelease
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.rules import TAKES_DOWN
 from orca.features.deployments.steps.work import Facts, Work, find_replicas, load, systems_of
-from orca.features.routing.actions import Refusals, apply_routes, clear_targets, ensure_automatic_route, set_targets
+from orca.features.routing.actions import clear_targets, ensure_automatic_route, set_targets
+from orca.features.routing.operations import Refusals, apply_routes
 from orca.features.routing.queries import RouteState, list_route_states, list_targets
 from orca.features.routing.schemas import TargetIn
 from orca.features.services.models import Service

@@ -1,9 +1,9 @@
 """Start the containers of the new release beside the old ones."""
 
 from orca.errors import Conflict, OrcaError, RequestRefused
-from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.errors import CannotStart
 from orca.features.deployments.exits import explain_exit, is_other_machine
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import maker_of
 from orca.features.deployments.steps.ensure_release import ensure_release

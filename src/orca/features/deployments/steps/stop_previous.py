@@ -2,7 +2,7 @@
 
 import asyncio
 
-from orca.features.deployments.actions.progress import find_step
+from orca.features.deployments.operations.progress import find_step
 from orca.features.deployments.rules import was_stopped_by
 from orca.features.deployments.steps.ensure_release import ensure_release
 from orca.features.deployments.steps.retire_previous import find_old, grace_of

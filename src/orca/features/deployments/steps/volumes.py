@@ -7,8 +7,8 @@ from dataclasses import asdict
 from functools import partial
 
 from orca.errors import OrcaError
-from orca.features.deployments.actions.progress import add_warning
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.schemas import Remedy
 from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_spec, pay_debts, turn_of
 from orca.features.deployments.steps.work import Facts, Work, container_spec

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orca.features.deployments import rules
-from orca.features.deployments.actions.log import LogWriter
 from orca.features.deployments.actions.plan import frozen_config
 from orca.features.deployments.models import Build, Deployment, Release
+from orca.features.deployments.operations.log import LogWriter
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service

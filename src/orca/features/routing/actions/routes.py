@@ -12,8 +12,8 @@ from orca.errors import BadInput, Conflict
 from orca.events import Fact, origin, record
 from orca.features.projects.models import Environment, Project
 from orca.features.routing import queries
+from orca.features.routing.actions.certificates import forget_ordered
 from orca.features.routing.actions.held_names import check_above, find_other_holder, hold_name
-from orca.features.routing.actions.orders import forget_ordered
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route, Target
 from orca.features.routing.rules.certificates import certifies, default_tls

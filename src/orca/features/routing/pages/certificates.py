@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession, now
 from orca.errors import OrcaError
-from orca.features.routing import actions, queries
+from orca.features.routing import actions, operations, queries
 from orca.features.routing.models import Certificate, DnsCredential
 from orca.features.routing.queries import CertificateUser, Numbered, OrderedName
 from orca.features.routing.rules.certificates import is_expiring
@@ -123,7 +123,7 @@ async def upload_certificate(
     """Store an upload; one that could not be served is refused with the reason."""
 
     async def save(given: CertificateIn) -> Done:
-        plain = await actions.unlock_upload(await resources.systems.connector(LOCAL), given)
+        plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), given)
         row = await actions.add_certificate(session, resources, scope, plain)
         return Done(f"/certificates/{row.id}", f"{row.name} is stored", "Choose it at a hostname, under Encryption.")
 
@@ -149,11 +149,11 @@ async def put_certificate(
     filled = fill(CertificateReplacement, _files(form), form)
     if filled.model is not None:
         try:
-            plain = await actions.unlock_upload(await resources.systems.connector(LOCAL), filled.model)
+            plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), filled.model)
             async with resources.db.write() as session:
                 row = await queries.get_certificate(session, scope, certificate_id)
                 await actions.replace_certificate(session, resources, row, plain)
-            await actions.apply_routes(resources)
+            await operations.apply_routes(resources)
         except OrcaError as error:
             filled = filled.refused(error)
         else:

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
 from orca.features.routing import actions, queries
-from orca.features.routing.actions.reach import Finding
 from orca.features.routing.models import DnsCredential
+from orca.features.routing.operations.reach import Finding
 from orca.features.routing.pages.certificates import draw_list
 from orca.features.routing.rules.dns_providers import PROVIDERS, Provider
 from orca.features.routing.schemas import DnsCredentialChanges, DnsCredentialIn

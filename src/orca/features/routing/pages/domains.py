@@ -12,7 +12,7 @@ from orca.db import ReadSession, now
 from orca.errors import OrcaError
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
-from orca.features.routing import actions, queries
+from orca.features.routing import operations, queries
 from orca.features.routing.forms import edit_data, edit_values
 from orca.features.routing.pages.certificates import MAX_PAGE, Dated
 from orca.features.routing.queries import Ending, Numbered
@@ -172,7 +172,7 @@ async def add_domain(
     filled = fill(RouteIn, {name: form[name] for name in names if form.get(name)}, form)
     if filled.model is not None:
         try:
-            await actions.publish_route(resources, scope, service_id, filled.model)
+            await operations.publish_route(resources, scope, service_id, filled.model)
         except OrcaError as error:
             filled = filled.refused(error)
         else:
@@ -202,7 +202,7 @@ async def save_domain(
     filled = fill(RoutePatch, edit_data(route, form), form)
     if filled.model is not None:
         try:
-            await actions.republish_route(resources, scope, route_id, filled.model)
+            await operations.republish_route(resources, scope, route_id, filled.model)
         except OrcaError as error:
             filled = filled.refused(error)
         else:
@@ -242,7 +242,7 @@ async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentRe
     """Delete the route of a hostname."""
     async with resources.db.read() as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
-    await actions.retract_route(resources, scope, route_id)
+    await operations.retract_route(resources, scope, route_id)
     return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
 
 
@@ -254,5 +254,5 @@ async def check_domain(
     """Check DNS, reachability and certificate again; the page then shows the results."""
     async with resources.db.read() as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
-    await actions.check_route(resources, scope, route_id, retry=retry)
+    await operations.check_route(resources, scope, route_id, retry=retry)
     return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)

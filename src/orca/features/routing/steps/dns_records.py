@@ -16,8 +16,8 @@ from sqlalchemy.exc import DataError, IntegrityError
 from orca.db import now
 from orca.errors import DeadlineExceeded, ProviderUnavailable, RateLimited
 from orca.features.routing.actions.dns_credentials import open_fields
-from orca.features.routing.actions.reach import Finding
 from orca.features.routing.models import DnsCredential, DnsRecord
+from orca.features.routing.operations.reach import Finding
 from orca.features.routing.queries import PROOF, get_dns_credential
 from orca.features.routing.rules.dns_providers import DUCK_DNS
 from orca.features.routing.rules.hostnames import is_within

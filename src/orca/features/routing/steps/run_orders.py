@@ -19,14 +19,14 @@ import structlog
 
 from orca.db import DATABASE_AWAY
 from orca.errors import ProviderError
-from orca.features.routing.actions import apply_routes
-from orca.features.routing.actions.orders import (
+from orca.features.routing.models import DnsCredential, Route
+from orca.features.routing.operations import apply_routes
+from orca.features.routing.operations.orders import (
     give_up_order,
     keep_certificate,
     list_due,
     open_account_key,
 )
-from orca.features.routing.models import DnsCredential, Route
 from orca.features.routing.queries import credential_for, find_systems, list_zone_credentials
 from orca.features.routing.rules.hostnames import is_wildcard
 from orca.features.routing.rules.orders import AccountLost, OrderFailed

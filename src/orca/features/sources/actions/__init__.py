@@ -1,9 +1,8 @@
 """Writes of uploads: one function per verb, session first."""
 
-from orca.features.sources.actions.uploads import Leftovers, keep_upload, look_folder, upload_folder
+from orca.features.sources.actions.uploads import keep_upload, look_folder, upload_folder
 
 __all__ = [
-    "Leftovers",
     "keep_upload",
     "look_folder",
     "upload_folder",

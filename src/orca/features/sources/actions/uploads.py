@@ -1,8 +1,5 @@
 """Stores rows of uploads, and deletes those that cannot be deployed any more."""
 
-import asyncio
-import shutil
-import time
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -11,15 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.events import Fact, record
 from orca.features.sources.models import Upload
 from orca.features.sources.uploads import (
-    LEFTOVER_SECONDS,
-    SUFFIX,
     StoredUpload,
-    find_leftovers,
-    list_folders,
 )
 from orca.features.sources.usage import list_needed_uploads
-from orca.instance.models import Instance
-from orca.kit.threads import run_in_thread
 from orca.resources import Resources
 from orca.settings import Settings
 from orca.web.guard import Scope
@@ -57,30 +48,6 @@ async def keep_upload(
     for each in older:
         await session.delete(each)
     return upload, [each.id for each in older]
-
-
-class Leftovers:
-    """Stores since when files have had no row, by the monotonic clock, which no change of the system time affects."""
-
-    def __init__(self, patience: float = LEFTOVER_SECONDS) -> None:
-        self._patience = patience
-        self._since: dict[Path, float] = {}
-
-    async def remove(self, resources: Resources) -> None:
-        """Remove files without an upload (interrupted, or of deleted services), and leftovers of crashed detections."""
-        async with resources.db.read() as session:
-            known = set((await session.scalars(select(Upload.id))).all())
-            is_behind = await session.scalar(select(Instance.id).where(Instance.lost_after.is_not(None))) is not None
-        files = await asyncio.to_thread(find_leftovers, upload_folder(resources.settings), known)
-        folders = await asyncio.to_thread(list_folders, look_folder(resources.settings))
-        instant = time.monotonic()
-        self._since = {path: self._since.get(path, instant) for path in (*files, *folders)}
-        old = {path for path, since in self._since.items() if instant - since >= self._patience}
-        for path in old.intersection(files):
-            if path.suffix != SUFFIX or not is_behind:  # a restored database may lack the newest uploads
-                await run_in_thread(path.unlink, missing_ok=True)
-        for path in old.intersection(folders):
-            await run_in_thread(shutil.rmtree, path, ignore_errors=True)
 
 
 async def forget_uploads(session: AsyncSession, _resources: Resources, fact: Fact) -> None:

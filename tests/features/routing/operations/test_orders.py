@@ -21,17 +21,15 @@ from orca.db import now
 from orca.errors import ProviderUnavailable
 from orca.events import Event
 from orca.features.routing.actions import (
-    adopt_stored,
-    apply_routes,
-    check_route,
     create_dns_credential,
     create_route,
     delete_route,
     forget_service,
     update_route,
 )
-from orca.features.routing.actions.orders import keep_certificate, list_due
 from orca.features.routing.models import DnsCredential, OrderedCertificate, Route
+from orca.features.routing.operations import adopt_stored, apply_routes, check_route
+from orca.features.routing.operations.orders import keep_certificate, list_due
 from orca.features.routing.schemas import DnsCredentialIn, RouteIn, RoutePatch
 from orca.features.routing.steps import dns_records
 from orca.features.routing.steps.run_orders import DNS_AT_ONCE_OF_TEAM, run_orders

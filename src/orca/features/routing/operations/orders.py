@@ -11,16 +11,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.events import Fact, record
+from orca.features.routing.actions.certificates import forget_ordered
 from orca.features.routing.events import names_of
 from orca.features.routing.models import OrderedCertificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY, ORDERED
 from orca.features.routing.rules.orders import Held, OrderFailed, is_order_due, next_order_delay
-from orca.features.secrets.actions import delete_secrets, put_secret
+from orca.features.secrets.actions import put_secret
 from orca.features.secrets.errors import SecretUnreadable
 from orca.features.secrets.queries import open_secret
 from orca.kit.clock import format_instant
@@ -182,16 +183,6 @@ async def adopt_stored(resources: Resources) -> None:
             routes = await _routes_of(session, hostname)
             if routes:
                 await _store(session, resources, routes, parsed.chain, parsed.private_key)
-
-
-async def forget_ordered(session: AsyncSession, hostname: str, *, keeping: str | None = None) -> None:
-    """Delete the ordered certificates of a hostname with their keys, except those of the team `keeping`."""
-    query = select(OrderedCertificate.id).where(OrderedCertificate.hostname == hostname)
-    if keeping is not None:
-        query = query.where(OrderedCertificate.team_id != keeping)
-    for found in (await session.scalars(query)).all():
-        await delete_secrets(session, (ORDERED, found))
-        await session.execute(delete(OrderedCertificate).where(OrderedCertificate.id == found))
 
 
 async def order_again(resources: Resources, hostname: str) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from orca.db import now
 from orca.errors import BadInput, ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import record
-from orca.features.routing.actions.apply import apply_routes, refusal_of
 from orca.features.routing.actions.routes import ACME_PROGRESS, REFUSAL, create_route, delete_route, update_route
 from orca.features.routing.models import Route
+from orca.features.routing.operations.apply import apply_routes, refusal_of
 from orca.features.routing.queries import find_system_of_route, find_systems, get_route, list_siblings
 from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
 from orca.features.services.queries import get_service

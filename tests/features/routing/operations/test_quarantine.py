@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete
-from tests.features.routing.actions.test_apply import store
 from tests.features.routing.bench import target
+from tests.features.routing.operations.test_apply import store
 from tests.open_systems import begin_again, exchange, host_of
 
 from orca.db import Database
-from orca.features.routing.actions import apply_routes, check_drift, delete_route, forget_service, set_targets
+from orca.features.routing.actions import delete_route, forget_service, set_targets
 from orca.features.routing.models import Route, Target
+from orca.features.routing.operations import apply_routes, check_drift
 from orca.instance.tombstones import bury
 from orca.resources import Resources
 from orca.sdk.containers import ContainerSpec

@@ -14,8 +14,9 @@ from orca.features.deployments.models import Deployment, LiveRelease, Release
 from orca.features.deployments.rules import Workload, maker_of
 from orca.features.orphans.queries import list_orphans, look_at_containers, observe, service_of
 from orca.features.orphans.schemas import Decision, Orphan
-from orca.features.routing.actions import apply_routes, create_route, set_targets
-from orca.features.routing.actions.quarantine import find_unknown_routes
+from orca.features.routing.actions import create_route, set_targets
+from orca.features.routing.operations import apply_routes
+from orca.features.routing.operations.quarantine import find_unknown_routes
 from orca.features.routing.schemas import BasicAuth, RouteIn, RouteOptions, TargetIn
 from orca.features.services.models import Service
 from orca.instance.models import Instance

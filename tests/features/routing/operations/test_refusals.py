@@ -9,17 +9,9 @@ from tests.features.routing.bench import SCOPE, target
 from orca.db import now
 from orca.errors import BadInput
 from orca.events import Event
-from orca.features.routing.actions import (
-    apply_routes,
-    check_drift,
-    check_route,
-    clear_targets,
-    create_route,
-    republish_route,
-    retract_route,
-    set_targets,
-)
+from orca.features.routing.actions import clear_targets, create_route, set_targets
 from orca.features.routing.models import Route
+from orca.features.routing.operations import apply_routes, check_drift, check_route, republish_route, retract_route
 from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
 from orca.sdk.proxies import Upstream
 

@@ -16,13 +16,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select, update
-from tests.features.routing.actions.test_orders import Showing, add, change, hold, ordering, read, served
 from tests.features.routing.authority import HOSTNAME, Authority
 from tests.features.routing.bench import issue
+from tests.features.routing.operations.test_orders import Showing, add, change, hold, ordering, read, served
 
 from orca.db import now
-from orca.features.routing.actions.orders import open_account_key
 from orca.features.routing.models import OrderedCertificate
+from orca.features.routing.operations.orders import open_account_key
 from orca.features.routing.steps.run_orders import run_orders
 from orca.features.secrets.models import Secret
 from orca.resources import Resources

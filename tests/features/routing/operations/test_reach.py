@@ -10,9 +10,10 @@ from tests.conftest import free_port
 from tests.features.routing.bench import SCOPE, issue
 
 from orca.features.routing import queries
-from orca.features.routing.actions import add_certificate, apply_routes, check_names, check_route, create_route
-from orca.features.routing.actions.reach import resolve_host
+from orca.features.routing.actions import add_certificate, create_route
 from orca.features.routing.models import Certificate, Route
+from orca.features.routing.operations import apply_routes, check_names, check_route
+from orca.features.routing.operations.reach import resolve_host
 from orca.features.routing.schemas import CertificateIn, RouteIn
 
 

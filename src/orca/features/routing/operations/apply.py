@@ -19,10 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.events import Fact, Origin, origin, record
-from orca.features.routing.actions.quarantine import quarantine_of
 from orca.features.routing.actions.routes import follow_base_domain
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Route
+from orca.features.routing.operations.quarantine import quarantine_of
 from orca.features.routing.queries import (
     MARKER_SUFFIX,
     has_broken,

@@ -11,10 +11,11 @@ from tests.features.routing.bench import target
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.events import Event
-from orca.features.routing.actions import apply_routes, check_drift, create_route, set_targets
-from orca.features.routing.actions.apply import _machine_lock
+from orca.features.routing.actions import create_route, set_targets
 from orca.features.routing.actions.routes import update_route
 from orca.features.routing.models import Route
+from orca.features.routing.operations import apply_routes, check_drift
+from orca.features.routing.operations.apply import _machine_lock
 from orca.features.routing.schemas import RouteIn, RoutePatch
 from orca.sdk.proxies import ProxyConfig
 

@@ -11,9 +11,9 @@ from orca.events import Fact, Origin, Outcome, Via, notifier, record
 from orca.features.deployments import queries
 from orca.features.deployments.actions.resolve_release import ReleaseSelection, bind_release, lock_service
 from orca.features.deployments.models import Deployment, DeploymentStep, Release
+from orca.features.deployments.queries import names_of
 from orca.features.deployments.rules import FINISHED, REUSES
 from orca.features.deployments.schemas import Remedy
-from orca.features.services.models import Service
 from orca.kit.text import shorten
 from orca.resources import Resources
 
@@ -59,12 +59,6 @@ async def _start(
     deployment.previous_deployment_id = live.deployment_id if live else None
     payload = await names_of(session, deployment) | {"kind": deployment.kind}
     await record(session, Fact("DeploymentStarted", deployment.team_id, "service", deployment.service_id, payload))
-
-
-async def names_of(session: AsyncSession, deployment: Deployment) -> dict[str, str | int | None]:
-    """Return the names of a deployment that every event about it carries."""
-    service = await session.get_one(Service, deployment.service_id)
-    return {"service": service.slug, "number": deployment.number, "deployment_id": deployment.id}
 
 
 async def list_open(db: Database, deployment_id: str) -> list[str]:

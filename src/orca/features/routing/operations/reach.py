@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy import or_, select, update
 
 from orca.db import now
-from orca.features.routing.actions.apply import apply_routes
-from orca.features.routing.actions.orders import order_again
 from orca.features.routing.models import Certificate, Route
+from orca.features.routing.operations.apply import apply_routes
+from orca.features.routing.operations.orders import order_again
 from orca.features.routing.queries import (
     credential_for,
     find_system_of_route,

@@ -8,8 +8,8 @@ from tests.features.routing.bench import OTHER_SCOPE, SCOPE
 from orca.db import Database
 from orca.errors import BadInput, Conflict, NotFound, RequestRefused
 from orca.events import Event
-from orca.features.routing.actions import publish_route, republish_route, retract_route
 from orca.features.routing.models import Route
+from orca.features.routing.operations import publish_route, republish_route, retract_route
 from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
 
 

@@ -1,0 +1,1 @@
+"""Work of deployments that opens its own transactions and calls engines."""
