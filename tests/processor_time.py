@@ -15,7 +15,6 @@ def processor_seconds(work: Callable[[], object], enough: float = 0.0) -> float:
     """
     best = float("inf")
     collecting = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         for _ in range(TRIES):

@@ -25,7 +25,7 @@ _GRADLE = (
 _WAR = re.compile(r"<packaging>\s*war\s*<|\bid[( ]{1,3}[\"']war[\"']|^[ \t]*`?war`?[ \t]*$", re.MULTILINE)
 _APPLICATION = re.compile(r"\bid[( ]{1,3}[\"']application[\"']|^[ \t]*application[ \t]*$", re.MULTILINE)
 _XML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_CODE_COMMENT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|(//[^\n]*|/\*.*?(?:\*/|\Z))", re.DOTALL)
+_CODE_COMMENT = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?|(//[^\n]*|/\*.*?(?:\*/|\Z))", re.DOTALL)
 _FRAMEWORKS = (
     ("org.springframework.boot", "Spring Boot"), ("io.quarkus", "Quarkus"), ("io.micronaut", "Micronaut"),
     ("io.ktor", "Ktor"), ("io.dropwizard", "Dropwizard"), ("io.javalin", "Javalin"), ("com.sparkjava", "Spark"),
