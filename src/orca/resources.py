@@ -99,7 +99,7 @@ class Resources:
     instance: str
     """Short id of this installation; the label of everything that it creates on an engine."""
     volume_turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """Locks by service id: only one task at a time changes the owners of a service's volumes."""
+    """Locks by service id and volume: only one task at a time changes the owners of a service's volumes."""
     dns_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DNS_PROGRAMS))
     """Limits concurrent programs for DNS providers, each of which may need 256 MiB."""
     dns_turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = field(default_factory=WeakValueDictionary)

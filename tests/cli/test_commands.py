@@ -319,6 +319,19 @@ def test_volumes_are_added_detached_attached_and_destroyed(linked: Orc) -> None:
     assert linked("volumes", "add", "BAD NAME", "/x").code == 5
 
 
+def test_volumes_are_shared_and_changed_for_one_service(linked: Orc) -> None:
+    linked.ok("volumes", "add", "uploads", "/data")
+    linked.ok("services", "create", "reader", "--image", "nginx")
+    linked.ok("volumes", "attach", "uploads", "/seen", "--service", "reader", "--read-only")
+    listed = linked.ok("volumes", "list").out
+    assert ", reader" in listed or "reader, " in listed
+    assert linked("volumes", "edit", "uploads", "--service", "reader").code == 2
+    changed = linked.ok("volumes", "edit", "uploads", "--service", "reader", "--writable", "--json").json
+    assert [each["read_only"] for each in changed["mounts"]] == [False, False]
+    linked.ok("volumes", "detach", "uploads", "--service", "reader")
+    linked.ok("volumes", "detach", "uploads")
+
+
 def test_tokens_are_shown_once_and_revoked(local: Orc) -> None:
     done = local.ok(
         "tokens", "create", "ci-token", "--scope", "service.deploy", "--scope", "deployment.read", "--days", "3"

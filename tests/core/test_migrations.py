@@ -298,3 +298,54 @@ def test_unfinished_tasks_get_their_place_in_line(engine: Engine) -> None:
     migrate(engine, "0024", back=True)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')")) == 5
+
+
+def test_volumes_of_services_become_mounts_and_names_differ_in_an_environment(engine: Engine) -> None:
+    migrate(engine, "0026")
+    with engine.begin() as connection:
+        insert_uses(connection)
+        for slug in ("web", "api"):
+            insert(connection, "services", id=slug, slug=slug, team_id="ours", project_id="ours", environment_id="ours")
+        for name, called, service, path in (
+            ("v1", "data", "web", "/data"),
+            ("v2", "data", "api", "/srv"),
+            ("v3", "cache", "api", "/cache"),
+            ("v4", "data", None, "/old"),
+            ("v5", "data", None, "/older"),
+            ("v6", "api-data", "web", "/of-api"),
+        ):
+            insert(connection, "volumes", id=name, name=called, team_id="ours", project_id="ours", service_id=service,
+                   path=path, owner="1:1" if name == "v2" else "")  # fmt: skip
+        insert(connection, "volumes", id="v7", name="data", team_id="others", project_id="others", path="/data")
+    migrations.upgrade(engine.url)
+    with engine.connect() as connection:
+        volumes = connection.execute(text("SELECT id, environment_id, name, last_name, last_path, owner FROM volumes"))
+        assert sorted(tuple(row) for row in volumes) == [
+            ("v1", "ours", "data", "data", "/data", ""),
+            ("v2", "ours", "api-data-2", "data", "/srv", "1:1"),
+            ("v3", "ours", "cache", "cache", "/cache", ""),
+            ("v4", "ours", "detached-data", "data", "/old", ""),
+            ("v5", "ours", "detached-data-2", "data", "/older", ""),
+            ("v6", "ours", "api-data", "api-data", "/of-api", ""),
+            ("v7", "others", "data", "data", "/data", ""),
+        ]
+        rows = connection.execute(text("SELECT service_id, volume_id, name, path, read_only FROM service_mounts"))
+        assert sorted((*row[:4], bool(row.read_only)) for row in rows) == [
+            ("api", "v2", "data", "/srv", False),
+            ("api", "v3", "cache", "/cache", False),
+            ("web", "v1", "data", "/data", False),
+            ("web", "v6", "api-data", "/of-api", False),
+        ]
+    with engine.begin() as connection:
+        insert(connection, "service_mounts", id="z", team_id="ours", service_id="api", volume_id="v1", name="shared",
+               path="/shared")  # fmt: skip
+    migrate(engine, "0026", back=True)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT id, name, service_id, path FROM volumes"))
+        assert sorted(tuple(row) for row in rows if row.service_id) == [
+            ("v1", "data", "web", "/data"),
+            ("v2", "data", "api", "/srv"),
+            ("v3", "cache", "api", "/cache"),
+            ("v6", "api-data", "web", "/of-api"),
+        ]
+    migrations.upgrade(engine.url)

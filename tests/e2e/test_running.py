@@ -38,9 +38,11 @@ def shared() -> Iterator[Panel]:
             remove_all_of(panel)
 
 
-def write_site(folder: Path, user: str, *, port: str = "$PORT") -> None:
+def write_site(folder: Path, user: str, *, port: str = "$PORT", **mount: object) -> None:
     files = {"Dockerfile": SERVE.format(base=busybox_image(), user=user), "start.sh": START.format(port=port)}
-    write(folder, files, {"volumes": [{"name": "data", "path": "/data"}], "health": {"start_period": 8}})
+    volume = {"name": "data", "path": "/data"} | mount
+    folder.mkdir(exist_ok=True)
+    write(folder, files, {"volumes": [volume], "health": {"start_period": 8}})
 
 
 def last_deployment(panel: Panel, name: str) -> dict[str, Any]:
@@ -74,6 +76,30 @@ def test_a_volume_can_be_written_to_by_whoever_runs(shared: Panel, tmp_path: Pat
     mended = mend(shared, seen, "own-volume")
     assert (mended["state"], mended["warnings"]) == ("succeeded", [])
     assert home_page(shared, "writes").startswith("hello\n")
+
+
+def test_two_services_share_files_and_one_of_another_user_is_warned(shared: Panel, tmp_path: Path) -> None:
+    write_site(tmp_path / "a", "10001:10001", name="files", shared=True)
+    deploy(shared, tmp_path / "a", "writer")
+    write_site(tmp_path / "b", "10002:10002", name="files", shared=True, read_only=True)
+    deploy(shared, tmp_path / "b", "reader")
+    assert home_page(shared, "reader") == "hello\n"
+    assert last_deployment(shared, "reader")["warnings"] == []
+
+    deploy(shared, tmp_path / "a", "writer")  # the reader runs on, and sees what is new
+    assert home_page(shared, "reader") == "hello\nhello\n"
+    write_site(tmp_path / "b", "10002:10002", name="files", shared=True, read_only=False)
+    try_to_deploy(shared, tmp_path / "b", "reader")
+    seen = last_deployment(shared, "reader")
+    assert (seen["state"], seen["remedies"]) == ("succeeded", [])
+    assert "is not writable for uid 10002" in seen["warnings"][0]
+    assert "shares it with writer" in seen["warnings"][0]
+
+    with shared.client() as http:
+        assert http.delete(f"/api/v1/services/{service_of(shared, 'writer')}?confirm=writer").status_code == 204
+        (volume,) = http.get(f"/api/v1/services/{service_of(shared, 'reader')}/volumes").json()
+        assert [each["service"] for each in volume["mounts"]] == ["reader"]
+    assert home_page(shared, "reader") == "hello\nhello\n"
 
 
 def test_a_process_that_listens_elsewhere_is_told_so_and_one_click_leads_there(shared: Panel, tmp_path: Path) -> None:

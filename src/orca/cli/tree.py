@@ -76,8 +76,8 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry(
             "volumes", "volumes", "Data that outlives containers.",
             {"list": "List volumes, detached ones too.", "add": "Add a volume to a service.",
-             "attach": "Attach a detached volume to a service.",
-             "edit": "Say whose the data of a volume is.",
+             "attach": "Attach a volume that exists: a detached one, or one to share.",
+             "edit": "Say whose the data of a volume is, and who may write to it.",
              "detach": "Take a volume from its service; the data stays.",
              "destroy": "Delete a detached volume and the data in it."},
         ),

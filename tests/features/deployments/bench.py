@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, inspect, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.features.routing.bench import make_service
 from tests.open_systems import host_of
 
@@ -17,8 +18,9 @@ from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Deployment, LiveRelease, LogChunk, Release
 from orca.features.deployments.rules import FINISHED
 from orca.features.secrets.actions import put_secret
-from orca.features.services.models import Service
+from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.schemas import FrozenConfig
+from orca.kit.ids import new_id
 from orca.resources import Resources
 from orca.sdk.containers import Container, ContainerSpec, Image, Progress, RegistryLogin
 from orca.sdk.plans import Change
@@ -61,6 +63,12 @@ class TroubledHost(FakeHost):
         return await super().pull_image(reference, login, progress)
 
 
+async def destroy(session: AsyncSession, volume: Volume) -> None:
+    """Delete the rows of a volume, as if it had been detached and destroyed."""
+    await session.execute(delete(ServiceMount).where(ServiceMount.volume_id == volume.id))
+    await session.delete(await session.get_one(Volume, volume.id))
+
+
 @dataclass
 class Bench:
     """What a test of deployments works on."""
@@ -79,6 +87,15 @@ class Bench:
             row = await session.get_one(Service, service.id)
             row.source, row.kind, row.ports = {"type": "image", "image": "app:1"}, "worker", []
         return row
+
+    async def make_sibling(self, service: Service, slug: str) -> Service:
+        """A service beside another one, in the same environment."""
+        async with self.resources.db.write() as session:
+            row = await session.get_one(Service, service.id)
+            columns = {each.key: getattr(row, each.key) for each in inspect(Service).column_attrs}
+            sibling = Service(**columns | {"id": new_id(), "name": slug, "slug": slug})
+            session.add(sibling)
+        return sibling
 
     async def make_live(self, service: Service) -> str:
         """One container has run for an hour, of the deployment that is given back."""

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from tests.features.deployments.bench import Bench
+from tests.features.deployments.bench import Bench, destroy
 from tests.features.deployments.test_pipeline import start_tasks
-from tests.features.routing.bench import make_service
 from tests.open_systems import handle_of
 
 from orca.errors import Conflict
 from orca.features.deployments.actions.start import Request
 from orca.features.routing.models import Route
 from orca.features.services.actions import attach_volume, delete_service, detach_volume, set_variables
-from orca.features.services.models import Service, Volume
+from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.schemas import NamedVariable
 from orca.features.services.volume_schemas import VolumeFields
 from orca.features.sources.models import Upload
@@ -129,12 +128,12 @@ async def test_a_service_deleted_while_it_builds_leaves_no_volume(bench: Bench) 
         await delete_service(session, Scope(service.team_id), service.id, service.slug)
     assert (await bench.end_of(deployment_id)).state == "cancelled"
     async with bench.resources.db.read() as session:
-        assert [each.service_id for each in await session.scalars(select(Volume))] == [None]
+        assert (await session.scalars(select(ServiceMount))).all() == []
 
 
 async def test_going_back_takes_no_volume_that_is_anothers(bench: Bench) -> None:
     service = await bench.make_service()
-    other = await make_service(bench.resources.db, slug="other", project="of-other")
+    other = await bench.make_sibling(service, "other")
     scope = Scope(service.team_id)
     async with bench.resources.db.write() as session:
         volume = await attach_volume(session, scope, service.id, VolumeFields(name="data", path="/data"))
@@ -146,11 +145,11 @@ async def test_going_back_takes_no_volume_that_is_anothers(bench: Bench) -> None
             if not changes:
                 await detach_volume(session, scope, service.id, volume.id)
     async with bench.resources.db.write() as session:
-        (await session.get_one(Volume, volume.id)).service_id = other.id
+        await attach_volume(session, scope, other.id, VolumeFields(volume_id=volume.id, path="/other"))
     with pytest.raises(Conflict, match="“data” belongs to another service now"):
         await bench.ask(service, Request(kind="rollback"))
     async with bench.resources.db.write() as session:
-        await session.delete(await session.get_one(Volume, volume.id))
+        await destroy(session, volume)
     with pytest.raises(Conflict, match="“data” was destroyed"):
         await bench.ask(service, Request(kind="rollback"))
 
@@ -161,7 +160,7 @@ async def test_a_volume_destroyed_after_the_asking_is_not_made_again(bench: Benc
         volume = await attach_volume(session, Scope(service.team_id), service.id, VolumeFields(name="data", path="/d"))
     deployment_id = await bench.ask(service, Request())
     async with bench.resources.db.write() as session:
-        await session.delete(await session.get_one(Volume, volume.id))
+        await destroy(session, volume)
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason) == ("failed", "the volume “data” was destroyed")

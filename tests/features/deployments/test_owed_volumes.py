@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import select
-from tests.features.deployments.bench import Bench, TroubledHost
+from tests.features.deployments.bench import Bench, TroubledHost, destroy
 from tests.features.deployments.test_pipeline import start_tasks
 from tests.open_systems import exchange
 
@@ -16,8 +16,11 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.steps.give_back import UNDO_SECONDS, find_undo_seconds, give_back_volumes
 from orca.features.deployments.tasks import sweep
+from orca.features.services.actions import attach_volume
 from orca.features.services.models import Service, Volume
+from orca.features.services.volume_schemas import VolumeFields
 from orca.sdk.containers import ContainerSpec, Progress, Unwritable, VolumeOwner
+from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow
 
@@ -70,11 +73,8 @@ async def make_owned(bench: Bench, owner: str = "2:2", mode: str = "") -> tuple[
     service = await bench.make_service()
     await bench.make_live(service)
     async with bench.resources.db.write() as session:
-        volume = Volume(
-            team_id=service.team_id, project_id=service.project_id, service_id=service.id, name="data", path="/data",
-            owner=owner, mode=mode,
-        )  # fmt: skip
-        session.add(volume)
+        fields = VolumeFields(name="data", path="/data", owner=owner, mode=mode)
+        volume = await attach_volume(session, Scope(service.team_id), service.id, fields)
     return service, volume
 
 
@@ -163,7 +163,7 @@ async def test_a_debt_ends_with_what_it_was_about(bench: Bench, host: OwningHost
             assert live is not None
             live.deployment_id = failed.id
         elif reason == "destroyed":
-            await session.delete(await session.get_one(Volume, volume.id))
+            await destroy(session, volume)
         else:
             (await session.get_one(Service, service.id)).deleted_at = now()
     await give_back_volumes(bench.resources)

@@ -15,9 +15,10 @@ from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
 from orca.features.deployments.views import states_of_services
 from orca.features.routing.operations import apply_routes, check_drift
-from orca.features.services.actions import update_service
-from orca.features.services.models import Service, Volume
+from orca.features.services.actions import attach_volume, update_service
+from orca.features.services.models import Service
 from orca.features.services.schemas import ServiceChanges
+from orca.features.services.volume_schemas import VolumeFields
 from orca.sdk.engines import EngineUnreachable
 from orca.sdk.testing.fake_proxy import FakeProxy
 from orca.systems import System
@@ -128,7 +129,7 @@ async def test_volume_on_another_system_is_not_deployed(bench: Bench, there, tmp
     service = await bench.make_service()
     async with bench.resources.db.write() as session:
         row = await session.get_one(Service, service.id)
-        session.add(Volume(team_id=row.team_id, project_id=row.project_id, service_id=row.id, name="d", path="/d"))
+        await attach_volume(session, Scope(row.team_id), row.id, VolumeFields(name="d", path="/d"))
         row.system_id = "second"
         await session.flush()
         with pytest.raises(Conflict, match="on the system local"):

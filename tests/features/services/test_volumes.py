@@ -55,6 +55,89 @@ async def test_names_and_paths_are_taken_once(client, service):
     assert (await attach(client, service, name="one-more", path="/one-more")).status_code == 422
 
 
+@pytest.fixture
+async def api(client, project):
+    """A second service of the project."""
+    return (await client.post(f"/api/v1/projects/{project['id']}/services", json={**SEED, "name": "Other"})).json()
+
+
+async def test_volume_of_two_services_stays_until_the_last_detaches_it(app, client, project, service, api):
+    made = (await attach(client, service, name="data", path="/data", owner="1:1")).json()
+    shared = (await attach(client, api, volume_id=made["id"], path="/srv", read_only=True)).json()
+    assert (shared["name"], shared["path"], shared["read_only"], shared["service_id"]) == (
+        "data",
+        "/srv",
+        True,
+        api["id"],
+    )
+    assert [(each["service"], each["path"], each["read_only"]) for each in shared["mounts"]] == [
+        ("api-server", "/data", False), ("other", "/srv", True),
+    ]  # fmt: skip
+    (seen,) = (await client.get(f"/api/v1/services/{service['id']}/volumes")).json()
+    assert (seen["path"], seen["mounts"], seen["owner"]) == ("/data", shared["mounts"], "1:1")
+    assert (await attach(client, api, volume_id=made["id"], path="/again")).status_code == 409
+    (listed,) = (await client.get(f"/api/v1/projects/{project['id']}/volumes")).json()["items"]
+    assert (listed["service_id"], listed["path"]) == (service["id"], "/data")
+    filtered = await client.get(f"/api/v1/projects/{project['id']}/volumes?service_id={api['id']}&state=attached")
+    assert [each["path"] for each in filtered.json()["items"]] == ["/srv"]
+
+    assert (await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")).status_code == 204
+    destroy = f"/api/v1/volumes/{made['id']}/destroy"
+    refused = await client.post(destroy, json={"confirm": "data"})
+    assert (refused.status_code, refused.json()["detail"]) == (409, "the volume is attached to other")
+    assert (await find(app, made["id"])).detached_at is None
+    gone = await client.delete(f"/api/v1/services/{api['id']}?confirm={api['slug']}")
+    assert gone.status_code == 204
+    (listed,) = (await client.get(f"/api/v1/projects/{project['id']}/volumes?state=detached")).json()["items"]
+    assert (listed["service_id"], listed["path"], listed["mounts"]) == (None, "/srv", [])
+    assert listed["detached_at"] is not None
+    assert (await client.post(destroy, json={"confirm": "data"})).status_code == 202
+
+
+async def test_deleting_a_service_leaves_what_another_mounts_attached(app, client, project, service, api):
+    made = (await attach(client, service, name="data", path="/data")).json()
+    await attach(client, api, volume_id=made["id"], path="/srv")
+    await client.delete(f"/api/v1/services/{service['id']}?confirm={service['slug']}")
+    (seen,) = (await client.get(f"/api/v1/services/{api['id']}/volumes")).json()
+    assert ([each["service"] for each in seen["mounts"]], seen["detached_at"]) == (["other"], None)
+
+
+async def test_same_name_in_two_services_is_two_volumes(client, project, service, api):
+    first = (await attach(client, service, name="data", path="/data")).json()
+    second = (await attach(client, api, name="data", path="/data")).json()
+    assert (first["name"], first["volume_name"]) == ("data", "data")
+    assert (second["name"], second["volume_name"]) == ("data", "other-data")
+    url = f"/api/v1/services/{api['id']}/volumes"
+    await client.delete(f"{url}/{second['id']}")
+    third = (await attach(client, api, name="data", path="/data")).json()
+    assert third["volume_name"] == "other-data-2"
+    await client.delete(f"{url}/{third['id']}")
+    again = (await attach(client, api, volume_id=second["id"], path="/data")).json()
+    assert (again["name"], again["volume_name"]) == ("data", "other-data")
+    listed = (await client.get(f"/api/v1/projects/{project['id']}/volumes")).json()["items"]
+    assert sorted(each["name"] for each in listed) == ["data", "other-data", "other-data-2"]
+
+
+async def test_another_owner_of_shared_data_is_refused_and_can_be_set_for_all(client, service, api):
+    made = (await attach(client, service, name="data", path="/data", owner="1:1")).json()
+    refused = await attach(client, api, volume_id=made["id"], path="/srv", owner="2:2")
+    assert refused.status_code == 409
+    assert "also mounted by api-server, and its data belongs to 1:1" in refused.json()["detail"]
+    assert (await attach(client, api, volume_id=made["id"], path="/srv", owner="1:1")).status_code == 201
+    url = f"/api/v1/services/{api['id']}/volumes/{made['id']}"
+    changed = (await client.patch(url, json={"owner": "2:2", "read_only": True})).json()
+    assert (changed["owner"], changed["read_only"], changed["mounts"][0]["read_only"]) == ("2:2", True, False)
+
+
+async def test_new_service_mounts_a_shared_volume(client, project, service):
+    made = (await attach(client, service, name="data", path="/data")).json()
+    volumes = [{"name": "data", "path": "/d", "shared": True}, {"name": "new", "path": "/n", "shared": True}]
+    fields = {**SEED, "name": "Third", "volumes": volumes}
+    third = (await client.post(f"/api/v1/projects/{project['id']}/services", json=fields)).json()
+    seen = (await client.get(f"/api/v1/services/{third['id']}/volumes")).json()
+    assert [(each["name"], each["id"] == made["id"]) for each in seen] == [("data", True), ("new", False)]
+
+
 async def test_volumes_of_others_are_unknown(client, stranger, project, service):
     made = (await attach(client, service, name="data", path="/data")).json()
     await client.delete(f"/api/v1/services/{service['id']}/volumes/{made['id']}")

@@ -18,14 +18,12 @@ def list_volumes(call: Invocation) -> None:
     service = get_service(call) if call.args.service else None
     path = f"/projects/{segment(service['project_id'] if service else get_project(call)['id'])}"
     page = call.client.list(f"{path}/volumes", **({"service_id": service["id"]} if service else {}))
-    services = call.client.list(f"{path}/services")["items"] if page["items"] and not call.output.as_json else []
-    names = {each["id"]: each["slug"] for each in services}
 
     def draw(screen: Screen) -> None:
         if not page["items"]:
             screen.line("There are no volumes. `orc volumes add data /data` adds one to a service.")
             return
-        screen.table(["VOLUME", "SERVICE", "PATH", "MADE", "ID"], [_row(each, names) for each in page["items"]])
+        screen.table(["VOLUME", "SERVICE", "PATH", "MADE", "ID"], [_row(each) for each in page["items"]])
 
     call.output.answer(page, draw)
 
@@ -40,17 +38,18 @@ def add(call: Invocation) -> None:
 
 
 def attach(call: Invocation) -> None:
-    """Attach a volume with its data."""
+    """Attach a volume with its data, which other services may mount as well."""
     service = get_service(call)
     volume = pick(_volumes(call, service["project_id"]), call.args.name, "volume")
-    _attach(call, service, {"volume_id": volume["id"], "path": call.args.path or volume["path"], **_owner(call)})
+    body = {"volume_id": volume["id"], "path": call.args.path or volume["path"], "read_only": call.args.read_only}
+    _attach(call, service, {**body, **_owner(call)})
 
 
 def edit(call: Invocation) -> None:
-    """Change a volume; the next deployment changes the data's owner if one is set."""
-    changes = _owner(call)
+    """Change a volume for all services that mount it; the next deployment changes the data's owner if one is set."""
+    changes = _owner(call) | ({} if call.args.read_only is None else {"read_only": call.args.read_only})
     if not changes:
-        raise UsageError("nothing to change", hint="Give --owner UID:GID or --mode 0750.")
+        raise UsageError("nothing to change", hint="Give --owner UID:GID, --mode 0750, --read-only or --writable.")
     path = f"/services/{segment(get_service(call)['id'])}/volumes"
     volume = pick(call.client.get(path), call.args.name, "volume")
     row = call.client.call("PATCH", f"{path}/{segment(volume['id'])}", body=changes)
@@ -92,9 +91,9 @@ def _volumes(call: Invocation, project_id: str) -> list[Row]:
     return items
 
 
-def _row(volume: dict[str, Any], services: dict[str, str]) -> list[Part]:
-    service: Part = services.get(volume["service_id"], "another")
-    if volume["service_id"] is None:
+def _row(volume: dict[str, Any]) -> list[Part]:
+    service: Part = ", ".join(each["service"] for each in volume["mounts"])
+    if not volume["mounts"]:
         service = Styled("detached", "yellow")
     if volume["destroying_since"]:
         service = Styled("being destroyed", "red")
@@ -109,6 +108,11 @@ def _owner_arguments(parser: argparse.ArgumentParser) -> None:
 def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     _name_argument(parser)
     _owner_arguments(parser)
+    access = parser.add_mutually_exclusive_group()
+    access.add_argument(
+        "--read-only", dest="read_only", action="store_true", default=None, help="this service can read it only"
+    )
+    access.add_argument("--writable", dest="read_only", action="store_false", help="this service can write to it")
 
 
 def _name_argument(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +128,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _attach_arguments(parser: argparse.ArgumentParser) -> None:
     _name_argument(parser)
     parser.add_argument("path", nargs="?", metavar="PATH", help="where the container sees it (default: as before)")
+    parser.add_argument("--read-only", action="store_true", help="the container can read it, and not write to it")
     _owner_arguments(parser)
 
 

@@ -15,8 +15,9 @@ from orca.features.projects.actions import delete_project, update_project
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.projects.schemas import ProjectChanges
-from orca.features.services.models import Volume
-from orca.features.services.queries import list_project_volumes, list_services
+from orca.features.services.queries import list_services
+from orca.features.services.volume_queries import list_project_volumes
+from orca.features.services.volume_schemas import VolumeFilter, VolumeOut
 from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.text import join
 from orca.resources import Resources
@@ -37,7 +38,7 @@ class ProjectPage:
     project: Project
     services: Sequence[ServiceRow]
     next_cursor: str | None
-    volumes: Sequence[Volume]
+    volumes: Sequence[VolumeOut]
     names: Mapping[str, str]
     """Id -> name of all its services: those and the volumes are in the way of its deletion."""
     form: Filled[Any] = field(default_factory=Filled)
@@ -66,7 +67,7 @@ async def _read_page(
 ) -> ProjectPage:
     project = await get_project(session, scope, project_id)
     page = await list_services(session, scope, project_id, PageRequest(cursor=cursor))
-    volumes = await list_project_volumes(session, scope, project_id, PageRequest(limit=MOST))
+    volumes = await list_project_volumes(session, scope, project_id, VolumeFilter(limit=MOST))
     names = await list_service_names(session, scope, project_id, limit=MOST)
     services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
     states = await read_states(session, scope, resources, services)

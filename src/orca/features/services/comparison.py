@@ -143,5 +143,7 @@ def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[str]:
         else:
             for part in ("path", "owner", "mode"):
                 yield from _told(f"{part} of volume {name}", getattr(now[name], part), getattr(before[name], part))
+            if now[name].read_only != before[name].read_only:
+                yield f"volume {name} is {'read only' if now[name].read_only else 'writable'}"
             if stored.volume_names.get(name) != live.volume_names.get(name):
                 yield f"volume {name} is another one"

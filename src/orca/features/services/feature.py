@@ -4,7 +4,7 @@ from orca.features.credentials.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIA
 from orca.features.credentials.usage import CREDENTIAL_USAGE
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.projects.actions import PROJECT
-from orca.features.services import api, metrics, names, pages, queries, tasks
+from orca.features.services import api, metrics, names, pages, queries, tasks, volume_queries
 from orca.features.services.actions.services import check_credential_unused, check_project_empty, take_upload
 from orca.features.services.actions.variables import forget_project_variables
 from orca.web.nav import Tab
@@ -25,7 +25,7 @@ FEATURE = Feature(
         Permission("volume.create", "Add a volume to a service.", "member"),
         Permission("volume.delete", "Delete a volume and the data in it.", "owner"),
         Permission("volume.read", "See volumes.", "viewer"),
-        Permission("volume.update", "Attach, detach and rename volumes.", "member"),
+        Permission("volume.update", "Detach volumes, and change whose their data is.", "member"),
     ),
     tabs=(
         Tab("project", "variables", "Variables", "/variables", 20),
@@ -51,7 +51,7 @@ FEATURE = Feature(
     tasks=tasks.TASKS,
     owners={
         "service_id": queries.find_service_scope,
-        "volume_id": queries.find_volume_scope,
+        "volume_id": volume_queries.find_volume_scope,
     },
     subscribers=(("UploadReceived", take_upload), ("ProjectDeleted", forget_project_variables)),
     readers=(CREDENTIAL_USAGE.implemented_by(queries.list_credential_users),),

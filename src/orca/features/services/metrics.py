@@ -7,7 +7,7 @@ from prometheus_client import Metric
 from sqlalchemy import func, select
 
 from orca.features.projects.models import Project
-from orca.features.services.models import Service, Volume
+from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.rules import Kind
 from orca.resources import Resources
 from orca.web.metrics import Measure, gauge, number
@@ -20,7 +20,7 @@ async def measure_services(resources: Resources) -> Sequence[Metric]:
         rows = (await session.execute(by_kind.group_by(Service.kind, Service.desired_state))).all()
         projects = await session.scalar(select(func.count(Project.id)).where(Project.deleted_at.is_(None))) or 0
         volumes = await session.scalar(select(func.count(Volume.id))) or 0
-        attached = await session.scalar(select(func.count(Volume.service_id))) or 0
+        attached = await session.scalar(select(func.count(ServiceMount.volume_id.distinct()))) or 0
     services = {(kind, state): 0 for kind in get_args(Kind) for state in ("running", "stopped")}
     services |= {(kind, state): found for kind, state, found in rows}
     return [

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, true
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, false, true
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from orca.db import Base, TeamRow, now, unique_where
@@ -65,21 +65,24 @@ class Variable(TeamRow, Base):
 
 
 class Volume(TeamRow, Base):
-    """Data that outlives containers. On the engine it is called `orca-<id>`."""
+    """Data that outlives containers, of an environment. On the engine it is called `orca-<id>`."""
 
     __tablename__ = "volumes"
-    __table_args__ = (UniqueConstraint("service_id", "path"),)
+    __table_args__ = (UniqueConstraint("environment_id", "name"),)
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
-    service_id: Mapped[str | None] = mapped_column(ForeignKey("services.id"), index=True)
-    """None once it is detached, by hand or because its service was deleted."""
+    environment_id: Mapped[str] = mapped_column(ForeignKey("environments.id"))
     system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), index=True, default=LOCAL, server_default=LOCAL)
     """The machine that has the data."""
     name: Mapped[str] = mapped_column(String(63))
-    path: Mapped[str] = mapped_column(String(255))
     owner: Mapped[str] = mapped_column(String(24), default="", server_default="")
     mode: Mapped[str] = mapped_column(String(4), default="", server_default="")
+    last_name: Mapped[str] = mapped_column(String(63))
+    """What the service that mounted it last called it; a detached volume is called so again."""
+    last_path: Mapped[str] = mapped_column(String(255))
+    """Where it was mounted last."""
     detached_at: Mapped[datetime | None]
+    """When the last service that mounted it detached it or was deleted."""
     destroying_since: Mapped[datetime | None]
     """Set while its destruction, which a user confirmed, is in progress; it cannot be attached any more."""
 
@@ -87,6 +90,24 @@ class Volume(TeamRow, Base):
     def engine_name(self) -> str:
         """The volume's name on the engine."""
         return f"orca-{self.id}"
+
+
+class ServiceMount(TeamRow, Base):
+    """A volume that a service mounts; several services of an environment may mount the same one."""
+
+    __tablename__ = "service_mounts"
+    __table_args__ = (
+        UniqueConstraint("service_id", "path"),
+        UniqueConstraint("service_id", "name", name="uq_service_mounts_name"),
+        UniqueConstraint("service_id", "volume_id", name="uq_service_mounts_volume"),
+    )
+
+    service_id: Mapped[str] = mapped_column(ForeignKey("services.id"))
+    volume_id: Mapped[str] = mapped_column(ForeignKey("volumes.id"), index=True)
+    name: Mapped[str] = mapped_column(String(63))
+    """What the service calls the volume, in its `orca.yaml` and its releases; the volume may be called otherwise."""
+    path: Mapped[str] = mapped_column(String(255))
+    read_only: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 unique_where(Service, "uq_services_living_slug", "environment_id, slug", "deleted_at IS NULL")

@@ -23,7 +23,7 @@ from orca.features.services.schemas import (
     kind_alias,
     ports_for_kind,
 )
-from orca.features.services.volume_schemas import Mounts, VolumeMount
+from orca.features.services.volume_schemas import Mounts, NamedMount, VolumeMount
 from orca.kit.fields import Name
 from orca.kit.text import clean_output, shorten
 from orca.kit.validation import explain
@@ -32,7 +32,7 @@ from orca.sdk.builders import Detection
 
 FILE_NAME = "orca.yaml"
 _PARTS: Mapping[str, type[BaseModel]] = {
-    "build": BuildOptions, "ports": Port, "health": HealthCheck, "resources": Limits, "volumes": VolumeMount,
+    "build": BuildOptions, "ports": Port, "health": HealthCheck, "resources": Limits, "volumes": NamedMount,
 }  # fmt: skip
 
 Hostname = Annotated[
@@ -184,11 +184,11 @@ def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[Fr
     return merged, build.model_copy(update=parts if "build" in given else {})
 
 
-def _merge_mounts(stored: Sequence[VolumeMount], named: Sequence[VolumeMount]) -> list[VolumeMount]:
+def _merge_mounts(stored: Sequence[VolumeMount], named: Sequence[NamedMount]) -> list[VolumeMount]:
     known = {each.name: each for each in stored}
     for each in named:  # fields of a volume that the file omits stay
-        given = {key: getattr(each, key) for key in each.model_fields_set}
-        known[each.name] = known[each.name].model_copy(update=given) if each.name in known else each
+        given = {key: getattr(each, key) for key in each.model_fields_set - {"shared"}}
+        known[each.name] = known[each.name].model_copy(update=given) if each.name in known else VolumeMount(**given)
     mounts = list(known.values())
     if problem := rules.find_mount_problems((each.name, each.path) for each in mounts):
         raise BadInput(f"{FILE_NAME}: volumes: {problem}", fields={"volumes": problem})

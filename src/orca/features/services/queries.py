@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Select, case, or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db.filters import narrow
@@ -12,7 +12,7 @@ from orca.errors import NotFound
 from orca.features.credentials.usage import CredentialUser, Usage
 from orca.features.projects.queries import get_project
 from orca.features.secrets.queries import open_secrets_of
-from orca.features.services.models import Service, Variable, Volume
+from orca.features.services.models import Service, Variable
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
 from orca.features.services.schemas import BuildVariables
 from orca.features.sources.schemas import GitSource
@@ -132,32 +132,3 @@ async def list_build_variables(session: AsyncSession, box: SecretBox, service: S
     variables = [each for each in await list_effective_variables(session, service) if each.is_build_time]
     plain = {each.key: each.value or "" for each in variables if not each.is_secret}
     return BuildVariables(plain=plain, secret=await open_variables(session, box, variables))
-
-
-async def list_volumes(session: AsyncSession, scope: Scope, service_id: str) -> Sequence[Volume]:
-    """The volumes attached to a service, by name."""
-    query = select(Volume).where(Volume.team_id == scope.team_id, Volume.service_id == service_id)
-    return (await session.scalars(query.order_by(Volume.name))).all()
-
-
-async def list_project_volumes(
-    session: AsyncSession, scope: Scope, project_id: str, wanted: PageRequest = _FIRST_PAGE
-) -> Page[Volume]:
-    """The volumes of a project, detached ones too, newest first."""
-    query = select(Volume).where(Volume.team_id == scope.team_id, Volume.project_id == project_id)
-    state = case((Volume.service_id.is_(None), "detached"), else_="attached")
-    return await read_page(session, narrow(query, Volume, wanted, {"state": state}), Volume.id, wanted)
-
-
-async def find_volume(session: AsyncSession, scope: Scope, volume_id: str) -> Volume | None:
-    """A volume of the team, or None."""
-    return await session.scalar(
-        select(Volume).where(Volume.id == volume_id, Volume.team_id == scope.team_id).with_for_update()
-    )
-
-
-async def find_volume_scope(session: AsyncSession, volume_id: str) -> ObjectScope | None:
-    """Return where a volume belongs; a detached one to no environment."""
-    query = select(Volume.team_id, Volume.project_id, Service.environment_id, Volume.system_id)
-    query = query.outerjoin(Service, Service.id == Volume.service_id).where(Volume.id == volume_id)
-    return await find_scope(session, query)

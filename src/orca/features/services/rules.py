@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Literal
 
 Kind = Literal["web", "worker", "static"]
@@ -15,6 +16,7 @@ STATIC_PORT = 8080
 """Port of the file server in images of the static template."""
 MAX_VARIABLES = 500
 MAX_VALUE_BYTES = 65_536
+_VOLUME_NAME_LIMIT = 63
 _FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
 MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)+/*$"
 """The same rule as `check_mount_path`, as a pattern for the JSON Schema."""
@@ -23,6 +25,15 @@ MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)
 def is_shell_name(name: str) -> bool:
     """Whether the name is valid for a shell variable and a Dockerfile ARG."""
     return name.isascii() and name.isidentifier()
+
+
+def choose_volume_name(name: str, slug: str, taken: Collection[str]) -> str:
+    """Return `data`; where that is taken `web-data` for the service `web`, then `web-data-2`."""
+    if name not in taken:
+        return name
+    candidates = chain([""], (f"-{number}" for number in count(2)))
+    names = (f"{slug}-{name}"[: _VOLUME_NAME_LIMIT - len(ending)] + ending for ending in candidates)
+    return next(each for each in names if each not in taken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     WithJsonSchema,
@@ -36,30 +35,42 @@ class VolumeMount(Strict):
         "", description="`uid` or `uid:gid` its data belongs to; default: an empty one gets the user that runs."
     )
     mode: VolumeMode = Field("", description="Permissions of the folder, such as `0750`; default: as the image has it.")
+    read_only: bool = Field(default=False, description="Whether the container can read it, but not write to it.")
 
 
-def _mounts_differ(mounts: list[VolumeMount]) -> list[VolumeMount]:
+class NamedMount(VolumeMount):
+    """A volume as `orca.yaml` or a new service asks for it."""
+
+    shared: bool = Field(
+        default=False,
+        description="Whether it is the volume of this name of the environment, which other services may mount too. "
+        "Without it the service has one of its own.",
+    )
+
+
+def _mounts_differ(mounts: list[NamedMount]) -> list[NamedMount]:
     if problem := rules.find_mount_problems((mount.name, mount.path) for mount in mounts):
         raise ValueError(problem)
     return mounts
 
 
-Mounts = Annotated[list[VolumeMount], Field(max_length=20), AfterValidator(_mounts_differ)]
+Mounts = Annotated[list[NamedMount], Field(max_length=20), AfterValidator(_mounts_differ)]
 
 
 class VolumeFields(Strict):
-    """A new volume (`name`), or one to attach again (`volume_id`), and its mount path in the container."""
+    """A new volume (`name`), or one of the environment (`volume_id`), and its mount path in the container."""
 
-    name: VolumeName | None = None
-    volume_id: Identifier | None = None
+    name: VolumeName | None = Field(None, description="Of a new volume, which only this service mounts at first.")
+    volume_id: Identifier | None = Field(None, description="Of one that is detached, or that other services mount.")
     path: MountPath
+    read_only: bool = Field(default=False, description="Whether the container can read it, but not write to it.")
     owner: VolumeOwner | None = Field(None, description="`uid` or `uid:gid`; empty: the user that runs.")
     mode: VolumeMode | None = Field(None, description="Permissions such as `0750`; empty: as the image has it.")
 
     @model_validator(mode="after")
     def _new_or_old(self) -> Self:
         if (self.name is None) == (self.volume_id is None):
-            raise ValueError("give a name for a new volume, or the volume_id of a detached one")
+            raise ValueError("give a name for a new volume, or the volume_id of one that exists")
         return self
 
 
@@ -68,6 +79,7 @@ class VolumeChanges(Changes):
 
     owner: VolumeOwner | None = None
     mode: VolumeMode | None = None
+    read_only: bool | None = Field(None, description="Whether this service can only read it.")
 
 
 class VolumeFilter(PageRequest):
@@ -78,16 +90,33 @@ class VolumeFilter(PageRequest):
     state: Literal["attached", "detached"] | None = None
 
 
-class VolumeOut(Output):
-    """A volume. With no service it is detached: its data is kept until it is destroyed on purpose."""
+class MountOut(Output):
+    """A service that mounts a volume."""
 
-    model_config = ConfigDict(from_attributes=True)
+    service_id: str
+    service: str = Field(description="Its slug.")
+    name: str = Field(description="What the service calls the volume.")
+    path: str = Field(description="Where it is seen inside the container.")
+    read_only: bool
+
+
+class VolumeOut(Output):
+    """A volume. With no service it is detached: its data is kept until it is destroyed on purpose.
+
+    Among the volumes of a service, `service_id`, `name`, `path` and `read_only` are of that service. Elsewhere they are
+    of the first service in `mounts`, and `name` is the volume's own.
+    """
 
     id: str
     project_id: str
+    environment_id: str
+    system: str = Field(description="Id of the system that has the data.")
     service_id: str | None
     name: str
-    path: str
+    volume_name: str = Field(description="Its own name, which is unique in the environment.")
+    path: str = Field(description="Of a detached volume: where it was mounted last.")
+    read_only: bool
+    mounts: list[MountOut] = Field(description="All services that mount it.")
     owner: str
     mode: str
     created_at: datetime

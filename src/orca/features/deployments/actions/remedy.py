@@ -11,8 +11,9 @@ from orca.features.deployments.models import Deployment
 from orca.features.deployments.schemas import Remedy
 from orca.features.services.actions import update_service, update_volume
 from orca.features.services.models import Service
-from orca.features.services.queries import get_service, list_volumes
+from orca.features.services.queries import get_service
 from orca.features.services.schemas import Port, ServiceChanges
+from orca.features.services.volume_queries import list_attached, list_users
 from orca.features.services.volume_schemas import VolumeChanges
 from orca.resources import Resources
 from orca.web.guard import Scope, Subject
@@ -55,8 +56,14 @@ async def _set_port(
 
 
 async def _own_volume(session: AsyncSession, scope: Scope, service: Service, remedy: Remedy) -> None:
-    volumes = await list_volumes(session, scope, service.id)
-    volume = next((each for each in volumes if each.name == remedy.volume), None)
+    attached = await list_attached(session, scope, service.id)
+    volume = next((each.volume for each in attached if each.mount.name == remedy.volume), None)
     if volume is None:
         raise Conflict(f"the service has no volume “{remedy.volume}” any more")
+    users = await list_users(session, volume.id)
+    if len(users) > 1:
+        raise Conflict(
+            f"the volume “{remedy.volume}” is mounted by {', '.join(users)} now",
+            hint=f"`orc volumes edit {remedy.volume} --owner {remedy.owner}` changes the owner of its data for all.",
+        )
     await update_volume(session, scope, service.id, volume.id, VolumeChanges(owner=remedy.owner))

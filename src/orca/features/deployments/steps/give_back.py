@@ -50,9 +50,9 @@ async def give_back_volumes(resources: Resources) -> None:
         raise away
 
 
-def turn_of(resources: Resources, service_id: str) -> asyncio.Lock:
-    """Return the lock to hold while the owners of a service's volumes are changed."""
-    return resources.volume_turns.setdefault(service_id, asyncio.Lock())
+def turn_of(resources: Resources, service_or_volume: str) -> asyncio.Lock:
+    """Return the lock to hold while the owners of a service's volumes are changed, and inside it that of the volume."""
+    return resources.volume_turns.setdefault(service_or_volume, asyncio.Lock())
 
 
 async def pay_debts(resources: Resources, service_id: str) -> None:
@@ -108,7 +108,8 @@ async def restore_volumes(work: Work, facts: Facts) -> None:
         return
     for mount in container_spec(facts, work.resources, 0).mounts:
         if mount.volume in facts.deployment.former_owners:
-            await _restore(work, facts, engine, mount)
+            async with turn_of(work.resources, mount.volume):
+                await _restore(work, facts, engine, mount)
             await _cross_off(work.resources.db, work.deployment_id, mount.volume)
 
 
@@ -136,7 +137,7 @@ async def _restore(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount
 def _read_owner(facts: Facts, mount: Mount) -> VolumeOwner:
     """Return the stored owner; without an owner of the contents when this deployment did not change them."""
     former = facts.deployment.former_owners[mount.volume]
-    contents = former["contents"] if mount.owner and former.get("changed") else ""
+    contents = former["contents"] if former.get("changed") else ""
     return VolumeOwner(former["folder"], former["mode"], contents)
 
 

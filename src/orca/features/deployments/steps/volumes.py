@@ -1,6 +1,8 @@
 """Makes volumes writable for the user of the process: sets configured owners, and warns of unwritable volumes.
 
 A deployment that fails restores the owners it changed: the former owner is stored before it is changed.
+A volume that several services mount has one owner, which only `orc volumes edit` changes: two services that run as
+different users would otherwise take the data from each other with every deployment.
 """
 
 from dataclasses import asdict
@@ -12,6 +14,7 @@ from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.schemas import Remedy
 from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_spec, pay_debts, turn_of
 from orca.features.deployments.steps.work import Facts, Work, container_spec
+from orca.features.services.volume_queries import Sharing
 from orca.sdk.containers import Container, ContainerSpec, Mount, SupportsVolumeOwners, Unwritable
 from orca.sdk.engines import EngineUnreachable
 
@@ -21,16 +24,41 @@ async def own_volumes(work: Work, facts: Facts) -> None:
     engine = await work.containers()
     if facts.continues or not facts.config.mounts or not isinstance(engine, SupportsVolumeOwners):
         return
+    await _warn_of_other_owners(work, facts)
+    users = {facts.service.id, *(user for shared in facts.shared.values() for user in shared.services)}
+    for user in users:  # else the wrong owner would be taken for the former one
+        async with turn_of(work.resources, user):
+            await pay_debts(work.resources, user)
     async with turn_of(work.resources, facts.service.id):
-        await pay_debts(work.resources, facts.service.id)  # else the wrong owner would be taken for the former one
         for mount in container_spec(facts, work.resources, 0).mounts:
-            if mount.owner or mount.mode is not None:
-                await _own(work, facts, engine, mount)
+            if (mount.owner or mount.mode is not None) and not mount.read_only:
+                async with turn_of(work.resources, mount.volume):
+                    await _own(work, facts, engine, mount)
+
+
+async def _warn_of_other_owners(work: Work, facts: Facts) -> None:
+    """Warn of owners that this release names for volumes which others mount, and which keep another owner."""
+    for mount in facts.config.mounts:
+        shared = facts.shared.get(facts.config.volume_names[mount.name])
+        if shared is None or mount.owner in {"", shared.owner}:
+            continue
+        kept = f"belongs to {shared.owner}" if shared.owner else "names no owner"
+        warning = (
+            f"this release names {mount.owner} as the owner of the volume {mount.name}. The volume is shared with "
+            f"{_others(shared)} and {kept}, so its data was left as it is. Let all of them run as one user; "
+            f"`orc volumes edit {mount.name} --owner {mount.owner}` changes the owner for all."
+        )
+        await work.log.write(f"Warning: {warning}")
+        await add_warning(work.resources.db, work.deployment_id, warning)
+
+
+def _others(shared: Sharing) -> str:
+    return ", ".join(shared.services.values())
 
 
 async def _own(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount: Mount) -> None:
     spec = owner_spec(work, facts, mount, "owner")
-    if facts.previous is not None:
+    if facts.previous is not None or mount.volume in facts.shared:
         await _note_owner(work, engine, spec)
     if not mount.owner:
         return
@@ -78,19 +106,23 @@ async def warn_of_closed_volumes(work: Work, facts: Facts, containers: list[Cont
     names = {engine_name: name for name, engine_name in facts.config.volume_names.items()}
     for each in found:
         if each.volume in names:
-            await _warn(work, names[each.volume], each)
+            await _warn(work, names[each.volume], each, facts.shared.get(each.volume))
 
 
-async def _warn(work: Work, name: str, found: Unwritable) -> None:
+async def _warn(work: Work, name: str, found: Unwritable, shared: Sharing | None) -> None:
     owner = f"{found.uid}:{found.gid}"
     command = f"orc volumes edit {name} --owner {owner}"
     remedy = Remedy(
         action="own-volume", label=f"Give the volume {name} to {owner}", command=command, volume=name, owner=owner
     )
     what = f"{found.place} in the volume {name}" if found.place != found.path else f"the volume {name} at {found.path}"
-    warning = (
-        f"{what} is not writable for uid {found.uid}, as which the process runs; its data was left as it is. "
-        f"`{command}` and a deployment give it to that user."
-    )
+    warning = f"{what} is not writable for uid {found.uid}, as which the process runs; its data was left as it is. "
+    if shared is None:
+        warning += f"`{command}` and a deployment give it to that user."
+    else:  # no remedy of one click: it would take the data from the others
+        warning += (
+            f"The service shares it with {_others(shared)}: let all of them run as the same user (`user` in the "
+            f"settings), or mount it read only here. `{command}` would take it from the others."
+        )
     await work.log.write(f"Warning: {warning}")
-    await add_warning(work.resources.db, work.deployment_id, warning, remedy)
+    await add_warning(work.resources.db, work.deployment_id, warning, *(() if shared else (remedy,)))

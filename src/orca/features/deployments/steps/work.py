@@ -15,6 +15,7 @@ from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
 from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.volume_queries import Sharing, find_shared
 from orca.features.services.volume_schemas import VolumeMount
 from orca.resources import Resources
 from orca.sdk.containers import Container, ContainerHost, ContainerSpec, Mount
@@ -68,6 +69,8 @@ class Facts:
     """The machine of this deployment; one that takes the service down has that of the live workload."""
     previous_system_id: str = LOCAL
     """The machine of the previous workload."""
+    shared: Mapping[str, Sharing] = field(default_factory=dict)
+    """Name on the engine -> its volumes that other services mount, too."""
 
     @property
     def workload(self) -> rules.Workload:
@@ -133,11 +136,13 @@ async def load_facts(resources: Resources, deployment_id: str) -> Facts:
         before = deployment.previous_deployment_id
         previous = await session.get(Deployment, before) if before else None
         sealed = await open_secret(session, resources.secret_box, ("deployment", deployment.id), "variables")
+        names = deployment.config.get("volume_names", {}).values()
+        shared = await find_shared(session, service, names) if names else {}
     secrets = json.loads(sealed or "{}")
     there = system_of(previous) if previous else service.system_id
     return Facts(
         deployment, service, build, release, secrets, previous.workload if previous else None,
-        system_id=system_of(deployment) if deployment.config else there, previous_system_id=there,
+        system_id=system_of(deployment) if deployment.config else there, previous_system_id=there, shared=shared,
     )  # fmt: skip
 
 
@@ -176,9 +181,12 @@ def container_specs(facts: Facts, resources: Resources) -> list[ContainerSpec]:
     return [container_spec(facts, resources, replica) for replica in range(facts.config.replicas)]
 
 
-def _mount(config: FrozenConfig, mount: VolumeMount) -> Mount:
+def _mount(facts: Facts, mount: VolumeMount) -> Mount:
+    """Return the mount for the engine. A shared volume has one owner for all, its own, whatever the release froze."""
     mode = int(mount.mode, 8) if mount.mode else None
-    return Mount(config.volume_names[mount.name], mount.path, owner=mount.owner, mode=mode)
+    volume = facts.config.volume_names[mount.name]
+    owner = facts.shared[volume].owner if volume in facts.shared else mount.owner
+    return Mount(volume, mount.path, mount.read_only, owner, mode)
 
 
 def container_spec(
@@ -194,7 +202,7 @@ def container_spec(
         "labels": facts.labels(resources) | {"orca.replica": str(replica), "orca.stop-grace": str(config.stop_grace)},
         "env": {**config.variables, **facts.secrets},
         "command": tuple(config.command),
-        "mounts": tuple(map(partial(_mount, config), config.mounts)),
+        "mounts": tuple(map(partial(_mount, facts), config.mounts)),
         "user": config.user,
         "ignores_health": config.health.type == "none",
         "cpus": config.resources.cpus,

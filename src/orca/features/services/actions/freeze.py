@@ -11,8 +11,9 @@ from orca.features.services.actions.services import settings_of
 from orca.features.services.actions.volumes import check_place, ensure_volumes
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
-from orca.features.services.queries import list_effective_variables, list_volumes, open_variables
+from orca.features.services.queries import list_effective_variables, open_variables
 from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.volume_queries import list_attached
 from orca.kit.crypto import SecretBox
 from orca.web.guard import Scope
 
@@ -23,7 +24,8 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
     The service's own variables override those of the project; PORT is added if there is exactly one public port.
     Raises Conflict when a volume of the service is on another system.
     """
-    check_place(service, await list_volumes(session, Scope(service.team_id), service.id))
+    attached = await list_attached(session, Scope(service.team_id), service.id)
+    check_place(service, service.system_id, [each.volume for each in attached])
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
     return await _config_of(session, service, variables, sorted(secrets)), secrets
@@ -60,7 +62,7 @@ def _revisions_of(variables: Sequence[Variable]) -> dict[str, str]:
 async def _config_of(
     session: AsyncSession, service: Service, variables: Sequence[Variable], secret_keys: list[str]
 ) -> FrozenConfig:
-    volumes = await list_volumes(session, Scope(service.team_id), service.id)
+    attached = await list_attached(session, Scope(service.team_id), service.id)
     config = FrozenConfig.model_validate({
         **settings_of(service).model_dump(mode="json"),
         "kind": service.kind,
@@ -68,9 +70,11 @@ async def _config_of(
         "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
         "secret_keys": secret_keys,
         "mounts": [
-            {"name": each.name, "path": each.path, "owner": each.owner, "mode": each.mode} for each in volumes
+            {"name": mount.name, "path": mount.path, "owner": volume.owner, "mode": volume.mode,
+             "read_only": mount.read_only}
+            for mount, volume in attached
         ],
-        "volume_names": {each.name: each.engine_name for each in volumes},
+        "volume_names": {mount.name: volume.engine_name for mount, volume in attached},
     })  # fmt: skip
     return config.announce_port()
 
@@ -84,7 +88,8 @@ async def apply_orca_file(
     """
     merged, merged_build = merge(config, build, file)
     _check_may(config, merged)
-    names = await ensure_volumes(session, service, merged.system, merged.mounts)
+    shared = {each.name for each in file.volumes if each.shared}
+    names = await ensure_volumes(session, service, merged.system, merged.mounts, shared)
     return merged.model_copy(update={"volume_names": names}), merged_build
 
 

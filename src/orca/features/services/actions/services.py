@@ -20,11 +20,12 @@ from orca.features.projects.actions import FIRST_ENVIRONMENT
 from orca.features.projects.models import Environment, Project
 from orca.features.projects.rules import choose_slug
 from orca.features.services.actions.variables import delete_variables
-from orca.features.services.actions.volumes import add_volumes, detach_all
+from orca.features.services.actions.volumes import detach_all, ensure_volumes
 from orca.features.services.models import Service, Variable, Volume
-from orca.features.services.queries import get_service, list_volumes
+from orca.features.services.queries import get_service
 from orca.features.services.rules import Kind
 from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
+from orca.features.services.volume_queries import list_attached
 from orca.features.sources.queries import find_upload
 from orca.features.sources.rules import ImageRef, RepoUrl
 from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
@@ -70,7 +71,8 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
         session.add(Variable(team_id=scope.team_id, service_id=service.id, key=key, value=value))
     payload = {"name": service.name, "slug": slug, "kind": service.kind, "project_id": project.id}
     await record(session, Fact("ServiceCreated", scope.team_id, "service", service.id, payload))
-    await add_volumes(session, service, fields.volumes)
+    shared = {each.name for each in fields.volumes if each.shared}
+    await ensure_volumes(session, service, service.system_id, fields.volumes, shared)
     return service
 
 
@@ -132,13 +134,13 @@ async def _check_system(session: AsyncSession, system_id: str) -> None:
 async def _check_move(session: AsyncSession, scope: Scope, service: Service, system_id: str) -> None:
     """Check a move to another system. Raises Conflict for a service with volumes: its data would stay behind."""
     await _check_system(session, system_id)
-    volumes = await list_volumes(session, scope, service.id)
-    if volumes:
-        names = ", ".join(volume.name for volume in volumes)
+    mounts = [each.mount for each in await list_attached(session, scope, service.id)]
+    if mounts:
+        names = ", ".join(mount.name for mount in mounts)
         raise Conflict(
             f"the service cannot move to the system {system_id}: the data of its volumes stays on {service.system_id}",
             hint=f"Detach them first ({names}), or make a new service there and copy the data.",
-            blockers=[f"volume {volume.name}" for volume in volumes],
+            blockers=[f"volume {mount.name}" for mount in mounts],
         )
 
 

@@ -10,12 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput
 from orca.features.projects.models import Project
-from orca.features.services import actions, queries
+from orca.features.services import actions, queries, volume_queries
 from orca.features.services.forms import given
-from orca.features.services.models import Service, Volume
+from orca.features.services.models import Service
 from orca.features.services.service_status import ServiceStatus, load_header
-from orca.features.services.volume_schemas import VolumeChanges, VolumeFields
-from orca.kit.pagination import PageRequest
+from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
@@ -36,8 +35,10 @@ class VolumesPage:
     service: Service
     project: Project
     status: ServiceStatus
-    volumes: Sequence[Volume]
-    detached: Sequence[Volume]
+    volumes: Sequence[VolumeOut]
+    attachable: Sequence[VolumeOut]
+    """Volumes of the environment that it does not mount yet."""
+    detached: Sequence[VolumeOut]
     form: Filled[VolumeFields] = field(default_factory=Filled)
     next_deployment: str = NEXT_DEPLOYMENT
     first_volume: str = FIRST_VOLUME
@@ -55,10 +56,11 @@ async def _draw_volumes(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
 ) -> Response:
     head = await load_header(session, scope, service_id)
-    everything = await queries.list_project_volumes(session, scope, head.project.id, PageRequest(limit=200))
-    own = await queries.list_volumes(session, scope, service_id)
-    detached = [volume for volume in everything.items if volume.service_id is None]
-    page = VolumesPage(*head, own, detached, form)
+    own = await volume_queries.list_volumes(session, scope, service_id)
+    attachable = await volume_queries.list_attachable(session, scope, head.service)
+    wanted = VolumeFilter(limit=200, state="detached")
+    detached = await volume_queries.list_project_volumes(session, scope, head.project.id, wanted)
+    page = VolumesPage(*head, own, attachable, detached.items, form)
     return render(request, "services/volumes.html", page, status=form.status)
 
 
@@ -67,16 +69,19 @@ async def _draw_volumes(
 async def attach_volume(
     service_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
-    """Attach a new volume, or a detached one again; it is mounted from the next deployment on."""
+    """Attach a new volume, or one of the environment; it is mounted from the next deployment on."""
 
     async def attach(fields: VolumeFields) -> Done:
         volume = await actions.attach_volume(session, scope, service_id, fields)
         service = await queries.get_service(session, scope, service_id)
-        is_first = len(await queries.list_volumes(session, scope, service_id)) == 1
+        is_first = len(await volume_queries.list_attached(session, scope, service_id)) == 1
         hint = FIRST_VOLUME if is_first and service.strategy == "auto" else NEXT_DEPLOYMENT
         return Done(f"/services/{service_id}/volumes", f"Volume {volume.name} added", hint)
 
-    filled = fill(VolumeFields, given(form, "name", "path", "volume_id", "owner", "mode"), form)
+    data = given(form, "name", "path", "volume_id", "owner", "mode", "read_only")
+    if "volume_id" in data:  # the form of volumes that exist has an input of its own for the path
+        data["path"] = form.get("at", "")
+    filled = fill(VolumeFields, data, form)
     return await submit(request, session, filled, attach, partial(_draw_volumes, request, session, scope, service_id))
 
 
