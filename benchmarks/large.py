@@ -14,7 +14,6 @@ from tests.e2e.test_story import BUSYBOX
 from tests.sites import make_tar
 
 from orca.db import Database, now
-from orca.doctor import NoTasks
 from orca.events import GENESIS, Event, chain_hash
 from orca.features import load_features
 from orca.features.access.models import ApiToken
@@ -25,6 +24,7 @@ from orca.features.services.models import Service
 from orca.kit.ids import new_id
 from orca.resources import open_resources
 from orca.sdk.containers import ContainerSpec
+from orca.server.doctor import NoTasks
 from orca.settings import Settings
 
 SERVICES = 1_000

@@ -10,7 +10,7 @@ HOUSING = frozenset({"ORC_PROXY_MODE", "ORC_PROXY_NAME", "ORC_DOCKER_HOST"})
 _START = """
 import asyncio, sys
 from orca.db import Database
-from orca.doctor import NoTasks
+from orca.server.doctor import NoTasks
 from orca.errors import OrcaError
 from orca.resources import open_resources
 from orca.settings import Settings
@@ -42,6 +42,6 @@ def move_proxy(python: Path, environment: Mapping[str, str]) -> str:
 
 def stop_proxy(python: Path, environment: Mapping[str, str]) -> None:
     """End it, with the settings that it was started with."""
-    done = subprocess.run([python, "-P", "-m", "orca.shutdown"], check=False, env=dict(environment))
+    done = subprocess.run([python, "-P", "-m", "orca.server.shutdown"], check=False, env=dict(environment))
     if done.returncode == 0:
         print("✓ proxy stopped")

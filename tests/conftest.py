@@ -265,7 +265,7 @@ class Panel:
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     python: str = sys.executable
-    module: tuple[str, ...] = ("orca.serve",)
+    module: tuple[str, ...] = ("orca.server.serve",)
 
     @property
     def url(self) -> str:

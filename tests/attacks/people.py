@@ -103,7 +103,7 @@ async def client_from(app: FastAPI, ip: str) -> AsyncIterator[httpx.AsyncClient]
 
 
 class _FromSocket:
-    """What `orca.serve` does to requests of the private unix socket."""
+    """What `orca.server.serve` does to requests of the private unix socket."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app

@@ -32,7 +32,7 @@ def test_serve_takes_its_options_and_its_place(orc: Orc, tmp_path: Path) -> None
         until(lambda: answers(port) or server.poll() is not None, seconds=120, what="the panel answers")
         assert server.poll() is None, server.communicate()
         cmdline = Path(f"/proc/{server.pid}/cmdline").read_text().split("\0")
-        assert cmdline[1:4] == ["-P", "-m", "orca.serve"]
+        assert cmdline[1:4] == ["-P", "-m", "orca.server.serve"]
         assert (data / "orc.sock").exists()
         assert orc.ok("whoami", "--json", ORC_DATA_DIR=str(data)).json["via"] == "socket"
     finally:

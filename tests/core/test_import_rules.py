@@ -18,6 +18,10 @@ PLANTED = {
         ("events/__init__.py", "import orca.features"),
         ("sdk/trees.py", "import orca.settings"),
         ("db/__init__.py", "import orca.tasks"),
+        ("app.py", "import orca.server.serve"),
+    ],
+    "Processes that need another one to be stopped stand on it": [
+        ("server/serve.py", "import orca.server.migrate"),
     ],
     "Features are ranked: calls go down": [
         ("features/identity/queries.py", "import orca.features.dashboard.pages"),
@@ -36,7 +40,7 @@ PLANTED = {
         ("features/services/queries.py", "import orca.features.deployments.feature"),
         ("app.py", "import orca.features.services.feature"),
     ],
-    "Providers are imported by none": [("doctor.py", "import orca.providers.connectors.local")],
+    "Providers are imported by none": [("server/doctor.py", "import orca.providers.connectors.local")],
     "Providers import only sdk, errors and kit": [("providers/connectors/local/config.py", "import orca.db")],
     "Providers never import each other": [
         ("providers/builders/dockerfile/describe.py", "import orca.providers.engines.docker.plan")

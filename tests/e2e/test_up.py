@@ -78,7 +78,9 @@ class Newcomer:
 
     def panels(self) -> list[psutil.Process]:
         found = [
-            process for process in psutil.process_iter(["cmdline"]) if "orca.serve" in (process.info["cmdline"] or [])
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if "orca.server.serve" in (process.info["cmdline"] or [])
         ]
         return [process for process in found if str(self.clone) in " ".join(process.info["cmdline"])]
 

@@ -34,7 +34,7 @@ class Exchange:
 
     def refuse(self, reason: str) -> None:
         """Serve and worker both end at once, and say why."""
-        for module in ("orca.serve", *(["orca.worker"] if self.url else [])):
+        for module in ("orca.server.serve", *(["orca.server.worker"] if self.url else [])):
             argv = [sys.executable, "-m", module]
             ended = subprocess.run(argv, env=self.panel.env, capture_output=True, text=True, timeout=60, check=False)
             assert ended.returncode != 0
@@ -163,16 +163,16 @@ def test_new_instance_and_adopt_leave_everything_of_the_first_one_alone(exchange
     containers = exchange.containers()
     panel.stop()
     exchange.empty()
-    panel.module = ("orca.serve", "--new-instance")
+    panel.module = ("orca.server.serve", "--new-instance")
     exchange.start()
     exchange.watch("version 1")
     panel.stop()
-    panel.module = ("orca.serve",)
+    panel.module = ("orca.server.serve",)
     for path in panel.data_dir.glob("instance*.json"):
         path.unlink()
     exchange.empty()
     exchange.refuse("is empty or missing")
-    exchange.run("orca.adopt")
+    exchange.run("orca.server.adopt")
     exchange.start()
     exchange.watch("version 1")
     with panel.client() as client:

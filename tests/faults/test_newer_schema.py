@@ -32,7 +32,7 @@ def panel(tmp_path: Path, postgres_url: str) -> Iterator[Panel]:
 @pytest.fixture
 def worker(panel: Panel, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (tmp_path / "worker.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "orca.worker"], env=panel.env, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "orca.server.worker"], env=panel.env, stdout=log, stderr=log)
     until(lambda: "worker_started" in (tmp_path / "worker.log").read_text(), seconds=120, what="the worker has started")
     yield process
     if process.poll() is None:

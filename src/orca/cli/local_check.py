@@ -67,7 +67,7 @@ def _headline(problem: dict[str, Any]) -> str:
 
 def _look(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """Run the inspection. With -P, so that modules in the folder are not imported."""
-    argv = [sys.executable, "-P", "-m", "orca.inspect_folder", *options, "--", str(folder)]
+    argv = [sys.executable, "-P", "-m", "orca.server.inspect_folder", *options, "--", str(folder)]
     try:
         return subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:

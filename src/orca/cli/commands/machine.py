@@ -16,27 +16,27 @@ _THRIFT = {"MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1"}
 
 def serve(call: Invocation) -> NoReturn:
     """Run panel, API and, by default, tasks."""
-    _become(call, "orca.serve", *(["--new-instance"] if call.args.new_instance else []))
+    _become(call, "orca.server.serve", *(["--new-instance"] if call.args.new_instance else []))
 
 
 def work(call: Invocation) -> NoReturn:
     """Run tasks only."""
-    _become(call, "orca.worker")
+    _become(call, "orca.server.worker")
 
 
 def examine(call: Invocation) -> NoReturn:
     """Check Docker, ports, disk, proxy, clock and DNS, and print how to fix problems."""
-    _become(call, "orca.doctor", *(["--json"] if call.args.json else []))
+    _become(call, "orca.server.doctor", *(["--json"] if call.args.json else []))
 
 
 def adopt(call: Invocation) -> NoReturn:
     """Declare that this database, this key and the containers on the engine are one instance."""
-    _become(call, "orca.adopt", *(["--lost-secrets"] if call.args.lost_secrets else []))
+    _become(call, "orca.server.adopt", *(["--lost-secrets"] if call.args.lost_secrets else []))
 
 
 def migrate_database(call: Invocation) -> NoReturn:
     """Copy the data directory's SQLite database to the empty PostgreSQL database of DATABASE_URL."""
-    _become(call, "orca.migrate")
+    _become(call, "orca.server.migrate")
 
 
 def show_version(call: Invocation) -> None:

@@ -15,7 +15,7 @@ from orca.events import GENESIS, Event, chain_hash
 from orca.features import load_features
 from orca.instance.marker import find_marker
 from orca.migrations import upgrade
-from orca.serve import only_one
+from orca.server.serve import only_one
 from orca.settings import Settings
 from orca.startup.check import KEY_FILE
 from orca.startup.facts import describe, find_usable_key, open_database, read_database
@@ -156,7 +156,7 @@ def _walk(connection: Connection) -> tuple[int, str, int | None]:
 
 
 def main() -> None:
-    """Entry of `python -m orca.migrate`."""
+    """Entry of `python -m orca.server.migrate`."""
     settings = Settings()
     source, target = URL.create("sqlite", database=str(settings.data_dir / "orc.db")), settings.database
     if target.get_backend_name() != "postgresql":

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.conftest import make_settings
 
-from orca.doctor import run
 from orca.instance.marker import note_progress
+from orca.server.doctor import run
 from orca.startup.check import establish
 
 

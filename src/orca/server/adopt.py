@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from orca.errors import OrcaError
-from orca.serve import only_one
+from orca.server.serve import only_one
 from orca.settings import Settings
 from orca.startup.check import Choice, establish
 from orca.startup.facts import describe
@@ -13,7 +13,7 @@ from orca.startup.integrity import check_integrity
 
 
 def main() -> None:
-    """Entry of `python -m orca.adopt [--lost-secrets]`."""
+    """Entry of `python -m orca.server.adopt [--lost-secrets]`."""
     parser = argparse.ArgumentParser(prog="orc adopt")
     parser.add_argument("--lost-secrets", action="store_true")
     lost = parser.parse_args().lost_secrets

@@ -28,10 +28,10 @@ from orca.errors import OrcaError
 from orca.kit.logs import configure_logging
 from orca.kit.validation import explain
 from orca.migrations import upgrade_apart
+from orca.server.connections import Caps, Connection, Connections, RateLimitedLogFilter, raise_file_limit
 from orca.settings import Settings
 from orca.startup.check import Choice, check_before_start, establish
 from orca.tasks import TaskEngine
-from orca.web.connections import Caps, Connection, Connections, RateLimitedLogFilter, raise_file_limit
 
 log = structlog.get_logger("orca.serve")
 DRAIN_SECONDS = 5
@@ -152,7 +152,7 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 
 def main() -> None:
-    """Entry of `python -m orca.serve`."""
+    """Entry of `python -m orca.server.serve`."""
     try:
         settings = Settings()
     except ValidationError as error:

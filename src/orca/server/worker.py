@@ -34,7 +34,7 @@ async def work(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Entry of `python -m orca.worker`."""
+    """Entry of `python -m orca.server.worker`."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core dumps, as in `serve`
     settings = Settings()
     configure_logging(settings.log.level, settings.log.format)

@@ -4,9 +4,9 @@ import asyncio
 import sys
 
 from orca.db import Database
-from orca.doctor import NoTasks
 from orca.errors import OrcaError
 from orca.resources import open_resources
+from orca.server.doctor import NoTasks
 from orca.settings import Settings
 from orca.systems import LOCAL
 
@@ -23,7 +23,7 @@ async def stop_proxy(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Entry of `python -m orca.shutdown`."""
+    """Entry of `python -m orca.server.shutdown`."""
     try:
         asyncio.run(stop_proxy(Settings()))
     except OrcaError as error:

@@ -17,7 +17,7 @@ from tests.conftest import make_settings, running_app
 from orca.errors import StartRefused
 from orca.events import Event, Fact, record, walk_chain
 from orca.features.secrets.actions import put_secret
-from orca.serve import only_one
+from orca.server.serve import only_one
 from orca.settings import Settings
 from orca.startup.check import establish
 from orca.startup.facts import open_database, read_database
@@ -46,7 +46,7 @@ def run(settings: Settings) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ, "ORC_DATA_DIR": str(settings.data_dir), "DATABASE_URL": settings.database_url.get_secret_value(),
     }  # fmt: skip
-    argv = [sys.executable, "-m", "orca.migrate"]
+    argv = [sys.executable, "-m", "orca.server.migrate"]
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -226,7 +226,7 @@ async def run(settings: Settings) -> list[Finding]:
 
 
 def main() -> None:
-    """Entry of `python -m orca.doctor [--json]`. Exit code 1 when there is a problem."""
+    """Entry of `python -m orca.server.doctor [--json]`. Exit code 1 when there is a problem."""
     try:
         findings = asyncio.run(run(Settings()))
     except OrcaError as error:

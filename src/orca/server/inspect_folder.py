@@ -71,7 +71,7 @@ def explain(folder: Path, refusal: Refusal | None) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Entry of `python -m orca.inspect_folder <directory> [--eject|--check]`; prints JSON: file name → content."""
+    """Entry of `python -m orca.server.inspect_folder <directory> [--eject|--check]`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--eject", action="store_true", help="give the Dockerfile and what it needs instead")

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 import uvicorn
 
-from orca.web.connections import Caps, Connection, Connections, Patience, RateLimitedLogFilter, raise_file_limit
+from orca.server.connections import Caps, Connection, Connections, Patience, RateLimitedLogFilter, raise_file_limit
 
 pytestmark = pytest.mark.slow
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
