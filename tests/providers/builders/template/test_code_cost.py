@@ -71,6 +71,8 @@ def test_a_text_that_comes_again_costs_nothing_and_a_long_one_is_not_read() -> N
         ({"Cargo.toml": '[package]\nname="x"\n', "src/main.rs": ""}, "src/f{}.rs"),
         ({"build.sbt": "x\n"}, "project/f{}.sbt"),
         ({"pom.xml": "<project/>"}, "src/main/java/F{}.java"),
+        ({"gleam.toml": 'name = "x"\n', "src/x.gleam": "pub fn main() {}\n"}, "src/f{}.gleam"),
+        ({"go.mod": "module x\n"}, "cmd/f{}/main.go"),
     ],
 )
 def test_many_files_of_other_languages_take_no_longer_than_a_few(

@@ -2,8 +2,8 @@
 
 import re
 
-from orca.providers.builders.template.files import walk
-from orca.providers.builders.template.manifests import find_lines, find_toml, find_tool_version
+from orca.providers.builders.template.files import read_code, walk
+from orca.providers.builders.template.manifests import cut_lines, find_lines, find_toml, find_tool_version
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import read_procfile
 from orca.providers.builders.template.recipe import (
@@ -35,12 +35,12 @@ def find_gleam(tree: Tree, options: TemplateOptions) -> Result:
     if manifest.get("target") == "javascript":
         reason = "A Gleam project for JavaScript: its target says nothing of what serves it."
         return Refusal(reason, "Add a Dockerfile, or deploy the finished pages.", ("gleam.toml",))
-    code = {path: find_lines(tree, path) for path in walk(tree, "src", ".gleam", limit=60)}
-    main = code.get(f"src/{name}.gleam", "")
+    main = find_lines(tree, f"src/{name}.gleam")
     if not re.search(r"\bpub fn main\b", main):
         reason = f"A Gleam library: src/{name[:60]}.gleam has no main function."
         return Refusal(reason, "Choose the folder of a program.", ("gleam.toml",))
-    return _render(tree, options, manifest.get("dependencies"), "\n".join(code.values()))
+    code = read_code(tree, walk(tree, "src", ".gleam", limit=60))
+    return _render(tree, options, manifest.get("dependencies"), cut_lines("\n".join([main, *code])))
 
 
 def _render(tree: Tree, options: TemplateOptions, dependencies: object, code: str) -> Recipe:

@@ -10,6 +10,8 @@ from orca.providers.builders.template.go_code import (
     GoPackage,
     find_unembeddable,
     framework_of,
+    is_main,
+    list_code,
     read_package,
     read_with_local,
 )
@@ -40,6 +42,8 @@ _MODULE = re.compile(r"^module[ \t]+\"?([^\s\"]+)", re.MULTILINE)
 _REQUIRED = re.compile(r"^(?:require)?[ \t]*([\w.-]{1,200}\.[\w./-]{1,200})[ \t]+v[\w.+-]+[ \t]*$", re.MULTILINE)
 _INSTALL = re.compile(r"^[ \t]*//[ \t]*\+heroku[ \t]+install[ \t]+(.+)$", re.MULTILINE)
 _SERVERS = ("web", "server", "api", "app", "http", "serve")
+_MAINS, _MAINS_BYTES, _LEAST_BYTES, _MOST_BYTES = 200, 2_000_000, 10_000, 200_000
+"""How many folders are looked into for programs, what is read of them together, and of each."""
 _NO_PROGRAMS = {"cmd", "examples", "example", "testdata", "vendor", "tools"}
 _NEEDS_C = {"github.com/mattn/go-sqlite3", "github.com/confluentinc/confluent-kafka-go", "github.com/h2non/bimg"}
 
@@ -61,7 +65,7 @@ def find_go(tree: Tree, options: TemplateOptions) -> Result:
     """A module (or workspace) with a main package: the root, one of cmd/, or the one that listens."""
     manifest, workspace = find_lines(tree, "go.mod"), find_lines(tree, "go.work")
     # Files without a module are from before modules, and are built that way.
-    if not tree.is_file("go.mod") and not workspace and not read_package(tree, ".").is_main:
+    if not tree.is_file("go.mod") and not workspace and not is_main(tree, "."):
         return None
     procfile = read_procfile(tree)
     program = _choose(tree, options, manifest, workspace, procfile)
@@ -89,34 +93,37 @@ def _choose(
     package = options.entrypoint.removeprefix("./")
     if package and (not _PACKAGE.fullmatch(package) or ".." in package):
         raise BadInput(f"The entrypoint {package!r} is not a Go package.", hint="Write its directory: cmd/server.")
-    if package or read_package(tree, ".").is_main:
+    if package or is_main(tree, "."):
         name = _binary(package or ".", manifest)
         return _Program({name: package or "."}, name)
     installed = [word.removeprefix("./") for match in _INSTALL.findall(manifest) for word in match.split()]
-    installed = [each for each in installed if _PACKAGE.fullmatch(each) and ".." not in each]
-    mains = [each for each in installed if read_package(tree, each).is_main] or _find_mains(tree, workspace)
+    mains = _read_mains(tree, installed) or _find_mains(tree, workspace)
     if not mains:
         return _refuse(tree)
     binaries = {_binary(each): each for each in mains}
     named = [word.rpartition("/")[2] for word in procfile.web.split()[:1]]
     usual = next((name for name in (*named, *_SERVERS) if name in binaries), None)
-    listening = [_binary(each) for each in mains if read_package(tree, each).listens]
+    listening = [_binary(each) for each, package in mains.items() if package.listens]
     start = usual or next((names[0] for names in (listening, [*binaries]) if len(names) == 1), None)
     if start is None:
-        return _ask(mains)
+        return _ask([*mains])
     return _Program(binaries if installed or procfile.processes else {start: binaries[start]}, start)
 
 
-def _find_mains(tree: Tree, workspace: str) -> list[str]:
+def _find_mains(tree: Tree, workspace: str) -> dict[str, GoPackage]:
     """Main packages of the usual folders: cmd/, the modules of a workspace, and one level down."""
-    commands = [f"cmd/{name}" for name in tree.names("cmd")] or []
+    commands = [f"cmd/{name}" for name in tree.names("cmd")]
     modules = [word.removeprefix("./") for word in re.findall(r"(?:^|\s)(\./[\w./-]+)", workspace)[:50]]
-    folders = [*commands, "cmd", *modules]
-    found = [each for each in folders if _PACKAGE.fullmatch(each) and read_package(tree, each).is_main]
-    if found:
-        return found
-    others = [name for name in tree.names() if name not in _NO_PROGRAMS]
-    return [each for each in others if _PACKAGE.fullmatch(each) and read_package(tree, each).is_main]
+    found = _read_mains(tree, [*commands, "cmd", *modules])
+    return found or _read_mains(tree, [name for name in tree.names() if name not in _NO_PROGRAMS])
+
+
+def _read_mains(tree: Tree, folders: list[str]) -> dict[str, GoPackage]:
+    """Return the main packages among these folders. The more there are, the less is read of each."""
+    folders = [each for each in folders if _PACKAGE.fullmatch(each) and ".." not in each][:_MAINS]
+    limit = min(max(_MAINS_BYTES // max(len(folders), 1), _LEAST_BYTES), _MOST_BYTES)
+    packages = {each: read_package(tree, each, limit=limit) for each in folders}
+    return {each: package for each, package in packages.items() if package.is_main}
 
 
 def _ask(mains: list[str]) -> Refusal:
@@ -130,8 +137,7 @@ def _ask(mains: list[str]) -> Refusal:
 
 
 def _refuse(tree: Tree) -> Refusal | None:
-    has_code = read_package(tree, ".").has_code or any(read_package(tree, name).has_code for name in tree.names()[:100])
-    if not has_code:
+    if not any(list_code(tree, folder) for folder in (".", *tree.names()[:100])):
         theme = tree.is_file("theme.toml") or tree.is_directory("layouts")
         what = "A theme for Hugo: go.mod is for Hugo modules" if theme else "go.mod is here, but no Go code"
         return Refusal(f"{what}; there is no program and no site.", "Choose the folder with the site.", ("go.mod",))

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from orca.errors import BadInput
 from orca.providers.builders.template.files import read_code
+from orca.providers.builders.template.manifests import find_text
 from orca.sdk.trees import Tree
 
 _TOKENS = re.compile(
@@ -15,7 +17,7 @@ _TOKENS = re.compile(
 )
 _EMBED = re.compile(r"^[ \t]*//go:embed[ \t]+([^\n]{1,500})", re.MULTILINE)
 _TAGGED = re.compile(r"^//go:build[ \t]", re.MULTILINE)
-_BYTES = 500_000
+_BYTES = 200_000
 _LOCAL_BYTES = 50_000
 """Of each package that is imported."""
 _FRAMEWORKS = {
@@ -38,7 +40,6 @@ class GoPackage:
     """The files of one folder."""
 
     is_main: bool = False
-    has_code: bool = False
     imports: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     embedded: frozenset[str] = frozenset()
@@ -66,18 +67,32 @@ def framework_of(paths: Iterable[str]) -> str:
     return ""
 
 
+def is_main(tree: Tree, folder: str) -> bool:
+    """Whether a folder holds a program, which the first words of its files say."""
+    return any(_starts_main(find_text(tree, path)) for path in list_code(tree, folder))
+
+
+def _starts_main(text: str) -> bool:
+    return list(islice(_tokens(text), 2)) == ["package", "main"]
+
+
+def list_code(tree: Tree, folder: str) -> list[str]:
+    """Return the first Go files of a folder, without tests."""
+    names = [name for name in tree.names(folder) if name.endswith(".go") and not name.endswith("_test.go")]
+    return [f"{folder}/{name}" for name in names[:50]]
+
+
 def read_package(tree: Tree, folder: str, *, limit: int = _BYTES) -> GoPackage:
     """The package in a folder, without its tests; what is beyond the limit of its files together is not read."""
-    names = [name for name in tree.names(folder) if name.endswith(".go") and not name.endswith("_test.go")]
-    is_main, imports, calls, embedded = False, set[str](), set[str](), set[str]()
-    paths = (f"{folder}/{name}" for name in names[:50])
+    paths = list_code(tree, folder)
+    has_main, imports, calls, embedded = False, set[str](), set[str](), set[str]()
     for text in read_code(tree, paths, limit=limit):
         tokens = list(_tokens(text))
         embedded |= {f"{folder}/{each}".removeprefix("./") for each in _embedded(text)}
-        is_main = is_main or tokens[:2] == ["package", "main"]
+        has_main = has_main or tokens[:2] == ["package", "main"]
         imports |= _imports(tokens)
         calls |= {tokens[at] for at in range(len(tokens) - 1) if tokens[at + 1] == "(" and tokens[at].isidentifier()}
-    return GoPackage(is_main, bool(names), frozenset(imports), frozenset(calls), frozenset(embedded))
+    return GoPackage(has_main, frozenset(imports), frozenset(calls), frozenset(embedded))
 
 
 def read_with_local(tree: Tree, folder: str, module: str) -> GoPackage:
@@ -96,7 +111,7 @@ def read_with_local(tree: Tree, folder: str, module: str) -> GoPackage:
         calls |= package.calls
         embedded |= package.embedded
         pending += sorted(package.imports)
-    return GoPackage(first.is_main, first.has_code, frozenset(imports), frozenset(calls), frozenset(embedded))
+    return GoPackage(first.is_main, frozenset(imports), frozenset(calls), frozenset(embedded))
 
 
 def find_unembeddable(tree: Tree, package: GoPackage) -> list[str]:
