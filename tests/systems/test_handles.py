@@ -1,7 +1,7 @@
 """Handles of systems: opened once on first use, opened again after an error, closed with the process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -189,3 +189,57 @@ async def test_systems_local_without_tables_uses_the_defaults(db: Database, syst
     async with db.write() as session:
         await session.run_sync(lambda sync: Base.metadata.drop_all(sync.connection()))
     assert (await systems.containers(LOCAL)).config == TunnelConfig(instance="test")  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def brief(systems: Systems) -> AsyncIterator[Systems]:
+    """Handles that are idle after a moment."""
+    opened = Systems(systems._db, systems._plugins, systems._defaults, idle_seconds=0.1)
+    yield opened
+    await opened.close()
+
+
+async def wait_for(event: str) -> None:
+    async with asyncio.timeout(5):
+        while event not in Tunnels.events:  # noqa: ASYNC110 - a list
+            await asyncio.sleep(0.01)
+
+
+async def test_systems_idle_handle_is_closed_before_its_connector_and_opened_again_at_next_use(brief: Systems) -> None:
+    first: Any = await brief.containers(LOCAL)
+    await wait_for("connector closed")
+    assert Tunnels.events == ["opening", "closed", "connector closed"]
+    assert not first.is_open
+    again: Any = await brief.containers(LOCAL)
+    assert again.is_open
+    assert Tunnels.events[-1] == "opening"
+
+
+async def test_systems_handle_in_use_stays_open_while_another_is_idle(brief: Systems) -> None:
+    proxy: Any = await brief.proxy(LOCAL)
+    for _ in range(20):
+        host: Any = await brief.containers(LOCAL)
+        await asyncio.sleep(0.02)
+    assert (host.is_open, proxy.is_open) == (True, False)
+    assert "connector closed" not in Tunnels.events
+
+
+async def test_systems_held_handles_stay_open_until_the_work_ends(brief: Systems) -> None:
+    async def lines() -> AsyncGenerator[int, None]:
+        for number in range(3):
+            await asyncio.sleep(0.1)
+            yield number
+
+    host: Any = await brief.containers(LOCAL)
+    assert [number async for number in brief.hold_during(LOCAL, lines())] == [0, 1, 2]
+    assert host.is_open
+    with brief.hold("other"):
+        await wait_for("connector closed")
+    assert not host.is_open
+
+
+async def test_systems_close_ends_what_closes_idle_handles(brief: Systems) -> None:
+    await brief.containers(LOCAL)
+    await brief.close()
+    await asyncio.sleep(0.2)
+    assert Tunnels.events == ["opening", "closed", "connector closed"]

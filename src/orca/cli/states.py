@@ -9,7 +9,7 @@ _LOOKS: Final[dict[str, Style]] = {
     "dead": "red", "queued": "cyan", "pending": "yellow", "restarting": "yellow", "cancelled": "dim",
     "superseded": "dim", "stopped": "dim", "waiting": "dim", "skipped": "dim",
     "deploying": "cyan", "empty": "dim", "down": "dim", "degraded": "yellow", "crashed": "red", "crash-looping": "red",
-    "unknown": "yellow",
+    "unknown": "yellow", "reachable": "green", "unreachable": "red",
 }  # fmt: skip
 
 

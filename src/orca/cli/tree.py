@@ -128,6 +128,10 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             {"list": "List containers, hostnames and volumes that the database does not know.",
              "adopt": "Take one over as part of its service.", "remove": "Put the end of one on record."},
         ),
+        Entry(
+            "systems", "systems", "The machines that Orca manages.",
+            {"list": "List systems, and whether they answer.", "show": "Show one system."},
+        ),
         Entry("disk", "disk", "What takes room here, and for how long it is kept."),
         Entry("adopt", "machine", "Accept a database that was restored or moved by hand."),
         Entry("migrate-database", "machine", "Move from SQLite to PostgreSQL."),

@@ -17,6 +17,7 @@ FEATURES: Final = (
     "audit",
     "secrets",
     "projects",
+    "systems",
     "services",
     "credentials",
     "sources",

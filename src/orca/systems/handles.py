@@ -1,8 +1,9 @@
-"""Open handles by system: opened on first use, shared by all callers, closed together."""
+"""Open handles by system: opened on first use, shared by all callers, closed when idle and with the process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from contextvars import Context
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -27,7 +28,9 @@ from orca.systems.rows import LOCAL, System
 log = structlog.get_logger("orca.systems")
 T = TypeVar("T")
 _KINDS = ("connector", "http", "containers", "proxy", "builders")
-"""In this order: a handle may use those before it, so they are closed in reverse."""
+"""In this order: all of them may use the connector, so it is closed last."""
+IDLE_SECONDS = 900.0
+"""Longer than any call takes outside of `hold`."""
 
 
 class Handle(Generic[T]):
@@ -39,15 +42,24 @@ class Handle(Generic[T]):
         self._keeper: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[T] | None = None
         self._leave = asyncio.Event()
+        self.used_at = 0.0
+        """When a caller last got it, by the clock of the event loop."""
+        self.waiting = 0
+        """How many callers wait for it to open."""
 
     async def get(self) -> T:
         """Return what the context gives. Concurrent callers share one opening; after an error the next call retries."""
-        async with self._lock:
-            if self._opened is None or (self._opened.done() and self._opened.exception() is not None):
-                self._opened = asyncio.get_running_loop().create_future()
-                # In a context of its own: what is opened here outlives the request or the task that asked first.
-                self._keeper = asyncio.create_task(self._keep(self._opened), context=Context())
-        return await asyncio.shield(self._opened)
+        self.waiting += 1
+        try:
+            async with self._lock:
+                if self._opened is None or (self._opened.done() and self._opened.exception() is not None):
+                    self._opened = asyncio.get_running_loop().create_future()
+                    # In a context of its own: what is opened here outlives the request or the task that asked first.
+                    self._keeper = asyncio.create_task(self._keep(self._opened), context=Context())
+            return await asyncio.shield(self._opened)
+        finally:
+            self.waiting -= 1
+            self.used_at = asyncio.get_running_loop().time()
 
     async def close(self) -> None:
         """Leave the context, or stop entering it."""
@@ -79,7 +91,9 @@ class Systems:
     Without a database there is only `local`, as the settings have it.
     """
 
-    def __init__(self, db: Database | None, plugins: Plugins, defaults: Defaults) -> None:
+    def __init__(
+        self, db: Database | None, plugins: Plugins, defaults: Defaults, *, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self._db = db
         self._plugins = plugins
         self._defaults = defaults
@@ -87,6 +101,9 @@ class Systems:
         self._states: dict[tuple[str, type], object] = {}
         self._known: tuple[str, ...] = (LOCAL,)
         self._is_closed = False
+        self._idle_seconds = idle_seconds
+        self._holds: Counter[str] = Counter()
+        self._closer: asyncio.Task[None] | None = None
 
     async def connector(self, system_id: str) -> Connector:
         """Return the connection to a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
@@ -177,9 +194,31 @@ class Systems:
         """Return what this process keeps of one kind about a system; made on first use."""
         return cast("T", self._states.setdefault((system_id, kind), kind()))
 
+    @contextmanager
+    def hold(self, system_id: str) -> Iterator[None]:
+        """Keep the handles of a system open: for work that may use one for longer than it takes to be idle."""
+        self._holds[system_id] += 1
+        try:
+            yield
+        finally:
+            self._holds[system_id] -= 1
+            for (_, owner), handle in self._handles.items():
+                if owner == system_id:
+                    handle.used_at = asyncio.get_running_loop().time()
+
+    async def hold_during(self, system_id: str, items: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+        """Yield the items of a stream that comes from a system; its handles stay open until the stream ends."""
+        with self.hold(system_id):
+            async with aclosing(items):
+                async for item in items:
+                    yield item
+
     async def close(self) -> None:
         """Close every handle, those that use others first. An error stops none of them; the first one is raised."""
         self._is_closed = True
+        if self._closer is not None:
+            self._closer.cancel()
+            await asyncio.gather(self._closer, return_exceptions=True)
         async with AsyncExitStack() as stack:
             for wanted in _KINDS:
                 for (kind, _), handle in self._handles.items():
@@ -194,7 +233,30 @@ class Systems:
         key = (kind, system_id)
         if key not in self._handles:
             self._handles[key] = Handle(lambda: open_it(system_id))
+            if self._closer is None or self._closer.done():
+                self._closer = asyncio.create_task(self._close_idle(), context=Context())
         return await self._handles[key].get()
+
+    async def _close_idle(self) -> None:
+        """Close what was not asked for in a while, until nothing is open. The next use opens it again."""
+        while self._handles:
+            await asyncio.sleep(self._idle_seconds / 4)
+            for kind in reversed(_KINDS):
+                for system_id in [system_id for each, system_id in self._handles if each == kind]:
+                    if self._is_idle(kind, system_id):
+                        handle = self._handles.pop((kind, system_id))
+                        try:
+                            await handle.close()
+                        except Exception as error:  # noqa: BLE001 - the others are closed all the same
+                            log.warning("handle_not_closed", kind=kind, system=system_id, reason=str(error))
+
+    def _is_idle(self, kind: str, system_id: str) -> bool:
+        is_needed = kind == "connector" and any(
+            each != kind and owner == system_id for each, owner in self._handles
+        )  # every other handle works through it
+        handle = self._handles[kind, system_id]
+        age = asyncio.get_running_loop().time() - handle.used_at
+        return age >= self._idle_seconds and not (handle.waiting or self._holds[system_id] or is_needed)
 
     @asynccontextmanager
     async def _open_connector(self, system_id: str) -> Any:

@@ -1,6 +1,6 @@
 """Pages of a service's first tab and logs, and of deployments."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -89,7 +89,8 @@ async def stream_logs(
 ) -> StreamingResponse:
     """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
     async with resources.db.read() as session:
-        engine = await resources.systems.containers(await queries.find_system(session, service_id))
+        system_id = await queries.find_system(session, service_id)
+    engine = await resources.systems.containers(system_id)
     containers = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     hidden = await list_hidden(resources, service_id, containers)
     offset, _, position = last_event_id.partition("~")
@@ -97,10 +98,11 @@ async def stream_logs(
     wanted = Wanted(_VIEWER_LINES, follow=True, after=after, hidden=hidden)
     lines = follow_output(engine, containers, wanted)
     frames = _viewer_frames(lines, int(offset) + 1 if after and offset.isdecimal() else 0)
-    return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
+    held = resources.systems.hold_during(system_id, frames)
+    return StreamingResponse(keep_open(held), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _viewer_frames(lines: AsyncIterator[tuple[OutputLine, str]], offset: int) -> AsyncIterator[str]:
+async def _viewer_frames(lines: AsyncIterator[tuple[OutputLine, str]], offset: int) -> AsyncGenerator[str, None]:
     async for line, position in lines:
         shown = {"offset": offset, "step": f"Replica {line.replica}", "text": line.text}
         yield format_event("log", shown, event_id=f"{offset}~{position}")

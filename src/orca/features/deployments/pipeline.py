@@ -66,11 +66,17 @@ async def deploy(run: TaskRun, payload: Mapping[str, Any]) -> None:
 
 
 async def _deploy(run: TaskRun, deployment_id: str, selection: ReleaseSelection) -> None:
-    db = run.resources.db
     names = await _begin(run, deployment_id, selection)
     if not names:
         return
     work = await _open(run, deployment_id)
+    with run.resources.systems.hold(work.system_id):
+        await _work(run, work, names)
+
+
+async def _work(run: TaskRun, work: Work, names: list[str]) -> None:
+    """Do the steps, and undo them after a failure."""
+    db, deployment_id = run.resources.db, work.deployment_id
     try:
         if names[0] == "fetch_source":
             await _step(run, work, names[0])  # the fetched source may add a release command

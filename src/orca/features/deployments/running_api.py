@@ -1,7 +1,7 @@
 """REST doors of what runs now: containers, their output, and one-off commands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -74,7 +74,7 @@ async def list_containers(
     service_id: str, resources: CurrentResources, state: Annotated[ContainerState | None, Query()] = None
 ) -> list[ContainerOut]:
     """List the service's replicas as the engine reports them now."""
-    engine = await _engine_of(resources, service_id)
+    _, engine = await _engine_of(resources, service_id)
     found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     containers = [each for each in found if state in {None, each.state}]
     numbers: dict[str, int] = {}
@@ -115,12 +115,12 @@ async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     """
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
-    engine = await _engine_of(resources, service_id)
+    system_id, engine = await _engine_of(resources, service_id)
     found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
     chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
     hidden = await list_hidden(resources, service_id, chosen)
     wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
-    frames = _log_frames(engine, chosen, wanted)
+    frames = resources.systems.hold_during(system_id, _log_frames(engine, chosen, wanted))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
@@ -146,17 +146,18 @@ async def run_command(
     labels = {**facts.labels(resources), "orca.role": "run", "orca.until": str(int(now().timestamp() + body.timeout))}
     changes = {"name": f"orca-run-{new_id()}", "command": tuple(body.command), "restart": "no", "labels": labels}
     spec = container_spec(facts, resources, 0, changes=changes)
-    frames = _run_frames(await resources.systems.containers(facts.system_id), spec, body.timeout)
+    engine = await resources.systems.containers(facts.system_id)
+    frames = resources.systems.hold_during(facts.system_id, _run_frames(engine, spec, body.timeout))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _engine_of(resources: Resources, service_id: str) -> ContainerHost:
+async def _engine_of(resources: Resources, service_id: str) -> tuple[str, ContainerHost]:
     async with resources.db.read() as session:
         system_id = await queries.find_system(session, service_id)
-    return await resources.systems.containers(system_id)
+    return system_id, await resources.systems.containers(system_id)
 
 
-async def _log_frames(engine: ContainerHost, chosen: Sequence[Container], wanted: Wanted) -> AsyncIterator[str]:
+async def _log_frames(engine: ContainerHost, chosen: Sequence[Container], wanted: Wanted) -> AsyncGenerator[str, None]:
     if wanted.after is None and not wanted.tail:  # start at this moment, not at the first line read
         wanted = replace(wanted, after=start_here(chosen, now()))
         yield format_event("start", {"replicas": len(chosen)}, event_id=str(wanted.after))
@@ -165,7 +166,7 @@ async def _log_frames(engine: ContainerHost, chosen: Sequence[Container], wanted
     yield format_event("end", {"state": "ended"})
 
 
-async def _run_frames(engine: ContainerHost, spec: ContainerSpec, seconds: float) -> AsyncIterator[str]:
+async def _run_frames(engine: ContainerHost, spec: ContainerSpec, seconds: float) -> AsyncGenerator[str, None]:
     """Follow a one-off container; when the client disconnects, it is killed and removed."""
     lines: asyncio.Queue[str] = asyncio.Queue(QUEUE_LINES)
 

@@ -1,0 +1,1 @@
+"""The machines that Orca manages, as administrators of the instance see them."""
