@@ -26,15 +26,15 @@ from orca.features.triggers.rules import asks_to_skip, is_watched
 from orca.kit.dotenv import parse_dotenv
 from orca.kit.text import clean_lines, clean_output, redact
 from orca.kit.yaml import read_yaml
+from orca.providers.builders.buildkit.addresses import find_hosts
+from orca.providers.builders.buildkit.failures import copied_files
+from orca.providers.builders.buildkit.progress import Progress
+from orca.providers.builders.buildkit.unreachable import find_unreachable
 from orca.providers.builders.dockerfile.describe import describe
 from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
-from orca.sdk.buildkit.addresses import find_hosts
-from orca.sdk.buildkit.dockerfile import parse_dockerfile, render, resolve
-from orca.sdk.buildkit.failures import copied_files
-from orca.sdk.buildkit.logins import normalise_image
-from orca.sdk.buildkit.progress import Progress
-from orca.sdk.buildkit.unreachable import find_unreachable
+from orca.sdk.dockerfile import parse_dockerfile, render, resolve
+from orca.sdk.images import normalise_image
 from orca.sdk.registries import explain_refusal
 from orca.sdk.trees import Tree
 from orca.web.sgr import painter

@@ -1,5 +1,6 @@
 """Builders turn a source tree into an image."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from orca.sdk.connectors import Connector
 from orca.sdk.containers import RegistryLogin
 
 Log = Callable[[str], Awaitable[None]]
+_SECRET_LIKE = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|KEY|CREDENTIALS?|PASS)$", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"(?:PUBLIC|PUBLISHABLE|SITE)_KEY$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +175,8 @@ class BuilderProvider(Protocol):
     def open(self, config: BaseModel, connector: Connector) -> AbstractAsyncContextManager[Builder]:
         """Return a builder that connects on first use."""
         ...
+
+
+def is_secret_like(name: str) -> bool:
+    """Whether a name looks like that of a secret: `NPM_TOKEN`, `DB_PASSWORD`."""
+    return bool(_SECRET_LIKE.search(name)) and not _NOT_SECRET.search(name)

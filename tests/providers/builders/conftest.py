@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.builders import BuildRequest
-from orca.sdk.buildkit import BuildKitConfig, DockerClient
 from orca.sdk.connectors import Command
 
 BUSYBOX = """\

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tests.providers.builders.dockerfile.test_builder import BUSYBOX, build, printed
 
+from orca.providers.builders.buildkit import build_image
+from orca.providers.builders.buildkit.variables import find_unread, inject, mark_secrets
 from orca.sdk.builders import BuiltImage
-from orca.sdk.buildkit import build_image
-from orca.sdk.buildkit.dockerfile import parse_dockerfile, resolve
-from orca.sdk.buildkit.variables import find_unread, inject, mark_secrets
+from orca.sdk.dockerfile import parse_dockerfile, resolve
 
 SHOW = (
     'RUN printf "%s" "url=$PUBLIC_URL token=$NPM_TOKEN" | md5sum; printf %s "$NPM_TOKEN" | wc -c; date +%s%N > /when\n'

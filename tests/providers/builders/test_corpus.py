@@ -9,11 +9,11 @@ from tests.providers.builders.corpus import FOLDER, Entry, find_misses, make_tre
 
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient
 from orca.providers.builders.dockerfile import DockerfileBuilder
 from orca.providers.builders.template import TemplateBuilder
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.builders import Detection, Refusal
-from orca.sdk.buildkit import BuildKitConfig, DockerClient
 
 RIGHT = 0.95
 """The share that has to be right, of all labels and of the certain ones. Disputed ones count as wrong."""

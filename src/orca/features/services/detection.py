@@ -15,8 +15,8 @@ from orca.features.sources.schemas import Source
 from orca.kit.fields import Output, Strict
 from orca.kit.text import clean_output, shorten
 from orca.sdk.builders import Detection
-from orca.sdk.buildkit.dockerfile import parse_dockerfile, read_json, resolve
-from orca.sdk.buildkit.errors import BadDockerfile
+from orca.sdk.dockerfile import parse_dockerfile, read_json, resolve
+from orca.sdk.dockerfile.errors import BadDockerfile
 
 _NAMES_SHOWN = 12
 _ANY_ARCHITECTURE = "amd64"

@@ -34,8 +34,8 @@ from orca.kit.threads import run_in_thread
 from orca.resources import Resources
 from orca.sdk.archives import Limits
 from orca.sdk.builders import Refusal
-from orca.sdk.buildkit.logins import is_guarded
 from orca.sdk.containers import Image
+from orca.sdk.images import is_guarded
 from orca.sdk.ports import find_visitor_ports
 from orca.sdk.trees import Tree
 from orca.systems import LOCAL

@@ -10,12 +10,12 @@ from tests.providers.builders.conftest import docker
 from orca.errors import BadInput
 from orca.features.services.schemas import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
+from orca.providers.builders.buildkit.errors import BaseImageUnavailable, BuildFailed
 from orca.providers.builders.buildpacks import BuildpacksBuilder, BuildpacksBuilderProvider
 from orca.providers.builders.buildpacks.builder import NoBuildpackFits
 from orca.providers.builders.buildpacks.config import BuildpacksConfig, BuildpacksOptions
 from orca.providers.builders.buildpacks.dockerfile import render_dockerfile
 from orca.providers.connectors.local import LocalConnector
-from orca.sdk.buildkit.errors import BaseImageUnavailable, BuildFailed
 from orca.sdk.testing.builders import BuilderConformance, BuilderSamples
 
 CONFIG = BuildpacksConfig(builder_image="example.org/builder:1", run_image="example.org/run:1")

@@ -16,11 +16,12 @@ import pytest
 from tests.cancelling import CancelledAt
 
 from orca.errors import BadInput, DeadlineExceeded, OrcaError, ProviderUnavailable, StepFailed
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient
+from orca.providers.builders.buildkit import errors as failures
 from orca.providers.builders.dockerfile import DockerfileBuilder, DockerfileBuilderProvider
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.builders import BuiltImage, Detection
-from orca.sdk.buildkit import BuildKitConfig, DockerClient
-from orca.sdk.buildkit import errors as failures
+from orca.sdk.dockerfile.errors import BadDockerfile
 from orca.sdk.trees import UnsafePath
 
 pytestmark = pytest.mark.docker
@@ -212,8 +213,8 @@ async def test_labels_cannot_pretend_to_be_another_build(bench: Any) -> None:
         ("COPY busybox missing.txt /x/\n", failures.BuildFileMissing, "copies missing.txt", None),
         ("COPY ignored.txt /x/\n", failures.BuildFileMissing, "ignored.txt", None),
         ("FROM no-such-registry.invalid/a:1\n", failures.BaseImageUnavailable, "no-such-registry.invalid/a:1", None),
-        ("RUN true\nNONSENSE x\n", failures.BadDockerfile, "line 7", None),
-        ("RUN --network=host true\n", failures.BadDockerfile, "line 6", None),
+        ("RUN true\nNONSENSE x\n", BadDockerfile, "line 7", None),
+        ("RUN --network=host true\n", BadDockerfile, "line 6", None),
     ],
 )
 async def test_failures_name_step_cause_and_next_step(

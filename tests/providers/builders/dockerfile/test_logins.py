@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tests.providers.builders.registry import PASSWORD, Registry, running_registry
 
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient
+from orca.providers.builders.buildkit.errors import AddressForbidden, BaseImageUnavailable
 from orca.providers.builders.dockerfile import DockerfileBuilder
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.builders import BuiltImage
-from orca.sdk.buildkit import BuildKitConfig, DockerClient
-from orca.sdk.buildkit.errors import AddressForbidden, BaseImageUnavailable
 from orca.sdk.connectors import Command
 from orca.sdk.containers import RegistryLogin
 

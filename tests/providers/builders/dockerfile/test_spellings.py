@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from orca.errors import StepFailed
+from orca.providers.builders.buildkit import errors as failures
 from orca.providers.builders.dockerfile import DockerfileBuilder
-from orca.sdk.buildkit import errors as failures
 
 pytestmark = pytest.mark.docker
 

@@ -12,7 +12,7 @@ from tests.providers.builders.template.test_template import PROJECTS, make
 from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import Recipe
-from orca.sdk.buildkit.dockerfile import parse_dockerfile, resolve
+from orca.sdk.dockerfile import parse_dockerfile, resolve
 
 NAMES = {"a.b-c": "1", "spring.datasource.url": "jdbc:x", "PLAIN": "2"}
 SHOW = "exec /usr/bin/env\n"

@@ -18,6 +18,7 @@ from tests.conftest import until
 from tests.providers.builders.bases import base_image
 
 from orca.errors import BadInput
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient
 from orca.providers.builders.dockerfile import DockerfileBuilder
 from orca.providers.builders.template import TemplateBuilder
 from orca.providers.builders.template.builder import NothingRecognised
@@ -27,8 +28,7 @@ from orca.providers.builders.template.procfile import choose_process, parse_proc
 from orca.providers.builders.template.recipe import Recipe, shell_command
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.builders import Detection
-from orca.sdk.buildkit import BuildKitConfig, DockerClient
-from orca.sdk.buildkit.dockerfile import parse_dockerfile, resolve
+from orca.sdk.dockerfile import parse_dockerfile, resolve
 from orca.sdk.trees import UnsafePath
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,7 +10,7 @@ from tests.providers.builders.template.test_template import PROJECTS, make
 from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import Recipe
-from orca.sdk.buildkit.dockerfile import ResolvedInstruction, parse_dockerfile, resolve
+from orca.sdk.dockerfile import ResolvedInstruction, parse_dockerfile, resolve
 
 PROCFILE = "web: ./run --port $PORT\nworker: ./work\n"
 GO = {

@@ -15,8 +15,7 @@ from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.secrets.queries import open_secret
 from orca.features.services.schemas import BuildVariables
 from orca.features.services.steps.find_builder import find_builder
-from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal
-from orca.sdk.buildkit.checks import is_secret_like
+from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal, is_secret_like
 from orca.sdk.containers import Image, RegistryLogin
 from orca.sdk.trees import Tree
 from orca.systems import LOCAL

@@ -9,11 +9,11 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orca.errors import StepFailed
+from orca.providers.builders.buildkit import DockerClient, build_image
+from orca.providers.builders.buildkit.errors import BaseImageUnavailable, BuildFailed
 from orca.providers.builders.buildpacks.config import BuildpacksConfig, BuildpacksOptions
 from orca.providers.builders.buildpacks.dockerfile import NO_BUILDER, NO_PROCESS, render_dockerfile
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
-from orca.sdk.buildkit import DockerClient, build_image
-from orca.sdk.buildkit.errors import BaseImageUnavailable, BuildFailed
 from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
 

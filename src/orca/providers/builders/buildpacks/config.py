@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field
 
 from orca.errors import BadInput
-from orca.sdk.buildkit import BuildKitConfig
+from orca.providers.builders.buildkit import BuildKitConfig
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,250}")
 _PROCESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")

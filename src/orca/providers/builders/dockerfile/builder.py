@@ -9,9 +9,9 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from orca.errors import StepFailed
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient, build_image
 from orca.providers.builders.dockerfile.describe import describe
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log, Refusal
-from orca.sdk.buildkit import BuildKitConfig, DockerClient, build_image
 from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
 

@@ -5,8 +5,8 @@ from orca.kit.yaml import BadYaml, read_yaml
 from orca.providers.builders.dockerfile.ports import FoundPort, find_port
 from orca.providers.builders.dockerfile.sources import find_missing
 from orca.sdk.builders import Detection, Refusal
-from orca.sdk.buildkit.dockerfile import Image, parse_dockerfile, resolve
-from orca.sdk.buildkit.errors import BadDockerfile
+from orca.sdk.dockerfile import Image, parse_dockerfile, resolve
+from orca.sdk.dockerfile.errors import BadDockerfile
 from orca.sdk.trees import Tree
 
 _ARCHITECTURE = "amd64"

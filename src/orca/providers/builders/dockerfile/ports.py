@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orca.sdk.buildkit.dockerfile import Image, Resolved
+from orca.sdk.dockerfile import Image, Resolved
 from orca.sdk.ports import find_visitor_ports, read_port
 
 # Ports of well-known base images; the engine knows the port for certain once it has the image.

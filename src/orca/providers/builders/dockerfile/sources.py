@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from orca.sdk.buildkit.dockerfile import Resolved, ResolvedInstruction
+from orca.sdk.dockerfile import Resolved, ResolvedInstruction
 from orca.sdk.trees import Tree, UnsafePath
 
 _INSTRUCTIONS = 200

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from orca.errors import StepFailed
 from orca.kit.threads import run_in_thread
+from orca.providers.builders.buildkit import BuildKitConfig, DockerClient, build_image
 from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.recipe import Recipe, Refusal, Result
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection, Log
-from orca.sdk.buildkit import BuildKitConfig, DockerClient, build_image
 from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orca.sdk.buildkit.dockerfile import RESERVED_NAME, Dockerfile, Image, Resolved, parse_dockerfile, render, resolve
-from orca.sdk.buildkit.errors import BadDockerfile
+from orca.sdk.dockerfile import RESERVED_NAME, Dockerfile, Image, Resolved, parse_dockerfile, render, resolve
+from orca.sdk.dockerfile.errors import BadDockerfile
 
 SAMPLE = """\
 # syntax=evil/frontend:1

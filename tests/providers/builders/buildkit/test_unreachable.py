@@ -2,9 +2,9 @@
 
 import pytest
 
-from orca.sdk.buildkit.failures import Observed, explain_step
-from orca.sdk.buildkit.progress import Step
-from orca.sdk.buildkit.unreachable import Unreachable, find_unreachable
+from orca.providers.builders.buildkit.failures import Observed, explain_step
+from orca.providers.builders.buildkit.progress import Step
+from orca.providers.builders.buildkit.unreachable import Unreachable, find_unreachable
 
 PIP = "WARNING: Retrying (Retry(total={}, connect=None, read=None, redirect=None, status=None)) after connection broken by 'NewConnectionError('<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/flask/"
 CASES: dict[str, tuple[str, str, bool]] = {

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from orca.errors import StepFailed
 from orca.kit.text import shorten
-from orca.sdk.buildkit.dockerfile import read_json
-from orca.sdk.buildkit.errors import (
-    BadDockerfile,
+from orca.providers.builders.buildkit.errors import (
     BaseImageUnavailable,
     BuildCommandMissing,
     BuildFailed,
     BuildFileMissing,
     BuildOutOfMemory,
 )
-from orca.sdk.buildkit.progress import Progress, Step
-from orca.sdk.buildkit.unreachable import Unreachable, find_unreachable
+from orca.providers.builders.buildkit.progress import Progress, Step
+from orca.providers.builders.buildkit.unreachable import Unreachable, find_unreachable
+from orca.sdk.dockerfile import read_json
+from orca.sdk.dockerfile.errors import BadDockerfile
 
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
 _COPIED_LIMIT = 4000

@@ -8,10 +8,10 @@ another way, and it uses exactly what was checked. Pure.
 the text for the engine.
 """
 
-from orca.sdk.buildkit.dockerfile.flags import Flag
-from orca.sdk.buildkit.dockerfile.read import Dockerfile, Instruction, parse_dockerfile, read_json
-from orca.sdk.buildkit.dockerfile.render import RESERVED_NAME, Rewritten, render
-from orca.sdk.buildkit.dockerfile.resolve import Image, Resolved, ResolvedInstruction, Stage, resolve
+from orca.sdk.dockerfile.flags import Flag
+from orca.sdk.dockerfile.read import Dockerfile, Instruction, parse_dockerfile, read_json
+from orca.sdk.dockerfile.render import RESERVED_NAME, Rewritten, render
+from orca.sdk.dockerfile.resolve import Image, Resolved, ResolvedInstruction, Stage, resolve
 
 __all__ = [
     "RESERVED_NAME", "Dockerfile", "Flag", "Image", "Instruction", "Resolved", "ResolvedInstruction", "Rewritten",

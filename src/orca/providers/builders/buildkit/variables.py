@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from orca.sdk.buildkit.dockerfile import Dockerfile, Flag, Instruction, Resolved, read_json
+from orca.sdk.dockerfile import Dockerfile, Flag, Instruction, Resolved, read_json
 
 MARK = "ORCA_SECRETS"
 _PROXIES = {f"{name}_PROXY" for name in ("HTTP", "HTTPS", "FTP", "NO", "ALL")}

@@ -13,8 +13,15 @@ import pytest
 from tests.cancelling import CancelledAt
 
 from orca.kit import cancellation, threads
-from orca.sdk.buildkit import limits
-from orca.sdk.buildkit.limits import BuildLimits, ControlGroup, is_marked, limited, read_pids, render_limits
+from orca.providers.builders.buildkit import limits
+from orca.providers.builders.buildkit.limits import (
+    BuildLimits,
+    ControlGroup,
+    is_marked,
+    limited,
+    read_pids,
+    render_limits,
+)
 
 LIMITS = BuildLimits(cpus=1.5, memory_bytes=256 << 20, reserve_bytes=0)
 

@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from orca.sdk.buildkit.dockerfile.flags import Flag, origin_of, with_origin
-from orca.sdk.buildkit.dockerfile.read import LINE_LIMIT
-from orca.sdk.buildkit.dockerfile.resolve import SCRATCH, Image, Origin, Resolved, ResolvedInstruction, Stage
-from orca.sdk.buildkit.errors import BadDockerfile
+from orca.sdk.dockerfile.errors import BadDockerfile
+from orca.sdk.dockerfile.flags import Flag, origin_of, with_origin
+from orca.sdk.dockerfile.read import LINE_LIMIT
+from orca.sdk.dockerfile.resolve import SCRATCH, Image, Origin, Resolved, ResolvedInstruction, Stage
 
 RESERVED_NAME = ".orca-build-"
 """Prefix of Orca's own entries in the tree, which no build sees."""

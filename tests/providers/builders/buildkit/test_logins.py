@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from orca.sdk.buildkit.failures import Observed, explain_step
-from orca.sdk.buildkit.logins import choose_logins, is_guarded, registry_of, render_config, words_of
-from orca.sdk.buildkit.progress import Step
+from orca.providers.builders.buildkit.failures import Observed, explain_step
+from orca.providers.builders.buildkit.logins import choose_logins, render_config, words_of
+from orca.providers.builders.buildkit.progress import Step
 from orca.sdk.containers import RegistryLogin
+from orca.sdk.images import is_guarded, registry_of
 
 
 @pytest.mark.parametrize(

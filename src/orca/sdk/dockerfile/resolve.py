@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orca.sdk.buildkit.dockerfile.flags import Flag, origin_of
-from orca.sdk.buildkit.dockerfile.read import Dockerfile, Instruction, bad_line
-from orca.sdk.buildkit.dockerfile.words import BadWord, UnknownForm, expand, names_in, pairs_of, split_words
-from orca.sdk.buildkit.errors import BadDockerfile
-from orca.sdk.buildkit.logins import normalise_image
+from orca.sdk.dockerfile.errors import BadDockerfile
+from orca.sdk.dockerfile.flags import Flag, origin_of
+from orca.sdk.dockerfile.read import Dockerfile, Instruction, bad_line
+from orca.sdk.dockerfile.words import BadWord, UnknownForm, expand, names_in, pairs_of, split_words
+from orca.sdk.images import normalise_image
 
 SCRATCH = "scratch"
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")

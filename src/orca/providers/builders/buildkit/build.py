@@ -15,13 +15,27 @@ from orca.errors import BadInput, DeadlineExceeded, OrcaError, ProviderUnavailab
 from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.kit.text import redactions
 from orca.kit.threads import run_in_thread
-from orca.sdk.builders import BuildRequest, BuiltImage, Log
-from orca.sdk.buildkit import caddy_image
-from orca.sdk.buildkit.addresses import check_addresses
-from orca.sdk.buildkit.bases import BUILD_LABEL, BaseImages
-from orca.sdk.buildkit.checks import check_labels, check_request, is_secret_like
-from orca.sdk.buildkit.client import DockerClient, EngineFacts
-from orca.sdk.buildkit.dockerfile import (
+from orca.providers.builders.buildkit import caddy_image
+from orca.providers.builders.buildkit.addresses import check_addresses
+from orca.providers.builders.buildkit.bases import BUILD_LABEL, BaseImages
+from orca.providers.builders.buildkit.checks import check_labels, check_request
+from orca.providers.builders.buildkit.client import DockerClient, EngineFacts
+from orca.providers.builders.buildkit.errors import BuildDiskFull, LabelReserved
+from orca.providers.builders.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
+from orca.providers.builders.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
+from orca.providers.builders.buildkit.logins import choose_logins, render_config, words_of
+from orca.providers.builders.buildkit.progress import LogSink, Progress, Step
+from orca.providers.builders.buildkit.variables import (
+    find_mounted,
+    find_unread,
+    inject,
+    mark_secrets,
+    render_exports,
+    render_mounts,
+)
+from orca.sdk.builders import BuildRequest, BuiltImage, Log, is_secret_like
+from orca.sdk.containers import RegistryLogin
+from orca.sdk.dockerfile import (
     RESERVED_NAME,
     Dockerfile,
     Image,
@@ -30,14 +44,8 @@ from orca.sdk.buildkit.dockerfile import (
     render,
     resolve,
 )
-from orca.sdk.buildkit.errors import BuildDiskFull, LabelReserved
-from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
-from orca.sdk.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
-from orca.sdk.buildkit.logins import choose_logins, registry_of, render_config, words_of
-from orca.sdk.buildkit.progress import LogSink, Progress, Step
-from orca.sdk.buildkit.variables import find_mounted, find_unread, inject, mark_secrets, render_exports, render_mounts
-from orca.sdk.containers import RegistryLogin
 from orca.sdk.engines import EngineUnreachable
+from orca.sdk.images import registry_of
 from orca.sdk.trees import Tree, UnsafePath
 
 server_log = structlog.get_logger("orca.builds")

@@ -4,24 +4,17 @@ import re
 from collections.abc import Mapping
 
 from orca.errors import BadInput
-from orca.sdk.builders import BuildRequest
-from orca.sdk.buildkit.errors import LabelReserved, SecretInArgument
+from orca.providers.builders.buildkit.errors import LabelReserved, SecretInArgument
+from orca.sdk.builders import BuildRequest, is_secret_like
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(r"[a-z0-9][a-z0-9._/-]*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
-_SECRET_LIKE = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|KEY|CREDENTIALS?|PASS)$", re.IGNORECASE)
-_NOT_SECRET = re.compile(r"(?:PUBLIC|PUBLISHABLE|SITE)_KEY$", re.IGNORECASE)
 _RESERVED_ARGUMENT = re.compile(r"BUILDKIT_|BUILDX_|DOCKER_", re.IGNORECASE)
 _RESERVED_LABELS = ("traefik.", "caddy", "com.docker.", "containerd.", "io.containerd.", "orca.")
 _VALUE_LIMIT = 100_000
 """Maximum size of a value: Linux passes at most 128 KiB in one variable or argument."""
-
-
-def is_secret_like(name: str) -> bool:
-    """Whether a name looks like that of a secret: `NPM_TOKEN`, `DB_PASSWORD`."""
-    return bool(_SECRET_LIKE.search(name)) and not _NOT_SECRET.search(name)
 
 
 def check_request(request: BuildRequest) -> None:

@@ -8,9 +8,9 @@ this stops mistakes and simple attempts, but not an attacker who controls a web 
 import re
 from collections.abc import Awaitable, Callable, Iterator
 
+from orca.providers.builders.buildkit.errors import AddressForbidden
 from orca.sdk import egress
-from orca.sdk.buildkit.dockerfile import Instruction, Resolved
-from orca.sdk.buildkit.errors import AddressForbidden
+from orca.sdk.dockerfile import Instruction, Resolved
 from orca.sdk.egress import is_allowed_name, read_address
 
 LookUp = Callable[[str], Awaitable[list[str]]]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orca.sdk.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
-from orca.sdk.buildkit.progress import LogSink, Progress, Step
+from orca.providers.builders.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
+from orca.providers.builders.buildkit.progress import LogSink, Progress, Step
 
 OLD = """\
 #1 [internal] load build definition from Dockerfile

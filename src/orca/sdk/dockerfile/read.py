@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orca.sdk.buildkit.dockerfile.flags import BadFlag, Flag, split_flags
-from orca.sdk.buildkit.dockerfile.heredocs import AmbiguousHeredoc, Heredoc, find_heredocs
-from orca.sdk.buildkit.errors import BadDockerfile
+from orca.sdk.dockerfile.errors import BadDockerfile
+from orca.sdk.dockerfile.flags import BadFlag, Flag, split_flags
+from orca.sdk.dockerfile.heredocs import AmbiguousHeredoc, Heredoc, find_heredocs
 
 TEXT_LIMIT, LINE_LIMIT = 256 << 10, 60_000
 """Maximum sizes; BuildKit accepts no line of 64 KiB or more."""

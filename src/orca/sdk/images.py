@@ -1,17 +1,10 @@
-"""The logins with which base images are fetched, as docker's own configuration file. Pure."""
+"""Names of images and their registries, by Docker's own rules. Pure."""
 
-import base64
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from orca.sdk.containers import RegistryLogin
-
-_HUB = "docker.io"
+DOCKER_HUB = "docker.io"
 _HUB_NAMES = {"index.docker.io", "index.docker.io/v1", "registry-1.docker.io"}
-_HUB_KEY = "https://index.docker.io/v1/"
-"""The key of Docker Hub in docker's configuration."""
-
 _NAME_LIMIT = 400
 _REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?")
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -25,10 +18,10 @@ def normalise_image(text: str) -> str:
     name, colon, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
     first, _, rest = name.partition("/")
     if rest and ("." in first or ":" in first or first.lower() == "localhost"):
-        registry, path = _plain(first), rest
+        registry, path = plain_registry(first), rest
     else:
-        registry, path = _HUB, name
-    if registry == _HUB and "/" not in path:
+        registry, path = DOCKER_HUB, name
+    if registry == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
     valid = (
         len(text) <= _NAME_LIMIT
@@ -53,42 +46,17 @@ def split_registry(image: str) -> tuple[str, str]:
     """Return the registry of an image, and its name there."""
     first, slash, rest = image.partition("/")
     named = slash and (first.lower() == "localhost" or "." in first or ":" in first)
-    return (_plain(first), rest) if named else (_HUB, image)
-
-
-def choose_logins(logins: Iterable[RegistryLogin], images: Iterable[str]) -> dict[str, RegistryLogin]:
-    """Return by registry the first login for each registry of these images."""
-    wanted = {registry_of(image) for image in images}
-    chosen: dict[str, RegistryLogin] = {}
-    for login in logins:
-        registry = _plain(login.registry.rpartition("://")[2])
-        if registry in wanted:
-            chosen.setdefault(registry, login)
-    return chosen
+    return (plain_registry(first), rest) if named else (DOCKER_HUB, image)
 
 
 def is_guarded(image: str, registries: Iterable[str]) -> bool:
     """Whether an image comes from one of these registries; official images of Docker Hub are public and never do."""
     registry, name = split_registry(image)
-    official = registry == _HUB and ("/" not in name or name.startswith("library/"))
-    return not official and registry in {_plain(name.rpartition("://")[2]) for name in registries}
+    official = registry == DOCKER_HUB and ("/" not in name or name.startswith("library/"))
+    return not official and registry in {plain_registry(name.rpartition("://")[2]) for name in registries}
 
 
-def render_config(logins: Mapping[str, RegistryLogin]) -> str:
-    """Render the file `config.json` of a docker command."""
-    auths = {_HUB_KEY if registry == _HUB else registry: {"auth": _encode(login)} for registry, login in logins.items()}
-    return json.dumps({"auths": auths})
-
-
-def words_of(logins: Iterable[RegistryLogin]) -> list[str]:
-    """Return the texts of logins that must not appear in logs."""
-    return [word for login in logins for word in (login.password, _encode(login))]
-
-
-def _encode(login: RegistryLogin) -> str:
-    return base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
-
-
-def _plain(registry: str) -> str:
+def plain_registry(registry: str) -> str:
+    """Return the name of a registry in lower case, with one name for Docker Hub."""
     name = registry.rstrip("/").lower()
-    return _HUB if name in _HUB_NAMES else name
+    return DOCKER_HUB if name in _HUB_NAMES else name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orca.errors import ProviderUnavailable
 from orca.kit.threads import run_in_thread
-from orca.sdk.buildkit.client import DockerClient
+from orca.providers.builders.buildkit.client import DockerClient
 
 ARGUMENT = "ORCA_CADDY_IMAGE"
 _DEADLINE = 180.0

@@ -13,15 +13,16 @@ from typing import Any, Literal
 
 from orca.errors import DeadlineExceeded
 from orca.kit.cancellation import shield_until_done
+from orca.providers.builders.buildkit.addresses import check_instruction
+from orca.providers.builders.buildkit.client import DockerClient
+from orca.providers.builders.buildkit.errors import AddressForbidden, BaseImageForbidden, BaseImageUnavailable
 from orca.sdk.builders import Log
-from orca.sdk.buildkit.addresses import check_instruction
-from orca.sdk.buildkit.client import DockerClient
-from orca.sdk.buildkit.dockerfile.flags import BadFlag, origin_of
-from orca.sdk.buildkit.dockerfile.read import parse_trigger
-from orca.sdk.buildkit.dockerfile.resolve import Image
-from orca.sdk.buildkit.errors import AddressForbidden, BadDockerfile, BaseImageForbidden, BaseImageUnavailable
-from orca.sdk.buildkit.logins import is_guarded, registry_of, split_registry
+from orca.sdk.dockerfile.errors import BadDockerfile
+from orca.sdk.dockerfile.flags import BadFlag, origin_of
+from orca.sdk.dockerfile.read import parse_trigger
+from orca.sdk.dockerfile.resolve import Image
 from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
+from orca.sdk.images import is_guarded, registry_of, split_registry
 from orca.sdk.registries import explain_refusal
 
 BUILD_LABEL = "orca.build"

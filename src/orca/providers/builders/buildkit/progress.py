@@ -12,7 +12,7 @@ from typing import Literal
 
 from orca.kit.text import clean_output, redact, shorten
 from orca.sdk.builders import Log
-from orca.sdk.buildkit.dockerfile import RESERVED_NAME
+from orca.sdk.dockerfile import RESERVED_NAME
 
 _LINE = re.compile(r"#(?P<number>\d+) (?P<rest>.*)", re.DOTALL)
 _OUTPUT = re.compile(r"\d+\.\d+ ?(?P<text>.*)", re.DOTALL)

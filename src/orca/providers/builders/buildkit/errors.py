@@ -51,12 +51,6 @@ class AddressForbidden(StepFailed):
     code = "build-address-forbidden"
 
 
-class BadDockerfile(StepFailed):
-    """The Dockerfile cannot be understood, or asks for what no build may have."""
-
-    code = "bad-dockerfile"
-
-
 class SecretInArgument(StepFailed):
     """A build argument looks like a secret; arguments stay readable in the image."""
 

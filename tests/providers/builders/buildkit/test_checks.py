@@ -2,8 +2,9 @@
 
 import pytest
 
-from orca.sdk.buildkit.checks import check_labels, is_secret_like
-from orca.sdk.buildkit.errors import LabelReserved
+from orca.providers.builders.buildkit.checks import check_labels
+from orca.providers.builders.buildkit.errors import LabelReserved
+from orca.sdk.builders import is_secret_like
 
 
 @pytest.mark.parametrize(

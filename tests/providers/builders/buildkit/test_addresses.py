@@ -2,9 +2,9 @@
 
 import pytest
 
-from orca.sdk.buildkit.addresses import check_addresses, find_hosts, is_allowed
-from orca.sdk.buildkit.dockerfile import Resolved, parse_dockerfile, resolve
-from orca.sdk.buildkit.errors import AddressForbidden
+from orca.providers.builders.buildkit.addresses import check_addresses, find_hosts, is_allowed
+from orca.providers.builders.buildkit.errors import AddressForbidden
+from orca.sdk.dockerfile import Resolved, parse_dockerfile, resolve
 
 
 def dockerfile(line: str, escape: str = "\\") -> Resolved:

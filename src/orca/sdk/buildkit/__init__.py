@@ -1,7 +1,0 @@
-"""Builds images with the BuildKit of a Docker engine, for every builder that produces a Dockerfile."""
-
-from orca.sdk.buildkit.bases import BUILD_LABEL
-from orca.sdk.buildkit.build import build_image
-from orca.sdk.buildkit.client import BuildKitConfig, DockerClient
-
-__all__ = ["BUILD_LABEL", "BuildKitConfig", "DockerClient", "build_image"]
