@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     app = FastAPI(
         title="Orca", version=__version__, description=API_DESCRIPTION, lifespan=_lifespan(settings),
-        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False,
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, openapi_tags=_list_tags(),
     )  # fmt: skip
     app.state.settings = settings
     app.state.write_probe = health.WriteProbe()
@@ -56,6 +56,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     check_routes(app)
     return app
+
+
+def _list_tags() -> list[dict[str, str]]:
+    tags = {
+        "health": "Probes and numbers.",
+        **{tag: text for each in load_features() for tag, text in each.tags.items()},
+    }
+    return [{"name": tag, "description": tags[tag]} for tag in sorted(tags)]
 
 
 def _make_measures() -> tuple[Measure, ...]:

@@ -111,6 +111,8 @@ class Feature:
 
     name: str
     routers: Sequence[APIRouter] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tag of its operations in the OpenAPI document -> what they are about."""
     tasks: Sequence[TaskDefinition] = ()
     periodic: Sequence[Periodic] = ()
     owners: Mapping[str, OwnerResolver] = field(default_factory=dict)

@@ -30,14 +30,6 @@ _IDEMPOTENCY_KEY = {
     "description": "Repeats a request whose answer was lost: what was done under this key is not done again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$"},
 }  # fmt: skip
-_TAGS = {
-    "access": "API tokens.", "audit": "What happened, and who did it.", "deployments": "Deployments and releases.",
-    "health": "Probes and numbers.", "identity": "Signing in, and one's own account.", "projects": "Projects.",
-    "routing": "Hostnames and certificates.", "running": "What runs now: containers, output, one-off commands.",
-    "schemas": "Schemas of files that people write.", "services": "Services.",
-    "sources": "Credentials, uploads and push hooks.",
-    "variables": "Variables of projects and services.", "volumes": "Data that outlives containers.",
-}  # fmt: skip
 
 
 class Problem(Output):
@@ -78,13 +70,11 @@ def _complete(document: dict[str, Any], app: FastAPI) -> None:
     for name, example in EXAMPLES.items():
         schemas[name]["examples"] = [example]
     guards = _guards(app)
-    used: set[str] = set()
     for path, method, operation in _operations(document):
-        used.update(operation.get("tags", ()))
         _describe(operation, guards[path, method], method, has_parameters="{" in path)
         if operation["operationId"] in STREAMS:
             _describe_stream(operation)
-    document["tags"] = [{"name": name, "description": _TAGS.get(name, name)} for name in sorted(used)]
+    document["tags"] = app.openapi_tags
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -9,6 +9,7 @@ from orca.web.nav import NavItem
 FEATURE = Feature(
     name="access",
     routers=(api.router, pages.router),
+    tags={"access": "API tokens."},
     permissions=(
         Permission(
             "instance.admin",

@@ -7,6 +7,7 @@ from orca.web.nav import NavItem
 FEATURE = Feature(
     name="audit",
     routers=(api.router, pages.router),
+    tags={"audit": "What happened, and who did it."},
     permissions=(Permission("event.read", "See what happened in the team, and who did it.", "viewer"),),
     nav=(NavItem("Activity", "/activity", "activity", 50, "event.read"),),
     events=(EventWords("Audit", "access"),),

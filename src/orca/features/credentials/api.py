@@ -20,7 +20,7 @@ from orca.features.credentials.schemas import (
 from orca.kit.pagination import Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
-router = Router(prefix="/api/v1", tags=["sources"])
+router = Router(prefix="/api/v1", tags=["credentials"])
 
 
 @router.post("/git-credentials", status_code=201, response_model=GitCredentialOut, summary="Add a Git credential")

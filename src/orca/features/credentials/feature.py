@@ -7,6 +7,7 @@ from orca.web.nav import NavItem
 FEATURE = Feature(
     name="credentials",
     routers=(api.router, pages.router),
+    tags={"credentials": "Logins for Git hosts and registries."},
     permissions=(
         Permission("source.create", "Store credentials for repositories and registries, and make push hooks.", "owner"),
         Permission("source.delete", "Remove stored credentials and push hooks.", "owner"),

@@ -11,6 +11,10 @@ from orca.web.nav import Tab
 FEATURE = Feature(
     name="deployments",
     routers=(api.router, running_api.router, pages.router),
+    tags={
+        "deployments": "Deployments and releases.",
+        "running": "What runs now: containers, output, one-off commands.",
+    },
     permissions=(
         Permission("deployment.cancel", "Stop a deployment that waits or runs.", "member"),
         Permission("deployment.read", "See deployments, releases and their logs.", "viewer"),

@@ -7,5 +7,6 @@ from orca.web.nav import NavItem
 FEATURE = Feature(
     name="disk",
     routers=(api.router, pages.router),
+    tags={"instance": "The instance as a whole: its disk, and containers that its database does not know."},
     nav=(NavItem("Disk", "/disk", "archive", 80, "instance.admin"),),
 )

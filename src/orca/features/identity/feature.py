@@ -8,6 +8,7 @@ from orca.web.nav import NavItem
 FEATURE = Feature(
     name="identity",
     routers=(api.router, pages.router),
+    tags={"identity": "Signing in, and one's own account."},
     nav=(NavItem("Account", "/account", "user", 90),),
     events=(
         EventWords("Signed", "access"),

@@ -6,6 +6,7 @@ from orca.features.projects import api, names, queries
 FEATURE = Feature(
     name="projects",
     routers=(api.router,),
+    tags={"projects": "Projects."},
     permissions=(
         Permission("project.create", "Make a project.", "owner"),
         Permission("project.delete", "Delete a project that has no services left.", "owner"),

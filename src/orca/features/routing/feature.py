@@ -10,6 +10,7 @@ from orca.web.nav import NavItem, Tab
 FEATURE = Feature(
     name="routing",
     routers=(api.router, pages.router),
+    tags={"routing": "Hostnames and certificates."},
     permissions=(
         Permission("certificate.create", "Upload a certificate with its private key.", "owner"),
         Permission("certificate.delete", "Remove an uploaded certificate.", "owner"),

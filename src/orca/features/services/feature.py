@@ -12,6 +12,12 @@ from orca.web.nav import Tab
 FEATURE = Feature(
     name="services",
     routers=(api.router, pages.router),
+    tags={
+        "services": "Services.",
+        "schemas": "Schemas of files that people write.",
+        "variables": "Variables of projects and services.",
+        "volumes": "Data that outlives containers.",
+    },
     permissions=(
         Permission("service.create", "Make a service.", "member"),
         Permission("service.delete", "Delete a service.", "owner"),

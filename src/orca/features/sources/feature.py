@@ -7,6 +7,7 @@ from orca.features.sources.actions.uploads import forget_uploads
 FEATURE = Feature(
     name="sources",
     routers=(api.router,),
+    tags={"sources": "Uploaded folders."},
     events=(EventWords("Upload", "deployments"),),
     periodic=tasks.PERIODIC,
     subscribers=(("ServiceDeleted", forget_uploads),),

@@ -42,7 +42,7 @@ from orca.kit.pagination import Page
 from orca.resources import Resources
 from orca.web.guard import PUBLIC, CurrentResources, CurrentScope, Router, Scope, guard
 
-router = Router(prefix="/api/v1", tags=["sources"])
+router = Router(prefix="/api/v1", tags=["triggers"])
 _NOBODY = pushes.new_hook_secret("generic")
 """A secret to check an unknown hook against, so that this takes as long as for a known one."""
 _LARGE = 1 << 20

@@ -8,6 +8,7 @@ from orca.web.nav import Tab
 FEATURE = Feature(
     name="triggers",
     routers=(api.router, pages.router),
+    tags={"triggers": "Push hooks."},
     tabs=(Tab("service", "hooks", "Push hooks", "/hooks", 60),),
     verbs=(Verb("Push hooks of {}", "/hooks", "branch", "source.read", 90),),
     events=(
