@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from tests.features.routing.bench import SCOPE, issue, make_service, target
 
 from orca.db import now
-from orca.features.routing import queries
+from orca.features.routing import queries, rendering
 from orca.features.routing.actions import add_certificate, clear_targets, create_route, set_targets
 from orca.features.routing.models import Route
 from orca.features.routing.schemas import CertificateIn, RouteIn
@@ -29,7 +29,7 @@ async def change(resources, route_id: str, **values) -> None:
 
 async def render(resources) -> ProxyConfig:
     async with resources.db.read() as session:
-        return await queries.render_proxy_config(session, resources.secret_box, "local")
+        return await rendering.render_proxy_config(session, resources.secret_box, "local")
 
 
 async def test_everything_of_a_route_reaches_the_proxy(resources, service) -> None:
@@ -99,8 +99,8 @@ async def test_until_a_name_leads_here_it_is_served_with_the_internal_ca_and_a_m
     served, marker = sorted(waiting.routes, key=lambda each: len(each.id))
     assert (served.tls, served.https_redirect) == ("internal", False)
     assert marker == ProxyRoute(
-        id=route.id + queries.MARKER_SUFFIX, hostname="shop.example.org", path_prefix=queries.marker_path(route.id),
-        redirect_to=queries.marker_target(resources.secret_box, "shop.example.org"), redirect_status=307,
+        id=route.id + rendering.MARKER_SUFFIX, hostname="shop.example.org", path_prefix=rendering.marker_path(route.id),
+        redirect_to=rendering.marker_target(resources.secret_box, "shop.example.org"), redirect_status=307,
         tls="internal", https_redirect=False,
     )  # fmt: skip
     await change(resources, route.id, acme_ready_at=route.created_at)

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import free_port
 from tests.features.routing.bench import SCOPE, issue
 
-from orca.features.routing import queries
+from orca.features.routing import rendering
 from orca.features.routing.actions import add_certificate, create_route
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.operations import apply_routes, check_names, check_route
@@ -75,7 +75,7 @@ async def read(resources, route: Route) -> Route:
 
 def marker(resources) -> Callable[[str], str]:
     """Answers like our own proxy would."""
-    location = queries.marker_target(resources.secret_box, "shop.example.org")
+    location = rendering.marker_target(resources.secret_box, "shop.example.org")
     return lambda _head: f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}/.well-known\r\n\r\n"
 
 
@@ -86,7 +86,7 @@ async def test_a_name_that_leads_here_gets_its_certificate(resources, proxy, ser
     async with listening(port, marker(resources)) as heads:
         await check_names(resources, resolve=answers("127.0.0.1"))
     (head,) = heads
-    assert head.split(" ")[1] in {queries.marker_path(route.id), queries.marker_path(api.id)}
+    assert head.split(" ")[1] in {rendering.marker_path(route.id), rendering.marker_path(api.id)}
     assert "\r\nHost: shop.example.org\r\n" in head
     ready = await read(resources, route)
     assert ready.acme_ready_at is not None

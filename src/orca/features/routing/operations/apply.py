@@ -23,14 +23,8 @@ from orca.features.routing.actions.routes import follow_base_domain
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Route
 from orca.features.routing.operations.quarantine import quarantine_of
-from orca.features.routing.queries import (
-    MARKER_SUFFIX,
-    has_broken,
-    list_pending,
-    list_retried,
-    list_stale_names,
-    render_proxy_config,
-)
+from orca.features.routing.queries import has_broken, list_pending, list_retried, list_stale_names
+from orca.features.routing.rendering import MARKER_SUFFIX, render_proxy_config
 from orca.kit.fence import fence
 from orca.kit.text import join
 from orca.resources import Resources

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import ProviderError
 from orca.features.routing.models import Route
-from orca.features.routing.queries import MARKER_SUFFIX
+from orca.features.routing.rendering import MARKER_SUFFIX
 from orca.instance.tombstones import list_buried
 from orca.resources import Resources
 from orca.sdk.proxies import ProxyConfig, ProxyRoute, Upstream

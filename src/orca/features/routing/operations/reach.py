@@ -23,9 +23,8 @@ from orca.features.routing.queries import (
     get_route,
     list_ordered,
     list_zone_credentials,
-    marker_path,
-    marker_target,
 )
+from orca.features.routing.rendering import marker_path, marker_target
 from orca.features.routing.rules.certificates import is_expiring, next_check_delay
 from orca.features.routing.rules.hostnames import is_wildcard
 from orca.features.routing.rules.paths import HTTP_PORT

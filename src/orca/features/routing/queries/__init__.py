@@ -18,9 +18,7 @@ from orca.features.routing.queries.certificates import (
     list_zone_credentials,
 )
 from orca.features.routing.queries.routes import (
-    MARKER_SUFFIX,
     Address,
-    RouteFacts,
     RouteState,
     count_routes,
     find_route_scope,
@@ -39,10 +37,6 @@ from orca.features.routing.queries.routes import (
     list_targets,
     list_urls,
     list_urls_by_service,
-    marker_path,
-    marker_target,
-    render_proxy_config,
-    render_routes,
 )
 from orca.features.routing.queries.searches import (
     Ending,
@@ -59,7 +53,6 @@ from orca.features.routing.queries.searches import (
 
 __all__ = [
     "CERTIFICATE_KEY",
-    "MARKER_SUFFIX",
     "ORDERED",
     "PROOF",
     "Address",
@@ -67,7 +60,6 @@ __all__ = [
     "Ending",
     "Numbered",
     "OrderedName",
-    "RouteFacts",
     "RouteState",
     "count_routes",
     "credential_for",
@@ -100,10 +92,6 @@ __all__ = [
     "list_urls",
     "list_urls_by_service",
     "list_zone_credentials",
-    "marker_path",
-    "marker_target",
-    "render_proxy_config",
-    "render_routes",
     "search_certificates",
     "search_dns_credentials",
     "search_ordered",
