@@ -14,7 +14,7 @@ from benchmarks.panels import new_panel
 from orca.db import Database
 from orca.features.projects.models import Environment, Project
 from orca.features.routing.models import Route, Target
-from orca.features.routing.schemas import RouteOptions
+from orca.features.routing.schemas.routes import RouteOptions
 from orca.features.services.models import Service
 from orca.kit.ids import new_id
 from orca.settings import Settings

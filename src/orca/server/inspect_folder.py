@@ -17,7 +17,7 @@ from orca.features.services import detection as rules
 from orca.features.services.detection import Folder
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file, render_orca_file
 from orca.features.services.rules import name_port_choices
-from orca.features.services.schemas import BuildOptions
+from orca.features.services.schemas.settings import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.plugins import choose, load_plugins
 from orca.sdk.builders import Detection, Refusal

@@ -19,7 +19,7 @@ from orca.features.deployments.models import Deployment, LiveRelease, LogChunk, 
 from orca.features.deployments.rules import FINISHED
 from orca.features.secrets.actions import put_secret
 from orca.features.services.models import Service, ServiceMount, Volume
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 from orca.kit.ids import new_id
 from orca.resources import Resources
 from orca.sdk.containers import Container, ContainerSpec, Image, Progress, RegistryLogin

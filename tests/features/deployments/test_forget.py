@@ -20,7 +20,7 @@ from orca.features.deployments.tasks import sweep
 from orca.features.secrets.actions import put_secret
 from orca.features.secrets.models import Secret
 from orca.features.services.models import Service
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 from orca.instance.models import Tombstone
 from orca.settings import Keep
 

@@ -17,8 +17,8 @@ from orca.features.deployments.actions.start import Request
 from orca.features.routing.models import Route
 from orca.features.services.actions import attach_volume, delete_service, detach_volume, set_variables
 from orca.features.services.models import Service, ServiceMount, Volume
-from orca.features.services.schemas import NamedVariable
-from orca.features.services.volume_schemas import VolumeFields
+from orca.features.services.schemas.variables import NamedVariable
+from orca.features.services.schemas.volumes import VolumeFields
 from orca.features.sources.models import Upload
 from orca.kit.ids import new_id
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection

@@ -18,7 +18,7 @@ from orca.features.deployments.steps.give_back import UNDO_SECONDS, find_undo_se
 from orca.features.deployments.tasks import sweep
 from orca.features.services.actions import attach_volume
 from orca.features.services.models import Service, Volume
-from orca.features.services.volume_schemas import VolumeFields
+from orca.features.services.schemas.volumes import VolumeFields
 from orca.sdk.containers import ContainerSpec, Progress, Unwritable, VolumeOwner
 from orca.web.guard import Scope
 

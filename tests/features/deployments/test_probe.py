@@ -18,7 +18,7 @@ from orca.features.deployments.exits import explain_exit, is_other_machine
 from orca.features.deployments.steps.answers import explain_status, redirect_note
 from orca.features.deployments.steps.listening import explain_listeners
 from orca.features.deployments.steps.probe import Checker, Visit
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 from orca.sdk.containers import Container, Listener
 
 VISIT = Visit("shop.example.org", "https")

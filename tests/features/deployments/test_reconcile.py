@@ -17,7 +17,7 @@ from orca.features.deployments.models import Build, Deployment, LiveRelease, Rel
 from orca.features.deployments.operations.prune_images import remove_old_images
 from orca.features.deployments.operations.reconcile import count_failures, pause_after, reconcile_services
 from orca.features.services.models import Service
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 
 
 async def stop(bench: Bench, service: Service) -> None:

@@ -11,7 +11,7 @@ from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.service_status import read_status
 from orca.features.services.actions import set_variables
 from orca.features.services.models import Service
-from orca.features.services.schemas import NamedVariable
+from orca.features.services.schemas.variables import NamedVariable
 from orca.features.services.service_status import ServiceStatus
 from orca.web.guard import Scope
 

@@ -13,8 +13,8 @@ from orca.features.deployments.models import Deployment
 from orca.features.services.actions import apply_orca_file, attach_volume, freeze_config, update_volume
 from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.orca_file import parse_orca_file
-from orca.features.services.schemas import BuildOptions
-from orca.features.services.volume_schemas import VolumeChanges, VolumeFields
+from orca.features.services.schemas.settings import BuildOptions
+from orca.features.services.schemas.volumes import VolumeChanges, VolumeFields
 from orca.sdk.containers import Unwritable
 from orca.web.guard import Scope
 

@@ -17,8 +17,8 @@ from orca.features.deployments.views import states_of_services
 from orca.features.routing.operations import apply_routes, check_drift
 from orca.features.services.actions import attach_volume, update_service
 from orca.features.services.models import Service
-from orca.features.services.schemas import ServiceChanges
-from orca.features.services.volume_schemas import VolumeFields
+from orca.features.services.schemas.services import ServiceChanges
+from orca.features.services.schemas.volumes import VolumeFields
 from orca.sdk.engines import EngineUnreachable
 from orca.sdk.testing.fake_proxy import FakeProxy
 from orca.systems import System

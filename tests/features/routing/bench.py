@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from orca.db import Database
 from orca.errors import RequestRefused
 from orca.features.projects.models import Environment, Project
-from orca.features.routing.schemas import TargetIn
+from orca.features.routing.schemas.routes import TargetIn
 from orca.features.services.models import Service
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
 from orca.sdk.testing.fake_proxy import FakeProxy

@@ -16,7 +16,7 @@ from orca.events import Event
 from orca.features.routing.actions import set_targets
 from orca.features.routing.models import Route
 from orca.features.routing.operations import apply_routes, check_drift, check_names
-from orca.features.routing.schemas import TargetIn
+from orca.features.routing.schemas.routes import TargetIn
 from orca.features.services.models import Service
 from orca.sdk.testing.upstream import EchoUpstream
 

@@ -33,7 +33,8 @@ from orca.features.routing.operations import apply_routes, check_names
 from orca.features.routing.queries import credential_for
 from orca.features.routing.rules.dns_providers import PROVIDERS, RFC2136
 from orca.features.routing.rules.orders import OrderFailed
-from orca.features.routing.schemas import DnsCredentialChanges, DnsCredentialIn, RouteIn
+from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn
+from orca.features.routing.schemas.routes import RouteIn
 from orca.features.routing.steps import dns_records
 from orca.features.routing.steps.dns_records import Prover, check_zones, run_task, sweep_records
 from orca.features.routing.steps.run_orders import run_orders

@@ -9,7 +9,8 @@ from orca.db import now
 from orca.features.routing import queries, rendering
 from orca.features.routing.actions import add_certificate, clear_targets, create_route, set_targets
 from orca.features.routing.models import Route
-from orca.features.routing.schemas import CertificateIn, RouteIn
+from orca.features.routing.schemas.certificates import CertificateIn
+from orca.features.routing.schemas.routes import RouteIn
 from orca.features.secrets.models import Secret
 from orca.features.services.models import Service
 from orca.sdk.proxies import Hsts, ProxyConfig, ProxyRoute, Upstream

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orca.features.services.comparison import compare_builds, compare_configs, compare_sources
-from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 
 BASE: dict[str, Any] = {
     "kind": "web", "ports": [{"name": "http", "port": 8080, "public": True}], "variables": {"PORT": "8080", "A": "old"},

@@ -9,8 +9,8 @@ from jsonschema_rs import validator_for
 
 from orca.errors import BadInput
 from orca.features.services.orca_file import merge, orca_file_schema, parse_orca_file, render_orca_file
-from orca.features.services.schemas import BuildOptions, FrozenConfig, HealthCheck, Port
-from orca.features.services.volume_schemas import VolumeMount
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig, HealthCheck, Port
+from orca.features.services.schemas.volumes import VolumeMount
 from orca.kit.yaml import read_yaml
 from orca.sdk.builders import Detection
 

@@ -6,15 +6,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orca.features.projects.schemas import ProjectFields
-from orca.features.services.schemas import (
-    BuildOptions,
-    FrozenConfig,
-    HealthCheck,
-    NamedVariable,
-    Port,
-    ServiceFields,
-)
-from orca.features.services.volume_schemas import VolumeFields, VolumeMount
+from orca.features.services.schemas.services import ServiceFields
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig, HealthCheck, Port
+from orca.features.services.schemas.variables import NamedVariable
+from orca.features.services.schemas.volumes import VolumeFields, VolumeMount
 
 SEED = {
     "name": "API Server",

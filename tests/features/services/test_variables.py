@@ -10,7 +10,8 @@ from orca.features.services.actions import apply_orca_file, freeze_config
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import parse_orca_file
 from orca.features.services.queries import list_build_variables
-from orca.features.services.schemas import BuildOptions, BuildVariables
+from orca.features.services.schemas.settings import BuildOptions
+from orca.features.services.schemas.variables import BuildVariables
 
 VALUES = {
     "DOLLAR": "a$b${c}$(d)$$", "HASH": "a # b", "EQUALS": "a=b==", "QUOTES": "'\"`", "LINES": "a\nb\r\n\tc\n", "SPACES": "  a  ",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.providers.builders.corpus import FOLDER, Entry, find_misses, make_tree, read_entries
 
-from orca.features.services.schemas import BuildOptions
+from orca.features.services.schemas.settings import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.providers.builders.buildkit import BuildKitConfig, DockerClient
 from orca.providers.builders.dockerfile import DockerfileBuilder

@@ -16,8 +16,8 @@ from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.projects.schemas import ProjectChanges
 from orca.features.services.queries import list_services
+from orca.features.services.schemas.volumes import VolumeFilter, VolumeOut
 from orca.features.services.volume_queries import list_project_volumes
-from orca.features.services.volume_schemas import VolumeFilter, VolumeOut
 from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.text import join
 from orca.resources import Resources

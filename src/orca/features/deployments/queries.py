@@ -15,7 +15,7 @@ from orca.features.deployments.models import Build, Deployment, DeploymentStep, 
 from orca.features.deployments.rules import ACTIVE, FINISHED, Workload, differs, maker_of
 from orca.features.services.models import Service
 from orca.features.services.queries import select_scope
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, PageRequest
 from orca.sdk.containers import Container

@@ -26,7 +26,7 @@ from orca.features.deployments.statuses import read_statuses
 from orca.features.deployments.steps.work import container_spec, load_facts
 from orca.features.projects.queries import list_project_slugs
 from orca.features.services.queries import get_service, list_team_services
-from orca.features.services.schemas import ServiceOut
+from orca.features.services.schemas.services import ServiceOut
 from orca.kit.ids import new_id
 from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, StringConstraints
 
 from orca.features.deployments.rules import Kind, ServiceState, State, Trigger
-from orca.features.services.schemas import Argument, ServiceFilter, ServiceOut
+from orca.features.services.schemas.services import ServiceFilter, ServiceOut
+from orca.features.services.schemas.settings import Argument
 from orca.kit.fields import Identifier, Output
 from orca.kit.pagination import RecentPage, Word
 from orca.sdk.containers import ContainerState

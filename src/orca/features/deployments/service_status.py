@@ -14,7 +14,7 @@ from orca.features.services.actions.freeze import StoredConfig, read_config
 from orca.features.services.comparison import compare_builds, compare_configs, compare_sources
 from orca.features.services.models import Service
 from orca.features.services.orca_file import merge, parse_orca_file
-from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.service_status import Failure, ServiceStatus
 
 

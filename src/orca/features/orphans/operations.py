@@ -17,7 +17,7 @@ from orca.features.orphans.schemas import Decision, Orphan
 from orca.features.routing.actions import create_route, set_targets
 from orca.features.routing.operations import apply_routes
 from orca.features.routing.operations.quarantine import find_unknown_routes
-from orca.features.routing.schemas import BasicAuth, RouteIn, RouteOptions, TargetIn
+from orca.features.routing.schemas.routes import BasicAuth, RouteIn, RouteOptions, TargetIn
 from orca.features.services.models import Service
 from orca.instance.models import Instance
 from orca.instance.tombstones import bury

@@ -10,23 +10,16 @@ from orca.features.routing import actions, operations, queries
 from orca.features.routing.filters import CertificateFilter, DnsCredentialFilter, RouteFilter
 from orca.features.routing.models import Certificate, DnsCredential
 from orca.features.routing.rules.dns_providers import PROVIDERS
-from orca.features.routing.schemas import (
+from orca.features.routing.schemas.certificates import (
     CertificateIn,
     CertificateList,
     CertificateOut,
     CertificateReplacement,
-    CheckOut,
-    DnsCredentialChanges,
-    DnsCredentialIn,
-    DnsCredentialOut,
-    DnsProviderOut,
-    FindingOut,
     ManagedCertificateOut,
-    ProxyOut,
-    RouteIn,
-    RouteOut,
-    RoutePatch,
 )
+from orca.features.routing.schemas.checks import CheckOut, FindingOut, ProxyOut
+from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn, DnsCredentialOut, DnsProviderOut
+from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
 from orca.features.routing.steps.dns_records import check_zones
 from orca.features.services.queries import get_service
 from orca.kit.pagination import Page

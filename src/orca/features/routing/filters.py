@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from orca.features.routing.schemas import ServedState, TlsMode
+from orca.features.routing.schemas.routes import ServedState, TlsMode
 from orca.kit.pagination import Instant, PageRequest, Word
 
 

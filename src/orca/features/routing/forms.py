@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from orca.features.routing.schemas import RouteOut
+from orca.features.routing.schemas.routes import RouteOut
 
 _AUTOMATIC, _YES = "", "true"
 _SWITCHES = ("strip_prefix", "compress", "maintenance", "hsts_subdomains", "hsts_preload")

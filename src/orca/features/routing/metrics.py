@@ -12,7 +12,7 @@ from orca.db import now
 from orca.features.routing.models import Certificate, OrderedCertificate, Route
 from orca.features.routing.rules.certificates import is_expiring
 from orca.features.routing.rules.conditions import Condition
-from orca.features.routing.schemas import condition_of
+from orca.features.routing.schemas.routes import condition_of
 from orca.features.services.models import Service
 from orca.resources import Resources
 from orca.web.metrics import Measure, gauge

@@ -15,10 +15,10 @@ from orca.features.routing.models import Certificate, OrderedCertificate, Route,
 from orca.features.routing.queries.certificates import CERTIFICATE_KEY, ORDERED
 from orca.features.routing.queries.routes import served_by
 from orca.features.routing.rules.refusals import what_stays
-from orca.features.routing.schemas import RouteOptions, redirects_to_https
+from orca.features.routing.schemas.routes import RouteOptions, redirects_to_https
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
-from orca.features.services.schemas import Port
+from orca.features.services.schemas.settings import Port
 from orca.kit.crypto import SecretBox
 from orca.sdk.proxies import BasicAuthUser, Hsts, ProxyCertificate, ProxyConfig, ProxyRoute, TlsMode, Upstream
 

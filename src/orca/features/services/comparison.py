@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from orca.features.services.schemas import BuildOptions, FrozenConfig, HealthCheck, Limits, Port
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig, HealthCheck, Limits, Port
 from orca.kit.text import shorten
 
 _LONGEST = 40

@@ -10,7 +10,7 @@ from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.orca_file import OrcaFile, parse_orca_file
 from orca.features.services.rules import Kind
-from orca.features.services.schemas import HealthCheck
+from orca.features.services.schemas.settings import HealthCheck
 from orca.features.sources.schemas import Source
 from orca.kit.fields import Output, Strict
 from orca.kit.text import clean_output, shorten

@@ -9,7 +9,9 @@ from orca.errors import BadInput
 from orca.features.services.comparison import show_ports
 from orca.features.services.models import Service
 from orca.features.services.rules import MAX_VARIABLES, name_port_choices, shell_argv
-from orca.features.services.schemas import BuildOptions, HealthCheck, NamedVariable, Port, ServiceFields
+from orca.features.services.schemas.services import ServiceFields
+from orca.features.services.schemas.settings import BuildOptions, HealthCheck, Port
+from orca.features.services.schemas.variables import NamedVariable
 from orca.kit.dotenv import read_dotenv
 from orca.sdk.ports import read_port
 from orca.web.forms import fill

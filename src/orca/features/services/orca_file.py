@@ -11,19 +11,18 @@ from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.published_schema import MOST, render_schema, written_at
 from orca.features.services.rules import Kind
-from orca.features.services.schemas import (
+from orca.features.services.schemas.settings import (
     BuildOptions,
     FrozenConfig,
     HealthCheck,
     Limits,
     Port,
     Settings,
-    Value,
-    VariableKey,
     kind_alias,
     ports_for_kind,
 )
-from orca.features.services.volume_schemas import Mounts, NamedMount, VolumeMount
+from orca.features.services.schemas.variables import Value, VariableKey
+from orca.features.services.schemas.volumes import Mounts, NamedMount, VolumeMount
 from orca.kit.fields import Name
 from orca.kit.text import clean_output, shorten
 from orca.kit.validation import explain

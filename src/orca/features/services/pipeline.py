@@ -19,7 +19,7 @@ from orca.features.services.detection import Detected, Folder, FoundOrcaFile, Pr
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, render_orca_file
 from orca.features.services.queries import find_service
 from orca.features.services.rules import Kind
-from orca.features.services.schemas import BuildOptions
+from orca.features.services.schemas.settings import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.features.sources.actions import look_folder, upload_folder
 from orca.features.sources.queries import find_team_upload

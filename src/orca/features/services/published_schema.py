@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from orca.features.services.schemas import KIND_ALIASES
+from orca.features.services.schemas.settings import KIND_ALIASES
 from orca.kit.yaml import YamlPath
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

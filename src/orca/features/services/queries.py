@@ -14,7 +14,7 @@ from orca.features.projects.queries import get_project
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Service, Variable
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
-from orca.features.services.schemas import BuildVariables
+from orca.features.services.schemas.variables import BuildVariables
 from orca.features.sources.schemas import GitSource
 from orca.kit.crypto import SecretBox
 from orca.kit.pagination import Page, PageRequest

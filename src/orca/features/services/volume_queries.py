@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.features.services.models import Service, ServiceMount, Volume
-from orca.features.services.volume_schemas import MountOut, VolumeFilter, VolumeOut
+from orca.features.services.schemas.volumes import MountOut, VolumeFilter, VolumeOut
 from orca.kit.pagination import Page
 from orca.web.guard import Scope
 from orca.web.rights import ObjectScope, find_scope

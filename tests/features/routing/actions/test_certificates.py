@@ -13,7 +13,8 @@ from orca.features.routing import queries
 from orca.features.routing.actions import add_certificate, create_route, delete_certificate
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.operations import watch_expiry
-from orca.features.routing.schemas import CertificateIn, RouteIn
+from orca.features.routing.schemas.certificates import CertificateIn
+from orca.features.routing.schemas.routes import RouteIn
 from orca.features.secrets.models import Secret
 
 

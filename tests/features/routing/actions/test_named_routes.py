@@ -6,7 +6,7 @@ from sqlalchemy import select
 from orca.errors import BadInput, Conflict
 from orca.features.routing.actions import create_route, ensure_named_routes
 from orca.features.routing.models import Route
-from orca.features.routing.schemas import RouteIn
+from orca.features.routing.schemas.routes import RouteIn
 
 
 async def ensure(resources, service, *hostnames):

@@ -23,7 +23,8 @@ from orca.features.routing.actions import (
     update_route,
 )
 from orca.features.routing.models import HeldName, Route, Target
-from orca.features.routing.schemas import CertificateIn, RouteIn, RoutePatch
+from orca.features.routing.schemas.certificates import CertificateIn
+from orca.features.routing.schemas.routes import RouteIn, RoutePatch
 from orca.kit.pagination import PageRequest
 
 

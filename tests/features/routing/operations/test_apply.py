@@ -16,7 +16,7 @@ from orca.features.routing.actions.routes import update_route
 from orca.features.routing.models import Route
 from orca.features.routing.operations import apply_routes, check_drift
 from orca.features.routing.operations.apply import _machine_lock
-from orca.features.routing.schemas import RouteIn, RoutePatch
+from orca.features.routing.schemas.routes import RouteIn, RoutePatch
 from orca.sdk.proxies import ProxyConfig
 
 

@@ -30,7 +30,8 @@ from orca.features.routing.actions import (
 from orca.features.routing.models import DnsCredential, OrderedCertificate, Route
 from orca.features.routing.operations import adopt_stored, apply_routes, check_route
 from orca.features.routing.operations.orders import keep_certificate, list_due
-from orca.features.routing.schemas import DnsCredentialIn, RouteIn, RoutePatch
+from orca.features.routing.schemas.dns import DnsCredentialIn
+from orca.features.routing.schemas.routes import RouteIn, RoutePatch
 from orca.features.routing.steps import dns_records
 from orca.features.routing.steps.run_orders import DNS_AT_ONCE_OF_TEAM, run_orders
 from orca.features.secrets.models import Secret

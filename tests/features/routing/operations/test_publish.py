@@ -10,7 +10,7 @@ from orca.errors import BadInput, Conflict, NotFound, RequestRefused
 from orca.events import Event
 from orca.features.routing.models import Route
 from orca.features.routing.operations import publish_route, republish_route, retract_route
-from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
+from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
 
 
 async def rows(db: Database) -> list[Route]:

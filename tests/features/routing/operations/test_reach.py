@@ -14,7 +14,8 @@ from orca.features.routing.actions import add_certificate, create_route
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.operations import apply_routes, check_names, check_route
 from orca.features.routing.operations.reach import resolve_host
-from orca.features.routing.schemas import CertificateIn, RouteIn
+from orca.features.routing.schemas.certificates import CertificateIn
+from orca.features.routing.schemas.routes import RouteIn
 
 
 def answers(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:

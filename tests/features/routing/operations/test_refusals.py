@@ -12,7 +12,7 @@ from orca.events import Event
 from orca.features.routing.actions import clear_targets, create_route, set_targets
 from orca.features.routing.models import Route
 from orca.features.routing.operations import apply_routes, check_drift, check_route, republish_route, retract_route
-from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
+from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
 from orca.sdk.proxies import Upstream
 
 HOSTNAME = "shop.internal"

@@ -8,7 +8,7 @@ from tests.providers.builders.buildpacks.standin import make_images
 from tests.providers.builders.conftest import docker
 
 from orca.errors import BadInput
-from orca.features.services.schemas import BuildOptions
+from orca.features.services.schemas.settings import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
 from orca.providers.builders.buildkit.errors import BaseImageUnavailable, BuildFailed
 from orca.providers.builders.buildpacks import BuildpacksBuilder, BuildpacksBuilderProvider

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.deployments import queries, rules
 from orca.features.deployments.models import Deployment, DeploymentStep
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 
 
 def frozen_config(deployment: Deployment) -> FrozenConfig:

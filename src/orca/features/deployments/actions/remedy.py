@@ -12,9 +12,10 @@ from orca.features.deployments.schemas import Remedy
 from orca.features.services.actions import update_service, update_volume
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
-from orca.features.services.schemas import Port, ServiceChanges
+from orca.features.services.schemas.services import ServiceChanges
+from orca.features.services.schemas.settings import Port
+from orca.features.services.schemas.volumes import VolumeChanges
 from orca.features.services.volume_queries import list_attached, list_users
-from orca.features.services.volume_schemas import VolumeChanges
 from orca.resources import Resources
 from orca.web.guard import Scope, Subject
 

@@ -19,7 +19,7 @@ from orca.features.services.actions import apply_orca_file, check_volumes, freez
 from orca.features.services.models import Service
 from orca.features.services.orca_file import parse_orca_file
 from orca.features.services.queries import list_build_variables
-from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.resources import Resources
 
 VARIABLES = "variables"

@@ -19,7 +19,7 @@ from orca.features.deployments.models import Deployment, DeploymentStep, LiveRel
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import Workload
 from orca.features.services.models import Service
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 from orca.kit.backoff import growing_pause
 from orca.resources import Resources
 from orca.sdk.containers import Container, ContainerHost

@@ -13,7 +13,7 @@ from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.settle_port import choose_port, settle_port
 from orca.features.deployments.steps.work import Facts, Work, load
 from orca.features.secrets.queries import open_secret
-from orca.features.services.schemas import BuildVariables
+from orca.features.services.schemas.variables import BuildVariables
 from orca.features.services.steps.find_builder import find_builder
 from orca.sdk.builders import Builder, BuildRequest, Detection, Refusal, is_secret_like
 from orca.sdk.containers import Image, RegistryLogin

@@ -9,7 +9,7 @@ import httpx
 
 from orca.errors import DeadlineExceeded, OrcaError, ProviderUnavailable
 from orca.features.deployments.steps.answers import explain_status, redirect_note
-from orca.features.services.schemas import FrozenConfig, HealthCheck
+from orca.features.services.schemas.settings import FrozenConfig, HealthCheck
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
 from orca.sdk.containers import Container, SupportsExec

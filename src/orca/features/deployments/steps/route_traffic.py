@@ -14,7 +14,7 @@ from orca.features.deployments.steps.work import Facts, Work, find_replicas, loa
 from orca.features.routing.actions import clear_targets, ensure_automatic_route, set_targets
 from orca.features.routing.operations import Refusals, apply_routes
 from orca.features.routing.queries import RouteState, list_route_states, list_targets
-from orca.features.routing.schemas import TargetIn
+from orca.features.routing.schemas.routes import TargetIn
 from orca.features.services.models import Service
 from orca.kit.crash import crash_point
 from orca.kit.text import join

@@ -8,7 +8,7 @@ from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.steps.listening import MOST_REMEDIES, set_port
 from orca.features.deployments.steps.work import Facts, Work
 from orca.features.services.rules import name_port_choices
-from orca.features.services.schemas import FrozenConfig
+from orca.features.services.schemas.settings import FrozenConfig
 from orca.sdk.containers import Image
 from orca.sdk.ports import find_visitor_ports
 

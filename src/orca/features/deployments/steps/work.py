@@ -14,9 +14,9 @@ from orca.features.deployments.operations.log import LogWriter
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
-from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
+from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.services.volume_queries import Sharing, find_shared
-from orca.features.services.volume_schemas import VolumeMount
 from orca.resources import Resources
 from orca.sdk.containers import Container, ContainerHost, ContainerSpec, Mount
 from orca.sdk.trees import Tree

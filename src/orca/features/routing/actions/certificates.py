@@ -11,7 +11,7 @@ from orca.events import Fact, record
 from orca.features.routing.models import Certificate, OrderedCertificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY, ORDERED
 from orca.features.routing.rules.certificates import certifies
-from orca.features.routing.schemas import CertificateIn, CertificateReplacement
+from orca.features.routing.schemas.certificates import CertificateIn, CertificateReplacement
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.kit.clock import format_instant
 from orca.resources import Resources

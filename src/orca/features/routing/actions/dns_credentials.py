@@ -13,7 +13,7 @@ from orca.features.routing.models import DnsCredential, DnsRecord, Route
 from orca.features.routing.queries import get_dns_credential, list_zone_credentials
 from orca.features.routing.rules.dns_providers import PROVIDERS, Misfit, check_fields
 from orca.features.routing.rules.hostnames import is_within
-from orca.features.routing.schemas import DnsCredentialChanges, DnsCredentialIn
+from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.features.secrets.queries import open_secret
 from orca.kit.crypto import SecretBox

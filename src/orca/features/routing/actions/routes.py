@@ -27,7 +27,7 @@ from orca.features.routing.rules.hostnames import (
     parse_hostname,
 )
 from orca.features.routing.rules.paths import is_loop
-from orca.features.routing.schemas import RouteIn, RouteOptions, RoutePatch, merge_options
+from orca.features.routing.schemas.routes import RouteIn, RouteOptions, RoutePatch, merge_options
 from orca.features.services.models import Service
 from orca.instance.tombstones import bury
 from orca.resources import Resources

@@ -6,7 +6,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.routing.models import Route, Target
-from orca.features.routing.schemas import TargetIn
+from orca.features.routing.schemas.routes import TargetIn
 from orca.features.services.models import Service
 
 

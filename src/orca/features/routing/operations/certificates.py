@@ -16,7 +16,7 @@ from orca.features.routing.actions.certificates import certificate_fact
 from orca.features.routing.events import names_of
 from orca.features.routing.models import Certificate, Route
 from orca.features.routing.rules.certificates import WARN_BEFORE
-from orca.features.routing.schemas import CertificateIn, CertificateReplacement
+from orca.features.routing.schemas.certificates import CertificateIn, CertificateReplacement
 from orca.kit.clock import format_instant
 from orca.resources import Resources
 from orca.sdk.connectors import Command, Connector

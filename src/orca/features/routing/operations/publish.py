@@ -14,7 +14,7 @@ from orca.features.routing.actions.routes import ACME_PROGRESS, REFUSAL, create_
 from orca.features.routing.models import Route
 from orca.features.routing.operations.apply import apply_routes, refusal_of
 from orca.features.routing.queries import find_system_of_route, find_systems, get_route, list_siblings
-from orca.features.routing.schemas import RouteIn, RouteOptionsIn, RoutePatch
+from orca.features.routing.schemas.routes import RouteIn, RouteOptionsIn, RoutePatch
 from orca.features.services.queries import get_service
 from orca.instance.tombstones import bury
 from orca.kit.cancellation import shield_until_done

@@ -16,7 +16,8 @@ from orca.features.routing.models import Certificate, DnsCredential
 from orca.features.routing.queries import CertificateUser, Numbered, OrderedName
 from orca.features.routing.rules.certificates import is_expiring
 from orca.features.routing.rules.dns_providers import PROVIDERS, Provider
-from orca.features.routing.schemas import CertificateIn, CertificateReplacement, DnsCredentialIn
+from orca.features.routing.schemas.certificates import CertificateIn, CertificateReplacement
+from orca.features.routing.schemas.dns import DnsCredentialIn
 from orca.systems import LOCAL
 from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill

@@ -15,7 +15,7 @@ from orca.features.routing.models import DnsCredential
 from orca.features.routing.operations.reach import Finding
 from orca.features.routing.pages.certificates import draw_list
 from orca.features.routing.rules.dns_providers import PROVIDERS, Provider
-from orca.features.routing.schemas import DnsCredentialChanges, DnsCredentialIn
+from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn
 from orca.features.routing.steps.dns_records import check_zones
 from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill

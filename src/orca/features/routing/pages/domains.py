@@ -17,7 +17,7 @@ from orca.features.routing.forms import edit_data, edit_values
 from orca.features.routing.pages.certificates import MAX_PAGE, Dated
 from orca.features.routing.queries import Ending, Numbered
 from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
-from orca.features.routing.schemas import RouteIn, RouteOut, RoutePatch
+from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header

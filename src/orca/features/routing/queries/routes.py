@@ -15,7 +15,7 @@ from orca.features.routing.models import Route, Target
 from orca.features.routing.rules.conditions import Condition
 from orca.features.routing.rules.hostnames import is_wildcard, overlap
 from orca.features.routing.rules.refusals import MOST_RETRIED, next_try_at
-from orca.features.routing.schemas import (
+from orca.features.routing.schemas.routes import (
     RouteOptions,
     TargetIn,
     condition_of,

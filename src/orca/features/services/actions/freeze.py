@@ -12,7 +12,7 @@ from orca.features.services.actions.volumes import check_place, ensure_volumes
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
 from orca.features.services.queries import list_effective_variables, open_variables
-from orca.features.services.schemas import BuildOptions, FrozenConfig
+from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.volume_queries import list_attached
 from orca.kit.crypto import SecretBox
 from orca.web.guard import Scope

@@ -24,7 +24,8 @@ from orca.features.services.actions.volumes import detach_all, ensure_volumes
 from orca.features.services.models import Service, Variable, Volume
 from orca.features.services.queries import get_service
 from orca.features.services.rules import Kind
-from orca.features.services.schemas import ServiceChanges, ServiceFields, Settings, ports_for_kind
+from orca.features.services.schemas.services import ServiceChanges, ServiceFields
+from orca.features.services.schemas.settings import Settings, ports_for_kind
 from orca.features.services.volume_queries import list_attached
 from orca.features.sources.queries import find_upload
 from orca.features.sources.rules import ImageRef, RepoUrl

@@ -13,7 +13,7 @@ from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Variable
 from orca.features.services.queries import get_variable, list_variables
 from orca.features.services.rules import MAX_VARIABLES, VALUE, VARIABLE, OwnerType
-from orca.features.services.schemas import NamedVariable, VariableChanges
+from orca.features.services.schemas.variables import NamedVariable, VariableChanges
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 from orca.web.guard import Scope

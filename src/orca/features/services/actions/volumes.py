@@ -13,8 +13,8 @@ from orca.features.projects.models import Environment
 from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.queries import get_service
 from orca.features.services.rules import choose_volume_name
+from orca.features.services.schemas.volumes import NamedMount, VolumeChanges, VolumeFields, VolumeMount
 from orca.features.services.volume_queries import Attached, find_volume, list_attached, list_users
-from orca.features.services.volume_schemas import NamedMount, VolumeChanges, VolumeFields, VolumeMount
 from orca.resources import PlaceInLine, TaskQueue
 from orca.web.guard import Scope
 

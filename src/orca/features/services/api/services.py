@@ -8,7 +8,7 @@ from orca.db import ReadSession, WriteSession
 from orca.features.projects.queries import get_project
 from orca.features.services import actions, queries
 from orca.features.services.models import Service
-from orca.features.services.schemas import ServiceChanges, ServiceFields, ServiceFilter, ServiceOut
+from orca.features.services.schemas.services import ServiceChanges, ServiceFields, ServiceFilter, ServiceOut
 from orca.kit.pagination import Page
 from orca.web.guard import CurrentScope, Router, guard
 

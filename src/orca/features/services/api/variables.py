@@ -12,7 +12,7 @@ from orca.features.services.actions.variables import Owner
 from orca.features.services.models import Variable
 from orca.features.services.owners import Door, put_door
 from orca.features.services.queries import check_owner, list_variables
-from orca.features.services.schemas import (
+from orca.features.services.schemas.variables import (
     NamedVariable,
     Revealed,
     VariableChanges,

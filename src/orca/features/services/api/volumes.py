@@ -8,8 +8,8 @@ from fastapi import Query
 from orca.db import ReadSession, WriteSession
 from orca.features.services import actions, volume_queries
 from orca.features.services.models import Volume
-from orca.features.services.schemas import Confirmation
-from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
+from orca.features.services.schemas.services import Confirmation
+from orca.features.services.schemas.volumes import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
 from orca.kit.pagination import Page
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 

@@ -25,7 +25,7 @@ from orca.features.services.forms import (
 )
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
-from orca.features.services.schemas import ServiceFields
+from orca.features.services.schemas.services import ServiceFields
 from orca.features.sources.rules import RepoUrl
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources

@@ -15,7 +15,7 @@ from orca.features.services import actions, queries
 from orca.features.services.forms import errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Service
 from orca.features.services.pages.answers import credential_options
-from orca.features.services.schemas import ServiceChanges
+from orca.features.services.schemas.services import ServiceChanges
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
 from orca.web.answers import Done, submit

@@ -15,7 +15,7 @@ from orca.features.services.actions.variables import Owner
 from orca.features.services.forms import dotenv_data, variable_data
 from orca.features.services.models import Service, Variable
 from orca.features.services.owners import put_door
-from orca.features.services.schemas import NamedVariable, VariableChanges
+from orca.features.services.schemas.variables import NamedVariable, VariableChanges
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.amounts import counted
 from orca.web.answers import Done, submit

@@ -13,8 +13,8 @@ from orca.features.projects.models import Project
 from orca.features.services import actions, queries, volume_queries
 from orca.features.services.forms import given
 from orca.features.services.models import Service
+from orca.features.services.schemas.volumes import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
 from orca.features.services.service_status import ServiceStatus, load_header
-from orca.features.services.volume_schemas import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from orca.features.services.schemas import BuildOptions
+from orca.features.services.schemas.settings import BuildOptions
 from orca.sdk.builders import Builder, ChosenBuilder, Detection, MemberBuilder, Refusal
 
 

@@ -1,15 +1,9 @@
-"""The fields of a service, shared by the API, `orca.yaml` and the frozen configuration of a release."""
+"""How a service is built and run: its settings, also as a release freezes them."""
 
-import json
-import re
-from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     WithJsonSchema,
@@ -20,22 +14,14 @@ from pydantic import (
 from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.rules import Kind, Listening
-from orca.features.services.volume_schemas import Mounts, VolumeMount
+from orca.features.services.schemas.variables import ArgumentKey
+from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.sources.rules import PATH_LIMIT, parse_subdirectory
-from orca.features.sources.schemas import Source
-from orca.kit.fields import Changes, Identifier, Name, Output, Slug, Strict, without_nul
-from orca.kit.pagination import PageRequest, Word
+from orca.kit.fields import Strict, without_nul
 from orca.systems import LOCAL
 from orca.web.validators import normalised_by
 
 KIND_ALIASES = {"webapp": "web", "website": "web", "site": "static", "background": "worker"}
-_VARIABLE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-
-
-def _value(value: str) -> str:
-    if len(value.encode()) > rules.MAX_VALUE_BYTES:
-        raise ValueError(f"a value may have {rules.MAX_VALUE_BYTES:,} bytes at most; put larger things into a volume")
-    return without_nul(value)
 
 
 def _not_empty(value: str) -> str:
@@ -58,34 +44,6 @@ HostName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?$")
 ]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
-Value = Annotated[
-    str,
-    AfterValidator(_value),
-    WithJsonSchema({"type": "string", "maxLength": rules.MAX_VALUE_BYTES, "pattern": r"^[^\x00]*$"}),
-]
-"""The value of a variable: any bytes that can be passed to a process."""
-
-
-def _variable_key(value: str) -> str:
-    if not _VARIABLE_KEY.fullmatch(value):
-        raise ValueError("use letters, digits, underscores, dots and dashes, beginning with a letter or underscore")
-    return value
-
-
-def _argument_key(value: str) -> str:
-    if not rules.is_shell_name(value):
-        raise ValueError("use letters, digits and underscores, not beginning with a digit")
-    return _variable_key(value)
-
-
-VariableKey = Annotated[
-    str, AfterValidator(_variable_key), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE_KEY.pattern}$"})
-]
-"""A name that an engine can pass to a process; a shell cannot read names with dots or dashes, but programs can."""
-ArgumentKey = Annotated[
-    str, AfterValidator(_argument_key), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$"})
-]
-"""A name that a Dockerfile can declare with ARG."""
 
 
 BuildText = Annotated[
@@ -123,19 +81,6 @@ class BuildOptions(Strict):
         description="For templates: base, version, entrypoint, root, build, start, packages, spa. "
         "For buildpacks: builder, run_image, process.",
     )
-
-
-class BuildVariables(BaseModel):
-    """The variables of a build. Plain ones may stay readable in the image, secret ones must not."""
-
-    plain: dict[str, str] = {}
-    secret: dict[str, str] = {}
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse stored variables, also those of an earlier version, which did not store which ones are secret."""
-        values = json.loads(text)
-        return cls(**values) if all(isinstance(value, dict) for value in values.values()) else cls(secret=values)
 
 
 class Port(Strict):
@@ -287,119 +232,3 @@ def ports_for_kind(kind: Kind, settings: Settings) -> list[Port]:
 def kind_alias(value: object) -> object:
     """Return the kind that another platform's name, such as `webapp`, stands for."""
     return KIND_ALIASES.get(value, value) if isinstance(value, str) else value
-
-
-SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,35}$")]
-
-
-class ServiceFields(Settings):
-    """The fields of a new service."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    name: Name
-    slug: Slug | None = Field(None, description="Made from the name when it is not given.")
-    kind: Kind = Field("web", validation_alias=AliasChoices("kind", "type"))
-    source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
-    build: BuildOptions = BuildOptions()
-    system: SystemId = Field(LOCAL, description="The system that it runs on.")
-    volumes: Mounts = Field([])
-    variables: dict[VariableKey, Value] = Field({}, max_length=rules.MAX_VARIABLES)
-
-    _kind_alias = field_validator("kind", mode="before")(kind_alias)
-
-
-class ServiceChanges(Changes, Settings):
-    """What to change. Omitted settings stay; each setting in the request replaces the stored one as a whole."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    version: int | None = Field(None, description="The version this change starts from; an older one is refused.")
-    name: Name | None = None
-    kind: Kind | None = Field(None, validation_alias=AliasChoices("kind", "type"))
-    source: Source | None = Field(None, validation_alias=AliasChoices("source", "build_source"))
-    build: BuildOptions | None = None
-    system: SystemId | None = Field(None, description="The system that it runs on from the next deployment on.")
-
-    _kind_alias = field_validator("kind", mode="before")(kind_alias)
-
-
-class ServiceOut(Settings):
-    """A service."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    project_id: str
-    environment_id: str
-    name: str
-    slug: str
-    kind: Kind
-    source: Source
-    build: BuildOptions
-    system: str = Field(description="The system that it runs on from the next deployment on.")
-    desired_state: Literal["running", "stopped"]
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class ServiceFilter(PageRequest):
-    """Filter of a list of a project's services."""
-
-    slug: Word | None = None
-    kind: Kind | None = None
-    desired_state: Literal["running", "stopped"] | None = None
-    environment_id: Identifier | None = None
-
-
-class VariableFields(Strict):
-    """A variable. Without a value, the stored one stays; secret values are never read back."""
-
-    value: Value | None = Field(None, repr=False)
-    is_secret: bool = False
-    is_build_time: bool = Field(False, description="Also given to the build, as a build secret.")
-
-
-class NamedVariable(VariableFields):
-    """A variable and its key."""
-
-    key: VariableKey
-
-
-class Variables(Strict):
-    """All variables of a project or service: those not listed are deleted."""
-
-    variables: list[NamedVariable] = Field(max_length=rules.MAX_VARIABLES)
-
-
-class VariableChanges(Strict):
-    """Variables to set, and keys to remove; all others stay."""
-
-    variables: list[NamedVariable] = Field([], max_length=rules.MAX_VARIABLES)
-    removed: list[VariableKey] = Field([], max_length=rules.MAX_VARIABLES)
-
-
-class VariableOut(Output):
-    """A variable; the value of a secret one is always null."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    key: str
-    value: str | None
-    is_secret: bool
-    is_build_time: bool
-    updated_at: datetime
-
-
-class Revealed(Output):
-    """The value of one variable, on request."""
-
-    key: str
-    value: str
-
-
-class Confirmation(Strict):
-    """The name of the object to destroy, typed by the user."""
-
-    confirm: str = Field(max_length=255)

@@ -1,27 +1,25 @@
-"""Options of a route, and the models of routes and certificates in the API."""
+"""The API's models of routes."""
 
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
 from orca.db import now
 from orca.features.routing.models import Route
 from orca.features.routing.rules.conditions import Condition, judge_certificate
-from orca.features.routing.rules.dns_providers import PROVIDERS
 from orca.features.routing.rules.hostnames import parse_hostname
 from orca.features.routing.rules.paths import parse_prefix, parse_redirect, route_url
 from orca.features.routing.rules.refusals import next_try_at
-from orca.features.services.schemas import Port, PortNumber
-from orca.kit.fields import Changes, Identifier, Name, Output, Strict
+from orca.features.services.schemas.settings import Port, PortNumber
+from orca.kit.fields import Changes, Identifier, Output, Strict
 from orca.settings import ProxySettings
 from orca.systems import LOCAL
 
 ServedState = Literal["pending", "live", "broken"]
 TlsMode = Literal["off", "internal", "acme", "custom"]
 _CIDR_COUNT = 100
-_PEM_LIMIT = 65_536
 BCRYPT_BYTES = 72
 """bcrypt ignores what follows after this many bytes of a password."""
 
@@ -230,166 +228,6 @@ class TargetIn(Strict):
     address: str = Field(max_length=45)
     ports: list[Port]
     system: str = LOCAL
-
-
-class CertificateIn(Strict):
-    """A certificate of your own. The key is stored encrypted and never shown again."""
-
-    name: Name
-    certificate: str = Field(
-        max_length=_PEM_LIMIT,
-        description="The chain in PEM, yours and its issuers; or DER in base64; or a PKCS#12 file in base64.",
-    )
-    private_key: SecretStr = Field(
-        SecretStr(""), max_length=_PEM_LIMIT, description="The key in PEM, or DER in base64; a PKCS#12 file holds it."
-    )
-    password: SecretStr = Field(SecretStr(""), max_length=1024, description="Of the key or the PKCS#12 file, if any.")
-
-
-class CertificateReplacement(Strict):
-    """A certificate that replaces one in use."""
-
-    certificate: str = Field(max_length=_PEM_LIMIT, description="As for an upload.")
-    private_key: SecretStr = Field(SecretStr(""), max_length=_PEM_LIMIT, description="As for an upload.")
-    password: SecretStr = Field(SecretStr(""), max_length=1024, description="As for an upload.")
-
-
-class CertificateOut(Output):
-    """A certificate that was uploaded."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    name: str
-    hostnames: list[str]
-    issuer: str
-    not_after: datetime
-    created_at: datetime
-
-
-class ManagedCertificateOut(Output):
-    """A certificate that Orca ordered and renews by itself."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    hostname: str
-    issuer: str
-    not_after: datetime
-
-
-class CertificateList(Output):
-    """Uploaded certificates as a page, and with the first page those that were ordered for this team's names."""
-
-    items: list[CertificateOut]
-    next_cursor: str | None = None
-    managed: list[ManagedCertificateOut] = Field([])
-
-
-def _provider(value: str) -> str:
-    if value not in PROVIDERS:
-        raise ValueError(f"use one of {', '.join(PROVIDERS)}")
-    return value
-
-
-def _zone(value: str) -> str:
-    name = parse_hostname(value)
-    if name.startswith("*.") or "." not in name:
-        raise ValueError("use the name of a zone, such as example.org; it covers its wildcards, too")
-    return name
-
-
-Zones = Annotated[
-    list[Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_zone)]],
-    Field(min_length=1, max_length=100, description="Names below these, and they themselves, are proven by it."),
-]
-DnsFields = Annotated[
-    dict[
-        Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")], Annotated[SecretStr, Field(max_length=16_384)]
-    ],
-    Field(max_length=20, description="What the provider wants to know; `GET /api/v1/dns-providers` has the names."),
-]
-
-
-class DnsCredentialIn(Strict):
-    """Access to a DNS provider. Its fields are stored encrypted and never shown again."""
-
-    name: Name
-    provider: Annotated[str, Field(max_length=32), AfterValidator(_provider)]
-    zones: Zones
-    fields: DnsFields
-
-
-class DnsCredentialChanges(Changes):
-    """What to change; omitted fields stay."""
-
-    name: Name | None = None
-    zones: Zones | None = None
-    fields: DnsFields | None = None
-
-
-class DnsCredentialOut(Output):
-    """Access to a DNS provider, without its fields."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    name: str
-    provider: str
-    zones: list[str]
-    created_at: datetime
-
-
-class DnsFieldOut(Output):
-    """A field that a DNS provider needs."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    name: str
-    label: str
-    is_secret: bool
-    is_optional: bool
-    choices: list[str]
-
-
-class DnsProviderOut(Output):
-    """A DNS provider that can be used for proofs."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    name: str
-    label: str
-    fields: list[DnsFieldOut]
-
-
-class FindingOut(Output):
-    """The result of one check."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    name: Literal["proxy", "dns", "reachable", "certificate", "provider"]
-    ok: bool
-    detail: str
-    hint: str = ""
-
-
-class CheckOut(Output):
-    """Whether a route can be reached from outside, and what to fix when it cannot."""
-
-    ok: bool
-    findings: list[FindingOut]
-    checked_at: datetime
-
-
-class ProxyOut(Output):
-    """The proxy as observed now."""
-
-    state: Literal["running", "stopped", "unknown"]
-    problem: str = Field("", description="Why nothing is known of it.")
-    version: str = ""
-    drifted: bool | None = Field(None, description="Whether it serves something else than Orca told it to.")
-    http_port: int
-    https_port: int
-    addresses: list[str]
 
 
 def merge_options(stored: dict[str, Any], changes: RouteOptionsIn, hashes: dict[str, str]) -> RouteOptions:

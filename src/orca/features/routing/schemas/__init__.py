@@ -1,0 +1,1 @@
+"""The API's models of routing, a file per noun."""

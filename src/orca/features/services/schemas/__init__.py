@@ -1,0 +1,1 @@
+"""The API's models of services, a file per noun."""
