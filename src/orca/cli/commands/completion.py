@@ -1,6 +1,7 @@
 """`orc completion`: scripts that complete commands and options themselves, and call `orc` only for names."""
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 
 from orca.cli.command import Command, Invocation
@@ -13,6 +14,47 @@ _POSITIONS = {
     "services show": "service", "services edit": "service", "services delete": "service", "projects delete": "project",
 }  # fmt: skip
 """Commands with such a name as an argument."""
+
+
+_BASH = """\
+# bash completion for orc: source this file, or put it into /etc/bash_completion.d
+_orc() {
+  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" line="" words="" word index
+  [[ "$previous" == "=" ]] && previous="${COMP_WORDS[COMP_CWORD-2]}"
+  case "$previous" in
+@values@
+    *) previous="" ;;
+  esac
+  if [[ -n "$previous" ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "${current#=}"))
+    return
+  fi
+  for ((index = 1; index < COMP_CWORD; index++)); do
+    word="${COMP_WORDS[index]}"
+    case "$word" in
+      @taking@)
+        index=$((index + 1))
+        [[ "${COMP_WORDS[index]}" == "=" ]] && index=$((index + 1))
+        continue ;;
+      -*) continue ;;
+    esac
+    case "$line" in
+      "") line="$word" ;;
+      @nouns@) line="$line $word" ;;
+    esac
+  done
+  case "$line" in
+@cases@
+  esac
+  [[ "$current" != -* ]] && case "$line" in
+@positions@
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  [ ${#COMPREPLY[@]} -eq 0 ] && compopt -o default 2>/dev/null
+}
+complete -F _orc orc
+"""
+"""The script for bash; `@…@` are filled in."""
 
 
 def print_script(call: Invocation) -> None:
@@ -50,44 +92,8 @@ def _bash() -> str:
     values = "\n".join(f"    {'|'.join(options)}) words={_asked(what)} ;;" for what, options in _NAMED.items())
     positions = "\n".join(f'    "{line}") words+=" "{_asked(what)} ;;' for line, what in _POSITIONS.items())
     taking = "|".join(option for options in (*_NAMED.values(), ("--server",)) for option in options)
-    return f"""\
-# bash completion for orc: source this file, or put it into /etc/bash_completion.d
-_orc() {{
-  local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" line="" words="" word index
-  [[ "$previous" == "=" ]] && previous="${{COMP_WORDS[COMP_CWORD-2]}}"
-  case "$previous" in
-{values}
-    *) previous="" ;;
-  esac
-  if [[ -n "$previous" ]]; then
-    COMPREPLY=($(compgen -W "$words" -- "${{current#=}}"))
-    return
-  fi
-  for ((index = 1; index < COMP_CWORD; index++)); do
-    word="${{COMP_WORDS[index]}}"
-    case "$word" in
-      {taking})
-        index=$((index + 1))
-        [[ "${{COMP_WORDS[index]}}" == "=" ]] && index=$((index + 1))
-        continue ;;
-      -*) continue ;;
-    esac
-    case "$line" in
-      "") line="$word" ;;
-      {nouns}) line="$line $word" ;;
-    esac
-  done
-  case "$line" in
-{cases}
-  esac
-  [[ "$current" != -* ]] && case "$line" in
-{positions}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  [ ${{#COMPREPLY[@]}} -eq 0 ] && compopt -o default 2>/dev/null
-}}
-complete -F _orc orc
-"""
+    filled = {"values": values, "taking": taking, "nouns": nouns, "cases": cases, "positions": positions}
+    return re.sub(r"@(\w+)@", lambda found: filled[found[1]], _BASH)
 
 
 def _zsh() -> str:

@@ -3,10 +3,10 @@
 import json
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from orca.errors import ProviderError, ProviderUnavailable
-from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
 from orca.providers.proxies.caddy.render import spell
@@ -16,7 +16,7 @@ from orca.providers.proxies.caddy.render_edge import (
     render_certificate_page,
     render_edge,
 )
-from orca.providers.proxies.caddy.runtime import Runtime, wait_until_up
+from orca.providers.proxies.caddy.runtime import Runtime, replacing, wait_until_up
 from orca.providers.proxies.caddy.store import replace_file
 
 Json = dict[str, Any]
@@ -49,20 +49,13 @@ class Edge:
     async def _replace(self, stored: Json | None) -> None:
         """Start a successor beside the running edge, on the same ports, before the old one releases them."""
         old = AdminApi(self._layout.old_socket)
-        is_beside = await finish_then_cancel(self.runtime.step_aside())
-        try:
+        async with replacing(self.runtime, partial(self._give_back, stored)) as is_beside:
             if is_beside:
                 with suppress(FileNotFoundError):
                     self._layout.edge.admin_socket.replace(self._layout.old_socket)
-            else:
-                await self.runtime.stop()
             self._write(render_edge(self._layout, CertificateDoor.at(_free_port())))
             await self.runtime.start()
             await wait_until_up(self._admin, self.runtime)
-        except BaseException:
-            if is_beside:
-                await shield_until_done(self._give_back(stored))
-            raise
         if is_beside:
             await self._retire(old)
 

@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from orca.errors import OrcaError
-from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.kit.threads import run_in_thread
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
-from orca.providers.proxies.caddy.runtime import Runtime, wait_until_up
+from orca.providers.proxies.caddy.runtime import Runtime, replacing, wait_until_up
 from orca.providers.proxies.caddy.store import Served
 
 _POLL, _POLL_SHARE = 0.005, 0.05
@@ -45,16 +44,9 @@ class Router:
 
     async def _replace(self) -> None:
         """Start a new process. The old one has the same routes; its streams continue, but it gets no new requests."""
-        is_beside = await finish_then_cancel(self.runtime.step_aside())
-        try:
-            if not is_beside:
-                await self.runtime.stop()
+        async with replacing(self.runtime, self.runtime.step_back):
             await self.runtime.start()
             await wait_until_up(self.admin, self.runtime)
-        except BaseException:
-            if is_beside:
-                await shield_until_done(self.runtime.step_back())
-            raise
 
     async def is_cut_off(self) -> bool:
         """Whether it runs but is unreachable, because its admin socket is gone for good."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 import psutil
 
 from orca.errors import ProviderUnavailable
+from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout, Program
 
@@ -58,6 +61,23 @@ class Runtime(Protocol):
     async def last_words(self) -> str:
         """Return the end of its log, for error messages."""
         ...
+
+
+@asynccontextmanager
+async def replacing(runtime: Runtime, undo: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[bool]:
+    """Make room for a successor that the block starts; yields whether the old program goes on beside it.
+
+    When the block fails, `undo` brings the old program back.
+    """
+    is_beside = await finish_then_cancel(runtime.step_aside())
+    try:
+        if not is_beside:
+            await runtime.stop()
+        yield is_beside
+    except BaseException:
+        if is_beside:
+            await shield_until_done(undo())
+        raise
 
 
 def environment(layout: Layout, program: Program) -> dict[str, str]:
