@@ -5,6 +5,7 @@ from typing import Any
 
 from orca.errors import NotFound
 from orca.providers.connectors.local import LocalConnector
+from orca.providers.engines.docker import DockerEngine
 from orca.resources import Resources
 from orca.systems import LOCAL, Systems
 
@@ -20,7 +21,10 @@ class OpenSystems(Systems):
     async def _get(self, kind: str, system_id: str, _open: Any) -> Any:
         if system_id not in self.handles:
             raise NotFound(f"there is no system “{system_id}”")
-        return self.handles[system_id][kind]
+        handles = self.handles[system_id]
+        if kind == "engine" and kind not in handles:
+            return DockerEngine(handles["containers"])
+        return handles[kind]
 
     async def list_ids(self) -> list[str]:
         return list(self.handles)

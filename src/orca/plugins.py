@@ -1,7 +1,7 @@
 """Finds providers through entry points, built-in ones in the same way as those of plugins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -9,6 +9,7 @@ from orca.errors import BadInput
 from orca.sdk.builders import BuilderProvider
 from orca.sdk.connectors import ConnectorProvider
 from orca.sdk.containers import ContainerHostProvider
+from orca.sdk.engines import EngineProvider
 from orca.sdk.proxies import ProxyProvider
 
 
@@ -16,6 +17,7 @@ from orca.sdk.proxies import ProxyProvider
 class Plugins:
     """The provider classes of each family, by name."""
 
+    engines: Mapping[str, type[EngineProvider]] = field(default_factory=dict)
     containers: Mapping[str, type[ContainerHostProvider]] = field(default_factory=dict)
     proxies: Mapping[str, type[ProxyProvider]] = field(default_factory=dict)
     builders: Mapping[str, type[BuilderProvider]] = field(default_factory=dict)
@@ -24,7 +26,7 @@ class Plugins:
 
 def load_plugins() -> Plugins:
     """Load every family. A provider that cannot be imported aborts the start with its name."""
-    return Plugins(*(_load(f"orca.{family}") for family in ("containers", "proxies", "builders", "connectors")))
+    return Plugins(**{family.name: _load(f"orca.{family.name}") for family in fields(Plugins)})
 
 
 def choose(family: Mapping[str, Any], name: str, *, what: str) -> Any:

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("orca.sdk.testing.connectors", "orca.sdk.testing.containers")
+pytest.register_assert_rewrite("orca.sdk.testing.connectors", "orca.sdk.testing.containers", "orca.sdk.testing.engines")

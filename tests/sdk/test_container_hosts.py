@@ -1,4 +1,4 @@
-"""The fake engine behaves like a real one, and the suite notices one that does not."""
+"""The fake host behaves like a real one, and the suite notices one that does not."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from orca.sdk.testing.fake_host import FakeHost, FakeHostProvider
 pytestmark = pytest.mark.slow
 
 
-class TestFakeEngine(ContainerHostConformance):
+class TestFakeHost(ContainerHostConformance):
     @pytest.fixture
     async def host(self):
         provider = FakeHostProvider(FakeHost(["hello:1"]))

@@ -32,6 +32,7 @@ class TunnelConfig(Strict):
 class Tunnel:
     def __init__(self, config: Any, connector: Connector) -> None:
         self.config, self.connector, self.is_open = config, connector, True
+        self.host: Any = None
 
 
 class Tunnels:
@@ -57,6 +58,16 @@ class Tunnels:
             self.events.append("closed")
 
 
+class Engines(Tunnels):
+    """Opens engines on what it is given."""
+
+    @asynccontextmanager
+    async def open(self, config: Any, connector: Connector, host: Any) -> AsyncIterator[Tunnel]:  # type: ignore[override]
+        async with super().open(config, connector) as tunnel:
+            tunnel.host = host
+            yield tunnel
+
+
 class Connectors(FakeConnectorProvider):
     """Says when it is closed, in the same list."""
 
@@ -73,7 +84,7 @@ async def systems(db: Database) -> AsyncIterator[Systems]:
     Tunnels.failures.clear()
     plugins = Plugins(
         containers={"tunnel": Tunnels, "docker": Tunnels}, proxies={"tunnel": Tunnels, "caddy": Tunnels},  # type: ignore[dict-item]
-        connectors={"local": Connectors},
+        connectors={"local": Connectors}, engines={"docker": Engines, "cluster": Engines},  # type: ignore[dict-item]
     )  # fmt: skip
     opened = Systems(db, plugins, Defaults(Settings(), "test", "proxy"))
     yield opened
@@ -90,6 +101,23 @@ async def test_systems_containers_first_use_opens_it_once_for_concurrent_callers
     found = await asyncio.gather(*(systems.containers(LOCAL) for _ in range(20)))
     assert len({id(each) for each in found}) == 1
     assert Tunnels.events == ["opening"]
+
+
+async def test_systems_engine_stands_on_the_container_host_of_its_name(db: Database, systems: Systems) -> None:
+    await add_system(db, "edge", engine="cluster")
+    engine, cluster = await systems.engine(LOCAL), await systems.engine("edge")
+    assert engine.host is await systems.containers(LOCAL)  # type: ignore[attr-defined]
+    assert cluster.host is None  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match="cluster"):
+        await systems.containers("edge")
+
+
+async def test_systems_close_closes_engines_before_their_host(systems: Systems) -> None:
+    engine: Any = await systems.engine(LOCAL)
+    await systems.close()
+    assert (engine.is_open, engine.host.is_open) == (False, False)
+    assert Tunnels.events[:2] == ["opening", "opening"]
+    assert Tunnels.events[-1] == "connector closed"
 
 
 async def test_systems_config_default_fields_the_provider_lacks_are_left_out(systems: Systems) -> None:
@@ -222,6 +250,15 @@ async def test_systems_handle_in_use_stays_open_while_another_is_idle(brief: Sys
         await asyncio.sleep(0.02)
     assert (host.is_open, proxy.is_open) == (True, False)
     assert "connector closed" not in Tunnels.events
+
+
+async def test_systems_container_host_stays_open_while_its_engine_is_in_use(brief: Systems) -> None:
+    for _ in range(20):
+        engine: Any = await brief.engine(LOCAL)
+        await asyncio.sleep(0.02)
+    assert (engine.is_open, engine.host.is_open) == (True, True)
+    await wait_for("connector closed")
+    assert Tunnels.events == ["opening", "opening", "closed", "closed", "connector closed"]
 
 
 async def test_systems_held_handles_stay_open_until_the_work_ends(brief: Systems) -> None:

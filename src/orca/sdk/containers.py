@@ -4,115 +4,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
-
-ContainerState = Literal["created", "running", "restarting", "paused", "exited", "dead", "unknown"]
-RestartPolicy = Literal["always", "unless-stopped", "on-failure", "no"]
-Progress = Callable[[str], Awaitable[None]]
+from orca.sdk.workloads import Listener, LogLine, Observation, Program, Progress, Unwritable, VolumeOwner
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
-    """A volume that Orca owns, at a path inside the container."""
-
-    volume: str
-    path: str
-    read_only: bool = False
-    owner: str = ""
-    """`uid` or `uid:gid` that an empty volume gets; empty: the user the container runs as."""
-    mode: int | None = None
-    """Permissions that an empty volume gets."""
+class ContainerSpec(Program):
+    """A desired container. Its `name` is unique on the host."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritable:
-    """A volume in which the process of a container cannot write."""
-
-    volume: str
-    path: str
-    place: str
-    """The first path without write permission: the mount itself, or an entry in it."""
-    uid: int
-    gid: int
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeOwner:
-    """The owners of a volume, each as `uid:gid`: of its folder, and of most entries in it.
-
-    Without `contents`, only the folder is restored.
-    """
-
-    folder: str
-    mode: int
-    contents: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
-    """A desired container. `name` is unique on the host and makes creation idempotent."""
-
-    name: str
-    image: str
-    """An image id or a reference pinned by digest; it must be on the host already."""
-    network: str
-    labels: Mapping[str, str]
-    env: Mapping[str, str] = field(default_factory=dict)
-    command: tuple[str, ...] = ()
-    """Replaces the image's command; empty keeps it."""
-    entrypoint: tuple[str, ...] = ()
-    """Replaces what the image starts before the command; empty keeps it."""
-    user: str = ""
-    """The user that the process runs as; empty: the image's."""
-    ignores_health: bool = False
-    """Whether the image's own health check is not run."""
-    mounts: tuple[Mount, ...] = ()
-    cpus: float | None = None
-    memory_bytes: int | None = None
-    pids: int = 4096
-    restart: RestartPolicy = "unless-stopped"
-    stop_grace: float = 10.0
-    """Seconds between TERM and KILL."""
-    ports: tuple[int, ...] = ()
-    """TCP ports the process listens on. They are never published on the host."""
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """An observed container."""
-
-    id: str
-    name: str
-    image_id: str
-    labels: Mapping[str, str]
-    state: ContainerState
-    address: str | None
-    """IPv4 address in its Orca network, reachable from the host; unchanged by a restart of container or host."""
-    exit_code: int | None
-    restarts: int
-    out_of_memory: bool
-    started_at: datetime | None
-    health: Literal["none", "starting", "healthy", "unhealthy"] = "none"
-    health_output: str = ""
-    """The output of the last run of the image's own health check."""
-    health_test: tuple[str, ...] = ()
-    """The command of that check, to be run inside the container."""
-    finished_at: datetime | None = None
-    """When its process last ended; it may have been started again since."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A TCP port on which a process of a container listens."""
-
-    port: int
-    is_loopback: bool
-    """Whether it can be reached only from inside the container."""
+class Container(Observation):
+    """An observed container. Its address is an IPv4 address in its Orca network, reachable from the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +63,6 @@ class HostInfo:
     """Of its machine, as `uname -m` writes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line a container wrote."""
-
-    stream: Literal["stdout", "stderr"]
-    text: str
-    at: datetime | None
-
-
 class ContainerHost(Protocol):
     """A connected host. Every call has its own deadline and raises ProviderError or a subclass.
 
@@ -178,7 +77,7 @@ class ContainerHost(Protocol):
         """Return all containers, also stopped ones, with these labels. An empty value matches any value."""
         ...
 
-    def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
+    def plan(self, current: Sequence[Observation], desired: Sequence[ContainerSpec]) -> list[Change]:
         """Return what to create and start so that each desired container runs, and which of `current` to remove. Pure.
 
         Containers are matched by name. One that is desired and running is unchanged.

@@ -174,7 +174,7 @@ async def check_systems(resources: Resources) -> list[Finding]:
 
 async def _look_at_system(resources: Resources, system_id: str) -> None:
     if system_id != LOCAL:
-        await (await resources.systems.containers(system_id)).info()
+        await (await resources.systems.engine(system_id)).check()
         await (await resources.systems.proxy(system_id)).inspect()
 
 

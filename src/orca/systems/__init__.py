@@ -1,4 +1,4 @@
-"""The machines that Orca manages: their rows, and the open handles of their connector, engine, proxy and builders."""
+"""The machines that Orca manages: their rows, and the open handles of their connector, containers, engine and so on."""
 
 from orca.systems.handles import Systems
 from orca.systems.rows import LOCAL, System

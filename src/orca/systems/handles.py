@@ -19,16 +19,22 @@ from orca.errors import BadInput, NotFound, OrcaError, ProviderError, ProviderUn
 from orca.plugins import Plugins, choose
 from orca.sdk.builders import Builder
 from orca.sdk.connectors import Connector, DiskUsage, SupportsAddresses, SupportsConnections, SupportsDiskUsage
-from orca.sdk.containers import Container, ContainerHost, SupportsSurvey
+from orca.sdk.containers import ContainerHost
+from orca.sdk.engines import Engine
 from orca.sdk.proxies import Proxy
+from orca.sdk.workloads import Replica
 from orca.systems.defaults import Defaults
 from orca.systems.http import open_http
 from orca.systems.rows import LOCAL, System
 
 log = structlog.get_logger("orca.systems")
 T = TypeVar("T")
-_KINDS = ("connector", "http", "containers", "proxy", "builders")
-"""In this order: all of them may use the connector, so it is closed last."""
+_KINDS = ("connector", "http", "containers", "engine", "proxy", "builders")
+"""In this order: a handle may use those before it, so they are closed in reverse."""
+_NEEDS = {"connector": set(_KINDS) - {"connector"}, "containers": {"engine"}}
+"""Kind -> those that may work through it, so that it stays open while one of them is."""
+_ENGINE = "docker"
+"""The engine of a system whose row names none."""
 IDLE_SECONDS = 900.0
 """Longer than any call takes outside of `hold`."""
 
@@ -113,6 +119,10 @@ class Systems:
         """Return the container host of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
         return cast("ContainerHost", await self._get("containers", system_id, self._open_containers))
 
+    async def engine(self, system_id: str) -> Engine:
+        """Return the engine of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        return cast("Engine", await self._get("engine", system_id, self._open_engine))
+
     async def proxy(self, system_id: str) -> Proxy:
         """Return the proxy of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
         return cast("Proxy", await self._get("proxy", system_id, self._open_proxy))
@@ -134,10 +144,9 @@ class Systems:
             raise ProviderUnavailable(f"The connector of the system “{system_id}” opens no connections.")
         return await connector.open_connection(host, port, limit=limit)
 
-    async def survey(self, system_id: str, labels: Mapping[str, str]) -> list[Container]:
-        """List the containers of a system with these labels, by the cheap query where its host has one."""
-        host = await self.containers(system_id)
-        return await (host.survey if isinstance(host, SupportsSurvey) else host.inspect)(labels)
+    async def survey(self, system_id: str, labels: Mapping[str, str], *, runs: bool = False) -> list[Replica]:
+        """List the replicas on a system with these labels, by the cheapest query; `runs`: also what runs once."""
+        return await (await self.engine(system_id)).survey(labels, runs=runs)
 
     async def measure_disk(self, system_id: str, path: str) -> DiskUsage | None:
         """Measure the disk that a path of a system is on; None where there is no such path, or it is not known."""
@@ -251,9 +260,7 @@ class Systems:
                             log.warning("handle_not_closed", kind=kind, system=system_id, reason=str(error))
 
     def _is_idle(self, kind: str, system_id: str) -> bool:
-        is_needed = kind == "connector" and any(
-            each != kind and owner == system_id for each, owner in self._handles
-        )  # every other handle works through it
+        is_needed = any((each, system_id) in self._handles for each in _NEEDS.get(kind, ()))
         handle = self._handles[kind, system_id]
         age = asyncio.get_running_loop().time() - handle.used_at
         return age >= self._idle_seconds and not (handle.waiting or self._holds[system_id] or is_needed)
@@ -273,10 +280,21 @@ class Systems:
     @asynccontextmanager
     async def _open_containers(self, system_id: str) -> Any:
         row = await self._get_row(system_id)
-        provider = choose(self._plugins.containers, row.engine or "docker", what="container host")()
+        provider = choose(self._plugins.containers, row.engine or _ENGINE, what="container host")()
         config = _configure(row, "engine", provider, self._defaults.engine(), row.engine_config)
         async with provider.open(config, await self.connector(system_id)) as host:
             yield host
+
+    @asynccontextmanager
+    async def _open_engine(self, system_id: str) -> Any:
+        """An engine may stand on the container host of its own name, and shares its configuration with it."""
+        row = await self._get_row(system_id)
+        name = row.engine or _ENGINE
+        provider = choose(self._plugins.engines, name, what="engine")()
+        config = _configure(row, "engine", provider, self._defaults.engine(), row.engine_config)
+        host = await self.containers(system_id) if name in self._plugins.containers else None
+        async with provider.open(config, await self.connector(system_id), host) as engine:
+            yield engine
 
     @asynccontextmanager
     async def _open_proxy(self, system_id: str) -> Any:

@@ -22,9 +22,12 @@ from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.schemas.settings import FrozenConfig
 from orca.kit.ids import new_id
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerSpec, Image, Progress, RegistryLogin
+from orca.sdk.containers import Container, ContainerSpec, Image, RegistryLogin
+from orca.sdk.engines import Engine
 from orca.sdk.plans import Change
 from orca.sdk.testing.fake_host import FakeHost
+from orca.sdk.workloads import Progress
+from orca.systems import LOCAL
 
 Trouble = Callable[[], Awaitable[None]]
 
@@ -80,6 +83,9 @@ class Bench:
         host = host_of(self.resources)
         assert isinstance(host, TroubledHost)
         return host
+
+    async def engine(self) -> Engine:
+        return await self.resources.systems.engine(LOCAL)
 
     async def make_service(self, slug: str = "web") -> Service:
         service = await make_service(self.resources.db, slug=slug, project=f"of-{slug}")

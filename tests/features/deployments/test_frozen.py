@@ -22,7 +22,7 @@ from orca.features.services.schemas.volumes import VolumeFields
 from orca.features.sources.models import Upload
 from orca.kit.ids import new_id
 from orca.sdk.builders import BuildRequest, BuiltImage, Detection
-from orca.sdk.containers import Progress
+from orca.sdk.workloads import Progress
 from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,10 @@ from orca.features.services.models import Service
 
 
 async def read(bench: Bench, service: Service) -> list[str]:
-    containers = await bench.host.inspect({"orca.service": service.id})
-    hidden = await list_hidden(bench.resources, service.id, containers)
-    lines = follow_output(bench.host, containers, Wanted(100, follow=False, hidden=hidden))
+    engine = await bench.engine()
+    replicas = await engine.observe({"orca.service": service.id})
+    hidden = await list_hidden(bench.resources, service.id, replicas)
+    lines = follow_output(engine, replicas, Wanted(100, follow=False, hidden=hidden))
     return [line.text async for line, _ in lines]
 
 

@@ -19,7 +19,8 @@ from orca.features.deployments.tasks import sweep
 from orca.features.services.actions import attach_volume
 from orca.features.services.models import Service, Volume
 from orca.features.services.schemas.volumes import VolumeFields
-from orca.sdk.containers import ContainerSpec, Progress, Unwritable, VolumeOwner
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.workloads import Progress, Unwritable, VolumeOwner
 from orca.web.guard import Scope
 
 pytestmark = pytest.mark.slow

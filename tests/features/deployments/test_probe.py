@@ -19,7 +19,7 @@ from orca.features.deployments.steps.answers import explain_status, redirect_not
 from orca.features.deployments.steps.listening import explain_listeners
 from orca.features.deployments.steps.probe import Checker, Visit
 from orca.features.services.schemas.settings import FrozenConfig
-from orca.sdk.containers import Container, Listener
+from orca.sdk.workloads import Listener, Replica
 
 VISIT = Visit("shop.example.org", "https")
 
@@ -41,8 +41,8 @@ async def picky_site(seen: list[str], *, wanted: str = "shop.example.org") -> As
         yield server.sockets[0].getsockname()[1]
 
 
-def container(**facts: Any) -> Container:
-    plain = Container(
+def container(**facts: Any) -> Replica:
+    plain = Replica(
         id="a", name="a", image_id="i", labels={}, state="running", address="127.0.0.1", exit_code=None, restarts=0,
         out_of_memory=False, started_at=None,
     )  # fmt: skip

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from orca.db import now
-from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed, Workload
+from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed, WorkloadRef
 from orca.features.deployments.views import observe
-from orca.sdk.containers import Container, ContainerState
+from orca.sdk.workloads import ProcessState, Replica
 
 
 def replica(
-    state: ContainerState, restarts: int, age: timedelta | None, workload: str = "mine", number: int = 0
-) -> Container:
+    state: ProcessState, restarts: int, age: timedelta | None, workload: str = "mine", number: int = 0
+) -> Replica:
     started_at = None if age is None else now() - age
-    return Container(
-        id="c", name="c", image_id="i", labels={"orca.deployment": workload, "orca.replica": str(number)}, state=state,
+    return Replica(
+        id="c", name="c", image_id="i", labels={"orca.deployment": workload}, index=number, state=state,
         address=None, exit_code=None, restarts=restarts, out_of_memory=False, started_at=started_at,
     )  # fmt: skip
 
@@ -38,4 +38,4 @@ SOON, LATER = timedelta(seconds=1), STEADY_AFTER + timedelta(seconds=1)
     ],
 )
 def test_replicas_are_counted_by_condition(seen: tuple[Any, ...], expected: Observed) -> None:
-    assert observe([replica(*seen)], Workload("mine", 2)) == expected
+    assert observe([replica(*seen)], WorkloadRef("mine", 2)) == expected

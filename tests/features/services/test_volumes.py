@@ -15,8 +15,9 @@ from orca.errors import RequestRefused
 from orca.features.services.models import Volume
 from orca.features.services.tasks import TASKS, settle
 from orca.kit.ids import new_id
-from orca.sdk.containers import ContainerSpec, Mount
+from orca.sdk.containers import ContainerSpec
 from orca.sdk.testing.fake_host import FakeHost
+from orca.sdk.workloads import Mount
 from orca.tasks import Task
 
 

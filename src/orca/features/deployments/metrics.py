@@ -12,7 +12,7 @@ from orca.events import Event
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.rules import ACTIVE, Kind
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerState
+from orca.sdk.workloads import ProcessState, Replica
 from orca.systems import LOCAL
 from orca.web.metrics import Measure, counter, gauge, number
 
@@ -56,15 +56,15 @@ class DeploymentCounts:
 async def measure_containers(resources: Resources) -> Sequence[Metric]:
     """Measure the replicas of all services, as the engine reports them."""
 
-    async def look(system_id: str) -> list[Container]:
-        engine = await resources.systems.containers(system_id)
-        return await engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
+    async def look(system_id: str) -> list[Replica]:
+        engine = await resources.systems.engine(system_id)
+        return await engine.observe({"orca.instance": resources.instance})
 
     by_system, failed = await resources.systems.try_each(look)
     if LOCAL in failed:
         return [number("orc_engine_up", "Whether the engine answers.", 0)]
     found = [container for each in by_system.values() for container in each]
-    states = Counter(dict.fromkeys(get_args(ContainerState), 0))
+    states = Counter(dict.fromkeys(get_args(ProcessState), 0))
     states.update(each.state for each in found)
     restarts, killed = sum(each.restarts for each in found), sum(each.out_of_memory for each in found)
     unhealthy = sum(each.health == "unhealthy" for each in found)

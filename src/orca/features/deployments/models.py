@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, TeamRow
 from orca.db.sequences import numbered
-from orca.features.deployments.rules import Workload
+from orca.features.deployments.rules import WorkloadRef
 from orca.systems import LOCAL
 
 
@@ -119,9 +119,9 @@ class Deployment(TeamRow, Base):
     """When its log was deleted because it was older than the retention allows."""
 
     @property
-    def workload(self) -> Workload:
+    def workload(self) -> WorkloadRef:
         """The workload that runs once it is live."""
-        return Workload(self.workload_id or self.id, int(self.config.get("replicas", 1)))
+        return WorkloadRef(self.workload_id or self.id, int(self.config.get("replicas", 1)))
 
 
 class DeploymentStep(Base):

@@ -18,7 +18,8 @@ from orca.features.services.models import Service
 from orca.kit.clock import format_instant
 from orca.kit.text import clean_output, redact, redactions
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerHost, LogLine
+from orca.sdk.engines import Engine
+from orca.sdk.workloads import LogLine, Replica
 
 QUEUE_LINES = 2000
 _ID_LIMIT = 4000
@@ -38,9 +39,9 @@ class OutputLine:
     at: str | None
 
 
-async def list_hidden(resources: Resources, service_id: str, containers: Sequence[Container]) -> tuple[str, ...]:
+async def list_hidden(resources: Resources, service_id: str, replicas: Sequence[Replica]) -> tuple[str, ...]:
     """List the values of secret variables of these containers, longest first; none if the service shows them."""
-    releases = {each.labels.get("orca.release", "") for each in containers}
+    releases = {each.labels.get("orca.release", "") for each in replicas}
     async with resources.db.read() as session:
         service = await session.get(Service, service_id)
         if service is None or not service.masks_secrets:
@@ -76,11 +77,11 @@ class Positions:
     def __str__(self) -> str:
         return "_".join([str(self.begun), *(f"{name}.{'.'.join(map(str, each))}" for name, each in self.read.items())])
 
-    def advance(self, container: Container, line: LogLine) -> None:
+    def advance(self, replica: Replica, line: LogLine) -> None:
         """Record that one more line was read."""
         if line.at is None:
             return
-        name, moment, text = _short(container), to_microseconds(line.at), _sum(line)
+        name, moment, text = _short(replica), to_microseconds(line.at), _sum(line)
         if moment != self.read.get(name, (0, 0, 0))[0]:
             self._same[name].clear()
         self._same[name][text] += 1
@@ -92,10 +93,10 @@ def to_microseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
-def start_here(containers: Sequence[Container], at: datetime) -> Positions:
+def start_here(replicas: Sequence[Replica], at: datetime) -> Positions:
     """Return the positions after everything that was written before `at`."""
     moment = to_microseconds(at)
-    return Positions(moment, {_short(container): (moment, 0, 0) for container in containers})
+    return Positions(moment, {_short(replica): (moment, 0, 0) for replica in replicas})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +113,20 @@ class Wanted:
 
 
 async def follow_output(
-    engine: ContainerHost, containers: Sequence[Container], wanted: Wanted
+    engine: Engine, replicas: Sequence[Replica], wanted: Wanted
 ) -> AsyncIterator[tuple[OutputLine, str]]:
     """Yield lines as they arrive, each with its id; a slow reader slows down the sources instead of filling memory."""
-    lines: asyncio.Queue[tuple[Container, LogLine, bool] | None] = asyncio.Queue(QUEUE_LINES)
+    lines: asyncio.Queue[tuple[Replica, LogLine, bool] | None] = asyncio.Queue(QUEUE_LINES)
     positions = wanted.after or Positions(to_microseconds(datetime.now(UTC)))
     before = dict(positions.read)
 
-    async def pump(container: Container) -> None:
+    async def pump(replica: Replica) -> None:
         with suppress(OrcaError):
-            async for line, is_new in _read(engine, container, wanted, before):
-                await lines.put((container, line, is_new))
+            async for line, is_new in _read(engine, replica, wanted, before):
+                await lines.put((replica, line, is_new))
         await lines.put(None)
 
-    pumps = [asyncio.create_task(pump(container)) for container in containers]
+    pumps = [asyncio.create_task(pump(replica)) for replica in replicas]
     try:
         open_pumps = len(pumps)
         while open_pumps:
@@ -133,10 +134,10 @@ async def follow_output(
             if found is None:
                 open_pumps -= 1
                 continue
-            container, line, is_new = found
-            positions.advance(container, line)
+            replica, line, is_new = found
+            positions.advance(replica, line)
             if is_new:
-                yield _draw(container, line), str(positions)
+                yield _draw(replica, line), str(positions)
     finally:
         for each in pumps:
             each.cancel()
@@ -144,19 +145,19 @@ async def follow_output(
 
 
 async def _read(
-    engine: ContainerHost, container: Container, wanted: Wanted, before: Mapping[str, Position]
+    engine: Engine, replica: Replica, wanted: Wanted, before: Mapping[str, Position]
 ) -> AsyncIterator[tuple[LogLine, bool]]:
     """Yield the lines of one replica, and whether each is new: a resumed read repeats the whole last microsecond."""
-    known = before.get(_short(container))
+    known = before.get(_short(replica))
     if known is None:
-        is_young = wanted.after is not None and _started(container) >= wanted.after.begun
+        is_young = wanted.after is not None and _started(replica) >= wanted.after.begun
         tail = None if is_young else wanted.tail
-        async for line in engine.logs(container.id, tail=tail, follow=wanted.follow, since=wanted.since):
+        async for line in engine.logs(replica, tail=tail, follow=wanted.follow, since=wanted.since):
             yield _clean(line, wanted), True
         return
     at, left, text = known
     since = _EPOCH + timedelta(microseconds=at)
-    async for written in engine.logs(container.id, tail=None, follow=wanted.follow, since=since):
+    async for written in engine.logs(replica, tail=None, follow=wanted.follow, since=since):
         line = _clean(written, wanted)
         is_known = left > 0 and line.at is not None and to_microseconds(line.at) <= at
         left -= is_known and _sum(line) == text
@@ -171,16 +172,16 @@ def _sum(line: LogLine) -> int:
     return crc32(f"{line.stream} {line.text}".encode(errors="replace"))
 
 
-def _started(container: Container) -> int:
-    return to_microseconds(container.started_at) if container.started_at else 0
+def _started(replica: Replica) -> int:
+    return to_microseconds(replica.started_at) if replica.started_at else 0
 
 
-def _short(container: Container) -> str:
-    """Return twelve hexadecimal digits for any engine's container id."""
-    name = re.sub("[^0-9a-f]", "", container.id.lower())[:12]
+def _short(replica: Replica) -> str:
+    """Return twelve hexadecimal digits for any engine's id of a replica."""
+    name = re.sub("[^0-9a-f]", "", replica.id.lower())[:12]
     return name.ljust(12, "0")
 
 
-def _draw(container: Container, line: LogLine) -> OutputLine:
+def _draw(replica: Replica, line: LogLine) -> OutputLine:
     at = format_instant(line.at) if line.at else None
-    return OutputLine(int(container.labels["orca.replica"]), line.stream, line.text, at)
+    return OutputLine(replica.index or 0, line.stream, line.text, at)

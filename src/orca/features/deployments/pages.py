@@ -90,8 +90,8 @@ async def stream_logs(
     """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
     async with resources.db.read() as session:
         system_id = await queries.find_system(session, service_id)
-    engine = await resources.systems.containers(system_id)
-    containers = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    engine = await resources.systems.engine(system_id)
+    containers = await engine.observe({"orca.service": service_id})
     hidden = await list_hidden(resources, service_id, containers)
     offset, _, position = last_event_id.partition("~")
     after = Positions.parse(position)

@@ -12,13 +12,13 @@ from orca.db.pages import find_place, read_page
 from orca.errors import NotFound
 from orca.events import notifier
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
-from orca.features.deployments.rules import ACTIVE, FINISHED, Workload, differs, maker_of
+from orca.features.deployments.rules import ACTIVE, FINISHED, WorkloadRef, differs, maker_of
 from orca.features.services.models import Service
 from orca.features.services.queries import select_scope
 from orca.features.services.schemas.settings import FrozenConfig
 from orca.instance.tombstones import list_buried
 from orca.kit.pagination import Page, PageRequest
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 from orca.systems import LOCAL
 from orca.tasks.queries import explain_waiting
 from orca.web.guard import Scope
@@ -91,20 +91,20 @@ async def find_live(session: AsyncSession, service_id: str) -> LiveRelease | Non
     return await session.scalar(select(LiveRelease).where(LiveRelease.service_id == service_id))
 
 
-async def find_workload(session: AsyncSession, service_id: str) -> Workload | None:
+async def find_workload(session: AsyncSession, service_id: str) -> WorkloadRef | None:
     """Return the workload of a service's live release; of a stopped service, the one that ran before."""
     live = await find_live(session, service_id)
     deployment = await session.get(Deployment, live.deployment_id) if live else None
     return deployment.workload if deployment else None
 
 
-async def list_workloads(session: AsyncSession, *conditions: ColumnElement[bool]) -> dict[str, Workload]:
+async def list_workloads(session: AsyncSession, *conditions: ColumnElement[bool]) -> dict[str, WorkloadRef]:
     """Map service ids to the workload of their live release; `conditions` choose among services."""
     replicas = func.coalesce(Deployment.config["replicas"].as_integer(), 1)
     query = select(Service.id, func.coalesce(Deployment.workload_id, Deployment.id), replicas)
     query = query.join(LiveRelease, LiveRelease.service_id == Service.id)
     query = query.join(Deployment, Deployment.id == LiveRelease.deployment_id).where(*conditions)
-    return {service_id: Workload(*wanted) for service_id, *wanted in await session.execute(query)}
+    return {service_id: WorkloadRef(*wanted) for service_id, *wanted in await session.execute(query)}
 
 
 def owes_volumes() -> ColumnElement[bool]:
@@ -251,13 +251,13 @@ async def has_built(session: AsyncSession, scope: Scope, image: str) -> bool:
     return await session.scalar(query.limit(1)) is not None
 
 
-async def list_unknown(session: AsyncSession, containers: Iterable[Container]) -> set[str]:
+async def list_unknown(session: AsyncSession, replicas: Iterable[Replica]) -> set[str]:
     """Return the deployments of these containers that have no row and are not recorded as deleted.
 
     A container is created after its deployment was committed, so an unknown one means that this database was
     exchanged, restored or emptied since.
     """
-    services = {maker: each.labels.get("orca.service", "") for each in containers if (maker := maker_of(each))}
+    services = {maker: each.labels.get("orca.service", "") for each in replicas if (maker := maker_of(each))}
     unknown = set(services)
     for start in range(0, len(services), _IDS_AT_ONCE):
         some = list(services)[start : start + _IDS_AT_ONCE]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 
 Kind = Literal["deploy", "build", "rollback", "restart", "scale", "start", "stop", "remove"]
 Trigger = Literal["page", "api", "cli", "push", "system"]
@@ -80,30 +80,28 @@ def supersedes(newer: str, older: str) -> bool:
     return newer in _NEW_INTENT or (newer in _SAME_RELEASE and older in _SAME_RELEASE)
 
 
-def container_name(workload_id: str, replica: int) -> str:
+def workload_name(workload_id: str) -> str:
     """Unique on the engine, and the same each time a step is repeated."""
-    return f"orca-{workload_id}-{replica}"
+    return f"orca-{workload_id}"
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class WorkloadRef:
     """The replicas that a deployment wants. Scaling keeps the id, so that running replicas still belong to it."""
 
     id: str
     """Id of the deployment that made the first of them: their label `orca.deployment`."""
     replicas: int
 
-    def includes(self, container: Container) -> bool:
+    def includes(self, replica: Replica) -> bool:
         """Whether a container is one of these replicas."""
-        labels = container.labels
-        return (
-            labels.get("orca.deployment") == self.id and int(labels.get("orca.replica", self.replicas)) < self.replicas
-        )
+        is_of_it = replica.labels.get("orca.deployment") == self.id
+        return is_of_it and replica.index is not None and replica.index < self.replicas
 
 
-def maker_of(container: Container) -> str:
+def maker_of(replica: Replica) -> str:
     """Return the deployment that made a container: for one added by scaling, not the deployment of its workload."""
-    return container.labels.get("orca.scaled-by") or container.labels.get("orca.deployment", "")
+    return replica.labels.get("orca.scaled-by") or replica.labels.get("orca.deployment", "")
 
 
 def network_name(environment_id: str) -> str:
@@ -129,35 +127,35 @@ STEADY_AFTER: Final = timedelta(minutes=1)
 """A process that has run for so long is not in a crash loop, however often it crashed before."""
 
 
-def is_crashing(container: Container, at: datetime) -> bool:
+def is_crashing(replica: Replica, at: datetime) -> bool:
     """Whether a container keeps crashing; not any more once it has run for `STEADY_AFTER`."""
-    if container.state == "restarting":
+    if replica.state == "restarting":
         return True
-    is_young = container.started_at is None or container.started_at > at - STEADY_AFTER
-    return container.restarts >= CRASHING_RESTARTS and is_young
+    is_young = replica.started_at is None or replica.started_at > at - STEADY_AFTER
+    return replica.restarts >= CRASHING_RESTARTS and is_young
 
 
-def is_running(container: Container, at: datetime) -> bool:
+def is_running(replica: Replica, at: datetime) -> bool:
     """Whether its process runs and does not keep crashing."""
-    return container.state == "running" and not is_crashing(container, at)
+    return replica.state == "running" and not is_crashing(replica, at)
 
 
-def was_stopped(container: Container, restart: str) -> bool:
+def was_stopped(replica: Replica, restart: str) -> bool:
     """Whether a container was stopped from outside: its restart policy would have restarted it after an exit.
 
     A user stopped it, or the engine did: an engine that was killed does not restart running containers at its start.
     """
-    return container.state in {"created", "exited"} and restart in {"always", "unless-stopped"}
+    return replica.state in {"created", "exited"} and restart in {"always", "unless-stopped"}
 
 
-def was_stopped_by(began: datetime | None, container: Container) -> bool:
+def was_stopped_by(began: datetime | None, replica: Replica) -> bool:
     """Whether a container was stopped by a deployment that began at `began` to stop the old release.
 
     False for one that had exited by itself before, and for one that was started again since.
     """
-    if began is None or container.started_at is None or container.finished_at is None:
+    if began is None or replica.started_at is None or replica.finished_at is None:
         return False
-    return container.state == "exited" and container.started_at < began <= container.finished_at
+    return replica.state == "exited" and replica.started_at < began <= replica.finished_at
 
 
 def state_of(

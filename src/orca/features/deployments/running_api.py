@@ -23,7 +23,7 @@ from orca.features.deployments.schemas import (
     TeamServiceFilter,
 )
 from orca.features.deployments.statuses import read_statuses
-from orca.features.deployments.steps.work import container_spec, load_facts
+from orca.features.deployments.steps.work import load_facts, run_of
 from orca.features.projects.queries import list_project_slugs
 from orca.features.services.queries import get_service, list_team_services
 from orca.features.services.schemas.services import ServiceOut
@@ -32,7 +32,8 @@ from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerHost, ContainerSpec, ContainerState
+from orca.sdk.engines import Engine
+from orca.sdk.workloads import ProcessState, Replica, Workload
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
@@ -71,11 +72,11 @@ async def read_service_status(
 @router.get("/services/{service_id}/containers", response_model=list[ContainerOut])
 @guard("service.read", tenant="service_id")
 async def list_containers(
-    service_id: str, resources: CurrentResources, state: Annotated[ContainerState | None, Query()] = None
+    service_id: str, resources: CurrentResources, state: Annotated[ProcessState | None, Query()] = None
 ) -> list[ContainerOut]:
     """List the service's replicas as the engine reports them now."""
     _, engine = await _engine_of(resources, service_id)
-    found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
+    found = await engine.observe({"orca.service": service_id})
     containers = [each for each in found if state in {None, each.state}]
     numbers: dict[str, int] = {}
     async with resources.db.read() as session:
@@ -85,7 +86,7 @@ async def list_containers(
                 numbers[release_id] = release.number
     return [
         ContainerOut(
-            name=each.name, replica=int(each.labels["orca.replica"]), state=each.state, address=each.address,
+            name=each.name, replica=each.index, state=each.state, address=each.address,
             release=numbers.get(each.labels.get("orca.release", "")), restarts=each.restarts, exit_code=each.exit_code,
             out_of_memory=each.out_of_memory, started_at=each.started_at,
         )
@@ -116,8 +117,8 @@ async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
     system_id, engine = await _engine_of(resources, service_id)
-    found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
-    chosen = [each for each in found if replica is None or each.labels["orca.replica"] == str(replica)]
+    found = await engine.observe({"orca.service": service_id})
+    chosen = [each for each in found if replica is None or each.index == replica]
     hidden = await list_hidden(resources, service_id, chosen)
     wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
     frames = resources.systems.hold_during(system_id, _log_frames(engine, chosen, wanted))
@@ -143,21 +144,21 @@ async def run_command(
         payload = {"command": body.command[0], "arguments": len(body.command) - 1}
         await record(session, Fact("CommandRun", service.team_id, "service", service_id, payload))
     facts = await load_facts(resources, deployment.id)
-    labels = {**facts.labels(resources), "orca.role": "run", "orca.until": str(int(now().timestamp() + body.timeout))}
-    changes = {"name": f"orca-run-{new_id()}", "command": tuple(body.command), "restart": "no", "labels": labels}
-    spec = container_spec(facts, resources, 0, changes=changes)
-    engine = await resources.systems.containers(facts.system_id)
-    frames = resources.systems.hold_during(facts.system_id, _run_frames(engine, spec, body.timeout))
+    run = run_of(facts, resources, f"orca-run-{new_id()}", role="run", command=tuple(body.command))
+    until = {"orca.until": str(int(now().timestamp() + body.timeout))}
+    run = replace(run, labels={**run.labels, **until})
+    engine = await resources.systems.engine(facts.system_id)
+    frames = resources.systems.hold_during(facts.system_id, _run_frames(engine, run, body.timeout))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _engine_of(resources: Resources, service_id: str) -> tuple[str, ContainerHost]:
+async def _engine_of(resources: Resources, service_id: str) -> tuple[str, Engine]:
     async with resources.db.read() as session:
         system_id = await queries.find_system(session, service_id)
-    return system_id, await resources.systems.containers(system_id)
+    return system_id, await resources.systems.engine(system_id)
 
 
-async def _log_frames(engine: ContainerHost, chosen: Sequence[Container], wanted: Wanted) -> AsyncGenerator[str, None]:
+async def _log_frames(engine: Engine, chosen: Sequence[Replica], wanted: Wanted) -> AsyncGenerator[str, None]:
     if wanted.after is None and not wanted.tail:  # start at this moment, not at the first line read
         wanted = replace(wanted, after=start_here(chosen, now()))
         yield format_event("start", {"replicas": len(chosen)}, event_id=str(wanted.after))
@@ -166,14 +167,14 @@ async def _log_frames(engine: ContainerHost, chosen: Sequence[Container], wanted
     yield format_event("end", {"state": "ended"})
 
 
-async def _run_frames(engine: ContainerHost, spec: ContainerSpec, seconds: float) -> AsyncGenerator[str, None]:
+async def _run_frames(engine: Engine, run: Workload, seconds: float) -> AsyncGenerator[str, None]:
     """Follow a one-off container; when the client disconnects, it is killed and removed."""
     lines: asyncio.Queue[str] = asyncio.Queue(QUEUE_LINES)
 
     async def tell(line: str) -> None:
         await lines.put(format_event("log", {"text": clean_output(line)}))
 
-    running = asyncio.create_task(engine.run_once(spec, deadline=seconds, progress=tell))
+    running = asyncio.create_task(engine.run_once(run, deadline=seconds, progress=tell))
     try:
         while not (running.done() and lines.empty()):
             waiting = asyncio.ensure_future(lines.get())
@@ -186,9 +187,9 @@ async def _run_frames(engine: ContainerHost, spec: ContainerSpec, seconds: float
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        for container in await engine.inspect({"orca.deployment": spec.labels["orca.deployment"]}):
-            if container.name == spec.name:
-                await engine.remove(container.id)
+        for replica in await engine.observe({"orca.deployment": run.labels["orca.deployment"]}, runs=True):
+            if replica.name == run.name:
+                await engine.remove(replica)
 
 
 def _end_of_run(running: "asyncio.Task[int]") -> str:

@@ -10,7 +10,7 @@ from orca.features.services.schemas.services import ServiceFilter, ServiceOut
 from orca.features.services.schemas.settings import Argument
 from orca.kit.fields import Identifier, Output
 from orca.kit.pagination import RecentPage, Word
-from orca.sdk.containers import ContainerState
+from orca.sdk.workloads import ProcessState
 
 
 class Out(Output):
@@ -132,7 +132,7 @@ class ContainerOut(Out):
     name: str
     replica: int
     release: int | None
-    state: SkipValidation[ContainerState]
+    state: SkipValidation[ProcessState]
     address: str | None
     restarts: int
     exit_code: int | None

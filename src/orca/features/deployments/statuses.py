@@ -19,7 +19,7 @@ from orca.features.deployments.views import observe
 from orca.features.routing.queries import list_urls_by_service
 from orca.features.services.models import Service
 from orca.resources import Resources
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 from orca.web.guard import Scope
 
 
@@ -39,11 +39,11 @@ async def read_statuses(
     live = await _list_live(session, ids)
     urls = await list_urls_by_service(session, resources.settings, ids)
     await session.close()
-    containers, problem = await _inspect(resources, ids)
+    replicas, problem = await _observe(resources, ids)
     statuses = []
     for service in services:
         deployment, workload = latest.get(service.id), workloads.get(service.id)
-        own = [each for each in containers[service.id] if workload is not None and workload.includes(each)]
+        own = [each for each in replicas[service.id] if workload is not None and workload.includes(each)]
         observed = None if problem and not own else observe(own, workload)
         state = rules.state_of(
             desired=service.desired_state, is_busy=service.id in busy, has_failed=service.id in failed,
@@ -77,29 +77,29 @@ async def _list_live(session: AsyncSession, service_ids: Sequence[str]) -> dict[
     return {service_id: _Live(number, since) for service_id, number, since in await session.execute(query)}
 
 
-async def _inspect(resources: Resources, service_ids: Sequence[str]) -> tuple[dict[str, list[Container]], str]:
-    """Return the containers by service, and why an engine could not be asked.
+async def _observe(resources: Resources, service_ids: Sequence[str]) -> tuple[dict[str, list[Replica]], str]:
+    """Return the replicas by service, and why an engine could not be asked.
 
-    For a list they are surveyed, as on the overview: to inspect each one is a call of the engine for each.
+    For a list they are surveyed, as on the overview: to observe each one closely may be a call of the engine for each.
     """
-    labels = {"orca.instance": resources.instance, "orca.service": "", "orca.replica": ""}
+    labels = {"orca.instance": resources.instance, "orca.service": ""}
 
-    async def inspect(system_id: str) -> list[Container]:
-        engine = await resources.systems.containers(system_id)
-        return await engine.inspect({**labels, "orca.service": service_ids[0]})
+    async def observe_one(system_id: str) -> list[Replica]:
+        engine = await resources.systems.engine(system_id)
+        return await engine.observe({**labels, "orca.service": service_ids[0]})
 
-    look = inspect if len(service_ids) == 1 else partial(resources.systems.survey, labels=labels)
+    look = observe_one if len(service_ids) == 1 else partial(resources.systems.survey, labels=labels)
     seen, failed = await resources.systems.try_each(look)
-    found: dict[str, list[Container]] = defaultdict(list)
-    for containers in seen.values():
-        for container in containers:
-            found[container.labels["orca.service"]].append(container)
+    found: dict[str, list[Replica]] = defaultdict(list)
+    for replicas in seen.values():
+        for replica in replicas:
+            found[replica.labels["orca.service"]].append(replica)
     return found, next((error.message for error in failed.values()), "")
 
 
-def _reason(state: str, latest: Deployment | None, containers: Sequence[Container], problem: str) -> str:
+def _reason(state: str, latest: Deployment | None, replicas: Sequence[Replica], problem: str) -> str:
     """Say in a sentence why a service is in this state; empty where the state says it all."""
-    ended = [each for each in containers if each.state != "running" or each.restarts]
+    ended = [each for each in replicas if each.state != "running" or each.restarts]
     code = next((each.exit_code for each in ended if each.exit_code is not None), None)
     exit_code = "" if code is None else f" with exit code {code}"
     reasons = {
@@ -107,7 +107,7 @@ def _reason(state: str, latest: Deployment | None, containers: Sequence[Containe
         "failed": latest.reason if latest else "",
         "empty": "Nothing was deployed yet.",
         "unknown": problem,
-        "degraded": f"{sum(each.state == 'running' for each in containers)} of its replicas run.",
+        "degraded": f"{sum(each.state == 'running' for each in replicas)} of its replicas run.",
         "crashed": f"Its process ended{exit_code}." if ended else "Its containers are gone.",
         "crash-looping": f"Its process ends again and again{exit_code}.",
         "down": "It is scaled to 0 replicas.",
@@ -118,7 +118,7 @@ def _reason(state: str, latest: Deployment | None, containers: Sequence[Containe
 
 
 def _since(
-    state: str, service: Service, latest: Deployment | None, live: _Live | None, containers: Sequence[Container]
+    state: str, service: Service, latest: Deployment | None, live: _Live | None, replicas: Sequence[Replica]
 ) -> datetime | None:
     """Return since when a service has been in this state, as far as it is known."""
     if state == "deploying" and latest:
@@ -128,5 +128,5 @@ def _since(
     if state == "empty":
         return service.created_at
     if state in {"crashed", "crash-looping"}:
-        return max((each.finished_at for each in containers if each.finished_at), default=None)
+        return max((each.finished_at for each in replicas if each.finished_at), default=None)
     return live.since if live and state != "unknown" else None

@@ -30,7 +30,8 @@ from orca.features.services.models import Service
 from orca.features.services.queries import find_service
 from orca.kit.threads import run_in_thread
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerHost
+from orca.sdk.engines import Engine
+from orca.sdk.workloads import Replica
 from orca.tasks import Periodic, TaskDefinition
 
 log = structlog.get_logger("orca.deployments")
@@ -61,17 +62,17 @@ async def sweep(resources: Resources) -> None:
 
 
 async def _sweep_system(resources: Resources, system_id: str) -> None:
-    engine = await resources.systems.containers(system_id)
-    containers = await engine.inspect({"orca.instance": resources.instance, "orca.deployment": ""})
+    engine = await resources.systems.engine(system_id)
+    replicas = await engine.observe({"orca.instance": resources.instance, "orca.deployment": ""}, runs=True)
     async with resources.db.read() as session:
         kept, leaving = await _list_kept(session), await _list_leaving(session)
-        unknown = await list_unknown(session, containers)
+        unknown = await list_unknown(session, replicas)
     orphans = [
-        container
-        for container in containers
-        if rules.maker_of(container) not in unknown and not _is_kept(container, kept, leaving)
+        replica
+        for replica in replicas
+        if rules.maker_of(replica) not in unknown and not _is_kept(replica, kept, leaving)
     ]
-    await asyncio.gather(*(_remove_orphan(engine, container) for container in orphans))
+    await asyncio.gather(*(_remove_orphan(engine, replica) for replica in orphans))
 
 
 def _list_work(work: Path) -> list[Path]:
@@ -101,23 +102,23 @@ async def _list_leaving(session: AsyncSession) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
-async def _remove_orphan(engine: ContainerHost, container: Container) -> None:
+async def _remove_orphan(engine: Engine, replica: Replica) -> None:
     """Stop and remove a container; an error is only logged, so that the others are still removed."""
-    log.warning("orphan_removed", container=container.name)
+    log.warning("orphan_removed", replica=replica.name)
     try:
-        await engine.stop(container.id, grace=float(container.labels.get("orca.stop-grace", "10")))
-        await engine.remove(container.id)
+        await engine.stop(replica)
+        await engine.remove(replica)
     except OrcaError as error:
-        log.warning("orphan_stays", container=container.name, reason=error.message)
+        log.warning("orphan_stays", replica=replica.name, reason=error.message)
 
 
-def _is_kept(container: Container, kept: Mapping[str, float], leaving: set[str]) -> bool:
+def _is_kept(replica: Replica, kept: Mapping[str, float], leaving: set[str]) -> bool:
     """Whether a container stays: a one-off command until its own deadline, any other as long as its workload."""
-    if container.labels.get("orca.role") == "run":
-        return container.state == "running" and float(container.labels["orca.until"]) > now().timestamp()
-    replicas = kept.get(container.labels["orca.deployment"], 0)
-    is_wanted = int(container.labels.get("orca.replica", 0)) < replicas
-    return is_wanted or container.labels.get("orca.service") in leaving
+    if replica.labels.get("orca.role") == "run":
+        return replica.state == "running" and float(replica.labels["orca.until"]) > now().timestamp()
+    replicas = kept.get(replica.labels["orca.deployment"], 0)
+    is_wanted = (replica.index or 0) < replicas
+    return is_wanted or replica.labels.get("orca.service") in leaving
 
 
 def _observing(duty: Callable[[Resources], Awaitable[None]]) -> Callable[[Resources], Awaitable[None]]:

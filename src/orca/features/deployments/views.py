@@ -14,7 +14,7 @@ from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
 from orca.features.deployments.history import find_last_good
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
-from orca.features.deployments.rules import Observed, Workload
+from orca.features.deployments.rules import Observed, WorkloadRef
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.routing.queries import Address, list_addresses, list_urls
@@ -23,7 +23,7 @@ from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 from orca.web.guard import Scope
 
 STEP_LABELS = {
@@ -111,7 +111,7 @@ class ServiceView:
     running: int | None
     """Running replicas of the live release; None when the engine could not be asked."""
     wanted: int | None
-    containers: tuple[Container, ...]
+    containers: tuple[Replica, ...]
     observation_problem: str
     deployments: tuple[Deployment, ...]
     tab: str = "overview"
@@ -235,12 +235,12 @@ async def states_of_services(
     failed = await queries.list_never_live(session, scope)
     await session.close()
 
-    labels = {"orca.instance": resources.instance, "orca.replica": ""}
+    labels = {"orca.instance": resources.instance}
     found, away = await resources.systems.try_each(partial(resources.systems.survey, labels=labels))
-    by_workload: dict[str, list[Container]] = defaultdict(list)
+    by_workload: dict[str, list[Replica]] = defaultdict(list)
     for containers in found.values():
-        for container in containers:
-            by_workload[container.labels.get("orca.deployment", "")].append(container)
+        for replica in containers:
+            by_workload[replica.labels.get("orca.deployment", "")].append(replica)
     states = {}
     for service_id, wish in desired.items():
         workload = workloads.get(service_id)
@@ -253,7 +253,7 @@ async def states_of_services(
     return states
 
 
-def observe(containers: Sequence[Container], workload: Workload | None) -> Observed:
+def observe(containers: Sequence[Replica], workload: WorkloadRef | None) -> Observed:
     """Count replicas by condition."""
     own = [each for each in containers if workload is not None and workload.includes(each)]
     crashing = sum(rules.is_crashing(each, now()) for each in own)
@@ -267,10 +267,10 @@ async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | 
     return await session.scalar(stops.order_by(Deployment.number.desc()).limit(1))
 
 
-async def _containers(resources: Resources, system_id: str, service_id: str) -> tuple[list[Container], str]:
+async def _containers(resources: Resources, system_id: str, service_id: str) -> tuple[list[Replica], str]:
     try:
-        engine = await resources.systems.containers(system_id)
-        found = await engine.inspect({"orca.service": service_id, "orca.replica": ""})
+        engine = await resources.systems.engine(system_id)
+        found = await engine.observe({"orca.service": service_id})
     except OrcaError as error:
         return [], error.message
     return sorted(found, key=lambda each: each.name), ""

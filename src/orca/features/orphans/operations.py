@@ -11,19 +11,20 @@ from orca.events import Fact, origin, record
 from orca.features.deployments import queries as deployments
 from orca.features.deployments.actions.resolve_release import copy_variables, lock_service, next_number
 from orca.features.deployments.models import Deployment, LiveRelease, Release
-from orca.features.deployments.rules import Workload, maker_of
+from orca.features.deployments.rules import WorkloadRef, maker_of
+from orca.features.deployments.targets import targets_of
 from orca.features.orphans.queries import list_orphans, look_at_containers, observe, service_of
 from orca.features.orphans.schemas import Decision, Orphan
 from orca.features.routing.actions import create_route, set_targets
 from orca.features.routing.operations import apply_routes
 from orca.features.routing.operations.quarantine import find_unknown_routes
-from orca.features.routing.schemas.routes import BasicAuth, RouteIn, RouteOptions, TargetIn
+from orca.features.routing.schemas.routes import BasicAuth, RouteIn, RouteOptions
 from orca.features.services.models import Service
 from orca.instance.models import Instance
 from orca.instance.tombstones import bury
 from orca.resources import Resources
-from orca.sdk.containers import Container
 from orca.sdk.proxies import ProxyRoute
+from orca.sdk.workloads import Replica
 
 
 async def adopt(resources: Resources, decision: Decision) -> Orphan:
@@ -67,11 +68,11 @@ async def _get_orphan(resources: Resources, decision: Decision) -> Orphan:
     raise NotFound(f"there is no such orphan now{problem}", hint="`orc orphans list` shows what there is.")
 
 
-async def _find_place(resources: Resources, maker: str) -> tuple[str, list[Container]]:
+async def _find_place(resources: Resources, maker: str) -> tuple[str, list[Replica]]:
     """Return the system on which a deployment runs, and the containers there. Raises NotFound."""
-    for system_id, containers in (await look_at_containers(resources)).items():
-        if any(maker_of(each) == maker for each in containers):
-            return system_id, containers
+    for system_id, replicas in (await look_at_containers(resources)).items():
+        if any(maker_of(each) == maker for each in replicas):
+            return system_id, replicas
     raise NotFound("it does not run any more")
 
 
@@ -81,15 +82,15 @@ async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
     What scaling added to the workload that is live gets no release: there are more replicas of the live one.
     """
     system_id, seen = await _find_place(resources, orphan.id)
-    containers = [each for each in seen if each.state == "running" and "orca.replica" in each.labels]
-    group = [each for each in containers if maker_of(each) == orphan.id]
+    replicas = [each for each in seen if each.state == "running" and each.index is not None]
+    group = [each for each in replicas if maker_of(each) == orphan.id]
     async with resources.db.write() as session:
         service = await lock_service(session, str(orphan.service_id))
         base = await _find_base(session, service)
         workload_id = group[0].labels["orca.deployment"]
         is_whole = workload_id == orphan.id
-        replicas = _count_replicas(await deployments.find_workload(session, service.id), containers, group)
-        config = {**base.config, "replicas": replicas, "system": system_id}
+        count = _count_replicas(await deployments.find_workload(session, service.id), replicas, group)
+        config = {**base.config, "replicas": count, "system": system_id}
         release = await _make_release(session, resources, base, group[0].image_id, config) if is_whole else base
         deployment = Deployment(
             id=orphan.id, team_id=service.team_id, service_id=service.id, kind="deploy" if is_whole else "scale",
@@ -102,17 +103,17 @@ async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
         await session.flush()
         await copy_variables(session, resources, release, deployment)
         await _make_live(session, service, release, deployment)
-        serving = [each for each in containers if deployment.workload.includes(each)]
-        await set_targets(session, service, release.id, _targets(release, system_id, serving))
+        serving = [each for each in replicas if deployment.workload.includes(each)]
+        await set_targets(session, service, release.id, targets_of(release.config, serving, system_id))
         service.desired_state = "running"
         await _record(session, "OrphanAdopted", orphan, service.team_id)
 
 
-def _count_replicas(live: Workload | None, containers: list[Container], group: list[Container]) -> int:
+def _count_replicas(live: WorkloadRef | None, replicas: list[Replica], group: list[Replica]) -> int:
     """So many that the last one that runs is among them, of the group and of what is live in the same workload."""
     is_live = live is not None and live.id == group[0].labels["orca.deployment"]
-    joined = [each for each in containers if live is not None and is_live and live.includes(each)]
-    return 1 + max(int(each.labels["orca.replica"]) for each in (*group, *joined))
+    joined = [each for each in replicas if live is not None and is_live and live.includes(each)]
+    return 1 + max(each.index or 0 for each in (*group, *joined))
 
 
 async def _find_base(session: AsyncSession, service: Service) -> Release:
@@ -148,24 +149,15 @@ async def _make_live(session: AsyncSession, service: Service, release: Release, 
     live.release_id, live.deployment_id, live.since = release.id, deployment.id, now()
 
 
-def _targets(release: Release, system_id: str, group: list[Container]) -> list[TargetIn]:
-    ports = [{"name": port["name"], "port": port["port"], "public": port["public"]} for port in release.config["ports"]]
-    return [
-        TargetIn(replica=int(each.labels["orca.replica"]), address=each.address, ports=ports, system=system_id)
-        for each in sorted(group, key=lambda container: container.name)
-        if each.address is not None
-    ]
-
-
 async def _adopt_route(resources: Resources, orphan: Orphan) -> None:
     """The same name and the same options, as a row; the proxy goes on serving it."""
     seen = await observe(resources)
-    containers = seen.containers
+    replicas = seen.replicas
     async with resources.db.write() as session:
         found = [await find_unknown_routes(session, served) for served in seen.served]
         route = next((routes[orphan.id] for routes in found if orphan.id in routes), None)
         rows = await session.scalars(select(Service).where(Service.deleted_at.is_(None)))
-        service = service_of(route, containers, {row.id: row for row in rows}) if route else None
+        service = service_of(route, replicas, {row.id: row for row in rows}) if route else None
         if route is None or service is None:
             raise NotFound("there is no such orphan now")
         wanted = RouteIn(hostname=route.hostname, path_prefix=route.path_prefix)

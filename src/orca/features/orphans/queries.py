@@ -8,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.deployments.queries import list_unknown, list_workloads
-from orca.features.deployments.rules import Workload, maker_of
+from orca.features.deployments.rules import WorkloadRef, maker_of
 from orca.features.orphans.schemas import Orphan, OrphansOut
 from orca.features.routing.operations.quarantine import find_unknown_routes
 from orca.features.services.models import Service, Volume
 from orca.instance.models import Instance
 from orca.resources import Resources
-from orca.sdk.containers import Container
 from orca.sdk.proxies import ProxyConfig, ProxyRoute
+from orca.sdk.workloads import Replica
 
 _VOLUME = "orca-"
 
@@ -24,34 +24,36 @@ async def list_orphans(resources: Resources) -> OrphansOut:
     """Containers by their deployment, routes, volumes, and a database that ends too early. Asks engine and proxy."""
     seen = await observe(resources)
     async with resources.db.read() as session:
-        unknown = await list_unknown(session, seen.containers)
+        unknown = await list_unknown(session, seen.replicas)
         services = await _list_services(session)
         items = [*await _list_history(session)]
         live = await list_workloads(session)
-        for maker, group in sorted(_group_by_maker(seen.containers).items()):
+        for maker, group in sorted(_group_by_maker(seen.replicas).items()):
             if maker in unknown:
                 items.append(_deployment(maker, group, services, live))
         for served in seen.served:
             routes = await find_unknown_routes(session, served)
-            items += [_route(route, service_of(route, seen.containers, services)) for route in routes.values()]
+            items += [_route(route, service_of(route, seen.replicas, services)) for route in routes.values()]
         items += await _list_volumes(session, seen.volumes)
     return OrphansOut(items=items, problems=seen.problems)
 
 
-async def look_at_containers(resources: Resources) -> dict[str, list[Container]]:
+async def look_at_containers(resources: Resources) -> dict[str, list[Replica]]:
     """Every container of this instance that belongs to a deployment, by system. Raises ProviderError for `local`."""
     return await resources.systems.on_each(partial(_look_at_system, resources))
 
 
-async def _look_at_system(resources: Resources, system_id: str) -> list[Container]:
-    return await resources.systems.survey(system_id, {"orca.instance": resources.instance, "orca.deployment": ""})
+async def _look_at_system(resources: Resources, system_id: str) -> list[Replica]:
+    return await resources.systems.survey(
+        system_id, {"orca.instance": resources.instance, "orca.deployment": ""}, runs=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What engine and proxy have; empty where they did not answer, and `problems` says so."""
 
-    containers: list[Container]
+    replicas: list[Replica]
     volumes: list[str]
     served: list[ProxyConfig]
     problems: list[str]
@@ -60,7 +62,7 @@ class Observed:
 async def observe(resources: Resources) -> Observed:
     """Look at engine and proxy of every system; what does not answer is a problem, and the rest is there."""
 
-    async def look(system_id: str) -> tuple[list[Container], list[str]]:
+    async def look(system_id: str) -> tuple[list[Replica], list[str]]:
         host = await resources.systems.containers(system_id)
         return await _look_at_system(resources, system_id), await host.list_volumes({})
 
@@ -70,17 +72,17 @@ async def observe(resources: Resources) -> Observed:
     found, away = await resources.systems.try_each(look)
     served, gone = await resources.systems.try_each(look_at_proxy)
     return Observed(
-        [container for containers, _ in found.values() for container in containers],
+        [replica for replicas, _ in found.values() for replica in replicas],
         [volume for _, volumes in found.values() for volume in volumes],
         [config for config in served.values() if config is not None],
         [error.message for error in (*away.values(), *gone.values())],
     )
 
 
-def service_of(route: ProxyRoute, containers: Iterable[Container], services: Mapping[str, Service]) -> Service | None:
+def service_of(route: ProxyRoute, replicas: Iterable[Replica], services: Mapping[str, Service]) -> Service | None:
     """The service whose container a route leads to."""
     hosts = {upstream.host for upstream in route.upstreams}
-    found = (each.labels.get("orca.service", "") for each in containers if each.address in hosts)
+    found = (each.labels.get("orca.service", "") for each in replicas if each.address in hosts)
     return next((services[service_id] for service_id in found if service_id in services), None)
 
 
@@ -98,25 +100,25 @@ async def _list_history(session: AsyncSession) -> list[Orphan]:
                    can_remove=False)]  # fmt: skip
 
 
-def _group_by_maker(containers: Iterable[Container]) -> dict[str, list[Container]]:
-    groups: dict[str, list[Container]] = {}
-    for container in containers:
-        if "orca.replica" in container.labels:
-            groups.setdefault(maker_of(container), []).append(container)
+def _group_by_maker(replicas: Iterable[Replica]) -> dict[str, list[Replica]]:
+    groups: dict[str, list[Replica]] = {}
+    for replica in replicas:
+        if replica.index is not None:
+            groups.setdefault(maker_of(replica), []).append(replica)
     return groups
 
 
 def _deployment(
-    deployment_id: str, group: list[Container], services: Mapping[str, Service], live: Mapping[str, Workload]
+    deployment_id: str, group: list[Replica], services: Mapping[str, Service], live: Mapping[str, WorkloadRef]
 ) -> Orphan:
     """What scaling added to a workload goes with that alone: it can be adopted where the workload is live."""
     service = services.get(group[0].labels.get("orca.service", ""))
-    running = sum(1 for container in group if container.state == "running")
+    running = sum(1 for replica in group if replica.state == "running")
     workload_id = group[0].labels["orca.deployment"]
     is_whole = workload_id == deployment_id
     is_live = service is not None and service.id in live and live[service.id].id == workload_id
     return Orphan(
-        kind="deployment", id=deployment_id, name=", ".join(sorted(container.name for container in group)),
+        kind="deployment", id=deployment_id, name=", ".join(sorted(replica.name for replica in group)),
         service_id=service.id if service else None, service=service.slug if service else "",
         detail=f"{running} of {len(group)} run, with the image {group[0].image_id.removeprefix('sha256:')[:12]}",
         state="running" if running else "stopped",

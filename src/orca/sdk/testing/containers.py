@@ -28,8 +28,9 @@ from typing import Any
 import pytest
 
 from orca.errors import DeadlineExceeded, RequestRefused
-from orca.sdk.containers import Container, ContainerHost, ContainerSpec, LogLine, Mount, SupportsExec, SupportsStats
+from orca.sdk.containers import Container, ContainerHost, ContainerSpec, SupportsExec, SupportsStats
 from orca.sdk.testing.fake_host import FakeHost
+from orca.sdk.workloads import LogLine, Mount
 
 __all__ = ["ContainerHostConformance", "FakeHost", "Trial"]
 

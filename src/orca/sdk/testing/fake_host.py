@@ -16,10 +16,11 @@ from pydantic import BaseModel
 
 from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
-from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, LogLine, Progress, RegistryLogin
+from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, RegistryLogin
 from orca.sdk.plans import Change
+from orca.sdk.testing.programs import NEVER, run_program
+from orca.sdk.workloads import LogLine, Observation, Progress
 
-_NEVER = 1e9
 _KILLED = 137
 
 
@@ -102,7 +103,7 @@ class FakeHost:
         self._check_up()
         return [box.seen for box in self._boxes.values() if _matches(box.spec.labels, labels)]
 
-    def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
+    def plan(self, current: Sequence[Observation], desired: Sequence[ContainerSpec]) -> list[Change]:
         """Create and start what is missing, then remove what is not wanted."""
         states = {container.name: container.state for container in current}
         changes: list[Change] = []
@@ -237,7 +238,7 @@ class FakeHost:
         """The programs that containers know, too."""
         self._check_up()
         self._get(container_id)
-        lasts, code, lines = _program(tuple(argv))
+        lasts, code, lines = run_program(tuple(argv))
         if lasts > deadline:
             await asyncio.sleep(deadline)
             raise DeadlineExceeded(f"{argv[0]} did not finish within {deadline:g} seconds.")
@@ -291,9 +292,9 @@ class FakeHost:
             return
         box.seen = replace(box.seen, state="running", started_at=datetime.now(UTC), exit_code=None)
         box.ended.clear()
-        lasts, code, lines = _program(box.spec.command)
+        lasts, code, lines = run_program(box.spec.command)
         box.lines += [LogLine("stdout", line, datetime.now(UTC)) for line in lines]
-        if lasts < _NEVER:
+        if lasts < NEVER:
             box.running = asyncio.get_running_loop().create_task(self._run_out(box, lasts, code))
 
     async def _run_out(self, box: _Box, lasts: float, code: int) -> None:
@@ -340,20 +341,6 @@ class FakeHostProvider:
         """Return the fake; both arguments are ignored."""
         del config, connector
         yield self.host
-
-
-def _program(command: tuple[str, ...]) -> tuple[float, int, list[str]]:
-    """Return how long a command runs, its exit code, and the lines that it writes at once."""
-    match command:
-        case ("true",):
-            return 0, 0, []
-        case ("false",):
-            return 0, 1, []
-        case ("echo", *words):
-            return 0, 0, " ".join(words).splitlines()
-        case ("sleep", seconds):
-            return float(seconds), 0, []
-    return _NEVER, 0, []
 
 
 def _matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from tests.conftest import NO_TLS
 
-pytest.register_assert_rewrite("orca.sdk.testing.containers")
+pytest.register_assert_rewrite("orca.sdk.testing.containers", "orca.sdk.testing.engines")
 
 from orca.providers.connectors.local import LocalConnector  # noqa: E402 - after the line above
-from orca.providers.engines.docker import DockerHostProvider  # noqa: E402
+from orca.providers.engines.docker import DockerEngine, DockerHostProvider  # noqa: E402
 from orca.sdk.testing.containers import Trial  # noqa: E402
 
 SOCKET = "/var/run/docker.sock"
@@ -133,8 +133,8 @@ def instance():
 
 
 @pytest.fixture
-async def open_engine(instance):
-    """Opens engines; several of one instance, or one with other settings."""
+async def open_host(instance):
+    """Opens hosts; several of one instance, or one with other settings."""
     async with AsyncExitStack() as opened:
 
         async def open_one(connector=None, **settings):
@@ -146,11 +146,16 @@ async def open_engine(instance):
 
 
 @pytest.fixture
-async def host(open_engine):
-    return await open_engine()
+async def host(open_host):
+    return await open_host()
 
 
 @pytest.fixture
 def scratch(tmp_path_factory) -> Path:
     """A short path, for sockets have room for a hundred characters only."""
     return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture
+def engine(host):
+    return DockerEngine(host)

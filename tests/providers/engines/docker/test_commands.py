@@ -45,12 +45,12 @@ FAMILY = ("sh", "-c", "trap '' TERM; sleep 54321 & sleep 54321")
 
 
 @pytest.fixture
-async def worker(open_engine, image):
+async def worker(open_host, image):
     """A container through a connector of the test's choice."""
     trials = []
 
     async def open_worker(connector):
-        trial = Trial(await open_engine(connector), image)
+        trial = Trial(await open_host(connector), image)
         trials.append(trial)
         (container,) = await trial.make(trial.spec("web"))
         return trial, container

@@ -10,8 +10,8 @@ import pytest
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.observe import is_steady, read_steady
-from orca.sdk.containers import Mount
 from orca.sdk.testing.containers import Trial
+from orca.sdk.workloads import Mount
 
 pytestmark = pytest.mark.docker
 
@@ -89,9 +89,9 @@ async def test_projects_cannot_reach_each_other(trial, host, image):
         await other.clean()
 
 
-async def test_many_at_once_from_two_processes_get_different_addresses(trial, open_engine, image):
+async def test_many_at_once_from_two_processes_get_different_addresses(trial, open_host, image):
     """Two engines know nothing of each other, as two workers do."""
-    other = Trial(await open_engine(), image, trial.id)
+    other = Trial(await open_host(), image, trial.id)
     await asyncio.gather(
         *(who.make(who.spec(f"{part}-{number}")) for number in range(4) for part, who in (("a", trial), ("b", other)))
     )
@@ -200,9 +200,9 @@ async def test_labels_of_an_image_steer_nothing(host, make_image, by_hand):
         await trial.clean()
 
 
-async def test_another_instance_is_another_world(trial, open_engine, instance):
+async def test_another_instance_is_another_world(trial, open_host, instance):
     await trial.make(trial.spec("web"))
-    neighbour = await open_engine(instance=f"{instance}-2")
+    neighbour = await open_host(instance=f"{instance}-2")
     (container,) = await trial.inspect()
     assert await neighbour.inspect({}) == []
     for verb in (neighbour.remove(container.id), neighbour.remove_network(trial.id)):
@@ -246,9 +246,9 @@ async def test_a_volume_keeps_what_is_in_it(trial):
     assert lines == ["kept"]
 
 
-async def test_an_exhausted_pool_is_explained_and_leaves_nothing(trial, open_engine, image, by_hand):
+async def test_an_exhausted_pool_is_explained_and_leaves_nothing(trial, open_host, image, by_hand):
     pool = f"10.211.{secrets.randbelow(256)}.0/24"
-    host = await open_engine(address_pool=pool)
+    host = await open_host(address_pool=pool)
     first, second = Trial(host, image), Trial(host, image)
     try:
         (container,) = await first.make(first.spec("web"))
@@ -263,11 +263,11 @@ async def test_an_exhausted_pool_is_explained_and_leaves_nothing(trial, open_eng
         await second.clean()
 
 
-async def test_ranges_that_others_use_are_passed_over(open_engine, image, by_hand):
+async def test_ranges_that_others_use_are_passed_over(open_host, image, by_hand):
     third = secrets.randbelow(64) * 4
     name = f"foreign-{secrets.token_hex(4)}"
     by_hand("network", "create", "--subnet", f"10.210.{third}.0/25", name)
-    host = await open_engine(address_pool=f"10.210.{third}.0/22")
+    host = await open_host(address_pool=f"10.210.{third}.0/22")
     trial = Trial(host, image)
     try:
         (container,) = await trial.make(trial.spec("web"))
@@ -277,8 +277,8 @@ async def test_ranges_that_others_use_are_passed_over(open_engine, image, by_han
         by_hand("network", "rm", name)
 
 
-async def test_two_engines_make_one_network(trial, open_engine, image, by_hand):
-    others = [Trial(await open_engine(), image, trial.id) for _ in range(3)]
+async def test_two_engines_make_one_network(trial, open_host, image, by_hand):
+    others = [Trial(await open_host(), image, trial.id) for _ in range(3)]
     await asyncio.gather(*(who.make(who.spec(f"{number}")) for number, who in enumerate([trial, *others])))
     assert by_hand("network", "ls", "--format", "{{.Name}}").split().count(trial.id) == 1
     assert [container.state for container in await trial.inspect()] == ["running"] * 4

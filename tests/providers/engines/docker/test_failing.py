@@ -85,8 +85,8 @@ async def front(scratch: Path) -> AsyncIterator[Front]:
 
 
 @pytest.fixture
-async def fronted(front: Front, open_engine, image: str) -> AsyncIterator[Trial]:
-    trial = Trial(await open_engine(host=f"unix://{front.socket}"), image)
+async def fronted(front: Front, open_host, image: str) -> AsyncIterator[Trial]:
+    trial = Trial(await open_host(host=f"unix://{front.socket}"), image)
     yield trial
     front.fails = b""
     await trial.clean()
@@ -139,7 +139,7 @@ async def test_a_command_that_is_not_there_is_said_at_once(front: Front, fronted
     assert time.monotonic() - began < retry.FAILURE_SECONDS
 
 
-async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_engine) -> None:
+async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_host) -> None:
     facts = b'{"DockerRootDir": "/", "NCPU": 1, "MemTotal": 1, "ContainerdCommit": {"ID": "N/A"}}'
     version = b'{"Version": "20", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}'
 
@@ -150,7 +150,7 @@ async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_e
         writer.close()
 
     server = await asyncio.start_unix_server(answer, scratch / "lost.sock")
-    host = await open_engine(host=f"unix://{scratch}/lost.sock")
+    host = await open_host(host=f"unix://{scratch}/lost.sock")
     with pytest.raises(EngineUnreachable, match="containerd"):
         await host.info()
     server.close()

@@ -8,7 +8,7 @@ import pytest
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.listening import parse_tables
 from orca.providers.engines.docker.observe import read_health_test
-from orca.sdk.containers import Listener
+from orca.sdk.workloads import Listener
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

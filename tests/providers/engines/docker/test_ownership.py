@@ -8,7 +8,8 @@ import pytest
 from tests.cancelling import CancelledAt
 
 from orca.providers.engines.docker.ownership import Identity, Seen, choose_owner, find_closed, identify
-from orca.sdk.containers import Mount, SupportsVolumeOwners, VolumeOwner
+from orca.sdk.containers import SupportsVolumeOwners
+from orca.sdk.workloads import Mount, VolumeOwner
 
 USERS = "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002::/home/app:\nbroken\nodd:x:x:y:::\n"
 GROUPS = "root:x:0:\nweb:x:33:other,app\nstaff:x:50:\nbroken\n"

@@ -185,13 +185,13 @@ async def test_a_damaged_registry_is_explained(host, pushed, login, tmp_path):
     assert await host.find_image(pushed) is None
 
 
-async def test_a_silent_registry_is_given_up(open_engine):
+async def test_a_silent_registry_is_given_up(open_host):
     """Nothing ever answers, so the deadline on standstill ends it."""
 
     async def hold(reader, _writer):
         await reader.read()
 
-    host = await open_engine(pull_stall=2)
+    host = await open_host(pull_stall=2)
     begun = time.monotonic()
     async with serving(hold) as address:
         with pytest.raises(ProviderUnavailable, match="no progress for 2 seconds"):
@@ -199,7 +199,7 @@ async def test_a_silent_registry_is_given_up(open_engine):
     assert time.monotonic() - begun < 25
 
 
-async def test_a_registry_that_falls_silent_is_given_up(open_engine):
+async def test_a_registry_that_falls_silent_is_given_up(open_host):
     """The manifest comes and half of a layer, and then nothing more."""
     config = json.dumps(
         {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [f"sha256:{'1' * 64}"]}}
@@ -245,7 +245,7 @@ async def test_a_registry_that_falls_silent_is_given_up(open_engine):
         if len(body) < length:
             await reader.read()
 
-    host = await open_engine(pull_stall=2)
+    host = await open_host(pull_stall=2)
     listener = Listener()
     async with serving(serve) as address:
         with pytest.raises(ProviderUnavailable, match="no progress for 2 seconds"):

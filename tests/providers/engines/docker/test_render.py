@@ -7,7 +7,8 @@ import pytest
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.labels import container_labels, matches, visible_labels
 from orca.providers.engines.docker.render import render_container, render_network
-from orca.sdk.containers import ContainerSpec, Mount
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.workloads import Mount
 
 
 def render(**options):

@@ -84,10 +84,10 @@ def own_docker(scratch):
 
 
 @pytest.fixture
-async def trial(own_docker, open_engine, image):
+async def trial(own_docker, open_host, image):
     saved = subprocess.run(["docker", "save", image], check=True, capture_output=True, timeout=60).stdout
     own_docker.client("load", input=saved)
-    host = await open_engine(host=own_docker.host, address_pool=f"10.209.{secrets.randbelow(256)}.0/24")
+    host = await open_host(host=own_docker.host, address_pool=f"10.209.{secrets.randbelow(256)}.0/24")
     trial = Trial(host, image)
     yield trial
     with contextlib.suppress(ProviderUnavailable):

@@ -39,19 +39,19 @@ def every_observation(host):
     ]
 
 
-async def test_no_socket_at_all(open_engine, scratch):
-    host = await open_engine(host=f"unix://{scratch}/docker.sock")
+async def test_no_socket_at_all(open_host, scratch):
+    host = await open_host(host=f"unix://{scratch}/docker.sock")
     for call in every_observation(host):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert "systemctl start docker" in failure.value.hint
 
 
-async def test_a_socket_nobody_listens_on(open_engine, scratch):
+async def test_a_socket_nobody_listens_on(open_host, scratch):
     server = await asyncio.start_unix_server(lambda _r, w: w.close(), scratch / "docker.sock")
     server.close()
     await server.wait_closed()
-    host = await open_engine(host=f"unix://{scratch}/docker.sock")
+    host = await open_host(host=f"unix://{scratch}/docker.sock")
     with pytest.raises(ProviderUnavailable) as failure:
         await host.inspect({})
     assert "systemctl start docker" in failure.value.hint
@@ -72,9 +72,9 @@ async def silent_daemon(scratch):
         writer.close()
 
 
-async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
+async def test_a_daemon_that_hangs_holds_nobody_up(open_host, silent_daemon):
     """Many calls at once share the wait."""
-    host = await open_engine(host=silent_daemon)
+    host = await open_host(host=silent_daemon)
     begun = time.monotonic()
     failures = await asyncio.gather(*every_observation(host), return_exceptions=True)
     assert time.monotonic() - begun < 14
@@ -82,7 +82,7 @@ async def test_a_daemon_that_hangs_holds_nobody_up(open_engine, silent_daemon):
     assert all("did not answer" in failure.message and failure.hint for failure in failures)
 
 
-async def test_closing_does_not_wait_for_a_daemon_that_hangs(open_engine, silent_daemon, instance):
+async def test_closing_does_not_wait_for_a_daemon_that_hangs(open_host, silent_daemon, instance):
     from orca.providers.connectors.local import LocalConnector
     from orca.providers.engines.docker import DockerHostProvider
 
@@ -119,17 +119,17 @@ async def scripted_daemon(scratch):
     server.close()
 
 
-async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_engine, scripted_daemon):
+async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_host, scripted_daemon):
     host, answers = scripted_daemon
     for newest, oldest, hint in (("1.30", "1.12", "Upgrade Docker"), ("1.99", "1.90", "Upgrade Orca")):
         answers["/version"] = answer({"ApiVersion": newest, "MinAPIVersion": oldest})
-        host = await open_engine(host=host)
+        host = await open_host(host=host)
         with pytest.raises(ProviderUnavailable) as failure:
             await host.inspect({})
         assert hint in failure.value.hint
 
 
-async def test_many_images_are_looked_at_a_few_at_a_time(open_engine, scratch):
+async def test_many_images_are_looked_at_a_few_at_a_time(open_host, scratch):
     """Five hundred connections in one instant are more than some daemons take."""
     listed = [{"Id": f"sha256:{number:064x}"} for number in range(100)]
     facts = {"RepoTags": ["a:1"], "RepoDigests": [], "Size": 1, "Created": "2026-11-21T02:57:42Z", "Config": {}}
@@ -151,7 +151,7 @@ async def test_many_images_are_looked_at_a_few_at_a_time(open_engine, scratch):
         writer.close()
 
     server = await asyncio.start_unix_server(serve, scratch / "docker.sock", backlog=500)
-    host = await open_engine(host=f"unix://{scratch}/docker.sock")
+    host = await open_host(host=f"unix://{scratch}/docker.sock")
     assert [image.id for image in await host.list_images({})] == [each["Id"] for each in listed]
     assert most <= 16
     server.close()
@@ -171,16 +171,16 @@ async def test_many_images_are_looked_at_a_few_at_a_time(open_engine, scratch):
         b"SSH-2.0-OpenSSH\r\n",
     ],
 )
-async def test_broken_answers_are_unknown_too(open_engine, scripted_daemon, wire):
+async def test_broken_answers_are_unknown_too(open_host, scripted_daemon, wire):
     host, answers = scripted_daemon
     answers["*"] = wire
-    host = await open_engine(host=host)
+    host = await open_host(host=host)
     for call in (host.inspect({}), host.find_image("hello:1")):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert failure.value.hint
     answers["/version"] = wire
-    host = await open_engine(host=host)
+    host = await open_host(host=host)
     for call in (host.inspect({}), host.info()):
         with pytest.raises(ProviderUnavailable) as failure:
             await call

@@ -28,18 +28,18 @@ async def remove_old_images(resources: Resources) -> None:
 
 
 async def _remove_old_images(resources: Resources, system_id: str) -> None:
-    engine = await resources.systems.containers(system_id)
-    images = await engine.list_images({"orca.instance": resources.instance, "orca.build": ""})
+    host = await resources.systems.containers(system_id)
+    images = await host.list_images({"orca.instance": resources.instance, "orca.build": ""})
     async with resources.db.read() as session:
         pinned = await _pinned_images(session) | await _list_unknown_images(session, images)
         order = await _number_builds(session, images)
     newest_first = sorted(images, key=lambda image: order.get(_build_of(image), 0), reverse=True)
     budget, sizes = resources.settings.disk.image_budget_mb << 20, {each.id: each.size_bytes for each in images}
-    if sum(sizes.values()) > budget and isinstance(engine, SupportsImageSizes):
-        sizes |= await engine.measure_images()
+    if sum(sizes.values()) > budget and isinstance(host, SupportsImageSizes):
+        sizes |= await host.measure_images()
     kept = [KeptImage(image.id, sizes[image.id], image.id in pinned) for image in newest_first]
     for image_id in rules.images_to_remove(kept, budget):
-        if await engine.remove_image(image_id):
+        if await host.remove_image(image_id):
             log.info("image_removed", image=image_id)
 
 

@@ -17,13 +17,13 @@ from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.models import Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.deployments.queries import list_unknown
-from orca.features.deployments.rules import Workload
+from orca.features.deployments.rules import WorkloadRef
 from orca.features.services.models import Service
 from orca.features.services.schemas.settings import FrozenConfig
 from orca.kit.backoff import growing_pause
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerHost
-from orca.sdk.engines import EngineUnreachable
+from orca.sdk.engines import Engine, EngineUnreachable
+from orca.sdk.workloads import Replica
 from orca.systems import LOCAL
 
 log = structlog.get_logger("orca.deployments")
@@ -44,8 +44,8 @@ async def reconcile_services(resources: Resources) -> None:
 
 
 async def _reconcile_system(resources: Resources, system_id: str) -> None:
-    engine = await resources.systems.containers(system_id)
-    containers = await engine.inspect({"orca.instance": resources.instance, "orca.replica": ""})
+    engine = await resources.systems.engine(system_id)
+    replicas = await engine.observe({"orca.instance": resources.instance})
     async with resources.db.read() as session:
         rows = (await session.execute(
             select(LiveRelease, Release, Deployment).join(Service, Service.id == LiveRelease.service_id)
@@ -55,12 +55,12 @@ async def _reconcile_system(resources: Resources, system_id: str) -> None:
                    Service.id.not_in(_owing()))
         )).all()  # fmt: skip
         stopped_since = await _list_stopped(session)
-        unknown = await list_unknown(session, containers)
-    held = {each.labels.get("orca.service") for each in containers if rules.maker_of(each) in unknown}
-    by_workload: dict[str, list[Container]] = {}
-    for container in containers:
-        if container.state != "dead":
-            by_workload.setdefault(container.labels.get("orca.deployment", ""), []).append(container)
+        unknown = await list_unknown(session, replicas)
+    held = {each.labels.get("orca.service") for each in replicas if rules.maker_of(each) in unknown}
+    by_workload: dict[str, list[Replica]] = {}
+    for replica in replicas:
+        if replica.state != "dead":
+            by_workload.setdefault(replica.labels.get("orca.deployment", ""), []).append(replica)
     for live, release, deployment in rows:
         workload = deployment.workload
         if deployment.config.get("system", LOCAL) != system_id:
@@ -74,7 +74,7 @@ async def _reconcile_system(resources: Resources, system_id: str) -> None:
         missing = workload.replicas - len(present)
         if not await _start_again(resources, engine, live, stopped, alone) or missing > 0:
             await _redeploy(resources, live, missing)
-    await _tell_about_crash_loops(resources, [each for each in containers if each.restarts >= CRASHES_TO_TELL])
+    await _tell_about_crash_loops(resources, [each for each in replicas if each.restarts >= CRASHES_TO_TELL])
 
 
 def _recreated() -> Select[Any]:
@@ -102,29 +102,29 @@ async def _list_stopped(session: AsyncSession) -> dict[str | None, datetime]:
 
 
 async def _start_again(
-    resources: Resources, engine: ContainerHost, live: LiveRelease, stopped: list[Container], alone: Workload | None
+    resources: Resources, engine: Engine, live: LiveRelease, stopped: list[Replica], alone: WorkloadRef | None
 ) -> bool:
     """Start existing containers; return False when the engine refuses one, so that it must be replaced.
 
     `alone`: their workload, when it must not run beside that of another release.
     """
-    for container in stopped:
+    for replica in stopped:
         if not await _may_start(resources, engine, live, alone):
             return True
-        log.warning("container_started_again", container=container.name, exit_code=container.exit_code)
+        log.warning("container_started_again", replica=replica.name, exit_code=replica.exit_code)
         try:
-            await engine.start(container.name)
+            await engine.start(replica)
         except RequestRefused as error:
-            log.warning("container_not_startable", container=container.name, reason=error.message)
+            log.warning("container_not_startable", replica=replica.name, reason=error.message)
             return False
         except EngineUnreachable:
             raise
         except ProviderUnavailable as error:  # tried again in the next run; go on with the others
-            log.warning("container_not_started", container=container.name, reason=error.message)
+            log.warning("container_not_started", replica=replica.name, reason=error.message)
     return True
 
 
-async def _may_start(resources: Resources, engine: ContainerHost, seen: LiveRelease, alone: Workload | None) -> bool:
+async def _may_start(resources: Resources, engine: Engine, seen: LiveRelease, alone: WorkloadRef | None) -> bool:
     """Check right before each start, since earlier ones took time: still live, and no other release beside `alone`."""
     async with resources.db.read() as session:
         same = select(LiveRelease.id).where(
@@ -135,7 +135,7 @@ async def _may_start(resources: Resources, engine: ContainerHost, seen: LiveRele
             return False
     if alone is None:
         return True
-    found = await engine.inspect({"orca.service": seen.service_id, "orca.replica": ""})
+    found = await engine.observe({"orca.service": seen.service_id})
     return not any(each.state == "running" and each.labels.get("orca.deployment") != alone.id for each in found)
 
 
@@ -201,10 +201,10 @@ async def _tell_not_revived(session: AsyncSession, service: Service, failed: Dep
     await record(session, Fact("ServiceNotRevived", service.team_id, "service", service.id, payload, "failed"))
 
 
-async def _tell_about_crash_loops(resources: Resources, containers: list[Container]) -> None:
+async def _tell_about_crash_loops(resources: Resources, replicas: list[Replica]) -> None:
     """Record each crash loop once per release, with exit code and cause as far as they are known."""
-    for container in containers:
-        service_id, release_id = container.labels.get("orca.service", ""), container.labels.get("orca.release", "")
+    for replica in replicas:
+        service_id, release_id = replica.labels.get("orca.service", ""), replica.labels.get("orca.release", "")
         async with resources.db.write() as session:
             service = await session.get(Service, service_id)
             seen = select(Event.seq).where(Event.type == "ServiceCrashLooping", Event.object_id == service_id)
@@ -216,8 +216,8 @@ async def _tell_about_crash_loops(resources: Resources, containers: list[Contain
             ]
             if service is None or release_id in told:
                 continue
-            payload = {"release_id": release_id, "restarts": container.restarts, "exit_code": container.exit_code,
-                       "out_of_memory": container.out_of_memory}  # fmt: skip
+            payload = {"release_id": release_id, "restarts": replica.restarts, "exit_code": replica.exit_code,
+                       "out_of_memory": replica.out_of_memory}  # fmt: skip
             await record(
                 session, Fact("ServiceCrashLooping", service.team_id, "service", service_id, payload, "failed")
             )

@@ -69,11 +69,11 @@ async def _pull_or_keep(work: Work, facts: Facts, reference: str, login: Registr
     Only an image that is pinned by digest and that this team has fetched or built before: the engine is shared, and
     also stores images that other teams fetched with their own logins.
     """
-    engine = await work.containers()
+    host = await work.containers()
     try:
-        return await engine.pull_image(reference, login, work.log.write)
+        return await host.pull_image(reference, login, work.log.write)
     except ProviderUnavailable:
-        image = await engine.find_image(reference) if "@sha256:" in reference else None
+        image = await host.find_image(reference) if "@sha256:" in reference else None
         async with work.resources.db.read() as session:
             is_ours = image and await queries.has_built(session, Scope(facts.service.team_id), image.id)
         if image is None or not is_ours:

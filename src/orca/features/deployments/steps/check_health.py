@@ -14,7 +14,7 @@ from orca.features.deployments.steps.probe import Checker, Probe, Problem, probe
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.visits import find_visit
 from orca.features.deployments.steps.work import Facts, Work, find_replicas, load
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 
 CRASHES_TO_GIVE_UP = 3
 LOG_LINES = 200
@@ -41,11 +41,11 @@ async def check_health(work: Work) -> str:
         if any(was_stopped(each, config.restart) for each in replicas):
             await start_release(work)
             continue
-        containers = _choose(facts, replicas)
-        if not containers and len(replicas) == config.replicas:
+        probed = _choose(facts, replicas)
+        if not probed and len(replicas) == config.replicas:
             return "no replica is new, so none was asked"
-        await _give_up_if_crashing(work, facts, containers)
-        problem = await _first_problem(containers, config.replicas - len(replicas), checker.probe)
+        await _give_up_if_crashing(work, facts, probed)
+        problem = await _first_problem(probed, config.replicas - len(replicas), checker.probe)
         healthy_since = None if problem else healthy_since or time.monotonic()
         if healthy_since is not None and time.monotonic() - healthy_since >= config.health.settle:
             for note in sorted(checker.notes):
@@ -53,17 +53,17 @@ async def check_health(work: Work) -> str:
             return f"healthy after {time.monotonic() - started:.1f} s"
         await asyncio.sleep(pause)
         pause = min(LONGER * pause, config.health.interval)
-    containers = _choose(facts, await find_replicas(work, facts))
-    await _quote_log(work, containers)
+    probed = _choose(facts, await find_replicas(work, facts))
+    await _quote_log(work, probed)
     problem = problem or Problem(f"it did not stay so for {config.health.settle:g} s")
-    problem, remedies = await find_remedies(work, facts, containers, problem)
+    problem, remedies = await find_remedies(work, facts, probed, problem)
     raise NeverHealthy(
         f"the release was not healthy within {config.health.start_period:g} s: {problem.text}",
         hint=f"{problem.hint} A slow start needs a longer start period.{facts.old_serves}", remedies=remedies,
     )  # fmt: skip
 
 
-def _choose(facts: Facts, replicas: list[Container]) -> list[Container]:
+def _choose(facts: Facts, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas to probe: the new ones, or, when none is new and none runs, those that ran before."""
     own = [each for each in replicas if facts.is_own(each)]
     if own or any(is_running(each, now()) and probe_running(each) is None for each in replicas):
@@ -71,43 +71,43 @@ def _choose(facts: Facts, replicas: list[Container]) -> list[Container]:
     return replicas
 
 
-async def _first_problem(containers: list[Container], missing: int, probe: Probe) -> Problem | None:
+async def _first_problem(probed: list[Replica], missing: int, probe: Probe) -> Problem | None:
     if missing:
         return Problem(f"{missing} of the containers {'is' if missing == 1 else 'are'} gone")
-    for container in containers:
-        if container.state != "running":
-            code = f" (exit code {container.exit_code})" if container.exit_code is not None else ""
-            return Problem(f"the container is {container.state}{code}")
-    problems = await asyncio.gather(*(probe(container) for container in containers))
+    for replica in probed:
+        if replica.state != "running":
+            code = f" (exit code {replica.exit_code})" if replica.exit_code is not None else ""
+            return Problem(f"the container is {replica.state}{code}")
+    problems = await asyncio.gather(*(probe(replica) for replica in probed))
     return next((problem for problem in problems if problem is not None), None)
 
 
-async def _give_up_if_crashing(work: Work, facts: Facts, containers: list[Container]) -> None:
-    for container in containers:
-        ended = container.state in {"exited", "dead"}
-        if container.out_of_memory and (ended or container.restarts):
-            await _quote_log(work, [container])
+async def _give_up_if_crashing(work: Work, facts: Facts, probed: list[Replica]) -> None:
+    for replica in probed:
+        ended = replica.state in {"exited", "dead"}
+        if replica.out_of_memory and (ended or replica.restarts):
+            await _quote_log(work, [replica])
             raise OutOfMemory(
                 "the process was killed because it used more memory than it may",
                 hint=f"Raise the service's memory limit, or make the process use less.{facts.old_serves}",
             )
-        if container.restarts >= CRASHES_TO_GIVE_UP or ended:
-            await _quote_log(work, [container])
-            times = f" {container.restarts + 1} times" if container.restarts else ""
-            ending = explain_exit(container.exit_code, kind=facts.config.kind)
+        if replica.restarts >= CRASHES_TO_GIVE_UP or ended:
+            await _quote_log(work, [replica])
+            times = f" {replica.restarts + 1} times" if replica.restarts else ""
+            ending = explain_exit(replica.exit_code, kind=facts.config.kind)
             raise KeepsCrashing(
                 f"the process ended{times}{', last' if times and ending.text else ''}{ending.text}",
                 hint=f"{ending.hint}{facts.old_serves}",
             )
 
 
-async def _quote_log(work: Work, containers: list[Container]) -> None:
-    for container in containers:
+async def _quote_log(work: Work, probed: list[Replica]) -> None:
+    for replica in probed:
         try:
-            engine = await work.containers()
-            lines = [line.text async for line in engine.logs(container.id, tail=LOG_LINES, follow=False)]
+            engine = await work.engine()
+            lines = [line.text async for line in engine.logs(replica, tail=LOG_LINES, follow=False)]
         except OrcaError as error:
             lines = [f"(its log cannot be read: {error.message})"]
-        await work.log.write(f"── {container.name} wrote{'' if lines else ' nothing'} ──")
+        await work.log.write(f"── {replica.name} wrote{'' if lines else ' nothing'} ──")
         for line in lines:
             await work.log.write(line)

@@ -60,9 +60,9 @@ async def _may_keep(work: Work, facts: Facts, image: str) -> bool:
         same = await _find_same_at_other_scale(session, work, facts.service, facts, image)
     if same is None:
         return False
-    workload = rules.Workload(same[1], facts.workload.replicas)
-    engine = await work.containers()
-    seen = await engine.inspect({"orca.service": facts.service.id, "orca.replica": ""})
+    workload = rules.WorkloadRef(same[1], facts.workload.replicas)
+    engine = await work.engine()
+    seen = await engine.observe({"orca.service": facts.service.id})
     kept = [each for each in seen if workload.includes(each)]
     return all(rules.is_running(each, now()) and each.health != "unhealthy" for each in kept)
 

@@ -7,6 +7,7 @@ start before that.
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import select
@@ -17,12 +18,12 @@ from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.log import LogWriter
 from orca.features.deployments.operations.progress import add_warning
-from orca.features.deployments.steps.work import Facts, Work, container_spec, find_own, load_facts
+from orca.features.deployments.steps.work import Facts, Work, find_own, load_facts, run_of, workload_of
 from orca.features.services.actions import check_volumes
 from orca.kit.text import join
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerSpec, Mount, SupportsVolumeOwners, VolumeOwner
-from orca.sdk.engines import EngineUnreachable
+from orca.sdk.engines import EngineUnreachable, SupportsVolumeOwners
+from orca.sdk.workloads import Mount, Replica, VolumeOwner, Workload
 
 log = structlog.get_logger("orca.deployments")
 
@@ -81,14 +82,14 @@ async def pay_debts(resources: Resources, service_id: str) -> None:
 
 async def remove_own(work: Work, facts: Facts) -> None:
     """Remove every container that this deployment made."""
-    await asyncio.gather(*(_remove(work, container) for container in await find_own(work, facts)))
+    await asyncio.gather(*(_remove(work, replica) for replica in await find_own(work, facts)))
 
 
-async def _remove(work: Work, container: Container) -> None:
-    engine = await work.containers()
+async def _remove(work: Work, replica: Replica) -> None:
+    engine = await work.engine()
     with suppress(OrcaError):
-        await engine.stop(container.id, grace=2)
-    await engine.remove(container.id)
+        await engine.stop(replica, grace=2)
+    await engine.remove(replica)
 
 
 async def find_undo_seconds(db: Database, deployment_id: str) -> float:
@@ -103,10 +104,10 @@ async def restore_volumes(work: Work, facts: Facts) -> None:
 
     Raises ProviderUnavailable when it should be tried again; any other failure is added as a warning.
     """
-    engine = await work.containers()
+    engine = await work.engine()
     if not isinstance(engine, SupportsVolumeOwners):
         return
-    for mount in container_spec(facts, work.resources, 0).mounts:
+    for mount in workload_of(facts, work.resources).mounts:
         if mount.volume in facts.deployment.former_owners:
             async with turn_of(work.resources, mount.volume):
                 await _restore(work, facts, engine, mount)
@@ -122,9 +123,9 @@ async def _restore(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount
     except Conflict as error:
         await work.log.write(f"Not given back to {name}: {error.message}.")
         return
-    spec = owner_spec(work, facts, mount, "back")
+    owning = owner_workload(work, facts, mount, "back")
     try:
-        await engine.restore_owner(spec, owner, deadline=CHOWN_SECONDS, progress=work.log.write)
+        await engine.restore_owner(owning, owner, deadline=CHOWN_SECONDS, progress=work.log.write)
     except ProviderUnavailable:
         raise
     except OrcaError as error:
@@ -148,11 +149,8 @@ async def _cross_off(db: Database, deployment_id: str, *volumes: str) -> None:
         deployment.former_owners = left
 
 
-def owner_spec(work: Work, facts: Facts, mount: Mount, purpose: str) -> ContainerSpec:
-    """Return the specification of a container that mounts only this volume."""
-    return container_spec(
-        facts, work.resources, 0, changes={
-            "name": f"{mount.volume}-{facts.deployment.id}-{purpose}", "mounts": (mount,), "env": {}, "restart": "no",
-            "labels": facts.labels(work.resources) | {"orca.role": "owner"},
-        },
-    )  # fmt: skip
+def owner_workload(work: Work, facts: Facts, mount: Mount, purpose: str) -> Workload:
+    """Return a workload that mounts only this volume."""
+    name = f"{mount.volume}-{facts.deployment.id}-{purpose}"
+    command = tuple(facts.config.command)
+    return replace(run_of(facts, work.resources, name, role="owner", command=command), mounts=(mount,), env={})

@@ -6,21 +6,22 @@ from orca.features.deployments.steps.probe import Problem
 from orca.features.deployments.steps.work import Facts, Work
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file
 from orca.kit.text import join
-from orca.sdk.containers import Container, Listener, SupportsListeners
+from orca.sdk.engines import SupportsListeners
+from orca.sdk.workloads import Listener, Replica
 
 MOST_REMEDIES = 5
 
 
 async def find_remedies(
-    work: Work, facts: Facts, containers: list[Container], problem: Problem
+    work: Work, facts: Facts, replicas: list[Replica], problem: Problem
 ) -> tuple[Problem, list[Remedy]]:
     """Return the problem with the ports found in the container, and remedies that switch to one of them."""
-    engine, port = await work.containers(), problem.closed_port
-    running = next((each for each in containers if each.state == "running"), None)
+    engine, port = await work.engine(), problem.closed_port
+    running = next((each for each in replicas if each.state == "running"), None)
     if port is None or running is None or not isinstance(engine, SupportsListeners):
         return problem, []
     try:
-        found = await engine.find_listeners(running.id)
+        found = await engine.find_listeners(running)
     except OrcaError:
         found = None
     if not found:

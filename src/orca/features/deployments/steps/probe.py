@@ -12,7 +12,8 @@ from orca.features.deployments.steps.answers import explain_status, redirect_not
 from orca.features.services.schemas.settings import FrozenConfig, HealthCheck
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
-from orca.sdk.containers import Container, SupportsExec
+from orca.sdk.engines import SupportsExec
+from orca.sdk.workloads import Replica
 from orca.systems import LOCAL
 
 STEADY_SECONDS = 2.0
@@ -34,7 +35,7 @@ class Problem:
     """The port on which nothing answered; set when it should be checked where the process listens instead."""
 
 
-Probe = Callable[[Container], Awaitable[Problem | None]]
+Probe = Callable[[Replica], Awaitable[Problem | None]]
 """A probe returns None when the container is healthy."""
 
 
@@ -66,21 +67,21 @@ class Checker:
     system_id: str = LOCAL
     """The machine that the replicas run on."""
 
-    async def probe(self, container: Container) -> Problem | None:
+    async def probe(self, replica: Replica) -> Problem | None:
         """Run the configured health check; `auto` uses the image's own, else HTTP when a port is public."""
         check, port = self.config.health, self.port
         kind = check.type
-        if kind == "auto" and container.health_test and not _is_configured(check):
-            return await self._probe_image(container)
+        if kind == "auto" and replica.health_test and not _is_configured(check):
+            return await self._probe_image(replica)
         if kind == "auto":
             kind = "http" if self.public_port and self.config.kind != "worker" else "none"
         if kind == "http" and port is not None:
-            return await self._probe_http(container, port)
+            return await self._probe_http(replica, port)
         if kind == "tcp" and port is not None:
-            return await self._probe_tcp(container, port, check.timeout)
+            return await self._probe_tcp(replica, port, check.timeout)
         if kind == "command":
-            return await self._probe_command(container, tuple(check.command), "the command")
-        return probe_running(container)
+            return await self._probe_command(replica, tuple(check.command), "the command")
+        return probe_running(replica)
 
     @property
     def public_port(self) -> int | None:
@@ -93,12 +94,12 @@ class Checker:
         first = next((port.port for port in self.config.ports), None)
         return self.config.health.port or self.public_port or first
 
-    async def _probe_http(self, container: Container, port: int) -> Problem | None:
+    async def _probe_http(self, replica: Replica, port: int) -> Problem | None:
         check = self.config.health
         asked = f"{check.method} {check.path} on port {port}"
         headers = self.visit.headers() if self.visit else {}
         try:
-            url = f"http://{container.address}:{port}{check.path}"
+            url = f"http://{replica.address}:{port}{check.path}"
             http = await self.resources.systems.http(self.system_id)
             request = http.build_request(check.method, url, headers=headers, timeout=check.timeout)
             answer = await _fetch_head(http, request, check.timeout)
@@ -108,7 +109,7 @@ class Checker:
             return Problem(f"{asked} did not answer within {check.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is not healthy yet
             problem = f"{asked} was not answered in HTTP ({type(error).__name__})"
-            return await self._probe_other_protocol(container, port, problem, error)
+            return await self._probe_other_protocol(replica, port, problem, error)
         code, host = answer.status_code, self.visit.host if self.visit else ""
         if not (code in check.status if check.status else 200 <= code < 400):  # noqa: PLR2004 - HTTP
             return Problem(*explain_status(asked, code, host))
@@ -117,13 +118,13 @@ class Checker:
         return None
 
     async def _probe_other_protocol(
-        self, container: Container, port: int, problem: str, error: Exception
+        self, replica: Replica, port: int, problem: str, error: Exception
     ) -> Problem | None:
         """Accept services of other protocols (gRPC) as healthy when they listen, unless an HTTP check is configured."""
         check, speaks = self.config.health, isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
         if not speaks or check.type != "auto" or _is_configured(check):
             return Problem(problem, "Set `health` to {type: tcp} if it does not speak HTTP.")
-        if not await self._says_anything(container, port, check.timeout):
+        if not await self._says_anything(replica, port, check.timeout):
             return Problem(
                 f"port {port} closed the connection without an answer",
                 "The process listens, and fails at every request: the log shows why. If it speaks another protocol, "
@@ -132,24 +133,24 @@ class Checker:
         self.notes.add(f"port {port} does not speak HTTP/1.1: only that something answers was checked")
         return None
 
-    async def _probe_image(self, container: Container) -> Problem | None:
+    async def _probe_image(self, replica: Replica) -> Problem | None:
         """Run the image's HEALTHCHECK command ourselves until the engine reports a result of its own."""
-        if container.health == "unhealthy":
-            said = f": {shorten(container.health_output, _LONGEST_OUTPUT)}" if container.health_output else ""
+        if replica.health == "unhealthy":
+            said = f": {shorten(replica.health_output, _LONGEST_OUTPUT)}" if replica.health_output else ""
             return Problem(f"the HEALTHCHECK of the image failed{said}", _IMAGE_HINT)
-        if container.health != "healthy":
-            problem = await self._probe_command(container, container.health_test, "the HEALTHCHECK of the image")
+        if replica.health != "healthy":
+            problem = await self._probe_command(replica, replica.health_test, "the HEALTHCHECK of the image")
             if problem is not None:
                 return Problem(problem.text, _IMAGE_HINT)
         port = self.public_port
-        return None if port is None else await self._probe_tcp(container, port, self.config.health.timeout)
+        return None if port is None else await self._probe_tcp(replica, port, self.config.health.timeout)
 
-    async def _probe_command(self, container: Container, command: tuple[str, ...], name: str) -> Problem | None:
-        engine, seconds = await self.resources.systems.containers(self.system_id), self.config.health.timeout
+    async def _probe_command(self, replica: Replica, command: tuple[str, ...], name: str) -> Problem | None:
+        engine, seconds = await self.resources.systems.engine(self.system_id), self.config.health.timeout
         if not isinstance(engine, SupportsExec):
             return Problem("this engine cannot run commands in containers", "Choose another kind of health check.")
         try:
-            result = await engine.exec(container.id, command, deadline=seconds)
+            result = await engine.exec(replica, command, deadline=seconds)
         except DeadlineExceeded:
             return Problem(f"{name} did not end within {seconds:g} s")
         except OrcaError as error:
@@ -161,15 +162,15 @@ class Checker:
         said = f": {shorten(said, _LONGEST_OUTPUT)}" if said else ""
         return Problem(f"{name} ended with exit code {result.exit_code}{said}")
 
-    async def _connect(self, container: Container, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, replica: Replica, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection to the container from its own system."""
-        return await self.resources.systems.open_connection(self.system_id, str(container.address), port)
+        return await self.resources.systems.open_connection(self.system_id, str(replica.address), port)
 
-    async def _says_anything(self, container: Container, port: int, timeout: float) -> bool:  # noqa: ASYNC109 - per try
+    async def _says_anything(self, replica: Replica, port: int, timeout: float) -> bool:  # noqa: ASYNC109 - per try
         """Whether a server that closed an HTTP/1.1 connection answers an HTTP/2 preface, or waits (RFC 9113, 3.4)."""
         try:
             async with asyncio.timeout(timeout):
-                reader, writer = await self._connect(container, port)
+                reader, writer = await self._connect(replica, port)
                 try:
                     writer.write(_HTTP2_GREETING)
                     return await reader.read(1) != b""
@@ -180,10 +181,10 @@ class Checker:
         except (OSError, ProviderUnavailable):
             return False
 
-    async def _probe_tcp(self, container: Container, port: int, timeout: float) -> Problem | None:  # noqa: ASYNC109 - per try
+    async def _probe_tcp(self, replica: Replica, port: int, timeout: float) -> Problem | None:  # noqa: ASYNC109 - per try
         try:
             async with asyncio.timeout(timeout):
-                _, writer = await self._connect(container, port)
+                _, writer = await self._connect(replica, port)
         except TimeoutError:
             return Problem(f"port {port} did not answer within {timeout:g} s", closed_port=port)
         except (OSError, ProviderUnavailable):
@@ -229,9 +230,9 @@ def nothing_listens(port: int) -> Problem:
     )
 
 
-def probe_running(container: Container) -> Problem | None:
+def probe_running(replica: Replica) -> Problem | None:
     """Check that the container has run for `STEADY_SECONDS`."""
-    if container.started_at is None:
+    if replica.started_at is None:
         return Problem("it has not started")
-    age = time.time() - container.started_at.timestamp()
+    age = time.time() - replica.started_at.timestamp()
     return None if age >= STEADY_SECONDS else Problem(f"it runs for {age:.1f} s only")

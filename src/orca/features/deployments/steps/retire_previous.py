@@ -9,7 +9,7 @@ from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import TAKES_DOWN, maker_of, network_name
 from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.features.deployments.steps.work import Facts, Work, load, systems_of
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 
 DRAIN_SECONDS = 2.0
 """How long requests already in flight may take to reach the old release."""
@@ -21,7 +21,7 @@ async def retire_previous(work: Work) -> str:
     facts = await load(work)
     found = {system_id: await _look(work, facts, system_id) for system_id in systems_of(facts)}
     looked = {system_id: old for system_id, old in found.items() if old is not None}
-    if any(container.state == "running" for old in looked.values() for container in old):
+    if any(replica.state == "running" for old in looked.values() for replica in old):
         await asyncio.sleep(DRAIN_SECONDS)
     counts = [await _retire_all(work, facts, system_id, old) for system_id, old in looked.items()]
     if facts.deployment.kind == "remove" and looked:
@@ -29,7 +29,7 @@ async def retire_previous(work: Work) -> str:
     return f"{sum(counts)} container{'s' if sum(counts) != 1 else ''} removed" if counts else ""
 
 
-async def _look(work: Work, facts: Facts, system_id: str) -> list[Container] | None:
+async def _look(work: Work, facts: Facts, system_id: str) -> list[Replica] | None:
     """Return the old replicas on a system; None, with a warning, when its engine does not answer."""
     try:
         return await retry_while_unavailable(work, lambda: find_old(work, facts, system_id), system_id)
@@ -38,36 +38,36 @@ async def _look(work: Work, facts: Facts, system_id: str) -> list[Container] | N
         return None
 
 
-async def _retire_all(work: Work, facts: Facts, system_id: str, old: list[Container]) -> int:
+async def _retire_all(work: Work, facts: Facts, system_id: str, old: list[Replica]) -> int:
     """Stop and remove the old replicas on a system, except those that this database does not know."""
     async with work.resources.db.read() as session:
         unknown = await list_unknown(session, old) if facts.deployment.kind != "remove" else set()
-    left = [container for container in old if maker_of(container) in unknown]
-    old = [container for container in old if container not in left]
+    left = [replica for replica in old if maker_of(replica) in unknown]
+    old = [replica for replica in old if replica not in left]
     if left:
         await _leave(work, facts, system_id, left)
-    problems = await asyncio.gather(*(_retire(work, system_id, container) for container in old))
+    problems = await asyncio.gather(*(_retire(work, system_id, replica) for replica in old))
     for problem in filter(None, problems):
         await _warn(work, problem)
     return len(old)
 
 
-async def find_old(work: Work, facts: Facts, system_id: str) -> list[Container]:
+async def find_old(work: Work, facts: Facts, system_id: str) -> list[Replica]:
     """Return the service's replicas on a system that this deployment replaces; all when it takes the service down."""
-    engine = await work.resources.systems.containers(system_id)
-    found = await engine.inspect({"orca.service": facts.service.id})
-    return [container for container in found if _is_old(container, facts)]
+    engine = await work.resources.systems.engine(system_id)
+    found = await engine.observe({"orca.service": facts.service.id})
+    return [replica for replica in found if _is_old(replica, facts)]
 
 
-async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Container]) -> None:
+async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Replica]) -> None:
     """Keep containers of unknown deployments, about which an administrator decides, and add a warning.
 
     They are stopped, but not removed, when the service is being stopped or removed.
     """
     if facts.deployment.kind in TAKES_DOWN:
-        engine = await work.resources.systems.containers(system_id)
-        await asyncio.gather(*(engine.stop(each.id, grace=grace_of(each)) for each in unknown))
-    names = ", ".join(container.name for container in unknown)
+        engine = await work.resources.systems.engine(system_id)
+        await asyncio.gather(*(engine.stop(each) for each in unknown))
+    names = ", ".join(replica.name for replica in unknown)
     await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
 
 
@@ -75,7 +75,7 @@ async def _leave_network(work: Work, facts: Facts) -> None:
     """Remove the environment's network with its last service; the next service creates it again."""
     for system_id in systems_of(facts):
         with suppress(OrcaError):  # the engine refuses while other services use it
-            engine = await work.resources.systems.containers(system_id)
+            engine = await work.resources.systems.engine(system_id)
             await engine.remove_network(network_name(facts.service.environment_id))
 
 
@@ -84,26 +84,19 @@ async def _warn(work: Work, problem: str) -> None:
     await work.log.write(problem)
 
 
-def _is_old(container: Container, facts: Facts) -> bool:
-    if "orca.replica" not in container.labels:
-        return False
-    return facts.deployment.kind in TAKES_DOWN or not facts.workload.includes(container)
+def _is_old(replica: Replica, facts: Facts) -> bool:
+    return facts.deployment.kind in TAKES_DOWN or not facts.workload.includes(replica)
 
 
-async def _retire(work: Work, system_id: str, container: Container) -> str | None:
-    engine = await work.resources.systems.containers(system_id)
+async def _retire(work: Work, system_id: str, replica: Replica) -> str | None:
+    engine = await work.resources.systems.engine(system_id)
 
     async def stop_and_remove() -> None:
-        await engine.stop(container.id, grace=grace_of(container))
-        await engine.remove(container.id)
+        await engine.stop(replica)
+        await engine.remove(replica)
 
     try:
         await retry_while_unavailable(work, stop_and_remove, system_id)
     except OrcaError as error:
-        return f"{container.name} could not be removed: {error.message} {LATER}"
+        return f"{replica.name} could not be removed: {error.message} {LATER}"
     return None
-
-
-def grace_of(container: Container) -> float:
-    """Return the seconds between TERM and KILL that the container's release was configured with."""
-    return float(container.labels.get("orca.stop-grace", "10"))

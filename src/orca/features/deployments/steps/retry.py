@@ -9,8 +9,7 @@ from typing import TypeVar
 from orca.errors import ProviderUnavailable
 from orca.features.deployments.errors import DiskTooFull
 from orca.features.deployments.steps.work import Work
-from orca.sdk.containers import ContainerHost
-from orca.sdk.engines import EngineFailed, EngineUnreachable
+from orca.sdk.engines import Engine, EngineFailed, EngineUnreachable
 from orca.systems import LOCAL
 
 T = TypeVar("T")
@@ -38,7 +37,7 @@ async def retry_while_unavailable(work: Work, act: Callable[[], Awaitable[T]], s
             _raise_if_cancelled(error)
             if isinstance(error, EngineUnreachable):
                 work.interruptions.append(error.message)
-            engine = await work.resources.systems.containers(system_id or work.system_id)
+            engine = await work.resources.systems.engine(system_id or work.system_id)
             is_well = isinstance(error, EngineFailed) and await _is_well(engine)
             if time.monotonic() >= (began + FAILURE_SECONDS if is_well else until):
                 raise
@@ -73,16 +72,16 @@ async def _await_room(work: Work, until: float) -> None:
             return
 
 
-async def _await_answer(engine: ContainerHost, until: float) -> None:
+async def _await_answer(engine: Engine, until: float) -> None:
     while time.monotonic() < until:
         await asyncio.sleep(PAUSE_SECONDS)
         if await _is_well(engine):
             return
 
 
-async def _is_well(engine: ContainerHost) -> bool:
+async def _is_well(engine: Engine) -> bool:
     try:
-        await engine.info()
+        await engine.check()
     except ProviderUnavailable:
         return False
     return True

@@ -11,6 +11,7 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.rules import TAKES_DOWN
 from orca.features.deployments.steps.work import Facts, Work, find_replicas, load, systems_of
+from orca.features.deployments.targets import targets_of
 from orca.features.routing.actions import clear_targets, ensure_automatic_route, set_targets
 from orca.features.routing.operations import Refusals, apply_routes
 from orca.features.routing.queries import RouteState, list_route_states, list_targets
@@ -18,7 +19,7 @@ from orca.features.routing.schemas.routes import TargetIn
 from orca.features.services.models import Service
 from orca.kit.crash import crash_point
 from orca.kit.text import join
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 
 
 async def route_traffic(work: Work) -> str:
@@ -26,7 +27,8 @@ async def route_traffic(work: Work) -> str:
     facts = await load(work)
     if facts.deployment.kind in TAKES_DOWN:
         return await _take_down(work, facts)
-    targets = targets_of(facts, await _leave_dead(work, facts, await find_replicas(work, facts)))
+    serving = await _leave_dead(work, facts, await find_replicas(work, facts))
+    targets = targets_of(facts.release.config if facts.release else facts.deployment.config, serving, facts.system_id)
     async with work.resources.db.write() as session:
         routes = await _move(session, work, facts, targets)
     crash_point("route_traffic.stored")
@@ -45,7 +47,7 @@ async def _apply(work: Work, facts: Facts) -> Refusals:
     return refused
 
 
-async def _leave_dead(work: Work, facts: Facts, replicas: list[Container]) -> list[Container]:
+async def _leave_dead(work: Work, facts: Facts, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas that may serve. Earlier ones that do not run any more get no traffic, but a warning."""
     ended = {"created", "exited", "dead"}
     dead = [each for each in replicas if not facts.is_own(each) and each.state in ended]
@@ -124,22 +126,6 @@ async def _move_back(session: AsyncSession, deployment: Deployment, live: LiveRe
     await set_targets(session, service, release_id, before)
     live.release_id, live.deployment_id = release_id, deployment_id
     service.desired_state = deployment.previous_desired_state
-
-
-def targets_of(facts: Facts, containers: list[Container]) -> list[TargetIn]:
-    """Return the target of each replica: its address and ports."""
-    config = facts.release.config if facts.release else facts.deployment.config
-    ports = [{"name": port["name"], "port": port["port"], "public": port["public"]} for port in config["ports"]]
-    return [
-        TargetIn(
-            replica=int(container.labels["orca.replica"]),
-            address=container.address,
-            ports=ports,
-            system=facts.system_id,
-        )
-        for container in sorted(containers, key=lambda each: each.name)
-        if container.address is not None and "orca.replica" in container.labels
-    ]
 
 
 async def _take_down(work: Work, facts: Facts) -> str:

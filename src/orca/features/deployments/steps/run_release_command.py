@@ -6,7 +6,7 @@ from orca.features.deployments.exits import NOT_EXECUTABLE, explain_exit
 from orca.features.deployments.rules import STEP_SECONDS
 from orca.features.deployments.steps.ensure_release import ensure_release
 from orca.features.deployments.steps.volumes import own_volumes
-from orca.features.deployments.steps.work import Facts, Work, container_spec, find_own, load
+from orca.features.deployments.steps.work import Facts, Work, find_own, load, run_of
 
 
 async def run_release_command(work: Work) -> str:
@@ -18,17 +18,13 @@ async def run_release_command(work: Work) -> str:
     facts = await ensure_release(work, await load(work))
     await own_volumes(work, facts)
     command = tuple(facts.config.release_command)
-    spec = container_spec(
-        facts, work.resources, 0, changes={
-            "name": f"orca-{facts.deployment.id}-release", "command": command, "restart": "no",
-            "labels": facts.labels(work.resources) | {"orca.role": "release-command"},
-        },
-    )  # fmt: skip
+    name = f"orca-{facts.deployment.id}-release"
+    run = run_of(facts, work.resources, name, role="release-command", command=command)
     seconds = STEP_SECONDS["run_release_command"] - 60
-    engine = await work.containers()
-    code = await engine.run_once(spec, deadline=seconds, progress=work.log.write)
+    engine = await work.engine()
+    code = await engine.run_once(run, deadline=seconds, progress=work.log.write)
     if code != 0:
-        raise await _explain(work, facts, spec.name, code)
+        raise await _explain(work, facts, name, code)
     return f"exit code {code}"
 
 

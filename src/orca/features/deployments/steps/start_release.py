@@ -1,4 +1,4 @@
-"""Start the containers of the new release beside the old ones."""
+"""Start the replicas of the new release beside the old ones."""
 
 from orca.errors import Conflict, OrcaError, RequestRefused
 from orca.features.deployments.errors import CannotStart
@@ -13,26 +13,26 @@ from orca.features.deployments.steps.work import (
     Facts,
     Work,
     check_frozen_volumes,
-    container_specs,
     find_own,
     find_replicas,
     load,
+    workload_of,
 )
 from orca.kit.amounts import counted
-from orca.sdk.containers import Container
+from orca.sdk.workloads import Replica
 
 
 async def start_release(work: Work) -> str:
-    """Plan what is missing and apply it. Containers are matched by name, so a repeated step adds nothing."""
+    """Plan what is missing and apply it. The engine recognises what is there, so a repeated step adds nothing."""
     facts = await ensure_release(work, await load(work))
     await check_frozen_volumes(work, facts)
     if facts.config.recreates and not facts.continues:
         await stop_old(work, facts)  # it may have been started again meanwhile
     await own_volumes(work, facts)
-    engine = await work.containers()
+    engine = await work.engine()
     replicas = await _remove_leftovers(work, facts, await find_replicas(work, facts))
     current = {each.id: each for each in (*replicas, *await find_own(work, facts))}
-    changes = engine.plan(list(current.values()), container_specs(facts, work.resources))
+    changes = engine.plan(list(current.values()), workload_of(facts, work.resources))
     for change in changes:
         await work.log.write(change.describe())
     try:
@@ -49,7 +49,7 @@ async def start_release(work: Work) -> str:
     return f"{counted(count, 'replica')} of {_short(facts)}{f'; {kept} of them ran before' if kept else ''}"
 
 
-async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Container]) -> list[Container]:
+async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Replica]) -> list[Replica]:
     """Remove replicas that a failed scaling left, since they were never healthy; return those that may stay."""
     if not facts.continues or facts.previous is None:
         return replicas
@@ -62,7 +62,7 @@ async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Container])
                 f"there is a replica {each.name} that this database does not know",
                 hint="Decide about it first: `orc orphans` shows it.",
             )
-        await (await work.containers()).remove(each.id)
+        await (await work.engine()).remove(each)
     return [each for each in replicas if each not in left]
 
 
@@ -73,9 +73,9 @@ async def explain_refusal(work: Work, facts: Facts, error: RequestRefused) -> Or
     if code is None:
         return error
     ending = explain_exit(code, kind=facts.config.kind)
-    engine = await work.containers()
-    image = await engine.find_image(found[0].image_id)
-    info = await engine.info()
+    host = await work.containers()
+    image = await host.find_image(found[0].image_id)
+    info = await host.info()
     hint = ending.hint
     if image is not None and is_other_machine(image.architecture, info.architecture):
         hint = (

@@ -5,7 +5,7 @@ import asyncio
 from orca.features.deployments.operations.progress import find_step
 from orca.features.deployments.rules import was_stopped_by
 from orca.features.deployments.steps.ensure_release import ensure_release
-from orca.features.deployments.steps.retire_previous import find_old, grace_of
+from orca.features.deployments.steps.retire_previous import find_old
 from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, load, systems_of
 
 
@@ -24,9 +24,9 @@ async def stop_old(work: Work, facts: Facts) -> int:
     """Stop all running replicas of the service that are not of this deployment; returns how many."""
     stopped = 0
     for system_id in systems_of(facts):
-        engine, old = await work.resources.systems.containers(system_id), await find_old(work, facts, system_id)
+        engine, old = await work.resources.systems.engine(system_id), await find_old(work, facts, system_id)
         running = [each for each in old if each.state in {"running", "restarting", "paused"}]
-        await asyncio.gather(*(engine.stop(each.id, grace=grace_of(each)) for each in running))
+        await asyncio.gather(*(engine.stop(each) for each in running))
         stopped += len(running)
     return stopped
 
@@ -37,7 +37,7 @@ async def start_previous(work: Work) -> None:
     step = await find_step(work.resources.db, work.deployment_id, "stop_previous")
     if step is None or facts.previous is None:
         return
-    engine = await work.resources.systems.containers(facts.previous_system_id)
-    previous = await engine.inspect({"orca.deployment": facts.previous.id})
+    engine = await work.resources.systems.engine(facts.previous_system_id)
+    previous = await engine.observe({"orca.deployment": facts.previous.id})
     stopped = [each for each in previous if facts.previous.includes(each) and was_stopped_by(step.started_at, each)]
-    await asyncio.gather(*(engine.start(each.name) for each in stopped))
+    await asyncio.gather(*(engine.start(each) for each in stopped))

@@ -12,16 +12,16 @@ from orca.errors import OrcaError
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.schemas import Remedy
-from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_spec, pay_debts, turn_of
-from orca.features.deployments.steps.work import Facts, Work, container_spec
+from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_workload, pay_debts, turn_of
+from orca.features.deployments.steps.work import Facts, Work, workload_of
 from orca.features.services.volume_queries import Sharing
-from orca.sdk.containers import Container, ContainerSpec, Mount, SupportsVolumeOwners, Unwritable
-from orca.sdk.engines import EngineUnreachable
+from orca.sdk.engines import EngineUnreachable, SupportsVolumeOwners
+from orca.sdk.workloads import Mount, Replica, Unwritable, Workload
 
 
 async def own_volumes(work: Work, facts: Facts) -> None:
     """Set the owners that volumes configure, where they differ. Safe to repeat."""
-    engine = await work.containers()
+    engine = await work.engine()
     if facts.continues or not facts.config.mounts or not isinstance(engine, SupportsVolumeOwners):
         return
     await _warn_of_other_owners(work, facts)
@@ -30,7 +30,7 @@ async def own_volumes(work: Work, facts: Facts) -> None:
         async with turn_of(work.resources, user):
             await pay_debts(work.resources, user)
     async with turn_of(work.resources, facts.service.id):
-        for mount in container_spec(facts, work.resources, 0).mounts:
+        for mount in workload_of(facts, work.resources).mounts:
             if (mount.owner or mount.mode is not None) and not mount.read_only:
                 async with turn_of(work.resources, mount.volume):
                     await _own(work, facts, engine, mount)
@@ -57,24 +57,24 @@ def _others(shared: Sharing) -> str:
 
 
 async def _own(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount: Mount) -> None:
-    spec = owner_spec(work, facts, mount, "owner")
+    owning = owner_workload(work, facts, mount, "owner")
     if facts.previous is not None or mount.volume in facts.shared:
-        await _note_owner(work, engine, spec)
+        await _note_owner(work, engine, owning)
     if not mount.owner:
         return
     mark = partial(_mark_changed, work, mount.volume)
-    if await engine.own_volume(spec, before=mark, deadline=CHOWN_SECONDS, progress=work.log.write):
+    if await engine.own_volume(owning, before=mark, deadline=CHOWN_SECONDS, progress=work.log.write):
         await work.log.write(f"The data in the volume at {mount.path} belongs to {mount.owner} now.")
 
 
-async def _note_owner(work: Work, engine: SupportsVolumeOwners, spec: ContainerSpec) -> None:
+async def _note_owner(work: Work, engine: SupportsVolumeOwners, owning: Workload) -> None:
     """Store the former owner once, before anything is changed: after a crash the data may have two owners."""
-    (mount,) = spec.mounts
+    (mount,) = owning.mounts
     async with work.resources.db.read() as session:
         deployment = await session.get_one(Deployment, work.deployment_id)
     if mount.volume in deployment.former_owners:
         return
-    owner = await engine.find_owner(spec)
+    owner = await engine.find_owner(owning)
     if owner is None:
         return
     async with work.resources.db.write() as session:
@@ -91,13 +91,13 @@ async def _mark_changed(work: Work, volume: str) -> None:
             deployment.former_owners = {**former, volume: {**former[volume], "changed": True}}
 
 
-async def warn_of_closed_volumes(work: Work, facts: Facts, containers: list[Container]) -> None:
+async def warn_of_closed_volumes(work: Work, facts: Facts, replicas: list[Replica]) -> None:
     """Warn of volumes that the process cannot write to: most programs fail only at the first use."""
-    engine = await work.containers()
-    if not facts.config.mounts or not containers or not isinstance(engine, SupportsVolumeOwners):
+    engine = await work.engine()
+    if not facts.config.mounts or not replicas or not isinstance(engine, SupportsVolumeOwners):
         return
     try:
-        found = await engine.find_unwritable(containers[0].id)
+        found = await engine.find_unwritable(replicas[0])
     except EngineUnreachable:
         raise
     except OrcaError as error:

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from orca.features.deployments import rules
 from orca.features.deployments.actions.plan import frozen_config
@@ -18,8 +17,10 @@ from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.services.volume_queries import Sharing, find_shared
 from orca.resources import Resources
-from orca.sdk.containers import Container, ContainerHost, ContainerSpec, Mount
+from orca.sdk.containers import ContainerHost
+from orca.sdk.engines import Engine
 from orca.sdk.trees import Tree
+from orca.sdk.workloads import Mount, Replica, Workload
 from orca.systems import LOCAL
 
 
@@ -39,8 +40,12 @@ class Work:
     interruptions: list[str] = field(default_factory=list)
     """Messages of engine outages during the work: a process that ended may have ended because of one."""
 
+    async def engine(self) -> Engine:
+        """Return the engine of its machine."""
+        return await self.resources.systems.engine(self.system_id)
+
     async def containers(self) -> ContainerHost:
-        """Return the container host of its machine."""
+        """Return the container host of its machine, which has the images."""
         return await self.resources.systems.containers(self.system_id)
 
     @property
@@ -63,7 +68,7 @@ class Facts:
     build: Build | None
     release: Release | None
     secrets: Mapping[str, str]
-    previous: rules.Workload | None = None
+    previous: rules.WorkloadRef | None = None
     """The workload that was live when the work on this deployment began."""
     system_id: str = LOCAL
     """The machine of this deployment; one that takes the service down has that of the live workload."""
@@ -73,7 +78,7 @@ class Facts:
     """Name on the engine -> its volumes that other services mount, too."""
 
     @property
-    def workload(self) -> rules.Workload:
+    def workload(self) -> rules.WorkloadRef:
         """The workload that runs once the deployment is live."""
         return self.deployment.workload
 
@@ -82,9 +87,9 @@ class Facts:
         """Whether it keeps the containers of the live workload and only starts its missing replicas."""
         return self.deployment.workload_id is not None
 
-    def is_own(self, container: Container) -> bool:
+    def is_own(self, replica: Replica) -> bool:
         """Whether this deployment made a container."""
-        return rules.maker_of(container) == self.deployment.id
+        return rules.maker_of(replica) == self.deployment.id
 
     @property
     def config(self) -> FrozenConfig:
@@ -156,29 +161,24 @@ def systems_of(facts: Facts) -> tuple[str, ...]:
     return tuple(dict.fromkeys((facts.system_id, facts.previous_system_id)))
 
 
-async def find_replicas(work: Work, facts: Facts) -> list[Container]:
-    """Return the existing containers among those that should run once this deployment is live."""
-    engine = await work.containers()
-    found = await engine.inspect({"orca.deployment": facts.workload.id})
-    return [container for container in found if facts.workload.includes(container)]
+async def find_replicas(work: Work, facts: Facts) -> list[Replica]:
+    """Return the existing replicas among those that should run once this deployment is live."""
+    engine = await work.engine()
+    found = await engine.observe({"orca.deployment": facts.workload.id})
+    return [replica for replica in found if facts.workload.includes(replica)]
 
 
-async def find_own(work: Work, facts: Facts) -> list[Container]:
-    """Return all containers that this deployment made, of every role."""
-    engine = await work.containers()
-    found = await engine.inspect({"orca.deployment": facts.workload.id})
-    return [container for container in found if facts.is_own(container)]
+async def find_own(work: Work, facts: Facts) -> list[Replica]:
+    """Return all that this deployment made: replicas, and what runs once."""
+    engine = await work.engine()
+    found = await engine.observe({"orca.deployment": facts.workload.id}, runs=True)
+    return [replica for replica in found if facts.is_own(replica)]
 
 
 async def check_frozen_volumes(work: Work, facts: Facts) -> None:
     """Raise Conflict when a volume of this release was destroyed, or belongs to another service by now."""
     async with work.resources.db.read() as session:
         await check_volumes(session, facts.service, facts.config.volume_names)
-
-
-def container_specs(facts: Facts, resources: Resources) -> list[ContainerSpec]:
-    """Return the specification of each replica's container."""
-    return [container_spec(facts, resources, replica) for replica in range(facts.config.replicas)]
 
 
 def _mount(facts: Facts, mount: VolumeMount) -> Mount:
@@ -189,26 +189,31 @@ def _mount(facts: Facts, mount: VolumeMount) -> Mount:
     return Mount(volume, mount.path, mount.read_only, owner, mode)
 
 
-def container_spec(
-    facts: Facts, resources: Resources, replica: int, *, changes: Mapping[str, Any] | None = None
-) -> ContainerSpec:
-    """Return the specification of one replica's container; `changes` overrides fields for one-off containers."""
+def workload_of(facts: Facts, resources: Resources) -> Workload:
+    """Return what is to run once this deployment is live."""
     config = facts.config
     memory = config.resources.memory_mb
-    fields: dict[str, Any] = {
-        "name": rules.container_name(facts.workload.id, replica),
-        "image": facts.release.image if facts.release else facts.build.image if facts.build else "",
-        "network": rules.network_name(facts.service.environment_id),
-        "labels": facts.labels(resources) | {"orca.replica": str(replica), "orca.stop-grace": str(config.stop_grace)},
-        "env": {**config.variables, **facts.secrets},
-        "command": tuple(config.command),
-        "mounts": tuple(map(partial(_mount, facts), config.mounts)),
-        "user": config.user,
-        "ignores_health": config.health.type == "none",
-        "cpus": config.resources.cpus,
-        "memory_bytes": memory << 20 if memory else None,
-        "restart": config.restart,
-        "stop_grace": config.stop_grace,
-        "ports": tuple(port.port for port in config.ports),
-    }
-    return ContainerSpec(**{**fields, **(changes or {})})
+    return Workload(
+        name=rules.workload_name(facts.workload.id),
+        image=facts.release.image if facts.release else facts.build.image if facts.build else "",
+        network=rules.network_name(facts.service.environment_id),
+        labels=facts.labels(resources),
+        replicas=config.replicas,
+        env={**config.variables, **facts.secrets},
+        command=tuple(config.command),
+        mounts=tuple(map(partial(_mount, facts), config.mounts)),
+        user=config.user,
+        ignores_health=config.health.type == "none",
+        cpus=config.resources.cpus,
+        memory_bytes=memory << 20 if memory else None,
+        restart=config.restart,
+        stop_grace=config.stop_grace,
+        ports=tuple(port.port for port in config.ports),
+    )
+
+
+def run_of(facts: Facts, resources: Resources, name: str, *, role: str, command: tuple[str, ...]) -> Workload:
+    """Return the same program to be run once, under a name of its own, with another command."""
+    workload = workload_of(facts, resources)
+    labels = {**workload.labels, "orca.role": role}
+    return replace(workload, name=name, labels=labels, command=command, restart="no")

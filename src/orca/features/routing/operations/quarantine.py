@@ -107,9 +107,9 @@ async def _list_running(resources: Resources, system_id: str, route_ids: Collect
         query = select(Route.id, Route.service_id).where(Route.id.in_(route_ids))
         services = {row.id: row.service_id for row in await session.execute(query)}
     running: dict[str, set[str]] = {}
-    for container in await resources.systems.survey(system_id, {"orca.replica": ""}):
-        if container.state == "running" and container.address:
-            running.setdefault(container.labels.get("orca.service", ""), set()).add(container.address)
+    for replica in await resources.systems.survey(system_id, {}):
+        if replica.state == "running" and replica.address:
+            running.setdefault(replica.labels.get("orca.service", ""), set()).add(replica.address)
     return {route_id: running.get(services.get(route_id, ""), set()) for route_id in route_ids}
 
 

@@ -31,8 +31,9 @@ from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.references import check_container_id, check_name
 from orca.providers.engines.docker.render import render_container
 from orca.providers.engines.docker.volumes import Volumes
-from orca.sdk.containers import Container, ContainerSpec, Mount
+from orca.sdk.containers import Container, ContainerSpec
 from orca.sdk.engines import EngineFailed
+from orca.sdk.workloads import Mount
 
 _ATTEMPTS = 8
 _COMMAND_FAULTS = {126, 127}

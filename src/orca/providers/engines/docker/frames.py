@@ -5,7 +5,7 @@ from typing import Literal
 
 from orca.errors import ProviderUnavailable
 from orca.providers.engines.docker.observe import read_instant
-from orca.sdk.containers import LogLine
+from orca.sdk.workloads import LogLine
 
 Stream = Literal["stdout", "stderr"]
 Frame = tuple[Stream, bytes]

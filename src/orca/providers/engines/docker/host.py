@@ -26,20 +26,10 @@ from orca.providers.engines.docker.pull import Puller
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.caches import CacheRecord
 from orca.sdk.connectors import CommandResult, Connector
-from orca.sdk.containers import (
-    Container,
-    ContainerSpec,
-    HostInfo,
-    Image,
-    Listener,
-    LogLine,
-    Progress,
-    RegistryLogin,
-    Unwritable,
-    VolumeOwner,
-)
+from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, RegistryLogin
 from orca.sdk.engines import EngineUnreachable
 from orca.sdk.plans import Change
+from orca.sdk.workloads import Listener, LogLine, Observation, Progress, Unwritable, VolumeOwner
 
 
 class DockerHost:
@@ -85,7 +75,7 @@ class DockerHost:
         """Like `inspect`, from one list; only containers that do not run steadily are inspected one by one."""
         return await self._containers.survey(labels)
 
-    def plan(self, current: Sequence[Container], desired: Sequence[ContainerSpec]) -> list[Change]:
+    def plan(self, current: Sequence[Observation], desired: Sequence[ContainerSpec]) -> list[Change]:
         """Return what to create, start and remove."""
         return list(plan(current, desired))
 

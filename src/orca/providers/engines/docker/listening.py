@@ -7,7 +7,7 @@ from typing import Any
 from orca.errors import OrcaError
 from orca.providers.engines.docker.execs import Execs
 from orca.sdk.connectors import Command, Connector
-from orca.sdk.containers import Listener
+from orca.sdk.workloads import Listener
 
 _SECONDS = 3.0
 _LISTENS = "0A"

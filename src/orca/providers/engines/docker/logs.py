@@ -5,7 +5,7 @@ from datetime import datetime
 
 from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
 from orca.providers.engines.docker.frames import FrameDecoder, LineAssembler
-from orca.sdk.containers import LogLine
+from orca.sdk.workloads import LogLine
 
 
 async def read_logs(

@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 from orca.kit.text import clean_output, shorten
 from orca.providers.engines.docker.labels import visible_labels
 from orca.providers.engines.docker.references import find_digest
-from orca.sdk.containers import Container, ContainerState, Image
+from orca.sdk.containers import Container, Image
 from orca.sdk.ports import read_port
+from orca.sdk.workloads import ProcessState
 
-_STATES: Mapping[str, ContainerState] = {state: state for state in get_args(ContainerState)} | {"removing": "dead"}
+_STATES: Mapping[str, ProcessState] = {state: state for state in get_args(ProcessState)} | {"removing": "dead"}
 _HEALTH: Mapping[str, Literal["starting", "healthy", "unhealthy"]] = {
     "starting": "starting",
     "healthy": "healthy",
@@ -47,7 +48,7 @@ def read_container(facts: Mapping[str, Any]) -> Container:
     )
 
 
-def _exit_code(status: ContainerState, code: int, *, ever_started: bool) -> int | None:
+def _exit_code(status: ProcessState, code: int, *, ever_started: bool) -> int | None:
     """Return the exit code, also 126 and 127 of a failed start; 0 is meaningless if the container never ran."""
     if status in _ENDED and ever_started:
         return code

@@ -10,7 +10,8 @@ from orca.providers.engines.docker.connection import DockerConnection
 from orca.providers.engines.docker.containers import Containers
 from orca.providers.engines.docker.logs import read_logs
 from orca.providers.engines.docker.observe import read_instant
-from orca.sdk.containers import ContainerSpec, Progress
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.workloads import Progress
 
 
 class OneOff:

@@ -19,7 +19,7 @@ from typing import Any
 
 from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
 from orca.providers.engines.docker.failures import NoSuchObject
-from orca.sdk.containers import Mount, Unwritable, VolumeOwner
+from orca.sdk.workloads import Mount, Unwritable, VolumeOwner
 
 _HEAD_BYTES = 1 << 18
 _USERS_BYTES = 1 << 20

@@ -10,7 +10,8 @@ from orca.providers.engines.docker.once import OneOff
 from orca.providers.engines.docker.ownership import Ownership, parse_owner
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.connectors import Command, Connector
-from orca.sdk.containers import ContainerSpec, Mount, Progress, VolumeOwner
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.workloads import Mount, Progress, VolumeOwner
 
 
 def _arguments(mount: Mount) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orca.sdk.containers import Container, ContainerSpec, Mount
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.workloads import Mount, Observation
 
 _LEFT_ALONE = {"running", "restarting", "unknown"}
 """The engine itself restarts containers, and a failed observation is no reason to act."""
@@ -46,7 +47,7 @@ class RemoveContainer:
 
 
 def plan(
-    current: Sequence[Container], desired: Sequence[ContainerSpec]
+    current: Sequence[Observation], desired: Sequence[ContainerSpec]
 ) -> list[CreateContainer | StartContainer | RemoveContainer]:
     """Return creations and starts in the order of `desired`, then removals: new containers run before old ones go."""
     by_name = {container.name: container for container in current}

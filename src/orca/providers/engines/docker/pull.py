@@ -16,8 +16,9 @@ from orca.providers.engines.docker.failures import explain_status
 from orca.providers.engines.docker.images import Images
 from orca.providers.engines.docker.progress import PullReport, explain_pull, explain_stall
 from orca.providers.engines.docker.references import ImageReference, parse_reference
-from orca.sdk.containers import Image, Progress, RegistryLogin
+from orca.sdk.containers import Image, RegistryLogin
 from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
+from orca.sdk.workloads import Progress
 
 _LONGEST_EVENT = 1 << 20
 _WHOLE = 3600.0

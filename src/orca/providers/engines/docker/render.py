@@ -7,7 +7,8 @@ from typing import Any
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.addresses import automatic_range, gateway
-from orca.sdk.containers import ContainerSpec, Mount
+from orca.sdk.containers import ContainerSpec
+from orca.sdk.workloads import Mount
 
 _CAPABILITIES = {
     "CHOWN": "entry points hand a fresh volume to the user they drop to",

@@ -1,0 +1,246 @@
+"""An in-memory engine, for tests of code that uses engines, and as the smallest example of one.
+
+Processes run for ever unless their command is `true`, `false`, `echo …` or `sleep N`. Tests cause events by `crash` and
+`down`. It knows nothing of containers: that one must pass the same suite keeps them out of the contract.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel
+
+from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
+from orca.sdk.connectors import CommandResult, Connector
+from orca.sdk.plans import Change
+from orca.sdk.testing.programs import NEVER, run_program
+from orca.sdk.workloads import LogLine, Progress, Replica, Workload
+
+if TYPE_CHECKING:
+    from orca.sdk.containers import ContainerHost
+
+_KILLED = 137
+_LEFT_ALONE = {"running", "restarting", "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class FakeChange:
+    """`run` a replica of a workload, or `remove` one."""
+
+    verb: str
+    name: str
+    workload: Workload | None = None
+    index: int | None = None
+
+    def describe(self) -> str:
+        """For people."""
+        return f"{self.verb} {self.name}"
+
+
+@dataclass(slots=True)
+class _Process:
+    workload: Workload
+    seen: Replica
+    lines: list[LogLine] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    running: "asyncio.Task[None] | None" = None
+
+
+class FakeEngine:
+    """A complete in-memory engine. `down` makes every call raise ProviderUnavailable."""
+
+    def __init__(self, images: Sequence[str] = ()) -> None:
+        self.down = False
+        self.images = set(images)
+        self._processes: dict[str, _Process] = {}
+        self._numbers = itertools.count(1)
+
+    def crash(self, name: str, *, exit_code: int = 1) -> None:
+        """End the process of a replica; if its restart policy says so, it restarts at once."""
+        process = self._processes[name]
+        self._end(process, exit_code)
+        if process.workload.restart != "no":
+            self._start(process)
+            process.seen = replace(process.seen, restarts=process.seen.restarts + 1)
+
+    async def check(self) -> None:
+        """Raise while it is down."""
+        if self.down:
+            raise ProviderUnavailable("The fake engine is down.", hint="Set `down` to False.")
+
+    async def observe(self, labels: Mapping[str, str], *, runs: bool = False) -> list[Replica]:
+        """Return what there is."""
+        await self.check()
+        found = [process.seen for process in self._processes.values()]
+        return [
+            seen for seen in found
+            if (runs or seen.index is not None)
+            and all(key in seen.labels and value in {"", seen.labels[key]} for key, value in labels.items())
+        ]  # fmt: skip
+
+    async def survey(self, labels: Mapping[str, str], *, runs: bool = False) -> list[Replica]:
+        """Return the same."""
+        return await self.observe(labels, runs=runs)
+
+    def plan(self, current: Sequence[Replica], desired: Workload) -> list[Change]:
+        """Run what does not, then remove what is not wanted."""
+        states = {replica.name: replica.state for replica in current}
+        wanted = {f"{desired.name}.{index}": index for index in range(desired.replicas)}
+        changes: list[Change] = [
+            FakeChange("run", name, desired, index)
+            for name, index in wanted.items()
+            if states.get(name) not in _LEFT_ALONE
+        ]
+        return [*changes, *(FakeChange("remove", name) for name in states if name not in wanted)]
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """At once."""
+        await self.check()
+        for change in changes:
+            if not isinstance(change, FakeChange):
+                raise TypeError(f"{type(change).__name__} is not a change of the fake engine")
+            if change.workload is None:
+                self._remove(change.name)
+            else:
+                self._start(self._make(change.name, change.workload, change.index))
+
+    async def start(self, replica: Replica) -> None:
+        """At once."""
+        await self.check()
+        self._start(self._get(replica))
+
+    async def stop(self, replica: Replica, *, grace: float | None = None) -> None:
+        """At once: nothing in memory needs grace."""
+        del grace
+        await self.check()
+        if replica.name in self._processes:
+            self._end(self._processes[replica.name], _KILLED)
+
+    async def remove(self, replica: Replica) -> None:
+        """At once."""
+        await self.check()
+        self._remove(replica.name)
+
+    async def run_once(self, workload: Workload, *, deadline: float, progress: Progress) -> int:
+        """Start, or join; then wait."""
+        await self.check()
+        process = self._make(workload.name, replace(workload, restart="no"), None)
+        if process.seen.started_at is None:
+            self._start(process)
+        try:
+            async with asyncio.timeout(deadline):
+                await process.ended.wait()
+        except TimeoutError:
+            self._end(process, _KILLED)
+            raise DeadlineExceeded(f"{workload.name} did not end within {deadline:g} seconds.") from None
+        except asyncio.CancelledError:
+            self._end(process, _KILLED)
+            raise
+        for line in process.lines:
+            await progress(line.text)
+        return process.seen.exit_code or 0
+
+    async def logs(
+        self, replica: Replica, *, tail: int | None, follow: bool, since: datetime | None = None
+    ) -> AsyncIterator[LogLine]:
+        """What was written; new lines are noticed within a tenth of a second."""
+        await self.check()
+        process = self._get(replica)
+        position = 0 if tail is None else max(0, len(process.lines) - tail)
+        while True:
+            ended = process.ended.is_set()
+            for line in process.lines[position:]:
+                if since is None or line.at is None or line.at >= since:
+                    yield line
+            position = len(process.lines)
+            if ended or not follow:
+                return
+            await asyncio.wait((asyncio.ensure_future(process.ended.wait()),), timeout=0.1)
+
+    async def remove_network(self, name: str) -> None:
+        """Unless a replica belongs to it."""
+        await self.check()
+        if any(process.workload.network == name for process in self._processes.values()):
+            raise RequestRefused(f"The network {name} is in use.")
+
+    async def exec(self, replica: Replica, argv: Sequence[str], *, deadline: float) -> CommandResult:
+        """Run the programs that replicas know, too."""
+        await self.check()
+        self._get(replica)
+        lasts, code, lines = run_program(tuple(argv))
+        if lasts > deadline:
+            await asyncio.sleep(deadline)
+            raise DeadlineExceeded(f"{argv[0]} did not finish within {deadline:g} seconds.")
+        await asyncio.sleep(lasts)
+        return CommandResult(code, "".join(f"{line}\n" for line in lines).encode(), b"")
+
+    def _make(self, name: str, workload: Workload, index: int | None) -> _Process:
+        if workload.image not in self.images:
+            raise RequestRefused(f"The image {workload.image} is not there.")
+        if name not in self._processes:
+            number = next(self._numbers)
+            seen = Replica(
+                id=f"{number:064x}", name=name, image_id=workload.image, labels=dict(workload.labels), state="created",
+                address=f"10.213.0.{number}", exit_code=None, restarts=0, out_of_memory=False, started_at=None,
+                index=index,
+            )  # fmt: skip
+            self._processes[name] = _Process(workload, seen)
+        return self._processes[name]
+
+    def _start(self, process: _Process) -> None:
+        if process.seen.state == "running":
+            return
+        process.seen = replace(process.seen, state="running", started_at=datetime.now(UTC), exit_code=None)
+        process.ended.clear()
+        lasts, code, lines = run_program(process.workload.command)
+        process.lines += [LogLine("stdout", line, datetime.now(UTC)) for line in lines]
+        if lasts < NEVER:
+            process.running = asyncio.get_running_loop().create_task(self._run_out(process, lasts, code))
+
+    async def _run_out(self, process: _Process, lasts: float, code: int) -> None:
+        await asyncio.sleep(lasts)
+        process.running = None
+        self._end(process, code)
+
+    def _end(self, process: _Process, code: int) -> None:
+        if process.running:
+            process.running.cancel()
+            process.running = None
+        if process.seen.state == "running":
+            process.seen = replace(process.seen, state="exited", exit_code=code, finished_at=datetime.now(UTC))
+        process.ended.set()
+
+    def _remove(self, name: str) -> None:
+        if process := self._processes.pop(name, None):
+            self._end(process, _KILLED)
+
+    def _get(self, replica: Replica) -> _Process:
+        if replica.name not in self._processes:
+            raise RequestRefused("The replica is gone.")
+        return self._processes[replica.name]
+
+
+class FakeEngineConfig(BaseModel):
+    """An engine in memory needs no address."""
+
+
+class FakeEngineProvider:
+    """Opens fake engines; every `open` returns the same one, so that a test can inspect it."""
+
+    name: ClassVar[str] = "fake"
+    Config: ClassVar[type[BaseModel]] = FakeEngineConfig
+
+    def __init__(self, engine: FakeEngine | None = None) -> None:
+        self.engine = engine or FakeEngine()
+
+    @asynccontextmanager
+    async def open(
+        self, config: BaseModel, connector: Connector, host: "ContainerHost | None"
+    ) -> AsyncIterator[FakeEngine]:
+        """Return the fake; all arguments are ignored."""
+        del config, connector, host
+        yield self.engine
