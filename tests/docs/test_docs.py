@@ -201,6 +201,15 @@ def test_readme_opens_with_the_two_commands() -> None:
     assert rest.startswith("!["), "a screenshot comes next"
 
 
+def test_files_that_answer_newcomers_exist() -> None:
+    section = (DOCS / "dev" / "tour.md").read_text().partition("## Twenty questions")[2].partition("\n## ")[0]
+    named = re.findall(
+        r"`((?:cli|features|migrations|providers|sdk|systems)/[\w/.]*|(?:plugins|settings)\.py)`", section
+    )
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / "src" / "orca" / path).exists()] == []
+
+
 def test_files_that_texts_name_exist() -> None:
     named = re.compile(r"`((?:scripts|tests|examples|src|frontend)/[\w./-]+)(?: [^`]*)?`|^(scripts/\w+)", re.MULTILINE)
     for path in WRITTEN:
