@@ -7,11 +7,11 @@ from pydantic import BaseModel
 from sqlalchemy import Select
 
 _PAGING = frozenset({"limit", "cursor"})
-_NO_OTHERS: Mapping[str, Any] = {}
+NO_OTHERS: Mapping[str, Any] = {}
 _SINCE, _UNTIL = "since", "until"
 
 
-def narrow(query: Select[Any], table: Any, wanted: BaseModel, columns: Mapping[str, Any] = _NO_OTHERS) -> Select[Any]:
+def narrow(query: Select[Any], table: Any, wanted: BaseModel, columns: Mapping[str, Any] = NO_OTHERS) -> Select[Any]:
     """Restrict the query to rows whose columns equal the fields of `wanted` with the same names; None is ignored.
 
     `since` and `until` compare `created_at`. `columns` maps fields to columns of another name or table.

@@ -17,7 +17,7 @@ from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.operations.prune_images import remove_old_images
 from orca.features.deployments.schemas import TeamDeploymentFilter
 from orca.features.services.models import Service, Variable
-from orca.features.sources import queries as sources
+from orca.features.triggers import queries as triggers
 from orca.features.triggers.models import Push
 from orca.kit.pagination import PageRequest
 from orca.settings import Disk
@@ -137,7 +137,7 @@ async def test_the_last_push_is_the_one_that_came_last(bench: Bench) -> None:
     common = {"team_id": "team-1", "hook_id": "hook", "decision": "", "payload": {}, "received_at": now()}
     await write_two(bench, Push, {**common, "delivery": "first"}, {**common, "delivery": "second"})
     async with bench.resources.db.read() as session:
-        last = await sources.list_last_pushes(session, Scope("team-1"), ["hook"])
-        recent = await sources.list_recent_pushes(session, Scope("team-1"), ["hook"], limit=5)
+        last = await triggers.list_last_pushes(session, Scope("team-1"), ["hook"])
+        recent = await triggers.list_recent_pushes(session, Scope("team-1"), ["hook"], limit=5)
     assert last["hook"].delivery == "second"
     assert [each.delivery for each in recent] == ["second", "first"]

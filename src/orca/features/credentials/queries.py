@@ -7,7 +7,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import TeamRow
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.credentials.errors import GitCredentialElsewhere, RegistryCredentialElsewhere
@@ -172,5 +171,4 @@ async def _page(
     table: type[Owned],
     wanted: PageRequest,
 ) -> Page[Owned]:
-    query = narrow(select(table).where(table.team_id == scope.team_id), table, wanted)
-    return await read_page(session, query, table.id, wanted)
+    return await read_page(session, select(table).where(table.team_id == scope.team_id), table, wanted)

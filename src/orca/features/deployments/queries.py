@@ -7,8 +7,7 @@ from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
-from orca.db.filters import narrow
-from orca.db.pages import find_place, read_page
+from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.events import notifier
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, LogChunk, Release
@@ -52,17 +51,15 @@ async def list_deployments(
 ) -> Page[Deployment]:
     """List the deployments of one service, newest first."""
     query = select(Deployment).where(Deployment.team_id == scope.team_id, Deployment.service_id == service_id)
-    place = await find_place(session, query, Deployment, Deployment.number, wanted.cursor)
-    return await read_page(session, narrow(query, Deployment, wanted), Deployment.number, wanted, place)
+    return await read_page(session, query, Deployment, wanted, by=Deployment.number)
 
 
 async def list_team_deployments(session: AsyncSession, scope: Scope, wanted: PageRequest) -> Page[Deployment]:
     """List the deployments of all services, newest first."""
     query = select(Deployment).where(Deployment.team_id == scope.team_id)
-    place = await find_place(session, query, Deployment, Deployment.seq, wanted.cursor)
     query = query.join(Service, Service.id == Deployment.service_id)
-    query = narrow(query, Deployment, wanted, {"project_id": Service.project_id})
-    return await read_page(session, query, Deployment.seq, wanted, place)
+    columns = {"project_id": Service.project_id}
+    return await read_page(session, query, Deployment, wanted, by=Deployment.seq, columns=columns)
 
 
 async def list_releases(
@@ -70,8 +67,7 @@ async def list_releases(
 ) -> Page[Release]:
     """List the releases of a service, newest first."""
     query = select(Release).where(Release.team_id == scope.team_id, Release.service_id == service_id)
-    place = await find_place(session, query, Release, Release.number, wanted.cursor)
-    return await read_page(session, narrow(query, Release, wanted), Release.number, wanted, place)
+    return await read_page(session, query, Release, wanted, by=Release.number)
 
 
 async def list_steps(session: AsyncSession, deployment_id: str) -> Sequence[DeploymentStep]:

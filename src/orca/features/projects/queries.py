@@ -5,7 +5,6 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.projects.models import Project
@@ -30,7 +29,7 @@ async def get_project(session: AsyncSession, scope: Scope, project_id: str, *, l
 async def list_projects(session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE) -> Page[Project]:
     """The team's projects, newest first."""
     query = select(Project).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
-    return await read_page(session, narrow(query, Project, wanted), Project.id, wanted)
+    return await read_page(session, query, Project, wanted)
 
 
 async def find_project_scope(session: AsyncSession, project_id: str) -> ObjectScope | None:

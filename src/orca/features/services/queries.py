@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.credentials.usage import CredentialUser, Usage
@@ -47,13 +46,13 @@ async def list_services(
     query = select(Service).where(
         Service.team_id == scope.team_id, Service.project_id == project_id, Service.deleted_at.is_(None)
     )
-    return await read_page(session, narrow(query, Service, wanted), Service.id, wanted)
+    return await read_page(session, query, Service, wanted)
 
 
 async def list_team_services(session: AsyncSession, scope: Scope, wanted: PageRequest) -> Page[Service]:
     """The services of all projects of a team, newest first."""
     query = select(Service).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
-    return await read_page(session, narrow(query, Service, wanted), Service.id, wanted)
+    return await read_page(session, query, Service, wanted)
 
 
 def select_scope() -> Select[str, str, str, str]:

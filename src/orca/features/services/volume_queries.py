@@ -8,7 +8,6 @@ from typing import NamedTuple
 from sqlalchemy import case, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.features.services.models import Service, ServiceMount, Volume
 from orca.features.services.schemas.volumes import MountOut, VolumeFilter, VolumeOut
@@ -53,7 +52,7 @@ async def list_project_volumes(
         query = query.where(mounts.where(ServiceMount.service_id == wanted.service_id).exists())
     state = case((exists(mounts.correlate(Volume)), "attached"), else_="detached")
     others = wanted.model_copy(update={"service_id": None})
-    page = await read_page(session, narrow(query, Volume, others, {"state": state}), Volume.id, wanted)
+    page = await read_page(session, query, Volume, others, columns={"state": state})
     seen = await describe_volumes(session, page.items, wanted.service_id)
     return Page[VolumeOut].model_construct(items=seen, next_cursor=page.next_cursor)
 

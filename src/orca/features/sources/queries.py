@@ -4,7 +4,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.features.sources.models import Upload
 from orca.kit.pagination import Page, PageRequest
@@ -29,7 +28,7 @@ async def list_uploads(
 ) -> Page[Upload]:
     """Return the uploads of a service, newest first."""
     query = select(Upload).where(Upload.team_id == scope.team_id, Upload.service_id == service_id)
-    return await read_page(session, narrow(query, Upload, wanted), Upload.id, wanted)
+    return await read_page(session, query, Upload, wanted)
 
 
 async def find_kept_upload(db: Database, upload_id: str) -> Upload | None:

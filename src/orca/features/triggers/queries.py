@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db.filters import narrow
-from orca.db.pages import find_place, read_page
+from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
@@ -41,7 +40,7 @@ async def list_hooks(
 ) -> Page[Hook]:
     """The push hooks of a service, newest first."""
     query = select(Hook).where(Hook.team_id == scope.team_id, Hook.service_id == service_id)
-    return await read_page(session, narrow(query, Hook, wanted), Hook.id, wanted)
+    return await read_page(session, query, Hook, wanted)
 
 
 async def open_hook(session: AsyncSession, box: SecretBox, hook_id: str) -> tuple[Hook, str] | None:
@@ -63,8 +62,7 @@ async def list_pushes(
 ) -> Page[Push]:
     """Return the deliveries of a hook with their decisions, newest first."""
     query = select(Push).where(Push.team_id == scope.team_id, Push.hook_id == hook_id)
-    place = await find_place(session, query, Push, Push.seq, wanted.cursor)
-    return await read_page(session, narrow(query, Push, wanted), Push.seq, wanted, place)
+    return await read_page(session, query, Push, wanted, by=Push.seq)
 
 
 async def list_recent_pushes(

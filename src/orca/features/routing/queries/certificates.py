@@ -8,7 +8,6 @@ from sqlalchemy import String, select
 from sqlalchemy import cast as cast_column
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.routing.filters import CertificateFilter
@@ -66,15 +65,14 @@ async def list_certificates(
 ) -> Page[Certificate]:
     """List uploaded certificates, newest first."""
     query = select(Certificate).where(Certificate.team_id == scope.team_id)
-    if wanted.name is not None:
-        query = query.where(Certificate.name == wanted.name)
     if wanted.hostname is not None:
         query = query.where(
             cast_column(Certificate.hostnames, String).contains(f'"{wanted.hostname}"', autoescape=True)
         )
     if wanted.expires_before is not None:
         query = query.where(Certificate.not_after < wanted.expires_before)
-    return await read_page(session, query, Certificate.id, wanted)
+    others = wanted.model_copy(update={"hostname": None, "expires_before": None})
+    return await read_page(session, query, Certificate, others)
 
 
 async def get_dns_credential(session: AsyncSession, scope: Scope, credential_id: str) -> DnsCredential:
@@ -93,7 +91,7 @@ async def find_dns_credential_scope(session: AsyncSession, dns_credential_id: st
 async def list_dns_credentials(session: AsyncSession, scope: Scope, wanted: PageRequest) -> Page[DnsCredential]:
     """List DNS credentials, newest first."""
     query = select(DnsCredential).where(DnsCredential.team_id == scope.team_id)
-    return await read_page(session, narrow(query, DnsCredential, wanted), DnsCredential.id, wanted)
+    return await read_page(session, query, DnsCredential, wanted)
 
 
 async def list_zone_credentials(session: AsyncSession, *team_ids: str) -> Sequence[DnsCredential]:

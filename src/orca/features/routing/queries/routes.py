@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.db.filters import narrow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.routing.models import Route, Target
@@ -50,7 +49,7 @@ async def list_routes(
 ) -> Page[Route]:
     """List the routes of a service, newest first."""
     query = select(Route).where(Route.team_id == scope.team_id, Route.service_id == service_id)
-    return await read_page(session, narrow(query, Route, wanted), Route.id, wanted)
+    return await read_page(session, query, Route, wanted)
 
 
 class RouteState(NamedTuple):
