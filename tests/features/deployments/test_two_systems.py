@@ -12,8 +12,8 @@ from orca.events import Origin, origin
 from orca.features.deployments import queries
 from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.operations.reconcile import reconcile_services
+from orca.features.deployments.states import observe_services
 from orca.features.deployments.tasks import sweep
-from orca.features.deployments.views import states_of_services
 from orca.features.routing.operations import apply_routes, check_drift
 from orca.features.services.actions import attach_volume, update_service
 from orca.features.services.models import Service
@@ -107,10 +107,10 @@ async def test_system_away_does_not_stop_the_work_on_the_others(bench: Bench, th
     running = [each for each in await bench.containers(service) if each.state == "running"]
     assert deployment_id in {each.labels["orca.deployment"] for each in running}
     async with bench.resources.db.read() as session:
-        states = await states_of_services(
+        states = await observe_services(
             session, Scope(service.team_id), bench.resources, {service.id: "running"}
         )  # fmt: skip
-    assert states[service.id] == "running"
+    assert states[service.id].state == "running"
 
 
 async def test_update_service_system_needs_the_permission_of_the_instance(bench: Bench, there) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from orca.db import now
 from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed, WorkloadRef
-from orca.features.deployments.views import observe
+from orca.features.deployments.states import observe
 from orca.sdk.workloads import ProcessState, Replica
 
 

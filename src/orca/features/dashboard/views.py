@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.dashboard import queries
 from orca.features.dashboard.queries import Listed
-from orca.features.deployments.views import states_of_services
+from orca.features.deployments.states import observe_services
 from orca.features.routing.queries import list_urls_by_service
 from orca.resources import Resources
 from orca.web.guard import Scope
@@ -29,7 +29,8 @@ async def read_states(
 ) -> Mapping[str, str]:
     """Service id -> its word."""
     desired = {service.id: service.desired_state for service in services}
-    return await states_of_services(session, scope, resources, desired)
+    seen = await observe_services(session, scope, resources, desired)
+    return {service_id: each.state for service_id, each in seen.items()}
 
 
 async def read_rows(

@@ -3,19 +3,17 @@
 A few queries and one call of the engine, for any number of services.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.features.deployments import queries, rules
+from orca.features.deployments import rules
 from orca.features.deployments.models import Deployment, LiveRelease, Release
 from orca.features.deployments.schemas import ServiceStatusOut
-from orca.features.deployments.views import observe
+from orca.features.deployments.states import observe_services
 from orca.features.routing.queries import list_urls_by_service
 from orca.features.services.models import Service
 from orca.resources import Resources
@@ -33,29 +31,20 @@ async def read_statuses(
 ) -> list[ServiceStatusOut]:
     """Return the status of each service. The session is closed before the engine is asked."""
     ids = [service.id for service in services]
-    workloads = await queries.list_workloads(session, Service.id.in_(ids))
-    busy, failed = await queries.list_busy_services(session, scope), await queries.list_never_live(session, scope)
     latest = await _list_latest(session, ids)
     live = await _list_live(session, ids)
     urls = await list_urls_by_service(session, resources.settings, ids)
-    await session.close()
-    replicas, problem = await _observe(resources, ids)
+    seen = await observe_services(session, scope, resources, {each.id: each.desired_state for each in services})
     statuses = []
     for service in services:
-        deployment, workload = latest.get(service.id), workloads.get(service.id)
-        own = [each for each in replicas[service.id] if workload is not None and workload.includes(each)]
-        observed = None if problem and not own else observe(own, workload)
-        state = rules.state_of(
-            desired=service.desired_state, is_busy=service.id in busy, has_failed=service.id in failed,
-            wanted=workload.replicas if workload else None, observed=observed,
-        )  # fmt: skip
-        release = live.get(service.id)
+        found, deployment, release = seen[service.id], latest.get(service.id), live.get(service.id)
         statuses.append(
             ServiceStatusOut(
-                service_id=service.id, state=state, reason=_reason(state, deployment, own, problem),
-                since=_since(state, service, deployment, release, own),
-                release=release.number if release else None, running=observed.running if observed else None,
-                replicas=workload.replicas if workload else service.replicas,
+                service_id=service.id, state=found.state,
+                reason=_reason(found.state, deployment, found.own, found.problem),
+                since=_since(found.state, service, deployment, release, found.own),
+                release=release.number if release else None, running=found.observed.running if found.observed else None,
+                replicas=found.workload.replicas if found.workload else service.replicas,
                 deployment_id=deployment.id if deployment else None, urls=urls[service.id],
             )
         )  # fmt: skip
@@ -75,26 +64,6 @@ async def _list_live(session: AsyncSession, service_ids: Sequence[str]) -> dict[
     query = select(LiveRelease.service_id, Release.number, LiveRelease.since)
     query = query.join(Release, Release.id == LiveRelease.release_id).where(LiveRelease.service_id.in_(service_ids))
     return {service_id: _Live(number, since) for service_id, number, since in await session.execute(query)}
-
-
-async def _observe(resources: Resources, service_ids: Sequence[str]) -> tuple[dict[str, list[Replica]], str]:
-    """Return the replicas by service, and why an engine could not be asked.
-
-    For a list they are surveyed, as on the overview: to observe each one closely may be a call of the engine for each.
-    """
-    labels = {"orca.instance": resources.instance, "orca.service": ""}
-
-    async def observe_one(system_id: str) -> list[Replica]:
-        engine = await resources.systems.engine(system_id)
-        return await engine.observe({**labels, "orca.service": service_ids[0]})
-
-    look = observe_one if len(service_ids) == 1 else partial(resources.systems.survey, labels=labels)
-    seen, failed = await resources.systems.try_each(look)
-    found: dict[str, list[Replica]] = defaultdict(list)
-    for replicas in seen.values():
-        for replica in replicas:
-            found[replica.labels["orca.service"]].append(replica)
-    return found, next((error.message for error in failed.values()), "")
 
 
 def _reason(state: str, latest: Deployment | None, replicas: Sequence[Replica], problem: str) -> str:

@@ -1,20 +1,16 @@
 """View models of the service and deployment pages, from rows and the state of the engine."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import now
-from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
 from orca.features.deployments.history import find_last_good
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
-from orca.features.deployments.rules import Observed, WorkloadRef
+from orca.features.deployments.states import observe_services
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.routing.queries import Address, list_addresses, list_urls
@@ -205,59 +201,17 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
     service = head.service
     live = await queries.find_live(session, service_id)
     release = await queries.find_release(session, live.release_id if live else None)
-    workload = await queries.find_workload(session, service_id)
-    wanted = workload.replicas if workload else None
     page = await queries.list_deployments(session, scope, service_id, PageRequest(limit=10))
     addresses = tuple(await list_addresses(session, resources.settings, service_id))
     stopped_at = await _find_last_stop(session, service_id) if service.desired_state == "stopped" else None
-    system_id = await queries.find_system(session, service_id)
-    await session.close()
-    containers, problem = await _containers(resources, system_id, service_id)
-    observed = None if problem else observe(containers, workload)
-    state = rules.state_of(
-        desired=service.desired_state, is_busy=any(each.state in rules.ACTIVE for each in page.items),
-        has_failed=any(each.state == "failed" for each in page.items), wanted=wanted, observed=observed,
-    )  # fmt: skip
+    seen = (await observe_services(session, scope, resources, {service_id: service.desired_state}))[service_id]
     return ServiceView(
-        *head, state=state, addresses=addresses, release=release,
-        since=stopped_at if state == "stopped" else live.since if live else None,
-        running=observed.running if observed else None, wanted=wanted,
-        containers=tuple(containers), observation_problem=problem, deployments=tuple(page.items),
+        *head, state=seen.state, addresses=addresses, release=release,
+        since=stopped_at if seen.state == "stopped" else live.since if live else None,
+        running=seen.observed.running if seen.observed else None,
+        wanted=seen.workload.replicas if seen.workload else None,
+        containers=seen.replicas, observation_problem=seen.problem, deployments=tuple(page.items),
     )  # fmt: skip
-
-
-async def states_of_services(
-    session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str]
-) -> Mapping[str, str]:
-    """Map service ids to states, from ids to desired states: four queries and one call of each engine."""
-    workloads = await queries.list_workloads(session, Service.team_id == scope.team_id)
-    busy = await queries.list_busy_services(session, scope)
-    failed = await queries.list_never_live(session, scope)
-    await session.close()
-
-    labels = {"orca.instance": resources.instance}
-    found, away = await resources.systems.try_each(partial(resources.systems.survey, labels=labels))
-    by_workload: dict[str, list[Replica]] = defaultdict(list)
-    for containers in found.values():
-        for replica in containers:
-            by_workload[replica.labels.get("orca.deployment", "")].append(replica)
-    states = {}
-    for service_id, wish in desired.items():
-        workload = workloads.get(service_id)
-        wanted = workload.replicas if workload else None
-        own = by_workload[workload.id] if workload else []
-        observed = None if away and not own else observe(own, workload)
-        states[service_id] = rules.state_of(
-            desired=wish, is_busy=service_id in busy, has_failed=service_id in failed, wanted=wanted, observed=observed
-        )
-    return states
-
-
-def observe(containers: Sequence[Replica], workload: WorkloadRef | None) -> Observed:
-    """Count replicas by condition."""
-    own = [each for each in containers if workload is not None and workload.includes(each)]
-    crashing = sum(rules.is_crashing(each, now()) for each in own)
-    return Observed(sum(each.state == "running" for each in own), crashing)
 
 
 async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | None:
@@ -265,12 +219,3 @@ async def _find_last_stop(session: AsyncSession, service_id: str) -> datetime | 
         Deployment.service_id == service_id, Deployment.kind == "stop", Deployment.state == "succeeded"
     )
     return await session.scalar(stops.order_by(Deployment.number.desc()).limit(1))
-
-
-async def _containers(resources: Resources, system_id: str, service_id: str) -> tuple[list[Replica], str]:
-    try:
-        engine = await resources.systems.engine(system_id)
-        found = await engine.observe({"orca.service": service_id})
-    except OrcaError as error:
-        return [], error.message
-    return sorted(found, key=lambda each: each.name), ""

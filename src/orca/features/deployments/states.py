@@ -1,0 +1,92 @@
+"""The state of services: what should run, by the database, compared with what runs on the engines."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import now
+from orca.errors import OrcaError
+from orca.features.deployments import queries, rules
+from orca.features.deployments.rules import Observed, ServiceState, WorkloadRef
+from orca.features.services.models import Service
+from orca.resources import Resources
+from orca.sdk.workloads import Replica
+from orca.web.guard import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A service as it runs now."""
+
+    state: ServiceState
+    workload: WorkloadRef | None
+    """What should run: the live release's."""
+    replicas: tuple[Replica, ...]
+    """All of the service by name, also those that are being started or retired."""
+    observed: Observed | None
+    """None when an engine could not be asked and nothing of the workload was found on the others."""
+    problem: str
+    """Why an engine could not be asked."""
+
+    @property
+    def own(self) -> list[Replica]:
+        """The replicas of the workload."""
+        return [each for each in self.replicas if self.workload is not None and self.workload.includes(each)]
+
+
+async def observe_services(
+    session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str]
+) -> dict[str, Seen]:
+    """Observe services, given by id with their desired state: a few queries and one call of each engine.
+
+    The session is closed before the engines are asked. For many services, replicas are surveyed: to observe each one
+    closely may be a call of the engine for each.
+    """
+    is_one = len(desired) == 1
+    chosen = Service.id.in_(desired) if is_one else Service.team_id == scope.team_id
+    workloads = await queries.list_workloads(session, chosen)
+    busy, failed = await queries.list_busy_services(session, scope), await queries.list_never_live(session, scope)
+    system_id = await queries.find_system(session, next(iter(desired))) if is_one else ""
+    await session.close()
+    look = _observe_one(resources, system_id, next(iter(desired))) if is_one else _survey(resources)
+    replicas, problem = await look
+    seen = {}
+    for service_id, wish in desired.items():
+        workload, own = workloads.get(service_id), sorted(replicas[service_id], key=lambda each: each.name)
+        is_there = workload is not None and any(workload.includes(each) for each in own)
+        observed = None if problem and not is_there else observe(own, workload)
+        state = rules.state_of(
+            desired=wish, is_busy=service_id in busy, has_failed=service_id in failed,
+            wanted=workload.replicas if workload else None, observed=observed,
+        )  # fmt: skip
+        seen[service_id] = Seen(state, workload, tuple(own), observed, problem)
+    return seen
+
+
+async def _observe_one(resources: Resources, system_id: str, service_id: str) -> tuple[dict[str, list[Replica]], str]:
+    try:
+        engine = await resources.systems.engine(system_id)
+        return {service_id: list(await engine.observe({"orca.service": service_id}))}, ""
+    except OrcaError as error:
+        return {service_id: []}, error.message
+
+
+async def _survey(resources: Resources) -> tuple[dict[str, list[Replica]], str]:
+    """Return the replicas by service, and why an engine could not be asked."""
+    labels = {"orca.instance": resources.instance, "orca.service": ""}
+    seen, failed = await resources.systems.try_each(partial(resources.systems.survey, labels=labels))
+    found: dict[str, list[Replica]] = defaultdict(list)
+    for replicas in seen.values():
+        for replica in replicas:
+            found[replica.labels["orca.service"]].append(replica)
+    return found, next((error.message for error in failed.values()), "")
+
+
+def observe(replicas: Sequence[Replica], workload: WorkloadRef | None) -> Observed:
+    """Count replicas by condition."""
+    own = [each for each in replicas if workload is not None and workload.includes(each)]
+    crashing = sum(rules.is_crashing(each, now()) for each in own)
+    return Observed(sum(each.state == "running" for each in own), crashing)
