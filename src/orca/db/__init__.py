@@ -15,12 +15,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from orca.db.failures import DATABASE_AWAY, GONE, QUEUED, Cause, DatabaseAway, cause_of, translate
 from orca.db.sqlite import open_sqlite
+from orca.db.wall import LimitedSession, TeamOwned, all_teams, is_of_parent, limit_to_team
 from orca.kit.fence import check_fence
 from orca.kit.ids import new_id
 
 __all__ = [
-    "DATABASE_AWAY", "Base", "Database", "DatabaseAway", "ReadSession", "Row", "TeamRow", "UtcDateTime",
-    "WriteSession", "index_where", "now", "unique_where",
+    "DATABASE_AWAY", "Base", "Database", "DatabaseAway", "ReadSession", "Row", "TeamOwned", "TeamRow", "UtcDateTime",
+    "WriteSession", "all_teams", "index_where", "is_of_parent", "limit_to_team", "now", "unique_where",
 ]  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def _index(table: type[Base], index: str) -> None:
     event.listen(table.__table__, "after_create", DDL(index))  # type: ignore[no-untyped-call]
 
 
-class TeamRow(Row):
+class TeamRow(Row, TeamOwned):
     """A row that belongs to a team and is only read through a scope."""
 
     team_id: Mapped[str] = mapped_column(String(36), index=True)
@@ -135,19 +136,23 @@ class Database:
         return self._reader
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
+    async def write(self, team_id: str | None = None) -> AsyncIterator[AsyncSession]:
         """Open a transaction that is committed at the end and rolled back on error. Use it briefly.
 
-        In a task it is also rolled back when another worker owns the task by then.
+        With a team, it sees and changes no rows of others. In a task it is also rolled back when another worker owns
+        the task by then.
         """
-        async with self.open_write() as session, session.begin():
+        async with self.open_write(team_id) as session, session.begin():
             yield session
             await check_fence(session)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for reads. Its queries may see different states of the database, unlike in `snapshot`."""
-        async with AsyncSession(self._reader, expire_on_commit=False) as session:
+    async def read(self, team_id: str | None = None) -> AsyncIterator[AsyncSession]:
+        """Open a session for reads; with a team, it sees no rows of others.
+
+        Its queries may see different states of the database, unlike in `snapshot`.
+        """
+        async with self._open(self._reader, {}, team_id) as session:
             yield session
 
     @asynccontextmanager
@@ -158,9 +163,15 @@ class Database:
                 await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
-    def open_write(self) -> AsyncSession:
+    def open_write(self, team_id: str | None = None) -> AsyncSession:
         """Open a session that the caller, the route class, commits."""
-        return AsyncSession(self._writer, expire_on_commit=False, info=self.session_info)
+        return self._open(self._writer, self.session_info, team_id)
+
+    def _open(self, engine: AsyncEngine, info: dict[str, Any], team_id: str | None) -> AsyncSession:
+        session = AsyncSession(engine, expire_on_commit=False, info=info, sync_session_class=LimitedSession)
+        if team_id is not None:
+            limit_to_team(session, team_id)
+        return session
 
     def explain(self, error: BaseException) -> Cause:
         """Return why the database is unavailable, given one of DATABASE_AWAY.
@@ -187,13 +198,19 @@ class Database:
 async def _write_session(request: Request) -> AsyncSession:
     session: AsyncSession | None = getattr(request.state, "write_session", None)
     if session is None:
-        session = request.state.write_session = request.app.state.resources.db.open_write()
+        session = request.state.write_session = request.app.state.resources.db.open_write(_team_of(request))
     return session
 
 
 async def _read_session(request: Request) -> AsyncIterator[AsyncSession]:
-    async with request.app.state.resources.db.read() as session:
+    async with request.app.state.resources.db.read(_team_of(request)) as session:
         yield session
+
+
+def _team_of(request: Request) -> str | None:
+    """Return the team whose rows the request may load; None before a sign-in."""
+    team_id: str | None = request.state.team_id
+    return team_id
 
 
 WriteSession = Annotated[AsyncSession, Depends(_write_session)]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, Integer, Row, String, select, text
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, String, func, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
-from orca.db import Base, Database, now
+from orca.db import Base, Database, TeamOwned, all_teams, now
 from orca.errors import Forbidden
 from orca.resources import Resources
 
@@ -24,7 +24,7 @@ GENESIS = "0" * 64
 _CHAIN_LOCK = 0x0AC4
 
 
-class Event(Base):
+class Event(TeamOwned, Base):
     """One fact. `seq` has no meaning but order."""
 
     __tablename__ = "events"
@@ -43,6 +43,11 @@ class Event(Base):
     payload: Mapped[dict[str, Any]]
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
+
+    @classmethod
+    def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
+        """Select the events of a team, and those of none: who may see these is asked where they are read."""
+        return func.coalesce(cls.team_id, team_id) == team_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,8 @@ class _Ledger:
         session.flush()
         if session.get_bind().dialect.name == "postgresql":
             session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
-        previous = session.scalar(select(Event.hash).order_by(Event.seq.desc()).limit(1)) or GENESIS
+        with all_teams(session):
+            previous = session.scalar(select(Event.hash).order_by(Event.seq.desc()).limit(1)) or GENESIS
         for _, row in self._rows:
             row.previous_hash = previous
             previous = row.hash = chain_hash(row)

@@ -213,6 +213,7 @@ class GuardedRoute(APIRoute):
                 async with _deadline(self.guard):
                     request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
                     origin.set(_origin(request, subject))
+                    request.state.team_id = self._team_of(subject)
                     produce = partial(_commit_after, handle, request)
                     if self._may_repeat(request, subject):
                         gate: Gate = request.app.state.gate
@@ -224,6 +225,10 @@ class GuardedRoute(APIRoute):
                 origin.reset(token)
 
         return guarded
+
+    def _team_of(self, subject: Subject | None) -> str | None:
+        """Return the team whose rows the sessions of a request see; None for doors that are open to anybody."""
+        return None if subject is None or self.guard.permission in ANYONE else subject.team_id
 
     def _may_repeat(self, request: Request, subject: Subject | None) -> bool:
         """Whether a signed-in POST has an Idempotency-Key that counts."""

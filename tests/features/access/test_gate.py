@@ -28,16 +28,16 @@ from tests.attacks.people import (
 )
 from tests.conftest import API_TOKEN, client_of
 
-from orca.db import now
+from orca.db import ReadSession, WriteSession, now
 from orca.events import Event
 from orca.features.access import gate as gate_module
 from orca.features.access.gate import AccessGate, Limits
-from orca.features.access.models import Membership
+from orca.features.access.models import Membership, Team
 from orca.features.access.rate_limit import Pace, RepeatCounter
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.features.triggers.models import Push
-from orca.web.guard import SIGNED_IN, Router, guard
+from orca.web.guard import PUBLIC, SIGNED_IN, Router, guard
 from orca.web.rights import ObjectScope
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -138,6 +138,19 @@ async def slow() -> None:
 @guard(SIGNED_IN, rate="write")
 async def crash(body: Body) -> None:
     raise RuntimeError(f"no {body.text}")
+
+
+@probes.get("/teams")
+@guard("service.read")
+async def count_teams(reading: ReadSession, writing: WriteSession) -> list[int]:
+    """How many teams the sessions of a door see."""
+    return [len((await session.scalars(select(Team))).all()) for session in (reading, writing)]
+
+
+@probes.get("/teams/open")
+@guard(PUBLIC)
+async def count_teams_openly(reading: ReadSession, writing: WriteSession) -> list[int]:
+    return [len((await session.scalars(select(Team))).all()) for session in (reading, writing)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
@@ -306,6 +319,12 @@ async def test_a_role_nobody_defined_may_nothing(app: FastAPI) -> None:
     async with browser_of(app, person.email) as browser:
         assert (await browser.get("/api/v1/me")).json()["permissions"] == []
         assert (await browser.get("/api/v1/tokens")).status_code == 403
+
+
+async def test_the_sessions_of_a_door_see_one_team(app: FastAPI, client: httpx.AsyncClient) -> None:
+    await add_team(app, "rivals")
+    assert (await client.get("/probe/teams")).json() == [1, 1]
+    assert (await client.get("/probe/teams/open")).json() == [2, 2]
 
 
 async def test_a_thing_of_another_team_looks_unknown_to_everybody(app: FastAPI) -> None:

@@ -8,12 +8,13 @@ from orca.features.deployments import queries
 from orca.features.deployments.output import Wanted, follow_output, list_hidden
 from orca.features.secrets.actions import put_secret
 from orca.features.services.models import Service
+from orca.web.guard import Scope
 
 
 async def read(bench: Bench, service: Service) -> list[str]:
     engine = await bench.engine()
     replicas = await engine.observe({"orca.service": service.id})
-    hidden = await list_hidden(bench.resources, service.id, replicas)
+    hidden = await list_hidden(bench.resources, Scope(service.team_id), service.id, replicas)
     lines = follow_output(engine, replicas, Wanted(100, follow=False, hidden=hidden))
     return [line.text async for line, _ in lines]
 

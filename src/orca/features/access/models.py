@@ -2,19 +2,24 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, Row, TeamRow
+from orca.db import Base, Row, TeamOwned, TeamRow
 
 
-class Team(Row, Base):
+class Team(Row, TeamOwned, Base):
     """Owns projects, systems and credentials."""
 
     __tablename__ = "teams"
 
     name: Mapped[str] = mapped_column(String(100))
     slug: Mapped[str] = mapped_column(String(40), unique=True)
+
+    @classmethod
+    def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
+        """Select the team itself."""
+        return cls.id == team_id
 
 
 class Membership(TeamRow, Base):

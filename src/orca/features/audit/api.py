@@ -53,7 +53,7 @@ async def stream_events(
 
     When that is behind the end, because an older database was put back, the first one is `reset` {last_seq}.
     """
-    async with resources.db.read() as session:  # not the request's own, which stays open as long as the stream
+    async with resources.db.read(subject.team_id) as session:  # not the request's own, which stays open with the stream
         last = await find_last_seq(session)
     after = int(last_event_id) if last_event_id else last
     frames = _frames(

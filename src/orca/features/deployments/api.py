@@ -214,6 +214,7 @@ async def mend(
 async def read_log(
     deployment_id: str,
     request: HttpRequest,
+    scope: CurrentScope,
     resources: CurrentResources,
     after: Annotated[int, Query(ge=0, lt=10**18, description="Offset in characters to begin at.")] = 0,
     follow: Annotated[bool, Query(description="Wait for more, until the deployment ends.")] = False,
@@ -227,18 +228,20 @@ async def read_log(
         last = request.headers.get("last-event-id", "")
         start = int(last) if re.fullmatch("[0-9]{1,18}", last) else after
         return StreamingResponse(
-            keep_open(_log_events(resources, deployment_id, start)), media_type="text/event-stream",
+            keep_open(_log_events(resources, scope, deployment_id, start)), media_type="text/event-stream",
             headers=STREAM_HEADERS,
         )  # fmt: skip
-    return StreamingResponse(_log_text(resources, deployment_id, after, follow=follow), media_type="text/plain")
+    return StreamingResponse(_log_text(resources, scope, deployment_id, after, follow=follow), media_type="text/plain")
 
 
-async def _log_events(resources: CurrentResources, deployment_id: str, after: int) -> AsyncIterator[str]:
-    end = await queries.find_log_end(resources.db, deployment_id)
+async def _log_events(
+    resources: CurrentResources, scope: CurrentScope, deployment_id: str, after: int
+) -> AsyncIterator[str]:
+    end = await queries.find_log_end(resources.db, scope, deployment_id)
     if after > end:
         after = end
         yield format_event("reset", {"offset": end}, event_id=str(end))
-    async for chunk in queries.follow_log(resources.db, deployment_id, after=after):
+    async for chunk in queries.follow_log(resources.db, scope, deployment_id, after=after):
         if isinstance(chunk, str):
             yield format_event("end", {"state": chunk})
             return
@@ -247,13 +250,15 @@ async def _log_events(resources: CurrentResources, deployment_id: str, after: in
         yield format_event("log", data, event_id=str(end))
 
 
-async def _log_text(resources: CurrentResources, deployment_id: str, after: int, *, follow: bool) -> AsyncIterator[str]:
+async def _log_text(
+    resources: CurrentResources, scope: CurrentScope, deployment_id: str, after: int, *, follow: bool
+) -> AsyncIterator[str]:
     if follow:
-        async for chunk in queries.follow_log(resources.db, deployment_id, after=after):
+        async for chunk in queries.follow_log(resources.db, scope, deployment_id, after=after):
             if not isinstance(chunk, str):
                 yield chunk.text
         return
-    async for text in queries.stream_kept_log(resources.db, deployment_id, after=after):
+    async for text in queries.stream_kept_log(resources.db, scope, deployment_id, after=after):
         yield text
 
 

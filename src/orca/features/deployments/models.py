@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ColumnElement, ForeignKey, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamRow
+from orca.db import Base, TeamOwned, TeamRow, is_of_parent
 from orca.db.sequences import numbered
 from orca.features.deployments.rules import WorkloadRef
+from orca.features.services.models import Service
 from orca.systems import LOCAL
 
 
@@ -37,7 +38,7 @@ class Build(TeamRow, Base):
     finished_at: Mapped[datetime | None]
 
 
-class CachedRecord(Base):
+class CachedRecord(TeamOwned, Base):
     """A record of the engine's build cache that a build of ours made: only these are ever removed."""
 
     __tablename__ = "cached_records"
@@ -45,6 +46,11 @@ class CachedRecord(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     service_id: Mapped[str] = mapped_column(ForeignKey("services.id", ondelete="CASCADE"), index=True)
     system_id: Mapped[str] = mapped_column(ForeignKey("systems.id"), default=LOCAL, server_default=LOCAL)
+
+    @classmethod
+    def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
+        """Select the records of the builds of a team's services."""
+        return is_of_parent(cls.service_id, Service, team_id)
 
 
 class Release(TeamRow, Base):
@@ -124,7 +130,7 @@ class Deployment(TeamRow, Base):
         return WorkloadRef(self.workload_id or self.id, int(self.config.get("replicas", 1)))
 
 
-class DeploymentStep(Base):
+class DeploymentStep(TeamOwned, Base):
     """The state of one step of a deployment; replayed steps overwrite their row."""
 
     __tablename__ = "deployment_steps"
@@ -137,8 +143,13 @@ class DeploymentStep(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
+    @classmethod
+    def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
+        """Select the steps of a team's deployments."""
+        return is_of_parent(cls.deployment_id, Deployment, team_id)
 
-class LogChunk(Base):
+
+class LogChunk(TeamOwned, Base):
     """A piece of a deployment's log. `offset` counts characters from its beginning."""
 
     __tablename__ = "log_chunks"
@@ -150,6 +161,11 @@ class LogChunk(Base):
     step: Mapped[str] = mapped_column(String(32))
     text: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
+
+    @classmethod
+    def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
+        """Select the logs of a team's deployments."""
+        return is_of_parent(cls.deployment_id, Deployment, team_id)
 
 
 class LiveRelease(TeamRow, Base):

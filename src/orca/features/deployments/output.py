@@ -20,6 +20,7 @@ from orca.kit.text import clean_output, redact, redactions
 from orca.resources import Resources
 from orca.sdk.engines import Engine
 from orca.sdk.workloads import LogLine, Replica
+from orca.web.guard import Scope
 
 QUEUE_LINES = 2000
 _ID_LIMIT = 4000
@@ -39,10 +40,12 @@ class OutputLine:
     at: str | None
 
 
-async def list_hidden(resources: Resources, service_id: str, replicas: Sequence[Replica]) -> tuple[str, ...]:
+async def list_hidden(
+    resources: Resources, scope: Scope, service_id: str, replicas: Sequence[Replica]
+) -> tuple[str, ...]:
     """List the values of secret variables of these containers, longest first; none if the service shows them."""
     releases = {each.labels.get("orca.release", "") for each in replicas}
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         service = await session.get(Service, service_id)
         if service is None or not service.masks_secrets:
             return ()

@@ -57,7 +57,7 @@ async def follow_service(
     """Stream the page of a service, rendered again at each change."""
 
     async def draw_now() -> tuple[str, bool]:
-        async with resources.db.read() as session:
+        async with resources.db.read(scope.team_id) as session:
             view: ServiceView = await view_service(session, scope, resources, service_id)
         return draw(request, "deployments/_service.html", view), False
 
@@ -85,14 +85,17 @@ async def show_logs(service_id: str, request: HttpRequest, session: ReadSession,
 @router.get("/services/{service_id}/output/stream")
 @guard("service.read", tenant="service_id", rate="stream", page=True)
 async def stream_logs(
-    service_id: str, resources: CurrentResources, last_event_id: Annotated[str, Header(max_length=4000)] = ""
+    service_id: str,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    last_event_id: Annotated[str, Header(max_length=4000)] = "",
 ) -> StreamingResponse:
     """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         system_id = await queries.find_system(session, service_id)
     engine = await resources.systems.engine(system_id)
     containers = await engine.observe({"orca.service": service_id})
-    hidden = await list_hidden(resources, service_id, containers)
+    hidden = await list_hidden(resources, scope, service_id, containers)
     offset, _, position = last_event_id.partition("~")
     after = Positions.parse(position)
     wanted = Wanted(_VIEWER_LINES, follow=True, after=after, hidden=hidden)
@@ -213,7 +216,7 @@ async def follow_deployment(
     """Stream state and steps, rendered again at each change."""
 
     async def draw_now() -> tuple[str, bool]:
-        async with resources.db.read() as session:
+        async with resources.db.read(scope.team_id) as session:
             view = await view_deployment(session, resources, scope, deployment_id)
         return draw(request, "deployments/_state.html", view), not view.is_active
 
@@ -222,9 +225,9 @@ async def follow_deployment(
 
 @router.get("/deployments/{deployment_id}/log.txt")
 @guard("deployment.read", tenant="deployment_id", page=True)
-async def download_log(deployment_id: str, resources: CurrentResources) -> StreamingResponse:
+async def download_log(deployment_id: str, scope: CurrentScope, resources: CurrentResources) -> StreamingResponse:
     """Return the stored part of the log as a file, without colours."""
-    kept = queries.stream_kept_log(resources.db, deployment_id)
+    kept = queries.stream_kept_log(resources.db, scope, deployment_id)
     headers = {"Content-Disposition": f'attachment; filename="deployment-{deployment_id}.log"'}
     return StreamingResponse(_without_colours(kept), media_type="text/plain", headers=headers)
 

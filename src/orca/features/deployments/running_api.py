@@ -34,7 +34,7 @@ from orca.kit.text import clean_output
 from orca.resources import Resources
 from orca.sdk.engines import Engine
 from orca.sdk.workloads import ProcessState, Replica, Workload
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
 QUEUE_LINES = 2000
@@ -72,14 +72,17 @@ async def read_service_status(
 @router.get("/services/{service_id}/containers", response_model=list[ContainerOut])
 @guard("service.read", tenant="service_id")
 async def list_containers(
-    service_id: str, resources: CurrentResources, state: Annotated[ProcessState | None, Query()] = None
+    service_id: str,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    state: Annotated[ProcessState | None, Query()] = None,
 ) -> list[ContainerOut]:
     """List the service's replicas as the engine reports them now."""
-    _, engine = await _engine_of(resources, service_id)
+    _, engine = await _engine_of(resources, scope, service_id)
     found = await engine.observe({"orca.service": service_id})
     containers = [each for each in found if state in {None, each.state}]
     numbers: dict[str, int] = {}
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         for release_id in {each.labels.get("orca.release", "") for each in containers}:
             release = await queries.find_release(session, release_id)
             if release is not None:
@@ -102,6 +105,7 @@ async def list_containers(
 @guard("service.read", tenant="service_id", rate="stream")
 async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     service_id: str,
+    scope: CurrentScope,
     resources: CurrentResources,
     tail: Annotated[int, Query(ge=0, le=10_000, description="Lines of each replica to begin with.")] = 200,
     follow: Annotated[bool, Query(description="Wait for more.")] = False,
@@ -116,10 +120,10 @@ async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     """
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
-    system_id, engine = await _engine_of(resources, service_id)
+    system_id, engine = await _engine_of(resources, scope, service_id)
     found = await engine.observe({"orca.service": service_id})
     chosen = [each for each in found if replica is None or each.index == replica]
-    hidden = await list_hidden(resources, service_id, chosen)
+    hidden = await list_hidden(resources, scope, service_id, chosen)
     wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
     frames = resources.systems.hold_during(system_id, _log_frames(engine, chosen, wanted))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
@@ -135,7 +139,7 @@ async def run_command(
     service_id: str, body: RunIn, scope: CurrentScope, resources: CurrentResources
 ) -> StreamingResponse:
     """Run a command once in a fresh container of the live release: events `log` {text}, at last `end` {exit_code}."""
-    async with resources.db.write() as session:
+    async with resources.db.write(scope.team_id) as session:
         service = await get_service(session, scope, service_id)
         live = await queries.find_live(session, service_id)
         if live is None:
@@ -152,8 +156,8 @@ async def run_command(
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _engine_of(resources: Resources, service_id: str) -> tuple[str, Engine]:
-    async with resources.db.read() as session:
+async def _engine_of(resources: Resources, scope: Scope, service_id: str) -> tuple[str, Engine]:
+    async with resources.db.read(scope.team_id) as session:
         system_id = await queries.find_system(session, service_id)
     return system_id, await resources.systems.engine(system_id)
 

@@ -131,7 +131,7 @@ async def replace_certificate(
 ) -> Certificate:
     """Replace this certificate: all names that use it serve the new one when this returns."""
     plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), body)
-    async with resources.db.write() as session:
+    async with resources.db.write(scope.team_id) as session:
         row = await queries.get_certificate(session, scope, certificate_id)
         row = await actions.replace_certificate(session, resources, row, plain)
     await operations.apply_routes(resources)

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamRow, now
+from orca.db import Base, TeamOwned, TeamRow, is_of_parent, now
 from orca.systems import LOCAL
 
 
@@ -62,7 +62,7 @@ class Route(TeamRow, Base):
     """When the last known ordered certificate ends; null if there never was one."""
 
 
-class OrderedCertificate(Base):
+class OrderedCertificate(TeamOwned, Base):
     """A certificate that an authority issued for a hostname; its key is the secret `ordered_certificate:<id>:key`.
 
     Served until it is replaced or expires, whatever the results of later orders.
@@ -93,7 +93,7 @@ class DnsCredential(TeamRow, Base):
     """It proves these names and all names below them."""
 
 
-class DnsRecord(Base):
+class DnsRecord(TeamOwned, Base):
     """A TXT record that proves a name, stored before it is created; removed when the order ends, or after a crash."""
 
     __tablename__ = "dns_records"
@@ -107,8 +107,13 @@ class DnsRecord(Base):
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often its removal failed."""
 
+    @classmethod
+    def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
+        """Select the records that a team's credentials made."""
+        return is_of_parent(cls.credential_id, DnsCredential, team_id)
 
-class HeldName(Base):
+
+class HeldName(TeamOwned, Base):
     """A name below the base domain, and the project it belongs to, also while no route has it.
 
     Visitors, cookies and redirect lists of other systems may still trust it, so no other project can take it over.

@@ -47,12 +47,12 @@ async def create_upload(service_id: str, request: Request, scope: CurrentScope, 
     stored = await receive_archive(request, resources)
     folder = upload_folder(resources.settings)
     try:
-        async with resources.db.write() as session:
+        async with resources.db.write(scope.team_id) as session:
             upload, replaced = await actions.keep_upload(session, scope, service_id, stored)
     except DATABASE_AWAY:
         # The commit may have succeeded although its answer was lost. If this query fails too, the file stays: the sweep
         # removes it when it has no row.
-        kept = await queries.find_kept_upload(resources.db, stored.id)
+        kept = await queries.find_kept_upload(resources.db, scope, stored.id)
         if kept is None:
             await run_in_thread(remove_uploads, folder, [stored.id])
             raise

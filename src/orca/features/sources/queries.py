@@ -31,7 +31,7 @@ async def list_uploads(
     return await read_page(session, query, Upload, wanted)
 
 
-async def find_kept_upload(db: Database, upload_id: str) -> Upload | None:
+async def find_kept_upload(db: Database, scope: Scope, upload_id: str) -> Upload | None:
     """Return the row of an upload, or None; used after a commit whose answer was lost."""
-    async with db.read() as session:
+    async with db.read(scope.team_id) as session:
         return await session.get(Upload, upload_id)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
-from orca.db import ReadSession, WriteSession
+from orca.db import ReadSession, WriteSession, limit_to_team
 from orca.errors import BadInput, NotSignedIn, PayloadTooLarge
 from orca.events import Fact, origin, record
 from orca.features.services.queries import find_git_source
@@ -208,6 +208,7 @@ async def receive_push(
 ) -> PushAnswer:
     """Receive a delivery from a Git host. 202: stored, and a deployment follows; 200: stored, but nothing to do."""
     hook, delivery = await _admit(request, resources, hook_id, token)
+    limit_to_team(session, hook.team_id)
     count = partial(_count, request, hook.provider)
     on_behalf = await actions.find_push_origin(session, hook)
     come_from = origin.set(replace(on_behalf, ip=request.state.peer, request_id=request.state.request_id))

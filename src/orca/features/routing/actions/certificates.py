@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import now
+from orca.db import all_teams, now
 from orca.errors import BadInput, Conflict
 from orca.events import Fact, record
 from orca.features.routing.models import Certificate, OrderedCertificate, Route
@@ -100,6 +100,7 @@ async def forget_ordered(session: AsyncSession, hostname: str, *, keeping: str |
     query = select(OrderedCertificate.id).where(OrderedCertificate.hostname == hostname)
     if keeping is not None:
         query = query.where(OrderedCertificate.team_id != keeping)
-    for found in (await session.scalars(query)).all():
-        await delete_secrets(session, (ORDERED, found))
-        await session.execute(delete(OrderedCertificate).where(OrderedCertificate.id == found))
+    with all_teams(session):  # those of the team that had the name before
+        for found in (await session.scalars(query)).all():
+            await delete_secrets(session, (ORDERED, found))
+            await session.execute(delete(OrderedCertificate).where(OrderedCertificate.id == found))

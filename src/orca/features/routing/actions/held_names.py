@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.db import all_teams
 from orca.errors import Conflict
 from orca.events import origin
 from orca.features.projects.models import Project
@@ -47,14 +48,15 @@ async def find_other_holder(
 
     None also when the service's project already has the name itself. A deleted project leaves its names to its team.
     """
-    held = await session.get(HeldName, hostname)
-    if held is not None and held.project_id == service.project_id:
-        return None
-    for each in [held] if held is not None else await _list_related(session, settings, hostname):
-        if each.project_id != service.project_id:
-            project = await session.get_one(Project, each.project_id)
-            if project.deleted_at is None or each.team_id != service.team_id:
-                return project
+    with all_teams(session):
+        held = await session.get(HeldName, hostname)
+        if held is not None and held.project_id == service.project_id:
+            return None
+        for each in [held] if held is not None else await _list_related(session, settings, hostname):
+            if each.project_id != service.project_id:
+                project = await session.get_one(Project, each.project_id)
+                if project.deleted_at is None or each.team_id != service.team_id:
+                    return project
     return None
 
 

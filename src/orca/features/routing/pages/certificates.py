@@ -151,7 +151,7 @@ async def put_certificate(
     if filled.model is not None:
         try:
             plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), filled.model)
-            async with resources.db.write() as session:
+            async with resources.db.write(scope.team_id) as session:
                 row = await queries.get_certificate(session, scope, certificate_id)
                 await actions.replace_certificate(session, resources, row, plain)
             await operations.apply_routes(resources)
@@ -159,7 +159,7 @@ async def put_certificate(
             filled = filled.refused(error)
         else:
             return see_other(request, f"/certificates/{certificate_id}", said="Replaced for all names that use it")
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         return await _draw_one(request, session, scope, certificate_id, filled)
 
 

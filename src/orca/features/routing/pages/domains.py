@@ -177,7 +177,7 @@ async def add_domain(
             filled = filled.refused(error)
         else:
             return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         page = await _page(session, scope, resources, service_id, filled)
     return render(request, "routing/domains.html", page, status=422)
 
@@ -197,7 +197,7 @@ async def save_domain(
     route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """Change a route; the change is served when this redirects, or nothing is changed."""
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         route = RouteOut.of(await queries.get_route(session, scope, route_id), resources.settings.proxy)
     filled = fill(RoutePatch, edit_data(route, form), form)
     if filled.model is not None:
@@ -207,7 +207,7 @@ async def save_domain(
             filled = filled.refused(error)
         else:
             return RedirectResponse(f"/services/{route.service_id}/domains", SEE_OTHER)
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         return await _draw_edit(request, session, scope, resources, route_id, filled)
 
 
@@ -240,7 +240,7 @@ async def _draw_edit(
 @guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", page=True, seconds=180)
 async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
     """Delete the route of a hostname."""
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.retract_route(resources, scope, route_id)
     return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
@@ -252,7 +252,7 @@ async def check_domain(
     route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
 ) -> Response:
     """Check DNS, reachability and certificate again; the page then shows the results."""
-    async with resources.db.read() as session:
+    async with resources.db.read(scope.team_id) as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.check_route(resources, scope, route_id, retry=retry)
     return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)

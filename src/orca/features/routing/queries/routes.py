@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import now
+from orca.db import all_teams, now
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.routing.models import Route, Target
@@ -116,12 +116,13 @@ async def list_siblings(session: AsyncSession, hostname: str, *, besides: str | 
 
 
 async def list_overlapping(session: AsyncSession, hostname: str, *, besides: str | None = None) -> list[Route]:
-    """Return routes that could also match a request for this hostname: the same name, or an overlapping wildcard."""
+    """Return routes of all teams that could also match a request for this hostname: its own, or by a wildcard."""
     parent = hostname.partition(".")[2]
     near = [Route.hostname == hostname, Route.hostname == f"*.{parent}"]
     if is_wildcard(hostname):
         near.append(Route.hostname.endswith(f".{parent}", autoescape=True))
-    rows = await session.scalars(select(Route).where(or_(*near), Route.id != (besides or "")))
+    with all_teams(session):
+        rows = await session.scalars(select(Route).where(or_(*near), Route.id != (besides or "")))
     return [route for route in rows if overlap(route.hostname, hostname)]
 
 

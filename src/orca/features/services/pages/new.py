@@ -127,7 +127,7 @@ async def trust_host(
     try:
         if filled.model is None or not filled.model.known_hosts:
             raise BadInput("there are no host keys to trust", hint="Look at the source again.")
-        async with resources.db.write() as session:
+        async with resources.db.write(scope.team_id) as session:
             await trust_host_keys(session, scope, form.get("git_credential_id", ""), filled.model.known_hosts)
     except OrcaError as error:
         return await _draw_found(request, resources, project_id, form, error)
@@ -138,8 +138,8 @@ async def _draw_found(
     request: Request, resources: Resources, project_id: str, form: Mapping[str, str], seen: Detected | OrcaError
 ) -> Response:
     """Render the result with the current credentials: one may have been created since the page was opened."""
-    async with resources.db.read() as session:
-        scope = Scope(request.state.subject.team_id)
+    scope = Scope(request.state.subject.team_id)
+    async with resources.db.read(scope.team_id) as session:
         credentials = credential_options((await list_git_credentials(session, scope, PageRequest(limit=200))).items)
     found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
     page = FoundPage(
