@@ -169,6 +169,10 @@ async def session(place: Place) -> str:
         return str(await reading.scalar(query.order_by(BrowserSession.id.desc()).limit(1)))
 
 
+async def team(place: Place) -> str:
+    return place.owner.team_id
+
+
 FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "certificate_id": certificate,
     "deployment_id": deployment,
@@ -180,6 +184,7 @@ FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "route_id": route,
     "service_id": service,
     "session_id": session,
+    "team_id": team,
     "token_id": token,
     "volume_id": volume,
 }

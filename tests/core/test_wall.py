@@ -55,7 +55,10 @@ OURS, THEIRS = "ours", "theirs"
 
 def test_every_table_belongs_to_a_team_or_says_why_not() -> None:
     assert MODELS.keys() - OWNED.keys() == INSTANCE_WIDE.keys()
-    assert {name for name, model in MODELS.items() if "team_id" in model.__table__.columns} - OWNED.keys() == {"tasks"}
+    assert {name for name, model in MODELS.items() if "team_id" in model.__table__.columns} - OWNED.keys() == {
+        "sessions",
+        "tasks",
+    }
 
 
 def _fill(column: Column[Any], team: str, made: Mapping[str, str], numbers: Iterator[int]) -> object:

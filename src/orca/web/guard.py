@@ -82,6 +82,8 @@ class Subject:
     is_instance_admin: bool = False
     session_id: str | None = None
     token_id: str | None = None
+    teams: tuple[tuple[str, str], ...] = ()
+    """Name and id of each team that the user of a session can switch to, by name."""
     at: ObjectScope | None = None
     """The object of the request; None where it is about the whole team."""
 

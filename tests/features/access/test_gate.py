@@ -13,7 +13,7 @@ import pytest_asyncio
 from fastapi import FastAPI, Form, Request, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.attacks.people import (
     add_person,
@@ -37,6 +37,7 @@ from orca.features.access.rate_limit import Pace, RepeatCounter
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.features.triggers.models import Push
+from orca.kit.ids import new_id
 from orca.web.guard import PUBLIC, SIGNED_IN, Router, guard
 from orca.web.rights import ObjectScope
 
@@ -529,9 +530,12 @@ def reader_of(app: FastAPI, browser: httpx.AsyncClient) -> Reader:
     return Reader(app, f"orca_session={browser.cookies['orca_session']}")
 
 
-@pytest.mark.parametrize("event", ["signed out", "disabled", "removed from the team"])
+@pytest.mark.parametrize("event", ["signed out", "disabled", "removed from the team", "left with another"])
 async def test_an_open_stream_ends_soon_after_its_right_does(app: FastAPI, event: str) -> None:
     person = await add_person(app, "viewer")
+    if event == "left with another":  # in which the person may open the same streams
+        row = {"id": new_id(), "team_id": await add_team(app, "crew"), "user_id": person.id, "role": "viewer"}
+        await write(app, insert(Membership).values(created_at=now(), **row))
     async with browser_of(app, person.email) as browser:
         reader = reader_of(app, browser)
         assert await reader.first_line() == 200
@@ -541,6 +545,9 @@ async def test_an_open_stream_ends_soon_after_its_right_does(app: FastAPI, event
                 "signed out": delete(BrowserSession).where(BrowserSession.user_id == person.id),
                 "disabled": update(User).where(User.id == person.id).values(disabled_at=now()),
                 "removed from the team": delete(Membership).where(Membership.user_id == person.id),
+                "left with another": delete(Membership).where(
+                    Membership.team_id == person.team_id, Membership.user_id == person.id
+                ),
             }[event],
         )
         await reader.end(gate_module._RECHECK_SECONDS + 2)

@@ -1,4 +1,4 @@
-"""Writes of the default team, which every instance starts with, and of API tokens."""
+"""Writes of the default team, which every instance starts with, of the team of a session, and of API tokens."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,13 +6,15 @@ from datetime import timedelta
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import now
-from orca.errors import Conflict, Forbidden
+from orca.db import all_teams, now
+from orca.errors import Conflict, Forbidden, NotFound
 from orca.events import Fact, record
 from orca.features.access.models import ApiToken, Membership, Team
-from orca.features.access.queries import DEFAULT_TEAM, count_tokens, find_default_team, get_token
+from orca.features.access.queries import DEFAULT_TEAM, count_tokens, find_default_team, find_membership, get_token
 from orca.features.access.rules import make_token, scopes_beyond
 from orca.features.access.schemas import TokenIn
+from orca.features.identity.actions import of_browser
+from orca.features.identity.models import BrowserSession
 from orca.kit.clock import format_instant
 from orca.kit.crypto import digest, new_token
 from orca.kit.ids import new_id
@@ -40,6 +42,18 @@ async def ensure_default_team(session: AsyncSession) -> Team:
         await session.flush()
         await record(session, Fact("TeamCreated", team.id, "team", team.id, {"name": team.name}))
     return team
+
+
+async def enter_team(session: AsyncSession, subject: Subject, team_id: str) -> None:
+    """Let a browser session work in another of its user's teams from the next request on. Raises NotFound."""
+    user_id, session_id = of_browser(subject)
+    with all_teams(session):
+        membership = await find_membership(session, user_id, team_id)
+    if membership is None:
+        raise NotFound("there is no team with this id")
+    row = await session.get_one(BrowserSession, session_id)
+    row.team_id = team_id
+    await record(session, Fact("SessionTeamChanged", team_id, "user", user_id))
 
 
 async def create_token(session: AsyncSession, subject: Subject, form: TokenIn) -> MadeToken:

@@ -16,7 +16,7 @@ from orca.events import Via
 from orca.features.access.actions import ensure_default_team
 from orca.features.access.models import ApiToken
 from orca.features.access.permissions import all_permissions, permissions_of
-from orca.features.access.queries import find_default_team, find_membership, find_token
+from orca.features.access.queries import find_default_team, find_membership, find_token, list_memberships
 from orca.features.access.rules import limit_to_scopes, parse_token
 from orca.features.identity.actions import lifetime_of
 from orca.features.identity.cookies import session_cookie_name
@@ -103,13 +103,15 @@ class Authenticator:
         return Known(subject, is_stepped_up(row.stepped_up_at, now()))
 
     async def _subject_of_session(self, session: AsyncSession, row: BrowserSession, user: User) -> Subject:
-        membership = await find_membership(session, user.id)
+        memberships = await list_memberships(session, user.id, row.team_id)
+        membership = memberships[0][0] if memberships else None
         role = membership.role if membership else ""
         team = membership.team_id if membership else await self._find_team(session) if user.is_instance_admin else ""
         return Subject(
             actor=user.email, via="session", team_id=team, user_id=user.id, role=role, session_id=row.id,
             grants=team_wide(team, permissions_of(role, is_instance_admin=user.is_instance_admin)),
             is_instance_admin=user.is_instance_admin,
+            teams=tuple(sorted(((name, each.team_id) for each, name in memberships))),
         )  # fmt: skip
 
     async def _machine_owner(self, actor: str, via: Via) -> Subject:

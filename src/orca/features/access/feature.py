@@ -35,7 +35,7 @@ FEATURE = Feature(
     ),
     periodic=tasks.PERIODIC,
     owners={"token_id": find_token_scope},
-    own_identifiers=("token_id",),
+    own_identifiers=("team_id", "token_id"),
     subscribers=(
         ("InstanceClaimed", found_team),
         ("PasswordChanged", revoke_tokens_of),

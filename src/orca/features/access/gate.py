@@ -126,7 +126,8 @@ class AccessGate:
 
     async def answer_once(self, request: Request, produce: Produce) -> Response:
         """See `Gate.answer_once`."""
-        return await self._idempotency.answer(request, _asker(request), produce)
+        sender = f"{_asker(request)} {request.state.subject.team_id}"
+        return await self._idempotency.answer(request, sender, produce)
 
     def large_push_of(self, request: Request) -> asyncio.Lock:
         """Return the lock that is held while one address sends a large push, so that its next one waits."""
@@ -192,6 +193,9 @@ class AccessGate:
     async def _still_admits(self, request: Request, guard: Guard) -> bool:
         try:
             known = await self._authenticator.find(request, touch=False)
+            began: Subject | None = request.state.subject
+            if known is not None and began is not None and known.subject.team_id != began.team_id:
+                return False  # the session has switched to another team meanwhile, or lost this one
             if known is not None:
                 await self._check_rights(request, guard, known)
         except OrcaError:

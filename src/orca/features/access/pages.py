@@ -1,4 +1,4 @@
-"""The page of API tokens."""
+"""The page of API tokens, and the switch to another team."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from fastapi.responses import RedirectResponse
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError, StepUpRequired
-from orca.features.access.actions import create_token, owner_filter, revoke_token
+from orca.features.access.actions import create_token, enter_team, owner_filter, revoke_token
 from orca.features.access.models import ApiToken
 from orca.features.access.permissions import all_roles
 from orca.features.access.queries import list_tokens
 from orca.features.access.schemas import TokenFilter, TokenIn
 from orca.kit.pagination import Cursor, cut_page
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import CurrentScope, CurrentSubject, Router, guard
+from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, guard
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -85,6 +85,14 @@ async def make_token(
             return render(request, "access/tokens.html", await _page(session, scope, subject, made=made.text))
     await session.rollback()
     return render(request, "access/tokens.html", await _page(session, scope, subject, form=filled), status=422)
+
+
+@router.post("/teams/{team_id}/enter")
+@guard(SIGNED_IN, rate="write", audit="SessionTeamChanged", page=True)
+async def switch_team(team_id: str, session: WriteSession, subject: CurrentSubject) -> Response:
+    """Work in another of one's teams."""
+    await enter_team(session, subject, team_id)
+    return RedirectResponse("/", SEE_OTHER)
 
 
 @router.post("/tokens/{token_id}/revoke")

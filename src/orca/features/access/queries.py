@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import now
+from orca.db import all_teams, now
 from orca.errors import NotFound
 from orca.features.access.models import ApiToken, Membership, Team
 from orca.features.access.permissions import permissions_of
@@ -23,6 +23,15 @@ async def find_token_scope(session: AsyncSession, token_id: str) -> ObjectScope 
 async def find_default_team(session: AsyncSession) -> Team | None:
     """Return the default team, which every instance starts with."""
     return await session.scalar(select(Team).where(Team.slug == DEFAULT_TEAM))
+
+
+async def list_memberships(
+    session: AsyncSession, user_id: str, chosen: str | None = None
+) -> list[tuple[Membership, str]]:
+    """Return a user's memberships with the name of the team: in the chosen team first, then as they were joined."""
+    query = select(Membership, Team.name).join(Team, Team.id == Membership.team_id).where(Membership.user_id == user_id)
+    rows = await session.execute(query.order_by(Membership.team_id != (chosen or ""), Membership.id))
+    return [(membership, name) for membership, name in rows]
 
 
 async def find_membership(session: AsyncSession, user_id: str, team_id: str | None = None) -> Membership | None:
@@ -66,10 +75,11 @@ async def get_token(session: AsyncSession, scope: Scope, token_id: str, user_id:
 
 
 async def count_tokens(session: AsyncSession, user_id: str | None) -> int:
-    """Count the valid tokens of a user; for None, those without a user."""
+    """Count the valid tokens of a user in all teams; for None, those without a user."""
     living = ApiToken.revoked_at.is_(None) & (ApiToken.expires_at > now())
     query = select(func.count()).where(ApiToken.user_id == user_id, living)
-    return await session.scalar(query) or 0
+    with all_teams(session):
+        return await session.scalar(query) or 0
 
 
 async def list_tokens(

@@ -34,6 +34,8 @@ class BrowserSession(Row, Base):
     """When the password was last entered in this browser."""
     ip: Mapped[str | None] = mapped_column(String(45))
     agent: Mapped[str] = mapped_column(String(255), default="")
+    team_id: Mapped[str | None] = mapped_column(String(36))
+    """The team that was chosen in this browser; null before a choice. It counts as long as the user is a member."""
 
 
 class Claim(Base):
