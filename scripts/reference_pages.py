@@ -61,7 +61,7 @@ _PERMISSIONS = """\
 # Permissions and roles
 
 A role gives permissions in one team. An API token has the permissions among its scopes, as long as its owner still has
-them too. Admins can do what owners can, except making or unmaking owners. `instance.admin` and `metrics.read` are
+them too. Admins can do what owners can, except making or unmaking owners. Those of an “instance admin” below are
 about all teams and belong to no role: they come with being an instance administrator, as the first owner is.
 
 """

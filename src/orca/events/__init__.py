@@ -216,7 +216,9 @@ class Link:
 async def walk_chain(session: AsyncSession) -> AsyncIterator[Link]:
     """Yield every row from the first to the last, each verified against the one before it."""
     expected = GENESIS
-    rows = await session.stream(select(*Event.__table__.columns).order_by(Event.seq).execution_options(yield_per=500))
+    query = select(*Event.__table__.columns).order_by(Event.seq).execution_options(yield_per=500)
+    with all_teams(session):
+        rows = await session.stream(query)
     async for row in rows:
         yield Link(row.seq, row.hash, row.previous_hash == expected and chain_hash(row) == row.hash)
         expected = row.hash

@@ -65,6 +65,7 @@ ONLY_OF_OWNERS = frozenset(
         "volume.delete",
     ]
 )
+OF_THE_INSTANCE = frozenset({"instance.admin", "metrics.read", "proxy.read"})
 PERMISSIONS, ROLES, INSTANCE_PERMISSIONS = all_permissions(), all_roles(), instance_permissions()
 
 
@@ -100,7 +101,7 @@ def test_secrets_and_other_peoples_tokens_are_for_admins(role: str) -> None:
 def test_no_role_has_instance_permissions_and_an_unknown_role_has_nothing() -> None:
     assert all(INSTANCE_PERMISSIONS.isdisjoint(granted) for granted in ROLES.values())
     assert permissions_of("root", is_instance_admin=False) == frozenset()
-    assert permissions_of("", is_instance_admin=True) == INSTANCE_PERMISSIONS == {"instance.admin", "metrics.read"}
+    assert permissions_of("", is_instance_admin=True) == INSTANCE_PERMISSIONS == OF_THE_INSTANCE
 
 
 @given(st.sampled_from(sorted(ROLES)), st.lists(st.sampled_from([*sorted(PERMISSIONS), "*"])))
@@ -154,7 +155,7 @@ def test_roles_have_exactly_these_permissions() -> None:
     members = OF_VIEWERS | ONLY_OF_MEMBERS
     owners = members | ONLY_OF_OWNERS
     assert {"viewer": OF_VIEWERS, "member": members, "admin": owners, "owner": owners} == ROLES
-    assert owners | {"instance.admin", "metrics.read"} == frozenset(PERMISSIONS)
+    assert owners | OF_THE_INSTANCE == frozenset(PERMISSIONS)
 
 
 def test_a_token_may_have_every_permission() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import Database
+from orca.db import Database, all_teams
 from orca.db.filters import narrow
 from orca.events import Event, walk_chain
 from orca.events.feed import follow
@@ -40,8 +40,10 @@ async def follow_events(db: Database, subject: Subject, *, after: int) -> AsyncI
 
 
 async def find_newest(session: AsyncSession) -> tuple[int, str] | None:
-    """Number and hash of the newest event."""
-    row = (await session.execute(select(Event.seq, Event.hash).order_by(Event.seq.desc()).limit(1))).one_or_none()
+    """Number and hash of the newest event of all teams."""
+    query = select(Event.seq, Event.hash).order_by(Event.seq.desc()).limit(1)
+    with all_teams(session):  # else all that others did since would be read to find the last one of this team
+        row = (await session.execute(query)).one_or_none()
     return None if row is None else (row.seq, row.hash)
 
 

@@ -211,7 +211,7 @@ async def delete_dns_credential(dns_credential_id: str, session: WriteSession, s
 
 
 @router.get("/proxy", response_model=ProxyOut)
-@guard("route.read")
+@guard("proxy.read")
 async def get_proxy(resources: CurrentResources) -> ProxyOut:
     """Return the state of the proxy now. What cannot be observed is `unknown`, never guessed."""
     settings = resources.settings.proxy
