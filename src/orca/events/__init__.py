@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Row, String, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, String, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
 from orca.db import Base, Database, TeamOwned, all_teams, now
+from orca.db.wall import Unindexed
 from orca.errors import Forbidden
 from orca.resources import Resources
 
@@ -47,7 +48,8 @@ class Event(TeamOwned, Base):
     @classmethod
     def is_of_team(cls, team_id: str) -> ColumnElement[bool]:
         """Select the events of a team, and those of none: who may see these is asked where they are read."""
-        return func.coalesce(cls.team_id, team_id) == team_id
+        team = Unindexed(cls.team_id)
+        return (team == team_id) | team.is_(None)
 
 
 @dataclass(frozen=True, slots=True)

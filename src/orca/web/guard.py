@@ -229,7 +229,7 @@ class GuardedRoute(APIRoute):
         return guarded
 
     def _team_of(self, subject: Subject | None) -> str | None:
-        """Return the team whose rows the sessions of a request see; None for doors that are open to anybody."""
+        """Return the team whose rows the sessions of a request see; None where no sign-in is needed."""
         return None if subject is None or self.guard.permission in ANYONE else subject.team_id
 
     def _may_repeat(self, request: Request, subject: Subject | None) -> bool:
