@@ -18,6 +18,7 @@ from orca.db import now
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LogChunk, Release
 from orca.features.identity.models import BrowserSession
 from orca.kit.ids import new_id
+from orca.systems import LOCAL
 
 IMAGE = "registry.example.org/app:1"
 
@@ -169,6 +170,11 @@ async def session(place: Place) -> str:
         return str(await reading.scalar(query.order_by(BrowserSession.id.desc()).limit(1)))
 
 
+async def system(_place: Place) -> str:
+    """The machine itself: systems belong to the instance."""
+    return LOCAL
+
+
 async def team(place: Place) -> str:
     return place.owner.team_id
 
@@ -184,6 +190,7 @@ FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "route_id": route,
     "service_id": service,
     "session_id": session,
+    "system_id": system,
     "team_id": team,
     "token_id": token,
     "volume_id": volume,

@@ -21,9 +21,7 @@ FEATURE = Feature(
         Permission("dns.update", "Change and try stored access to a DNS provider.", "owner"),
         Permission("route.create", "Give a service a hostname.", "member"),
         Permission("route.delete", "Take a hostname from a service.", "member"),
-        Permission(
-            "proxy.read", "See the state of the proxy, which serves all teams.", "instance admin"
-        ),
+        Permission("proxy.read", "See the state of the proxy, which serves all teams.", "instance admin"),
         Permission("route.read", "See hostnames and how they are served.", "viewer"),
         Permission("route.update", "Change how a hostname is served.", "member"),
     ),
