@@ -1,6 +1,6 @@
 """The manifest of deployments: builds, releases, deployments, and what runs now."""
 
-from orca.features.deployments import api, metrics, pages, running_api, tasks
+from orca.features.deployments import api, metrics, pages, tasks
 from orca.features.deployments.queries import find_deployment_scope
 from orca.features.deployments.service_status import read_status
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
@@ -10,7 +10,7 @@ from orca.web.nav import Tab
 
 FEATURE = Feature(
     name="deployments",
-    routers=(api.router, running_api.router, pages.router),
+    routers=(api.router, pages.router),
     tags={
         "deployments": "Deployments and releases.",
         "running": "What runs now: containers, output, one-off commands.",
