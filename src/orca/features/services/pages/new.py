@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import BadInput, OrcaError
+from orca.errors import BadInput, Forbidden, OrcaError
 from orca.features.credentials.actions import trust_host_keys
 from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
 from orca.features.credentials.schemas import GitCredentialChanges
@@ -32,7 +32,7 @@ from orca.resources import Resources
 from orca.web.answers import Done, submit
 from orca.web.disconnect import cancel_on_disconnect
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
+from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, Scope, guard
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -120,9 +120,16 @@ async def look_at_source(
 @router.post("/projects/{project_id}/services/new/trust")
 @guard("source.update", tenant="project_id", rate="write", audit="GitCredentialUpdated", page=True)
 async def trust_host(
-    project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
+    project_id: str,
+    request: Request,
+    scope: CurrentScope,
+    subject: CurrentSubject,
+    resources: CurrentResources,
+    form: Form,
 ) -> Response:
     """Add the confirmed host keys to the chosen credential, and let the page inspect the source again."""
+    if not subject.can("source.update", subject.whole_team):
+        raise Forbidden("This needs the permission source.update in the whole team, to which the credential belongs.")
     filled = fill(GitCredentialChanges, {"known_hosts": form.get("host_keys", "")}, form)
     try:
         if filled.model is None or not filled.model.known_hosts:
