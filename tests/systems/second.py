@@ -2,24 +2,26 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import secrets
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psutil
 from pydantic import BaseModel
 
 from orca.errors import ProviderUnavailable
 from orca.providers.connectors.local import LocalConnector
-from orca.sdk.connectors import Command, CommandResult, OutputSink
+from orca.sdk.connectors import Command, CommandResult, OpenSocket, OutputSink
 
 _NEW_NETWORK = 0x40000000
 _NO_PROGRAM = 127
@@ -54,6 +56,22 @@ class NamespaceConnector(LocalConnector):
             inside.close()
             raise
         return await asyncio.open_connection(sock=inside, limit=limit)
+
+    async def list_addresses(self) -> list[str]:
+        return list(await self._ask("[e.address.partition('%')[0] for v in psutil.net_if_addrs().values() for e in v"
+                                    " if e.family in (2, 10)]"))  # fmt: skip
+
+    async def list_sockets(self, pid: int | None = None) -> list[OpenSocket] | None:
+        found = await self._ask(f"[dataclasses.asdict(each) for each in list_sockets({pid}) or ()]")
+        return [OpenSocket(**each) for each in found]
+
+    async def _ask(self, expression: str) -> Any:
+        """The value of an expression, computed by a Python that runs in the namespace."""
+        program = (
+            "import dataclasses, json, psutil\nfrom orca.providers.connectors.local.sockets import list_sockets\n"
+            f"print(json.dumps({expression}))"
+        )
+        return json.loads((await self.run(Command((sys.executable, "-c", program), deadline=30))).text)
 
     def _make_socket(self) -> socket.socket:
         """A socket belongs to the namespace of the thread that makes it; that thread ends afterwards."""

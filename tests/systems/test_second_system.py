@@ -1,7 +1,9 @@
 """A service moves from this machine to a second one, with a Docker and a Caddy of its own."""
 
 import asyncio
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +16,9 @@ from tests.conftest import API_TOKEN, client_of, copy_claimed, free_port, make_s
 from tests.sites import FINISHED, make_tar, page
 from tests.systems.second import NamespaceConnector, NamespaceConnectorProvider, SecondMachine, second_machine
 
+from orca.errors import RequestRefused
+from orca.providers.proxies.caddy.config import CaddyConfig
+from orca.providers.proxies.caddy.provider import CaddyProxyProvider
 from orca.sdk.connectors import Connector
 from orca.sdk.testing.connectors import ConnectorConformance, Listener
 from orca.systems import System
@@ -131,6 +136,49 @@ async def test_service_moved_and_deployed_answers_there_and_leaves_nothing_here(
     assert "second" in await visit(machine.address, there, hostname)
     await finish(client, await client.post(f"/api/v1/services/{service['id']}/stop"))
     assert not machine.docker("ps", "--all", "--quiet", "--filter", f"label=orca.service={service['id']}").strip()
+
+
+async def test_systems_are_shown_by_their_own_connectors(
+    app: FastAPI, client: httpx.AsyncClient, machine: SecondMachine
+) -> None:
+    async with app.state.resources.db.write() as session:
+        session.add(System(
+            id="away", name="away", connector="namespace", connector_config={"namespace": machine.namespace},
+            engine_config={"host": "unix:///run/orca-no-such.sock"},
+        ))  # fmt: skip
+    items = {each["id"]: each for each in (await client.get("/api/v1/systems")).json()["items"]}
+    second, away = items["second"], items["away"]
+    assert (second["state"], second["connector"], second["reason"]) == ("reachable", "namespace", "")
+    assert second["engine_version"] == items["local"]["engine_version"] != ""
+    assert machine.address in second["addresses"]
+    assert machine.address not in items["local"]["addresses"]
+    (disk,) = second["disks"]
+    assert disk["path"] == machine.docker("info", "--format", "{{.DockerRootDir}}").strip()
+    assert disk["total_bytes"] > disk["free_bytes"] > 0
+    assert (away["state"], away["engine_version"], machine.address in away["addresses"]) == ("unreachable", "", True)
+    assert "orca-no-such" in away["reason"] or "Docker" in away["reason"]
+
+
+async def test_proxy_looks_for_its_ports_on_its_system(machine: SecondMachine, tmp_path: Path) -> None:
+    port, connector = free_port(), NamespaceConnector(machine.namespace)
+    config = CaddyConfig(
+        data_dir=tmp_path, bind=(machine.address,), http_port=port, https_port=free_port(), mode="process",
+        instance="second",
+    )  # type: ignore[arg-type]  # fmt: skip
+    with socket.socket() as here, connector._make_socket() as there:
+        here.bind(("0.0.0.0", port))
+        here.listen()
+        there.bind((machine.address, port))
+        there.listen()
+        async with CaddyProxyProvider().open(config, connector) as proxy:
+            with pytest.raises(RequestRefused, match=rf"Port {port}/tcp is taken by .*\(process {os.getpid()}\)"):
+                await proxy.start()
+            there.close()
+            try:
+                await proxy.start()  # what listens on this machine is not in its way
+                assert (await proxy.inspect()).running
+            finally:
+                stop_proxy(tmp_path)
 
 
 async def test_move_service_with_volumes_is_refused_with_the_reason(app: FastAPI, client: httpx.AsyncClient) -> None:

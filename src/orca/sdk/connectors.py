@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -101,4 +102,43 @@ class SupportsAddresses(Protocol):
 
     async def list_addresses(self) -> list[str]:
         """Return the IP addresses of its interfaces, without zones."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """A TCP or UDP socket of a system, bound to an address of it."""
+
+    protocol: Literal["tcp", "udp"]
+    address: str
+    """An IP address without a zone."""
+    port: int
+    is_listening: bool
+    """Whether it takes connections, or packets, from any peer."""
+    is_connected: bool
+    """Whether it is an established TCP connection."""
+    pid: int | None
+    """The process that has it, on the system; None when that may not be known."""
+    process: str = ""
+    """The name of that process."""
+
+
+@runtime_checkable
+class SupportsSockets(Protocol):
+    """A connector that lists the sockets of its system."""
+
+    async def list_sockets(self, pid: int | None = None) -> list[OpenSocket] | None:
+        """Return the TCP and UDP sockets of all processes, or of one; none for a process that has ended.
+
+        None where they may not be seen. Raises ProviderUnavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsLocalFiles(Protocol):
+    """A connector to the machine that this process runs on: its files and process ids are those that a caller sees."""
+
+    def local_path(self, path: str) -> Path:
+        """Return the path by which this process reaches a file of the system."""
         ...

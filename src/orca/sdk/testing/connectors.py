@@ -33,6 +33,7 @@ from orca.sdk.connectors import (
     SupportsAddresses,
     SupportsConnections,
     SupportsDiskUsage,
+    SupportsSockets,
 )
 
 Emit = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[None]]
@@ -187,6 +188,18 @@ class ConnectorConformance:
         found = await connector.list_addresses()
         assert found
         assert all(ip_address(address) for address in found)
+
+    async def test_sockets_are_those_of_the_system(self, connector: Connector, listener: Listener) -> None:
+        """A server and a connection to it are there, a port on which nothing listens is not."""
+        if not (isinstance(connector, SupportsSockets) and isinstance(connector, SupportsConnections)):
+            pytest.skip("it lists no sockets")
+        _, writer = await connector.open_connection(*listener.open)
+        found = await connector.list_sockets()
+        writer.close()
+        assert found is not None
+        assert {each.protocol for each in found if each.port == listener.open[1] and each.is_listening} == {"tcp"}
+        assert any(each.is_connected for each in found if each.port == listener.open[1])
+        assert not [each for each in found if each.port == listener.closed[1] and each.is_listening]
 
 
 class FakeConnector:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.cancelling import CancelledAt
 
+from orca.errors import ProviderUnavailable
 from orca.kit import cancellation, threads
 from orca.providers.builders.buildkit import limits
 from orca.providers.builders.buildkit.limits import (
@@ -24,6 +26,10 @@ from orca.providers.builders.buildkit.limits import (
 )
 
 LIMITS = BuildLimits(cpus=1.5, memory_bytes=256 << 20, reserve_bytes=0)
+
+
+async def measure() -> int | None:
+    return shutil.disk_usage("/").free
 
 
 def test_limits_are_written_as_each_kernel_interface_wants_them() -> None:
@@ -110,18 +116,47 @@ def test_a_real_group_counts_kills_and_is_removed_with_all_in_it() -> None:
 
 
 async def test_a_disk_below_its_reserve_is_noticed(tmp_path: Path) -> None:
-    async with limited(f"test-{os.getpid()}", tmp_path / "not" / "there", BuildLimits(1.0, 64 << 20, 1 << 60)) as watch:
+    for folder in (tmp_path / "not" / "there", None):
+        limits = BuildLimits(1.0, 64 << 20, 1 << 60)
+        async with limited(f"test-{os.getpid()}", folder, limits, measure) as watch:
+            assert not watch.enforced
+            async with asyncio.timeout(5):
+                await watch.disk_full.wait()
+
+
+async def test_engine_on_another_machine_is_in_no_control_group_of_this_one() -> None:
+    name = f"elsewhere-{os.getpid()}"
+    async with limited(name, None, BuildLimits(1.0, 64 << 20, 0), measure) as watch:
         assert not watch.enforced
-        async with asyncio.timeout(5):
+        assert not list(Path("/sys/fs/cgroup").glob(f"**/build-{name}"))
+    assert not watch.disk_full.is_set()
+
+
+async def test_system_that_is_away_for_a_moment_ends_no_build() -> None:
+    answers = iter([ProviderUnavailable("It does not answer."), None])
+
+    async def ask() -> int | None:
+        answer = next(answers, 0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async with limited("away", None, BuildLimits(1.0, 64 << 20, 1), ask) as watch:
+        async with asyncio.timeout(10):
             await watch.disk_full.wait()
 
 
 # Runs as a user who may look into nothing of root's, so it reads the modules from standard input.
 AS_NOBODY = """
+import shutil
+
+async def measure():
+    return shutil.disk_usage("/").free
+
 
 async def look():
     reserve = shutil.disk_usage("/").total * 2
-    async with limited("nobodys", Path(FOLDER) / "buildkit", BuildLimits(1.0, 1 << 30, reserve)) as watch:
+    async with limited("nobodys", Path(FOLDER) / "buildkit", BuildLimits(1.0, 1 << 30, reserve), measure) as watch:
         await asyncio.wait_for(watch.disk_full.wait(), 10)
     print(watch.enforced, watch.out_of_memory)
 
@@ -134,7 +169,7 @@ def test_without_root_the_disk_is_still_watched_and_nobody_claims_more(tmp_path:
     tmp_path.chmod(0o700)  # as /var/lib/docker
     sources = [Path(module.__file__).read_text() for module in (cancellation, threads, limits)]
     modules = re.sub(r"^from orca\..*\n", "", "\n".join(sources), flags=re.MULTILINE)
-    program = modules + AS_NOBODY.replace("FOLDER", repr(str(tmp_path)))
+    program = "ProviderUnavailable = OSError\n" + modules + AS_NOBODY.replace("FOLDER", repr(str(tmp_path)))
     done = subprocess.run(
         ["/usr/bin/python3", "-"], input=program, user=65534, group=65534, extra_groups=[], cwd="/",
         capture_output=True, text=True, timeout=30, check=False,
@@ -147,7 +182,7 @@ async def test_limited_cancelled_at_any_wait_leaves_no_group(tmp_path: Path) -> 
     name = f"test-{os.getpid()}"
 
     async def build() -> None:
-        async with limited(name, tmp_path, BuildLimits(1.0, 64 << 20, 0)):
+        async with limited(name, tmp_path, BuildLimits(1.0, 64 << 20, 0), measure):
             await asyncio.sleep(0.01)
 
     is_cancelled, point = True, 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -22,7 +23,7 @@ from orca.providers.builders.buildkit.checks import check_labels, check_request
 from orca.providers.builders.buildkit.client import DockerClient, EngineFacts
 from orca.providers.builders.buildkit.errors import BuildDiskFull, LabelReserved
 from orca.providers.builders.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
-from orca.providers.builders.buildkit.limits import MARKER, BuildLimits, Watch, free_bytes, limited
+from orca.providers.builders.buildkit.limits import MARKER, BuildLimits, Watch, limited
 from orca.providers.builders.buildkit.logins import choose_logins, render_config, words_of
 from orca.providers.builders.buildkit.progress import LogSink, Progress, Step
 from orca.providers.builders.buildkit.variables import (
@@ -60,7 +61,7 @@ async def build_image(
 
     `inject_variables`: for Dockerfiles that Orca generated, where every command gets the build variables.
 
-    Cancelling ends the build on the engine too. Raises BadInput, the errors of `sdk.buildkit.errors`,
+    Cancelling ends the build on the engine too. Raises BadInput, the errors of `buildkit.errors`,
     DeadlineExceeded, ProviderUnavailable.
     """
     request = replace(request, labels={**request.labels, BUILD_LABEL: request.id})
@@ -122,14 +123,15 @@ class _Build:
         limits = BuildLimits(self.request.cpus, self.request.memory_bytes, self.docker.config.disk_reserve_mb << 20)
         rewritten = render(self.resolved, pins, self.request.cache_key)
         await run_in_thread(self._write_files, rewritten.text)
-        root = self.facts.data_root
-        if root and await asyncio.to_thread(free_bytes, root) < limits.reserve_bytes:
+        measure = partial(self.docker.measure_free, self.facts)
+        free = await measure()
+        if free is not None and free < limits.reserve_bytes:
             raise self._disk_full()
         progress, started = Progress(), time.monotonic()
         names = {f"docker.io/library/{pin}": image.name for image, pin in pins.items()}
         if self.request.secrets:
             names |= {render_mounts(self.request.secrets): "", render_exports(self.request.secrets): ""}
-        async with limited(self.request.id, root, limits) as watch:
+        async with limited(self.request.id, self.facts.files, limits, measure) as watch:
             if not watch.enforced:
                 await self.log("Memory and CPU limits do not hold: that needs root on the engine's own machine.")
             succeeded = await self._run_client(progress, watch, names)

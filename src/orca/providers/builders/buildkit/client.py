@@ -10,7 +10,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from orca.errors import ProviderUnavailable
-from orca.sdk.connectors import Command, CommandResult, Connector, OutputSink
+from orca.sdk.connectors import (
+    Command,
+    CommandResult,
+    Connector,
+    OutputSink,
+    SupportsDiskUsage,
+    SupportsLocalFiles,
+)
 from orca.sdk.engines import EngineUnreachable
 
 _DEADLINE = 60.0
@@ -41,8 +48,10 @@ class EngineFacts:
 
     major: int
     architecture: str
-    data_root: Path | None
-    """The engine's data folder, if that is on this machine."""
+    data_root: str | None
+    """The engine's data folder, if that is on the connector's system."""
+    files: Path | None = None
+    """The same folder, if that system is the machine that this process runs on."""
 
     @property
     def knows_heredocs(self) -> bool:
@@ -72,9 +81,18 @@ class DockerClient:
     async def facts(self) -> EngineFacts:
         """Read the engine's description. Raises ProviderUnavailable when it does not answer."""
         version = await self._ask("version", "{{json .Server}}")
-        root = Path(str(await self._ask("info", "{{json .DockerRootDir}}")))
-        here = self.config.host is None or self.config.host.startswith("unix://")
-        return EngineFacts(int(str(version["Version"]).partition(".")[0]), str(version["Arch"]), root if here else None)
+        root = str(await self._ask("info", "{{json .DockerRootDir}}"))
+        is_beside = self.config.host is None or self.config.host.startswith("unix://")
+        major, connector = int(str(version["Version"]).partition(".")[0]), self.connector
+        files = connector.local_path(root) if is_beside and isinstance(connector, SupportsLocalFiles) else None
+        return EngineFacts(major, str(version["Arch"]), root if is_beside else None, files)
+
+    async def measure_free(self, facts: EngineFacts) -> int | None:
+        """Return the bytes that are free on the engine's disk; None where that is not known."""
+        if facts.data_root is None or not isinstance(self.connector, SupportsDiskUsage):
+            return None
+        usage = await self.connector.measure_disk(facts.data_root)
+        return usage.free if usage else None
 
     async def find_image(self, reference: str) -> dict[str, Any] | None:
         """Return the output of `docker image inspect`, or None if the engine has no such image."""

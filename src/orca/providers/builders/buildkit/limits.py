@@ -10,13 +10,13 @@ can be killed. BuildKit's own work (copying, packing layers) is not limited.
 import asyncio
 import json
 import os
-import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orca.errors import ProviderUnavailable
 from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.kit.threads import run_in_thread
 
@@ -30,6 +30,8 @@ _DISK_EVERY = 20
 """The disk is checked once in this many polls."""
 _CLOSE_LOOKS = 200
 _CONTROLLERS = ("memory", "cpu", "pids")
+MeasureFree = Callable[[], Awaitable[int | None]]
+"""Returns the bytes that are free on the engine's disk; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +55,39 @@ class Watch:
 
 
 @asynccontextmanager
-async def limited(build_id: str, data_root: Path | None, limits: BuildLimits) -> AsyncIterator[Watch]:
-    """Watch the build with this id while the context is open. `data_root`: the engine's data folder, if local."""
+async def limited(
+    build_id: str, data_root: Path | None, limits: BuildLimits, measure: MeasureFree
+) -> AsyncIterator[Watch]:
+    """Watch the build with this id while the context is open.
+
+    `data_root`: the engine's data folder, if it is on this machine: control groups of another one are out of reach.
+    """
     if data_root is None:
-        yield Watch(enforced=False)
+        async with _watching(Watch(enforced=False), None, limits, measure) as watch:
+            yield watch
         return
     containers = _Containers(data_root / "buildkit" / "executor", MARKER + build_id)
     async with _control_group(build_id, limits) as group:
         watch = Watch(enforced=group is not None and await asyncio.to_thread(containers.readable))
-        watching = asyncio.create_task(_watch(watch, group, containers, limits))
+        captive = (group, containers) if group and watch.enforced else None
         try:
-            yield watch
+            async with _watching(watch, captive, limits, measure):
+                yield watch
         finally:
-            watching.cancel()
-            await asyncio.wait({watching})
             if group:
                 watch.out_of_memory = await asyncio.to_thread(group.out_of_memory)
+
+
+@asynccontextmanager
+async def _watching(
+    watch: Watch, captive: "Captive | None", limits: BuildLimits, measure: MeasureFree
+) -> AsyncIterator[Watch]:
+    watching = asyncio.create_task(_watch(watch, captive, limits, measure))
+    try:
+        yield watch
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
 
 
 @asynccontextmanager
@@ -82,14 +101,17 @@ async def _control_group(build_id: str, limits: BuildLimits) -> AsyncIterator["C
             await shield_until_done(_close(group))
 
 
-async def _watch(watch: Watch, group: "ControlGroup | None", containers: "_Containers", limits: BuildLimits) -> None:
+async def _watch(watch: Watch, captive: "Captive | None", limits: BuildLimits, measure: MeasureFree) -> None:
     looks = 0
     while True:
-        if group and watch.enforced:
+        if captive:
             with suppress(OSError):  # the engine is being restarted: checked again at the next poll
-                await run_in_thread(_capture, group, containers)
-        if looks % _DISK_EVERY == 0 and await asyncio.to_thread(free_bytes, containers.folder) < limits.reserve_bytes:
-            watch.disk_full.set()
+                await run_in_thread(_capture, *captive)
+        if looks % _DISK_EVERY == 0:
+            with suppress(ProviderUnavailable):  # the system is away for a moment
+                free = await measure()
+                if free is not None and free < limits.reserve_bytes:
+                    watch.disk_full.set()
         looks += 1
         await asyncio.sleep(_LOOK_EVERY)
 
@@ -100,17 +122,6 @@ async def _close(group: "ControlGroup") -> None:
         if await run_in_thread(group.remove):
             return
         await asyncio.sleep(_LOOK_EVERY)
-
-
-def free_bytes(path: Path) -> int:
-    """Return the free space at `path`, or at its nearest ancestor that exists and is accessible. Blocking."""
-    while True:
-        try:
-            return shutil.disk_usage(path).free
-        except OSError:
-            if path == path.parent:
-                raise
-            path = path.parent
 
 
 def _capture(group: "ControlGroup", containers: "_Containers") -> None:
@@ -223,6 +234,10 @@ class ControlGroup:
                 except OSError:
                     return False
         return True
+
+
+Captive = tuple[ControlGroup, _Containers]
+"""A control group, and the containers whose processes go into it."""
 
 
 def read_pids(folder: Path) -> list[int]:

@@ -19,8 +19,9 @@ from orca.errors import DeadlineExceeded
 from orca.kit.fence import check_fence
 from orca.providers.connectors.local.config import LocalConfig
 from orca.providers.connectors.local.order import render_order
+from orca.providers.connectors.local.sockets import list_sockets
 from orca.providers.connectors.local.supervision import supervised
-from orca.sdk.connectors import Command, CommandResult, DiskUsage, OutputSink
+from orca.sdk.connectors import Command, CommandResult, DiskUsage, OpenSocket, OutputSink
 
 Observer = Callable[[Command], None]
 
@@ -65,10 +66,10 @@ class LocalConnector:
         return await asyncio.open_connection(host, port, limit=limit)
 
     async def measure_disk(self, path: str) -> DiskUsage | None:
-        """Measure the file system that a path is on; None where there is no such path."""
+        """Measure the file system that a path is on; None where there is no such path, or none that Orca may see."""
         try:
             usage = await asyncio.to_thread(psutil.disk_usage, path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             return None
         return DiskUsage(usage.total, usage.free)
 
@@ -77,6 +78,14 @@ class LocalConnector:
         families = {socket.AF_INET, socket.AF_INET6}
         found = (entry for entries in psutil.net_if_addrs().values() for entry in entries if entry.family in families)
         return [entry.address.partition("%")[0] for entry in found]
+
+    async def list_sockets(self, pid: int | None = None) -> list[OpenSocket] | None:
+        """Return the TCP and UDP sockets of all processes, or of one; None where they may not be seen."""
+        return await asyncio.to_thread(list_sockets, pid)
+
+    def local_path(self, path: str) -> Path:
+        """Return the path itself: this process runs on the system."""
+        return Path(path)
 
 
 class LocalConnectorProvider:

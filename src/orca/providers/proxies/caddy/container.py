@@ -1,6 +1,5 @@
 """Caddy as a container on the host's network: Docker restarts it after a crash or a reboot, without Orca."""
 
-import asyncio
 import json
 import os
 import tempfile
@@ -99,7 +98,7 @@ class ContainerRuntime:
     async def reap(self) -> None:
         """Kill and remove replaced containers that are due. TERM would make them remove sockets of their successor."""
         for name_of_it, pid in await self._aside():
-            if not pid or await asyncio.to_thread(has_ended, pid, float(name_of_it.rpartition(_ASIDE)[2])):
+            if not pid or await has_ended(self._docker.connector, pid, float(name_of_it.rpartition(_ASIDE)[2])):
                 await self._docker.demand("rm", "--force", name_of_it)
 
     async def pids(self) -> list[int]:

@@ -14,14 +14,14 @@ class DockerCli:
     """Runs docker commands, as argument lists without a shell."""
 
     def __init__(self, connector: Connector, host: str | None) -> None:
-        self._connector = connector
+        self.connector = connector
         self._host = ("--host", host) if host else ()
         self._client: str | None = None
 
     async def run(self, *arguments: str, deadline: float = _DEADLINE) -> CommandResult:
         """Run a command; a failure is returned as a result. Raises ProviderUnavailable without client or daemon."""
         client = self._client = self._client or await self._find_client()
-        return await self._connector.run(Command((client, *self._host, *arguments), deadline=deadline))
+        return await self.connector.run(Command((client, *self._host, *arguments), deadline=deadline))
 
     async def demand(self, *arguments: str, deadline: float = _DEADLINE) -> str:
         """Return the output of a command. Raises ProviderUnavailable with the client's message when it fails."""
@@ -35,7 +35,7 @@ class DockerCli:
         failures: list[str] = []
         for client in _candidates():
             probe = (client, *self._host, "version", "--format", "{{.Server.APIVersion}}")
-            result = await self._connector.run(Command(probe, deadline=_PROBE_DEADLINE))
+            result = await self.connector.run(Command(probe, deadline=_PROBE_DEADLINE))
             if result.exit_code == 0:
                 return client
             failures.append(f"{client}: {result.stderr.decode(errors='replace').strip()[-200:]}")

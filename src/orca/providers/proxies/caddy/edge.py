@@ -1,7 +1,6 @@
 """The Caddy that visitors connect to: started once, and replaced only when its version or ports change."""
 
 import json
-import socket
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from orca.errors import ProviderError, ProviderUnavailable
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout
+from orca.providers.proxies.caddy.ports import choose_port
 from orca.providers.proxies.caddy.render import spell
 from orca.providers.proxies.caddy.render_edge import (
     CertificateDoor,
@@ -18,6 +18,7 @@ from orca.providers.proxies.caddy.render_edge import (
 )
 from orca.providers.proxies.caddy.runtime import Runtime, replacing, wait_until_up
 from orca.providers.proxies.caddy.store import replace_file
+from orca.sdk.connectors import Connector
 
 Json = dict[str, Any]
 
@@ -25,8 +26,9 @@ Json = dict[str, Any]
 class Edge:
     """The edge's process and its files."""
 
-    def __init__(self, layout: Layout, runtime: Runtime) -> None:
+    def __init__(self, layout: Layout, runtime: Runtime, connector: Connector) -> None:
         self.runtime = runtime
+        self._connector = connector
         self._layout = layout
         self._admin = AdminApi(layout.edge.admin_socket)
         self._file = layout.edge.config_file
@@ -53,7 +55,7 @@ class Edge:
             if is_beside:
                 with suppress(FileNotFoundError):
                     self._layout.edge.admin_socket.replace(self._layout.old_socket)
-            self._write(render_edge(self._layout, CertificateDoor.at(_free_port())))
+            self._write(render_edge(self._layout, CertificateDoor.at(await choose_port(self._connector))))
             await self.runtime.start()
             await wait_until_up(self._admin, self.runtime)
         if is_beside:
@@ -99,9 +101,3 @@ class Edge:
 
     def _write(self, document: Json) -> None:
         replace_file(self._file, spell(document))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

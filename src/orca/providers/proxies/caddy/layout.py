@@ -1,6 +1,5 @@
 """The proxy's file paths and listening addresses; paths are the same on the host and inside the container."""
 
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -8,23 +7,16 @@ from pathlib import Path
 from typing import Literal, Self
 
 from orca.providers.proxies.caddy.config import CaddyConfig
+from orca.sdk.connectors import Connector, SupportsAddresses
 
 Address = IPv4Address | IPv6Address
 
 
-def usable_addresses(addresses: Iterable[Address]) -> tuple[Address, ...]:
-    """Return `addresses` without IPv6 on a machine that has none, where Caddy could not start with it."""
-    ipv6 = _has_ipv6()
-    return tuple(address for address in addresses if address.version == 4 or ipv6)  # noqa: PLR2004 - IP versions
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::", 0))
-    except OSError:
-        return False
-    return True
+async def usable_addresses(connector: Connector, addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Return `addresses` without IPv6 on a system that has none, where Caddy could not start with it."""
+    known = await connector.list_addresses() if isinstance(connector, SupportsAddresses) else ["::1"]
+    has_ipv6 = any(":" in each for each in known)
+    return tuple(address for address in addresses if address.version == 4 or has_ipv6)  # noqa: PLR2004 - IP versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +48,11 @@ class Layout:
     """The hostname whose certificate is served to clients that send no server name."""
 
     @classmethod
-    def of(cls, config: CaddyConfig) -> Self:
-        """Return the layout for `config` on this machine."""
+    def of(cls, config: CaddyConfig, addresses: tuple[Address, ...] = ()) -> Self:
+        """Return the layout for `config`; `addresses`: those of its `bind` that the system has."""
         return cls(
             data_dir=config.data_dir,
-            addresses=usable_addresses(config.bind),
+            addresses=addresses or tuple(config.bind),
             http_port=config.http_port,
             https_port=config.https_port,
             log_to_file=config.mode == "process",

@@ -1,17 +1,17 @@
 """Finds the process that holds a port of the proxy, before Caddy fails to bind it or, worse, silently shares it."""
 
-import socket
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-import psutil
-
 from orca.errors import RequestRefused
 from orca.kit.ports import find_free
 from orca.providers.proxies.caddy.layout import Layout
+from orca.sdk.connectors import Connector, OpenSocket, SupportsSockets
 
 Address = IPv4Address | IPv6Address
+_PRIVATE_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,9 @@ class Listener:
     holder: str
 
 
-def check_ports(layout: Layout, own_pids: Collection[int]) -> None:
-    """Raise RequestRefused with the name of the process, other than our own, that holds a port.
-
-    Reads all of /proc: call it in a thread.
-    """
-    taken = listeners()
+async def check_ports(connector: Connector, layout: Layout, own_pids: Collection[int]) -> None:
+    """Raise RequestRefused with the name of the process, other than our own, that holds a port of the system."""
+    taken = await list_listeners(connector)
     found = find_holder(layout, (listener for listener in taken if listener.pid not in own_pids))
     if found is None:
         return
@@ -54,30 +51,26 @@ def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
     return None
 
 
-def listeners() -> list[Listener]:
-    """Return every TCP and UDP socket of this machine that accepts connections or packets from any peer."""
-    names: dict[int, str] = {}
-    found = []
-    for connection in psutil.net_connections("inet"):
-        is_tcp = connection.type == socket.SOCK_STREAM
-        if not connection.laddr or connection.raddr or (is_tcp and connection.status != psutil.CONN_LISTEN):
-            continue
-        address = ip_address(connection.laddr.ip.partition("%")[0])
-        holder = _describe(connection.pid, names)
-        protocol = "tcp" if is_tcp else "udp"
-        found.append(Listener(address, connection.laddr.port, protocol, connection.pid, holder))
-    return found
+async def list_listeners(connector: Connector) -> list[Listener]:
+    """Return the sockets of the system that accept connections or packets from any peer, as far as they are known."""
+    found = (await connector.list_sockets() if isinstance(connector, SupportsSockets) else None) or []
+    return [
+        Listener(ip_address(each.address), each.port, each.protocol, each.pid, _describe(each))
+        for each in found
+        if each.is_listening
+    ]
 
 
-def _describe(pid: int | None, names: dict[int, str]) -> str:
-    if pid is None:
+async def choose_port(connector: Connector) -> int:
+    """Return a port of the system on which nothing listens, outside the range that the kernel chooses from."""
+    taken = {listener.port for listener in await list_listeners(connector)}
+    return secrets.choice([port for port in _PRIVATE_PORTS if port not in taken])
+
+
+def _describe(holder: OpenSocket) -> str:
+    if holder.pid is None:
         return "a process of another user"
-    if pid not in names:
-        try:
-            names[pid] = f"{psutil.Process(pid).name()} (process {pid})"
-        except psutil.Error:
-            names[pid] = f"process {pid}"
-    return names[pid]
+    return f"{holder.process} (process {holder.pid})" if holder.process else f"process {holder.pid}"
 
 
 def _overlap(ours: Address, theirs: Address) -> bool:

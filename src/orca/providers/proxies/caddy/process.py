@@ -90,10 +90,10 @@ class ProcessRuntime:
             _kill(file)
 
     async def reap(self) -> None:
-        """Kill replaced processes that are due. Their streams are looked up in /proc, in a thread."""
+        """Kill replaced processes that are due."""
         for file in self._aside():
             pid = _read_pid(file)
-            if pid is None or await asyncio.to_thread(has_ended, pid, file.stat().st_ctime):
+            if pid is None or await has_ended(self._connector, pid, file.stat().st_ctime):
                 _kill(file)
 
     async def pids(self) -> list[int]:

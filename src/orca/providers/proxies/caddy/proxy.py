@@ -25,6 +25,7 @@ from orca.providers.proxies.caddy.store import Served, Store
 from orca.providers.proxies.caddy.tls import is_long, render_names
 from orca.providers.proxies.caddy.upstreams import render_upstreams
 from orca.providers.proxies.caddy.validate import Validator
+from orca.sdk.connectors import Connector
 from orca.sdk.plans import Change
 from orca.sdk.proxies import CertificateState, ProxyConfig, ProxyRoute, ProxyState
 
@@ -44,12 +45,15 @@ class _Known:
 class CaddyProxy:
     """One Caddy and its folder."""
 
-    def __init__(self, layout: Layout, edge: Edge, router: Router, validator: Validator, version: str) -> None:
+    def __init__(
+        self, layout: Layout, edge: Edge, router: Router, validator: Validator, version: str, connector: Connector
+    ) -> None:
         self._layout = layout
         self._version = version
         self._edge = edge
         self._router = router
         self._validator = validator
+        self._connector = connector
         self._store = Store(layout)
         self._check = StoreCheck(layout.storage)
         self._turn = asyncio.Lock()
@@ -63,7 +67,7 @@ class CaddyProxy:
             served = await run_in_thread(self._restore_files)
             await run_in_thread(self._check.remove_damaged)
             own = [*await self._edge.runtime.pids(), *await self._router.runtime.pids()]
-            await asyncio.to_thread(check_ports, self._layout, own)
+            await check_ports(self._connector, self._layout, own)
             await self._router.start(served)
             await self._edge.start()
             await run_in_thread(self._store.write_version, self._version)

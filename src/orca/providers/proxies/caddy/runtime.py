@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import psutil
-
 from orca.errors import ProviderUnavailable
 from orca.kit.cancellation import finish_then_cancel, shield_until_done
 from orca.providers.proxies.caddy.admin import AdminApi
 from orca.providers.proxies.caddy.layout import Layout, Program
+from orca.sdk.connectors import Connector, SupportsSockets
 
 _START_DEADLINE = 30.0
 _START_POLL = 0.02
@@ -90,18 +89,17 @@ def environment(layout: Layout, program: Program) -> dict[str, str]:
     }
 
 
-def has_ended(pid: int, aside_since: float) -> bool:
+async def has_ended(connector: Connector, pid: int, aside_since: float) -> bool:
     """Whether a replaced program may be killed: it has no streams left, or its time is over."""
     age = time.time() - aside_since
     if age < _REQUESTS_END_WITHIN:
         return False
-    try:
-        connections = psutil.Process(pid).net_connections("tcp")
-    except psutil.NoSuchProcess:
+    if age > _STREAMS_END_WITHIN:
         return True
-    except psutil.Error:
-        return age > _STREAMS_END_WITHIN
-    return age > _STREAMS_END_WITHIN or all(each.status != psutil.CONN_ESTABLISHED for each in connections)
+    if not isinstance(connector, SupportsSockets):
+        return False
+    sockets = await connector.list_sockets(pid)
+    return sockets is not None and not any(each.is_connected for each in sockets)
 
 
 async def wait_until_up(admin: AdminApi, runtime: Runtime) -> bytes:

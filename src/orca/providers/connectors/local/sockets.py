@@ -1,0 +1,44 @@
+"""The sockets of this machine."""
+
+import socket
+
+import psutil
+
+from orca.sdk.connectors import OpenSocket
+
+
+def list_sockets(pid: int | None = None) -> list[OpenSocket] | None:
+    """Return the bound TCP and UDP sockets of this machine, or of one process; None where they may not be seen.
+
+    Reads /proc: call it in a thread.
+    """
+    names: dict[int, str] = {}
+    found = []
+    try:
+        connections = psutil.net_connections("inet") if pid is None else psutil.Process(pid).net_connections("inet")
+    except psutil.NoSuchProcess:
+        return []
+    except psutil.AccessDenied:
+        return None
+    for each in connections:
+        if not each.laddr:
+            continue
+        is_tcp, owner = each.type == socket.SOCK_STREAM, pid or getattr(each, "pid", None)
+        found.append(OpenSocket(
+            "tcp" if is_tcp else "udp", each.laddr.ip.partition("%")[0], each.laddr.port,
+            is_listening=not each.raddr and (not is_tcp or each.status == psutil.CONN_LISTEN),
+            is_connected=is_tcp and each.status == psutil.CONN_ESTABLISHED,
+            pid=owner, process=_name(owner, names),
+        ))  # fmt: skip
+    return found
+
+
+def _name(pid: int | None, names: dict[int, str]) -> str:
+    if pid is None:
+        return ""
+    if pid not in names:
+        try:
+            names[pid] = psutil.Process(pid).name()
+        except psutil.Error:
+            names[pid] = ""
+    return names[pid]
