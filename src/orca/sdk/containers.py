@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
-from orca.sdk.workloads import Listener, LogLine, Observation, Program, Progress, Unwritable, VolumeOwner
+from orca.sdk.workloads import Listener, LogLine, Observation, ProcessSpec, Progress, Unwritable, VolumeOwner
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerSpec(Program):
+class ContainerSpec(ProcessSpec):
     """A desired container. Its `name` is unique on the host."""
 
 

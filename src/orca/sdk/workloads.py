@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 ProcessState = Literal["created", "running", "restarting", "paused", "exited", "dead", "unknown"]
 """`unknown`: it could not be observed, which never means that it is gone."""
@@ -26,7 +26,97 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Attachment:
+    """A further private network that a program belongs to, and the names by which its members find it there."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is in place before the process starts. It belongs to the user that the process runs as.
+
+    Its content is in no environment, argument or label.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o444
+    """`SECRET` for what no other user may read."""
+
+
+SECRET: Final = 0o400
+
+
+@dataclass(frozen=True, slots=True)
+class Tmpfs:
+    """A folder in memory, empty at each start. It counts towards the memory limit."""
+
+    path: str
+    size_bytes: int | None = None
+    mode: int = 0o1777
+
+
+@dataclass(frozen=True, slots=True)
+class Ulimit:
+    """A limit of the kernel for each process, by its name in `ulimit`: `nofile`, `nproc`, `memlock`. -1: none."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCommand:
+    """A health check that the engine itself runs inside, in place of the image's own."""
+
+    command: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+    start_period: float = 0.0
+    """Seconds in which a failure does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the machine, and its path inside; empty: the same."""
+
+    path: str
+    inside: str = ""
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A port of the machine that leads to a port of the process, beside the proxy."""
+
+    port: int
+    host_port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
+    host_address: str = ""
+    """The machine's address that it is opened on; empty: all of them."""
+
+
+PrivilegeName = Literal[
+    "host.port", "host.path", "host.network", "host.engine_socket", "device", "gpu", "capability", "sysctl"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """A permission beyond what every program has, such as `host.port` `udp/51820` or `capability` `NET_ADMIN`.
+
+    An instance admin gives it; `orca.sdk.privileges` says which ones a program needs.
+    """
+
+    name: PrivilegeName
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
     """How a process is started, and what it may use."""
 
     name: str
@@ -46,6 +136,8 @@ class Program:
     """The user that the process runs as; empty: the image's."""
     ignores_health: bool = False
     """Whether the image's own health check is not run."""
+    health: HealthCommand | None = None
+    """A health check instead of the image's own."""
     mounts: tuple[Mount, ...] = ()
     cpus: float | None = None
     memory_bytes: int | None = None
@@ -55,10 +147,43 @@ class Program:
     """Seconds between TERM and KILL."""
     ports: tuple[int, ...] = ()
     """TCP ports the process listens on. They are not published on the machine."""
+    working_directory: str = ""
+    """Where the process starts; empty: where the image says."""
+    hostname: str = ""
+    aliases: tuple[str, ...] = ()
+    """Names by which the members of `network` find it."""
+    attachments: tuple[Attachment, ...] = ()
+    files: tuple[File, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    shm_bytes: int | None = None
+    """Size of /dev/shm; None: 64 MiB."""
+    ulimits: tuple[Ulimit, ...] = ()
+    read_only: bool = False
+    """Whether the root of the file system cannot be written to; volumes and `tmpfs` can."""
+    stop_signal: str = ""
+    """What asks it to end, such as `SIGINT`; empty: what the image says, else TERM."""
+    init: bool = True
+    """Whether a small process 1 reaps zombies; False for images that bring their own."""
+    platform: str = ""
+    """Such as `linux/arm64`, for images of several; empty: the machine's own."""
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    """Names and their addresses, beside those of the networks."""
+    reserved_cpus: float | None = None
+    """Its share of the cores when they are scarce."""
+    reserved_memory_bytes: int | None = None
+    """What it keeps when memory is scarce."""
+    cap_drop: tuple[str, ...] = ()
+    """Capabilities to take away, of those that every program has; `ALL` for all of them."""
+    cap_add: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    published: tuple[PublishedPort, ...] = ()
+    grants: tuple[Privilege, ...] = ()
+    """What it was allowed; engines refuse a program that asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Workload(Program):
+class Workload(ProcessSpec):
     """A program of which a number of replicas should run. Old and new releases are workloads of different names."""
 
     replicas: int = 1

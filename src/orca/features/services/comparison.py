@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig, HealthCheck, Limits, Port
 from orca.kit.text import shorten
 
@@ -41,6 +42,7 @@ def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: C
         *_told("masking of secrets in logs", _on(masks=stored.masks_secrets), _on(masks=live.masks_secrets)),
         *_told("strategy", stored.strategy, live.strategy),
         *_told("stop grace", f"{stored.stop_grace:g} s", f"{live.stop_grace:g} s"),
+        *_compare_runtime(stored.runtime, live.runtime),
         *_compare_health(stored.health, live.health),
         *_compare_variables(stored, live, changed_secrets),
         *_compare_mounts(stored, live),
@@ -100,6 +102,20 @@ def _compare_limits(stored: Limits, live: Limits) -> Iterator[str]:
 
 def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:g}"
+
+
+def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[str]:
+    for name in RuntimeOptions.model_fields:
+        now, before = getattr(stored, name), getattr(live, name)
+        word = name.replace("_", " ")
+        if isinstance(now, dict):
+            yield from _compare_keys(word, now, before)
+        elif isinstance(now, list):
+            yield from _told(word, " ".join(now), " ".join(before))
+        elif isinstance(now, bool):
+            yield from _told(word, "on" if now else "off", "on" if before else "off")
+        else:
+            yield from _told(word, now, before)
 
 
 def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[str]:

@@ -11,6 +11,7 @@ from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.published_schema import MOST, render_schema, written_at
 from orca.features.services.rules import Kind
+from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.settings import (
     BuildOptions,
     FrozenConfig,
@@ -32,6 +33,7 @@ from orca.sdk.builders import Detection
 FILE_NAME = "orca.yaml"
 _PARTS: Mapping[str, type[BaseModel]] = {
     "build": BuildOptions, "ports": Port, "health": HealthCheck, "resources": Limits, "volumes": NamedMount,
+    "runtime": RuntimeOptions,
 }  # fmt: skip
 
 Hostname = Annotated[

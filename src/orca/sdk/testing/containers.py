@@ -30,7 +30,7 @@ import pytest
 from orca.errors import DeadlineExceeded, RequestRefused
 from orca.sdk.containers import Container, ContainerHost, ContainerSpec, SupportsExec, SupportsStats
 from orca.sdk.testing.fake_host import FakeHost
-from orca.sdk.workloads import LogLine, Mount
+from orca.sdk.workloads import LogLine, Mount, Privilege
 
 __all__ = ["ContainerHostConformance", "FakeHost", "Trial"]
 
@@ -205,6 +205,16 @@ class ContainerHostConformance:
             await trial.host.apply(trial.host.plan([], [missing]))
         assert await trial.host.find_image(missing.image) is None
         assert await trial.host.remove_image(missing.image) is False
+
+    async def test_create_more_than_was_granted_is_refused(self, trial: Trial) -> None:
+        """No layer above is trusted to have asked; a grant for what nothing may have changes nothing."""
+        mighty = {"cap_add": ("SYS_ADMIN",), "grants": (Privilege("capability", "SYS_ADMIN"),)}
+        for more in ({"cap_add": ("NET_ADMIN",)}, mighty):
+            with pytest.raises(RequestRefused):
+                await trial.make(trial.spec("web", **more))
+            with pytest.raises(RequestRefused):
+                await trial.host.run_once(trial.spec("once", "true", **more), deadline=60, progress=_ignore)
+        assert await trial.inspect() == []
 
     async def test_an_image_in_use_stays(self, trial: Trial) -> None:
         """The live release cannot lose its image."""

@@ -31,7 +31,7 @@ import pytest
 from orca.errors import DeadlineExceeded, RequestRefused
 from orca.sdk.engines import Engine, SupportsExec
 from orca.sdk.testing.fake_engine import FakeEngine
-from orca.sdk.workloads import LogLine, Replica, Workload
+from orca.sdk.workloads import Device, LogLine, Privilege, PublishedPort, Replica, Ulimit, Workload
 
 __all__ = ["EngineConformance", "FakeEngine", "Trial"]
 
@@ -227,6 +227,21 @@ class EngineConformance:
         with pytest.raises(RequestRefused):
             await trial.engine.apply(trial.engine.plan([], missing))
 
+    @pytest.mark.parametrize("more", [
+        {"cap_add": ("NET_ADMIN",)}, {"cap_add": ("SYS_ADMIN",), "grants": (Privilege("capability", "SYS_ADMIN"),)},
+        {"published": (PublishedPort(80, 8080),)}, {"devices": (Device("/dev/dri"),)},
+        {"sysctls": {"kernel.panic": "1"}, "grants": (Privilege("sysctl", "kernel.panic"),)},
+        {"ulimits": (Ulimit("rtprio", 99, 99),)},
+    ], ids=["capability", "too-mighty", "port", "device", "sysctl", "ulimit"])  # fmt: skip
+    async def test_apply_more_than_was_granted_is_refused(self, trial: Trial, more: dict[str, Any]) -> None:
+        """Whatever let it come so far, and nothing was started."""
+        workload = trial.workload("web", **more)
+        with pytest.raises(RequestRefused):
+            await trial.engine.apply(trial.engine.plan([], workload))
+        with pytest.raises(RequestRefused):
+            await trial.engine.run_once(trial.workload("once", "true", **more), deadline=60, progress=_ignore)
+        assert await trial.observe() == []
+
     async def test_remove_network_in_use_is_refused(self, trial: Trial) -> None:
         """A stopped replica uses its network too: it could not start again without."""
         (replica,) = await trial.run(trial.workload("web"))
@@ -235,7 +250,7 @@ class EngineConformance:
             await trial.engine.remove_network(trial.id)
 
     async def test_run_once_returns_code_and_lines(self, trial: Trial) -> None:
-        """The release command's verdict. A run is no replica."""
+        """The release command's found. A run is no replica."""
         lines: list[str] = []
 
         async def progress(line: str) -> None:

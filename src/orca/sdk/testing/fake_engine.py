@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
+from orca.sdk.privileges import check_privileges
 from orca.sdk.testing.programs import NEVER, run_program
 from orca.sdk.workloads import LogLine, Progress, Replica, Workload
 
@@ -179,6 +180,7 @@ class FakeEngine:
         return CommandResult(code, "".join(f"{line}\n" for line in lines).encode(), b"")
 
     def _make(self, name: str, workload: Workload, index: int | None) -> _Process:
+        check_privileges(workload)
         if workload.image not in self.images:
             raise RequestRefused(f"The image {workload.image} is not there.")
         if name not in self._processes:

@@ -18,6 +18,7 @@ from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, RegistryLogin
 from orca.sdk.plans import Change
+from orca.sdk.privileges import check_privileges
 from orca.sdk.testing.programs import NEVER, run_program
 from orca.sdk.workloads import LogLine, Observation, Progress
 
@@ -256,6 +257,7 @@ class FakeHost:
             raise ProviderUnavailable("The fake host is down.", hint="Set `down` to False.")
 
     def _create(self, spec: ContainerSpec) -> _Box:
+        check_privileges(spec)
         if found := self._boxes.get(spec.name):
             if not _matches(found.spec.labels, spec.labels):
                 raise RequestRefused(f"There is another container {spec.name}.")

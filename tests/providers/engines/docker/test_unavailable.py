@@ -120,10 +120,10 @@ async def scripted_daemon(scratch):
 
 
 async def test_a_daemon_that_is_too_old_or_too_new_is_explained(open_host, scripted_daemon):
-    host, answers = scripted_daemon
+    socket, answers = scripted_daemon
     for newest, oldest, hint in (("1.30", "1.12", "Upgrade Docker"), ("1.99", "1.90", "Upgrade Orca")):
         answers["/version"] = answer({"ApiVersion": newest, "MinAPIVersion": oldest})
-        host = await open_host(host=host)
+        host = await open_host(host=socket)
         with pytest.raises(ProviderUnavailable) as failure:
             await host.inspect({})
         assert hint in failure.value.hint
@@ -172,15 +172,15 @@ async def test_many_images_are_looked_at_a_few_at_a_time(open_host, scratch):
     ],
 )
 async def test_broken_answers_are_unknown_too(open_host, scripted_daemon, wire):
-    host, answers = scripted_daemon
+    socket, answers = scripted_daemon
     answers["*"] = wire
-    host = await open_host(host=host)
+    host = await open_host(host=socket)
     for call in (host.inspect({}), host.find_image("hello:1")):
         with pytest.raises(ProviderUnavailable) as failure:
             await call
         assert failure.value.hint
     answers["/version"] = wire
-    host = await open_host(host=host)
+    host = await open_host(host=socket)
     for call in (host.inspect({}), host.info()):
         with pytest.raises(ProviderUnavailable) as failure:
             await call

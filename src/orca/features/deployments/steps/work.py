@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orca.features.deployments import rules
 from orca.features.deployments.actions.plan import frozen_config
@@ -13,6 +14,7 @@ from orca.features.deployments.operations.log import LogWriter
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
+from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.services.volume_queries import Sharing, find_shared
@@ -20,7 +22,7 @@ from orca.resources import Resources
 from orca.sdk.containers import ContainerHost
 from orca.sdk.engines import Engine
 from orca.sdk.trees import Tree
-from orca.sdk.workloads import Mount, Replica, Workload
+from orca.sdk.workloads import Mount, Replica, Tmpfs, Ulimit, Workload
 from orca.systems import LOCAL
 
 
@@ -209,7 +211,20 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
         restart=config.restart,
         stop_grace=config.stop_grace,
         ports=tuple(port.port for port in config.ports),
+        **_runtime(config.runtime),
     )
+
+
+def _runtime(options: RuntimeOptions) -> dict[str, Any]:
+    """Return the fields of a workload that the options of a service's containers set."""
+    return {
+        "working_directory": options.working_directory, "hostname": options.hostname, "read_only": options.read_only,
+        "tmpfs": tuple(Tmpfs(path, size << 20) for path, size in options.tmpfs.items()),
+        "shm_bytes": options.shm_mb and options.shm_mb << 20,
+        "ulimits": tuple(Ulimit(name, value, value) for name, value in options.ulimits.items()),
+        "stop_signal": options.stop_signal, "init": options.init, "cap_drop": tuple(options.cap_drop),
+        "extra_hosts": tuple(options.extra_hosts.items()),
+    }  # fmt: skip
 
 
 def run_of(facts: Facts, resources: Resources, name: str, *, role: str, command: tuple[str, ...]) -> Workload:

@@ -102,6 +102,8 @@ def _check_may(stored: FrozenConfig, merged: FrozenConfig) -> None:
     for name in ("resources", "replicas"):
         if getattr(merged, name) != getattr(stored, name):
             by.check_may("service.update", f"`{name}` in {FILE_NAME}")
+    if merged.runtime.ulimits != stored.runtime.ulimits:
+        by.check_may("service.update", f"`runtime.ulimits` in {FILE_NAME}")
     before = {each.name: each for each in stored.mounts}
     if any(each.name in before and each != before[each.name] for each in merged.mounts):
         by.check_may("volume.update", f"Another place, owner or mode of a volume in {FILE_NAME}")

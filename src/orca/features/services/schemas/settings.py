@@ -14,6 +14,7 @@ from pydantic import (
 from orca.errors import BadInput
 from orca.features.services import rules
 from orca.features.services.rules import Kind, Listening
+from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.variables import ArgumentKey
 from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.sources.rules import PATH_LIMIT, parse_subdirectory
@@ -165,6 +166,10 @@ class Settings(Strict):
         "unless-stopped", description="What happens when the process ends."
     )
     stop_grace: float = Field(10.0, ge=0, le=600, description="Seconds between TERM and KILL.")
+    runtime: RuntimeOptions = Field(
+        RuntimeOptions(),
+        description="What some images need of their containers, such as a working directory or folders in memory.",
+    )
     strategy: Literal["auto", "rolling", "recreate"] = Field(
         "auto",
         description="How a new release takes over: `rolling` starts it beside the old one, which serves until then; "

@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpx
@@ -53,9 +53,9 @@ class Request:
     method: str
     path: str
     params: Mapping[str, str] | None = None
-    body: Any = None
-    headers: Mapping[str, str] | None = None
-    content: bytes | None = None
+    body: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
     """A body that is not JSON."""
 
 

@@ -29,11 +29,11 @@ from orca.providers.engines.docker.observe import (
 )
 from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.references import check_container_id, check_name
-from orca.providers.engines.docker.render import render_container
+from orca.providers.engines.docker.render import render_container, render_endpoint
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.containers import Container, ContainerSpec
 from orca.sdk.engines import EngineFailed
-from orca.sdk.workloads import Mount
+from orca.sdk.workloads import Attachment
 
 _ATTEMPTS = 8
 _COMMAND_FAULTS = {126, 127}
@@ -83,10 +83,29 @@ class Containers:
     async def create(self, spec: ContainerSpec) -> str:
         """Return the id of the container of this name, created if missing. Raises RequestRefused if it is not ours."""
         container_id = await self._ensure(spec)
-        facts = await self._find(container_id) if spec.mounts else None
-        if facts and facts["State"]["Status"] == "created":
-            await self._ownership.prepare(facts, spec.mounts)
+        await self._prepare(container_id, spec)
         return container_id
+
+    async def _prepare(self, container_id: str, spec: ContainerSpec) -> None:
+        """Do what the engine cannot do in the creation, unless the container was started already. Safe to repeat."""
+        if not (spec.mounts or spec.files or spec.attachments):
+            return
+        facts = await self._find(container_id)
+        if facts is None or facts["State"]["Status"] != "created":
+            return
+        for attachment in spec.attachments:
+            await self._attach(container_id, attachment)
+        await self._ownership.prepare(facts, spec.mounts)
+        await self._ownership.put_files(facts, spec.files, spec.mounts)
+
+    async def _attach(self, container_id: str, attachment: Attachment) -> None:
+        async with self._networks.lock:
+            subnet = await self._networks.ensure(attachment.network)
+            if container_id in await self._networks.members(attachment.network):
+                return
+            address = await self._networks.free_address(attachment.network, subnet)
+            await self._networks.connect(attachment.network, container_id, render_endpoint(address, attachment.aliases))
+            await self._settle_address(attachment.network, container_id)
 
     async def _ensure(self, spec: ContainerSpec) -> str:
         found = await self._find_named(check_name(spec.name))
@@ -106,14 +125,14 @@ class Containers:
             )
         return str(found["Id"])
 
-    async def start(self, name: str, mounts: Sequence[Mount] = ()) -> None:
-        """Start our container of this name unless it runs. `mounts` are prepared before its first start."""
+    async def start(self, name: str, unprepared: ContainerSpec | None = None) -> None:
+        """Start our container of this name unless it runs. `unprepared` is prepared before its first start."""
         facts = await self._find_named(check_name(name))
         if facts is None or not self._is_ours(facts):
             raise RequestRefused(f"There is no container {name} of this Orca.", hint="It was removed; deploy again.")
         container_id = facts["Id"]
-        if mounts and facts["State"]["Status"] == "created":
-            await self._ownership.prepare(facts, mounts)
+        if unprepared:
+            await self._prepare(container_id, unprepared)
         for _ in range(_ATTEMPTS):
             try:
                 await self._act(f"start {name}", container_id, "start")
@@ -177,8 +196,9 @@ class Containers:
             subnet = await self._networks.ensure(spec.network)
             address = await self._networks.free_address(spec.network, subnet)
             body = render_container(spec, labels=labels, address=address, init=init)
+            params = {"name": spec.name} | ({"platform": spec.platform} if spec.platform else {})
             created = await self._connection.post(
-                f"create the container {spec.name}", "containers/create", params={"name": spec.name}, body=body
+                f"create the container {spec.name}", "containers/create", params=params, body=body
             )
             container_id = str(created["Id"])
             await self._settle_address(spec.network, container_id)
@@ -192,8 +212,7 @@ class Containers:
             rivals = [rival for rival, address in members.items() if address == mine and rival != container_id]
             if mine is None or not rivals or not await self._is_later(container_id, rivals):
                 return
-            subnet = await self._networks.ensure(network)
-            await self._networks.move(network, container_id, await self._networks.free_address(network, subnet))
+            await self._move(network, container_id)
         raise ProviderUnavailable(f"No free address was found in the network {network}.", hint="Try again.")
 
     async def _is_later(self, container_id: str, rivals: list[str]) -> bool:
@@ -206,14 +225,22 @@ class Containers:
         facts = await self._find(container_id)
         if facts is None:
             return False
-        network = facts["HostConfig"]["NetworkMode"]
+        has_moved = False
         async with self._networks.lock:
-            address = find_address(facts["NetworkSettings"]["Networks"], network)
-            if address is None or not await self._networks.is_taken(network, address):
-                return False
-            subnet = await self._networks.ensure(network)
-            await self._networks.move(network, container_id, await self._networks.free_address(network, subnet))
-        return True
+            for network in facts["NetworkSettings"]["Networks"]:
+                address = find_address(facts["NetworkSettings"]["Networks"], network)
+                if address is not None and await self._networks.is_taken(network, address):
+                    await self._move(network, container_id)
+                    has_moved = True
+        return has_moved
+
+    async def _move(self, network: str, container_id: str) -> None:
+        """Change an address; the names in that network stay. The caller holds the lock of the networks."""
+        facts = await self._find(container_id)
+        endpoint = facts["NetworkSettings"]["Networks"].get(network) if facts else None
+        aliases = (endpoint or {}).get("Aliases") or ()
+        subnet = await self._networks.ensure(network)
+        await self._networks.move(network, container_id, await self._networks.free_address(network, subnet), aliases)
 
     async def _explain_start(self, container_id: str, error: EngineFailed) -> ProviderError:
         """Translate a failed start. Its status for a missing command varies by version, the exit code does not."""

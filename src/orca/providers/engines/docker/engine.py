@@ -24,7 +24,7 @@ from orca.sdk.workloads import (
     Listener,
     LogLine,
     Observation,
-    Program,
+    ProcessSpec,
     Progress,
     Replica,
     Unwritable,
@@ -182,7 +182,7 @@ def _select(labels: Mapping[str, str], *, runs: bool) -> dict[str, str]:
 
 
 def _program(workload: Workload) -> dict[str, Any]:
-    return {each.name: getattr(workload, each.name) for each in fields(Program)}
+    return {each.name: getattr(workload, each.name) for each in fields(ProcessSpec)}
 
 
 def _owning(host: ContainerHost) -> SupportsVolumeOwners:

@@ -85,8 +85,8 @@ class DockerHost:
             match change:
                 case CreateContainer(spec):
                     await self._containers.create(spec)
-                case StartContainer(name, mounts):
-                    await self._containers.start(name, mounts)
+                case StartContainer(name, unprepared):
+                    await self._containers.start(name, unprepared)
                 case RemoveContainer(container_id):
                     await self._containers.remove(container_id)
                 case _:

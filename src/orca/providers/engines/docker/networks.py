@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -91,13 +92,17 @@ class Networks:
             )
         return address
 
-    async def move(self, name: str, container_id: str, address: IPv4Address) -> None:
+    async def move(self, name: str, container_id: str, address: IPv4Address, aliases: Sequence[str] = ()) -> None:
         """Change the address of a container that does not run."""
         doing, path = "change an address", f"networks/{name}"
         leave = {"Container": container_id, "Force": True}
-        enter = {"Container": container_id, "EndpointConfig": render_endpoint(address)}
         await self._connection.post(doing, f"{path}/disconnect", body=leave, deadline=QUICK)
-        await self._connection.post(doing, f"{path}/connect", body=enter, deadline=QUICK)
+        await self.connect(name, container_id, render_endpoint(address, aliases))
+
+    async def connect(self, name: str, container_id: str, endpoint: Mapping[str, Any]) -> None:
+        """Add a container that does not run to a network."""
+        enter = {"Container": container_id, "EndpointConfig": endpoint}
+        await self._connection.post("join a network", f"networks/{name}/connect", body=enter, deadline=QUICK)
 
     async def is_taken(self, name: str, address: IPv4Address) -> bool:
         """Whether any running container, ours or not, has this address now."""

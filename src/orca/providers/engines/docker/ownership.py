@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from posixpath import basename, dirname
 from typing import Any
 
-from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
+from orca.providers.engines.docker.connection import QUICK, SLOW, DockerConnection, Request
 from orca.providers.engines.docker.failures import NoSuchObject
-from orca.sdk.workloads import Mount, Unwritable, VolumeOwner
+from orca.sdk.workloads import File, Mount, Unwritable, VolumeOwner
 
 _HEAD_BYTES = 1 << 18
 _USERS_BYTES = 1 << 20
@@ -68,6 +68,17 @@ class Ownership:
             wanted = choose_owner(mount, seen.folder, identity)
             if wanted != (seen.folder.uid, seen.folder.gid, seen.folder.mode & 0o7777):
                 await self._put(facts["Id"], seen.path, wanted)
+
+    async def put_files(self, facts: Mapping[str, Any], files: Sequence[File], mounts: Sequence[Mount]) -> None:
+        """Put files into a container that has never run; they belong to the user that it runs as."""
+        if not files:
+            return
+        identity = await self._identify(facts)
+        for base, group in group_by_mount(files, mounts).items():
+            content = await asyncio.to_thread(render_files, group, base, identity)
+            path = f"containers/{facts['Id']}/archive"
+            request = Request("PUT", path, params={"path": base}, content=content)
+            await self._connection.call("put files into a container", request, deadline=SLOW)
 
     async def find_unwritable(self, facts: Mapping[str, Any]) -> list[Unwritable]:
         """Return a finding for each volume in which the container's user cannot write."""
@@ -157,6 +168,28 @@ class Ownership:
             "PUT", f"containers/{container_id}/archive", params={"path": dirname(path)}, content=buffer.getvalue()
         )
         await self._connection.call("give a volume to its user", request, deadline=QUICK)
+
+
+def group_by_mount(files: Sequence[File], mounts: Sequence[Mount]) -> dict[str, list[File]]:
+    """Map the path of a volume, or `/`, to the files in it: the engine unpacks into one of them at a time. Pure."""
+    paths = sorted((mount.path.rstrip("/") for mount in mounts), key=len, reverse=True)
+    groups: dict[str, list[File]] = {}
+    for file in files:
+        base = next((path for path in paths if file.path.startswith(f"{path}/")), "/")
+        groups.setdefault(base, []).append(file)
+    return groups
+
+
+def render_files(files: Sequence[File], base: str, identity: Identity) -> bytes:
+    """Return an archive of files, relative to `base`; missing folders belong to root. Pure."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.path.removeprefix(base).lstrip("/"))
+            entry.size, entry.mode, entry.mtime = len(file.content), file.mode, int(time.time())
+            entry.uid, entry.gid = identity.uid, identity.gid
+            archive.addfile(entry, io.BytesIO(file.content))
+    return buffer.getvalue()
 
 
 def choose_owner(mount: Mount, folder: tarfile.TarInfo, identity: Identity) -> tuple[int, int, int]:

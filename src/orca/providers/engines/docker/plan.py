@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orca.sdk.containers import ContainerSpec
-from orca.sdk.workloads import Mount, Observation
+from orca.sdk.workloads import Observation
 
 _LEFT_ALONE = {"running", "restarting", "unknown"}
 """The engine itself restarts containers, and a failed observation is no reason to act."""
@@ -26,8 +26,8 @@ class StartContainer:
     """Starts a container that does not run."""
 
     name: str
-    mounts: tuple[Mount, ...] = ()
-    """Volumes to prepare before the start: the process that created the container may have died before doing it."""
+    unprepared: ContainerSpec | None = None
+    """What to prepare before the start: the process that created the container may have died before doing it."""
 
     def describe(self) -> str:
         """For people."""
@@ -61,7 +61,7 @@ def plan(
         if found is None or found.state == "dead":
             changes.append(CreateContainer(spec))
         is_unprepared = found is not None and found.state == "created"
-        changes.append(StartContainer(spec.name, tuple(spec.mounts) if is_unprepared else ()))
+        changes.append(StartContainer(spec.name, spec if is_unprepared else None))
     return [*changes, *(RemoveContainer(container.id, container.name) for container in by_name.values())]
 
 

@@ -1,14 +1,15 @@
 """Renders the Engine API's request bodies that create objects, hardened by default. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.addresses import automatic_range, gateway
 from orca.sdk.containers import ContainerSpec
-from orca.sdk.workloads import Mount
+from orca.sdk.privileges import capability, check_privileges
+from orca.sdk.workloads import Device, HealthCommand, Mount, Tmpfs
 
 _CAPABILITIES = {
     "CHOWN": "entry points hand a fresh volume to the user they drop to",
@@ -21,36 +22,50 @@ _CAPABILITIES = {
 }
 """Capabilities added after dropping all, and why. Missing on purpose: NET_RAW (forged packets in the network),
 MKNOD, SETFCAP (privileges that outlive the process), SETPCAP, SYS_CHROOT, AUDIT_WRITE, FSETID."""
+_NANO = 1_000_000_000
+_SHARES = 1024
+"""The weight of one core."""
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
 def render_container(
     spec: ContainerSpec, *, labels: Mapping[str, str], address: IPv4Address, init: bool
 ) -> dict[str, Any]:
-    """The body of `POST /containers/create`. Ports are never published; the proxy reaches the address."""
+    """The body of `POST /containers/create`. The proxy reaches the address; only granted ports are published.
+
+    Raises RequestRefused for what the program may not have.
+    """
+    check_privileges(spec)
+    _check_paths(spec)
     body: dict[str, Any] = {
         "Image": spec.image,
         "Labels": dict(labels),
         "Env": [f"{_variable(name)}={value}" for name, value in spec.env.items()],
-        "ExposedPorts": {f"{port}/tcp": {} for port in spec.ports},
+        "ExposedPorts": _exposed(spec),
         "StopTimeout": math.ceil(spec.stop_grace),
         "HostConfig": _host_config(spec, init=init),
-        "NetworkingConfig": {"EndpointsConfig": {spec.network: render_endpoint(address)}},
+        "NetworkingConfig": {"EndpointsConfig": {spec.network: render_endpoint(address, spec.aliases)}},
     }
     if spec.command:
         body["Cmd"] = list(spec.command)
     if spec.entrypoint:
         body["Entrypoint"] = list(spec.entrypoint)
-    if spec.user:
-        body["User"] = spec.user
+    options = {
+        "User": spec.user, "WorkingDir": spec.working_directory, "Hostname": spec.hostname,
+        "StopSignal": spec.stop_signal,
+    }  # fmt: skip
+    body |= {name: value for name, value in options.items() if value}
     if spec.ignores_health:
         body["Healthcheck"] = {"Test": ["NONE"]}
+    elif spec.health:
+        body["Healthcheck"] = _health(spec.health)
     return body
 
 
-def render_endpoint(address: IPv4Address) -> dict[str, Any]:
+def render_endpoint(address: IPv4Address, aliases: Sequence[str] = ()) -> dict[str, Any]:
     """Return an endpoint in a network, with an address that survives restarts of container, engine and host."""
-    return {"IPAMConfig": {"IPv4Address": str(address)}}
+    endpoint: dict[str, Any] = {"IPAMConfig": {"IPv4Address": str(address)}}
+    return endpoint | ({"Aliases": list(aliases)} if aliases else {})
 
 
 def render_network(name: str, instance_labels: Mapping[str, str], subnet: IPv4Network) -> dict[str, Any]:
@@ -78,26 +93,94 @@ def _host_config(spec: ContainerSpec, *, init: bool) -> dict[str, Any]:
         "NetworkMode": spec.network,
         "RestartPolicy": {"Name": spec.restart},
         "AutoRemove": False,
-        "Init": init,
+        "Init": init and spec.init,
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "CapAdd": list(_CAPABILITIES),
+        "CapAdd": _capabilities(spec),
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": spec.pids,
         "LogConfig": {"Type": "json-file", "Config": dict(_LOG_OPTIONS)},
         "Mounts": [_mount(mount) for mount in spec.mounts],
+        **_options(spec),
     }
     if spec.memory_bytes:
         # Equal limits for memory and for memory plus swap disable swap: a leak ends in a visible OOM kill.
         config |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
     if spec.cpus:
-        config["NanoCpus"] = round(spec.cpus * 1_000_000_000)
+        config["NanoCpus"] = round(spec.cpus * _NANO)
     return config
 
 
+def _options(spec: ContainerSpec) -> dict[str, Any]:
+    """Return what is only set where it is asked for: engines have defaults of their own."""
+    options = {
+        "ReadonlyRootfs": spec.read_only,
+        "PortBindings": _bindings(spec),
+        "Tmpfs": {each.path: _tmpfs(each) for each in spec.tmpfs},
+        "ShmSize": spec.shm_bytes,
+        "Ulimits": [{"Name": each.name, "Soft": each.soft, "Hard": each.hard} for each in spec.ulimits],
+        "Sysctls": dict(spec.sysctls),
+        "ExtraHosts": [f"{name}:{address}" for name, address in spec.extra_hosts],
+        "MemoryReservation": spec.reserved_memory_bytes,
+        "CpuShares": spec.reserved_cpus and round(spec.reserved_cpus * _SHARES),
+        "Devices": [_device(each) for each in spec.devices],
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def _tmpfs(tmpfs: Tmpfs) -> str:
+    size = f",size={tmpfs.size_bytes}" if tmpfs.size_bytes else ""
+    return f"rw,noexec,nosuid,nodev,mode={tmpfs.mode:o}{size}"
+
+
+def _capabilities(spec: ContainerSpec) -> list[str]:
+    dropped = {capability(name) for name in spec.cap_drop}
+    kept = [] if "ALL" in dropped else [name for name in _CAPABILITIES if name not in dropped]
+    return list(dict.fromkeys([*kept, *(capability(name) for name in spec.cap_add)]))
+
+
+def _exposed(spec: ContainerSpec) -> dict[str, dict[str, str]]:
+    named = [f"{port}/tcp" for port in spec.ports]
+    return {name: {} for name in (*named, *(f"{each.port}/{each.protocol}" for each in spec.published))}
+
+
+def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for each in spec.published:
+        place = {"HostIp": each.host_address, "HostPort": str(each.host_port)}
+        bindings.setdefault(f"{each.port}/{each.protocol}", []).append(place)
+    return bindings
+
+
+def _device(device: Device) -> dict[str, str]:
+    inside = device.inside or device.path
+    return {"PathOnHost": device.path, "PathInContainer": inside, "CgroupPermissions": device.permissions}
+
+
+def _health(check: HealthCommand) -> dict[str, Any]:
+    return {
+        "Test": ["CMD", *check.command], "Interval": round(check.interval * _NANO),
+        "Timeout": round(check.timeout * _NANO), "Retries": check.retries,
+        "StartPeriod": round(check.start_period * _NANO),
+    }  # fmt: skip
+
+
+def _check_paths(spec: ContainerSpec) -> None:
+    paths = [(each.path, "A volume") for each in spec.mounts]
+    paths += [(each.path, "A file") for each in spec.files] + [(each.path, "A folder in memory") for each in spec.tmpfs]
+    for path, what in paths:
+        if not path.startswith("/") or ".." in path.split("/") or set(path) & set("\0,:"):
+            raise RequestRefused(f"{what} needs an absolute path inside the container, without `..`, `:` and `,`.")
+    volumes = tuple(f"{mount.path.rstrip('/')}/" for mount in spec.mounts)
+    outside = [file.path for file in spec.files if not file.path.startswith(volumes)]
+    if spec.read_only and outside:
+        raise RequestRefused(
+            f"The file {outside[0]} cannot be put into a root file system that is read-only.",
+            hint="Put it into a volume, or let the root be written to.",
+        )
+
+
 def _mount(mount: Mount) -> dict[str, Any]:
-    if not mount.path.startswith("/") or ".." in mount.path.split("/"):
-        raise RequestRefused("A volume needs an absolute path inside the container.")
     return {"Type": "volume", "Source": mount.volume, "Target": mount.path, "ReadOnly": mount.read_only}
 
 

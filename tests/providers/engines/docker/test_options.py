@@ -1,0 +1,152 @@
+"""What images ask for beside command and variables, as the process itself sees it on a real Docker."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from orca.errors import RequestRefused
+from orca.sdk.testing.containers import Trial
+from orca.sdk.workloads import (
+    SECRET,
+    Attachment,
+    Device,
+    File,
+    HealthCommand,
+    Mount,
+    Privilege,
+    PublishedPort,
+    Tmpfs,
+    Ulimit,
+)
+
+pytestmark = pytest.mark.docker
+
+
+async def say(trial: Trial, name: str, *argv: str) -> str:
+    """What a command writes inside the container."""
+    (found,) = [each for each in await trial.inspect() if each.name == f"{trial.id}-{name}"]
+    return (await trial.host.exec(found.id, argv, deadline=30)).text.strip()
+
+
+async def test_container_options_the_process_sees_them(trial: Trial, by_hand) -> None:
+    await trial.make(
+        trial.spec(
+            "web", working_directory="/tmp", hostname="db-1", tmpfs=(Tmpfs("/cache", 1 << 20, 0o700),), shm_bytes=8 << 20,
+            ulimits=(Ulimit("nofile", 4321, 5432),), read_only=True, stop_signal="SIGINT", init=False,
+            extra_hosts=(("upstream", "192.0.2.7"),), memory_bytes=64 << 20, reserved_memory_bytes=32 << 20,
+            reserved_cpus=0.5, cap_drop=("CAP_CHOWN", "KILL"), platform="linux/amd64",
+        )
+    )  # fmt: skip
+    assert await say(trial, "web", "cat", "/proc/sys/kernel/hostname") == "db-1"
+    assert await say(trial, "web", "sh", "-c", "ulimit -n") == "4321"
+    assert await say(trial, "web", "sh", "-c", "pwd") == "/tmp"
+    assert await say(trial, "web", "sh", "-c", "echo x > /file || echo refused") == "refused"
+    mounts = await say(trial, "web", "cat", "/proc/mounts")
+    assert "tmpfs /cache tmpfs rw,nosuid,nodev,noexec" in mounts
+    assert "size=1024k,mode=700" in mounts
+    assert "size=8192k" in next(line for line in mounts.splitlines() if " /dev/shm " in line)
+    assert "192.0.2.7\tupstream" in await say(trial, "web", "cat", "/etc/hosts")
+    facts = json.loads(by_hand("inspect", f"{trial.id}-web"))[0]
+    assert facts["Config"]["StopSignal"] == "SIGINT"
+    assert facts["HostConfig"]["Init"] is False
+    assert facts["HostConfig"]["MemoryReservation"] == 32 << 20
+    assert facts["HostConfig"]["CpuShares"] == 512
+    assert not {"CHOWN", "KILL", "CAP_CHOWN", "CAP_KILL"} & set(facts["HostConfig"]["CapAdd"])
+
+
+async def test_container_no_options_has_the_defaults(trial: Trial, by_hand) -> None:
+    await trial.make(trial.spec("web"))
+    facts = json.loads(by_hand("inspect", f"{trial.id}-web"))[0]["HostConfig"]
+    assert not any(facts.get(name) for name in ("ReadonlyRootfs", "PortBindings", "Devices", "Tmpfs"))
+
+
+async def test_container_files_are_there_before_the_start_and_belong_to_its_user(trial: Trial, by_hand) -> None:
+    secret = File("/run/secrets/key", b"hush \x00 hush", SECRET)
+    plain = File("/etc/app/deep/app.conf", b"listen 80\n")
+    await trial.make(trial.spec("web", "sh", "-c", "cat /run/secrets/key /etc/app/deep/app.conf; sleep 600",
+                                user="1000:50", files=(secret, plain)))  # fmt: skip
+    assert await say(trial, "web", "stat", "-c", "%a %u:%g", "/run/secrets/key") == "400 1000:50"
+    assert await say(trial, "web", "stat", "-c", "%a %u:%g", "/etc/app/deep/app.conf") == "444 1000:50"
+    (container,) = await trial.inspect()
+    lines = [line.text async for line in trial.host.logs(container.id, tail=None, follow=False)]
+    assert "hush" in "".join(lines)
+    assert "listen 80" in "".join(lines)
+    assert "hush" not in by_hand("inspect", container.id)
+    assert "hush" not in repr(trial.spec("web", files=(secret,)))
+
+
+async def test_container_that_was_created_only_gets_its_files_at_the_next_start(trial: Trial) -> None:
+    """The process may have died between the creation and the files."""
+    bare, whole = (
+        trial.spec("web"),
+        trial.spec("web", files=(File("/key", b"1"),), attachments=(Attachment(f"{trial.id}-b"),)),
+    )
+    create = trial.host.plan([], [bare])[0]
+    await trial.host.apply([create])
+    await trial.make(whole)
+    assert await say(trial, "web", "cat", "/key") == "1"
+    (container,) = await trial.inspect()
+    await trial.host.remove(container.id)
+    await trial.host.remove_network(f"{trial.id}-b")
+
+
+async def test_container_read_only_root_holds_files_only_in_volumes(trial: Trial) -> None:
+    with pytest.raises(RequestRefused):
+        await trial.make(trial.spec("web", read_only=True, files=(File("/key", b"1"),)))
+    assert await trial.inspect() == []
+    mount = Mount(f"{trial.id}-data", "/data")
+    await trial.make(trial.spec("web", read_only=True, mounts=(mount,), files=(File("/data/key", b"1"),)))
+    assert await say(trial, "web", "cat", "/data/key") == "1"
+
+
+async def test_container_in_several_networks_is_found_by_its_names_also_after_a_restart(trial: Trial) -> None:
+    other = f"{trial.id}-b"
+    server = trial.spec("web", "sh", "-c", "while echo hi | nc -l -p 80; do :; done", aliases=("web",),
+                        attachments=(Attachment(other, ("front", "www")),))  # fmt: skip
+    inner, outer = trial.spec("in"), replace(trial.spec("out"), network=other)
+    await trial.make(server, inner, outer)
+    for restarted in (False, True):
+        if restarted:
+            found = {each.name: each for each in await trial.inspect()}[server.name]
+            await trial.host.stop(found.id, grace=0)
+            await trial.host.start(server.name)
+        assert await say(trial, "in", "nc", "-w", "5", "web", "80") == "hi"
+        assert await say(trial, "out", "nc", "-w", "5", "www", "80") == "hi"
+        assert await say(trial, "out", "sh", "-c", "nc -w 2 web 80 || echo unknown") == "unknown"
+    with pytest.raises(RequestRefused):
+        await trial.host.remove_network(other)
+    for container in await trial.inspect():
+        await trial.host.remove(container.id)
+    await trial.host.remove_network(other)
+
+
+async def test_container_health_is_asked_by_the_engine(trial: Trial) -> None:
+    check = HealthCommand(("false",), interval=1, timeout=1, retries=1)
+    await trial.make(trial.spec("web", health=check))
+    seen = await trial.reach(trial.spec("web"), "running")
+    assert seen.health_test == ("false",)
+    for _ in range(100):
+        (seen,) = await trial.inspect()
+        if seen.health == "unhealthy":
+            return
+        await trial.host.exec(seen.id, ("sleep", "0.2"), deadline=10)
+    pytest.fail(f"it is {seen.health}")
+
+
+async def test_container_with_grants_gets_what_was_granted(trial: Trial, by_hand) -> None:
+    grants = (
+        Privilege("capability", "NET_RAW"), Privilege("sysctl", "net.core.somaxconn"), Privilege("device", "/dev/null"),
+        Privilege("host.port", "udp/47111"),
+    )  # fmt: skip
+    await trial.make(
+        trial.spec(
+            "web", cap_add=("NET_RAW",), sysctls={"net.core.somaxconn": "77"}, devices=(Device("/dev/null", "/dev/mine"),),
+            published=(PublishedPort(53, 47111, "udp", "127.0.0.1"),), grants=grants,
+        )
+    )  # fmt: skip
+    assert await say(trial, "web", "cat", "/proc/sys/net/core/somaxconn") == "77"
+    assert await say(trial, "web", "sh", "-c", "echo x > /dev/mine && echo ok") == "ok"
+    facts = json.loads(by_hand("inspect", f"{trial.id}-web"))[0]
+    assert "NET_RAW" in facts["HostConfig"]["CapAdd"] or "CAP_NET_RAW" in facts["HostConfig"]["CapAdd"]
+    assert facts["HostConfig"]["PortBindings"] == {"53/udp": [{"HostIp": "127.0.0.1", "HostPort": "47111"}]}
