@@ -586,3 +586,13 @@ def test_a_server_of_another_version_judges_orca_yaml_itself(remote: Orc, stub: 
     assert [
         json.loads(asked.body) for asked in stub.asked if asked.path == "/api/v1/projects/p/services" and asked.body
     ] == [{"name": "web", "source": {"type": "directory"}, "kind": "worker"}]
+
+
+def test_systems_are_listed_and_shown_by_name(local: Orc) -> None:
+    (listed,) = local.ok("systems", "list", "--json").json["items"]
+    assert (listed["id"], listed["connector"], listed["disks"] != []) == ("local", "local", True)
+    assert "SYSTEM" in local.ok("systems").out
+    shown = local.ok("systems", "show", "local").out
+    assert listed["state"] in shown
+    assert "connector" in shown
+    assert local("systems", "show", "nowhere").code == 4
