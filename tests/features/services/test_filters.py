@@ -34,6 +34,7 @@ INSTANT = re.compile(r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*)"')
 UNFILTERED = {
     "/api/v1/disk",
     "/api/v1/dns-providers",
+    "/api/v1/systems",
     "/api/v1/me/sessions", "/api/v1/projects/{project_id}/variables", "/api/v1/services/{service_id}/variables",
     "/api/v1/services/{service_id}/volumes",
 }  # fmt: skip
