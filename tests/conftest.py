@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 import structlog
 from fastapi import FastAPI
@@ -32,6 +33,10 @@ structlog.configure(processors=[ConsoleRenderer(colors=False, exception_formatte
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests in its background wants that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Making examples takes as long as the other workers of this machine let it.
+hypothesis.settings.register_profile("orca", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("orca")
 
 pytest_plugins = ["tests.sampling"]
 

@@ -27,7 +27,7 @@ _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/96"))
 _UNICAST = IPv6Network("2000::/3")
 """All globally routed IPv6 addresses. Others may embed an IPv4 address in a way that `unwrap` does not know."""
 _COMPATIBLE = IPv6Network("::/96")
-_RESOLVE_SECONDS, _REALM_SECONDS = 10.0, 4.0
+_RESOLVE_SECONDS, _REALM_SECONDS, _SILENT_SECONDS = 10.0, 4.0, 3.0
 _THIS_MACHINE = re.compile(r"(?:.*\.)?localhost|(?:host|gateway)\.docker\.internal")
 _METADATA_NAMES = re.compile(r"(?:.*\.)?metadata\.google\.internal|(?:.*\.)?instance-data(?:\.ec2\.internal)?")
 _REALM = re.compile(r'realm="(https?://[^"\s]{1,1000})"', re.IGNORECASE)
@@ -152,7 +152,8 @@ async def check_registry(registry: str, *, private: bool) -> None:
 
 async def _ask_realm(url: httpx.URL, allow: Allow) -> httpx.URL | None:
     """Return the URL of the registry's token service; plain http is tried as well if the engine would."""
-    async with httpx.AsyncClient(transport=PinnedTransport(allow, _trusting()), timeout=5) as client:
+    # Shorter than the deadline of the whole: a cancelled TLS handshake would leave its connection open.
+    async with httpx.AsyncClient(transport=PinnedTransport(allow, _trusting()), timeout=_SILENT_SECONDS) as client:
         try:
             request = client.stream("GET", url)
             async with request as response:

@@ -100,22 +100,23 @@ async def ignore(_line):
 @asynccontextmanager
 async def serving(handle):
     """A registry of the test's own; its address. Connections that are still held are closed at the end."""
-    writers = []
+    handlers = {}
 
     async def accept(reader, writer):
-        writers.append(writer)
+        handlers[asyncio.current_task()] = writer
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await handle(reader, writer)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
-    for writer in writers:
+    await asyncio.sleep(0.1)  # the engine's last connections may have been accepted and not begun
+    for writer in handlers.values():
         writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-    await server.wait_closed()
+    await asyncio.gather(*handlers)
 
 
 async def test_an_image_is_pulled_and_its_digest_known(host, pushed, login):
