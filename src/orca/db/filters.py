@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import Select
 
-_PAGING = frozenset({"limit", "cursor"})
+_PAGING = frozenset({"limit", "cursor", "sort"})
 NO_OTHERS: Mapping[str, Any] = {}
 _SINCE, _UNTIL = "since", "until"
 

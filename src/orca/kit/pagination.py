@@ -1,7 +1,7 @@
 """Cursor pagination: a page is a list and the cursor of the next one."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -48,6 +48,14 @@ class Page(Output, Generic[T]):
 
     items: list[T]
     next_cursor: str | None = None
+
+
+class NamedPage(PageRequest):
+    """A page request for items that have names."""
+
+    sort: Literal["-created_at", "created_at", "-name", "name"] = Field(
+        "-created_at", description="What the list is ordered by; with a minus, the last comes first."
+    )
 
 
 def cut_page(rows: list[T], limit: int, cursor_of: str = "id") -> tuple[list[T], str | None]:

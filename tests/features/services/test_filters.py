@@ -11,16 +11,16 @@ from orca.web.openapi import describe_api
 NEEDED = {
     "/api/v1/certificates": {"name", "hostname", "expires_before"},
     "/api/v1/deployments": {"state", "kind", "trigger", "since", "until", "service_id", "project_id"},
-    "/api/v1/dns-credentials": {"name", "provider"},
+    "/api/v1/dns-credentials": {"name", "provider", "sort"},
     "/api/v1/events": {"type", "object_type", "object_id", "actor", "outcome", "since", "until"},
-    "/api/v1/git-credentials": {"name", "kind", "host"},
+    "/api/v1/git-credentials": {"name", "kind", "host", "sort"},
     "/api/v1/orphans": {"kind", "service_id"},
     "/api/v1/permissions": {"role"},
-    "/api/v1/projects": {"name", "slug"},
-    "/api/v1/projects/{project_id}/services": {"slug", "kind", "desired_state", "environment_id"},
-    "/api/v1/services": {"slug", "kind", "desired_state", "environment_id", "project_id"},
-    "/api/v1/projects/{project_id}/volumes": {"service_id", "name", "state"},
-    "/api/v1/registry-credentials": {"name", "host"},
+    "/api/v1/projects": {"name", "slug", "sort"},
+    "/api/v1/projects/{project_id}/services": {"slug", "kind", "desired_state", "environment_id", "sort"},
+    "/api/v1/services": {"slug", "kind", "desired_state", "environment_id", "project_id", "sort"},
+    "/api/v1/projects/{project_id}/volumes": {"service_id", "name", "state", "sort"},
+    "/api/v1/registry-credentials": {"name", "host", "sort"},
     "/api/v1/services/{service_id}/containers": {"state"},
     "/api/v1/services/{service_id}/deployments": {"state", "kind", "trigger", "since", "until"},
     "/api/v1/services/{service_id}/hooks": {"provider", "branch"},
@@ -176,3 +176,22 @@ async def test_pages_of_a_filtered_list_go_on(client, project):
         if cursor is None:
             break
     assert names == ["s4", "s2", "s0"]
+
+
+async def test_lists_are_sorted_by_name_or_age_over_all_pages(client, project):
+    """Names that are equal, too: those of other projects."""
+    made = []
+    for target in (project, (await client.post("/api/v1/projects", json={"name": "Other"})).json()):
+        for name in ("b", "a", "c"):
+            fields = {"name": name, "source": {"type": "image", "image": "app"}}
+            made.append((await client.post(f"/api/v1/projects/{target['id']}/services", json=fields)).json())
+    ages = [each["id"] for each in made]
+    names = sorted(made, key=lambda each: (each["name"], each["id"]))
+    orders = {"created_at": ages, "-created_at": ages[::-1], "name": [each["id"] for each in names]}
+    for sort, ids in {**orders, "-name": orders["name"][::-1]}.items():
+        seen, cursor = [], {}
+        while cursor is not None:
+            page = (await client.get("/api/v1/services", params={"sort": sort, "limit": 2, **cursor})).json()
+            seen += [each["id"] for each in page["items"]]
+            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+        assert seen == ids, sort

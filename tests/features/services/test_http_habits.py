@@ -113,7 +113,7 @@ async def test_a_post_with_a_key_is_done_once(app, client, viewer, project):
         ({"cursor": "zzz"}, "cursor"),
         ({"slug": "x"}, "slug"),
         ({"state": "failed"}, "state"),
-        ({"sort": "name"}, "sort"),
+        ({"order": "name"}, "order"),
     ],
 )
 async def test_an_invalid_cursor_and_an_unknown_parameter_are_refused_by_name(client, query, named):

@@ -17,11 +17,11 @@ from pydantic import (
 
 from orca.features.credentials.rules import CredentialKind, is_registry_host, parse_git_host
 from orca.kit.fields import Changes, Name, Output, Strict, without_nul
-from orca.kit.pagination import PageRequest, Word
+from orca.kit.pagination import NamedPage, Word
 from orca.web.validators import parsed_by
 
 
-class GitCredentialFilter(PageRequest):
+class GitCredentialFilter(NamedPage):
     """Filter of a list of Git credentials."""
 
     name: Word | None = None
@@ -29,7 +29,7 @@ class GitCredentialFilter(PageRequest):
     host: Word | None = None
 
 
-class RegistryCredentialFilter(PageRequest):
+class RegistryCredentialFilter(NamedPage):
     """Filter of a list of registry logins."""
 
     name: Word | None = None

@@ -5,10 +5,10 @@ from datetime import datetime
 from pydantic import ConfigDict, Field
 
 from orca.kit.fields import Changes, Name, Output, Slug, Strict
-from orca.kit.pagination import PageRequest, Word
+from orca.kit.pagination import NamedPage, Word
 
 
-class ProjectFilter(PageRequest):
+class ProjectFilter(NamedPage):
     """Filter of a list of projects."""
 
     slug: Word | None = None

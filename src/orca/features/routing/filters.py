@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from orca.features.routing.schemas.routes import ServedState, TlsMode
-from orca.kit.pagination import Instant, PageRequest, Word
+from orca.kit.pagination import Instant, NamedPage, PageRequest, Word
 
 
 class RouteFilter(PageRequest):
@@ -29,7 +29,7 @@ class CertificateFilter(PageRequest):
         return is_early and self.hostname in {None, hostname}
 
 
-class DnsCredentialFilter(PageRequest):
+class DnsCredentialFilter(NamedPage):
     """Filter of a list of DNS credentials."""
 
     name: Word | None = None

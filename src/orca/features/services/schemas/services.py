@@ -12,7 +12,7 @@ from orca.features.services.schemas.variables import Value, VariableKey
 from orca.features.services.schemas.volumes import Mounts
 from orca.features.sources.schemas import Source
 from orca.kit.fields import Changes, Identifier, Name, Slug, Strict
-from orca.kit.pagination import PageRequest, Word
+from orca.kit.pagination import NamedPage, Word
 from orca.systems import LOCAL
 
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,35}$")]
@@ -70,7 +70,7 @@ class ServiceOut(Settings):
     updated_at: datetime
 
 
-class ServiceFilter(PageRequest):
+class ServiceFilter(NamedPage):
     """Filter of a list of a project's services."""
 
     slug: Word | None = None

@@ -13,7 +13,7 @@ from pydantic import (
 
 from orca.features.services import rules
 from orca.kit.fields import Changes, Identifier, Output, Strict
-from orca.kit.pagination import PageRequest, Word
+from orca.kit.pagination import NamedPage, Word
 
 MountPath = Annotated[
     str,
@@ -82,7 +82,7 @@ class VolumeChanges(Changes):
     read_only: bool | None = Field(None, description="Whether this service can only read it.")
 
 
-class VolumeFilter(PageRequest):
+class VolumeFilter(NamedPage):
     """Filter of a list of a project's volumes."""
 
     service_id: Identifier | None = None
