@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import psutil
+from tests.claimed_number import claimed_number
 from tests.conftest import Panel, docker_client, make_panel, until
 from tests.sites import Site, make_tar
 
@@ -295,10 +296,11 @@ def _mounts(folder: Path) -> list[str]:
 
 
 @contextmanager
-def machine(number: int) -> Iterator[Machine]:
-    made = Machine(number)
-    try:
-        made.build()
-        yield made
-    finally:
-        made.destroy()
+def machine() -> Iterator[Machine]:
+    with claimed_number("machine", 256) as number:
+        made = Machine(number)
+        try:
+            made.build()
+            yield made
+        finally:
+            made.destroy()

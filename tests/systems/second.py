@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import psutil
 from pydantic import BaseModel
+from tests.claimed_number import claimed_number
 
 from orca.errors import ProviderUnavailable
 from orca.providers.connectors.local import LocalConnector
@@ -126,8 +127,13 @@ def _run(*argv: str) -> None:
 @contextmanager
 def second_machine(folder: Path) -> Iterator[SecondMachine]:
     """Never in the machine's own namespace, whose bridge and rules stay as they are."""
-    number = secrets.token_hex(3)
-    name, net = f"orca-{number}", f"10.231.{secrets.randbelow(250)}"
+    with claimed_number("second-machine", 250) as third:
+        number = secrets.token_hex(3)
+        name, net = f"orca-{number}", f"10.231.{third}"
+        yield from _make(folder, number, name, net)
+
+
+def _make(folder: Path, number: str, name: str, net: str) -> Iterator[SecondMachine]:
     _run("ip", "netns", "add", name)
     try:
         _run("ip", "link", "add", f"va{number}", "type", "veth", "peer", "name", f"vb{number}", "netns", name)
