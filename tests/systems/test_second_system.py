@@ -42,21 +42,22 @@ async def app(tmp_path: Path, claimed_data: Path, machine: SecondMachine) -> Asy
     copy_claimed(claimed_data, tmp_path / "data", None)
     settings = make_settings(tmp_path / "data", worker=True)
     port, there = free_port(), tmp_path / "data" / "proxy-second"
-    async with running_app(settings) as running:
-        resources = running.state.resources
-        resources.plugins.connectors["namespace"] = NamespaceConnectorProvider
-        async with resources.db.write() as session:
-            session.add(System(
-                id="second", name="second", connector="namespace", connector_config={"namespace": machine.namespace},
-                engine_config={"host": machine.host, "address_pool": "10.232.0.0/16"},
-                proxy_config={"bind": [machine.address], "http_port": port, "https_port": free_port(),
-                              "data_dir": str(there), "mode": "process"},
-            ))  # fmt: skip
-        running.state.second_port = port
-        try:
+    try:
+        async with running_app(settings) as running:
+            resources = running.state.resources
+            resources.plugins.connectors["namespace"] = NamespaceConnectorProvider
+            async with resources.db.write() as session:
+                session.add(System(
+                    id="second", name="second", connector="namespace",
+                    connector_config={"namespace": machine.namespace},
+                    engine_config={"host": machine.host, "address_pool": "10.232.0.0/16"},
+                    proxy_config={"bind": [machine.address], "http_port": port, "https_port": free_port(),
+                                  "data_dir": str(there), "mode": "process"},
+                ))  # fmt: skip
+            running.state.second_port = port
             yield running
-        finally:
-            stop_proxy(there)
+    finally:
+        stop_proxy(there)  # not before: a running panel starts its proxy again
 
 
 @pytest.fixture
