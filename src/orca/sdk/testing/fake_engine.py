@@ -4,27 +4,25 @@ Processes run for ever unless their command is `true`, `false`, `echo …` or `s
 `down`. It knows nothing of containers: that one must pass the same suite keeps them out of the contract.
 """
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel
 
-from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
+from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
 from orca.sdk.privileges import check_privileges
-from orca.sdk.testing.programs import NEVER, run_program
+from orca.sdk.testing.fake_process import FakeProcess, run_inside
 from orca.sdk.workloads import LogLine, Progress, Replica, Workload
 
 if TYPE_CHECKING:
     from orca.sdk.containers import ContainerHost
 
-_KILLED = 137
 _LEFT_ALONE = {"running", "restarting", "unknown"}
 
 
@@ -42,13 +40,7 @@ class FakeChange:
         return f"{self.verb} {self.name}"
 
 
-@dataclass(slots=True)
-class _Process:
-    workload: Workload
-    seen: Replica
-    lines: list[LogLine] = field(default_factory=list)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    running: "asyncio.Task[None] | None" = None
+_Process = FakeProcess[Workload, Replica]
 
 
 class FakeEngine:
@@ -62,11 +54,7 @@ class FakeEngine:
 
     def crash(self, name: str, *, exit_code: int = 1) -> None:
         """End the process of a replica; if its restart policy says so, it restarts at once."""
-        process = self._processes[name]
-        self._end(process, exit_code)
-        if process.workload.restart != "no":
-            self._start(process)
-            process.seen = replace(process.seen, restarts=process.seen.restarts + 1)
+        self._processes[name].crash(exit_code=exit_code)
 
     async def check(self) -> None:
         """Raise while it is down."""
@@ -107,19 +95,19 @@ class FakeEngine:
             if change.workload is None:
                 self._remove(change.name)
             else:
-                self._start(self._make(change.name, change.workload, change.index))
+                self._make(change.name, change.workload, change.index).start()
 
     async def start(self, replica: Replica) -> None:
         """At once."""
         await self.check()
-        self._start(self._get(replica))
+        self._get(replica).start()
 
     async def stop(self, replica: Replica, *, grace: float | None = None) -> None:
         """At once: nothing in memory needs grace."""
         del grace
         await self.check()
         if replica.name in self._processes:
-            self._end(self._processes[replica.name], _KILLED)
+            self._processes[replica.name].end()
 
     async def remove(self, replica: Replica) -> None:
         """At once."""
@@ -130,54 +118,28 @@ class FakeEngine:
         """Start, or join; then wait."""
         await self.check()
         process = self._make(workload.name, replace(workload, restart="no"), None)
-        if process.seen.started_at is None:
-            self._start(process)
-        try:
-            async with asyncio.timeout(deadline):
-                await process.ended.wait()
-        except TimeoutError:
-            self._end(process, _KILLED)
-            raise DeadlineExceeded(f"{workload.name} did not end within {deadline:g} seconds.") from None
-        except asyncio.CancelledError:
-            self._end(process, _KILLED)
-            raise
-        for line in process.lines:
-            await progress(line.text)
-        return process.seen.exit_code or 0
+        return await process.run(deadline=deadline, progress=progress)
 
     async def logs(
         self, replica: Replica, *, tail: int | None, follow: bool, since: datetime | None = None
     ) -> AsyncIterator[LogLine]:
         """What was written; new lines are noticed within a tenth of a second."""
         await self.check()
-        process = self._get(replica)
-        position = 0 if tail is None else max(0, len(process.lines) - tail)
-        while True:
-            ended = process.ended.is_set()
-            for line in process.lines[position:]:
-                if since is None or line.at is None or line.at >= since:
-                    yield line
-            position = len(process.lines)
-            if ended or not follow:
-                return
-            await asyncio.wait((asyncio.ensure_future(process.ended.wait()),), timeout=0.1)
+        async with aclosing(self._get(replica).logs(tail=tail, follow=follow, since=since)) as lines:
+            async for line in lines:
+                yield line
 
     async def remove_network(self, name: str) -> None:
         """Unless a replica belongs to it."""
         await self.check()
-        if any(process.workload.network == name for process in self._processes.values()):
+        if any(process.spec.network == name for process in self._processes.values()):
             raise RequestRefused(f"The network {name} is in use.")
 
     async def exec(self, replica: Replica, argv: Sequence[str], *, deadline: float) -> CommandResult:
         """Run the programs that replicas know, too."""
         await self.check()
         self._get(replica)
-        lasts, code, lines = run_program(tuple(argv))
-        if lasts > deadline:
-            await asyncio.sleep(deadline)
-            raise DeadlineExceeded(f"{argv[0]} did not finish within {deadline:g} seconds.")
-        await asyncio.sleep(lasts)
-        return CommandResult(code, "".join(f"{line}\n" for line in lines).encode(), b"")
+        return await run_inside(argv, deadline=deadline)
 
     def _make(self, name: str, workload: Workload, index: int | None) -> _Process:
         check_privileges(workload)
@@ -193,32 +155,9 @@ class FakeEngine:
             self._processes[name] = _Process(workload, seen)
         return self._processes[name]
 
-    def _start(self, process: _Process) -> None:
-        if process.seen.state == "running":
-            return
-        process.seen = replace(process.seen, state="running", started_at=datetime.now(UTC), exit_code=None)
-        process.ended.clear()
-        lasts, code, lines = run_program(process.workload.command)
-        process.lines += [LogLine("stdout", line, datetime.now(UTC)) for line in lines]
-        if lasts < NEVER:
-            process.running = asyncio.get_running_loop().create_task(self._run_out(process, lasts, code))
-
-    async def _run_out(self, process: _Process, lasts: float, code: int) -> None:
-        await asyncio.sleep(lasts)
-        process.running = None
-        self._end(process, code)
-
-    def _end(self, process: _Process, code: int) -> None:
-        if process.running:
-            process.running.cancel()
-            process.running = None
-        if process.seen.state == "running":
-            process.seen = replace(process.seen, state="exited", exit_code=code, finished_at=datetime.now(UTC))
-        process.ended.set()
-
     def _remove(self, name: str) -> None:
         if process := self._processes.pop(name, None):
-            self._end(process, _KILLED)
+            process.end()
 
     def _get(self, replica: Replica) -> _Process:
         if replica.name not in self._processes:

@@ -4,25 +4,22 @@ Containers sleep forever unless their command is `true`, `false`, `echo …` or 
 `crash`, `down` and `add_image`.
 """
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from pydantic import BaseModel
 
-from orca.errors import DeadlineExceeded, ProviderUnavailable, RequestRefused
+from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, RegistryLogin
 from orca.sdk.plans import Change
 from orca.sdk.privileges import check_privileges
-from orca.sdk.testing.programs import NEVER, run_program
+from orca.sdk.testing.fake_process import FakeProcess, run_inside
 from orca.sdk.workloads import LogLine, Observation, Progress
-
-_KILLED = 137
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +35,7 @@ class FakeChange:
         return f"{self.verb} container {self.name}"
 
 
-@dataclass(slots=True)
-class _Box:
-    """A container and its spec."""
-
-    spec: ContainerSpec
-    seen: Container
-    lines: list[LogLine] = field(default_factory=list)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    running: "asyncio.Task[None] | None" = None
+_Box = FakeProcess[ContainerSpec, Container]
 
 
 class FakeHost:
@@ -83,12 +72,7 @@ class FakeHost:
 
     def crash(self, name: str, *, exit_code: int = 1, out_of_memory: bool = False) -> None:
         """End a container's process; if its restart policy says so, it restarts at once."""
-        box = self._boxes[name]
-        self._end(box, exit_code)
-        box.seen = replace(box.seen, out_of_memory=out_of_memory)
-        if box.spec.restart != "no":
-            self._start(box)
-            box.seen = replace(box.seen, restarts=box.seen.restarts + 1)
+        self._boxes[name].crash(exit_code=exit_code, out_of_memory=out_of_memory)
 
     def write(self, name: str, text: str) -> None:
         """Write a line as a container."""
@@ -127,22 +111,21 @@ class FakeHost:
             elif change.spec:
                 self._create(change.spec)
             else:
-                self._start(self._boxes[change.name])
+                self._boxes[change.name].start()
 
     async def start(self, name: str) -> None:
         """At once."""
         self._check_up()
         if name not in self._boxes:
             raise RequestRefused(f"There is no container {name}.")
-        if self._boxes[name].seen.state != "running":
-            self._start(self._boxes[name])
+        self._boxes[name].start()
 
     async def stop(self, container_id: str, *, grace: float) -> None:
         """At once: nothing in memory needs grace."""
         del grace
         self._check_up()
         if box := self._find(container_id):
-            self._end(box, _KILLED)
+            box.end()
 
     async def remove(self, container_id: str) -> None:
         """At once."""
@@ -153,38 +136,16 @@ class FakeHost:
     async def run_once(self, spec: ContainerSpec, *, deadline: float, progress: Progress) -> int:
         """Create and start, or join; then wait."""
         self._check_up()
-        box = self._create(replace(spec, restart="no"))
-        if box.seen.started_at is None:
-            self._start(box)
-        try:
-            async with asyncio.timeout(deadline):
-                await box.ended.wait()
-        except TimeoutError:
-            self._end(box, _KILLED)
-            raise DeadlineExceeded(f"{spec.name} did not end within {deadline:g} seconds.") from None
-        except asyncio.CancelledError:
-            self._end(box, _KILLED)
-            raise
-        for line in box.lines:
-            await progress(line.text)
-        return box.seen.exit_code or 0
+        return await self._create(replace(spec, restart="no")).run(deadline=deadline, progress=progress)
 
     async def logs(
         self, container_id: str, *, tail: int | None, follow: bool, since: datetime | None = None
     ) -> AsyncIterator[LogLine]:
         """What was written; new lines are noticed within a tenth of a second."""
         self._check_up()
-        box = self._get(container_id)
-        position = 0 if tail is None else max(0, len(box.lines) - tail)
-        while True:
-            ended = box.ended.is_set()
-            for line in box.lines[position:]:
-                if since is None or line.at is None or line.at >= since:
-                    yield line
-            position = len(box.lines)
-            if ended or not follow:
-                return
-            await asyncio.wait((asyncio.ensure_future(box.ended.wait()),), timeout=0.1)
+        async with aclosing(self._get(container_id).logs(tail=tail, follow=follow, since=since)) as lines:
+            async for line in lines:
+                yield line
 
     async def pull_image(self, reference: str, login: RegistryLogin | None, progress: Progress) -> Image:
         """From `registry`, where a test has put it."""
@@ -239,12 +200,7 @@ class FakeHost:
         """The programs that containers know, too."""
         self._check_up()
         self._get(container_id)
-        lasts, code, lines = run_program(tuple(argv))
-        if lasts > deadline:
-            await asyncio.sleep(deadline)
-            raise DeadlineExceeded(f"{argv[0]} did not finish within {deadline:g} seconds.")
-        await asyncio.sleep(lasts)
-        return CommandResult(code, "".join(f"{line}\n" for line in lines).encode(), b"")
+        return await run_inside(argv, deadline=deadline)
 
     async def stats(self, container_id: str) -> tuple[float, int]:
         """Always the same."""
@@ -289,32 +245,9 @@ class FakeHost:
         subnet = self.networks.index(network)
         return next(text for number in itertools.count(10) if (text := f"10.213.{subnet}.{number}") not in taken)
 
-    def _start(self, box: _Box) -> None:
-        if box.seen.state == "running":
-            return
-        box.seen = replace(box.seen, state="running", started_at=datetime.now(UTC), exit_code=None)
-        box.ended.clear()
-        lasts, code, lines = run_program(box.spec.command)
-        box.lines += [LogLine("stdout", line, datetime.now(UTC)) for line in lines]
-        if lasts < NEVER:
-            box.running = asyncio.get_running_loop().create_task(self._run_out(box, lasts, code))
-
-    async def _run_out(self, box: _Box, lasts: float, code: int) -> None:
-        await asyncio.sleep(lasts)
-        box.running = None
-        self._end(box, code)
-
-    def _end(self, box: _Box, code: int) -> None:
-        if box.running:
-            box.running.cancel()
-            box.running = None
-        if box.seen.state == "running":
-            box.seen = replace(box.seen, state="exited", exit_code=code, finished_at=datetime.now(UTC))
-        box.ended.set()
-
     def _remove(self, name: str) -> None:
         if box := self._boxes.pop(name, None):
-            self._end(box, _KILLED)
+            box.end()
 
     def _find(self, container_id: str) -> _Box | None:
         return next((box for box in self._boxes.values() if box.seen.id == container_id), None)
