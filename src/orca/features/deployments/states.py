@@ -16,6 +16,9 @@ from orca.resources import Resources
 from orca.sdk.workloads import Replica
 from orca.web.guard import Scope
 
+_PAGE = 200
+"""The most services on a page of a list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -46,7 +49,8 @@ async def observe_services(
     closely may be a call of the engine for each.
     """
     is_one = len(desired) == 1
-    chosen = Service.id.in_(desired) if is_one else Service.team_id == scope.team_id
+    is_page = len(desired) <= _PAGE  # longer lists may exceed the parameters that a database takes
+    chosen = Service.id.in_(desired) if is_page else Service.team_id == scope.team_id
     workloads = await queries.list_workloads(session, chosen)
     busy, failed = await queries.list_busy_services(session, scope), await queries.list_never_live(session, scope)
     system_id = await queries.find_system(session, next(iter(desired))) if is_one else ""
