@@ -48,8 +48,10 @@ async def _find_place(
     session: AsyncSession, query: Select[Any], table: Any, keys: list[Any], cursor: str | None
 ) -> Sequence[Any] | None:
     """Return the keys of the cursor's row, after which the page continues."""
-    if cursor is None or keys[0] is table.id:
-        return cursor and (cursor,)
+    if cursor is None:
+        return None
+    if keys[0] is table.id:
+        return (cursor,)
     place = (await session.execute(query.with_only_columns(*keys).where(table.id == cursor))).one_or_none()
     if place is None:
         raise BadInput("the cursor leads nowhere: what it stood for is gone", hint="Begin again without a cursor.")

@@ -89,7 +89,7 @@ def read_package(tree: Tree, folder: str, *, limit: int = _BYTES) -> GoPackage:
     for text in read_code(tree, paths, limit=limit):
         tokens = list(_tokens(text))
         embedded |= {f"{folder}/{each}".removeprefix("./") for each in _embedded(text)}
-        has_main = has_main or tokens[:2] == ["package", "main"]
+        has_main = has_main or _starts_main(text)
         imports |= _imports(tokens)
         calls |= {tokens[at] for at in range(len(tokens) - 1) if tokens[at + 1] == "(" and tokens[at].isidentifier()}
     return GoPackage(has_main, frozenset(imports), frozenset(calls), frozenset(embedded))
