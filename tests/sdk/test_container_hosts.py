@@ -71,9 +71,12 @@ async def test_pulls_come_from_its_registry_and_are_remembered(host):
 class Wandering(FakeHost):
     """Gives a new address at every start."""
 
-    def _start(self, box):
-        super()._start(box)
-        box.seen = replace(box.seen, address=f"10.0.0.{next(self._numbers)}")
+    async def apply(self, changes):
+        await super().apply(changes)
+        for change in changes:
+            if change.verb == "start":
+                box = self._boxes[change.name]
+                box.seen = replace(box.seen, address=f"10.0.0.{next(self._numbers)}")
 
 
 class Repeating(FakeHost):
