@@ -5,12 +5,14 @@ import hashlib
 import hmac
 import secrets
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from orca.kit.files import create_atomically
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -33,7 +35,7 @@ class SecretBox:
     def __init__(self, key: bytes) -> None:
         if len(key) != _KEY_BYTES:
             raise ValueError("the key must be 32 bytes")
-        self._cipher = AESGCM(key)
+        self._key = key
         self._mac_key = hmac.digest(key, b"orca fingerprint", "sha256")
 
     def seal(self, value: bytes, place: str) -> bytes:
@@ -43,6 +45,8 @@ class SecretBox:
 
     def unseal(self, sealed: bytes, place: str) -> bytes:
         """Decrypt. Raises Undecipherable."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see below
+
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())
         except (InvalidTag, ValueError) as error:  # ValueError is raised for a ciphertext that is too short
@@ -51,6 +55,14 @@ class SecretBox:
     def sign(self, message: str) -> str:
         """Return a keyed, url-safe fingerprint; equal messages have equal fingerprints on this instance only."""
         return base64.urlsafe_b64encode(hmac.digest(self._mac_key, message.encode(), "sha256")).rstrip(b"=").decode()
+
+    @cached_property
+    def _cipher(self) -> "AESGCM":
+        from cryptography.hazmat.primitives.ciphers.aead import (  # noqa: PLC0415 - megabytes that a start does without
+            AESGCM,
+        )
+
+        return AESGCM(self._key)
 
 
 def fingerprint_of(key: bytes) -> str:
