@@ -33,7 +33,9 @@ _SETTINGS = """\
 # Settings
 
 Orca reads its settings once, from the environment, when it starts. Lists are separated by commas. An empty value counts
-as unset where nothing is the default. A value that makes no sense stops the start with its name.
+as unset where nothing is the default. A value that makes no sense stops the start with its name; one that only a
+provider can judge (`ORC_ENGINE_*`, `ORC_DOCKER_*`, `ORC_PROXY_*`) is named in the log, by `orc doctor` and on the page
+Systems.
 """
 _ORCA_YAML = """\
 # orca.yaml, key by key

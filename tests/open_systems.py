@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from orca.errors import NotFound
+from orca.errors import NotFound, ProviderUnavailable
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.engines.docker import DockerEngine
 from orca.resources import Resources
@@ -24,6 +24,8 @@ class OpenSystems(Systems):
         handles = self.handles[system_id]
         if kind == "engine" and kind not in handles:
             return DockerEngine(handles["containers"])
+        if kind not in handles:
+            raise ProviderUnavailable(f"This test has no {kind} on “{system_id}”.")
         return handles[kind]
 
     async def list_ids(self) -> list[str]:

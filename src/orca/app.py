@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
 
+import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
@@ -23,6 +24,7 @@ from orca.outdated import drain_when_outdated
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
 from orca.startup.check import establish
+from orca.systems import LOCAL
 from orca.tasks import Periodic, TaskEngine, retention
 from orca.tasks.lanes import LANES
 from orca.web import health, reference
@@ -33,6 +35,8 @@ from orca.web.metrics import Measure, Measurements, measure_database, measure_in
 from orca.web.middleware import HttpMetrics, RequestContext
 from orca.web.nav import Menus
 from orca.web.openapi import API_DESCRIPTION
+
+log = structlog.get_logger("orca.app")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -168,9 +172,18 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
     try:
         async with open_resources(settings, db, engine, identity) as resources:
             connect_subscribers(db, resources)
+            await _log_unusable(resources)
             yield resources, engine
     finally:
         for each in watching:
             each.cancel()
         await asyncio.wait(watching)
         await db.close()
+
+
+async def _log_unusable(resources: Resources) -> None:
+    """Log each provider that cannot be used. Orca starts all the same, to say so, and what runs is left alone."""
+    for each in resources.plugins.unused:
+        log.error("provider_not_used", reason=each.message, hint=each.remedy)
+    for error in await resources.systems.list_unusable(LOCAL):
+        log.error("provider_unusable", system=LOCAL, reason=error.message, hint=error.hint)

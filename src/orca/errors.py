@@ -17,6 +17,7 @@ OrcaError
 │   └── StepFailed           a step knows its cause and the next step
 └── ProviderError            what a provider wants to happen next
     ├── ProviderUnavailable 503   retry
+    │   └── ProviderUnusable      not installed, or of no use: an administrator mends it
     ├── CredentialsRejected 502   ask the user
     └── RequestRefused 502        final
 """
@@ -190,6 +191,12 @@ class ProviderUnavailable(ProviderError):
 
     status = 503
     code = "provider-unavailable"
+
+
+class ProviderUnusable(ProviderUnavailable):
+    """The chosen provider is not installed, cannot be loaded, or does not accept its configuration."""
+
+    code = "provider-unusable"
 
 
 class CredentialsRejected(ProviderError):

@@ -1,16 +1,58 @@
-"""Finds providers through entry points, built-in ones in the same way as those of plugins."""
+"""Finds providers through entry points, built-in ones in the same way as those of plugins.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from importlib.metadata import entry_points
-from typing import Any
+A provider that cannot be used stops none of the others: it is left out, and the reason kept for those who choose it.
+"""
 
-from orca.errors import BadInput
-from orca.sdk.builders import BuilderProvider
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, ClassVar, Final, NoReturn
+
+from pydantic import BaseModel
+
+from orca.errors import ProviderUnusable
+from orca.kit.text import clean_output, shorten
+from orca.sdk import VERSION
+from orca.sdk.builders import Builder, BuilderProvider, BuildRequest, BuiltImage, Detection, Log
 from orca.sdk.connectors import ConnectorProvider
 from orca.sdk.containers import ContainerHostProvider
 from orca.sdk.engines import EngineProvider
 from orca.sdk.proxies import ProxyProvider
+
+FAMILIES: Final = {
+    "engines": "engine", "containers": "container host", "proxies": "proxy", "builders": "builder",
+    "connectors": "connector",
+}  # fmt: skip
+"""Family -> what one of its providers is called; the entry points of a family are in the group `orca.<family>`."""
+PACKAGE: Final = "orca-platform"
+"""The package of the built-in providers."""
+_LONGEST_REASON = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A provider that is installed, but not used."""
+
+    family: str
+    name: str
+    package: str
+    """Its package with its version; empty when that is not known."""
+    reason: str
+    """What is wrong with it, without a subject: `cannot be imported (ImportError: …)`."""
+    remedy: str
+
+    @property
+    def message(self) -> str:
+        """Which one it is, and why it is not used."""
+        of = f" of the package {self.package}" if self.package else ""
+        return f"The {FAMILIES[self.family]} “{self.name}”{of} {self.reason}."
+
+    def as_error(self) -> ProviderUnusable:
+        """Return the error of those who choose it."""
+        return ProviderUnusable(self.message, hint=self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +64,133 @@ class Plugins:
     proxies: Mapping[str, type[ProxyProvider]] = field(default_factory=dict)
     builders: Mapping[str, type[BuilderProvider]] = field(default_factory=dict)
     connectors: Mapping[str, type[ConnectorProvider]] = field(default_factory=dict)
+    unused: Sequence[Unused] = ()
+
+    def choose(self, family: str, name: str) -> Any:
+        """Return the class of that name. Raises ProviderUnusable: not installed, or installed and of no use."""
+        found: Mapping[str, Any] = getattr(self, family)
+        if name in found:
+            return found[name]
+        for each in self.unused:
+            if (each.family, each.name) == (family, name):
+                raise each.as_error()
+        raise missing(family, name, found)
+
+    def has(self, family: str, name: str) -> bool:
+        """Whether a provider of that name is installed, of use or not."""
+        return name in getattr(self, family) or any((each.family, each.name) == (family, name) for each in self.unused)
+
+
+def missing(family: str, name: str, installed: Mapping[str, Any]) -> ProviderUnusable:
+    """Return the error that says that no package with this provider is installed."""
+    others = ", ".join(sorted(installed)) or "none"
+    return ProviderUnusable(
+        f"The {FAMILIES[family]} “{name}” is not installed.",
+        hint=f"Install the package that has it and restart Orca, or choose one that is installed: {others}.",
+    )
+
+
+class UnusableBuilder:
+    """Stands where a builder cannot be used: detection passes over it, and choosing it by name says why."""
+
+    only_when_chosen: ClassVar[bool] = True
+
+    def __init__(self, problem: ProviderUnusable) -> None:
+        self.problem = problem
+
+    async def detect(self, tree: Path, options: Mapping[str, str] | None = None) -> Detection:
+        """Raise the problem."""
+        del tree, options
+        self.refuse()
+
+    async def build(self, request: BuildRequest, log: Log) -> BuiltImage:
+        """Raise the problem."""
+        del request, log
+        self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise the problem: a new error each time, as it takes the traceback of its caller."""
+        raise ProviderUnusable(self.problem.message, hint=self.problem.hint)
+
+
+def check_builder(builders: Mapping[str, Builder], name: str) -> None:
+    """Raise ProviderUnusable when there is no builder of this name, or none that can be used."""
+    found = builders.get(name)
+    if found is None:
+        raise missing("builders", name, builders)
+    if isinstance(found, UnusableBuilder):
+        found.refuse()
 
 
 def load_plugins() -> Plugins:
-    """Load every family. A provider that cannot be imported aborts the start with its name."""
-    return Plugins(**{family.name: _load(f"orca.{family.name}") for family in fields(Plugins)})
+    """Load every family. A provider that cannot be used is left out, with the reason in `unused`."""
+    unused: list[Unused] = []
+    return Plugins(**{family: dict(_load(family, unused)) for family in FAMILIES}, unused=unused)
 
 
-def choose(family: Mapping[str, Any], name: str, *, what: str) -> Any:
-    """Return the provider of that name. Raises BadInput that lists the available ones."""
-    if name not in family:
-        raise BadInput(f"there is no {what} called “{name}”", hint=f"installed: {', '.join(sorted(family)) or 'none'}")
-    return family[name]
+def _load(family: str, unused: list[Unused]) -> Iterator[tuple[str, Any]]:
+    """Yield the usable providers of a family, and add the others to `unused`.
+
+    Of several with one name the built-in one is used; where none is built in, none is used, since which one was meant
+    is not known.
+    """
+    entries = sorted(entry_points(group=f"orca.{family}"), key=lambda each: (each.name, not _is_own(each)))
+    for name, same in groupby(entries, key=attrgetter("name")):
+        first, *others = same
+        if others and not _is_own(first):
+            others = [first, *others]
+        for each in others:
+            rivals = ", ".join(_package(other) for other in (first, *others) if _package(other) != _package(each))
+            remedy = "Uninstall it, or ask its author for another name; then restart Orca."
+            unused.append(
+                Unused(family, name, _package(each), f"is not used: its name is also that of {rivals}", remedy)
+            )
+        if first in others:
+            continue
+        provider, fault = _import(family, first)
+        if fault is None:
+            yield name, provider
+        else:
+            unused.append(fault)
 
 
-def _load(group: str) -> dict[str, Any]:
-    return {entry.name: entry.load() for entry in entry_points(group=group)}
+def _is_own(entry: EntryPoint) -> bool:
+    return entry.dist is not None and entry.dist.name == PACKAGE
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else ""
+
+
+def _import(family: str, entry: EntryPoint) -> tuple[Any, Unused | None]:
+    """Return the class, and what is wrong with it."""
+    remedy = "Install a version of it that fits this Orca, or uninstall it; then restart Orca."
+    try:
+        provider = entry.load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is not ours, and may fail in any way
+        return None, Unused(family, entry.name, _package(entry), f"cannot be imported ({describe(error)})", remedy)
+    reason = _find_fault(family, entry.name, provider)
+    return provider, Unused(family, entry.name, _package(entry), reason, remedy) if reason else None
+
+
+def _find_fault(family: str, name: str, provider: Any) -> str:
+    """Return why a class is no provider of this family that Orca can use; empty when it is one."""
+    version = getattr(provider, "sdk_version", VERSION)
+    if version != VERSION:
+        return f"is made for version {version} of the SDK, and this Orca has version {VERSION}"
+    config = getattr(provider, "Config", None)
+    if not (isinstance(provider, type) and callable(getattr(provider, "open", None))):
+        return "is no class with a method `open`"
+    if not (isinstance(config, type) and issubclass(config, BaseModel)):
+        return "has no pydantic model as its `Config`"
+    if family == "builders" and getattr(provider, "name", None) != name:
+        return f"has another `name` than its entry point: {getattr(provider, 'name', None)}"
+    if family == "builders" and not isinstance(getattr(provider, "order", None), int):
+        return "has no number as its `order`"
+    return ""
+
+
+def describe(error: BaseException) -> str:
+    """Return class and message of an error of a plugin, as one line of limited length."""
+    text = " ".join(clean_output(str(error), colours=False).split())
+    return shorten(f"{type(error).__name__}: {text}" if text else type(error).__name__, _LONGEST_REASON)

@@ -125,8 +125,6 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         systems = Systems(db, plugins, Defaults(settings, identity.id, identity.proxy))
         stack.push_async_callback(systems.close)
-        for open_it in (systems.engine, systems.proxy, systems.builders):
-            await open_it(LOCAL)  # a setting that a provider refuses ends the start
         resources = Resources(
             settings=settings,
             db=db,

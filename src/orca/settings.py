@@ -108,6 +108,12 @@ class ProxySettings(Group):
     )
 
 
+class EngineSettings(Group):
+    """`ORC_ENGINE_*`."""
+
+    name: str = Field("docker", description="Which engine provider runs services on this machine.")
+
+
 class Docker(Group):
     """`ORC_DOCKER_*`."""
 
@@ -253,6 +259,7 @@ class Settings(BaseSettings):
     data: Data = Data()
     admin: Admin = Admin()
     proxy: ProxySettings = ProxySettings()
+    engine: EngineSettings = EngineSettings()
     docker: Docker = Docker()
     acme: Acme = Acme()
     session: Session = Session()

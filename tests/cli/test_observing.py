@@ -229,3 +229,22 @@ def test_releases_tell_what_made_them_and_whether_they_went_live(remote: Orc, st
     assert re.split(" {2,}", second)[:3] == ["2", "live", "deployment 7 (scale)"]
     assert "never" not in second
     assert "never" in first
+
+
+def test_systems_providers_that_cannot_be_used_are_named_with_the_remedy(remote: Orc, stub: Stub) -> None:
+    missing = "The proxy “mine” is not installed. Install its package."
+    away = "Docker does not answer."
+    system = {
+        "id": "local", "name": "local", "connector": "local", "engine": "docker", "proxy": "mine", "state": "unreachable",
+        "reason": away, "problems": [missing], "since": "2026-01-01T00:00:00Z", "engine_version": "", "architecture": "",
+        "cpus": None, "memory_bytes": None, "addresses": [], "disks": [],
+    }  # fmt: skip
+    unused = {"reason": "The builder “x” cannot be imported.", "remedy": "Uninstall it."}
+    stub.json("GET /api/v1/systems", {"items": [system], "unused_providers": [unused]})
+    stub.json("GET /api/v1/systems/local", system)
+    said = remote.ok("systems", "list").err
+    for sentence in (f"local: {missing}", f"local: {away}", "The builder “x” cannot be imported. Uninstall it."):
+        assert sentence in said
+    shown = remote.ok("systems", "show", "local").out
+    assert re.search(f"^reason +{re.escape(away)}$", shown, re.MULTILINE)
+    assert re.search(f"^problem +{re.escape(missing)}$", shown, re.MULTILINE)

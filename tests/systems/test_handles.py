@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from orca.db import Base, Database
-from orca.errors import BadInput, NotFound, ProviderUnavailable
-from orca.plugins import Plugins
+from orca.errors import NotFound, ProviderUnavailable, ProviderUnusable
+from orca.plugins import Plugins, UnusableBuilder, Unused
 from orca.sdk.connectors import Connector
 from orca.sdk.testing.connectors import FakeConnector, FakeConnectorProvider
 from orca.settings import Settings
@@ -68,6 +68,24 @@ class Engines(Tunnels):
             yield tunnel
 
 
+class Builders(Tunnels):
+    """Opens builders."""
+
+    order: ClassVar[int] = 2
+    Config: ClassVar[type[BaseModel]] = Strict
+
+
+class LicenceConfig(Strict):
+    licence: str
+
+
+class BadBuilders(Builders):
+    """Wants what Orca does not know."""
+
+    order: ClassVar[int] = 1
+    Config: ClassVar[type[BaseModel]] = LicenceConfig
+
+
 class Connectors(FakeConnectorProvider):
     """Says when it is closed, in the same list."""
 
@@ -108,7 +126,7 @@ async def test_systems_engine_stands_on_the_container_host_of_its_name(db: Datab
     engine, cluster = await systems.engine(LOCAL), await systems.engine("edge")
     assert engine.host is await systems.containers(LOCAL)  # type: ignore[attr-defined]
     assert cluster.host is None  # type: ignore[attr-defined]
-    with pytest.raises(BadInput, match="cluster"):
+    with pytest.raises(ProviderUnusable, match="cluster"):
         await systems.containers("edge")
 
 
@@ -134,11 +152,45 @@ async def test_systems_config_row_overrides_the_defaults_of_its_system(db: Datab
 
 async def test_systems_config_invalid_row_names_system_and_field(db: Database, systems: Systems) -> None:
     await add_system(db, "edge", engine_config={"depth": 70})
-    with pytest.raises(BadInput, match=r"edge.*depth"):
+    with pytest.raises(ProviderUnusable, match=r"edge.*depth"):
         await systems.containers("edge")
     await add_system(db, "other", engine="podman")
-    with pytest.raises(BadInput, match="podman"):
+    with pytest.raises(ProviderUnusable, match="podman"):
         await systems.containers("other")
+
+
+async def test_systems_list_unusable_names_each_provider_once_and_passes_over_what_is_down(
+    db: Database, systems: Systems
+) -> None:
+    await add_system(db, "edge", engine="gone", proxy_config={"depth": 70})
+    reasons = [each.message for each in await systems.list_unusable("edge")]
+    assert len(reasons) == 2
+    assert reasons[0] == "The engine “gone” is not installed."
+    assert "depth" in reasons[1]
+    Tunnels.failures.append(ProviderUnavailable("The tunnel is flooded."))
+    assert await systems.list_unusable(LOCAL) == []
+
+
+async def test_systems_provider_that_fails_to_open_is_unusable(systems: Systems) -> None:
+    Tunnels.failures.append(ZeroDivisionError("no depth"))
+    with pytest.raises(ProviderUnusable, match=r"“docker” of .*cannot be opened \(ZeroDivisionError: no depth\)"):
+        await systems.containers(LOCAL)
+    assert (await systems.containers(LOCAL)).is_open  # type: ignore[attr-defined]
+
+
+async def test_systems_builder_that_cannot_be_used_leaves_the_others(db: Database) -> None:
+    unused = Unused("builders", "broken", "orca-broken 1.0", "cannot be imported", "Mend it.")
+    plugins = Plugins(
+        builders={"good": Builders, "bad": BadBuilders}, connectors={"local": Connectors}, unused=[unused],  # type: ignore[dict-item]
+    )  # fmt: skip
+    systems = Systems(db, plugins, Defaults(Settings(), "test", "proxy"))
+    builders = await systems.builders(LOCAL)
+    await systems.close()
+    assert list(builders) == ["good", "broken", "bad"]
+    assert isinstance(builders["good"], Tunnel)
+    problems = [each.problem.message for each in builders.values() if isinstance(each, UnusableBuilder)]
+    assert problems[0] == "The builder “broken” of the package orca-broken 1.0 cannot be imported."
+    assert "licence: Field required" in problems[1]
 
 
 async def test_systems_containers_error_at_open_next_call_tries_again(systems: Systems) -> None:

@@ -16,7 +16,7 @@ import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
 from orca.db import Database
-from orca.errors import OrcaError
+from orca.errors import OrcaError, ProviderUnusable
 from orca.kit.ports import find_free
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
@@ -56,9 +56,12 @@ class NoTasks:
 async def examine(resources: Resources) -> list[Finding]:
     """Run all checks; one that raises becomes a finding."""
     checks: tuple[Callable[[Resources], Awaitable[Finding]], ...] = (
-        check_database, check_docker, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
+        check_database, check_engine, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
     )  # fmt: skip
-    return [*await asyncio.gather(*(check(resources) for check in checks)), *await check_systems(resources)]
+    found = await asyncio.gather(*(check(resources) for check in checks))
+    known = {each.message for each in found}
+    providers = [each for each in await check_providers(resources) if each.message not in known]
+    return [*found, *providers, *await check_systems(resources)]
 
 
 async def check_database(resources: Resources) -> Finding:
@@ -79,8 +82,20 @@ async def check_database(resources: Resources) -> Finding:
     return Finding("database", "ok", f"{describe(url)} is whole and belongs here")
 
 
+async def check_engine(resources: Resources) -> Finding:
+    """Check that the engine of this machine answers."""
+    name = resources.settings.engine.name
+    if name == "docker":
+        return await check_docker(resources)
+    try:
+        await (await resources.systems.engine(LOCAL)).check()
+    except OrcaError as error:
+        return Finding("engine", "problem", error.message, error.hint or "Look whether it runs on this machine.")
+    return Finding("engine", "ok", f"{name} answers")
+
+
 async def check_docker(resources: Resources) -> Finding:
-    """Check that an engine answers with a supported API version."""
+    """Check that Docker answers with a supported API version."""
     try:
         info = await (await resources.systems.containers(LOCAL)).info()
     except OrcaError as error:
@@ -144,6 +159,8 @@ async def check_proxy(resources: Resources) -> Finding:
     """Check that the proxy runs and serves the configuration that Orca last applied."""
     try:
         state = await (await resources.systems.proxy(LOCAL)).inspect()
+    except ProviderUnusable as error:
+        return Finding("proxy", "problem", error.message, error.hint)
     except OrcaError as error:
         return Finding("proxy", "warning", error.message, error.hint or "It starts with `orc serve`.")
     if not state.running:
@@ -153,6 +170,13 @@ async def check_proxy(resources: Resources) -> Finding:
             "proxy", "warning", "its configuration was changed outside of Orca", "Orca repairs it within 30 s."
         )
     return Finding("proxy", "ok", f"{resources.settings.proxy.name} {state.version}".strip())
+
+
+async def check_providers(resources: Resources) -> list[Finding]:
+    """List the installed providers that are not used, and those of this machine that cannot be."""
+    found = {each.message: each.remedy for each in resources.plugins.unused}
+    found |= {each.message: each.hint for each in await resources.systems.list_unusable(LOCAL)}
+    return [Finding("provider", "warning", message, remedy) for message, remedy in found.items()]
 
 
 async def check_systems(resources: Resources) -> list[Finding]:

@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import json
 import sys
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,12 @@ from orca.features.services.orca_file import FILE_NAME, parse_orca_file, render_
 from orca.features.services.rules import name_port_choices
 from orca.features.services.schemas.settings import BuildOptions
 from orca.features.services.steps.find_builder import find_builder
-from orca.plugins import choose, load_plugins
+from orca.plugins import load_plugins
 from orca.sdk.builders import Detection, Refusal
 from orca.sdk.trees import Tree
+from orca.settings import Settings
+from orca.systems import LOCAL, Systems
+from orca.systems.defaults import Defaults
 
 NOTHING, SEVERAL = 3, 4
 """Exit codes: nothing here can be built, or the port is ambiguous; the output has the reason or the ports."""
@@ -29,15 +31,11 @@ NOTHING, SEVERAL = 3, 4
 
 async def detect(folder: Path, build: BuildOptions) -> Detection | Refusal | None:
     """Return the detection of the first builder that fits, or why none does; files are only read."""
-    plugins = load_plugins()
-    connect = choose(plugins.connectors, "local", what="connector")()
-    async with AsyncExitStack() as stack:
-        connector = await stack.enter_async_context(connect.open(connect.Config()))
-        providers = sorted((each() for each in plugins.builders.values()), key=lambda each: each.order)
-        builders = {
-            each.name: await stack.enter_async_context(each.open(each.Config(), connector)) for each in providers
-        }
-        found = await find_builder(builders, folder, build)
+    systems = Systems(None, load_plugins(), Defaults(Settings.model_construct(), instance="", proxy_folder=""))
+    try:
+        found = await find_builder(await systems.builders(LOCAL), folder, build)
+    finally:
+        await systems.close()
     return found[1] if isinstance(found, tuple) else found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from orca.settings import Settings
 from orca.systems.rows import LOCAL
@@ -22,9 +23,15 @@ class Defaults:
         """The provider of proxies."""
         return self.settings.proxy.name
 
-    def engine(self) -> dict[str, object]:
-        """Return the defaults of engines."""
+    @property
+    def engine_name(self) -> str:
+        """The provider of engines."""
+        return self.settings.engine.name
+
+    def engine(self, system_id: str) -> dict[str, object]:
+        """Return the defaults of engines and container hosts."""
         return {
+            "data_dir": self._engine_folder(system_id),
             "host": self.settings.docker.host, "address_pool": self.settings.docker.pool, "instance": self.instance,
             "private_registries": self.settings.registry.private_networks,
         }  # fmt: skip
@@ -41,11 +48,16 @@ class Defaults:
             "default_hostname": proxy.default_hostname,
         }  # fmt: skip
 
-    def builder(self, engine_config: Mapping[str, object]) -> dict[str, object]:
+    def builder(self, system_id: str, engine_config: Mapping[str, object]) -> dict[str, object]:
         """Return the defaults of builders; one that builds on an engine uses that of its system."""
         settings = self.settings
         return {
+            "data_dir": engine_config.get("data_dir", self._engine_folder(system_id)),
             "host": engine_config.get("host", settings.docker.host), "disk_reserve_mb": settings.disk.reserve_mb,
             "private_registries": settings.registry.private_networks,
             "builder_image": settings.buildpacks.builder, "run_image": settings.buildpacks.run_image,
         }  # fmt: skip
+
+    def _engine_folder(self, system_id: str) -> Path:
+        """Where an engine and its builders may keep what is theirs; they create it."""
+        return self.settings.data_dir / ("engine" if system_id == LOCAL else f"engine-{system_id}")

@@ -15,8 +15,8 @@ from sqlalchemy import URL, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from orca.db import DATABASE_AWAY, Database
-from orca.errors import BadInput, NotFound, OrcaError, ProviderError, ProviderUnavailable
-from orca.plugins import Plugins, choose
+from orca.errors import BadInput, NotFound, OrcaError, ProviderError, ProviderUnavailable, ProviderUnusable
+from orca.plugins import FAMILIES, Plugins, UnusableBuilder, describe
 from orca.sdk.builders import Builder
 from orca.sdk.connectors import Connector, DiskUsage, SupportsAddresses, SupportsConnections, SupportsDiskUsage
 from orca.sdk.containers import ContainerHost
@@ -33,8 +33,6 @@ _KINDS = ("connector", "http", "containers", "engine", "proxy", "builders")
 """In this order: a handle may use those before it, so they are closed in reverse."""
 _NEEDS = {"connector": set(_KINDS) - {"connector"}, "containers": {"engine"}}
 """Kind -> those that may work through it, so that it stays open while one of them is."""
-_ENGINE = "docker"
-"""The engine of a system whose row names none."""
 IDLE_SECONDS = 900.0
 """Longer than any call takes outside of `hold`."""
 
@@ -112,23 +110,26 @@ class Systems:
         self._closer: asyncio.Task[None] | None = None
 
     async def connector(self, system_id: str) -> Connector:
-        """Return the connection to a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        """Return the connection to a system. Raises NotFound and ProviderError."""
         return cast("Connector", await self._get("connector", system_id, self._open_connector))
 
     async def containers(self, system_id: str) -> ContainerHost:
-        """Return the container host of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        """Return the container host of a system. Raises NotFound and ProviderError."""
         return cast("ContainerHost", await self._get("containers", system_id, self._open_containers))
 
     async def engine(self, system_id: str) -> Engine:
-        """Return the engine of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        """Return the engine of a system. Raises NotFound and ProviderError."""
         return cast("Engine", await self._get("engine", system_id, self._open_engine))
 
     async def proxy(self, system_id: str) -> Proxy:
-        """Return the proxy of a system. Raises NotFound, BadInput (its configuration) and ProviderError."""
+        """Return the proxy of a system. Raises NotFound and ProviderError."""
         return cast("Proxy", await self._get("proxy", system_id, self._open_proxy))
 
     async def builders(self, system_id: str) -> Mapping[str, Builder]:
-        """Return the builders that make images on a system's engine, in the order of detection."""
+        """Return the builders that make images on a system's engine, in the order of detection.
+
+        Those that cannot be used are last, as `UnusableBuilder`.
+        """
         return cast("Mapping[str, Builder]", await self._get("builders", system_id, self._open_builders))
 
     async def http(self, system_id: str) -> httpx.AsyncClient:
@@ -157,6 +158,21 @@ class Systems:
         """Return the IP addresses of a system, as far as they are known."""
         connector = await self.connector(system_id)
         return await connector.list_addresses() if isinstance(connector, SupportsAddresses) else []
+
+    async def list_unusable(self, system_id: str) -> list[ProviderUnusable]:
+        """Return why providers that a system needs cannot be used, each reason once. A system that is down has none."""
+        found: dict[str, ProviderUnusable] = {}
+        for open_it in (self.connector, self.engine, self.proxy, self.builders):
+            try:
+                opened = await open_it(system_id)
+            except ProviderUnusable as error:
+                found[error.message] = error
+            except OrcaError:
+                continue
+            else:
+                builders = opened.values() if isinstance(opened, Mapping) else ()
+                found |= {each.problem.message: each.problem for each in builders if isinstance(each, UnusableBuilder)}
+        return list(found.values())
 
     async def list_ids(self) -> Sequence[str]:
         """Return the ids of all systems, `local` first; those known before while the database cannot be read."""
@@ -268,8 +284,7 @@ class Systems:
     @asynccontextmanager
     async def _open_connector(self, system_id: str) -> Any:
         row = await self._get_row(system_id)
-        provider = choose(self._plugins.connectors, row.connector or "local", what="connector")()
-        async with provider.open(_configure(row, "connector", provider, {}, row.connector_config)) as connector:
+        async with self._open("connectors", row.connector or "local", row, {}) as connector:
             yield connector
 
     @asynccontextmanager
@@ -280,45 +295,61 @@ class Systems:
     @asynccontextmanager
     async def _open_containers(self, system_id: str) -> Any:
         row = await self._get_row(system_id)
-        provider = choose(self._plugins.containers, row.engine or _ENGINE, what="container host")()
-        config = _configure(row, "engine", provider, self._defaults.engine(), row.engine_config)
-        async with provider.open(config, await self.connector(system_id)) as host:
+        name, known = row.engine or self._defaults.engine_name, self._defaults.engine(system_id)
+        async with self._open("containers", name, row, known, await self.connector(system_id)) as host:
             yield host
 
     @asynccontextmanager
     async def _open_engine(self, system_id: str) -> Any:
         """An engine may stand on the container host of its own name, and shares its configuration with it."""
         row = await self._get_row(system_id)
-        name = row.engine or _ENGINE
-        provider = choose(self._plugins.engines, name, what="engine")()
-        config = _configure(row, "engine", provider, self._defaults.engine(), row.engine_config)
-        host = await self.containers(system_id) if name in self._plugins.containers else None
-        async with provider.open(config, await self.connector(system_id), host) as engine:
+        name, known = row.engine or self._defaults.engine_name, self._defaults.engine(system_id)
+        self._plugins.choose("engines", name)  # before its host: of two that are missing this one is named
+        host = await self.containers(system_id) if self._plugins.has("containers", name) else None
+        async with self._open("engines", name, row, known, await self.connector(system_id), host) as engine:
             yield engine
 
     @asynccontextmanager
     async def _open_proxy(self, system_id: str) -> Any:
         row = await self._get_row(system_id)
-        provider = choose(self._plugins.proxies, row.proxy or self._defaults.proxy_name, what="proxy")()
-        known = self._defaults.proxy(system_id, row.engine_config)
-        config = _configure(row, "proxy", provider, known, row.proxy_config)
-        async with provider.open(config, await self.connector(system_id)) as proxy:
+        name, known = row.proxy or self._defaults.proxy_name, self._defaults.proxy(system_id, row.engine_config)
+        async with self._open("proxies", name, row, known, await self.connector(system_id)) as proxy:
             yield proxy
 
     @asynccontextmanager
     async def _open_builders(self, system_id: str) -> Any:
         """Builders reach the builder of the system's engine, so they take from its configuration where that is."""
         row = await self._get_row(system_id)
-        connector = await self.connector(system_id)
-        providers = sorted((provider() for provider in self._plugins.builders.values()), key=lambda each: each.order)
-        known = self._defaults.builder(row.engine_config)
+        connector, known = await self.connector(system_id), self._defaults.builder(system_id, row.engine_config)
+        opened: dict[str, Builder] = {}
+        unused = [each for each in self._plugins.unused if each.family == "builders"]
+        unusable: dict[str, Builder] = {each.name: UnusableBuilder(each.as_error()) for each in unused}
         async with AsyncExitStack() as stack:
-            yield {
-                provider.name: await stack.enter_async_context(
-                    provider.open(_configure(row, "builder", provider, known, {}), connector)
-                )
-                for provider in providers
-            }
+            for name, _ in sorted(self._plugins.builders.items(), key=lambda each: each[1].order):
+                try:
+                    opened[name] = await stack.enter_async_context(self._open("builders", name, row, known, connector))
+                except ProviderUnusable as error:
+                    unusable[name] = UnusableBuilder(error)
+            yield opened | {name: each for name, each in unusable.items() if name not in opened}
+
+    @asynccontextmanager
+    async def _open(
+        self, family: str, name: str, row: System, known: Mapping[str, object], *arguments: object
+    ) -> AsyncGenerator[Any, None]:
+        """Open a provider with its configuration. Raises ProviderUnusable, as it may come from a plugin and fail."""
+        provider = self._plugins.choose(family, name)
+        async with AsyncExitStack() as stack:
+            try:
+                config = _configure(row, family, provider, known)
+                handle = await stack.enter_async_context(provider().open(config, *arguments))
+            except OrcaError:
+                raise
+            except Exception as error:
+                raise ProviderUnusable(
+                    f"The {FAMILIES[family]} “{name}” of the system “{row.name}” cannot be opened ({describe(error)}).",
+                    hint="Report it to the author of the provider; another version of it may do.",
+                ) from error
+            yield handle
 
     async def _get_row(self, system_id: str) -> System:
         """Return the row of a system. For `local`, the defaults do while there is no database yet, or none to read."""
@@ -348,19 +379,18 @@ def has_started(url: URL) -> bool:
     return url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists()
 
 
-def _configure(
-    row: System, family: str, provider: Any, known: Mapping[str, object], given: Mapping[str, object]
-) -> BaseModel:
+def _configure(row: System, family: str, provider: Any, known: Mapping[str, object]) -> BaseModel:
     """Return the configuration of a provider: the known defaults of the fields that it has, overridden by the row."""
+    own = {"connectors": row.connector_config, "proxies": row.proxy_config, "builders": {}}
+    given: Mapping[str, object] = own.get(family, row.engine_config)
     fields = provider.Config.model_fields.keys()
     values = {name: value for name, value in known.items() if name in fields} | dict(given)
     try:
         return cast("BaseModel", provider.Config(**values))
     except ValidationError as error:
-        if not given:
-            raise
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise BadInput(
-            f"the {family} of the system “{row.name}” is not configured well: {where}: {first['msg']}"
+        raise ProviderUnusable(
+            f"The {FAMILIES[family]} of the system “{row.name}” is not configured well: {where}: {first['msg']}.",
+            hint="Correct it in the settings of Orca, or in the configuration of the system; then restart Orca.",
         ) from None

@@ -359,6 +359,8 @@ class TaskEngine:
             except NotOwner:
                 log.warning("duty_lost", duty=duty.name)
                 await self._check_listed(resources)
+            except OrcaError as error:  # names its cause itself
+                log.warning("duty_failed", duty=duty.name, reason=error.message, hint=error.hint)
             except Exception:
                 log.exception("duty_failed", duty=duty.name)
             await asyncio.sleep(duty.seconds)

@@ -18,8 +18,11 @@ def list_systems(call: Invocation) -> None:
     heads = ["SYSTEM", "STATE", "SINCE", "ENGINE", "FREE", "ID"]
     call.output.answer(found, lambda screen: screen.table(heads, map(_row, found["items"])))
     for system in found["items"]:
-        if system["reason"]:
-            call.output.note(f"{system['name']}: {system['reason']}")
+        for reason in dict.fromkeys([*system["problems"], system["reason"]]):
+            if reason:
+                call.output.note(f"{system['name']}: {reason}")
+    for unused in found["unused_providers"]:
+        call.output.note(f"{unused['reason']} {unused['remedy']}")
 
 
 def show(call: Invocation) -> None:
@@ -40,8 +43,9 @@ def _row(system: dict[str, Any]) -> list[Part]:
 
 
 def _facts(system: dict[str, Any]) -> list[tuple[str, Part]]:
+    problems = [("problem", each) for each in system["problems"] if each != system["reason"]]
     facts: list[tuple[str, Part]] = [
-        ("state", state_of(system["state"])), ("reason", system["reason"]), ("since", ago(system["since"])),
+        ("state", state_of(system["state"])), ("reason", system["reason"]), *problems, ("since", ago(system["since"])),
         ("connector", system["connector"]), ("engine", f"{system['engine']} {system['engine_version']}".strip()),
         ("proxy", system["proxy"]), ("architecture", system["architecture"]),
         ("cores", str(system["cpus"] or "")),

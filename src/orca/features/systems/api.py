@@ -11,7 +11,9 @@ router = Router(prefix="/api/v1/systems", tags=["instance"])
 @guard("instance.admin")
 async def list_systems(resources: CurrentResources) -> SystemsOut:
     """Look at all systems, and say of each whether it answers. One that does not answer holds up none of the others."""
-    return SystemsOut(items=await queries.view_systems(resources))
+    return SystemsOut(
+        items=await queries.view_systems(resources), unused_providers=queries.list_unused_providers(resources)
+    )
 
 
 @router.get("/{system_id}", summary="Show a system")

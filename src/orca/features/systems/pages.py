@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from orca.features.systems import queries
-from orca.features.systems.schemas import SystemOut
+from orca.features.systems.schemas import SystemOut, UnusedProvider
 from orca.kit.amounts import show_bytes
 from orca.web.guard import CurrentResources, Router, guard
 from orca.web.render import render
@@ -38,6 +38,7 @@ class SystemsPage:
     """All systems."""
 
     rows: Sequence[Row]
+    unused: Sequence[UnusedProvider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class SystemPage:
 async def show_systems(request: Request, resources: CurrentResources) -> Response:
     """List the systems, and whether they answer."""
     rows = [Row.of(each) for each in await queries.view_systems(resources)]
-    return render(request, "systems/systems.html", SystemsPage(rows))
+    return render(request, "systems/systems.html", SystemsPage(rows, queries.list_unused_providers(resources)))
 
 
 @router.get("/systems/{system_id}")

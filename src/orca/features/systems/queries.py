@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import NotFound, OrcaError
-from orca.features.systems.schemas import Disk, SystemOut
+from orca.features.systems.schemas import Disk, SystemOut, UnusedProvider
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.sdk.containers import HostInfo
@@ -30,6 +30,7 @@ class Look:
     info: HostInfo | None
     addresses: Sequence[str]
     disks: Sequence[Disk]
+    problems: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -78,6 +79,16 @@ async def view_system(resources: Resources, system_id: str) -> SystemOut:
     return await _view(resources, system)
 
 
+def list_unused_providers(resources: Resources) -> list[UnusedProvider]:
+    """List what is installed and not used, on whatever system."""
+    return [
+        UnusedProvider(
+            family=each.family, name=each.name, package=each.package, reason=each.message, remedy=each.remedy
+        )
+        for each in resources.plugins.unused
+    ]
+
+
 async def _view(resources: Resources, system: System) -> SystemOut:
     seen = resources.systems.state(system.id, Seen)
     async with seen.turn:  # callers that come together share one look
@@ -88,10 +99,12 @@ async def _view(resources: Resources, system: System) -> SystemOut:
             seen.look = look
         look, since = seen.look, seen.since
     info = look.info
+    settings = resources.settings
     return SystemOut(
-        id=system.id, name=system.name, connector=system.connector or "local", engine=system.engine or "docker",
-        proxy=system.proxy or resources.settings.proxy.name, state="unreachable" if look.reason else "reachable",
-        reason=look.reason, since=since or look.checked_at, checked_at=look.checked_at,
+        id=system.id, name=system.name, connector=system.connector or "local",
+        engine=system.engine or settings.engine.name, proxy=system.proxy or settings.proxy.name,
+        state="unreachable" if look.reason else "reachable", reason=look.reason, problems=list(look.problems),
+        since=since or look.checked_at, checked_at=look.checked_at,
         engine_version=info.version if info else "", architecture=info.architecture if info else "",
         cpus=info.cpus if info else None, memory_bytes=info.memory_bytes if info else None,
         addresses=list(look.addresses), disks=list(look.disks),
@@ -103,9 +116,12 @@ async def _look_at(resources: Resources, system_id: str) -> Look:
     info: HostInfo | None = None
     addresses: list[str] = []
     disks: list[Disk] = []
+    problems: list[str] = []
     reason = ""
     try:
         async with asyncio.timeout(DEADLINE):
+            unusable = await resources.systems.list_unusable(system_id)
+            problems = [join(each.message, each.hint) for each in unusable]
             addresses = sorted(await resources.systems.list_addresses(system_id), key=_by_use)
             if system_id == LOCAL:
                 disks += await _measure(resources, system_id, str(resources.settings.data_dir))
@@ -115,7 +131,7 @@ async def _look_at(resources: Resources, system_id: str) -> Look:
         reason = f"It did not answer within {DEADLINE:g} seconds."
     except OrcaError as error:
         reason = join(error.message, error.hint)
-    return Look(now(), reason, info, addresses, disks)
+    return Look(now(), reason, info, addresses, disks, problems)
 
 
 def _by_use(address: str) -> tuple[bool, int, str]:

@@ -5,7 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from orca.features.services.schemas.settings import BuildOptions
+from orca.plugins import check_builder
 from orca.sdk.builders import Builder, ChosenBuilder, Detection, MemberBuilder, Refusal
+
+_NO_BUILDER = "image"
+"""What is stored as the builder of an image that was not built here."""
 
 
 async def find_builder(
@@ -18,8 +22,12 @@ async def find_builder(
     Returns a Refusal when a builder recognises the tree but cannot build it, and no other one fits. The builder that
     built this service `before` is not skipped: a mistake in a Dockerfile must not make something else go live.
 
-    Raises BadInput for options that a builder cannot use, UnsafePath for links that lead out of the folder.
+    Raises BadInput for options that a builder cannot use, UnsafePath for links that lead out of the folder,
+    ProviderUnusable when the builder that is named, or that built it before, is not there.
     """
+    wanted = before if build.builder == "auto" else build.builder
+    if wanted not in {"", _NO_BUILDER}:
+        check_builder(builders, wanted)
     options = {**build.options, "dockerfile": build.dockerfile, **({"target": build.target} if build.target else {})}
     refusal: Refusal | None = None
     for name, builder in builders.items():
