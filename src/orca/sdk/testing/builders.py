@@ -31,9 +31,8 @@ from pydantic import BaseModel
 from orca.errors import DeadlineExceeded, StepFailed
 from orca.sdk.builders import Builder, BuildRequest, BuiltImage, Detection, Log
 from orca.sdk.connectors import Connector
+from orca.sdk.testing.trials import STOPPED_SOON
 from orca.sdk.trees import Tree
-
-_STOPPED_SOON = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class BuilderConformance:
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             await builder.build(replace(samples.slow(), deadline=3.0), _keep([]))
-        assert time.monotonic() - started < 3.0 + _STOPPED_SOON
+        assert time.monotonic() - started < 3.0 + STOPPED_SOON
 
     async def test_cancelling_ends_the_build(self, builder: Builder, samples: BuilderSamples) -> None:
         """And the cancellation goes on, so that the caller ends too."""
@@ -116,7 +115,7 @@ class BuilderConformance:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - started < _STOPPED_SOON
+        assert time.monotonic() - started < STOPPED_SOON
 
 
 def _keep(lines: list[str]) -> Log:

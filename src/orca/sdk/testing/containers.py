@@ -30,14 +30,10 @@ import pytest
 from orca.errors import DeadlineExceeded, RequestRefused
 from orca.sdk.containers import Container, ContainerHost, ContainerSpec, SupportsExec, SupportsStats
 from orca.sdk.testing.fake_host import FakeHost
+from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
 from orca.sdk.workloads import LogLine, Mount, Privilege
 
 __all__ = ["ContainerHostConformance", "FakeHost", "Trial"]
-
-_STOPPED_SOON = 15.0
-"""Seconds within which a deadline or a cancellation must have ended what ran."""
-_SETTLED = 20.0
-"""Seconds within which a started container reaches a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +74,7 @@ class Trial:
 
     async def reach(self, spec: ContainerSpec, state: str) -> Container:
         """Wait until the container is in a state, and return it."""
-        async with asyncio.timeout(_SETTLED):
-            while True:
-                found = [container for container in await self.inspect() if container.name == spec.name]
-                if found and found[0].state == state:
-                    return found[0]
-                await asyncio.sleep(0.05)
+        return await reach_state(self.inspect, spec.name, state)
 
     async def clean(self) -> None:
         """Remove everything that the test created."""
@@ -213,7 +204,7 @@ class ContainerHostConformance:
             with pytest.raises(RequestRefused):
                 await trial.make(trial.spec("web", **more))
             with pytest.raises(RequestRefused):
-                await trial.host.run_once(trial.spec("once", "true", **more), deadline=60, progress=_ignore)
+                await trial.host.run_once(trial.spec("once", "true", **more), deadline=60, progress=ignore)
         assert await trial.inspect() == []
 
     async def test_an_image_in_use_stays(self, trial: Trial) -> None:
@@ -239,17 +230,17 @@ class ContainerHostConformance:
     async def test_a_run_never_happens_twice(self, trial: Trial) -> None:
         """A migration that ran is reported, not repeated."""
         spec = trial.spec("migrate", "false")
-        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 1
+        assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 1
         (before,) = await trial.inspect()
-        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 1
+        assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 1
         assert await trial.inspect() == [before]
 
     async def test_a_running_run_is_joined(self, trial: Trial) -> None:
         """A second caller waits for the same container."""
         spec = trial.spec("migrate", "sleep", "2")
-        first = asyncio.ensure_future(trial.host.run_once(spec, deadline=60, progress=_ignore))
+        first = asyncio.ensure_future(trial.host.run_once(spec, deadline=60, progress=ignore))
         running = await trial.reach(spec, "running")
-        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 0
+        assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 0
         assert await first == 0
         assert [container.id for container in await trial.inspect()] == [running.id]
 
@@ -258,15 +249,15 @@ class ContainerHostConformance:
         spec = trial.spec("migrate")
         begun = time.monotonic()
         with pytest.raises(DeadlineExceeded):
-            await trial.host.run_once(spec, deadline=2, progress=_ignore)
-        assert time.monotonic() - begun < _STOPPED_SOON
+            await trial.host.run_once(spec, deadline=2, progress=ignore)
+        assert time.monotonic() - begun < STOPPED_SOON
         (container,) = await trial.inspect()
         assert container.state == "exited"
 
     async def test_a_cancelled_run_is_killed(self, trial: Trial) -> None:
         """Cancel means that the work stops."""
         spec = trial.spec("migrate")
-        running = asyncio.ensure_future(trial.host.run_once(spec, deadline=600, progress=_ignore))
+        running = asyncio.ensure_future(trial.host.run_once(spec, deadline=600, progress=ignore))
         await trial.reach(spec, "running")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -277,7 +268,7 @@ class ContainerHostConformance:
     async def test_logs_can_be_read_and_followed(self, trial: Trial) -> None:
         """The tail first, then the end of the stream when the container ends."""
         spec = trial.spec("said", "echo", "one\ntwo\nthree")
-        assert await trial.host.run_once(spec, deadline=60, progress=_ignore) == 0
+        assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 0
         (container,) = await trial.inspect()
         for follow in (False, True):
             lines = [line async for line in trial.host.logs(container.id, tail=2, follow=follow)]
@@ -294,7 +285,7 @@ class ContainerHostConformance:
         await asyncio.sleep(0.3)
         assert not following.done()
         await trial.host.stop(container.id, grace=0)
-        assert await asyncio.wait_for(following, _STOPPED_SOON) == []
+        assert await asyncio.wait_for(following, STOPPED_SOON) == []
 
     async def test_a_follower_may_leave(self, trial: Trial) -> None:
         """Closing the page must not leave a stream behind."""
@@ -345,7 +336,3 @@ class ContainerHostConformance:
         cores, memory = await trial.host.stats(container.id)
         assert 0 <= cores < 1
         assert 0 < memory < 1 << 30
-
-
-async def _ignore(_line: str) -> None:
-    """Progress that is discarded."""

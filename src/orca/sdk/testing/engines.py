@@ -31,14 +31,10 @@ import pytest
 from orca.errors import DeadlineExceeded, RequestRefused
 from orca.sdk.engines import Engine, SupportsExec
 from orca.sdk.testing.fake_engine import FakeEngine
+from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
 from orca.sdk.workloads import Device, LogLine, Privilege, PublishedPort, Replica, Ulimit, Workload
 
 __all__ = ["EngineConformance", "FakeEngine", "Trial"]
-
-_STOPPED_SOON = 15.0
-"""Seconds within which a deadline or a cancellation must have ended what ran."""
-_SETTLED = 20.0
-"""Seconds within which a started replica reaches a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +72,7 @@ class Trial:
 
     async def reach(self, name: str, *states: str) -> Replica:
         """Wait until the replica or run of this name is in one of the states, and return it."""
-        async with asyncio.timeout(_SETTLED):
-            while True:
-                found = [each for each in await self.observe() if each.name == name and each.state in states]
-                if found:
-                    return found[0]
-                await asyncio.sleep(0.05)
+        return await reach_state(self.observe, name, *states)
 
     async def clean(self) -> None:
         """Remove everything that the test started."""
@@ -239,7 +230,7 @@ class EngineConformance:
         with pytest.raises(RequestRefused):
             await trial.engine.apply(trial.engine.plan([], workload))
         with pytest.raises(RequestRefused):
-            await trial.engine.run_once(trial.workload("once", "true", **more), deadline=60, progress=_ignore)
+            await trial.engine.run_once(trial.workload("once", "true", **more), deadline=60, progress=ignore)
         assert await trial.observe() == []
 
     async def test_remove_network_in_use_is_refused(self, trial: Trial) -> None:
@@ -266,14 +257,14 @@ class EngineConformance:
     async def test_run_once_again_never_runs_twice(self, trial: Trial) -> None:
         """A migration that ran is reported, not repeated; one that runs is joined."""
         failed = trial.workload("failed", "false")
-        assert await trial.engine.run_once(failed, deadline=60, progress=_ignore) == 1
+        assert await trial.engine.run_once(failed, deadline=60, progress=ignore) == 1
         before = await trial.observe()
-        assert await trial.engine.run_once(failed, deadline=60, progress=_ignore) == 1
+        assert await trial.engine.run_once(failed, deadline=60, progress=ignore) == 1
         assert await trial.observe() == before
         slow = trial.workload("slow", "sleep", "2")
-        first = asyncio.ensure_future(trial.engine.run_once(slow, deadline=60, progress=_ignore))
+        first = asyncio.ensure_future(trial.engine.run_once(slow, deadline=60, progress=ignore))
         running = await trial.reach(slow.name, "running")
-        assert await trial.engine.run_once(slow, deadline=60, progress=_ignore) == 0
+        assert await trial.engine.run_once(slow, deadline=60, progress=ignore) == 0
         assert await first == 0
         assert [each.id for each in await trial.observe() if each.name == slow.name] == [running.id]
 
@@ -281,14 +272,14 @@ class EngineConformance:
         """Nothing runs longer than it may."""
         begun = time.monotonic()
         with pytest.raises(DeadlineExceeded):
-            await trial.engine.run_once(trial.workload("migrate"), deadline=2, progress=_ignore)
-        assert time.monotonic() - begun < _STOPPED_SOON
+            await trial.engine.run_once(trial.workload("migrate"), deadline=2, progress=ignore)
+        assert time.monotonic() - begun < STOPPED_SOON
         assert [each.state for each in await trial.observe()] == ["exited"]
 
     async def test_run_once_cancelled_is_killed(self, trial: Trial) -> None:
         """Cancel means that the work stops."""
         workload = trial.workload("migrate")
-        running = asyncio.ensure_future(trial.engine.run_once(workload, deadline=600, progress=_ignore))
+        running = asyncio.ensure_future(trial.engine.run_once(workload, deadline=600, progress=ignore))
         await trial.reach(workload.name, "running")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -298,7 +289,7 @@ class EngineConformance:
     async def test_logs_tail_and_follow_end_with_the_replica(self, trial: Trial) -> None:
         """The tail first, then the end of the stream when nothing runs any more."""
         said = trial.workload("said", "echo", "one\ntwo\nthree")
-        assert await trial.engine.run_once(said, deadline=60, progress=_ignore) == 0
+        assert await trial.engine.run_once(said, deadline=60, progress=ignore) == 0
         (run,) = await trial.observe()
         for follow in (False, True):
             lines = [line async for line in trial.engine.logs(run, tail=2, follow=follow)]
@@ -308,7 +299,7 @@ class EngineConformance:
         await asyncio.sleep(0.3)
         assert not following.done()
         await trial.engine.stop(replica, grace=0)
-        assert await asyncio.wait_for(following, _STOPPED_SOON) == []
+        assert await asyncio.wait_for(following, STOPPED_SOON) == []
 
     async def test_logs_follower_leaves_at_once(self, trial: Trial) -> None:
         """Closing the page must not leave a stream behind."""
@@ -333,7 +324,3 @@ class EngineConformance:
 
 async def _read(engine: Engine, replica: Replica) -> list[LogLine]:
     return [line async for line in engine.logs(replica, tail=10, follow=True)]
-
-
-async def _ignore(_line: str) -> None:
-    """Progress that is discarded."""
