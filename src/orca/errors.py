@@ -15,6 +15,7 @@ OrcaError
 ├── TaskError                why a task ended
 │   ├── TaskCancelled · DeadlineExceeded · HeldBack
 │   └── StepFailed           a step knows its cause and the next step
+│       └── SourceFailed 422   the source cannot be fetched as it is described
 └── ProviderError            what a provider wants to happen next
     ├── ProviderUnavailable 503   retry
     │   └── ProviderUnusable      not installed, or of no use: an administrator mends it
@@ -177,6 +178,12 @@ class StepFailed(TaskError):
     """A step failed for a reason it can name. `code` narrows it for scripts and the troubleshooting page."""
 
     code = "step-failed"
+
+
+class SourceFailed(StepFailed):
+    """A source cannot be fetched. A request that needs it is answered with 422: another address or login may work."""
+
+    status = 422
 
 
 class ProviderError(OrcaError):

@@ -41,14 +41,14 @@ async def list_git_credentials(
     session: ReadSession, scope: CurrentScope, wanted: Annotated[GitCredentialFilter, Query()]
 ) -> Page[GitCredential]:
     """List Git credentials, newest first; their secret half is never returned."""
-    return await queries.list_git_credentials(session, scope, wanted)
+    return await queries.list_credentials(session, scope, GitCredential, wanted)
 
 
 @router.get("/git-credentials/{git_credential_id}", response_model=GitCredentialOut, summary="Read a Git credential")
 @guard("source.read", tenant="git_credential_id")
 async def get_git_credential(git_credential_id: str, session: ReadSession, scope: CurrentScope) -> GitCredential:
     """Return a Git credential, without its secret half."""
-    return await queries.get_git_credential(session, scope, git_credential_id)
+    return await queries.get_credential(session, scope, GitCredential, git_credential_id)
 
 
 @router.patch(
@@ -90,7 +90,7 @@ async def list_registry_credentials(
     session: ReadSession, scope: CurrentScope, wanted: Annotated[RegistryCredentialFilter, Query()]
 ) -> Page[RegistryCredential]:
     """List registry logins, newest first; their passwords are never returned."""
-    return await queries.list_registry_credentials(session, scope, wanted)
+    return await queries.list_credentials(session, scope, RegistryCredential, wanted)
 
 
 @router.get(
@@ -103,7 +103,7 @@ async def get_registry_credential(
     registry_credential_id: str, session: ReadSession, scope: CurrentScope
 ) -> RegistryCredential:
     """Return a registry login, without its password."""
-    return await queries.get_registry_credential(session, scope, registry_credential_id)
+    return await queries.get_credential(session, scope, RegistryCredential, registry_credential_id)
 
 
 @router.patch(

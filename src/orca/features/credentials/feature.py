@@ -1,6 +1,9 @@
 """The manifest of credentials: deploy keys, tokens and registry logins."""
 
+from functools import partial
+
 from orca.features.credentials import api, pages, queries
+from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
 from orca.web.nav import NavItem
 
@@ -21,7 +24,7 @@ FEATURE = Feature(
         EventWords("RegistryCredential", "credentials"),
     ),
     owners={
-        "git_credential_id": queries.find_git_credential_scope,
-        "registry_credential_id": queries.find_registry_credential_scope,
+        "git_credential_id": partial(queries.find_credential_scope, GitCredential),
+        "registry_credential_id": partial(queries.find_credential_scope, RegistryCredential),
     },
 )

@@ -6,7 +6,6 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.db import TeamRow
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.credentials.errors import GitCredentialElsewhere, RegistryCredentialElsewhere
@@ -23,7 +22,7 @@ from orca.web.rights import ObjectScope, find_scope
 GIT_CREDENTIAL, REGISTRY_CREDENTIAL = "git_credential", "registry_credential"
 PRIVATE, PASSWORD = "private", "password"
 _FIRST_PAGE = PageRequest()
-Owned = TypeVar("Owned", bound=TeamRow)
+Credential = TypeVar("Credential", bound=GitCredential | RegistryCredential)
 _DEFAULT_USERNAME = "x-access-token"
 
 
@@ -48,7 +47,7 @@ async def open_git_credential(
     """
     if credential_id is None:
         return GitLogin()
-    row = await get_git_credential(session, scope, credential_id)
+    row = await get_credential(session, scope, GitCredential, credential_id)
     check_credential_host(row, authority)
     private = await open_secret(session, box, (GIT_CREDENTIAL, row.id), PRIVATE)
     if row.kind == "ssh":
@@ -86,7 +85,7 @@ async def open_registry_login(
     """The login for a registry; None without an id. Raises NotFound, SecretUnreadable."""
     if credential_id is None:
         return None
-    return await _open_login(session, box, await get_registry_credential(session, scope, credential_id))
+    return await _open_login(session, box, await get_credential(session, scope, RegistryCredential, credential_id))
 
 
 async def open_registry_logins(session: AsyncSession, box: SecretBox, scope: Scope) -> tuple[RegistryLogin, ...]:
@@ -109,66 +108,32 @@ async def _open_login(session: AsyncSession, box: SecretBox, row: RegistryCreden
     return RegistryLogin(row.host, row.username, password or "")
 
 
-async def find_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> GitCredential | None:
-    """A Git credential of the team, or None."""
-    return await _find(session, scope, GitCredential, credential_id)
+async def find_credential(
+    session: AsyncSession, scope: Scope, table: type[Credential], credential_id: str
+) -> Credential | None:
+    """Return a credential of the team, or None."""
+    return await session.scalar(select(table).where(table.id == credential_id, table.team_id == scope.team_id))
 
 
-async def get_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> GitCredential:
-    """A Git credential of the team."""
-    row = await find_git_credential(session, scope, credential_id)
+async def get_credential(
+    session: AsyncSession, scope: Scope, table: type[Credential], credential_id: str
+) -> Credential:
+    """Return a credential of the team. Raises NotFound."""
+    row = await find_credential(session, scope, table, credential_id)
     if row is None:
-        raise NotFound("there is no Git credential with this id")
+        raise NotFound(f"there is no {'Git' if table is GitCredential else 'registry'} credential with this id")
     return row
 
 
-async def list_git_credentials(
-    session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE
-) -> Page[GitCredential]:
-    """The team's Git credentials, newest first."""
-    return await _page(session, scope, GitCredential, wanted)
-
-
-async def find_git_credential_scope(session: AsyncSession, credential_id: str) -> ObjectScope | None:
-    """Return where a Git credential belongs: to a team."""
-    return await find_scope(session, select(GitCredential.team_id).where(GitCredential.id == credential_id))
-
-
-async def find_registry_credential(
-    session: AsyncSession, scope: Scope, credential_id: str
-) -> RegistryCredential | None:
-    """A registry login of the team, or None."""
-    return await _find(session, scope, RegistryCredential, credential_id)
-
-
-async def get_registry_credential(session: AsyncSession, scope: Scope, credential_id: str) -> RegistryCredential:
-    """A registry login of the team."""
-    row = await find_registry_credential(session, scope, credential_id)
-    if row is None:
-        raise NotFound("there is no registry credential with this id")
-    return row
-
-
-async def list_registry_credentials(
-    session: AsyncSession, scope: Scope, wanted: PageRequest = _FIRST_PAGE
-) -> Page[RegistryCredential]:
-    """The team's registry logins, newest first."""
-    return await _page(session, scope, RegistryCredential, wanted)
-
-
-async def find_registry_credential_scope(session: AsyncSession, credential_id: str) -> ObjectScope | None:
-    """Return where a registry login belongs: to a team."""
-    return await find_scope(session, select(RegistryCredential.team_id).where(RegistryCredential.id == credential_id))
-
-
-async def _find(session: AsyncSession, scope: Scope, table: type[Owned], row_id: str) -> Owned | None:
-    return await session.scalar(select(table).where(table.id == row_id, table.team_id == scope.team_id))
-
-
-async def _page(
-    session: AsyncSession,
-    scope: Scope,
-    table: type[Owned],
-    wanted: PageRequest,
-) -> Page[Owned]:
+async def list_credentials(
+    session: AsyncSession, scope: Scope, table: type[Credential], wanted: PageRequest = _FIRST_PAGE
+) -> Page[Credential]:
+    """List the team's credentials of one kind, newest first."""
     return await read_page(session, select(table).where(table.team_id == scope.team_id), table, wanted)
+
+
+async def find_credential_scope(
+    table: type[Credential], session: AsyncSession, credential_id: str
+) -> ObjectScope | None:
+    """Return where a credential belongs: to a team."""
+    return await find_scope(session, select(table.team_id).where(table.id == credential_id))

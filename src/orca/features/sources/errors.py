@@ -2,13 +2,7 @@
 
 from typing import ClassVar
 
-from orca.errors import OrcaError, StepFailed
-
-
-class SourceFailed(StepFailed):
-    """A source cannot be fetched. A request that needs it is answered with 422, since another address may work."""
-
-    status: ClassVar[int] = 422
+from orca.errors import OrcaError, SourceFailed
 
 
 class GitHostUnknown(SourceFailed):

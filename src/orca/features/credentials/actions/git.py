@@ -10,7 +10,7 @@ from orca.events import Fact, record
 from orca.features import check_deletable
 from orca.features.credentials.actions.names import check_git_name
 from orca.features.credentials.models import GitCredential
-from orca.features.credentials.queries import GIT_CREDENTIAL, PRIVATE, get_git_credential
+from orca.features.credentials.queries import GIT_CREDENTIAL, PRIVATE, get_credential
 from orca.features.credentials.rules import parse_git_host
 from orca.features.credentials.schemas import GitCredentialChanges, GitCredentialFields
 from orca.features.secrets.actions import delete_secrets, put_secret
@@ -59,7 +59,7 @@ async def update_git_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str, changes: GitCredentialChanges
 ) -> GitCredential:
     """Change name, trusted host keys, token or host of a credential."""
-    row = await get_git_credential(session, scope, credential_id)
+    row = await get_credential(session, scope, GitCredential, credential_id)
     if row.kind == "ssh" and (changes.token is not None or changes.username is not None):
         raise BadInput("a deploy key has no token", hint="Make a credential of kind “token” instead.")
     if changes.name is not None and changes.name != row.name:
@@ -99,7 +99,7 @@ async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: st
 
     Raises NotFound, and BadInput when these are more than a credential may have.
     """
-    row = await get_git_credential(session, scope, credential_id)
+    row = await get_credential(session, scope, GitCredential, credential_id)
     lines = dict.fromkeys([*row.known_hosts.splitlines(), *host_keys.splitlines()])
     try:
         changes = GitCredentialChanges(known_hosts="\n".join(lines))
@@ -112,7 +112,7 @@ async def trust_host_keys(session: AsyncSession, scope: Scope, credential_id: st
 
 async def delete_git_credential(session: AsyncSession, scope: Scope, credential_id: str) -> None:
     """Delete a credential. Raises Conflict while a service uses it."""
-    row = await get_git_credential(session, scope, credential_id)
+    row = await get_credential(session, scope, GitCredential, credential_id)
     await check_deletable(session, GIT_CREDENTIAL, row.id)
     await _record(session, "GitCredentialDeleted", row, {})
     await delete_secrets(session, (GIT_CREDENTIAL, row.id))

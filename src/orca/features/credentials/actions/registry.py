@@ -6,7 +6,7 @@ from orca.events import Fact, record
 from orca.features import check_deletable
 from orca.features.credentials.actions.names import check_registry_name
 from orca.features.credentials.models import RegistryCredential
-from orca.features.credentials.queries import PASSWORD, REGISTRY_CREDENTIAL, get_registry_credential
+from orca.features.credentials.queries import PASSWORD, REGISTRY_CREDENTIAL, get_credential
 from orca.features.credentials.schemas import RegistryCredentialChanges, RegistryCredentialFields
 from orca.features.secrets.actions import delete_secrets, put_secret
 from orca.kit.crypto import SecretBox
@@ -30,7 +30,7 @@ async def update_registry_credential(
     session: AsyncSession, box: SecretBox, scope: Scope, credential_id: str, changes: RegistryCredentialChanges
 ) -> RegistryCredential:
     """Change name, user name or password; the host stays, so that a password is never sent to another host."""
-    row = await get_registry_credential(session, scope, credential_id)
+    row = await get_credential(session, scope, RegistryCredential, credential_id)
     if changes.name is not None and changes.name != row.name:
         await check_registry_name(session, row, changes.name)
     row.name, row.username = changes.name or row.name, changes.username or row.username
@@ -42,7 +42,7 @@ async def update_registry_credential(
 
 async def delete_registry_credential(session: AsyncSession, scope: Scope, credential_id: str) -> None:
     """Delete a login. Raises Conflict while a service uses it."""
-    row = await get_registry_credential(session, scope, credential_id)
+    row = await get_credential(session, scope, RegistryCredential, credential_id)
     await check_deletable(session, REGISTRY_CREDENTIAL, row.id)
     await _record(session, "RegistryCredentialDeleted", row)
     await delete_secrets(session, (REGISTRY_CREDENTIAL, row.id))

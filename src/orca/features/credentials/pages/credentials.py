@@ -44,8 +44,8 @@ async def _draw(
     git_form: Filled[GitCredentialFields] | None = None,
     registry_form: Filled[RegistryCredentialFields] | None = None,
 ) -> Response:
-    git = await queries.list_git_credentials(session, scope, PageRequest(limit=SHOWN))
-    registries = await queries.list_registry_credentials(session, scope, PageRequest(limit=SHOWN))
+    git = await queries.list_credentials(session, scope, GitCredential, PageRequest(limit=SHOWN))
+    registries = await queries.list_credentials(session, scope, RegistryCredential, PageRequest(limit=SHOWN))
     ids = [row.id for row in git.items] + [row.id for row in registries.items]
     usage = await read_usage(session, scope, ids)
     has_more = git.next_cursor is not None or registries.next_cursor is not None

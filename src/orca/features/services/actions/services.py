@@ -13,8 +13,7 @@ from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.credentials.queries import (
     check_credential_host,
     check_login_registry,
-    find_git_credential,
-    find_registry_credential,
+    find_credential,
 )
 from orca.features.projects.actions import FIRST_ENVIRONMENT
 from orca.features.projects.models import Environment, Project
@@ -189,8 +188,10 @@ async def check_source(session: AsyncSession, scope: Scope, source: Source, *, s
         found = named and service_id and await find_upload(session, scope, service_id, named)
     else:
         field, named = "source.credential_id", source.credential_id
-        find = find_git_credential if isinstance(source, GitSource) else find_registry_credential
-        found = named and await find(session, scope, named)
+        table: type[GitCredential | RegistryCredential] = (
+            GitCredential if isinstance(source, GitSource) else RegistryCredential
+        )
+        found = named and await find_credential(session, scope, table, named)
     if named is not None and not found:
         raise BadInput(f"{field}: there is nothing with this id", fields={field: "is not known"})
     if isinstance(source, GitSource) and isinstance(found, GitCredential):

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, Forbidden, OrcaError
 from orca.features.credentials.actions import trust_host_keys
-from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
+from orca.features.credentials.models import GitCredential, RegistryCredential
+from orca.features.credentials.queries import list_credentials
 from orca.features.credentials.schemas import GitCredentialChanges
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
@@ -60,8 +61,8 @@ async def _draw_new(
     request: Request, session: AsyncSession, scope: CurrentScope, project_id: str, form: Filled[ServiceFields]
 ) -> Response:
     project = await get_project(session, scope, project_id)
-    git = await list_git_credentials(session, scope, PageRequest(limit=200))
-    registries = await list_registry_credentials(session, scope, PageRequest(limit=200))
+    git = await list_credentials(session, scope, GitCredential, PageRequest(limit=200))
+    registries = await list_credentials(session, scope, RegistryCredential, PageRequest(limit=200))
     panel = request.app.state.settings.panel_url
     page = NewServicePage(project, credential_options(git.items), credential_options(registries.items), panel, form)
     return render(request, "services/new.html", page, status=form.status)
@@ -147,7 +148,9 @@ async def _draw_found(
     """Render the result with the current credentials: one may have been created since the page was opened."""
     scope = Scope(request.state.subject.team_id)
     async with resources.db.read(scope.team_id) as session:
-        credentials = credential_options((await list_git_credentials(session, scope, PageRequest(limit=200))).items)
+        credentials = credential_options(
+            (await list_credentials(session, scope, GitCredential, PageRequest(limit=200))).items
+        )
     found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
     page = FoundPage(
         project_id=project_id,

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput
-from orca.features.credentials.queries import list_git_credentials, list_registry_credentials
+from orca.features.credentials.models import GitCredential, RegistryCredential
+from orca.features.credentials.queries import list_credentials
 from orca.features.projects.models import Project
 from orca.features.services import actions, queries
 from orca.features.services.forms import errors_of_settings, settings_data, settings_values
@@ -52,8 +53,9 @@ async def _draw_settings(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[ServiceChanges]
 ) -> Response:
     head = await load_header(session, scope, service_id)
-    list_them = list_registry_credentials if head.service.source["type"] == "image" else list_git_credentials
-    offered = (await list_them(session, scope, PageRequest(limit=200))).items
+    is_image = head.service.source["type"] == "image"
+    table: type[GitCredential | RegistryCredential] = RegistryCredential if is_image else GitCredential
+    offered = (await list_credentials(session, scope, table, PageRequest(limit=200))).items
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(form.errors))
     page = SettingsPage(*head, values, credential_options(offered), form)
