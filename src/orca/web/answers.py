@@ -15,7 +15,7 @@ class Done(NamedTuple):
     """The page to redirect to after the action, and the message to show there."""
 
     path: str
-    said: str
+    said: str = ""
     hint: str = ""
 
 
@@ -27,6 +27,21 @@ async def submit(
     draw: Callable[[Filled[Model]], Awaitable[Response]],
 ) -> Response:
     """Perform the action and redirect with its message. If the form is invalid or refused, roll back and redraw it."""
+
+    async def draw_again(form: Filled[Model]) -> Response:
+        await session.rollback()
+        return await draw(form)
+
+    return await submit_apart(request, filled, act, draw_again)
+
+
+async def submit_apart(
+    request: Request,
+    filled: Filled[Model],
+    act: Callable[[Model], Awaitable[Done]],
+    draw: Callable[[Filled[Model]], Awaitable[Response]],
+) -> Response:
+    """Like `submit`, for an action that opens its own transactions, as one does that calls machines."""
     if filled.model is not None:
         try:
             done = await act(filled.model)
@@ -34,7 +49,6 @@ async def submit(
             filled = filled.refused(error)
         else:
             return see_other(request, done.path, said=done.said, hint=done.hint)
-    await session.rollback()
     return await draw(filled)
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import Header, Request, Response
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import OrcaError
 from orca.features.dashboard import project_pages, queries
 from orca.features.dashboard.lookup import find_place, look_up
 from orca.features.dashboard.palette import (
@@ -27,10 +26,10 @@ from orca.features.projects.models import Project
 from orca.features.projects.queries import list_projects
 from orca.features.projects.schemas import ProjectFields
 from orca.kit.pagination import Cursor, PageRequest
+from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import SIGNED_IN, CurrentResources, CurrentScope, CurrentSubject, Router, guard, take_routes
 from orca.web.nav import navigation
-from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -139,15 +138,16 @@ async def _projects_page(session: ReadSession, scope: CurrentScope, cursor: str 
 async def make_project(request: Request, session: WriteSession, scope: CurrentScope, form: Form) -> Response:
     """Make a project and go there."""
     filled = fill(ProjectFields, {key: value for key, value in form.items() if value}, form)
-    if filled.model is not None:
-        try:
-            project = await create_project(session, scope, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return see_other(request, f"/projects/{project.id}", said=f"{project.name} is made")
-    page = replace(await _projects_page(session, scope, None), form=filled)
-    return render(request, "dashboard/projects.html", page, status=422)
+
+    async def make(fields: ProjectFields) -> Done:
+        project = await create_project(session, scope, fields)
+        return Done(f"/projects/{project.id}", f"{project.name} is made")
+
+    async def draw(again: Filled[ProjectFields]) -> Response:
+        page = replace(await _projects_page(session, scope, None), form=again)
+        return render(request, "dashboard/projects.html", page, status=422)
+
+    return await submit(request, session, filled, make, draw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,9 @@ from orca.features.routing.rules.dns_providers import PROVIDERS, Provider
 from orca.features.routing.schemas.certificates import CertificateIn, CertificateReplacement
 from orca.features.routing.schemas.dns import DnsCredentialIn
 from orca.systems import LOCAL
-from orca.web.answers import Done, attempt, submit
+from orca.web.answers import Done, attempt, submit, submit_apart
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
-from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -147,20 +146,20 @@ async def put_certificate(
     certificate_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """Replace the certificate; all names that use it serve the new one when this redirects."""
-    filled = fill(CertificateReplacement, _files(form), form)
-    if filled.model is not None:
-        try:
-            plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), filled.model)
-            async with resources.db.write(scope.team_id) as session:
-                row = await queries.get_certificate(session, scope, certificate_id)
-                await actions.replace_certificate(session, resources, row, plain)
-            await operations.apply_routes(resources)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return see_other(request, f"/certificates/{certificate_id}", said="Replaced for all names that use it")
-    async with resources.db.read(scope.team_id) as session:
-        return await _draw_one(request, session, scope, certificate_id, filled)
+
+    async def put(given: CertificateReplacement) -> Done:
+        plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), given)
+        async with resources.db.write(scope.team_id) as session:
+            row = await queries.get_certificate(session, scope, certificate_id)
+            await actions.replace_certificate(session, resources, row, plain)
+        await operations.apply_routes(resources)
+        return Done(f"/certificates/{certificate_id}", "Replaced for all names that use it")
+
+    async def draw(again: Filled[CertificateReplacement]) -> Response:
+        async with resources.db.read(scope.team_id) as session:
+            return await _draw_one(request, session, scope, certificate_id, again)
+
+    return await submit_apart(request, fill(CertificateReplacement, _files(form), form), put, draw)
 
 
 @router.post("/certificates/{certificate_id}/delete")

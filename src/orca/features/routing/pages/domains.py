@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
-from fastapi.responses import RedirectResponse
 
 from orca.db import ReadSession, now
-from orca.errors import OrcaError
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.routing import operations, queries
@@ -22,12 +20,13 @@ from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.text import join
+from orca.web.answers import Done, submit_apart
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.redirects import see_other
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
-SEE_OTHER = 303
 _LOOKS = {
     "unreachable": ("warning", "Does not lead here"),
     "awaiting_certificate": ("warning", "Waiting for a certificate"),
@@ -170,16 +169,17 @@ async def add_domain(
     """Create a route; it is served when this redirects, or nothing is stored."""
     names = ("hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to")
     filled = fill(RouteIn, {name: form[name] for name in names if form.get(name)}, form)
-    if filled.model is not None:
-        try:
-            await operations.publish_route(resources, scope, service_id, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
-    async with resources.db.read(scope.team_id) as session:
-        page = await _page(session, scope, resources, service_id, filled)
-    return render(request, "routing/domains.html", page, status=422)
+
+    async def publish(fields: RouteIn) -> Done:
+        await operations.publish_route(resources, scope, service_id, fields)
+        return Done(f"/services/{service_id}/domains")
+
+    async def draw(again: Filled[RouteIn]) -> Response:
+        async with resources.db.read(scope.team_id) as session:
+            page = await _page(session, scope, resources, service_id, again)
+        return render(request, "routing/domains.html", page, status=422)
+
+    return await submit_apart(request, filled, publish, draw)
 
 
 @router.get("/routes/{route_id}/edit")
@@ -199,16 +199,16 @@ async def save_domain(
     """Change a route; the change is served when this redirects, or nothing is changed."""
     async with resources.db.read(scope.team_id) as session:
         route = RouteOut.of(await queries.get_route(session, scope, route_id), resources.settings.proxy)
-    filled = fill(RoutePatch, edit_data(route, form), form)
-    if filled.model is not None:
-        try:
-            await operations.republish_route(resources, scope, route_id, filled.model)
-        except OrcaError as error:
-            filled = filled.refused(error)
-        else:
-            return RedirectResponse(f"/services/{route.service_id}/domains", SEE_OTHER)
-    async with resources.db.read(scope.team_id) as session:
-        return await _draw_edit(request, session, scope, resources, route_id, filled)
+
+    async def republish(changes: RoutePatch) -> Done:
+        await operations.republish_route(resources, scope, route_id, changes)
+        return Done(f"/services/{route.service_id}/domains")
+
+    async def draw(again: Filled[RoutePatch]) -> Response:
+        async with resources.db.read(scope.team_id) as session:
+            return await _draw_edit(request, session, scope, resources, route_id, again)
+
+    return await submit_apart(request, fill(RoutePatch, edit_data(route, form), form), republish, draw)
 
 
 async def _draw_edit(
@@ -238,21 +238,21 @@ async def _draw_edit(
 
 @router.post("/routes/{route_id}/delete")
 @guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", page=True, seconds=180)
-async def remove_domain(route_id: str, scope: CurrentScope, resources: CurrentResources) -> Response:
+async def remove_domain(route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Response:
     """Delete the route of a hostname."""
     async with resources.db.read(scope.team_id) as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.retract_route(resources, scope, route_id)
-    return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
+    return see_other(request, f"/services/{service_id}/domains")
 
 
 @router.post("/routes/{route_id}/check")
 @guard("route.update", tenant="route_id", rate="write", page=True, seconds=180)
 async def check_domain(
-    route_id: str, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
+    route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
 ) -> Response:
     """Check DNS, reachability and certificate again; the page then shows the results."""
     async with resources.db.read(scope.team_id) as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.check_route(resources, scope, route_id, retry=retry)
-    return RedirectResponse(f"/services/{service_id}/domains", SEE_OTHER)
+    return see_other(request, f"/services/{service_id}/domains")
