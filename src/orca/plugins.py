@@ -3,8 +3,10 @@
 A provider that cannot be used stops none of the others: it is left out, and the reason kept for those who choose it.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
 from operator import attrgetter
@@ -16,7 +18,7 @@ from pydantic import BaseModel
 from orca.errors import ProviderUnusable
 from orca.kit.text import clean_output, shorten
 from orca.sdk import VERSION
-from orca.sdk.builders import Builder, BuilderProvider, BuildRequest, BuiltImage, Detection, Log
+from orca.sdk.builders import NAME, Builder, BuilderProvider, BuildRequest, BuiltImage, Detection, Log
 from orca.sdk.connectors import ConnectorProvider
 from orca.sdk.containers import ContainerHostProvider
 from orca.sdk.engines import EngineProvider
@@ -122,6 +124,12 @@ def check_builder(builders: Mapping[str, Builder], name: str) -> None:
         found.refuse()
 
 
+@cache
+def list_installed(family: str) -> tuple[str, ...]:
+    """Return the names of the installed providers of a family, of use or not, in order; none of them is loaded."""
+    return tuple(sorted({each.name for each in entry_points(group=f"orca.{family}")}))
+
+
 def load_plugins() -> Plugins:
     """Load every family. A provider that cannot be used is left out, with the reason in `unused`."""
     unused: list[Unused] = []
@@ -183,9 +191,15 @@ def _find_fault(family: str, name: str, provider: Any) -> str:
         return "is no class with a method `open`"
     if not (isinstance(config, type) and issubclass(config, BaseModel)):
         return "has no pydantic model as its `Config`"
-    if family == "builders" and getattr(provider, "name", None) != name:
+    return _find_builder_fault(name, provider) if family == "builders" else ""
+
+
+def _find_builder_fault(name: str, provider: Any) -> str:
+    if not re.match(NAME, name):
+        return "has no name of lower-case letters, digits and dashes, 32 at the most"
+    if getattr(provider, "name", None) != name:
         return f"has another `name` than its entry point: {getattr(provider, 'name', None)}"
-    if family == "builders" and not isinstance(getattr(provider, "order", None), int):
+    if not isinstance(getattr(provider, "order", None), int):
         return "has no number as its `order`"
     return ""
 

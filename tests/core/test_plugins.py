@@ -82,6 +82,15 @@ def test_load_plugins_package_that_cannot_be_used_is_left_out_with_the_reason(
     assert (caught.value.message, caught.value.hint) == (unused.message, unused.remedy)
 
 
+@pytest.mark.parametrize("name", ["Cloud", "a" * 33])
+def test_load_plugins_builder_whose_name_users_cannot_write_is_left_out(site: Path, name: str) -> None:
+    write_package(
+        site, f"orca-named-{len(name)}", f"orca.builders {name} Provider", PROVIDER.format(name=name, more="")
+    )
+    (unused,) = load_plugins().unused
+    assert "has no name of lower-case letters, digits and dashes" in unused.reason
+
+
 def test_load_plugins_name_of_a_built_in_provider_the_built_in_one_is_used(site: Path) -> None:
     write_package(site, "a-rival", "orca.proxies caddy Provider", PROVIDER.format(name="caddy", more=""))
     plugins = load_plugins()

@@ -88,7 +88,7 @@ def test_example_package_passes_its_own_tests(environment: Environment, tmp_path
 
 def test_example_package_serves_is_missed_and_goes_on(panel: Panel, environment: Environment, wheel: Path) -> None:
     start(panel)
-    site = Site(panel, fields=FIELDS).create()
+    site = Site(panel, fields={**FIELDS, "build": {"builder": "example"}}).create()
     first = site.go_live(SCRIPT)
     assert "An example (builder: example)" in site.log_of(first["id"])
     assert "built by a plugin" in site.log_of(first["id"])

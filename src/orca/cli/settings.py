@@ -102,7 +102,7 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--credential", metavar="ID", help="what lets Orca in; `orc credentials` lists them")
     build = parser.add_argument_group("build")
     build.add_argument(
-        "--builder", choices=["auto", "dockerfile", "template", "buildpacks"], help="how an image is made"
+        "--builder", metavar="NAME", help="how an image is made: auto, dockerfile, template, buildpacks, or a plugin's"
     )
     build.add_argument("--dockerfile", metavar="PATH", help="which Dockerfile")
     build.add_argument("--target", metavar="STAGE", help="which stage of it")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -13,6 +13,8 @@ from orca.sdk.connectors import Connector
 from orca.sdk.containers import RegistryLogin
 
 Log = Callable[[str], Awaitable[None]]
+NAME: Final = r"^[a-z][a-z0-9-]{0,31}$"
+"""The pattern of a builder's name, which users write in `orca.yaml`."""
 _SECRET_LIKE = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|KEY|CREDENTIALS?|PASS)$", re.IGNORECASE)
 _NOT_SECRET = re.compile(r"(?:PUBLIC|PUBLISHABLE|SITE)_KEY$", re.IGNORECASE)
 

@@ -170,7 +170,7 @@ def test_volume_names_follow_dockers_grammar(meta):
 @pytest.mark.parametrize(
     "build",
     [{"target": "--privileged"}, {"target": "a b"}, {"dockerfile": "../Dockerfile"}, {"dockerfile": "/etc/passwd"}, {"dockerfile": ""}, {"dockerfile": "."},
-     {"arguments": {"A-B": "x"}}, {"arguments": {"A": "x\x00"}}, {"options": {"--network": "host"}}, {"builder": "sh"}, {"network": "host"}],
+     {"arguments": {"A-B": "x"}}, {"arguments": {"A": "x\x00"}}, {"options": {"--network": "host"}}, {"builder": "Sh"}, {"builder": "sh;"}, {"network": "host"}],
 )  # fmt: skip
 def test_build_options_outside_the_schema_are_refused(build):
     with pytest.raises(ValidationError):

@@ -117,6 +117,7 @@ async def test_bad_changes_are_refused_before_anything_is_saved(client, service)
     [
         ({"resources": {"memory_mb": 1}}, "resources.memory_mb", "must be at least 6"),
         ({"health": {"type": "http", "path": "no slash"}}, "health.path", "has a form or characters that are not"),
+        ({"build": {"builder": "sh"}}, "build.builder", "is none of auto, buildpacks, dockerfile, template"),
         ({"nonsense": 1}, "nonsense", "is not known here"),
         ("{", "body", "is not valid JSON: "),
     ],

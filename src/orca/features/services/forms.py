@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orca.errors import BadInput
@@ -10,7 +10,7 @@ from orca.features.services.comparison import show_ports
 from orca.features.services.models import Service
 from orca.features.services.rules import MAX_VARIABLES, name_port_choices, shell_argv
 from orca.features.services.schemas.services import ServiceFields
-from orca.features.services.schemas.settings import BuildOptions, HealthCheck, Port
+from orca.features.services.schemas.settings import AUTO, BuildOptions, HealthCheck, Port
 from orca.features.services.schemas.variables import NamedVariable
 from orca.kit.dotenv import read_dotenv
 from orca.sdk.ports import read_port
@@ -103,6 +103,11 @@ def dotenv_data(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
 
 def _flags(form: Mapping[str, str], before: str = "") -> dict[str, bool]:
     return {name: form.get(before + name) == "true" for name in ("is_secret", "is_build_time")}
+
+
+def builder_options(installed: Iterable[str], chosen: str) -> list[tuple[str, str]]:
+    """Return the choices of a builder: those that are installed, and the one that is chosen, installed or not."""
+    return [(AUTO, "Automatic"), *((name, name.title()) for name in sorted({*installed, chosen} - {AUTO}))]
 
 
 def settings_values(service: Service) -> dict[str, str]:

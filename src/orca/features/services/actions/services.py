@@ -24,11 +24,12 @@ from orca.features.services.models import Service, Variable, Volume
 from orca.features.services.queries import get_service
 from orca.features.services.rules import Kind
 from orca.features.services.schemas.services import ServiceChanges, ServiceFields
-from orca.features.services.schemas.settings import Settings, ports_for_kind
+from orca.features.services.schemas.settings import AUTO, Settings, ports_for_kind
 from orca.features.services.volume_queries import list_attached
 from orca.features.sources.queries import find_upload
 from orca.features.sources.rules import ImageRef, RepoUrl
 from orca.features.sources.schemas import DirectorySource, GitSource, ImageSource, Source
+from orca.plugins import list_installed
 from orca.resources import Resources
 from orca.systems import LOCAL, System
 from orca.web.guard import Scope
@@ -49,6 +50,7 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
     if fields.volumes:
         by.check_may("volume.create", "A new service with volumes")
     fields.check_kind(fields.kind)
+    _check_builder(fields.build.builder)
     await check_source(session, scope, fields.source, service_id=None)
     await _check_system(session, fields.system)
     environment = (await session.scalars(select(Environment).where(
@@ -104,6 +106,8 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
     changed = _find_changes(service, changes)
     if not changed:
         return service
+    if "build" in changed and changed["build"]["builder"] != service.build.get("builder"):
+        _check_builder(changed["build"]["builder"])
     if "system" in changed:
         await _check_move(session, scope, service, changed["system"])
     for column, value in changed.items():
@@ -120,6 +124,14 @@ def _find_changes(service: Service, changes: ServiceChanges) -> dict[str, Any]:
     """Return the columns whose value changes. A null in the request means that the field is not set."""
     given = changes.model_dump(mode="json", include=changes.model_fields_set - {"version"}, exclude={"version"})
     return {name: value for name, value in given.items() if value is not None and value != getattr(service, name)}
+
+
+def _check_builder(name: str) -> None:
+    """Raise BadInput for a builder that is not installed."""
+    names = (AUTO, *list_installed("builders"))
+    if name not in names:
+        problem = f"is none of {', '.join(names)}"
+        raise BadInput(f"build.builder: {problem}", fields={"build.builder": problem})
 
 
 async def _check_system(session: AsyncSession, system_id: str) -> None:

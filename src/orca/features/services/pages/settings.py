@@ -13,12 +13,14 @@ from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.credentials.queries import list_credentials
 from orca.features.projects.models import Project
 from orca.features.services import actions, queries
-from orca.features.services.forms import errors_of_settings, settings_data, settings_values
+from orca.features.services.forms import builder_options, errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Service
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.schemas.services import ServiceChanges
+from orca.features.services.schemas.settings import AUTO
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
+from orca.plugins import list_installed
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, Router, guard
@@ -37,6 +39,7 @@ class SettingsPage:
     status: ServiceStatus
     values: Mapping[str, str]
     credentials: list[tuple[str, str]]
+    builders: list[tuple[str, str]]
     form: Filled[ServiceChanges] = field(default_factory=Filled)
     """The form; its errors use the names of the form's fields."""
     tab: str = "settings"
@@ -58,7 +61,8 @@ async def _draw_settings(
     offered = (await list_credentials(session, scope, table, PageRequest(limit=200))).items
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(form.errors))
-    page = SettingsPage(*head, values, credential_options(offered), form)
+    builders = builder_options(list_installed("builders"), values.get("builder", AUTO))
+    page = SettingsPage(*head, values, credential_options(offered), builders, form)
     return render(request, "services/settings.html", page, status=form.status)
 
 

@@ -1,6 +1,6 @@
 """How a service is built and run: its settings, also as a release freezes them."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from orca.features.services.schemas.variables import ArgumentKey
 from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.sources.rules import PATH_LIMIT, parse_subdirectory
 from orca.kit.fields import Strict, without_nul
+from orca.sdk.builders import NAME
 from orca.systems import LOCAL
 from orca.web.validators import normalised_by
 
@@ -56,12 +57,18 @@ BuildText = Annotated[
 OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,31}$")]
 
 
+AUTO: Final = "auto"
+"""The builder that leaves the choice to the detection."""
+
+
 class BuildOptions(Strict):
     """How an image is built. `auto` uses the Dockerfile if there is one, else the template that fits."""
 
-    builder: Literal["auto", "dockerfile", "template", "buildpacks"] = Field(
-        "auto", description="Who makes the image; `auto` takes the Dockerfile if there is one, and never buildpacks."
-    )
+    builder: str = Field(
+        AUTO, pattern=NAME,
+        description="Who makes the image: `auto`, `dockerfile`, `template`, `buildpacks`, or the builder of a plugin. "
+        "`auto` takes the Dockerfile if there is one, and never buildpacks.",
+    )  # fmt: skip
     dockerfile: Annotated[
         str,
         normalised_by(parse_subdirectory),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from orca.features.services.schemas.settings import BuildOptions
+from orca.features.services.schemas.settings import AUTO, BuildOptions
 from orca.plugins import check_builder
 from orca.sdk.builders import Builder, ChosenBuilder, Detection, MemberBuilder, Refusal
 
@@ -25,13 +25,13 @@ async def find_builder(
     Raises BadInput for options that a builder cannot use, UnsafePath for links that lead out of the folder,
     ProviderUnusable when the builder that is named, or that built it before, is not there.
     """
-    wanted = before if build.builder == "auto" else build.builder
+    wanted = before if build.builder == AUTO else build.builder
     if wanted not in {"", _NO_BUILDER}:
         check_builder(builders, wanted)
     options = {**build.options, "dockerfile": build.dockerfile, **({"target": build.target} if build.target else {})}
     refusal: Refusal | None = None
     for name, builder in builders.items():
-        if build.builder == name or (build.builder == "auto" and not isinstance(builder, ChosenBuilder)):
+        if build.builder == name or (build.builder == AUTO and not isinstance(builder, ChosenBuilder)):
             detection = await _detect_member(builder, source, folder, options) or await builder.detect(folder, options)
             if isinstance(detection, Detection):
                 # Warn why an earlier builder, such as the Dockerfile's, was skipped.
