@@ -151,7 +151,7 @@ def test_packages_that_cannot_be_used_are_reported_and_stop_none_of_the_others(
     assert "its name is also that of orca-platform" in reasons["orca-rival 1.0"]
     assert "is made for version 9 of the SDK" in reasons["orca-future 1.0"]
     (demanding,) = [each for each in listed["items"][0]["problems"] if "orca-broken" not in each]
-    assert "licence: Field required" in demanding
+    assert "The builder “demanding” of the system “local” is not configured well: licence: Field required." in demanding
     found = doctor(environment, panel)
     for reason in reasons.values():
         assert reason in panel.log

@@ -190,7 +190,7 @@ async def test_systems_builder_that_cannot_be_used_leaves_the_others(db: Databas
     assert isinstance(builders["good"], Tunnel)
     problems = [each.problem.message for each in builders.values() if isinstance(each, UnusableBuilder)]
     assert problems[0] == "The builder “broken” of the package orca-broken 1.0 cannot be imported."
-    assert "licence: Field required" in problems[1]
+    assert problems[1] == "The builder “bad” of the system “local” is not configured well: licence: Field required."
 
 
 async def test_systems_containers_error_at_open_next_call_tries_again(systems: Systems) -> None:

@@ -340,7 +340,7 @@ class Systems:
         provider = self._plugins.choose(family, name)
         async with AsyncExitStack() as stack:
             try:
-                config = _configure(row, family, provider, known)
+                config = _configure(row, family, name, provider, known)
                 handle = await stack.enter_async_context(provider().open(config, *arguments))
             except OrcaError:
                 raise
@@ -379,7 +379,7 @@ def has_started(url: URL) -> bool:
     return url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists()
 
 
-def _configure(row: System, family: str, provider: Any, known: Mapping[str, object]) -> BaseModel:
+def _configure(row: System, family: str, name: str, provider: Any, known: Mapping[str, object]) -> BaseModel:
     """Return the configuration of a provider: the known defaults of the fields that it has, overridden by the row."""
     own = {"connectors": row.connector_config, "proxies": row.proxy_config, "builders": {}}
     given: Mapping[str, object] = own.get(family, row.engine_config)
@@ -390,7 +390,8 @@ def _configure(row: System, family: str, provider: Any, known: Mapping[str, obje
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
+        which = f"The {FAMILIES[family]} “{name}” of the system “{row.name}”"
         raise ProviderUnusable(
-            f"The {FAMILIES[family]} of the system “{row.name}” is not configured well: {where}: {first['msg']}.",
+            f"{which} is not configured well: {where}: {first['msg']}.",
             hint="Correct it in the settings of Orca, or in the configuration of the system; then restart Orca.",
         ) from None
