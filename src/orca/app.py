@@ -15,11 +15,13 @@ from starlette.routing import Mount
 
 from orca import __version__
 from orca.db import Database
+from orca.events import consumers
 from orca.events.doorbell import keep_doorbell
-from orca.features import connect_subscribers, load_features
+from orca.features import connect_subscribers, list_consumers, load_features
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.access.permissions import all_permissions
+from orca.features.notifications.messages import describe_messages
 from orca.outdated import drain_when_outdated
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
@@ -31,7 +33,14 @@ from orca.web import health, reference
 from orca.web.errors import draw_crash, install_error_handlers
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, GuardedRoute, take_routes
 from orca.web.habits import HeadAsGet
-from orca.web.metrics import Measure, Measurements, measure_database, measure_instance, measure_tasks
+from orca.web.metrics import (
+    Measure,
+    Measurements,
+    measure_consumers,
+    measure_database,
+    measure_instance,
+    measure_tasks,
+)
 from orca.web.middleware import HttpMetrics, RequestContext
 from orca.web.nav import Menus
 from orca.web.openapi import API_DESCRIPTION
@@ -76,6 +85,7 @@ def _make_measures() -> tuple[Measure, ...]:
         Measure("instance", measure_instance),
         Measure("database", measure_database),
         Measure("tasks", measure_tasks([task.name for feature in features for task in feature.tasks])),
+        Measure("consumers", measure_consumers(list_consumers())),
         *(measure for feature in features for measure in feature.measures()),
     )
 
@@ -90,6 +100,7 @@ def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
         nav=sorted((item for feature in features for item in feature.nav), key=attrgetter("order")),
         tabs=sorted((tab for feature in features for tab in feature.tabs), key=attrgetter("order")),
     )
+    app.state.describe_messages = describe_messages
     app.state.owners = {name: owner for feature in features for name, owner in feature.owners.items()}
     for feature in features:
         for name, make in feature.counters.items():
@@ -154,8 +165,9 @@ async def run_before_tasks(resources: Resources) -> None:
 
 
 def list_periodic() -> list[Periodic]:
-    """Return the periodic jobs of the task engine itself and of all features."""
-    return [*retention.PERIODIC, *(job for feature in load_features() for job in feature.periodic)]
+    """Return the periodic jobs of the task engine itself, of the consumers of events, and of all features."""
+    jobs = [*retention.PERIODIC, *consumers.list_jobs(list_consumers())]
+    return [*jobs, *(job for feature in load_features() for job in feature.periodic)]
 
 
 @asynccontextmanager

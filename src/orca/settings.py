@@ -184,6 +184,15 @@ class Registry(Group):
     )
 
 
+class Webhook(Group):
+    """`ORC_WEBHOOK_*`."""
+
+    private_networks: bool = Field(
+        default=False,
+        description="Whether webhooks may lead to this machine or its private networks, there also by plain http.",
+    )
+
+
 class Build(Group):
     """`ORC_BUILD_*`."""
 
@@ -266,6 +275,7 @@ class Settings(BaseSettings):
     allowed: Allowed = Allowed()
     git: Git = Git()
     registry: Registry = Registry()
+    webhook: Webhook = Webhook()
     build: Build = Build()
     buildpacks: Buildpacks = Buildpacks()
     disk: Disk = Disk()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 from sqlalchemy import func, select
@@ -58,6 +59,8 @@ class Feed:
         self._poll = poll
         self._followers: set[_Follower] = set()
         self._bell = asyncio.Event()
+        self._others: set[asyncio.Event] = set()
+        """Bells of those who read by themselves; see `listen`."""
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._turns = asyncio.Semaphore(_READERS)
@@ -76,7 +79,20 @@ class Feed:
 
     def ring(self) -> None:
         """Look for events of another process now."""
-        self._bell.set()
+        for bell in (self._bell, *self._others):
+            bell.set()
+
+    @contextmanager
+    def listen(self) -> Iterator[asyncio.Event]:
+        """Return an event that is set whenever this process or another one has committed events."""
+        bell = asyncio.Event()
+        self._others.add(bell)
+        notifier.attach(bell)
+        try:
+            yield bell
+        finally:
+            notifier.detach(bell)
+            self._others.discard(bell)
 
     async def follow(self, *, after: int, team_id: str | None) -> AsyncIterator[Event]:
         """See `follow`. First what is stored, then what the reader passes on; `seq` tells what came twice."""

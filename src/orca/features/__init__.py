@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
 from orca.events import EventBus, connect_events
+from orca.events.consumers import Consumer
 from orca.features.manifest import Feature, Function, ReaderKey
 from orca.resources import Resources
 
@@ -15,6 +16,7 @@ FEATURES: Final = (
     "identity",
     "access",
     "audit",
+    "notifications",
     "secrets",
     "projects",
     "systems",
@@ -64,6 +66,11 @@ async def check_deletable(session: AsyncSession, object_type: str, object_id: st
     for feature in load_features():
         if check := feature.deletion_checks.get(object_type):
             await check(session, object_id)
+
+
+def list_consumers() -> list[Consumer]:
+    """Return the durable consumers of all features."""
+    return [consumer for feature in load_features() for consumer in feature.consumers]
 
 
 def connect_subscribers(db: Database, resources: Resources) -> None:

@@ -6,9 +6,11 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Counter
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Subscriber
+from orca.events.consumers import Consumer
 from orca.resources import Resources
 from orca.tasks import Periodic, TaskDefinition
 from orca.web.guard import OwnerResolver, Scope
@@ -90,6 +92,35 @@ class EventWords:
     """Values of `kind` in the payload that replace the word in titles: a deployment that restarts is a restart."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationEvents:
+    """The events of one kind of operation. On the activity page its end stands for the whole, once it has ended."""
+
+    id_key: str
+    """Key of the payload with the operation's id."""
+    asked: str
+    """Type of the event that asked for it: whose actor is shown at the end."""
+    steps: frozenset[str]
+    """Types of the events before the end, `asked` among them."""
+    end: str
+    """Type of the event that ends it."""
+    page: str
+    """Path of the operation's page; `{}` is its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """An event that is offered to the webhooks of its team."""
+
+    name: str
+    """The type of its messages: `deployment.finished`."""
+    event: str
+    """Type of the event that is sent: `DeploymentFinished`."""
+    summary: str
+    data: type[BaseModel]
+    """What is sent of the payload and of the object's id (`service_id`): nothing that has no field here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """An entry of the command palette for each service that is found; `{}` in the label is the service's name."""
@@ -125,8 +156,12 @@ class Feature:
     verbs: Sequence[Verb] = ()
     event_kinds: Sequence[EventKind] = ()
     events: Sequence[EventWords] = ()
+    operations: Sequence[OperationEvents] = ()
+    webhooks: Sequence[WebhookEvent] = ()
     subscribers: Sequence[tuple[str, Subscriber]] = ()
     """(event type, function that is called in the transaction that records the event)."""
+    consumers: Sequence[Consumer] = ()
+    """What reads events after they are committed, at its own pace; what must be atomic is a subscriber."""
     readers: Sequence[Reader] = ()
     deletion_checks: Mapping[str, DeletionCheck] = field(default_factory=dict)
     """Object type of a lower feature -> check that runs before such an object is deleted."""

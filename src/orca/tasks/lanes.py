@@ -5,7 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-LANES: Mapping[str, int] = {"deploy": 12, "build": 2, "run": 3, "backup": 2, "maintenance": 2, "undo": 3}
+DELIVERIES = "webhook"
+"""The lane of messages to receivers elsewhere, which may take their time."""
+LANES: Mapping[str, int] = {
+    "deploy": 12, "build": 2, "run": 3, "backup": 2, "maintenance": 2, DELIVERIES: 4, "undo": 3,
+}  # fmt: skip
 """The number of tasks that one process runs at a time, by lane. ORC_BUILD_CONCURRENCY replaces the one of builds."""
 UNDO = "undo"
 """The lane of tasks that are cancelled while they sleep or wait: their undo needs no slot of their own lane."""

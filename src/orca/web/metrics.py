@@ -16,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 from orca import __version__
 from orca.db import DATABASE_AWAY, Database
 from orca.errors import OrcaError
+from orca.events.consumers import Consumer, count_lag
 from orca.resources import Resources
 from orca.systems import LOCAL
 from orca.tasks.queries import list_kinds
@@ -174,5 +175,16 @@ def measure_tasks(kinds: Collection[str]) -> Look:
             gauge("orc_tasks", "Tasks that have not ended.", ["kind", "state"], numbers),
             gauge("orc_task_queue_age_seconds", "How long the oldest queued task has waited.", ["kind"], ages),
         ]
+
+    return look
+
+
+def measure_consumers(consumers: Sequence[Consumer]) -> Look:
+    """Return a measure of the events that durable consumers have not handled yet."""
+
+    async def look(resources: Resources) -> Sequence[Metric]:
+        async with resources.db.read() as session:
+            lag = await count_lag(session, consumers)
+        return [gauge("orc_event_consumer_lag", "Events that a consumer has not handled yet.", ["consumer"], lag)]
 
     return look

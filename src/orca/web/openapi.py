@@ -1,14 +1,16 @@
 """The OpenAPI document: FastAPI's description of the routes, completed by guards and errors."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import iter_route_contexts
-from pydantic import Field
+from pydantic import BaseModel, Field
+from starlette.routing import BaseRoute
 
 from orca.kit.fields import Output
 from orca.web.guard import ANYONE, SIGNED_IN, Guard, GuardedRoute
@@ -45,10 +47,22 @@ class Problem(Output):
     fields: dict[str, str] = Field({}, description="For bad input: where it is, and what is wrong with it.")
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message that Orca sends to webhooks."""
+
+    name: str
+    summary: str
+    model: type[BaseModel]
+
+
 def describe_api(app: FastAPI) -> dict[str, Any]:
     """Return the document, which is built once."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes,
+            webhooks=_make_receivers(app.state.describe_messages()),
+        )  # fmt: skip
         _complete(document, app)
         app.openapi_schema = document
     return app.openapi_schema
@@ -74,7 +88,39 @@ def _complete(document: dict[str, Any], app: FastAPI) -> None:
         _describe(operation, guards[path, method], method, has_parameters="{" in path)
         if operation["operationId"] in STREAMS:
             _describe_stream(operation)
+    for item in document["webhooks"].values():
+        _describe_receiver(item["post"])
     document["tags"] = app.openapi_tags
+
+
+def _make_receivers(messages: Sequence[OutgoingMessage]) -> list[BaseRoute]:
+    """Return a route for each message that Orca sends, as its receiver would declare it: only for the document."""
+    router = APIRouter(tags=["webhooks"])
+    for message in messages:
+
+        def receive(body: Any) -> None: ...
+
+        receive.__annotations__["body"] = message.model
+        name = f"receive_{message.name.replace('.', '_')}"
+        router.add_api_route(
+            message.name, receive, methods=["POST"], name=name, operation_id=name, summary=message.summary
+        )  # fmt: skip
+    return list(router.routes)
+
+
+def _describe_receiver(operation: dict[str, Any]) -> None:
+    """Describe the signature of a message, and which answer counts."""
+    headers = {
+        "webhook-id": "The same for each try of one message: by it a receiver knows what it has had already.",
+        "webhook-timestamp": "When this try was signed, in seconds since 1970.",
+        "webhook-signature": "`v1,` and the base64 of HMAC-SHA256 over id, timestamp and body, joined by dots.",
+    }
+    operation["parameters"] = [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in headers.items()
+    ]
+    operation["security"] = []
+    operation["responses"] = {"2XX": {"description": "Taken."}, "default": {"description": "Not taken: tried again."}}
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""The page's view of events: filtered by words, and a deployment that has ended as one row instead of three."""
+"""The page's view of events: filtered by words, and an operation that has ended as one row instead of three."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.events import Event
 from orca.features.audit.names import find_named, find_names
 from orca.features.audit.queries import find_last_seq, visible_to
-from orca.features.audit.words import FINISHED, STEPS, list_kinds
-from orca.features.manifest import Named
+from orca.features.audit.words import list_kinds, list_operations
+from orca.features.manifest import Named, OperationEvents
 from orca.web.guard import Scope, Subject
 
 SEARCHED: Final = 20_000
@@ -20,10 +20,9 @@ SEARCHED: Final = 20_000
 _CHUNK: Final = 200
 _MOST_CHUNKS: Final = 5
 _AROUND: Final = 5_000
-"""Within so many events a deployment is over."""
+"""Within so many events an operation is over."""
 _ACTORS_OF: Final = 1_000
 Conditions = Sequence[ColumnElement[bool]]
-_DEPLOYMENT = Event.payload["deployment_id"].as_string()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Wanted:
     """Part of the name of a service or project."""
     text: str = ""
     steps: bool = False
-    """Whether queued and started are shown of deployments that have ended."""
+    """Whether the events before the end are shown of operations that have ended."""
 
     @property
     def is_narrow(self) -> bool:
@@ -51,8 +50,8 @@ class Feed:
     """One page, newest first."""
 
     events: Sequence[Event]
-    askers: Mapping[str, Event]
-    """Id of a deployment that ended -> the event that asked for it, as far as it is near."""
+    askers: Mapping[int, Event]
+    """`seq` of the end of an operation -> the event that asked for it, as far as it is near."""
     names: Mapping[tuple[str, str], Named]
     next_before: int | None
     """The `seq` before which the next page begins."""
@@ -74,7 +73,7 @@ async def list_feed(
         )
         chunk = (await session.scalars(query)).all()
         ended = set() if wanted.steps else await _ended(session, chunk, conditions)
-        rows += [row for row in chunk if not (row.type in STEPS and row.payload.get("deployment_id") in ended)]
+        rows += [row for row in chunk if row.seq not in ended]
         if len(chunk) < _CHUNK:
             following = floor if floor > 1 else None
             break
@@ -128,39 +127,45 @@ def _holds(text: str) -> ColumnElement[bool]:
     )
 
 
-async def _ended(session: AsyncSession, chunk: Sequence[Event], conditions: Conditions) -> set[str]:
-    """The deployments of these steps whose end is asked for as well, and says it all."""
-    steps = [row for row in chunk if row.type in STEPS]
-    return set(await _near(session, steps, FINISHED, conditions, later=_AROUND))
+async def _ended(session: AsyncSession, chunk: Sequence[Event], conditions: Conditions) -> set[int]:
+    """`seq` of each step of an operation whose end is asked for as well, and says it all."""
+    ended: set[int] = set()
+    for operation in list_operations():
+        steps = [row for row in chunk if row.type in operation.steps]
+        ends = await _near(session, steps, operation, operation.end, _AROUND, conditions)
+        ended |= {row.seq for row in steps if row.payload.get(operation.id_key) in ends}
+    return ended
 
 
-async def _askers(session: AsyncSession, shown: Collection[Event]) -> dict[str, Event]:
-    ends = [row for row in shown if row.type == FINISHED]
-    return await _near(session, ends, "DeploymentQueued", earlier=_AROUND)
+async def _askers(session: AsyncSession, shown: Collection[Event]) -> dict[int, Event]:
+    askers: dict[int, Event] = {}
+    for operation in list_operations():
+        ends = [row for row in shown if row.type == operation.end]
+        asked = await _near(session, ends, operation, operation.asked, -_AROUND)
+        askers |= {row.seq: asked[found] for row in ends if (found := row.payload.get(operation.id_key)) in asked}
+    return askers
 
 
 async def _near(
     session: AsyncSession,
     rows: Sequence[Event],
+    operation: OperationEvents,
     event_type: str,
+    reach: int,
     conditions: Conditions = (),
-    *,
-    earlier: int = 0,
-    later: int = 0,
 ) -> dict[str, Event]:
-    """Deployment -> its event of this type, not far from the given ones."""
+    """Id of an operation -> its event of this type, at most `reach` events after the given ones; negative: before."""
     if not rows:
         return {}
-    numbers, services = [row.seq for row in rows], {row.object_id for row in rows}
-    deployments = {row.payload.get("deployment_id") for row in rows}
+    numbers, objects = [row.seq for row in rows], {row.object_id for row in rows}
     query = select(Event).where(
         *conditions,
         Event.type == event_type,
-        Event.object_id.in_(services),
-        and_(Event.seq >= min(numbers) - earlier, Event.seq <= max(numbers) + later),
-        _DEPLOYMENT.in_(deployments),
+        Event.object_id.in_(objects),
+        and_(Event.seq >= min(numbers) + min(reach, 0), Event.seq <= max(numbers) + max(reach, 0)),
+        Event.payload[operation.id_key].as_string().in_({row.payload.get(operation.id_key) for row in rows}),
     )
-    return {row.payload["deployment_id"]: row for row in await session.scalars(query)}
+    return {row.payload[operation.id_key]: row for row in await session.scalars(query)}
 
 
 async def _names(session: AsyncSession, subject: Subject, shown: Sequence[Event]) -> dict[tuple[str, str], Named]:

@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Request, Response
 from orca.db import ReadSession
 from orca.events import Event
 from orca.features.audit.feed import Feed, Wanted, list_actors, list_feed
-from orca.features.audit.words import FINISHED, OUTCOMES, detail_of, list_kinds, state_of, title_of, who_of
+from orca.features.audit.words import OUTCOMES, detail_of, list_kinds, page_of, state_of, title_of, who_of
 from orca.features.manifest import Named
 from orca.web.guard import CurrentSubject, Router, guard
 from orca.web.render import render
@@ -31,8 +31,8 @@ class Line:
     of: Named
     """The service to which the object belongs."""
     detail: str
-    deployment: str
-    """Address of its page, or empty."""
+    operation: str
+    """Path of the page of the operation that it is about, or empty."""
     number: str
     state: str
     outcome: str
@@ -110,8 +110,7 @@ def _address(wanted: Wanted, before: int | None) -> str:
 
 def _line(event: Event, feed: Feed) -> Line:
     payload = event.payload
-    deployment = payload.get("deployment_id") or ""
-    by = feed.askers.get(deployment, event) if event.type == FINISHED else event
+    by = feed.askers.get(event.seq, event)
     state, outcome = state_of(event)
     who, door = who_of(by.actor, by.via)
     return Line(
@@ -120,7 +119,7 @@ def _line(event: Event, feed: Feed) -> Line:
         about=_about(event, feed),
         of=feed.names.get(("service", payload.get("service_id") or ""), _NAMELESS),
         detail=detail_of(payload),
-        deployment=f"/deployments/{deployment}" if deployment else "",
+        operation=page_of(payload),
         number=str(payload.get("number", "")),
         state=state,
         outcome=outcome,

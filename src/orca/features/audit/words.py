@@ -1,13 +1,13 @@
 """How an event reads: its words, its kind, and what it says beside its object. Without IO."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
 from orca.events import Event
 from orca.features import load_features
-from orca.features.manifest import EventWords
+from orca.features.manifest import EventWords, OperationEvents
 
 
 @cache
@@ -20,10 +20,19 @@ def list_kinds() -> Mapping[str, tuple[str, tuple[str, ...]]]:
 
 
 OUTCOMES: Final = ("done", "denied", "failed")
-STEPS: Final = frozenset({"DeploymentQueued", "DeploymentStarted"})
-FINISHED: Final = "DeploymentFinished"
 
 _DOORS = {"session": "in a browser", "token": "by an API token", "socket": "on the server"}
+
+
+@cache
+def list_operations() -> Sequence[OperationEvents]:
+    """Return the kinds of operations whose events are shown as one."""
+    return tuple(each for feature in load_features() for each in feature.operations)
+
+
+def page_of(payload: Mapping[str, Any]) -> str:
+    """Return the path of the operation that an event is about; empty when it is about none."""
+    return next((each.page.format(payload[each.id_key]) for each in list_operations() if payload.get(each.id_key)), "")
 
 
 def kind_of(event_type: str) -> str:

@@ -1,9 +1,9 @@
 """The manifest of deployments: builds, releases, deployments, and what runs now."""
 
-from orca.features.deployments import api, metrics, pages, tasks
+from orca.features.deployments import api, events, metrics, pages, tasks
 from orca.features.deployments.queries import find_deployment_scope
 from orca.features.deployments.service_status import read_status
-from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
+from orca.features.manifest import EventKind, EventWords, Feature, OperationEvents, Permission, Verb
 from orca.features.services.service_status import SERVICE_STATUS
 from orca.features.sources.usage import NEEDED_UPLOADS
 from orca.web.nav import Tab
@@ -41,6 +41,16 @@ FEATURE = Feature(
         EventWords("Deployment", "deployments", frozenset({"restart", "start", "stop", "scale", "rollback", "remove"})),
         EventWords("Command", "services"),
     ),
+    operations=(
+        OperationEvents(
+            id_key="deployment_id",
+            asked="DeploymentQueued",
+            steps=frozenset({"DeploymentQueued", "DeploymentStarted"}),
+            end="DeploymentFinished",
+            page="/deployments/{}",
+        ),
+    ),
+    webhooks=events.WEBHOOKS,
     tasks=tasks.TASKS,
     periodic=tasks.PERIODIC,
     owners={"deployment_id": find_deployment_scope},

@@ -1,7 +1,7 @@
 """The manifest of routing: hostnames, certificates, and the configuration of the proxy."""
 
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
-from orca.features.routing import api, metrics, pages, tasks
+from orca.features.routing import api, events, metrics, pages, tasks
 from orca.features.routing.operations import adopt_stored
 from orca.features.routing.queries.certificates import find_certificate_scope, find_dns_credential_scope
 from orca.features.routing.queries.routes import find_route_scope
@@ -35,6 +35,7 @@ FEATURE = Feature(
         EventWords("Proxy", "hostnames"),
         EventWords("DnsCredential", "credentials"),
     ),
+    webhooks=events.WEBHOOKS,
     periodic=tasks.PERIODIC,
     owners={
         "route_id": find_route_scope,

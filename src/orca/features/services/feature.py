@@ -4,7 +4,7 @@ from orca.features.credentials.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIA
 from orca.features.credentials.usage import CREDENTIAL_USAGE
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
 from orca.features.projects.actions import PROJECT
-from orca.features.services import api, metrics, names, pages, queries, tasks, volume_queries
+from orca.features.services import api, events, metrics, names, pages, queries, tasks, volume_queries
 from orca.features.services.actions.services import check_credential_unused, check_project_empty, take_upload
 from orca.features.services.actions.variables import forget_project_variables
 from orca.web.nav import Tab
@@ -54,6 +54,7 @@ FEATURE = Feature(
         EventWords("Source", "services"),
         EventWords("Variable", "variables"),
     ),
+    webhooks=events.WEBHOOKS,
     tasks=tasks.TASKS,
     owners={
         "service_id": queries.find_service_scope,

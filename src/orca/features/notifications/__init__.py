@@ -1,0 +1,1 @@
+"""Webhooks: what happens in a team, sent to addresses that it names."""
