@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
@@ -100,10 +100,10 @@ async def rotate_webhook(
 @router.post("/{webhook_id}/test", status_code=202, summary="Send a test message", response_model=DeliveryOut)
 @guard("webhook.manage", tenant="webhook_id", rate="write", audit="WebhookTested")
 async def test_webhook(
-    webhook_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+    webhook_id: str, response: Response, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> Delivery:
     """Send a `ping`, also to a disabled webhook. It is tried once; read the delivery to see what came of it."""
-    return await actions.queue_ping(session, resources, scope, webhook_id)
+    return _locate(response, await actions.queue_ping(session, resources, scope, webhook_id))
 
 
 @router.get("/{webhook_id}/deliveries", summary="List deliveries", response_model=Page[DeliveryOut])
@@ -130,7 +130,18 @@ async def show_delivery(webhook_id: str, delivery_id: str, session: ReadSession,
 )
 @guard("webhook.manage", tenant="webhook_id", rate="write", audit="WebhookRedelivered")
 async def redeliver(
-    webhook_id: str, delivery_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+    webhook_id: str,
+    delivery_id: str,
+    response: Response,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
 ) -> Delivery:
     """Send a delivery that has ended again, with the same `webhook-id` and body, and retries as the first time."""
-    return await actions.redeliver(session, resources, scope, webhook_id, delivery_id)
+    return _locate(response, await actions.redeliver(session, resources, scope, webhook_id, delivery_id))
+
+
+def _locate(response: Response, row: Delivery) -> Delivery:
+    """Name the address at which the progress of a delivery is read."""
+    response.headers["Location"] = f"{router.prefix}/{row.webhook_id}/deliveries/{row.id}"
+    return row

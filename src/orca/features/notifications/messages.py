@@ -26,7 +26,7 @@ class PingData(Output):
     name: str = Field(description="Name of the webhook that was tested.")
 
 
-class Message(Output):
+class Message(BaseModel):
     """A message of a webhook, as it is signed and sent."""
 
     timestamp: datetime = Field(description="When it happened.")

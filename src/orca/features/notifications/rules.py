@@ -8,7 +8,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from orca.errors import BadInput
-from orca.sdk.egress import Address, is_allowed, is_allowed_name, read_address, unwrap
+from orca.sdk.egress import Address, is_allowed, is_allowed_name, read_address
 
 PING = "ping"
 PAUSES = tuple(
@@ -53,8 +53,8 @@ def parse_url(text: str, *, private_networks: bool) -> str:
 
 def allows(address: Address, *, is_plain: bool, private_networks: bool) -> bool:
     """Whether webhooks may be sent to an address; plain http never leaves this machine and its networks."""
-    is_inside = not unwrap(address).is_global
-    return is_allowed(address, private=private_networks, loopback=private_networks) and (is_inside or not is_plain)
+    is_public = is_allowed(address, private=False, loopback=False)
+    return is_allowed(address, private=private_networks, loopback=private_networks) and not (is_plain and is_public)
 
 
 def new_secret() -> str:
