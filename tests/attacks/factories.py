@@ -17,6 +17,7 @@ from tests.attacks.people import Person
 from orca.db import now
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LogChunk, Release
 from orca.features.identity.models import BrowserSession
+from orca.features.notifications.models import Delivery
 from orca.kit.ids import new_id
 from orca.systems import LOCAL
 
@@ -136,6 +137,20 @@ async def hook(place: Place) -> str:
     return str(made["id"])
 
 
+async def webhook(place: Place) -> str:
+    made = await place.post("/api/v1/webhooks", {"name": "walked", "url": "https://walked.example.org/orca"})
+    place.canaries.append(made["secret"])
+    return str(made["id"])
+
+
+async def delivery(place: Place) -> str:
+    """A message that has ended."""
+    return await place.add(
+        Delivery, team_id=place.owner.team_id, webhook_id=await place.get("webhook_id"), type="ping", body="{}",
+        state="failed", attempts=1, problem="The receiver answered 500.", status_code=500, finished_at=now(),
+    )  # fmt: skip
+
+
 async def deployment(place: Place) -> str:
     """One that succeeded, with what it made and what it said."""
     config = await _config(place)
@@ -181,6 +196,7 @@ async def team(place: Place) -> str:
 
 FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "certificate_id": certificate,
+    "delivery_id": delivery,
     "deployment_id": deployment,
     "dns_credential_id": dns_credential,
     "git_credential_id": git_credential,
@@ -194,4 +210,5 @@ FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "team_id": team,
     "token_id": token,
     "volume_id": volume,
+    "webhook_id": webhook,
 }

@@ -372,6 +372,42 @@ def test_hooks_show_their_secret_once(linked: Orc) -> None:
     assert linked("hooks", "create", "--provider", "svn", "--branch", "x").code == 2
 
 
+def test_webhooks_show_their_secret_once(local: Orc) -> None:
+    assert "There are no webhooks" in local.ok("webhooks").out
+    url = "https://hooks.example.org/orca"
+    made = local.ok("webhooks", "add", "chat", url, "--event", "deployment.finished", "--json").json
+    assert made["secret"].startswith("whsec_")
+    assert made["secret"] not in local.ok("webhooks", "--json").out
+    assert "deployment.finished" in local.ok("webhooks").out
+    rotated = local.ok("webhooks", "rotate", made["id"])
+    assert made["secret"] not in rotated.out
+    local.ok("webhooks", "update", made["id"], "--all-events", "--no-enabled")
+    [shown] = local.ok("webhooks", "--json").json["items"]
+    assert (shown["types"], shown["is_enabled"]) == ([], False)
+    assert local("webhooks", "update", made["id"]).code == 2
+    assert "Nothing was sent" in local.ok("webhooks", "deliveries", made["id"]).out
+    assert local("webhooks", "add", "chat", "https://169.254.169.254/").code == 5
+    local.ok("webhooks", "remove", made["id"])
+    assert local("webhooks", "remove", made["id"]).code == 4
+
+
+def test_webhook_test_waits_for_the_answer(remote: Orc, stub: Stub) -> None:
+    row = {
+        "id": "d", "type": "ping", "state": "queued", "attempts": 0, "status_code": None, "problem": "",
+        "created_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    stub.json("POST /api/v1/webhooks/w/test", row)
+    stub.json("GET /api/v1/webhooks/w/deliveries/d", {**row, "state": "delivered", "status_code": 204})
+    assert "204" in remote.ok("webhooks", "test", "w").out
+    refused = {**row, "state": "failed", "status_code": 500, "problem": "The receiver answered 500.", "attempts": 1}
+    stub.json("GET /api/v1/webhooks/w/deliveries/d", refused)
+    failed = remote("webhooks", "test", "w")
+    assert failed.code != 0
+    assert "The receiver answered 500" in failed.err
+    stub.json("GET /api/v1/webhooks/w/deliveries", {"items": [refused], "next_cursor": None})
+    assert "500" in remote.ok("webhooks", "deliveries", "w").out
+
+
 def test_pushes_that_were_refused_are_told_with_their_reason(remote: Orc, stub: Stub) -> None:
     push = {"received_at": "2026-01-01T00:00:00Z", "commit": "a" * 40, "is_accepted": True, "decision": "goes live"}
     refused = {**push, "commit": "", "is_accepted": False, "is_refused": True, "times": 2, "decision": "not signed"}

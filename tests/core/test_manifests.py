@@ -62,7 +62,7 @@ def test_what_a_manifest_names_is_declared() -> None:
 def test_menus_have_their_order() -> None:
     menus = create_app(Settings()).state.menus
     assert [item.label for item in menus.nav] == [
-        "Overview", "Projects", "Credentials", "Certificates", "Activity", "Tokens", "Systems", "Orphans", "Disk", "Account"
+        "Overview", "Projects", "Credentials", "Certificates", "Webhooks", "Activity", "Tokens", "Systems", "Orphans", "Disk", "Account"
     ]  # fmt: skip
     assert [tab.label for tab in menus.tabs if tab.of == "service"] == [
         "Overview", "Deployments", "Logs", "Variables", "Domains", "Push hooks", "Volumes", "Settings"

@@ -37,6 +37,7 @@ WITHOUT_WALL = {
 INSTANCE_WIDE = {
     "attempts": "counts guesses by address and account",
     "claim": "one row: whether the instance has an owner",
+    "event_cursors": "how far a consumer has read the events of all teams",
     "idempotency_keys": "found by a digest of sender, address and key; sealed",
     "instance": "one row about the installation",
     "leases": "which process does a periodic job",

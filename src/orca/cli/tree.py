@@ -92,6 +92,14 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
              "delete": "Remove a push hook.", "pushes": "List what arrived, and what was decided about it."},
         ),
         Entry(
+            "webhooks", "webhooks", "Send what happens to addresses of your own.",
+            {"list": "List webhooks and how they are.", "add": "Add a webhook and show its secret once.",
+             "update": "Change a webhook, or switch it on or off; its secret stays.",
+             "test": "Send a test message and wait for the answer.", "rotate": "Replace the secret of a webhook.",
+             "remove": "Remove a webhook.", "deliveries": "List what was sent, and what became of it.",
+             "redeliver": "Send a message again."},
+        ),
+        Entry(
             "certificates", "certificates", "Certificates of your own, for hostnames with `--tls custom`.",
             {"list": "List certificates and when they end.", "add": "Upload a certificate with its key.",
              "replace": "Put another one into its place, for all names that use it.",

@@ -29,6 +29,8 @@ NEEDED = {
     "/api/v1/services/{service_id}/routes": {"hostname", "state", "tls"},
     "/api/v1/services/{service_id}/uploads": {"since", "until"},
     "/api/v1/tokens": {"name", "expires_before"},
+    "/api/v1/webhooks": {"name", "is_enabled", "sort"},
+    "/api/v1/webhooks/{webhook_id}/deliveries": {"state", "type", "since", "until"},
 }
 INSTANT = re.compile(r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*)"')
 UNFILTERED = {
@@ -46,6 +48,12 @@ async def hook(client, service):
     return (
         await client.post(f"/api/v1/services/{service['id']}/hooks", json={"provider": "github", "branch": "main"})
     ).json()
+
+
+@pytest.fixture
+async def webhook(client):
+    body = {"name": "chat", "url": "https://hooks.example.org/orca"}
+    return (await client.post("/api/v1/webhooks", json=body)).json()
 
 
 def is_list(operation, schemas):
@@ -84,7 +92,7 @@ def wrong_values(schema):
             yield "?"
 
 
-async def test_every_list_has_its_filters_and_refuses_others(app, client, project, service, hook):
+async def test_every_list_has_its_filters_and_refuses_others(app, client, project, service, hook, webhook):
     document = describe_api(app)
     schemas = document["components"]["schemas"]
     found = {}
@@ -95,7 +103,8 @@ async def test_every_list_has_its_filters_and_refuses_others(app, client, projec
             each["name"]: each["schema"] for each in item["get"].get("parameters", ()) if each["in"] == "query"
         }
         found[path] = set(parameters) - {"limit", "cursor"}
-        address = path.format(project_id=project["id"], service_id=service["id"], hook_id=hook["id"])
+        ids = {"project_id": project, "service_id": service, "hook_id": hook, "webhook_id": webhook}
+        address = path.format(**{name: made["id"] for name, made in ids.items()})
         for name, schema in parameters.items():
             if name == "cursor":
                 continue

@@ -1,16 +1,18 @@
 """The manifest of notifications: webhooks, which send what happens to addresses of the team."""
 
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
-from orca.features.notifications import api, queries, tasks
+from orca.features.notifications import api, pages, queries, tasks
+from orca.web.nav import NavItem
 
 FEATURE = Feature(
     name="notifications",
-    routers=(api.router,),
+    routers=(api.router, pages.router),
     tags={"webhooks": "What happens in the team, sent to addresses that it names."},
     permissions=(
         Permission("webhook.manage", "Make, change, test and remove webhooks, and send messages again.", "owner"),
         Permission("webhook.read", "See webhooks, their addresses and what was sent, never their secrets.", "member"),
     ),
+    nav=(NavItem("Webhooks", "/webhooks", "link", 45, "webhook.read"),),
     event_kinds=(EventKind("webhooks", "Webhooks", 55),),
     events=(EventWords("Webhook", "webhooks"),),
     tasks=tasks.TASKS,

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import httpx
 
 from orca import __version__
+from orca.events import notifier
 from orca.features.notifications.actions import Try, store_try
 from orca.features.notifications.models import Delivery, Webhook
 from orca.features.notifications.queries import find_outgoing
@@ -40,8 +41,18 @@ async def try_delivery(resources: Resources, delivery_id: str, pause: timedelta 
     done = Try(problem=webhook.problem or "The webhook is disabled.")
     if webhook.is_enabled or row.type == PING:
         done = await _send(resources, row, webhook)
+    return await _store(resources, delivery_id, pause, done)
+
+
+async def note_failure(resources: Resources, delivery_id: str, pause: timedelta | None, problem: str) -> str | None:
+    """Store a try that failed for a reason of Orca's own; returns what `try_delivery` returns."""
+    return await _store(resources, delivery_id, pause, Try(problem=problem))
+
+
+async def _store(resources: Resources, delivery_id: str, pause: timedelta | None, done: Try) -> str | None:
     async with resources.db.write() as session:
         due = await store_try(session, delivery_id, done, pause)
+    notifier.notify()
     return None if due is None else format_instant(due)
 
 

@@ -1,6 +1,6 @@
 """Reads of webhooks and their deliveries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -84,11 +84,3 @@ async def find_outgoing(session: AsyncSession, delivery_id: str) -> tuple[Delive
     query = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id)
     row = (await session.execute(query.where(Delivery.id == delivery_id, Delivery.state == "queued"))).one_or_none()
     return None if row is None else (row[0], row[1])
-
-
-async def list_recent(
-    session: AsyncSession, scope: Scope, webhook_id: str, *, limit: int
-) -> Sequence[Delivery]:  # fmt: skip
-    """Return the latest deliveries of a webhook, newest first."""
-    query = select(Delivery).where(Delivery.team_id == scope.team_id, Delivery.webhook_id == webhook_id)
-    return (await session.scalars(query.order_by(Delivery.seq.desc()).limit(limit))).all()

@@ -7,11 +7,12 @@ from typing import Any
 
 from orca.db import now
 from orca.db.batches import delete_in_batches
+from orca.errors import HeldBack
 from orca.events.consumers import Consumer
 from orca.features.notifications.actions import DELIVER, give_up, queue_event
 from orca.features.notifications.messages import list_event_types
 from orca.features.notifications.models import Delivery
-from orca.features.notifications.operations import SECONDS, try_delivery
+from orca.features.notifications.operations import SECONDS, note_failure, try_delivery
 from orca.features.notifications.rules import KEEP_DELIVERIES, PAUSES
 from orca.resources import Resources
 from orca.tasks import Periodic, Task, TaskDefinition, TaskRun
@@ -23,7 +24,11 @@ async def deliver(run: TaskRun, payload: Mapping[str, Any]) -> None:
     delivery_id, pauses = str(payload["delivery_id"]), () if payload["once"] else PAUSES
     for number, pause in enumerate((*pauses, None), 1):
         work = partial(try_delivery, run.resources, delivery_id, pause)
-        due = await run.step(f"try {number}", work, deadline=3 * SECONDS)
+        try:
+            due = await run.step(f"try {number}", work, deadline=3 * SECONDS)
+        except HeldBack as error:  # the process died at it more than once: others have their turn before the next try
+            work = partial(note_failure, run.resources, delivery_id, pause, error.message)
+            due = await run.step(f"after try {number}", work, deadline=3 * SECONDS)
         if due is None:
             return
         await run.sleep_until(datetime.fromisoformat(due), f"Try {number} of this delivery failed.")

@@ -1,5 +1,7 @@
 """Webhooks of teams, and what was sent to them."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -47,7 +49,7 @@ def upgrade() -> None:
         op.execute(sa.schema.CreateSequence(sa.Sequence(_SEQUENCE)))
 
 
-def _team_row() -> tuple[sa.Column[str], ...]:
+def _team_row() -> tuple[sa.Column[Any], ...]:
     return (
         sa.Column("team_id", sa.String(36), nullable=False),
         sa.Column("id", sa.String(36), nullable=False),
