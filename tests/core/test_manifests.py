@@ -18,6 +18,7 @@ from orca.settings import Settings
 
 SOURCE = ROOT / "src" / "orca"
 FOLDER = SOURCE / "features"
+EVENTS = set(re.findall(r"^([A-Z]\w+):", (ROOT / "docs" / "events.yml").read_text(), re.MULTILINE))
 ON_OWN = {"take_routes", "unique_where"}
 """Functions that may be called at import time with something of the module itself: its router, its table."""
 
@@ -45,6 +46,9 @@ def test_two_features_do_not_declare_the_same() -> None:
         [reader.key for feature in features for reader in feature.readers],
         [task.name for feature in features for task in feature.tasks],
         [job.name for feature in features for job in feature.periodic],
+        [consumer.name for feature in features for consumer in feature.consumers],
+        [sent.name for feature in features for sent in feature.webhooks],
+        [sent.event for feature in features for sent in feature.webhooks],
     ):
         assert [each for each, times in Counter(declared).items() if times > 1] == []
 
@@ -57,6 +61,17 @@ def test_what_a_manifest_names_is_declared() -> None:
         assert {item.permission for item in feature.nav} <= {None, *permissions}
         assert {verb.permission for verb in feature.verbs} <= permissions
         assert {words.kind for words in feature.events} <= kinds
+        sent = {each.event for each in feature.webhooks}
+        steps = {each for operation in feature.operations for each in (*operation.steps, operation.end)}
+        assert sent | steps <= EVENTS
+        assert all(operation.asked in operation.steps for operation in feature.operations)
+        assert all(len(consumer.name) <= 40 and consumer.list_types() for consumer in feature.consumers)
+
+
+def test_audit_knows_no_event_of_a_feature_above_it() -> None:
+    above = {each for feature in load_features() for operation in feature.operations for each in operation.steps}
+    text = "".join(path.read_text() for path in (FOLDER / "audit").rglob("*") if path.suffix in {".py", ".html"})
+    assert [each for each in above if f'"{each}"' in text] == []
 
 
 def test_menus_have_their_order() -> None:

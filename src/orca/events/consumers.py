@@ -26,8 +26,8 @@ from orca.tasks import Periodic
 
 log = structlog.get_logger("orca.events")
 
-BATCH = 50
-"""How many events one transaction handles at most."""
+BATCH = 20
+"""How many events one transaction handles at most: SQLite has one writer, who must not be long."""
 LEASE_SECONDS = 20.0
 """How often the lease is renewed, and others look whether it is free."""
 LOOK_SECONDS = 30.0

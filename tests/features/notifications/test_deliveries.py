@@ -4,8 +4,10 @@ import base64
 import hmac
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
-from tests.conftest import client_of
+from tests.conftest import client_of, make_settings
 from tests.core.test_tasks import eventually
 from tests.features.notifications.conftest import Receiver, Request
 from tests.features.notifications.test_webhook_doors import URL, payloads
@@ -22,6 +24,7 @@ from orca.db import now
 from orca.events import Fact, record
 from orca.features.access.models import Team
 from orca.features.notifications.models import Delivery, Webhook
+from orca.features.notifications.operations import try_delivery
 from orca.features.notifications.tasks import forget_deliveries
 from orca.kit.clock import format_instant
 from orca.tasks import Task, TaskStep
@@ -241,6 +244,20 @@ async def test_address_that_turns_bad_later_is_refused_when_it_is_used(
     [row] = await ended(client, webhook)
     assert (row["state"], row["status_code"]) == ("failed", None)
     assert row["problem"]
+    assert receiver.requests == []
+
+
+async def test_setting_that_is_taken_back_counts_for_webhooks_that_exist(
+    app: FastAPI, tmp_path: Path, receiver: Receiver, webhook: dict[str, Any]
+) -> None:
+    resources = replace(app.state.resources, settings=make_settings(tmp_path / "data"))
+    async with resources.db.write() as session:
+        row = Delivery(team_id=await team_of(app), webhook_id=webhook["id"], type="ping", body="{}")
+        session.add(row)
+    assert await try_delivery(resources, row.id, None) is None
+    async with resources.db.read() as session:
+        stored = await session.get_one(Delivery, row.id)
+    assert (stored.state, stored.status_code, "127.0.0.1" in stored.problem) == ("failed", None, True)
     assert receiver.requests == []
 
 
