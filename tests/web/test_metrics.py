@@ -20,7 +20,7 @@ from orca.web.metrics import Measure, Measurements, number
 
 FOREIGN = {"process_"}
 LABELS = {
-    "kind", "state", "result", "provider", "pool", "measure", "type", "outcome", "condition", "desired_state", "method",
+    "kind", "state", "result", "provider", "pool", "measure", "type", "outcome", "condition", "consumer", "desired_state", "method",
     "path", "status", "le", "version", "python", "database",
 }  # fmt: skip
 

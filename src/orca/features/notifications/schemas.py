@@ -14,9 +14,8 @@ DeliveryState = Literal["queued", "delivered", "failed"]
 
 
 def _are_offered(types: list[str]) -> list[str]:
-    unknown = [each for each in types if each not in list_offered()]
-    if unknown:
-        raise ValueError(f"unknown: {unknown[0][:100]}; there are {', '.join(list_offered())}")
+    if not set(types) <= list_offered().keys():
+        raise ValueError(f"must be among {', '.join(list_offered())}")
     return sorted(set(types))
 
 
