@@ -176,14 +176,14 @@ async def test_events_of_others_cost_a_consumer_no_write(bench: Bench) -> None:
         after = await bench.cursor()
         await bench.happen(*[OTHER] * 30)
         await asyncio.sleep(1)
-        assert (await bench.cursor()).seq == after.seq > before.seq
+        assert (await bench.cursor()).last_seq == after.last_seq > before.last_seq
         await bench.happen(*[OTHER] * 1000)
-        await eventually(lambda: _has_moved(bench, after.seq + 1000))
+        await eventually(lambda: _has_moved(bench, after.last_seq + 1000))
 
 
 async def _has_moved(bench: Bench, to: int) -> bool:
     cursor = await bench.cursor()
-    return cursor is not None and cursor.seq >= to
+    return cursor is not None and cursor.last_seq >= to
 
 
 async def test_events_that_were_deleted_are_reported_and_the_rest_is_read(bench: Bench) -> None:
@@ -211,7 +211,7 @@ async def test_events_whose_end_was_cut_off_are_reported_and_new_ones_are_read(b
     with capture_logs() as logs:
         await reader.read(10)
     assert [(each["event"], each["after"]) for each in logs] == [("events_gone_before_they_were_read", second)]
-    assert (await bench.cursor()).seq == first
+    assert (await bench.cursor()).last_seq == first
     await bench.happen(WANTED)
     await reader.read(10)
     assert bench.calls[2:] == (await bench.numbers(WANTED))[1:]

@@ -62,7 +62,7 @@ class EventCursor(Base):
     __tablename__ = "event_cursors"
 
     consumer: Mapped[str] = mapped_column(String(40), primary_key=True)
-    seq: Mapped[int] = mapped_column(BigInteger)
+    last_seq: Mapped[int] = mapped_column(BigInteger)
     """The number of the last event that it is done with; 0 before the first one."""
     updated_at: Mapped[datetime]
 
@@ -141,20 +141,20 @@ class Reader:
             cursor = await session.get(EventCursor, self._consumer.name)
             if cursor is None:
                 newest = await _find_newest(session)
-                cursor = EventCursor(consumer=self._consumer.name, seq=newest, updated_at=now())
+                cursor = EventCursor(consumer=self._consumer.name, last_seq=newest, updated_at=now())
                 session.add(cursor)
-        self._stored = self._seen = cursor.seq
+        self._stored = self._seen = cursor.last_seq
 
     async def _handle(self, rows: Sequence[Event]) -> bool:
         """Handle events and move the cursor in one transaction; return True when another process has moved it."""
         async with self._resources.db.write() as session:
             cursor = await session.get_one(EventCursor, self._consumer.name, with_for_update=True)
-            is_mine = cursor.seq == self._stored
+            is_mine = cursor.last_seq == self._stored
             if is_mine:
                 for event in rows:
                     await self._consumer.handle(session, self._resources, event)
-                cursor.seq, cursor.updated_at = rows[-1].seq if rows else self._seen, now()
-        self._stored = self._seen = cursor.seq
+                cursor.last_seq, cursor.updated_at = rows[-1].seq if rows else self._seen, now()
+        self._stored = self._seen = cursor.last_seq
         return not is_mine
 
     async def _is_lost(self, session: AsyncSession) -> bool:
@@ -172,7 +172,7 @@ async def _find_newest(session: AsyncSession) -> int:
 
 async def count_lag(session: AsyncSession, consumers: Sequence[Consumer]) -> dict[str, int]:
     """Return by consumer how many of its events it has not handled yet; 0 for one that has not begun."""
-    cursors = {row.consumer: row.seq for row in await session.scalars(select(EventCursor))}
+    cursors = {row.consumer: row.last_seq for row in await session.scalars(select(EventCursor))}
     lag = dict.fromkeys((each.name for each in consumers), 0)
     for each in consumers:
         if each.name in cursors:

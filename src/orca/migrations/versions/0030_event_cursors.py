@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "event_cursors",
         sa.Column("consumer", sa.String(40), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("consumer", name=op.f("pk_event_cursors")),
     )
