@@ -50,12 +50,14 @@ async def deliveries(client: httpx.AsyncClient, webhook: dict[str, Any], **wante
     return (await client.get(f"{URL}/{webhook['id']}/deliveries", params=wanted)).json()["items"]
 
 
-async def ended(client: httpx.AsyncClient, webhook: dict[str, Any], number: int = 1) -> list[dict[str, Any]]:
+async def ended(
+    client: httpx.AsyncClient, webhook: dict[str, Any], number: int = 1, seconds: float = 30
+) -> list[dict[str, Any]]:
     async def are_there() -> list[dict[str, Any]]:
         found = [each for each in await deliveries(client, webhook) if each["state"] != "queued"]
         return found if len(found) >= number else []
 
-    return await eventually(are_there)
+    return await eventually(are_there, seconds)
 
 
 async def tried(client: httpx.AsyncClient, webhook: dict[str, Any], attempts: int) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def test_worker_killed_after_sending_sends_again_under_the_same_id(
     for _ in range(2):
         assert await asyncio.to_thread(workers[-1].wait, 60) == -signal.SIGKILL
         workers.append(spawn())
-    [row] = await ended(client, webhook)
+    [row] = await ended(client, webhook, seconds=120)  # the dead are missed after 20 s
     assert (row["state"], row["attempts"]) == ("delivered", 2)  # the one at which it died twice, and the next
     assert [each.headers["webhook-id"] for each in receiver.requests] == [row["id"]] * 3
     assert len({each.body for each in receiver.requests}) == 1
