@@ -40,7 +40,7 @@ class Choice:
 
 
 def _choices(values: Mapping[str, str]) -> list[Choice]:
-    fields = {_CHOSEN + name.replace(".", "_"): event for name, event in list_offered().items()}
+    fields = {_CHOSEN + name.replace(".", "_"): event for name, event in sorted(list_offered().items())}
     return [Choice(name, event, values.get(name) == "true") for name, event in fields.items()]
 
 
