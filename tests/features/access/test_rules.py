@@ -44,6 +44,7 @@ ONLY_OF_MEMBERS = frozenset(
         "variable.write",
         "volume.create",
         "volume.update",
+        "webhook.read",
     ]
 )
 ONLY_OF_OWNERS = frozenset(
@@ -63,6 +64,7 @@ ONLY_OF_OWNERS = frozenset(
         "token.manage",
         "variable.reveal",
         "volume.delete",
+        "webhook.manage",
     ]
 )
 OF_THE_INSTANCE = frozenset({"instance.admin", "metrics.read", "proxy.read"})
