@@ -18,7 +18,7 @@ import orca
 from orca.app import create_app
 from orca.cli.reference import render_reference
 from orca.errors import OrcaError, all_codes, meaning_of
-from orca.features.access.permissions import all_permissions, all_roles
+from orca.features.access.permissions import all_permissions, all_roles, permissions_of_grant
 from orca.features.services.orca_file import orca_file_schema
 from orca.settings import Settings
 from orca.web.openapi import describe_api
@@ -64,7 +64,8 @@ _PERMISSIONS = """\
 
 A role gives permissions in one team. An API token has the permissions among its scopes, as long as its owner still has
 them too. Admins can do what owners can, except making or unmaking owners. Those of an “instance admin” below are
-about all teams and belong to no role: they come with being an instance administrator, as the first owner is.
+about all teams and belong to no role: they come with being an instance administrator, as the first owner is. A role
+on a part of a team (`orc grants`) has only the permissions that are marked so.
 
 """
 
@@ -289,7 +290,8 @@ def render_permissions() -> str:
             f"`{name}`",
             text,
             ", ".join(role for role, granted in all_roles().items() if name in granted) or "instance admin",
+            "yes" if name in permissions_of_grant("admin") else "",
         )
         for name, text in sorted(all_permissions().items())
     )
-    return _PERMISSIONS + table(("permission", "what it lets one do", "roles"), rows)
+    return _PERMISSIONS + table(("permission", "what it lets one do", "roles", "in grants"), rows)

@@ -17,7 +17,7 @@ from orca import __version__
 from orca.db import Database
 from orca.events import consumers
 from orca.events.doorbell import keep_doorbell
-from orca.features import connect_subscribers, list_consumers, load_features
+from orca.features import all_owners, connect_subscribers, list_consumers, load_features
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.access.permissions import all_permissions
@@ -101,7 +101,7 @@ def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
         tabs=sorted((tab for feature in features for tab in feature.tabs), key=attrgetter("order")),
     )
     app.state.describe_messages = describe_messages
-    app.state.owners = {name: owner for feature in features for name, owner in feature.owners.items()}
+    app.state.owners = dict(all_owners())
     for feature in features:
         for name, make in feature.counters.items():
             setattr(app.state, name, make(registry))

@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase
-from tests.attacks.people import Person
+from tests.attacks.people import Person, add_user
 
 from orca.db import now
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LogChunk, Release
 from orca.features.identity.models import BrowserSession
 from orca.features.notifications.models import Delivery
+from orca.features.projects.models import Environment
 from orca.kit.ids import new_id
 from orca.systems import LOCAL
 
@@ -66,6 +67,19 @@ class Place:
 
 async def project(place: Place) -> str:
     return (await place.post("/api/v1/projects", {"name": "Walked"}))["id"]
+
+
+async def environment(place: Place) -> str:
+    query = select(Environment.id).where(Environment.project_id == await place.get("project_id"))
+    async with place.app.state.resources.db.read() as reading:
+        return str(await reading.scalar(query))
+
+
+async def grant(place: Place) -> str:
+    """Of someone who has nothing but this."""
+    guest = await add_user(place.app)
+    body = {"email": guest.email, "role": "viewer", "project_id": await place.get("project_id")}
+    return (await place.post("/api/v1/grants", body))["id"]
 
 
 async def service(place: Place) -> str:
@@ -199,7 +213,9 @@ FACTORIES: dict[str, Callable[[Place], Awaitable[str]]] = {
     "delivery_id": delivery,
     "deployment_id": deployment,
     "dns_credential_id": dns_credential,
+    "environment_id": environment,
     "git_credential_id": git_credential,
+    "grant_id": grant,
     "hook_id": hook,
     "project_id": project,
     "registry_credential_id": registry_credential,

@@ -63,6 +63,7 @@ class Door:
         """What the golden file says of it."""
         guard = self.guard
         said = [guard.permission, guard.tenant or "-", guard.rate, guard.audit or "-", "page" if guard.page else "api"]
+        said += ["narrowed"] if guard.narrowed_by else []
         return f"{self.method:<6} {self.path:<62} " + " ".join(said)
 
 

@@ -53,15 +53,22 @@ async def add_team(app: FastAPI, slug: str) -> str:
 async def add_person(app: FastAPI, role: str, *, team_id: str | None = None, email: str = "") -> Person:
     """A user who signs in with PASSWORD."""
     team_id = team_id or await default_team(app)
+    user = await add_user(app, email or f"{role}-{new_id()[-12:]}@example.org")
+    async with app.state.resources.db.write() as session:
+        session.add(Membership(team_id=team_id, user_id=user.id, role=role))
+    return Person(user.id, user.email, team_id)
+
+
+async def add_user(app: FastAPI, email: str = "") -> User:
+    """A user of no team, who signs in with PASSWORD."""
+    email = email or f"user-{new_id()[-12:]}@example.org"
     user = User(
-        id=new_id(), email=email or f"{role}-{new_id()[-12:]}@example.org", name=role.title(),
-        password_hash=hashed(PASSWORD), password_changed_at=now(),
+        id=new_id(), email=email, name=email.partition("-")[0].title(), password_hash=hashed(PASSWORD),
+        password_changed_at=now(),
     )  # fmt: skip
     async with app.state.resources.db.write() as session:
         session.add(user)
-        await session.flush()
-        session.add(Membership(team_id=team_id, user_id=user.id, role=role))
-    return Person(user.id, user.email, team_id)
+    return user
 
 
 async def add_token(app: FastAPI, person: Person, *scopes: str, days: float = 30) -> str:

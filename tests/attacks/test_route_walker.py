@@ -52,7 +52,7 @@ async def test_every_door_declares_itself_fully(world: World) -> None:
 
 
 async def test_every_permission_opens_a_door(world: World) -> None:
-    asked_inside = {"token.manage"}
+    asked_inside = {"credential.use", "route.share", "token.manage"}
     assert set(all_permissions()) - {door.guard.permission for door in world.doors} == asked_inside
 
 

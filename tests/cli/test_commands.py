@@ -1,14 +1,17 @@
 """Nouns and verbs against a real panel, as a script would use them. What needs a running container is elsewhere."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 from tests.cli.conftest import Orc, Stub
 from tests.cli.terminal import Terminal
+from tests.conftest import Panel
 
 from orca import __version__
+from orca.kit.ids import new_id
 
 
 @pytest.fixture
@@ -632,3 +635,29 @@ def test_systems_are_listed_and_shown_by_name(local: Orc) -> None:
     assert listed["state"] in shown
     assert "connector" in shown
     assert local("systems", "show", "nowhere").code == 4
+
+
+def test_roles_on_parts_are_given_listed_and_taken(local: Orc, project: str, quiet_panel: Panel) -> None:
+    email = "ada@example.org"
+    with sqlite3.connect(quiet_panel.data_dir / "orc.db") as database:
+        database.execute(
+            "INSERT INTO users (id, created_at, email, name, password_hash, password_changed_at, is_instance_admin)"
+            " VALUES (?, '2026-01-01', ?, 'Ada', '', '2026-01-01', FALSE)",
+            (new_id(), email),
+        )
+    made = local.ok("grants", "add", email, "--role", "member", "--project", project, "--json").json
+    assert (made["user_email"], made["role"]) == (email, "member")
+    local.ok("grants", "add", email, "--role", "viewer", "--project", project, "--environment", "production")
+    on_system = local.ok("grants", "add", email, "--role", "viewer", "--system", "local")
+    assert on_system.out == f"{email} is viewer of local.\n"
+    assert {each["part"] for each in local.ok("grants", "--json", "--project", project).json["items"]} == {
+        made["part"], f"Production of {made['part']}"
+    }  # fmt: skip
+    assert "environment" in local.ok("grants", "list").out
+    assert local("grants", "add", email, "--role", "member", "--project", project).code == 5
+    assert local("grants", "add", email, "--role", "member", "--project", project, "--system", "local").code == 2
+    assert local("grants", "add", email, "--role", "member", "--project", project, "--environment", "x").code == 4
+    assert local("grants", "remove", email).code == 2
+    for each in local.ok("grants", "--json").json["items"]:
+        local.ok("grants", "remove", each["id"])
+    assert "There are no grants" in local.ok("grants").out

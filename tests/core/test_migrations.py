@@ -349,3 +349,45 @@ def test_volumes_of_services_become_mounts_and_names_differ_in_an_environment(en
             ("v6", "api-data", "web", "/of-api"),
         ]
     migrations.upgrade(engine.url)
+
+
+def test_members_of_before_stay_as_they_are_and_grants_go_with_them(engine: Engine) -> None:
+    migrate(engine, "0031")
+    with engine.begin() as connection:
+        insert(connection, "users", id="ada", email="ada@example.org")
+        insert(connection, "users", id="bob", email="bob@example.org")
+        for user, role in (("ada", "owner"), ("bob", "viewer")):
+            insert(connection, "memberships", id=user, team_id="ours", user_id=user, role=role)
+        insert(connection, "projects", id="shop", team_id="ours", slug="shop")
+        for scopes in (["route.create", "service.read"], ["*"], ["service.read"]):
+            insert(connection, "api_tokens", id=scopes[0], team_id="ours", user_id="bob", scopes=scopes)
+        insert(connection, "hooks", id="hook", team_id="ours", permissions=["service.deploy", "service.update"])
+        insert(connection, "hooks", id="old", team_id="ours")
+    migrations.upgrade(engine.url)
+    with engine.begin() as connection:
+        tokens = sa.Table("api_tokens", sa.MetaData(), autoload_with=connection)
+        hooks = sa.Table("hooks", sa.MetaData(), autoload_with=connection)
+        held = dict(connection.execute(sa.select(tokens.c.id, tokens.c.scopes)).all())
+        held |= dict(connection.execute(sa.select(hooks.c.id, hooks.c.permissions)).all())
+        assert held == {
+            "route.create": ["route.create", "route.share", "service.read"], "*": ["*"], "old": None,
+            "service.read": ["service.read"], "hook": ["credential.use", "service.deploy", "service.update"],
+        }  # fmt: skip
+        found = connection.execute(text("SELECT user_id, role FROM memberships ORDER BY id")).all()
+        assert [tuple(row) for row in found] == [("ada", "owner"), ("bob", "viewer")]
+        assert connection.scalar(text("SELECT count(*) FROM grants")) == 0
+        insert(connection, "users", id="eve", email="eve@example.org")
+        insert(connection, "memberships", id="eve", team_id="ours", user_id="eve", role="guest")
+        for user in ("bob", "eve"):
+            insert(connection, "grants", id=user, team_id="ours", user_id=user, role="member", project_id="shop")
+    for values in (
+        {"project_id": "shop", "user_id": "bob"}, {"user_id": "bob"}, {"user_id": "no one", "system_id": "local"},
+        {"user_id": "ada", "project_id": "shop", "system_id": "local"}, {"user_id": "ada", "project_id": "unknown"},
+    ):  # fmt: skip
+        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+            connection.execute(text("PRAGMA foreign_keys = ON")) if engine.dialect.name == "sqlite" else None
+            insert(connection, "grants", id="another", team_id="ours", role="viewer", **values)
+    migrate(engine, "0031", back=True)
+    with engine.connect() as connection:
+        assert [*connection.scalars(text("SELECT user_id FROM memberships ORDER BY id"))] == ["ada", "bob"]
+    migrations.upgrade(engine.url)

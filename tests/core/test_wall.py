@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, aliased
 from sqlalchemy.types import JSON, TypeDecorator
 from tests.conftest import ROOT
 
-from orca.db import Base, Database, TeamOwned, all_teams, now
+from orca.db import Base, Database, Reach, TeamOwned, all_teams, now
 from orca.features import load_features
 from orca.kit.ids import new_id
 from orca.systems import LOCAL
@@ -88,6 +88,9 @@ async def rows(db: Database) -> dict[str, dict[str, Any]]:
                 if table.name in OWNED or table.name == "users":
                     values = {column.name: _fill(column, team, made, numbers) for column in table.columns}
                     values |= {"id": team} if table.name == "teams" else {}
+                    if table.name == "grants":
+                        member = {"team_id": team, "user_id": made["users"]}
+                        values |= {**member, "environment_id": None, "system_id": None}
                     await session.execute(insert(table).values(**values))
                     keys = [values[column.name] for column in table.primary_key]
                     made[table.name] = keys[0] if len(keys) == 1 else tuple(keys)
@@ -148,6 +151,82 @@ async def test_the_wall_is_looked_over_only_where_it_is_said(db: Database, rows:
         with all_teams(session):
             assert len((await session.scalars(select(route))).all()) == 2
         assert len((await session.scalars(select(route))).all()) == 1
+
+
+WHOLE_TEAM = {
+    "api_tokens": "of users; their own are looked for by their id",
+    "certificates": "serve any service of the team",
+    "dns_credentials": "prove names for any service of the team",
+    "dns_records": "of those credentials",
+    "git_credentials": "fetch the source of any service of the team",
+    "grants": "are given and taken by those who may in the whole team",
+    "held_names": "are looked up over all teams, to refuse what another project holds",
+    "memberships": "of users in the whole team",
+    "ordered_certificates": "serve any service of the team",
+    "registry_credentials": "fetch the image of any service of the team",
+    "secrets": "are found by their owner, which is looked up first",
+    "teams": "the team itself",
+    "webhook_deliveries": "of webhooks",
+    "webhooks": "send events of the whole team",
+}
+"""Tables whose rows no project has; their doors ask for a permission in the whole team."""
+
+
+@pytest.fixture
+async def two_projects(db: Database, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows of both teams as those of two projects of ours; what names its owner without a reference, too."""
+    for made in rows.values():
+        named = {"hooks": "services", "uploads": "services", "pushes": "hooks", "events": "services"}
+        for name, owner in named.items():
+            column = {"pushes": "hook_id", "events": "object_id"}.get(name, "service_id")
+            model = OWNED[name]
+            async with db.write() as session:
+                own = update(model).where(_key(model, made[name]))
+                await session.execute(own.values({column: made[owner]}))
+    async with db.write() as session:
+        await session.execute(delete(OWNED["grants"]).where(OWNED["grants"].team_id == THEIRS))  # it refers to the team
+        for name, model in OWNED.items():
+            if "team_id" in model.__table__.columns and name != "grants":
+                await session.execute(update(model).where(model.team_id == THEIRS).values(team_id=OURS))
+    return rows
+
+
+@pytest.mark.parametrize("part", ["projects", "environments"])
+async def test_a_narrower_wall_shows_what_lies_within(
+    db: Database, two_projects: dict[str, dict[str, Any]], part: str
+) -> None:
+    within, beside = two_projects[OURS], two_projects[THEIRS]
+    other = {"environments": "projects", "projects": "environments"}[part]
+    for name, model in OWNED.items():
+        if name in WHOLE_TEAM or (part, name) == ("environments", "variables"):  # that one is of the project
+            continue
+        for reach, seen in (
+            (Reach(**{part: (within[part],)}), [within]), (Reach(**{part: (within[part], beside[part])}), [within, beside]),
+            (Reach(**{other: (within[part],)}), []), (Reach(), []), (Reach(systems=("elsewhere",)), []),
+            (Reach(systems=(LOCAL,)), [within, beside]),
+        ):  # fmt: skip
+            if name == "variables" and seen == [within, beside] and reach.systems:
+                continue
+            async with db.read(OURS, reach) as session:
+                found = {inspect(row).identity for row in await session.scalars(select(model))}
+                assert found == {_identity(made[name]) for made in seen}, (name, reach)
+                column, wanted = getattr(model, inspect(model).primary_key[0].key), aliased(model)
+                assert len((await session.execute(select(column))).all()) == len(seen), (name, reach)
+                assert len((await session.execute(select(wanted))).all()) == len(seen), (name, reach)
+                assert await session.scalar(select(func.count()).select_from(select(model).subquery())) == len(seen)
+
+
+async def test_a_narrower_wall_hides_nothing_of_the_whole_team(
+    db: Database, two_projects: dict[str, dict[str, Any]]
+) -> None:
+    for name in WHOLE_TEAM:
+        async with db.read(OURS, Reach()) as session:
+            assert (await session.scalars(select(OWNED[name]))).all(), name
+
+
+def test_every_table_says_what_of_it_lies_within_a_part_of_the_team() -> None:
+    silent = {name for name, model in OWNED.items() if model.is_within.__func__ is TeamOwned.is_within.__func__}
+    assert silent == WHOLE_TEAM.keys()
 
 
 async def test_sessions_without_a_team_see_all(db: Database, rows: dict[str, dict[str, Any]]) -> None:

@@ -94,9 +94,18 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     expect(page.get_by_text("GREETING", exact=True)).to_be_visible()
     assert page.locator("#x").count() == 0
 
+    give_access(page, f"{panel.url}/projects/{site.get(f'/api/v1/services/{site.id}')['project_id']}")
+
     failed = site.wait(site.deploy({"Dockerfile": "FROM scratch\nCOPY nothing /x\n"}))
     assert watched.complaints == []
     look_at_every_page(panel, browser, context.storage_state(), site, failed["id"])
+
+
+def give_access(page: Page, project: str) -> None:
+    page.goto(f"{project}/access")
+    page.get_by_label("E-mail").fill(OWNER["email"])
+    page.get_by_role("button", name="Give access").click()
+    expect(page.get_by_role("cell", name="The whole project")).to_be_visible()
 
 
 def look_at_every_page(panel: Panel, browser: Browser, signed_in: object, site: Site, failed: str) -> None:
@@ -105,6 +114,7 @@ def look_at_every_page(panel: Panel, browser: Browser, signed_in: object, site: 
     route = site.get(f"/api/v1{service}/routes")["items"][0]["id"]
     paths = [
         "/", "/projects", f"/projects/{project}", f"/projects/{project}/variables", f"/projects/{project}/services/new",
+        f"/projects/{project}/access",
         service, f"{service}/variables?edit=GREETING",
         f"{service}/deployments", f"{service}/output", f"{service}/variables", f"{service}/domains",
         f"{service}/volumes", f"{service}/settings", f"/deployments/{failed}", "/activity", "/tokens", "/account",

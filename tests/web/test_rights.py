@@ -2,8 +2,9 @@
 
 import pytest
 
+from orca.db import Reach
 from orca.web.guard import Subject
-from orca.web.rights import Grant, ObjectScope, team_wide
+from orca.web.rights import Grant, ObjectScope, reach_of, team_wide
 
 SERVICE = ObjectScope("team", "shop", "shop-production", "local")
 
@@ -60,3 +61,41 @@ def test_an_object_is_reached_by_any_permission_for_it() -> None:
     assert subject.reaches(SERVICE)
     assert not subject.reaches(ObjectScope("team", "blog"))
     assert not subject.reaches(subject.whole_team)
+
+
+def test_what_is_ones_own_shows_no_object_of_the_team() -> None:
+    own = Grant(ObjectScope("team"), frozenset({"token.read"}), is_own=True)
+    subject = Subject("ada", "session", "team", (own, Grant(ObjectScope("team", "shop"), frozenset({"route.read"}))))
+    assert subject.can("token.read")
+    assert subject.reaches(SERVICE)
+    assert not subject.reaches(ObjectScope("team", "blog"))
+    assert not subject.reaches(ObjectScope("team"))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "reach"),
+    [
+        ([], Reach()), ([ObjectScope("team")], None), ([ObjectScope("team", "shop"), ObjectScope("team")], None),
+        ([ObjectScope("team", "shop"), ObjectScope("team", "blog")], Reach(projects=("blog", "shop"))),
+        ([ObjectScope("team", "shop"), ObjectScope("team", "shop")], Reach(projects=("shop",))),
+        (
+            [ObjectScope("team", environment_id="staging"), ObjectScope("team", system_id="berlin")],
+            Reach(environments=("staging",), systems=("berlin",)),
+        ),
+        ([ObjectScope("team", "shop", system_id="berlin")], Reach()),
+    ],
+)  # fmt: skip
+def test_scopes_together_reach_a_part_of_the_team(scopes: list[ObjectScope], reach: Reach | None) -> None:
+    assert reach_of(scopes) == reach
+
+
+def test_a_permission_reaches_as_far_as_the_grants_that_have_it() -> None:
+    grants = (
+        Grant(ObjectScope("team", "shop"), frozenset({"service.read", "service.deploy"})),
+        Grant(ObjectScope("team", "blog"), frozenset({"service.read"})),
+    )
+    subject = Subject("ada", "session", "team", grants)
+    assert subject.reach("service.read") == Reach(projects=("blog", "shop"))
+    assert subject.reach("service.deploy") == Reach(projects=("shop",))
+    assert subject.reach("service.delete") == Reach()
+    assert subject.permissions_anywhere() == {"service.read", "service.deploy"}

@@ -127,6 +127,11 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             {"list": "List API tokens.", "create": "Make an API token and show it once.",
              "revoke": "Make an API token useless at once."},
         ),
+        Entry(
+            "grants", "grants", "Roles on a project, an environment or a system.",
+            {"list": "List who has a role on what.", "add": "Give a user a role on a part of the team.",
+             "remove": "Take such a role away."},
+        ),
     ),
     "This machine": (
         Entry("serve", "machine", "Run Orca on this machine."),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Request
-from sqlalchemy import DDL, JSON, DateTime, MetaData, String, TypeDecorator, event
+from sqlalchemy import DDL, JSON, ColumnElement, DateTime, MetaData, String, TypeDecorator, event
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -15,13 +15,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from orca.db.failures import DATABASE_AWAY, GONE, QUEUED, Cause, DatabaseAway, cause_of, translate
 from orca.db.sqlite import open_sqlite
-from orca.db.wall import LimitedSession, TeamOwned, all_teams, is_of_parent, limit_to_team
+from orca.db.wall import LimitedSession, Reach, TeamOwned, all_teams, is_of_parent, is_of_parent_within, limit_to_team
 from orca.kit.fence import check_fence
 from orca.kit.ids import new_id
 
 __all__ = [
-    "DATABASE_AWAY", "Base", "Database", "DatabaseAway", "ReadSession", "Row", "TeamOwned", "TeamRow", "UtcDateTime",
-    "WriteSession", "all_teams", "index_where", "is_of_parent", "limit_to_team", "now", "unique_where",
+    "DATABASE_AWAY", "Base", "Database", "DatabaseAway", "Reach", "ReadSession", "Row", "ServiceRow", "TeamOwned",
+    "TeamRow", "UtcDateTime", "WriteSession", "all_teams", "index_where", "is_of_parent", "is_of_parent_within",
+    "limit_to_team", "now", "unique_where",
 ]  # fmt: skip
 
 
@@ -106,6 +107,17 @@ class TeamRow(Row, TeamOwned):
     team_id: Mapped[str] = mapped_column(String(36), index=True)
 
 
+class ServiceRow(TeamRow):
+    """A row that belongs to a service of a team: its class has a column `service_id`."""
+
+    service_id: Any
+
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the rows of the services that lie within a part of the team."""
+        return reach.holds_service(cls.service_id)
+
+
 class Database:
     """Two engines on SQLite (one connection for writes, several for reads), one on PostgreSQL."""
 
@@ -147,12 +159,12 @@ class Database:
             await check_fence(session)
 
     @asynccontextmanager
-    async def read(self, team_id: str | None = None) -> AsyncIterator[AsyncSession]:
-        """Open a session for reads; with a team, it sees no rows of others.
+    async def read(self, team_id: str | None = None, reach: Reach | None = None) -> AsyncIterator[AsyncSession]:
+        """Open a session for reads; with a team, it sees no rows of others, and with a reach not all of the team's.
 
         Its queries may see different states of the database, unlike in `snapshot`.
         """
-        async with self._open(self._reader, {}, team_id) as session:
+        async with self._open(self._reader, {}, team_id, reach) as session:
             yield session
 
     @asynccontextmanager
@@ -167,10 +179,12 @@ class Database:
         """Open a session that the caller, the route class, commits."""
         return self._open(self._writer, self.session_info, team_id)
 
-    def _open(self, engine: AsyncEngine, info: dict[str, Any], team_id: str | None) -> AsyncSession:
+    def _open(
+        self, engine: AsyncEngine, info: dict[str, Any], team_id: str | None, reach: Reach | None = None
+    ) -> AsyncSession:
         session = AsyncSession(engine, expire_on_commit=False, info=info, sync_session_class=LimitedSession)
         if team_id is not None:
-            limit_to_team(session, team_id)
+            limit_to_team(session, team_id, reach)
         return session
 
     def explain(self, error: BaseException) -> Cause:
@@ -203,7 +217,7 @@ async def _write_session(request: Request) -> AsyncSession:
 
 
 async def _read_session(request: Request) -> AsyncIterator[AsyncSession]:
-    async with request.app.state.resources.db.read(_team_of(request)) as session:
+    async with request.app.state.resources.db.read(_team_of(request), request.state.reach) as session:
         yield session
 
 
@@ -216,3 +230,4 @@ def _team_of(request: Request) -> str | None:
 WriteSession = Annotated[AsyncSession, Depends(_write_session)]
 """Committed by the route class after the endpoint and before the response; see `orca.web.guard`."""
 ReadSession = Annotated[AsyncSession, Depends(_read_session)]
+"""Sees what the subject's grants for the permission of the route cover, and of the team what belongs to all of it."""

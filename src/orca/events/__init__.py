@@ -14,7 +14,7 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
-from orca.db import Base, Database, TeamOwned, all_teams, now
+from orca.db import Base, Database, Reach, TeamOwned, all_teams, now
 from orca.db.wall import Unindexed
 from orca.errors import Forbidden
 from orca.resources import Resources
@@ -50,6 +50,13 @@ class Event(TeamOwned, Base):
         """Select the events of a team, and those of none: who may see these is asked where they are read."""
         team = Unindexed(cls.team_id)
         return (team == team_id) | team.is_(None)
+
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the events of projects and services within a part of the team, and of what belongs to services."""
+        itself = Unindexed(cls.object_id).in_(reach.projects) | reach.holds_service(cls.object_id)
+        is_other = cls.object_type.not_in(("project", "service"))  # only then the payload is worth reading
+        return itself | (is_other & reach.holds_service(cls.payload["service_id"].as_string()))
 
 
 @dataclass(frozen=True, slots=True)

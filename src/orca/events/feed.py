@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import structlog
 from sqlalchemy import func, select
 
-from orca.db import Database
+from orca.db import Database, Reach
 from orca.events import Event, notifier
 
 log = structlog.get_logger("orca.events")
@@ -25,9 +25,9 @@ _READERS = 4
 _FEED = "event_feed"
 
 
-async def follow(db: Database, *, after: int, team_id: str | None) -> AsyncIterator[Event]:
-    """Facts of a team from `after` on, as they are committed; of all teams without one."""
-    async for event in Feed.of(db).follow(after=after, team_id=team_id):
+async def follow(db: Database, *, after: int, team_id: str | None, reach: Reach | None = None) -> AsyncIterator[Event]:
+    """Facts of a team from `after` on, as they are committed, or of a part of it; of all teams without one."""
+    async for event in Feed.of(db).follow(after=after, team_id=team_id, reach=reach):
         yield event
 
 
@@ -94,7 +94,7 @@ class Feed:
             notifier.detach(bell)
             self._others.discard(bell)
 
-    async def follow(self, *, after: int, team_id: str | None) -> AsyncIterator[Event]:
+    async def follow(self, *, after: int, team_id: str | None, reach: Reach | None = None) -> AsyncIterator[Event]:
         """See `follow`. First what is stored, then what the reader passes on; `seq` tells what came twice."""
         follower = _Follower(team_id)
         self._join(follower)
@@ -102,7 +102,7 @@ class Feed:
             await self._ready.wait()
             while True:
                 follower.is_behind = False
-                async for event in self._read_stored(after, team_id):
+                async for event in self._read_stored(after, team_id, reach):
                     after = event.seq
                     yield event
                 while not follower.is_behind:
@@ -112,7 +112,8 @@ class Feed:
                     event = follower.events.popleft()
                     if event.seq > after and not follower.is_behind:
                         after = event.seq
-                        yield event
+                        if reach is None or await self._is_within(event, reach):
+                            yield event
         finally:
             self._leave(follower)
 
@@ -130,19 +131,24 @@ class Feed:
             self._reading = None
             self._ready.clear()
 
-    async def _read_stored(self, after: int, team_id: str | None) -> AsyncIterator[Event]:
+    async def _read_stored(self, after: int, team_id: str | None, reach: Reach | None) -> AsyncIterator[Event]:
         is_full = True
         while is_full:
             async with self._turns:
-                rows = await self._fetch(after, team_id)
+                rows = await self._fetch(after, team_id, reach)
             for row in rows:
                 after = row.seq
                 yield row
             is_full = len(rows) == _CHUNK
 
-    async def _fetch(self, after: int, team_id: str | None) -> Sequence[Event]:
+    async def _is_within(self, event: Event, reach: Reach) -> bool:
+        """Whether an event is about a part of its team."""
+        async with self._db.read(event.team_id or "", reach) as session:
+            return await session.scalar(select(Event.seq).where(Event.seq == event.seq)) is not None
+
+    async def _fetch(self, after: int, team_id: str | None, reach: Reach | None = None) -> Sequence[Event]:
         query = select(Event).where(Event.seq > after).order_by(Event.seq).limit(_CHUNK)
-        async with self._db.read() as session:
+        async with self._db.read(None if reach is None else team_id, reach) as session:
             return (await session.scalars(query if team_id is None else query.where(Event.team_id == team_id))).all()
 
     async def _read(self) -> None:

@@ -1,5 +1,6 @@
 """The features of Orca: one folder each, and this one list of them."""
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -9,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import Database
 from orca.events import EventBus, connect_events
 from orca.events.consumers import Consumer
-from orca.features.manifest import Feature, Function, ReaderKey
+from orca.features.manifest import Directory, Feature, Function, ReaderKey
 from orca.resources import Resources
+from orca.web.guard import OwnerResolver
 
 FEATURES: Final = (
     "identity",
@@ -48,6 +50,18 @@ def _load(name: str) -> Feature:
     if not isinstance(feature, Feature) or feature.name != name:
         raise RuntimeError(f"orca.features.{name}.feature: FEATURE is not the manifest of {name}")
     return feature
+
+
+@cache
+def all_owners() -> Mapping[str, OwnerResolver]:
+    """Path parameter, such as `service_id` -> function that returns where its object belongs; of all features."""
+    return {name: owner for feature in load_features() for name, owner in feature.owners.items()}
+
+
+@cache
+def all_directories() -> Mapping[str, Directory]:
+    """Object type -> where its names are found; of all features."""
+    return {kind: each for feature in load_features() for kind, each in feature.directories.items()}
 
 
 def find_reader(key: ReaderKey[Function]) -> Function | None:

@@ -68,8 +68,10 @@ class Permission:
 
     name: str
     description: str
-    role: Literal["viewer", "member", "owner", "instance admin"]
+    role: Literal["guest", "viewer", "member", "owner", "instance admin"]
     """The least role that has it: members have those of viewers, owners and admins all but those of instance admins."""
+    whole_team: bool = False
+    """It is about the team as a whole, so that a grant on a part of the team never includes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Order per request: authenticate → check the permission for the object → endp
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol, TypeVar
@@ -16,13 +16,14 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.db import Reach
 from orca.errors import OrcaError, TookTooLong
 from orca.events import Fact, Origin, Via, origin, record
 from orca.kit.crypto import SecretBox
 from orca.resources import Resources
 from orca.web.habits import locate_result
 from orca.web.middleware import name_method
-from orca.web.rights import Grant, ObjectScope
+from orca.web.rights import Grant, ObjectScope, permissions_within, reach_of
 from orca.web.safe_request import SafeRequest
 
 REQUEST_SECONDS = 30.0
@@ -53,6 +54,8 @@ class Guard:
     """The response may last long: open ones are counted, and end when their session or permission does."""
     seconds: float | None = REQUEST_SECONDS
     """Deadline until the response begins; None for uploads, which take as long as their sender needs."""
+    narrowed_by: str = ""
+    """The permission by which it shows less to a subject that has it for some objects only; see `narrowed`."""
 
     @property
     def needs_permission(self) -> bool:
@@ -99,7 +102,7 @@ class Subject:
 
     def permissions_in(self, scope: ObjectScope) -> frozenset[str]:
         """Return the permissions for an object; none for one of another team."""
-        return frozenset().union(*(each.permissions for each in self.grants if each.scope.covers(scope)))
+        return permissions_within(self.grants, scope)
 
     def can(self, permission: str, scope: ObjectScope | None = None) -> bool:
         """Whether the subject has a permission for an object; without a scope, for the object of the request."""
@@ -109,9 +112,17 @@ class Subject:
         """Whether the subject has a permission for some object."""
         return any(permission in each.permissions for each in self.grants)
 
+    def permissions_anywhere(self) -> frozenset[str]:
+        """Return the permissions that the subject has for some object or other."""
+        return frozenset().union(*(each.permissions for each in self.grants))
+
+    def reach(self, permission: str) -> Reach | None:
+        """Return the part of the team in which the subject has a permission; None for all of it."""
+        return reach_of(each.scope for each in self.grants if permission in each.permissions)
+
     def reaches(self, scope: ObjectScope) -> bool:
         """Whether the subject may know that an object of this scope exists."""
-        return bool(self.permissions_in(scope))
+        return any(each.permissions and each.scope.covers(scope) for each in self.grants if not each.is_own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,8 @@ class Scope:
     """The team to which reads and writes are restricted; queries take it instead of a bare id."""
 
     team_id: str
+    reach: Reach | None = None
+    """The part of it to which reads of a request are restricted; None for all of it."""
 
 
 OwnerResolver = Callable[[AsyncSession, str], Awaitable[ObjectScope | None]]
@@ -188,6 +201,21 @@ def guard(
     return declare
 
 
+def narrowed(permission: str = "") -> Callable[[Endpoint], Endpoint]:
+    """Declare, above `guard`, that a route shows a subject with narrower grants what these cover, instead of 403.
+
+    All that it shows must be read by `ReadSession`, which sees no more: of the team, or of the object that `tenant`
+    names. `permission` is that of the guard, where no other one is given.
+    """
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        declared = guard_of(endpoint)
+        endpoint.__guard__ = replace(declared, narrowed_by=permission or declared.permission)  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
 def guard_of(endpoint: Callable[..., Any]) -> Guard:
     """Return the declaration of an endpoint. Raises RuntimeError where there is none."""
     declared = getattr(endpoint, "__guard__", None)
@@ -216,6 +244,7 @@ class GuardedRoute(APIRoute):
                     request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
                     origin.set(_origin(request, subject))
                     request.state.team_id = self._team_of(subject)
+                    request.state.reach = self._reach_of(subject)
                     produce = partial(_commit_after, handle, request)
                     if self._may_repeat(request, subject):
                         gate: Gate = request.app.state.gate
@@ -231,6 +260,13 @@ class GuardedRoute(APIRoute):
     def _team_of(self, subject: Subject | None) -> str | None:
         """Return the team whose rows the sessions of a request see; None where no sign-in is needed."""
         return None if subject is None or self.guard.permission in ANYONE else subject.team_id
+
+    def _reach_of(self, subject: Subject | None) -> Reach | None:
+        """Return the part of the team that reads of a request see; None for all of it.
+
+        Where a sign-in is enough, it is nothing, unless the route says by which permission it is narrowed.
+        """
+        return None if subject is None else subject.reach(self.guard.narrowed_by or self.guard.permission)
 
     def _may_repeat(self, request: Request, subject: Subject | None) -> bool:
         """Whether a signed-in POST has an Idempotency-Key that counts."""
@@ -299,7 +335,7 @@ def _subject(request: Request) -> Subject:
 
 
 def _scope(request: Request) -> Scope:
-    return Scope(_subject(request).team_id)
+    return Scope(_subject(request).team_id, request.state.reach)
 
 
 def _resources(request: Request) -> Resources:

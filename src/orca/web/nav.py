@@ -17,6 +17,14 @@ class NavItem:
     order: int
     """Entries are shown by ascending order."""
     permission: str | None = None
+    is_narrowed: bool = False
+    """Its page shows a subject with grants on parts of the team what these cover; see `guard.narrowed`."""
+
+    def is_for(self, subject: Subject) -> bool:
+        """Whether a subject may open it."""
+        if self.permission is None or subject.can(self.permission, subject.whole_team):
+            return True
+        return self.is_narrowed and subject.can_anywhere(self.permission)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class Tab:
     path: str
     """Follows the address of the object: `/domains`."""
     order: int
+    permission: str = ""
+    """What is needed for the object to see the tab; empty where everybody may who sees the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +54,4 @@ def navigation(menus: Menus, subject: Subject | None) -> tuple[NavItem, ...]:
     """Return the entries that this subject may open."""
     if subject is None:
         return ()
-    team = subject.whole_team
-    return tuple(item for item in menus.nav if item.permission is None or subject.can(item.permission, team))
+    return tuple(item for item in menus.nav if item.is_for(subject))

@@ -49,8 +49,12 @@ class PageFrame:
     tabs: Sequence[Tab] = ()
 
     def tabs_of(self, kind: str, address: str) -> list[tuple[str, str]]:
-        """Return the tabs of an object's pages: label and address. `address` is the object's own."""
-        return [(tab.label, address + tab.path) for tab in self.tabs if tab.of == kind]
+        """Return the tabs of an object's pages that the user may open: label and address, after the object's own."""
+        return [
+            (tab.label, address + tab.path)
+            for tab in self.tabs
+            if tab.of == kind and (not tab.permission or (self.user is not None and self.user.can(tab.permission)))
+        ]
 
     def tab_href(self, kind: str, address: str, key: str) -> str:
         """Return the address of one tab."""

@@ -1,11 +1,13 @@
 """Which permissions count for which objects."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.db import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +30,43 @@ class ObjectScope:
             wanted in {None, found} for wanted, found in zip(mine, theirs, strict=True)
         )
 
+    @property
+    def is_whole_team(self) -> bool:
+        """Whether it is that of the team as a whole."""
+        return self.project_id is self.environment_id is self.system_id is None
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Permissions, and the scope within which they count."""
+    """Permissions, and the scope within which they count: a team, or one project, environment or system of it."""
 
     scope: ObjectScope
     permissions: frozenset[str]
+    is_own: bool = False
+    """Permissions for what is the subject's own, such as API tokens: they do not show which objects the team has."""
 
 
 def team_wide(team_id: str, permissions: Collection[str]) -> tuple[Grant, ...]:
     """Return the grants of a subject with these permissions on everything that a team has."""
     return (Grant(ObjectScope(team_id), frozenset(permissions)),)
+
+
+def permissions_within(grants: Iterable[Grant], scope: ObjectScope) -> frozenset[str]:
+    """Return the permissions for an object that grants give together."""
+    return frozenset().union(*(each.permissions for each in grants if each.scope.covers(scope)))
+
+
+def reach_of(scopes: Iterable[ObjectScope]) -> Reach | None:
+    """Return the part of a team that these scopes cover together; None for all of it.
+
+    A scope that names two of project, environment and system at once counts for nothing here.
+    """
+    narrow = [(each.project_id, each.environment_id, each.system_id) for each in scopes]
+    if any(ids == (None, None, None) for ids in narrow):
+        return None
+    single = [ids for ids in narrow if ids.count(None) == 2]  # noqa: PLR2004 - all but one of three
+    projects, environments, systems = (tuple(sorted({ids[place] or "" for ids in single} - {""})) for place in range(3))
+    return Reach(projects, environments, systems)
 
 
 async def find_scope(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> ObjectScope | None:

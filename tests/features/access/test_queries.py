@@ -29,4 +29,4 @@ async def test_the_chosen_team_comes_first_then_those_joined_first(
             session.add(Membership(id=f"m{number}", team_id=name, user_id="ada", role="viewer"))
     async with db.read() as session:
         found = await list_memberships(session, "ada", chosen)
-    assert [name for _, name in found] == expected
+    assert [each.team for each in found] == expected

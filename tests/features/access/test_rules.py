@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import ROOT
 
-from orca.features.access.permissions import all_permissions, all_roles, instance_permissions, permissions_of
+from orca.features.access.permissions import (
+    all_permissions,
+    all_roles,
+    instance_permissions,
+    permissions_of,
+    permissions_of_grant,
+)
 from orca.features.access.rules import MAX_SCOPES, limit_to_scopes, make_token, parse_token, scopes_beyond
 from orca.kit.crypto import new_token
 from orca.kit.ids import new_id
@@ -30,11 +36,14 @@ OF_VIEWERS = frozenset(
         "volume.read",
     ]
 )
+OF_GUESTS = frozenset({"token.create", "token.read", "token.revoke"})
 ONLY_OF_MEMBERS = frozenset(
     [
+        "credential.use",
         "deployment.cancel",
         "route.create",
         "route.delete",
+        "route.share",
         "route.update",
         "service.create",
         "service.deploy",
@@ -54,6 +63,7 @@ ONLY_OF_OWNERS = frozenset(
         "dns.create",
         "dns.delete",
         "dns.update",
+        "grant.manage",
         "project.create",
         "project.delete",
         "project.update",
@@ -156,8 +166,24 @@ def test_the_checksum_alone_does_not_make_a_token() -> None:
 def test_roles_have_exactly_these_permissions() -> None:
     members = OF_VIEWERS | ONLY_OF_MEMBERS
     owners = members | ONLY_OF_OWNERS
-    assert {"viewer": OF_VIEWERS, "member": members, "admin": owners, "owner": owners} == ROLES
+    roles = {"viewer": OF_VIEWERS, "member": members, "admin": owners, "owner": owners}
+    assert roles | {"guest": OF_GUESTS} == ROLES
     assert owners | OF_THE_INSTANCE == frozenset(PERMISSIONS)
+
+
+def test_a_role_on_a_part_of_a_team_has_nothing_about_the_whole_team() -> None:
+    kept_out = {"certificate.read", "dns.read", "webhook.read", *OF_GUESTS}
+    assert permissions_of_grant("viewer") == OF_VIEWERS - kept_out
+    assert permissions_of_grant("member") == (OF_VIEWERS | ONLY_OF_MEMBERS) - kept_out - {
+        "credential.use",
+        "route.share",
+    }
+    nouns = {"certificate", "dns", "grant", "token", "webhook"}
+    of_the_team = {name for name in ONLY_OF_OWNERS if name.partition(".")[0] in nouns}
+    assert permissions_of_grant("admin") == (
+        permissions_of_grant("member") | ONLY_OF_OWNERS - of_the_team - {"project.create"}
+    )
+    assert permissions_of_grant("guest") == permissions_of_grant("unknown") == frozenset()
 
 
 def test_a_token_may_have_every_permission() -> None:

@@ -14,6 +14,7 @@ NEEDED = {
     "/api/v1/dns-credentials": {"name", "provider", "sort"},
     "/api/v1/events": {"type", "object_type", "object_id", "actor", "outcome", "since", "until"},
     "/api/v1/git-credentials": {"name", "kind", "host", "sort"},
+    "/api/v1/grants": {"user_id", "role", "project_id", "environment_id", "system_id"},
     "/api/v1/orphans": {"kind", "service_id"},
     "/api/v1/permissions": {"role"},
     "/api/v1/projects": {"name", "slug", "sort"},
@@ -37,6 +38,7 @@ UNFILTERED = {
     "/api/v1/disk",
     "/api/v1/dns-providers",
     "/api/v1/systems",
+    "/api/v1/projects/{project_id}/environments",
     "/api/v1/me/sessions", "/api/v1/projects/{project_id}/variables", "/api/v1/services/{service_id}/variables",
     "/api/v1/services/{service_id}/volumes",
 }  # fmt: skip

@@ -49,7 +49,13 @@ def _facts(server: Server, me: dict[str, Any]) -> list[tuple[str, Part]]:
     return [
         ("server", f"{server.socket} (on this machine)" if server.socket else server.url), ("who", me["actor"]),
         ("by", me["via"]), ("role", text_of(me["role"])), ("may", ", ".join(me["permissions"])),
+        *(("may in part", _words_of(part)) for part in me["parts"]),
     ]  # fmt: skip
+
+
+def _words_of(part: dict[str, Any]) -> str:
+    kind = next(kind for kind in ("project", "environment", "system") if part[f"{kind}_id"])
+    return f"{kind} {part[f'{kind}_id']}: {', '.join(part['permissions'])}"
 
 
 def _login_arguments(parser: argparse.ArgumentParser) -> None:

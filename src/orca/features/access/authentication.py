@@ -1,7 +1,7 @@
 """Authentication by private socket, bearer token or browser cookie. Only one is tried; if it is invalid, it fails."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -15,8 +15,8 @@ from orca.errors import NotSignedIn
 from orca.events import Via
 from orca.features.access.actions import ensure_default_team
 from orca.features.access.models import ApiToken
-from orca.features.access.permissions import all_permissions, permissions_of
-from orca.features.access.queries import find_default_team, find_membership, find_token, list_memberships
+from orca.features.access.permissions import all_permissions
+from orca.features.access.queries import Member, find_default_team, find_member, find_token, list_memberships
 from orca.features.access.rules import limit_to_scopes, parse_token
 from orca.features.identity.actions import lifetime_of
 from orca.features.identity.cookies import session_cookie_name
@@ -104,14 +104,15 @@ class Authenticator:
 
     async def _subject_of_session(self, session: AsyncSession, row: BrowserSession, user: User) -> Subject:
         memberships = await list_memberships(session, user.id, row.team_id)
-        membership = memberships[0][0] if memberships else None
-        role = membership.role if membership else ""
-        team = membership.team_id if membership else await self._find_team(session) if user.is_instance_admin else ""
+        if memberships:
+            member = memberships[0]
+        else:
+            member = Member(await self._find_team(session) if user.is_instance_admin else "", "", "", ())
         return Subject(
-            actor=user.email, via="session", team_id=team, user_id=user.id, role=role, session_id=row.id,
-            grants=team_wide(team, permissions_of(role, is_instance_admin=user.is_instance_admin)),
+            actor=user.email, via="session", team_id=member.team_id, user_id=user.id, role=member.role,
+            session_id=row.id, grants=member.grants(is_instance_admin=user.is_instance_admin),
             is_instance_admin=user.is_instance_admin,
-            teams=tuple(sorted(((name, each.team_id) for each, name in memberships))),
+            teams=tuple(sorted((each.team, each.team_id) for each in memberships)),
         )  # fmt: skip
 
     async def _machine_owner(self, actor: str, via: Via) -> Subject:
@@ -150,17 +151,17 @@ def _holds(token: ApiToken, user: User | None, secret: str) -> bool:
 
 
 async def _subject_of_token(session: AsyncSession, token: ApiToken, user: User | None) -> Subject:
-    role, is_instance_admin = "owner", True
+    member: Member | None = Member(token.team_id, "", "owner", ())
     if user is not None:
-        membership = await find_membership(session, user.id, token.team_id)
-        if membership is None:
-            raise NotSignedIn("The user of this API token left the team.", hint=_SIGN_IN)
-        role, is_instance_admin = membership.role, user.is_instance_admin
-    allowed = limit_to_scopes(permissions_of(role, is_instance_admin=is_instance_admin), token.scopes)
+        member = await find_member(session, user.id, token.team_id)
+    if member is None:
+        raise NotSignedIn("The user of this API token left the team.", hint=_SIGN_IN)
+    held = member.grants(is_instance_admin=user is None or user.is_instance_admin)
+    grants = tuple(replace(each, permissions=limit_to_scopes(each.permissions, token.scopes)) for each in held)
     return Subject(
-        actor=user.email if user else f"token {token.name}", via="token", team_id=token.team_id,
-        grants=team_wide(token.team_id, allowed), user_id=token.user_id, role=role,
-        is_instance_admin="instance.admin" in allowed, token_id=token.id,
+        actor=user.email if user else f"token {token.name}", via="token", team_id=token.team_id, grants=grants,
+        user_id=token.user_id, role=member.role, token_id=token.id,
+        is_instance_admin=any("instance.admin" in each.permissions for each in grants),
     )  # fmt: skip
 
 

@@ -196,6 +196,9 @@ class AccessGate:
             began: Subject | None = request.state.subject
             if known is not None and began is not None and known.subject.team_id != began.team_id:
                 return False  # the session has switched to another team meanwhile, or lost this one
+            by = guard.narrowed_by
+            if known is not None and began is not None and by and known.subject.reach(by) != began.reach(by):
+                return False  # what it shows was chosen by the grants that there were when it began
             if known is not None:
                 await self._check_rights(request, guard, known)
         except OrcaError:
@@ -276,7 +279,8 @@ class AccessGate:
 
     async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
         subject = known.subject
-        may = subject.can_anywhere if guard.tenant else partial(subject.can, scope=subject.whole_team)
+        somewhere = guard.tenant or guard.narrowed_by
+        may = subject.can_anywhere if somewhere else partial(subject.can, scope=subject.whole_team)
         if guard.needs_permission and not may(guard.permission):
             raise _lacks(guard.permission, subject)
         if guard.rate == "reveal" and not known.is_stepped_up:
@@ -285,13 +289,24 @@ class AccessGate:
             request.state.object_scope = await self._check_object(request, guard, guard.tenant, subject)
 
     async def _check_object(self, request: Request, guard: Guard, parameter: str, subject: Subject) -> ObjectScope:
-        """Raise NotFound for an object that no grant reaches, exactly as for one that does not exist."""
+        """Raise NotFound for an object that no grant reaches, exactly as for one that does not exist.
+
+        A narrowed route also opens for an object that a grant covers a part of, to show that part.
+        """
+        resolve: OwnerResolver = request.app.state.owners[parameter]
         async with self._resources.db.read() as session:
-            resolve: OwnerResolver = request.app.state.owners[parameter]
             scope = await resolve(session, request.path_params[parameter])
-        if scope is None or scope.team_id != subject.team_id or not subject.reaches(scope):
+        if scope is None or scope.team_id != subject.team_id:
             raise _no_such(parameter)
-        if guard.needs_permission and not subject.can(guard.permission, scope):
+        if guard.needs_permission and subject.can(guard.permission, scope):
+            return scope
+        if guard.narrowed_by:
+            async with self._resources.db.read(subject.team_id, subject.reach(guard.permission)) as session:
+                if await resolve(session, request.path_params[parameter]) is not None:
+                    return scope
+        if not subject.reaches(scope):
+            raise _no_such(parameter)
+        if guard.needs_permission:
             raise _lacks(guard.permission, subject)
         return scope
 
@@ -304,6 +319,8 @@ def _way_to(permission: str, subject: Subject) -> str:
     """Return a hint how to get a permission: by another token, when only this one lacks it, or by another role."""
     if permission in instance_permissions():
         return "Ask an instance admin: only they have it, and those of their tokens that have this scope."
+    if subject.can_anywhere(permission):
+        return "You have it within some projects, environments or systems only, and this is not within them."
     held = permissions_of(subject.role, is_instance_admin=False)
     if subject.token_id is not None and permission in held:
         command = f"orc tokens create NAME --scope {permission}"

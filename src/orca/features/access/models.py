@@ -1,11 +1,12 @@
-"""Teams, their members with roles, and API tokens."""
+"""Teams, their members with roles, grants on parts of a team, and API tokens."""
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, Row, TeamOwned, TeamRow
+from orca.web.rights import ObjectScope
 
 
 class Team(Row, TeamOwned, Base):
@@ -30,6 +31,38 @@ class Membership(TeamRow, Base):
 
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     role: Mapped[str] = mapped_column(String(16))
+
+
+class RoleGrant(TeamRow, Base):
+    """A member's role within one project, environment or system of a team, besides the role in the team."""
+
+    __tablename__ = "grants"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["team_id", "user_id"], ["memberships.team_id", "memberships.user_id"], name="fk_grants_member",
+            ondelete="CASCADE",
+        ),
+        UniqueConstraint("user_id", "project_id", name="uq_grants_project"),
+        UniqueConstraint("user_id", "environment_id", name="uq_grants_environment"),
+        UniqueConstraint("team_id", "user_id", "system_id", name="uq_grants_system"),
+        CheckConstraint(
+            "(CASE WHEN project_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN environment_id IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN system_id IS NULL THEN 0 ELSE 1 END) = 1",
+            name="one_scope",
+        ),
+    )  # fmt: skip
+
+    user_id: Mapped[str] = mapped_column(String(36))
+    role: Mapped[str] = mapped_column(String(16))
+    """`GrantRole` of `rules.py`."""
+    project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    environment_id: Mapped[str | None] = mapped_column(ForeignKey("environments.id", ondelete="CASCADE"), index=True)
+    system_id: Mapped[str | None] = mapped_column(ForeignKey("systems.id", ondelete="CASCADE"), index=True)
+
+    @property
+    def scope(self) -> ObjectScope:
+        """Within what it counts."""
+        return ObjectScope(self.team_id, self.project_id, self.environment_id, self.system_id)
 
 
 class ApiToken(TeamRow, Base):

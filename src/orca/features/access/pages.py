@@ -15,7 +15,7 @@ from orca.features.access.queries import list_tokens
 from orca.features.access.schemas import TokenFilter, TokenIn
 from orca.kit.pagination import Cursor, cut_page
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, guard
+from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, Subject, guard
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -24,10 +24,14 @@ PRESETS = {"deploy": "Deploy", "read": "Read everything", "all": "Everything tha
 _DEPLOY = ("project.read", "service.read", "service.deploy", "deployment.read", "source.create")
 
 
-def _scopes_of(preset: str) -> list[str]:
-    """Return the scopes that a choice stands for; those for reading where there is no such choice."""
+def _scopes_of(preset: str, subject: Subject) -> list[str]:
+    """Return the scopes that a choice stands for; those for reading where there is no such choice.
+
+    What the subject may not do is left out, but for what the choice is named after.
+    """
     reading = sorted(name for name in all_roles()["viewer"] if name.endswith(".read"))
-    return list({"deploy": _DEPLOY, "all": ("*",)}.get(preset, reading))
+    may = {*subject.permissions_anywhere(), "*", "service.deploy"}
+    return [scope for scope in {"deploy": _DEPLOY, "all": ("*",)}.get(preset, reading) if scope in may]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ async def make_token(
     request: Request, session: WriteSession, scope: CurrentScope, subject: CurrentSubject, form: Form
 ) -> Response:
     """Create a token and show it, which happens only once."""
-    scopes = _scopes_of(form.get("preset", ""))
+    scopes = _scopes_of(form.get("preset", ""), subject)
     data = {"name": form.get("name", ""), "scopes": scopes, "expires_in_days": form.get("expires_in_days", "90")}
     filled = fill(TokenIn, data, form)
     if filled.model is not None:

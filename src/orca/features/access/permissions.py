@@ -32,6 +32,12 @@ def all_roles() -> Mapping[str, frozenset[str]]:
     return build_roles(_declared())
 
 
+@cache
+def permissions_of_grant(role: str) -> frozenset[str]:
+    """Return the permissions of a role that is given on a part of a team: without those about the team as a whole."""
+    return all_roles().get(role, frozenset()) - {each.name for each in _declared() if each.whole_team}
+
+
 def permissions_of(role: str, *, is_instance_admin: bool) -> frozenset[str]:
     """Return the permissions of a role; empty for an unknown role."""
     return all_roles().get(role, frozenset()) | (instance_permissions() if is_instance_admin else frozenset())

@@ -1,18 +1,31 @@
-"""Reads about teams, memberships and API tokens."""
+"""Reads about teams, their members, what these may do, and API tokens."""
 
-from sqlalchemy import func, select
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import all_teams, now
-from orca.errors import NotFound
-from orca.features.access.models import ApiToken, Membership, Team
-from orca.features.access.permissions import permissions_of
-from orca.features.access.schemas import TokenFilter
+from orca.db.pages import read_page
+from orca.db.wall import ENVIRONMENTS
+from orca.errors import BadInput, NotFound
+from orca.features import all_directories, all_owners
+from orca.features.access.models import ApiToken, Membership, RoleGrant, Team
+from orca.features.access.permissions import permissions_of, permissions_of_grant
+from orca.features.access.rules import GUEST
+from orca.features.access.schemas import GrantFilter, GrantIn, GrantOut, TokenFilter
 from orca.features.identity.models import User
+from orca.features.identity.queries import find_emails
+from orca.kit.pagination import Page
+from orca.systems import System
 from orca.web.guard import Scope
-from orca.web.rights import ObjectScope, find_scope
+from orca.web.rights import Grant, ObjectScope, find_scope, permissions_within
 
 DEFAULT_TEAM = "default"
+MOST_SHOWN = 500
+"""Members and grants that a page names."""
 
 
 async def find_token_scope(session: AsyncSession, token_id: str) -> ObjectScope | None:
@@ -25,30 +38,64 @@ async def find_default_team(session: AsyncSession) -> Team | None:
     return await session.scalar(select(Team).where(Team.slug == DEFAULT_TEAM))
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user in a team: the role in all of it, and the roles in parts of it."""
+
+    team_id: str
+    team: str
+    role: str
+    parts: tuple[RoleGrant, ...]
+
+    def grants(self, *, is_instance_admin: bool) -> tuple[Grant, ...]:
+        """Return what the user may do, and where."""
+        permissions = permissions_of(self.role, is_instance_admin=is_instance_admin)
+        whole = Grant(ObjectScope(self.team_id), permissions, is_own=self.role == GUEST)
+        return whole, *(Grant(part.scope, permissions_of_grant(part.role)) for part in self.parts)
+
+
 async def list_memberships(
-    session: AsyncSession, user_id: str, chosen: str | None = None
-) -> list[tuple[Membership, str]]:
-    """Return a user's memberships with the name of the team: in the chosen team first, then as they were joined."""
-    query = select(Membership, Team.name).join(Team, Team.id == Membership.team_id).where(Membership.user_id == user_id)
-    rows = await session.execute(query.order_by(Membership.team_id != (chosen or ""), Membership.id))
-    return [(membership, name) for membership, name in rows]
+    session: AsyncSession, user_id: str, chosen: str | None = None, *, only: str | None = None
+) -> list[Member]:
+    """Return a user as the member of teams: of the chosen one first, then as they were joined; or of one team `only`.
+
+    A guest is a member of a team for as long as a part of it is granted.
+    """
+    query = (
+        select(Membership, Team.name, RoleGrant)
+        .join(Team, Team.id == Membership.team_id)
+        .outerjoin(RoleGrant, (RoleGrant.team_id == Membership.team_id) & (RoleGrant.user_id == Membership.user_id))
+        .where(Membership.user_id == user_id)
+        .order_by(Membership.team_id != (chosen or ""), Membership.id, RoleGrant.id)
+    )
+    if only is not None:
+        query = query.where(Membership.team_id == only)
+    rows = (await session.execute(query)).all()
+    parts: dict[str, list[RoleGrant]] = {}
+    for membership, _, part in rows:
+        parts.setdefault(membership.id, []).extend([part] if part else [])
+    found = {
+        membership.id: Member(membership.team_id, name, membership.role, tuple(parts[membership.id]))
+        for membership, name, _ in rows
+    }
+    return [each for each in found.values() if each.parts or each.role != GUEST]
 
 
-async def find_membership(session: AsyncSession, user_id: str, team_id: str | None = None) -> Membership | None:
-    """Return a user's membership in a team; without a team, in the one that was joined first."""
-    query = select(Membership).where(Membership.user_id == user_id).order_by(Membership.id).limit(1)
-    return await session.scalar(query if team_id is None else query.where(Membership.team_id == team_id))
+async def find_member(session: AsyncSession, user_id: str, team_id: str) -> Member | None:
+    """Return a user as a member of a team; None for one who is none."""
+    return next(iter(await list_memberships(session, user_id, only=team_id)), None)
 
 
-async def find_rights(session: AsyncSession, user_id: str, team_id: str) -> tuple[str, frozenset[str]]:
-    """Return a user's e-mail and present permissions in a team; empty for a user who left or was disabled."""
+async def find_rights(session: AsyncSession, user_id: str, scope: ObjectScope) -> tuple[str, frozenset[str]]:
+    """Return a user's e-mail and present permissions for an object; empty for a user who left or was disabled."""
     user = await session.get(User, user_id)
     if user is None:
         return "", frozenset()
-    membership = await find_membership(session, user_id, team_id)
-    if membership is None or user.disabled_at is not None:
+    member = await find_member(session, user_id, scope.team_id)
+    if member is None or user.disabled_at is not None:
         return user.email, frozenset()
-    return user.email, permissions_of(membership.role, is_instance_admin=user.is_instance_admin)
+    grants = member.grants(is_instance_admin=user.is_instance_admin)
+    return user.email, permissions_within(grants, scope)
 
 
 async def find_token(session: AsyncSession, token_id: str) -> tuple[ApiToken, User | None] | None:
@@ -106,3 +153,88 @@ async def list_tokens(
         query = query.where(ApiToken.id < wanted.cursor)
     rows = await session.execute(query)
     return [(token, email) for token, email in rows]
+
+
+async def find_grant_scope(session: AsyncSession, grant_id: str) -> ObjectScope | None:
+    """Return where a grant belongs: to a team, whatever part of it is granted."""
+    return await find_scope(session, select(RoleGrant.team_id).where(RoleGrant.id == grant_id))
+
+
+async def find_part(session: AsyncSession, scope: Scope, wanted: GrantIn) -> ObjectScope:
+    """Return the project, environment or system that a grant is wanted for. Raises BadInput for an unknown one."""
+    if wanted.system_id is not None:
+        is_known = await session.get(System, wanted.system_id) is not None
+        part = ObjectScope(scope.team_id, system_id=wanted.system_id) if is_known else None
+        return part or _no_such("system_id")
+    name = "project_id" if wanted.project_id is not None else "environment_id"
+    part = await all_owners()[name](session, wanted.project_id or wanted.environment_id or "")
+    return part if part is not None and part.team_id == scope.team_id else _no_such(name)
+
+
+def _no_such(name: str) -> NoReturn:
+    message = f"there is no {name.removesuffix('_id')} with this id"
+    raise BadInput(f"{name}: {message}", fields={name: message})
+
+
+async def list_grants(session: AsyncSession, scope: Scope, wanted: GrantFilter) -> Page[GrantOut]:
+    """Return the grants on parts of a team, newest first, with what the users and the parts are called."""
+    page = await read_page(session, select(RoleGrant).where(RoleGrant.team_id == scope.team_id), RoleGrant, wanted)
+    return Page(items=await _show(session, scope, page.items), next_cursor=page.next_cursor)
+
+
+async def list_grants_of_project(session: AsyncSession, scope: Scope, project_id: str) -> list[GrantOut]:
+    """Return the grants on a project and on its environments, oldest first."""
+    environments = select(ENVIRONMENTS.c.id).where(ENVIRONMENTS.c.project_id == project_id)
+    query = select(RoleGrant).where(
+        RoleGrant.team_id == scope.team_id,
+        or_(RoleGrant.project_id == project_id, RoleGrant.environment_id.in_(environments)),
+    )
+    return await _show(session, scope, (await session.scalars(query.order_by(RoleGrant.id).limit(MOST_SHOWN))).all())
+
+
+async def show_grant(session: AsyncSession, scope: Scope, row: RoleGrant) -> GrantOut:
+    """Return one grant with what its user and its part are called."""
+    return (await _show(session, scope, [row]))[0]
+
+
+async def _show(session: AsyncSession, scope: Scope, rows: Sequence[RoleGrant]) -> list[GrantOut]:
+    emails = await find_emails(session, {row.user_id for row in rows})
+    names: dict[str | None, str] = {}
+    for kind in ("project", "environment"):
+        ids = {part for row in rows if (part := getattr(row, f"{kind}_id"))}
+        found = await all_directories()[kind].find_names(session, scope, ids) if ids else {}
+        names |= {identifier: named.name for identifier, named in found.items()}
+    systems = {row.system_id for row in rows if row.system_id}
+    if systems:
+        query = select(System.id, System.name).where(System.id.in_(systems))
+        names |= {system_id: name for system_id, name in await session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+    return [
+        GrantOut.model_validate(row).model_copy(
+            update={
+                "user_email": emails.get(row.user_id, ""),
+                "part": names.get(row.project_id or row.environment_id or row.system_id, ""),
+            }
+        )
+        for row in rows
+    ]
+
+
+async def get_grant(session: AsyncSession, scope: Scope, grant_id: str) -> RoleGrant:
+    """Return a grant on a part of the team. Raises NotFound."""
+    query = select(RoleGrant).where(RoleGrant.id == grant_id, RoleGrant.team_id == scope.team_id)
+    row = await session.scalar(query)
+    if row is None:
+        raise NotFound("there is no grant with this id")
+    return row
+
+
+async def list_members(session: AsyncSession, scope: Scope) -> list[tuple[str, str]]:
+    """Return e-mail and role of those who have a role in all of a team, by e-mail."""
+    query = (
+        select(User.email, Membership.role)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.team_id == scope.team_id, Membership.role != GUEST, User.disabled_at.is_(None))
+        .order_by(User.email)
+        .limit(MOST_SHOWN)
+    )
+    return [(email, role) for email, role in await session.execute(query)]

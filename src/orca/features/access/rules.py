@@ -9,19 +9,23 @@ from uuid import UUID
 
 from orca.features.manifest import Permission
 
-Role = Literal["owner", "admin", "member", "viewer"]
+Role = Literal["owner", "admin", "member", "viewer", "guest"]
+GrantRole = Literal["admin", "member", "viewer"]
+GUEST: Role = "guest"
+"""The role in a team of those who have grants on parts of it only: they look after API tokens of their own."""
 
 
 def build_roles(permissions: Collection[Permission]) -> dict[str, frozenset[str]]:
     """Role -> permissions in the team: each has those of the lesser ones, and none has those of instance admins."""
     least = {
         role: frozenset(permission.name for permission in permissions if permission.role == role)
-        for role in ("owner", "member", "viewer")
+        for role in ("owner", "member", "viewer", "guest")
     }
-    viewer = least["viewer"]
+    guest = least["guest"]
+    viewer = guest | least["viewer"]
     member = viewer | least["member"]
     owner = member | least["owner"]
-    return {"owner": owner, "admin": owner, "member": member, "viewer": viewer}
+    return {"owner": owner, "admin": owner, "member": member, "viewer": viewer, "guest": guest}
 
 
 EVERYTHING = "*"

@@ -1,13 +1,14 @@
-"""API tokens and permissions, as the API reads and returns them."""
+"""API tokens, permissions and grants, as the API reads and returns them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from orca.features.access.permissions import all_permissions
-from orca.features.access.rules import EVERYTHING, MAX_SCOPES, MAX_TOKEN_DAYS
-from orca.kit.fields import Output
+from orca.features.access.rules import EVERYTHING, MAX_SCOPES, MAX_TOKEN_DAYS, GrantRole
+from orca.features.identity.schemas import Email
+from orca.kit.fields import Identifier, Output, Strict
 from orca.kit.pagination import Instant, PageRequest, Word
 from orca.kit.text import clean_output
 
@@ -71,3 +72,49 @@ class PermissionOut(Output):
     name: str
     description: str
     roles: list[str]
+    is_for_parts: bool = Field(description="Whether a role on a part of the team includes it, too.")
+
+
+SystemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,36}$")]
+
+
+class GrantIn(Strict):
+    """A new grant: a role for a user on exactly one project, environment or system."""
+
+    email: Email = Field(description="Whose it is: a user of this instance. One of no team yet becomes its guest.")
+    role: GrantRole
+    project_id: Identifier | None = None
+    environment_id: Identifier | None = None
+    system_id: SystemId | None = None
+
+    @model_validator(mode="after")
+    def _has_one_scope(self) -> Self:
+        if [self.project_id, self.environment_id, self.system_id].count(None) != 2:  # noqa: PLR2004 - all but one
+            raise ValueError("exactly one of project_id, environment_id and system_id is needed")
+        return self
+
+
+class GrantFilter(PageRequest):
+    """Filter of a list of grants."""
+
+    user_id: Identifier | None = None
+    role: GrantRole | None = None
+    project_id: Identifier | None = Field(None, description="Only those on this project as a whole.")
+    environment_id: Identifier | None = None
+    system_id: SystemId | None = None
+
+
+class GrantOut(Output):
+    """A user's role on one part of the team. Exactly one of the three ids is set."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    user_id: str
+    user_email: str = ""
+    role: str
+    project_id: str | None
+    environment_id: str | None
+    system_id: str | None
+    part: str = Field("", description="What the project, environment or system is called.")
+    created_at: datetime

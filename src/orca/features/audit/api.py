@@ -20,7 +20,7 @@ from orca.features.audit.queries import (
 from orca.features.audit.schemas import EventFilter, EventOut, Verification
 from orca.kit.pagination import Page, cut_page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
-from orca.web.guard import CurrentResources, CurrentSubject, Router, guard
+from orca.web.guard import CurrentResources, CurrentSubject, Router, guard, narrowed
 
 router = Router(prefix="/api/v1/events", tags=["audit"])
 
@@ -29,6 +29,7 @@ LastEventId = Annotated[str | None, Header(pattern=_SEQ, description="`seq` of t
 
 
 @router.get("", summary="List events")
+@narrowed()
 @guard("event.read")
 async def read_events(
     session: ReadSession, subject: CurrentSubject, wanted: Annotated[EventFilter, Query()]
@@ -45,6 +46,7 @@ async def read_events(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
+@narrowed()
 @guard("event.read", rate="stream")
 async def stream_events(
     subject: CurrentSubject, resources: CurrentResources, last_event_id: LastEventId = None

@@ -9,7 +9,7 @@ FEATURE = Feature(
     routers=(api.router, pages.router),
     tags={"audit": "What happened, and who did it."},
     permissions=(Permission("event.read", "See what happened in the team, and who did it.", "viewer"),),
-    nav=(NavItem("Activity", "/activity", "activity", 50, "event.read"),),
+    nav=(NavItem("Activity", "/activity", "activity", 50, "event.read", is_narrowed=True),),
     events=(EventWords("Audit", "access"),),
     periodic=tasks.PERIODIC,
     measures=metrics.make_measures,

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.features import load_features
-from orca.features.identity.models import User
-from orca.features.manifest import Directory, Named
+from orca.features import all_directories
+from orca.features.identity.queries import find_emails
+from orca.features.manifest import Named
 from orca.web.guard import Scope
 
 
@@ -17,7 +16,7 @@ async def find_names(
     """(object type, id) -> name."""
     people = await _find_people(session, wanted["user"]) if wanted.get("user") else {}
     found = {("user", identifier): name for identifier, name in people.items()}
-    directories = _directories()
+    directories = all_directories()
     for object_type, ids in wanted.items():
         directory = directories.get(object_type)
         if directory is not None and ids:
@@ -28,15 +27,10 @@ async def find_names(
 
 async def find_named(session: AsyncSession, scope: Scope, text: str) -> list[str]:
     """Ids of everything whose name holds the text."""
-    found = [await directory.find_ids(session, scope, text) for directory in _directories().values()]
+    found = [await directory.find_ids(session, scope, text) for directory in all_directories().values()]
     return [identifier for ids in found for identifier in ids]
-
-
-def _directories() -> dict[str, Directory]:
-    return {kind: each for feature in load_features() for kind, each in feature.directories.items()}
 
 
 async def _find_people(session: AsyncSession, ids: Collection[str]) -> dict[str, Named]:
     """Return the e-mails of users; a subject that may read an event may also read whom it is about."""
-    rows = await session.execute(select(User.id, User.email).where(User.id.in_(ids)))
-    return {identifier: Named(email) for identifier, email in rows}
+    return {identifier: Named(email) for identifier, email in (await find_emails(session, ids)).items()}

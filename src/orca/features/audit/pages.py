@@ -13,7 +13,7 @@ from orca.events import Event
 from orca.features.audit.feed import Feed, Wanted, list_actors, list_feed
 from orca.features.audit.words import OUTCOMES, detail_of, list_kinds, page_of, state_of, title_of, who_of
 from orca.features.manifest import Named
-from orca.web.guard import CurrentSubject, Router, guard
+from orca.web.guard import CurrentSubject, Router, guard, narrowed
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -70,6 +70,7 @@ def _wanted(
 
 
 @router.get("/activity")
+@narrowed()
 @guard("event.read", page=True)
 async def show_activity(
     request: Request,

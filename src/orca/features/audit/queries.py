@@ -33,8 +33,9 @@ async def find_last_seq(session: AsyncSession) -> int:
 
 async def follow_events(db: Database, subject: Subject, *, after: int) -> AsyncIterator[Event]:
     """What the subject may see, from `after` on, as it happens."""
-    is_admin = subject.is_instance_admin
-    async for event in follow(db, after=after, team_id=None if is_admin else subject.team_id):
+    is_admin, reach = subject.is_instance_admin, subject.reach("event.read")
+    team = subject.team_id if reach is not None or not is_admin else None
+    async for event in follow(db, after=after, team_id=team, reach=reach):
         if event.team_id in {None, subject.team_id}:
             yield event
 

@@ -15,6 +15,7 @@ FEATURE = Feature(
         Permission("source.create", "Store credentials for repositories and registries, and make push hooks.", "owner"),
         Permission("source.delete", "Remove stored credentials and push hooks.", "owner"),
         Permission("source.read", "See which credentials and push hooks there are, never their secrets.", "viewer"),
+        Permission("credential.use", "Choose a stored credential for a service.", "member", whole_team=True),
         Permission("source.update", "Change stored credentials and push hooks.", "owner"),
     ),
     nav=(NavItem("Credentials", "/credentials", "lock", 30, "source.read"),),

@@ -9,7 +9,10 @@ FEATURE = Feature(
     routers=(pages.router,),
     nav=(
         NavItem("Overview", "/", "home", 10),
-        NavItem("Projects", "/projects", "folder", 20, "project.read"),
+        NavItem("Projects", "/projects", "folder", 20, "project.read", is_narrowed=True),
     ),
-    tabs=(Tab("project", "services", "Services", "", 10),),
+    tabs=(
+        Tab("project", "services", "Services", "", 10),
+        Tab("project", "access", "Access", "/access", 40, "grant.manage"),
+    ),
 )

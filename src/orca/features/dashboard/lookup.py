@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, or_, select, true
+from sqlalchemy import ColumnElement, Row, Select, and_, case, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -48,27 +48,37 @@ async def find_place(
     else:
         living = living.where(Service.id == identifier)
     found = (await session.execute(living)).one_or_none()
-    service = _found(*found) if found else None
+    service = _found(found) if found else None
     return service, FoundProject(service.project_id, service.project) if service else None
 
 
-def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any]]:
+def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any], str, str]:
     return (
-        select(Service.id, Service.name, _STATE, Service.project_id, Project.name, Service.source)
+        select(
+            Service.id,
+            Service.name,
+            _STATE,
+            Service.project_id,
+            Project.name,
+            Service.source,
+            Service.environment_id,
+            Service.system_id,
+        )
         .join(Project, Project.id == Service.project_id)
         .outerjoin(LiveRelease, LiveRelease.service_id == Service.id)
         .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     )
 
 
-def _found(identifier: str, name: str, state: str, project_id: str, project: str, source: dict[str, Any]) -> Found:
+def _found(row: Row[str, str, str, str, str, dict[str, Any], str, str]) -> Found:
+    identifier, name, state, project_id, project, source, environment_id, system_id = row
     deployable = source.get("type") != "directory" or bool(source.get("upload_id"))
-    return Found(identifier, name, state, project_id, project, deployable)
+    return Found(identifier, name, state, project_id, project, deployable, environment_id, system_id)
 
 
 async def _services(session: AsyncSession, scope: Scope, wishes: Collection[Wish], most: int = _MOST) -> list[Found]:
     query = _living(scope).where(or_(false(), *(_fits(Service.name, wish) for wish in wishes)))
-    return [_found(*row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(most))]
+    return [_found(row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(most))]
 
 
 async def _projects(session: AsyncSession, scope: Scope, wishes: Collection[Wish]) -> list[FoundProject]:

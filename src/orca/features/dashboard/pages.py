@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Header, Request, Response
 
 from orca.db import ReadSession, WriteSession
-from orca.features.dashboard import project_pages, queries
+from orca.features.dashboard import access_pages, project_pages, queries
 from orca.features.dashboard.lookup import find_place, look_up
 from orca.features.dashboard.palette import (
     Entry,
@@ -28,12 +28,21 @@ from orca.features.projects.schemas import ProjectFields
 from orca.kit.pagination import Cursor, PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import SIGNED_IN, CurrentResources, CurrentScope, CurrentSubject, Router, guard, take_routes
+from orca.web.guard import (
+    SIGNED_IN,
+    CurrentResources,
+    CurrentScope,
+    CurrentSubject,
+    Router,
+    guard,
+    narrowed,
+    take_routes,
+)
 from orca.web.nav import navigation
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
-take_routes(router, project_pages.router)
+take_routes(router, project_pages.router, access_pages.router)
 SHOWN = 50
 TROUBLES = {
     "crash-looping": "Its process keeps ending.",
@@ -67,14 +76,15 @@ class Overview:
 
 
 @router.get("/")
+@narrowed("service.read")
 @guard(SIGNED_IN, page=True)
 async def overview(
     request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject
 ) -> Response:
     """What runs, what needs a look, what happened; as far as the subject may read it."""
-    services = await queries.list_all_services(session, scope) if subject.can("service.read") else []
-    recent = await queries.list_recent(session, scope) if subject.can("deployment.read") else []
-    projects = await queries.list_project_ids(session, scope, limit=2) if subject.can("project.read") else []
+    services = await queries.list_all_services(session, scope) if subject.can_anywhere("service.read") else []
+    recent = await queries.list_recent(session, scope) if subject.can_anywhere("deployment.read") else []
+    projects = await queries.list_project_ids(session, scope, limit=2) if subject.can_anywhere("project.read") else []
     states = await read_states(session, scope, resources, services)
     counts = {
         "services": len(services),
@@ -118,6 +128,7 @@ class ProjectsPage:
 
 
 @router.get("/projects")
+@narrowed()
 @guard("project.read", page=True)
 async def show_projects(
     request: Request, session: ReadSession, scope: CurrentScope, cursor: Cursor = None, *, choosing: bool = False
@@ -159,6 +170,7 @@ class PaletteResults:
 
 
 @router.get("/palette")
+@narrowed("service.read")
 @guard(SIGNED_IN, page=True)
 async def palette(
     request: Request,
@@ -173,10 +185,12 @@ async def palette(
     here: list[Entry] = []
     found: list[Group] = []
     service = None
-    if subject.can("service.read"):
+    if subject.can_anywhere("service.read"):
         service, project = await find_place(session, scope, place_of(hx_current_url))
         here = [*(service_entries(service, subject) if service else [])]
-        here += [new_service(project)] if project and subject.can("service.create") else []
+        here += (
+            [new_service(project)] if project and subject.can("service.create", project.scope(subject.team_id)) else []
+        )
         here = [entry for entry in here if words.fit(entry)]
         found = found_groups(words, subject, await look_up(session, scope, words))
     pages = [Entry(item.label, item.href, item.icon, "page") for item in navigation(request.app.state.menus, subject)]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from orca.features import load_features
 from orca.features.manifest import Verb
 from orca.web.guard import Subject
+from orca.web.rights import ObjectScope
 
 _MENTIONED = re.compile(r"/(services|projects|deployments)/([A-Za-z0-9_-]{1,64})(?:/|$)")
 _FILLERS: Final = frozenset({"of", "in", "the", "a", "to", "service", "services"})
@@ -32,6 +33,12 @@ class Found(NamedTuple):
     project: str
     deployable: bool = True
     """Not before a folder was sent, where that is the source."""
+    environment_id: str = ""
+    system_id: str = ""
+
+    def scope(self, team_id: str) -> ObjectScope:
+        """Return where it belongs."""
+        return ObjectScope(team_id, self.project_id, self.environment_id, self.system_id)
 
 
 class FoundProject(NamedTuple):
@@ -39,6 +46,10 @@ class FoundProject(NamedTuple):
 
     id: str
     name: str
+
+    def scope(self, team_id: str) -> ObjectScope:
+        """Return where it belongs."""
+        return ObjectScope(team_id, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,7 @@ def service_entries(service: Found, subject: Subject) -> list[Entry]:
             verb.posts,
         )
         for verb in _verbs()
-        if subject.can(verb.permission)
+        if subject.can(verb.permission, service.scope(subject.team_id))
         and verb.only_when in {"", service.state}
         and (service.deployable or verb.path != "/deploy")
     ]
@@ -164,7 +175,7 @@ def found_groups(words: Words, subject: Subject, finds: Finds) -> list[Group]:
     """Services and projects by name, and what can be done; with nothing typed only where to go."""
     services = [Entry(each.name, f"/services/{each.id}", "box", each.project) for each in finds.services]
     projects = [Entry(each.name, f"/projects/{each.id}", "folder", "project") for each in finds.projects]
-    shown = projects if subject.can("project.read") else []
+    shown = projects if subject.can_anywhere("project.read") else []
     return [Group("Services", services), Group("Do", _to_do(words, subject, finds)), Group("Projects", shown)]
 
 
@@ -174,8 +185,8 @@ def _to_do(words: Words, subject: Subject, finds: Finds) -> list[Entry]:
     most = None if words.says_what else _UNASKED
     offers = ([each for each in service_entries(found, subject)[:most] if words.fit(each)] for found in finds.acted_on)
     entries = [entry for offer in islice(filter(None, offers), _ACTED_ON) for entry in offer]
-    made = [new_service(each) for each in finds.grown if subject.can("service.create")]
-    made += [Entry("New project", "/projects", "plus")] if subject.can("project.create") else []
+    made = [new_service(each) for each in finds.grown if subject.can("service.create", each.scope(subject.team_id))]
+    made += [Entry("New project", "/projects", "plus")] if subject.can("project.create", subject.whole_team) else []
     return entries + [entry for entry in made if words.fit(entry)]
 
 

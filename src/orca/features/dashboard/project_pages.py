@@ -22,7 +22,7 @@ from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
 from orca.web.redirects import see_other
 from orca.web.render import render
 
@@ -48,6 +48,7 @@ class ProjectPage:
 
 
 @router.get("/projects/{project_id}")
+@narrowed()
 @guard("project.read", tenant="project_id", page=True)
 async def show_project(
     project_id: str,

@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ColumnElement, ForeignKey, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamOwned, TeamRow, is_of_parent
+from orca.db import Base, Reach, ServiceRow, TeamOwned, is_of_parent, is_of_parent_within
 from orca.db.sequences import numbered
 from orca.features.deployments.rules import WorkloadRef
 from orca.features.services.models import Service
 from orca.systems import LOCAL
 
 
-class Build(TeamRow, Base):
+class Build(ServiceRow, Base):
     """One attempt to make an image from a source."""
 
     __tablename__ = "builds"
@@ -52,8 +52,13 @@ class CachedRecord(TeamOwned, Base):
         """Select the records of the builds of a team's services."""
         return is_of_parent(cls.service_id, Service, team_id)
 
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the records of the builds of services within a part of the team."""
+        return reach.holds_service(cls.service_id)
 
-class Release(TeamRow, Base):
+
+class Release(ServiceRow, Base):
     """An image with frozen configuration. Never changed after it was made."""
 
     __tablename__ = "releases"
@@ -71,7 +76,7 @@ class Release(TeamRow, Base):
     """When it first was healthy and had traffic; null while it never was."""
 
 
-class Deployment(TeamRow, Base):
+class Deployment(ServiceRow, Base):
     """One attempt to make a release live. `task_id` is the id of its task."""
 
     __tablename__ = "deployments"
@@ -148,6 +153,11 @@ class DeploymentStep(TeamOwned, Base):
         """Select the steps of a team's deployments."""
         return is_of_parent(cls.deployment_id, Deployment, team_id)
 
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the steps of deployments of services within a part of the team."""
+        return is_of_parent_within(cls.deployment_id, Deployment, reach)
+
 
 class LogChunk(TeamOwned, Base):
     """A piece of a deployment's log. `offset` counts characters from its beginning."""
@@ -167,8 +177,13 @@ class LogChunk(TeamOwned, Base):
         """Select the logs of a team's deployments."""
         return is_of_parent(cls.deployment_id, Deployment, team_id)
 
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the logs of deployments of services within a part of the team."""
+        return is_of_parent_within(cls.deployment_id, Deployment, reach)
 
-class LiveRelease(TeamRow, Base):
+
+class LiveRelease(ServiceRow, Base):
     """Which release of a service is live, and the deployment that says with which workload.
 
     Moved in the same transaction as its targets.

@@ -45,7 +45,7 @@ async def list_hidden(
 ) -> tuple[str, ...]:
     """List the values of secret variables of these containers, longest first; none if the service shows them."""
     releases = {each.labels.get("orca.release", "") for each in replicas}
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         service = await session.get(Service, service_id)
         if service is None or not service.masks_secrets:
             return ()

@@ -57,7 +57,7 @@ async def follow_service(
     """Stream the page of a service, rendered again at each change."""
 
     async def draw_now() -> tuple[str, bool]:
-        async with resources.db.read(scope.team_id) as session:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
             view: ServiceView = await view_service(session, scope, resources, service_id)
         return draw(request, "deployments/_service.html", view), False
 
@@ -91,7 +91,7 @@ async def stream_logs(
     last_event_id: Annotated[str, Header(max_length=4000)] = "",
 ) -> StreamingResponse:
     """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         system_id = await queries.find_system(session, service_id)
     engine = await resources.systems.engine(system_id)
     containers = await engine.observe({"orca.service": service_id})
@@ -216,7 +216,7 @@ async def follow_deployment(
     """Stream state and steps, rendered again at each change."""
 
     async def draw_now() -> tuple[str, bool]:
-        async with resources.db.read(scope.team_id) as session:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
             view = await view_deployment(session, resources, scope, deployment_id)
         return draw(request, "deployments/_state.html", view), not view.is_active
 

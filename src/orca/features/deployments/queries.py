@@ -184,7 +184,7 @@ async def read_log(session: AsyncSession, deployment_id: str, *, after: int = 0)
 async def find_log_end(db: Database, scope: Scope, deployment_id: str) -> int:
     """Return the offset after the last stored character."""
     query = select(LogChunk.offset + func.length(LogChunk.text)).where(LogChunk.deployment_id == deployment_id)
-    async with db.read(scope.team_id) as session:
+    async with db.read(scope.team_id, scope.reach) as session:
         return await session.scalar(query.order_by(LogChunk.offset.desc()).limit(1)) or 0
 
 
@@ -200,7 +200,7 @@ async def follow_log(
     """Yield chunks as they are stored, and finally the state in which the deployment ended."""
     while True:
         seen_version = notifier.version
-        async with db.read(scope.team_id) as session:
+        async with db.read(scope.team_id, scope.reach) as session:
             state = await session.scalar(select(Deployment.state).where(Deployment.id == deployment_id))
             chunks = await read_log(session, deployment_id, after=after)
         for chunk in chunks:
@@ -215,12 +215,12 @@ async def follow_log(
 
 async def stream_kept_log(db: Database, scope: Scope, deployment_id: str, *, after: int = 0) -> AsyncIterator[str]:
     """Yield the stored text of a log, with a line where its middle was dropped or all of it removed."""
-    async with db.read(scope.team_id) as session:
+    async with db.read(scope.team_id, scope.reach) as session:
         if removed := await explain_no_log(session, deployment_id):
             yield removed
             return
     while True:
-        async with db.read(scope.team_id) as session:
+        async with db.read(scope.team_id, scope.reach) as session:
             chunks = await read_log(session, deployment_id, after=after)
         if not chunks:
             return

@@ -23,6 +23,7 @@ from orca.features.identity.schemas import (
     AccountChanges,
     ClaimIn,
     MeOut,
+    PartOut,
     PasswordChange,
     PasswordReset,
     SessionOut,
@@ -99,9 +100,21 @@ async def read_me(session: ReadSession, subject: CurrentSubject, resources: Curr
     user = await get_user(session, subject.user_id) if subject.user_id else None
     return MeOut(
         actor=subject.actor, via=subject.via, team_id=subject.team_id, role=subject.role,
-        permissions=sorted(subject.permissions), user=UserOut.model_validate(user) if user else None,
+        permissions=sorted(subject.permissions), parts=_parts_of(subject),
+        user=UserOut.model_validate(user) if user else None,
         csrf_token=csrf_token_of(resources.secret_box, subject.session_id) if subject.session_id else None,
     )  # fmt: skip
+
+
+def _parts_of(subject: Subject) -> list[PartOut]:
+    return [
+        PartOut(
+            project_id=each.scope.project_id, environment_id=each.scope.environment_id, system_id=each.scope.system_id,
+            permissions=sorted(each.permissions),
+        )
+        for each in subject.grants
+        if not each.scope.is_whole_team
+    ]  # fmt: skip
 
 
 @router.patch("/me", summary="Change one's own name")

@@ -1,6 +1,6 @@
 """Reads of users and their browser sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -26,6 +26,12 @@ async def get_user(session: AsyncSession, user_id: str) -> User:
 async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
     """Return a user who may sign in, by normalised e-mail."""
     return await session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+
+
+async def find_emails(session: AsyncSession, ids: Collection[str]) -> dict[str, str]:
+    """Return the e-mails of users by their ids."""
+    rows = await session.execute(select(User.id, User.email).where(User.id.in_(ids)))
+    return {identifier: email for identifier, email in rows}  # noqa: C416 - rows are no pairs to mypy
 
 
 async def list_users(session: AsyncSession, *, limit: int) -> Sequence[User]:

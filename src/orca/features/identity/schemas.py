@@ -88,6 +88,15 @@ class SignedInOut(Output):
     csrf_token: str
 
 
+class PartOut(Output):
+    """What the subject may do in a part of the team. Exactly one of the three ids is set."""
+
+    project_id: str | None
+    environment_id: str | None
+    system_id: str | None
+    permissions: list[str]
+
+
 class MeOut(Output):
     """The subject of the request, and its permissions."""
 
@@ -95,7 +104,8 @@ class MeOut(Output):
     via: str
     team_id: str
     role: str
-    permissions: list[str]
+    permissions: list[str] = Field(description="Those in the whole team.")
+    parts: list[PartOut] = Field(default_factory=list, description="Those in parts of it, by grants.")
     user: UserOut | None
     csrf_token: str | None = Field(None, description="For browser sessions: what to send as `X-CSRF-Token`.")
 

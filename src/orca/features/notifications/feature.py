@@ -9,8 +9,18 @@ FEATURE = Feature(
     routers=(api.router, pages.router),
     tags={"webhooks": "What happens in the team, sent to addresses that it names."},
     permissions=(
-        Permission("webhook.manage", "Make, change, test and remove webhooks, and send messages again.", "owner"),
-        Permission("webhook.read", "See webhooks, their addresses and what was sent, never their secrets.", "member"),
+        Permission(
+            "webhook.manage",
+            "Make, change, test and remove webhooks, and send messages again.",
+            "owner",
+            whole_team=True,
+        ),
+        Permission(
+            "webhook.read",
+            "See webhooks, their addresses and what was sent, never their secrets.",
+            "member",
+            whole_team=True,
+        ),
     ),
     nav=(NavItem("Webhooks", "/webhooks", "link", 45, "webhook.read"),),
     event_kinds=(EventKind("webhooks", "Webhooks", 55),),

@@ -165,7 +165,7 @@ async def follow_webhook(
     """Stream the newest deliveries, rendered again at each change, until none waits."""
 
     async def draw_now() -> tuple[str, bool]:
-        async with resources.db.read(scope.team_id) as session:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
             page = await _view(session, scope, webhook_id)
         return draw(request, "notifications/_deliveries.html", page), not page.is_waiting
 

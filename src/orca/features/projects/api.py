@@ -7,9 +7,9 @@ from fastapi import Query
 from orca.db import ReadSession, WriteSession
 from orca.features.projects import actions, queries
 from orca.features.projects.models import Project
-from orca.features.projects.schemas import ProjectChanges, ProjectFields, ProjectFilter, ProjectOut
+from orca.features.projects.schemas import EnvironmentOut, ProjectChanges, ProjectFields, ProjectFilter, ProjectOut
 from orca.kit.pagination import Page
-from orca.web.guard import CurrentScope, Router, guard
+from orca.web.guard import CurrentScope, Router, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["projects"])
 
@@ -22,19 +22,30 @@ async def create_project(body: ProjectFields, session: WriteSession, scope: Curr
 
 
 @router.get("/projects", response_model=Page[ProjectOut], summary="List projects")
+@narrowed()
 @guard("project.read")
 async def list_projects(
     session: ReadSession, scope: CurrentScope, wanted: Annotated[ProjectFilter, Query()]
 ) -> Page[Project]:
-    """List the team's projects, newest first."""
+    """List the projects that you may read, newest first."""
     return await queries.list_projects(session, scope, wanted)
 
 
 @router.get("/projects/{project_id}", response_model=ProjectOut, summary="Read a project")
+@narrowed()
 @guard("project.read", tenant="project_id")
 async def get_project(project_id: str, session: ReadSession, scope: CurrentScope) -> Project:
     """One project."""
     return await queries.get_project(session, scope, project_id)
+
+
+@router.get("/projects/{project_id}/environments", summary="List the environments of a project")
+@narrowed()
+@guard("project.read", tenant="project_id")
+async def list_environments(project_id: str, session: ReadSession, scope: CurrentScope) -> list[EnvironmentOut]:
+    """List the environments that you may read, in the order in which they were made."""
+    rows = await queries.list_environments(session, scope, project_id)
+    return [EnvironmentOut.model_validate(row) for row in rows]
 
 
 @router.patch("/projects/{project_id}", response_model=ProjectOut, summary="Change a project")

@@ -8,13 +8,13 @@ FEATURE = Feature(
     routers=(api.router,),
     tags={"projects": "Projects."},
     permissions=(
-        Permission("project.create", "Make a project.", "owner"),
+        Permission("project.create", "Make a project.", "owner", whole_team=True),
         Permission("project.delete", "Delete a project that has no services left.", "owner"),
         Permission("project.read", "See projects.", "viewer"),
         Permission("project.update", "Rename a project and change its description.", "owner"),
     ),
     event_kinds=(EventKind("projects", "Projects and teams", 60),),
     events=(EventWords("Project", "projects"),),
-    owners={"project_id": queries.find_project_scope},
+    owners={"project_id": queries.find_project_scope, "environment_id": queries.find_environment_scope},
     directories=names.DIRECTORIES,
 )

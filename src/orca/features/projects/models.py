@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamRow, unique_where
+from orca.db import Base, Reach, TeamRow, unique_where
+from orca.db.wall import ENVIRONMENTS, SERVICES
 
 
 class Project(TeamRow, Base):
@@ -18,6 +19,13 @@ class Project(TeamRow, Base):
     description: Mapped[str] = mapped_column(String(500), default="")
     deleted_at: Mapped[datetime | None]
 
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the projects of a part of the team, and those that have something in it: they are the way to it."""
+        of_environments = select(ENVIRONMENTS.c.project_id).where(ENVIRONMENTS.c.id.in_(reach.environments))
+        of_systems = select(SERVICES.c.project_id).where(SERVICES.c.system_id.in_(reach.systems))
+        return or_(cls.id.in_(reach.projects), cls.id.in_(of_environments), cls.id.in_(of_systems))
+
 
 class Environment(TeamRow, Base):
     """An environment of a project, in which services run; every project starts with `production`."""
@@ -28,6 +36,12 @@ class Environment(TeamRow, Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     slug: Mapped[str] = mapped_column(String(40))
+
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the environments of a part of the team, and those that have something in it."""
+        of_systems = select(SERVICES.c.environment_id).where(SERVICES.c.system_id.in_(reach.systems))
+        return or_(cls.project_id.in_(reach.projects), cls.id.in_(reach.environments), cls.id.in_(of_systems))
 
 
 unique_where(Project, "uq_projects_living_slug", "team_id, slug", "deleted_at IS NULL")

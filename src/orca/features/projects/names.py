@@ -1,4 +1,4 @@
-"""The names of projects, for the activity page."""
+"""The names of projects and environments, for the activity page and for grants."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.manifest import Directory, Named
-from orca.features.projects.models import Project
+from orca.features.projects.models import Environment, Project
 from orca.web.guard import Scope
 
 _MOST = 100
@@ -39,5 +39,25 @@ class Names:
         return (await session.scalars(query)).all()
 
 
-DIRECTORIES: Mapping[str, Directory] = {"project": Names(Project, "/projects")}
+class EnvironmentNames:
+    """Of environments: with the name of their project. Their page is that of the project."""
+
+    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, Named]:
+        """Id -> name, of those that exist."""
+        query = (
+            select(Environment.id, Environment.name, Project.id, Project.name)
+            .join(Project, Project.id == Environment.project_id)
+            .where(Environment.team_id == scope.team_id, Environment.id.in_(ids), Project.deleted_at.is_(None))
+        )
+        return {
+            identifier: Named(f"{name} of {project}", f"/projects/{project_id}")
+            for identifier, name, project_id, project in await session.execute(query)
+        }
+
+    async def find_ids(self, session: AsyncSession, scope: Scope, text: str) -> Collection[str]:  # noqa: ARG002 - no event is about one
+        """Return nothing: events are about projects and what is in them."""
+        return ()
+
+
+DIRECTORIES: Mapping[str, Directory] = {"project": Names(Project, "/projects"), "environment": EnvironmentNames()}
 """Object type of events -> directory."""

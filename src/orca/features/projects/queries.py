@@ -1,13 +1,13 @@
 """Reads of projects."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db.pages import read_page
 from orca.errors import NotFound
-from orca.features.projects.models import Project
+from orca.features.projects.models import Environment, Project
 from orca.kit.pagination import Page, PageRequest
 from orca.web.guard import Scope
 from orca.web.rights import ObjectScope, find_scope
@@ -36,6 +36,19 @@ async def find_project_scope(session: AsyncSession, project_id: str) -> ObjectSc
     """Return where a project belongs."""
     query = select(Project.team_id, Project.id).where(Project.id == project_id, Project.deleted_at.is_(None))
     return await find_scope(session, query)
+
+
+async def find_environment_scope(session: AsyncSession, environment_id: str) -> ObjectScope | None:
+    """Return where an environment of a living project belongs."""
+    query = select(Environment.team_id, Environment.project_id, Environment.id)
+    query = query.join(Project, Project.id == Environment.project_id)
+    return await find_scope(session, query.where(Environment.id == environment_id, Project.deleted_at.is_(None)))
+
+
+async def list_environments(session: AsyncSession, scope: Scope, project_id: str) -> Sequence[Environment]:
+    """The environments of a project, in the order in which they were made."""
+    query = select(Environment).where(Environment.team_id == scope.team_id, Environment.project_id == project_id)
+    return (await session.scalars(query.order_by(Environment.id))).all()
 
 
 async def list_project_slugs(session: AsyncSession, scope: Scope, project_ids: Collection[str]) -> dict[str, str]:

@@ -40,3 +40,14 @@ class ProjectOut(Output):
     slug: str
     description: str
     created_at: datetime
+
+
+class EnvironmentOut(Output):
+    """An environment of a project."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    slug: str
+    created_at: datetime

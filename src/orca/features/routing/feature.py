@@ -12,17 +12,24 @@ FEATURE = Feature(
     routers=(api.router, pages.router),
     tags={"routing": "Hostnames and certificates."},
     permissions=(
-        Permission("certificate.create", "Upload a certificate with its private key.", "owner"),
-        Permission("certificate.delete", "Remove an uploaded certificate.", "owner"),
-        Permission("certificate.read", "See certificates, their names and when they expire.", "viewer"),
-        Permission("dns.create", "Store access to a DNS provider.", "owner"),
-        Permission("dns.delete", "Remove stored access to a DNS provider.", "owner"),
-        Permission("dns.read", "See which access to DNS providers there is, never its secrets.", "viewer"),
-        Permission("dns.update", "Change and try stored access to a DNS provider.", "owner"),
+        Permission("certificate.create", "Upload a certificate with its private key.", "owner", whole_team=True),
+        Permission("certificate.delete", "Remove an uploaded certificate.", "owner", whole_team=True),
+        Permission(
+            "certificate.read", "See certificates, their names and when they expire.", "viewer", whole_team=True
+        ),
+        Permission("dns.create", "Store access to a DNS provider.", "owner", whole_team=True),
+        Permission("dns.delete", "Remove stored access to a DNS provider.", "owner", whole_team=True),
+        Permission(
+            "dns.read", "See which access to DNS providers there is, never its secrets.", "viewer", whole_team=True
+        ),
+        Permission("dns.update", "Change and try stored access to a DNS provider.", "owner", whole_team=True),
         Permission("route.create", "Give a service a hostname.", "member"),
         Permission("route.delete", "Take a hostname from a service.", "member"),
         Permission("proxy.read", "See the state of the proxy, which serves all teams.", "instance admin"),
         Permission("route.read", "See hostnames and how they are served.", "viewer"),
+        Permission(
+            "route.share", "Use a hostname that a service elsewhere in the team has, too.", "member", whole_team=True
+        ),
         Permission("route.update", "Change how a hostname is served.", "member"),
     ),
     nav=(NavItem("Certificates", "/certificates", "shield", 40, "certificate.read"),),

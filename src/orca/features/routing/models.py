@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamOwned, TeamRow, is_of_parent, now
+from orca.db import Base, ServiceRow, TeamOwned, TeamRow, is_of_parent, now
 from orca.systems import LOCAL
 
 
@@ -22,7 +22,7 @@ class Certificate(TeamRow, Base):
     not_after: Mapped[datetime]
 
 
-class Route(TeamRow, Base):
+class Route(ServiceRow, Base):
     """Hostname and path prefix to a port of a service. Unique over all teams: a name belongs to one."""
 
     __tablename__ = "routes"
@@ -126,7 +126,7 @@ class HeldName(TeamOwned, Base):
     project_id: Mapped[str] = mapped_column(String(36))
 
 
-class Target(TeamRow, Base):
+class Target(ServiceRow, Base):
     """One replica of the live release of a service, as the proxy reaches it."""
 
     __tablename__ = "targets"

@@ -34,7 +34,7 @@ FEATURE = Feature(
         Permission("volume.update", "Detach volumes, and change whose their data is.", "member"),
     ),
     tabs=(
-        Tab("project", "variables", "Variables", "/variables", 20),
+        Tab("project", "variables", "Variables", "/variables", 20, "variable.read"),
         Tab("service", "variables", "Variables", "/variables", 40),
         Tab("service", "volumes", "Volumes", "/volumes", 70),
         Tab("service", "settings", "Settings", "/settings", 80),

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, false, true
+from sqlalchemy import ColumnElement, ForeignKey, String, Text, UniqueConstraint, false, true
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 
-from orca.db import Base, TeamRow, now, unique_where
+from orca.db import Base, Reach, ServiceRow, TeamRow, now, unique_where
 from orca.systems import LOCAL
 
 
@@ -44,6 +44,11 @@ class Service(TeamRow, Base):
     updated_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
 
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the services within a part of the team."""
+        return reach.holds(cls.project_id, cls.environment_id, cls.system_id)
+
 
 class Variable(TeamRow, Base):
     """An environment variable of a project or a service (exactly one of the two is set).
@@ -63,6 +68,11 @@ class Variable(TeamRow, Base):
     revision: Mapped[int] = mapped_column(default=1, server_default="1")
     """Counts how often it was set."""
     updated_at: Mapped[datetime] = mapped_column(default=now)
+
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the variables of projects and services within a part of the team."""
+        return cls.project_id.in_(reach.projects) | reach.holds_service(cls.service_id)
 
 
 class Volume(TeamRow, Base):
@@ -87,13 +97,18 @@ class Volume(TeamRow, Base):
     destroying_since: Mapped[datetime | None]
     """Set while its destruction, which a user confirmed, is in progress; it cannot be attached any more."""
 
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the volumes within a part of the team."""
+        return reach.holds(cls.project_id, cls.environment_id, cls.system_id)
+
     @property
     def engine_name(self) -> str:
         """The volume's name on the engine."""
         return f"orca-{self.id}"
 
 
-class ServiceMount(TeamRow, Base):
+class ServiceMount(ServiceRow, Base):
     """A volume that a service mounts; several services of an environment may mount the same one."""
 
     __tablename__ = "service_mounts"

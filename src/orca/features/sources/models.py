@@ -3,10 +3,10 @@
 from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamRow
+from orca.db import Base, ServiceRow
 
 
-class Upload(TeamRow, Base):
+class Upload(ServiceRow, Base):
     """A source tree that was sent with `orc deploy`; the file is in the data directory, named by its id."""
 
     __tablename__ = "uploads"

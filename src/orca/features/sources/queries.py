@@ -33,5 +33,5 @@ async def list_uploads(
 
 async def find_kept_upload(db: Database, scope: Scope, upload_id: str) -> Upload | None:
     """Return the row of an upload, or None; used after a commit whose answer was lost."""
-    async with db.read(scope.team_id) as session:
+    async with db.read(scope.team_id, scope.reach) as session:
         return await session.get(Upload, upload_id)

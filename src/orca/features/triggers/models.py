@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, UniqueConstraint, false
+from sqlalchemy import JSON, ColumnElement, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orca.db import Base, TeamRow
+from orca.db import Base, Reach, ServiceRow, TeamRow, is_of_parent_within
 from orca.db.sequences import numbered
 
 
-class Hook(TeamRow, Base):
+class Hook(ServiceRow, Base):
     """A push hook, at which a Git host reports pushes; its secret is `hook:<id>:secret`."""
 
     __tablename__ = "hooks"
@@ -45,6 +45,11 @@ class Push(TeamRow, Base):
     """The reason why it was or was not deployed, as text."""
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]
+
+    @classmethod
+    def is_within(cls, reach: Reach) -> ColumnElement[bool]:
+        """Select the deliveries at hooks of services within a part of the team."""
+        return is_of_parent_within(cls.hook_id, Hook, reach)
 
     @property
     def is_refused(self) -> bool:

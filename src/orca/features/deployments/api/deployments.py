@@ -32,7 +32,7 @@ from orca.features.deployments.schemas import (
 from orca.features.services.queries import get_service
 from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
-from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["deployments"])
 OptionalBuildIn = Annotated[BuildIn, Body(default_factory=BuildIn)]
@@ -70,6 +70,7 @@ async def create_deployment(
 
 
 @router.get("/deployments", response_model=Page[DeploymentOut], summary="List deployments of all services")
+@narrowed()
 @guard("deployment.read")
 async def list_team_deployments(
     session: ReadSession, scope: CurrentScope, wanted: Annotated[TeamDeploymentFilter, Query()]

@@ -34,13 +34,14 @@ from orca.kit.text import clean_output
 from orca.resources import Resources
 from orca.sdk.engines import Engine
 from orca.sdk.workloads import ProcessState, Replica, Workload
-from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["running"])
 QUEUE_LINES = 2000
 
 
 @router.get("/services", response_model=Page[ListedService], summary="List the services of all projects")
+@narrowed()
 @guard("service.read")
 async def list_all_services(
     session: ReadSession, scope: CurrentScope, resources: CurrentResources,
@@ -82,7 +83,7 @@ async def list_containers(
     found = await engine.observe({"orca.service": service_id})
     containers = [each for each in found if state in {None, each.state}]
     numbers: dict[str, int] = {}
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         for release_id in {each.labels.get("orca.release", "") for each in containers}:
             release = await queries.find_release(session, release_id)
             if release is not None:
@@ -157,7 +158,7 @@ async def run_command(
 
 
 async def _engine_of(resources: Resources, scope: Scope, service_id: str) -> tuple[str, Engine]:
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         system_id = await queries.find_system(session, service_id)
     return system_id, await resources.systems.engine(system_id)
 

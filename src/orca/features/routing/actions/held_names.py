@@ -33,7 +33,8 @@ async def hold_name(session: AsyncSession, settings: Settings, hostname: str, se
         return
     other = await find_other_holder(session, settings, hostname, service)
     if other is not None:
-        whose = f"the project “{other.slug}”" if other.team_id == service.team_id else "another project"
+        is_seen = other.team_id == service.team_id and origin.get().may("route.share")
+        whose = f"the project “{other.slug}”" if is_seen else "another project"
         hint = (
             "Choose another name; names below the base domain stay with their project, so that no other can pose as it."
         )

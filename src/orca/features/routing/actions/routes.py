@@ -1,6 +1,6 @@
 """The rows of routes: the owner of a name, its certificate, and the automatic name of every public service."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -61,7 +61,7 @@ async def create_route(
         team_id=service.team_id, service_id=service.id, hostname=wanted.hostname, path_prefix=wanted.path_prefix,
         port=wanted.port, redirect_to=wanted.redirect_to, options=_options({}, wanted, hashes), **_NEW_NAME,
     )  # fmt: skip
-    siblings = await _claim(session, settings, route)
+    siblings = await _claim(session, settings, route, takes=True)
     await hold_name(session, settings, route.hostname, service)
     route.tls, route.certificate_id = _tls_among(siblings, wanted, has_dns=await _has_dns(session, route))
     await _check(session, settings, route)
@@ -90,7 +90,8 @@ async def update_route(
     if patch.options is not None:
         route.options = _options(route.options, patch, hashes)
     with session.no_autoflush:
-        siblings = await _claim(session, settings, route)
+        takes = moves or "path_prefix" in given or _asked_tls(patch) is not None
+        siblings = await _claim(session, settings, route, takes=takes)
         await hold_name(session, settings, route.hostname, await session.get_one(Service, route.service_id))
         before = route.tls, route.certificate_id
         has_dns = await _has_dns(session, route)
@@ -187,10 +188,11 @@ async def _lock_names(session: AsyncSession) -> None:
         await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NAMES_LOCK})
 
 
-async def _claim(session: AsyncSession, settings: Settings, route: Route) -> list[Route]:
+async def _claim(session: AsyncSession, settings: Settings, route: Route, *, takes: bool) -> list[Route]:
     """Check that the team may have the name, and return the other routes of the hostname.
 
-    Deletes certificates that another team ordered while it had the name.
+    `takes`: the route gets another name, path or TLS setting than it had, which its neighbours notice. Deletes
+    certificates that another team ordered while it had the name.
     """
     panel = panel_hostnames(settings.panel_url, settings.allowed.hosts)
     if is_reserved(route.hostname, panel, settings.base.domain):
@@ -200,7 +202,8 @@ async def _claim(session: AsyncSession, settings: Settings, route: Route) -> lis
         )
     await _lock_names(session)
     near = await queries.list_overlapping(session, route.hostname, besides=route.id)
-    if any(other.team_id != route.team_id for other in near):
+    is_foreign = any(other.team_id != route.team_id for other in near)
+    if is_foreign or (takes and not await _may_share(session, route, near)):
         raise Conflict(f"{route.hostname} is already in use on this server", hint="Choose another name.")
     await forget_ordered(session, route.hostname, keeping=route.team_id)
     siblings = [other for other in near if other.hostname == route.hostname]
@@ -209,6 +212,18 @@ async def _claim(session: AsyncSession, settings: Settings, route: Route) -> lis
             hint = "Change that route, or choose another path prefix."
             raise Conflict(f"{route.hostname}{route.path_prefix} already is a route of this team", hint=hint)
     return siblings
+
+
+async def _may_share(session: AsyncSession, route: Route, near: Collection[Route]) -> bool:
+    """Whether a route may have the name beside these: with a role on a part of the team, within one environment only.
+
+    A path takes visitors away from the others, and all have one certificate.
+    """
+    if not near or origin.get().may("route.share"):
+        return True
+    services = {route.service_id, *(other.service_id for other in near)}
+    places = select(Service.environment_id, Service.system_id).where(Service.id.in_(services)).distinct()
+    return len((await session.execute(places)).all()) == 1
 
 
 def _tls_among(siblings: list[Route], wanted: RouteIn, *, has_dns: bool) -> tuple[str, str | None]:

@@ -156,7 +156,7 @@ async def put_certificate(
         return Done(f"/certificates/{certificate_id}", "Replaced for all names that use it")
 
     async def draw(again: Filled[CertificateReplacement]) -> Response:
-        async with resources.db.read(scope.team_id) as session:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
             return await _draw_one(request, session, scope, certificate_id, again)
 
     return await submit_apart(request, fill(CertificateReplacement, _files(form), form), put, draw)

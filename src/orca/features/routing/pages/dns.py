@@ -105,7 +105,7 @@ async def try_dns_credential(
 ) -> Response:
     """Find each zone and sign in at the provider; the page then shows the results."""
     findings = await check_zones(resources, scope, dns_credential_id)
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         return await _draw(request, session, scope, dns_credential_id, findings=findings)
 
 

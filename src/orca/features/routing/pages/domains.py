@@ -175,7 +175,7 @@ async def add_domain(
         return Done(f"/services/{service_id}/domains")
 
     async def draw(again: Filled[RouteIn]) -> Response:
-        async with resources.db.read(scope.team_id) as session:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
             page = await _page(session, scope, resources, service_id, again)
         return render(request, "routing/domains.html", page, status=422)
 
@@ -197,7 +197,7 @@ async def save_domain(
     route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
     """Change a route; the change is served when this redirects, or nothing is changed."""
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         route = RouteOut.of(await queries.get_route(session, scope, route_id), resources.settings.proxy)
 
     async def republish(changes: RoutePatch) -> Done:
@@ -205,7 +205,7 @@ async def save_domain(
         return Done(f"/services/{route.service_id}/domains")
 
     async def draw(again: Filled[RoutePatch]) -> Response:
-        async with resources.db.read(scope.team_id) as session:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
             return await _draw_edit(request, session, scope, resources, route_id, again)
 
     return await submit_apart(request, fill(RoutePatch, edit_data(route, form), form), republish, draw)
@@ -240,7 +240,7 @@ async def _draw_edit(
 @guard("route.delete", tenant="route_id", rate="write", audit="RouteDeleted", page=True, seconds=180)
 async def remove_domain(route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Response:
     """Delete the route of a hostname."""
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.retract_route(resources, scope, route_id)
     return see_other(request, f"/services/{service_id}/domains")
@@ -252,7 +252,7 @@ async def check_domain(
     route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, *, retry: bool = False
 ) -> Response:
     """Check DNS, reachability and certificate again; the page then shows the results."""
-    async with resources.db.read(scope.team_id) as session:
+    async with resources.db.read(scope.team_id, scope.reach) as session:
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.check_route(resources, scope, route_id, retry=retry)
     return see_other(request, f"/services/{service_id}/domains")

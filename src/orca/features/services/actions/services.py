@@ -1,5 +1,6 @@
 """Creates, changes and deletes services."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from sqlalchemy import select
@@ -35,6 +36,7 @@ from orca.systems import LOCAL, System
 from orca.web.guard import Scope
 
 _BLOCKERS_SHOWN = 20
+NOTHING: Mapping[str, Any] = {}
 _SETTINGS = tuple(Settings.model_fields)
 
 
@@ -102,7 +104,7 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
             hint="Load it again and repeat your change.",
         )
     if changes.source is not None:
-        await check_source(session, scope, changes.source, service_id=service.id)
+        await check_source(session, scope, changes.source, service_id=service.id, kept=service.source)
     changed = _find_changes(service, changes)
     if not changed:
         return service
@@ -188,10 +190,13 @@ async def delete_service(session: AsyncSession, scope: Scope, service_id: str, c
     await record(session, Fact("ServiceDeleted", scope.team_id, "service", service.id, payload))
 
 
-async def check_source(session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None) -> None:
+async def check_source(
+    session: AsyncSession, scope: Scope, source: Source, *, service_id: str | None, kept: Mapping[str, Any] = NOTHING
+) -> None:
     """Check that every id in a source belongs to the team; a foreign id raises the same error as an unknown one.
 
-    Raises BadInput, and GitCredentialElsewhere or RegistryCredentialElsewhere for a credential that is made for another
+    `kept` is the source that the service has had so far. Raises BadInput, Forbidden for a credential that the requester
+    may not choose, and GitCredentialElsewhere or RegistryCredentialElsewhere for a credential that is made for another
     host than the repository's or the image's.
     """
     found: object
@@ -200,6 +205,8 @@ async def check_source(session: AsyncSession, scope: Scope, source: Source, *, s
         found = named and service_id and await find_upload(session, scope, service_id, named)
     else:
         field, named = "source.credential_id", source.credential_id
+        if named is not None and _place(source.model_dump(mode="json")) != _place(kept):
+            origin.get().check_may("credential.use", "A stored credential for another repository or image")
         table: type[GitCredential | RegistryCredential] = (
             GitCredential if isinstance(source, GitSource) else RegistryCredential
         )
@@ -210,6 +217,15 @@ async def check_source(session: AsyncSession, scope: Scope, source: Source, *, s
         check_credential_host(found, RepoUrl.parse(source.repository).authority)
     if isinstance(source, ImageSource) and isinstance(found, RegistryCredential):
         check_login_registry(found, ImageRef.parse(source.image).registry)
+
+
+def _place(source: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what is fetched, whatever its branch or tag, and with which credential."""
+    fetched = str(source.get("repository") or "")
+    if source.get("image"):
+        image = ImageRef.parse(str(source["image"]))
+        fetched = f"{image.registry}/{image.repository}"
+    return fetched, str(source.get("credential_id") or "")
 
 
 async def check_credential_unused(session: AsyncSession, credential_id: str) -> None:

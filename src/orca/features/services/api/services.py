@@ -10,7 +10,7 @@ from orca.features.services import actions, queries
 from orca.features.services.models import Service
 from orca.features.services.schemas.services import ServiceChanges, ServiceFields, ServiceFilter, ServiceOut
 from orca.kit.pagination import Page
-from orca.web.guard import CurrentScope, Router, guard
+from orca.web.guard import CurrentScope, Router, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["services"])
 
@@ -24,6 +24,7 @@ async def create_service(project_id: str, body: ServiceFields, session: WriteSes
 
 
 @router.get("/projects/{project_id}/services", response_model=Page[ServiceOut], summary="List a project's services")
+@narrowed()
 @guard("service.read", tenant="project_id")
 async def list_services(
     project_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[ServiceFilter, Query()]

@@ -11,12 +11,13 @@ from orca.features.services.models import Volume
 from orca.features.services.schemas.services import Confirmation
 from orca.features.services.schemas.volumes import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
 from orca.kit.pagination import Page
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["volumes"])
 
 
 @router.get("/projects/{project_id}/volumes", response_model=Page[VolumeOut], summary="List a project's volumes")
+@narrowed()
 @guard("volume.read", tenant="project_id")
 async def list_project_volumes(
     project_id: str, session: ReadSession, scope: CurrentScope, wanted: Annotated[VolumeFilter, Query()]

@@ -63,8 +63,9 @@ async def _draw_new(
     project = await get_project(session, scope, project_id)
     git = await list_credentials(session, scope, GitCredential, PageRequest(limit=200))
     registries = await list_credentials(session, scope, RegistryCredential, PageRequest(limit=200))
-    panel = request.app.state.settings.panel_url
-    page = NewServicePage(project, credential_options(git.items), credential_options(registries.items), panel, form)
+    panel, subject = request.app.state.settings.panel_url, request.state.subject
+    logins = credential_options(subject, registries.items)
+    page = NewServicePage(project, credential_options(subject, git.items), logins, panel, form)
     return render(request, "services/new.html", page, status=form.status)
 
 
@@ -146,11 +147,11 @@ async def _draw_found(
     request: Request, resources: Resources, project_id: str, form: Mapping[str, str], seen: Detected | OrcaError
 ) -> Response:
     """Render the result with the current credentials: one may have been created since the page was opened."""
-    scope = Scope(request.state.subject.team_id)
-    async with resources.db.read(scope.team_id) as session:
-        credentials = credential_options(
-            (await list_credentials(session, scope, GitCredential, PageRequest(limit=200))).items
-        )
+    subject = request.state.subject
+    scope = Scope(subject.team_id)
+    async with resources.db.read(scope.team_id, scope.reach) as session:
+        git = await list_credentials(session, scope, GitCredential, PageRequest(limit=200))
+    credentials = credential_options(subject, git.items)
     found, problem = (None, seen) if isinstance(seen, OrcaError) else (seen, None)
     page = FoundPage(
         project_id=project_id,

@@ -23,7 +23,7 @@ from orca.kit.pagination import PageRequest
 from orca.plugins import list_installed
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
-from orca.web.guard import CurrentScope, Router, guard
+from orca.web.guard import CurrentScope, Router, Subject, guard
 from orca.web.redirects import see_other
 from orca.web.render import render
 
@@ -62,7 +62,9 @@ async def _draw_settings(
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(form.errors))
     builders = builder_options(list_installed("builders"), values.get("builder", AUTO))
-    page = SettingsPage(*head, values, credential_options(offered), builders, form)
+    subject: Subject = request.state.subject
+    options = credential_options(subject, offered, head.service.source.get("credential_id"))
+    page = SettingsPage(*head, values, options, builders, form)
     return render(request, "services/settings.html", page, status=form.status)
 
 

@@ -13,7 +13,7 @@ from orca.errors import Conflict, NotFound
 from orca.events import Fact, Origin, origin, record
 from orca.features.access.queries import find_rights
 from orca.features.deployments.actions.start import Request, start_deployment
-from orca.features.services.queries import find_git_source, find_service
+from orca.features.services.queries import find_git_source, find_service, find_service_scope
 from orca.features.triggers import pushes
 from orca.features.triggers.models import Hook, Push
 from orca.features.triggers.pushes import Change, Decision, Place
@@ -23,6 +23,7 @@ from orca.kit.text import clean_output, shorten
 from orca.resources import PlaceInLine, Resources
 from orca.tasks.lanes import PUSHED
 from orca.web.guard import Scope
+from orca.web.rights import ObjectScope
 
 LOOK_AT_PUSH = "LookAtPush"
 KEEP_PUSHES = timedelta(days=30)
@@ -97,7 +98,8 @@ async def find_push_origin(session: AsyncSession, hook: Hook) -> Origin:
     frozen = frozenset({"service.deploy"}) if hook.permissions is None else frozenset(hook.permissions)
     if hook.user_id is None:
         return Origin(f"hook {hook.id}", "webhook", permissions=frozen)
-    email, current = await find_rights(session, hook.user_id, hook.team_id)
+    scope = await find_service_scope(session, hook.service_id) or ObjectScope(hook.team_id)
+    email, current = await find_rights(session, hook.user_id, scope)
     return Origin(email or "a former user", "webhook", user_id=hook.user_id, permissions=current & frozen)
 
 

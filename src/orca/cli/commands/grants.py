@@ -1,0 +1,90 @@
+"""`orc grants`: roles on parts of the team."""
+
+import argparse
+from typing import Any
+
+from orca.cli.client import segment
+from orca.cli.command import Command, Invocation
+from orca.cli.failures import UsageError
+from orca.cli.output import Part, Screen
+from orca.cli.selection import get_project, pick
+from orca.cli.times import ago
+
+ROLES = ("viewer", "member", "admin")
+
+
+def list_grants(call: Invocation) -> None:
+    """List grants, newest first; with --project those on it and on its environments."""
+    page = call.client.list("/grants")
+    if call.args.project is not None:
+        project = get_project(call)
+        inside = {project["id"], *(each["id"] for each in _environments(call, project["id"]))}
+        page["items"] = [each for each in page["items"] if inside & {each["project_id"], each["environment_id"]}]
+
+    def draw(screen: Screen) -> None:
+        if not page["items"]:
+            screen.line("There are no grants. `orc grants add EMAIL --role viewer --project shop` gives one.")
+            return
+        screen.table(["WHO", "ROLE", "ON", "WHAT", "SINCE", "ID"], map(_row, page["items"]))
+
+    call.output.answer(page, draw)
+
+
+def add(call: Invocation) -> None:
+    """Give a user a role on one project, environment or system."""
+    body = {"email": call.args.email, "role": call.args.role, **_part(call)}
+    made = call.client.post("/grants", body)
+    call.output.answer(made, lambda screen: screen.line(f"{made['user_email']} is {made['role']} of {made['part']}."))
+
+
+def remove(call: Invocation) -> None:
+    """Take a role away. It ends with the user's next request."""
+    rows = [{**each, "name": each["user_email"]} for each in call.client.list("/grants")["items"]]
+    grant = pick(rows, call.args.grant, "grant")
+    call.client.call("DELETE", f"/grants/{segment(grant['id'])}")
+    call.output.answer(
+        grant, lambda screen: screen.line(f"{grant['user_email']} is not {grant['role']} of {grant['part']} any more.")
+    )
+
+
+def _part(call: Invocation) -> dict[str, str]:
+    if call.args.system is not None:
+        if call.args.environment is not None or call.args.project is not None:
+            raise UsageError("a role is on a system, or on a project or environment", hint="Give each in turn.")
+        return {"system_id": call.args.system}
+    project = get_project(call)
+    if call.args.environment is None:
+        return {"project_id": project["id"]}
+    return {"environment_id": pick(_environments(call, project["id"]), call.args.environment, "environment")["id"]}
+
+
+def _environments(call: Invocation, project_id: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = call.client.get(f"/projects/{segment(project_id)}/environments")
+    return rows
+
+
+def _row(grant: dict[str, Any]) -> list[Part]:
+    kind = next(kind for kind in ("project", "environment", "system") if grant[f"{kind}_id"])
+    return [grant["user_email"], grant["role"], kind, grant["part"], ago(grant["created_at"]), grant["id"]]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("email", metavar="EMAIL", help="user of this server; one of no team becomes a guest of yours")
+    parser.add_argument("--role", choices=ROLES, required=True, help="what they may do there")
+    parser.add_argument("--environment", metavar="NAME", help="only on this environment of the project")
+    parser.add_argument("--system", metavar="ID", help="on what runs on this system, instead of a project")
+
+
+def _remove_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("grant", metavar="GRANT", help="by id, or by e-mail where the user has only one")
+
+
+COMMANDS = {
+    "list": Command(list_grants, "orc grants list\norc grants list --project shop", scope="project"),
+    "add": Command(
+        add, "orc grants add ada@example.org --role member --project shop\n"
+        "orc grants add ada@example.org --role viewer --project shop --environment production",
+        scope="project", arguments=_add_arguments,
+    ),
+    "remove": Command(remove, "orc grants remove ada@example.org", scope="server", arguments=_remove_arguments),
+}  # fmt: skip
