@@ -15,7 +15,8 @@ from tests.processor_time import processor_seconds
 
 from orca.features.routing.rules.hostnames import parse_hostname
 from orca.features.routing.rules.paths import parse_prefix, parse_redirect
-from orca.features.services.forms import parse_lines, parse_ports
+from orca.features.services.form_texts import parse_lines
+from orca.features.services.forms import parse_ports
 from orca.features.services.orca_file import parse_orca_file
 from orca.features.sources.addresses import read_pasted
 from orca.features.sources.rules import GitRef, ImageRef, RepoUrl, parse_subdirectory

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orca.cli.command import whole_number
+from orca.cli.container_options import container_arguments, runtime_from
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
 
 Fields = dict[str, Any]
@@ -26,7 +27,8 @@ def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
     if args.port:
         fields["ports"] = [_port(number, text) for number, text in enumerate(args.port)]
     _merge(fields, stored, "resources", {"cpus": args.cpus, "memory_mb": args.memory})
-    _merge(fields, stored, "health", {"path": args.health_path, "type": args.health_type, "host": args.health_host})
+    _merge(fields, stored, "health", _health(args))
+    _merge(fields, stored, "runtime", runtime_from(args))
     build = {"builder": args.builder, "dockerfile": args.dockerfile, "target": args.target}
     _merge(fields, stored, "build", build)
     source = _source(args, stored)
@@ -45,6 +47,19 @@ def _read(path: str) -> Fields:
 
 def _commands(args: argparse.Namespace) -> dict[str, str | None]:
     return {"command": args.command, "release_command": args.release_command}
+
+
+def _health(args: argparse.Namespace) -> Fields:
+    """Return the parts of the health check that have a flag; a command belongs to its type, and only there."""
+    kind, command = args.health_type, None
+    if args.health_command is not None:
+        if kind not in {None, "command"}:
+            raise UsageError(f"--health-command does not go with --health-type {kind}")
+        kind, command = "command", _words("health_command", args.health_command)
+    elif kind not in {None, "command"}:
+        command = []
+    return {"path": args.health_path, "type": kind, "host": args.health_host, "command": command,
+            "timeout": args.health_timeout}  # fmt: skip
 
 
 def _words(name: str, text: str) -> list[str]:
@@ -114,9 +129,7 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     runtime.add_argument("--replicas", type=whole_number, metavar="N", help="how many run")
     runtime.add_argument("--cpus", type=float, metavar="CORES", help="CPU cores a replica may use")
     runtime.add_argument("--memory", type=whole_number, metavar="MIB", help="memory a replica may use")
-    runtime.add_argument("--health-path", metavar="PATH", help="path that answers when a release is healthy")
-    runtime.add_argument("--health-type", choices=["auto", "http", "tcp", "none"], help="how health is checked")
-    runtime.add_argument("--health-host", metavar="NAME", help="hostname it is asked for (default: the first one)")
+    _health_arguments(runtime)
     runtime.add_argument("--user", metavar="USER", help="who the process runs as; empty: as the image says")
     runtime.add_argument(
         "--mask-secrets", action=argparse.BooleanOptionalAction, help="hide values of secrets in what containers write"
@@ -126,4 +139,15 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy", choices=("auto", "rolling", "recreate"), help="start a release beside the old one, or after it"
     )
     runtime.add_argument("--stop-grace", type=float, metavar="SECONDS", help="between TERM and KILL")
-    runtime.add_argument("--from", dest="from_file", metavar="FILE", help="JSON object with any fields; - is stdin")
+    container_arguments(parser)
+    every = parser.add_argument_group("all settings")
+    every.add_argument("--from", dest="from_file", metavar="FILE", help="JSON object with any fields; - is stdin")
+
+
+def _health_arguments(group: argparse._ArgumentGroup) -> None:
+    kinds = ["auto", "http", "tcp", "command", "none"]
+    group.add_argument("--health-path", metavar="PATH", help="path that answers when a release is healthy")
+    group.add_argument("--health-type", choices=kinds, help="how health is checked")
+    group.add_argument("--health-command", metavar="WORDS", help="run in the container: healthy when it ends with 0")
+    group.add_argument("--health-timeout", type=float, metavar="SECONDS", help="how long one try may take")
+    group.add_argument("--health-host", metavar="NAME", help="hostname it is asked for (default: the first one)")

@@ -2,13 +2,10 @@
 
 import html
 import re
-from collections.abc import AsyncIterator
 from urllib.parse import unquote
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from tests.attacks.people import browser_of
 from tests.features.services.events import events_of
 from tests.features.services.test_detect_doors import FASTAPI, app
 from tests.features.sources.steps.conftest import (
@@ -31,13 +28,6 @@ __all__ = ["app", "elsewhere", "make_repository", "repositories", "server", "ssh
 def key_for(ssh_server) -> dict[str, str]:
     """A deploy key for one host."""
     return {"name": "key", "kind": "ssh", "host": ssh_server.host}
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """The owner, signed in."""
-    async with browser_of(app) as signed_in:
-        yield signed_in
 
 
 def test_ports_are_written_as_people_write_them() -> None:

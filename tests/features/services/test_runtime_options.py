@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from sqlalchemy import update
 from tests.features.services.conftest import SEED
+from tests.features.services.test_pages import forms_of
 
 from orca.errors import BadInput
-from orca.features.services.comparison import compare_configs
+from orca.features.services.comparison import _RUNTIME_WORDS, compare_configs
+from orca.features.services.models import Service
 from orca.features.services.orca_file import merge, parse_orca_file
 from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
@@ -81,12 +84,74 @@ def test_compare_configs_names_each_changed_option():
     changed = FrozenConfig(kind="web", runtime=RuntimeOptions.model_validate(json.loads(json.dumps(OPTIONS))))
     assert compare_configs(plain, plain) == []
     assert compare_configs(changed, plain) == [
-        "working directory none→/srv", "hostname none→db-1", "read only off→on", "tmpfs /cache added", "shm mb none→256",
-        "ulimits memlock added", "ulimits nofile added", "stop signal none→SIGINT", "init on→off",
-        "extra hosts upstream.example added", "cap drop none→CHOWN",
+        "working directory none→/srv", "hostname of the container none→db-1", "read-only root off→on",
+        "folder in memory /cache none→64 MiB", "shared memory none→256 MiB", "limit memlock none→-1",
+        "limit nofile none→65536", "stop signal none→SIGINT", "process 1 of Orca on→off",
+        "further hostname upstream.example none→192.0.2.7", "capabilities taken away none→CHOWN",
     ]  # fmt: skip
+
+
+def test_compare_configs_has_words_for_every_option():
+    assert set(_RUNTIME_WORDS) == set(RuntimeOptions.model_fields)
 
 
 def test_frozen_config_of_an_earlier_version_has_the_defaults():
     old = FrozenConfig(kind="web").model_dump(mode="json", exclude={"runtime"})
     assert FrozenConfig.model_validate(old).runtime == RuntimeOptions()
+
+
+TYPED = {
+    "runtime_working_directory": "/srv", "runtime_hostname": "db-1", "runtime_read_only": "true",
+    "runtime_tmpfs": "/cache=64\n", "runtime_shm_mb": "256", "runtime_ulimits": "nofile=65536\nmemlock = -1",
+    "runtime_stop_signal": "SIGINT", "runtime_init": "false", "runtime_extra_hosts": "upstream.example=192.0.2.7",
+    "runtime_cap_drop": "cap_chown",
+}  # fmt: skip
+
+
+async def test_settings_page_container_options_are_set_and_shown_again(client, browser, service):
+    path, url = f"/services/{service['id']}/settings", f"/api/v1/services/{service['id']}"
+    empty = await browser.get(path)
+    assert '<details class="disclosure"><summary>Container options</summary>' in empty.text
+    answer = await browser.post(path, data={**forms_of(empty), **TYPED})
+    assert answer.status_code == 303, answer.text
+    stored = (await client.get(url)).json()
+    assert stored["runtime"] == OPTIONS
+    again = await browser.get(path)
+    assert '<details class="disclosure" open><summary>Container options</summary>' in again.text
+    assert (await browser.post(path, data=forms_of(again))).status_code == 303
+    assert (await client.get(url)).json() == stored
+
+
+async def test_settings_page_each_wrong_container_option_is_told_at_its_field(client, browser, service):
+    path = f"/services/{service['id']}/settings"
+    wrong = {
+        "runtime_working_directory": "srv", "runtime_hostname": "a_b", "runtime_tmpfs": "/../x=1\n/proc/x=1",
+        "runtime_shm_mb": "0", "runtime_ulimits": "rtprio=1", "runtime_extra_hosts": "db=host-gateway",
+        "runtime_cap_drop": "SYS_ADMIN", "runtime_stop_signal": "SIGSTOP",
+    }  # fmt: skip
+    answer = await browser.post(path, data={**forms_of(await browser.get(path)), **wrong})
+    assert answer.status_code == 422
+    assert [name for name in wrong if f'id="{name}-error"' not in answer.text] == []
+    assert "/proc/x: this path belongs to the system inside the container" in answer.text
+    assert '<details class="disclosure" open><summary>Container options</summary>' in answer.text
+    lines = await browser.post(path, data={**forms_of(await browser.get(path)), "runtime_tmpfs": "/cache 64"})
+    assert (lines.status_code, "line 1 is not /path=MiB" in lines.text) == (422, True)
+    assert (await client.get(f"/api/v1/services/{service['id']}")).json() == service
+
+
+async def test_settings_page_a_form_without_container_options_keeps_them(client, browser, service):
+    url = f"/api/v1/services/{service['id']}"
+    await client.patch(url, json={"runtime": OPTIONS})
+    answer = await browser.post(f"/services/{service['id']}/settings", data={"name": "Shop", "ports": "http:8080"})
+    assert answer.status_code == 303, answer.text
+    assert (await client.get(url)).json()["runtime"] == OPTIONS
+
+
+async def test_settings_page_saved_unchanged_is_no_change_of_a_service_of_an_earlier_version(
+    app, client, browser, service
+):
+    async with app.state.resources.db.write() as session:
+        await session.execute(update(Service).values(runtime={}))
+    path, url = f"/services/{service['id']}/settings", f"/api/v1/services/{service['id']}"
+    assert (await browser.post(path, data=forms_of(await browser.get(path)))).status_code == 303
+    assert (await client.get(url)).json()["version"] == service["version"]

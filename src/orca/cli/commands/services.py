@@ -6,6 +6,7 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.commands.projects import confirm_argument
+from orca.cli.container_options import describe_runtime
 from orca.cli.dialogue import confirm
 from orca.cli.failures import UsageError
 from orca.cli.output import Part, Screen
@@ -92,6 +93,7 @@ def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, P
     ports = ", ".join(f"{each['port']}{' (public)' if each['public'] else ''}" for each in service["ports"])
     limits, health = service["resources"], service["health"]
     probe = f"{health['type']} {health['path']}" if health["type"] in {"auto", "http"} else health["type"]
+    probe = " ".join(["command:", *health["command"]]) if probe == "command" else probe
     return [
         ("name", service["name"]), ("slug", service["slug"]), ("id", service["id"]), ("kind", service["kind"]),
         ("state", state_of(status["state"])), ("reason", text_of(status["reason"])),
@@ -103,6 +105,7 @@ def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, P
         ("memory", f"{limits['memory_mb']} MiB" if limits["memory_mb"] else "no limit"),
         ("command", text_of(" ".join(service["command"]), "of the image")),
         ("release command", text_of(" ".join(service["release_command"]))), ("restart", service["restart"]),
+        ("container", text_of(describe_runtime(service.get("runtime", {})), "as the image says")),
         ("changed", ago(service["updated_at"])),
     ]  # fmt: skip
 

@@ -15,6 +15,12 @@ _HEALTH_WORDS = {
     "command": "health check command", "status": "health check status", "interval": "health check interval",
     "timeout": "health check timeout", "start_period": "health check deadline", "settle": "health check settle time",
 }  # fmt: skip
+_RUNTIME_WORDS = {
+    "working_directory": "working directory", "hostname": "hostname of the container", "read_only": "read-only root",
+    "tmpfs": "folder in memory", "shm_mb": "shared memory", "ulimits": "limit", "stop_signal": "stop signal",
+    "init": "process 1 of Orca", "extra_hosts": "further hostname", "cap_drop": "capabilities taken away",
+}  # fmt: skip
+_RUNTIME_UNITS = {"tmpfs": " MiB", "shm_mb": " MiB"}
 _SOURCE_WORDS = {
     "repository": "repository", "branch": "branch", "tag": "tag", "commit": "commit", "subdirectory": "subdirectory",
     "image": "image",
@@ -105,17 +111,21 @@ def _number(value: float | None) -> str | None:
 
 
 def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[str]:
-    for name in RuntimeOptions.model_fields:
-        now, before = getattr(stored, name), getattr(live, name)
-        word = name.replace("_", " ")
+    for name, word in _RUNTIME_WORDS.items():
+        now, before, unit = getattr(stored, name), getattr(live, name), _RUNTIME_UNITS.get(name, "")
         if isinstance(now, dict):
-            yield from _compare_keys(word, now, before)
-        elif isinstance(now, list):
-            yield from _told(word, " ".join(now), " ".join(before))
-        elif isinstance(now, bool):
-            yield from _told(word, "on" if now else "off", "on" if before else "off")
+            for key in sorted({*now, *before}):
+                yield from _told(f"{word} {key}", _option(now.get(key), unit), _option(before.get(key), unit))
         else:
-            yield from _told(word, now, before)
+            yield from _told(word, _option(now, unit), _option(before, unit))
+
+
+def _option(value: object, unit: str) -> str | None:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return " ".join(value)
+    return None if value is None or value == "" else f"{value}{unit}"
 
 
 def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[str]:

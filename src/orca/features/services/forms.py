@@ -2,13 +2,16 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orca.errors import BadInput
 from orca.features.services.comparison import show_ports
+from orca.features.services.form_texts import Reader, parse_lines, show_lines, split_command
 from orca.features.services.models import Service
 from orca.features.services.rules import MAX_VARIABLES, name_port_choices, shell_argv
+from orca.features.services.runtime_form import PREFIX, name_entry, runtime_data, runtime_values
+from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.services import ServiceFields
 from orca.features.services.schemas.settings import AUTO, BuildOptions, HealthCheck, Port
 from orca.features.services.schemas.variables import NamedVariable
@@ -20,7 +23,7 @@ _HEALTH_NUMBERS = ("interval", "timeout", "start_period", "settle")
 _FORM_FIELDS = {
     "source.git.credential_id": "git_credential_id", "source.image.credential_id": "registry_credential_id",
     "source.git": "", "source.image": "", "source.directory": "", "source.credential_id": "git_credential_id",
-    "build": "", "resources": "", "health": "health_",
+    "build": "", "resources": "", "health": "health_", "runtime": PREFIX,
 }  # fmt: skip
 """Path in the API's JSON -> name or prefix of the form's field."""
 
@@ -126,27 +129,29 @@ def settings_values(service: Service) -> dict[str, str]:
         "health_command": shlex.join(health.command),
         **{f"health_{name}": f"{getattr(health, name):g}" for name in _HEALTH_NUMBERS},
         "builder": build.builder, "dockerfile": build.dockerfile, "target": build.target or "",
-        "arguments": _show_lines(build.arguments), "options": _show_lines(build.options),
+        "arguments": show_lines(build.arguments), "options": show_lines(build.options),
         "repository": str(source.get("repository", "")), "branch": str(source.get("branch") or ""),
         "subdirectory": str(source.get("subdirectory") or ""),
         "submodules": "true" if source.get("submodules", True) else "false",
         "git_credential_id": str(source.get("credential_id") or ""),
         "registry_credential_id": str(source.get("credential_id") or ""), "image": str(source.get("image", "")),
         "version": str(service.version),
+        **runtime_values(RuntimeOptions.model_validate(service.runtime)),
     }  # fmt: skip
 
 
 def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the form as the API's JSON, and field -> parse error; the stored value replaces an invalid one."""
-    reader = _Reader(form)
+    reader = Reader(form)
     data = {
         **given(form, "name", "kind", "replicas", "restart", "strategy", "stop_grace", "version", "masks_secrets"),
         "user": form.get("user", service.user),
         "ports": reader.read("ports", parse_ports, service.ports),
         "resources": {"cpus": form.get("cpus") or None, "memory_mb": form.get("memory_mb") or None},
-        "command": reader.read("command", _split, service.command),
-        "release_command": reader.read("release_command", _split, service.release_command),
+        "command": reader.read("command", split_command, service.command),
+        "release_command": reader.read("release_command", split_command, service.release_command),
         "health": _health_data(service, form, reader),
+        "runtime": runtime_data(service.runtime, reader),
         "build": _build_data(service, form, reader),
         "source": _changed_source(service, form),
     }
@@ -158,7 +163,8 @@ def errors_of_settings(errors: Mapping[str, str]) -> dict[str, str]:
     named: dict[str, str] = {}
     for place, message in errors.items():
         name = _field_of(place)
-        named[name] = f"{named[name]}; {message}" if name in named else message
+        told = name_entry(place, message) if name.startswith(PREFIX) else message
+        named[name] = f"{named[name]}; {told}" if name in named else told
     return named
 
 
@@ -171,26 +177,10 @@ def _field_of(place: str) -> str:
     return place.split(".", maxsplit=1)[0]
 
 
-class _Reader:
-    """Parses the texts of a form, and collects the errors."""
-
-    def __init__(self, form: Mapping[str, str]) -> None:
-        self.form = form
-        self.problems: dict[str, str] = {}
-
-    def read(self, name: str, parse: Callable[[str], Any], stored: object) -> Any:
-        """Return the parsed value of a field, or the stored value when it cannot be parsed."""
-        try:
-            return parse(self.form.get(name, ""))
-        except ValueError as error:
-            self.problems[name] = str(error)
-            return stored
-
-
-def _health_data(service: Service, form: Mapping[str, str], reader: _Reader) -> dict[str, Any]:
+def _health_data(service: Service, form: Mapping[str, str], reader: Reader) -> dict[str, Any]:
     health = {**service.health, "type": form.get("health_type", "auto"), "path": form.get("health_path") or "/"}
     is_command = health["type"] == "command"
-    health["command"] = reader.read("health_command", _split, service.health["command"]) if is_command else []
+    health["command"] = reader.read("health_command", split_command, service.health["command"]) if is_command else []
     if is_command and not health["command"] and "health_command" not in reader.problems:
         reader.problems["health_command"] = "say what to run inside the container"
         health |= {"type": "auto"}
@@ -204,7 +194,7 @@ def _health_data(service: Service, form: Mapping[str, str], reader: _Reader) -> 
     return health
 
 
-def _build_data(service: Service, form: Mapping[str, str], reader: _Reader) -> dict[str, Any]:
+def _build_data(service: Service, form: Mapping[str, str], reader: Reader) -> dict[str, Any]:
     build = {
         **service.build,
         "builder": form.get("builder", "auto"),
@@ -228,30 +218,6 @@ def _changed_source(service: Service, form: Mapping[str, str]) -> dict[str, Any]
     elif source["type"] == "image" and "registry_credential_id" in form:
         source["credential_id"] = form["registry_credential_id"] or None
     return source
-
-
-def _split(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        raise ValueError("a quotation mark is not closed, or a backslash stands at the end") from None
-
-
-def parse_lines(text: str) -> dict[str, str]:
-    """Parse `KEY=value` lines to a mapping. Raises ValueError that names the line."""
-    found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        key, sign, value = line.partition("=")
-        if not line.strip():
-            continue
-        if not sign or not key.strip():
-            raise ValueError(f"line {number} is not KEY=value")
-        found[key.strip()] = value.strip()
-    return found
-
-
-def _show_lines(values: Mapping[str, str]) -> str:
-    return "\n".join(f"{key}={value}" for key, value in values.items())
 
 
 def parse_ports(text: str) -> list[dict[str, Any]]:

@@ -125,7 +125,11 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
 def _find_changes(service: Service, changes: ServiceChanges) -> dict[str, Any]:
     """Return the columns whose value changes. A null in the request means that the field is not set."""
     given = changes.model_dump(mode="json", include=changes.model_fields_set - {"version"}, exclude={"version"})
-    return {name: value for name, value in given.items() if value is not None and value != getattr(service, name)}
+    stored = settings_of(service).model_dump(mode="json")  # with the defaults of what is newer than the row
+    return {
+        name: value for name, value in given.items()
+        if value is not None and value != stored.get(name, getattr(service, name))
+    }  # fmt: skip
 
 
 def _check_builder(name: str) -> None:

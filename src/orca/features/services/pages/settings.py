@@ -1,6 +1,6 @@
 """The page of a service's settings, and its danger zone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,6 +16,8 @@ from orca.features.services import actions, queries
 from orca.features.services.forms import builder_options, errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Service
 from orca.features.services.pages.answers import credential_options
+from orca.features.services.runtime_form import LABELS, is_unusual
+from orca.features.services.schemas.runtime import STOP_SIGNALS
 from orca.features.services.schemas.services import ServiceChanges
 from orca.features.services.schemas.settings import AUTO
 from orca.features.services.service_status import ServiceStatus, load_header
@@ -42,6 +44,10 @@ class SettingsPage:
     builders: list[tuple[str, str]]
     form: Filled[ServiceChanges] = field(default_factory=Filled)
     """The form; its errors use the names of the form's fields."""
+    options_open: bool = False
+    """Whether the container options are unfolded: one of them is set, or wrong."""
+    stop_signals: Sequence[str] = STOP_SIGNALS
+    runtime_labels: Mapping[str, str] = field(default_factory=lambda: LABELS)
     tab: str = "settings"
 
 
@@ -61,10 +67,11 @@ async def _draw_settings(
     offered = (await list_credentials(session, scope, table, PageRequest(limit=200))).items
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(form.errors))
+    is_open = is_unusual(head.service.runtime) or any(name in LABELS for name in form.errors)
     builders = builder_options(list_installed("builders"), values.get("builder", AUTO))
     subject: Subject = request.state.subject
     options = credential_options(subject, offered, head.service.source.get("credential_id"))
-    page = SettingsPage(*head, values, options, builders, form)
+    page = SettingsPage(*head, values, options, builders, form, is_open)
     return render(request, "services/settings.html", page, status=form.status)
 
 

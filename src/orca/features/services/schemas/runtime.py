@@ -1,6 +1,6 @@
 """Options of a service's containers that some images need, all of them without a grant."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
@@ -22,6 +22,7 @@ Megabytes = Annotated[int, Field(ge=1, le=1_048_576)]
 StopSignal = Literal[
     "", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGABRT", "SIGKILL", "SIGRTMIN+3"
 ]
+STOP_SIGNALS: Final = get_args(StopSignal)[1:]
 Droppable = Literal["ALL", "CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "NET_BIND_SERVICE", "KILL"]
 
 

@@ -1,0 +1,77 @@
+"""Flags for the options of a service's containers, which the API calls `runtime`."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from orca.cli.command import whole_number
+from orca.cli.failures import UsageError
+
+Fields = dict[str, Any]
+
+
+def runtime_from(args: argparse.Namespace) -> Fields:
+    """Return the options that have a flag. Of a flag that can be repeated all are given anew; one empty value: none."""
+    said = {
+        "working_directory": args.working_directory, "hostname": args.hostname, "read_only": args.read_only,
+        "shm_mb": args.shm, "stop_signal": args.stop_signal, "init": args.init,
+        "tmpfs": _entries("--tmpfs", args.tmpfs, int), "ulimits": _entries("--ulimit", args.ulimit, int),
+        "extra_hosts": _entries("--extra-host", args.extra_host, str),
+        "cap_drop": None if args.cap_drop is None else [_capability(each) for each in args.cap_drop if each],
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def describe_runtime(runtime: Fields) -> str:
+    """Describe the options that are not the defaults, in one line; empty when there are none."""
+    parts = [
+        f"{name.replace('_', ' ')} {_shown(value)}"
+        for name, value in runtime.items()
+        if value not in ("", None, {}, []) and (name, value) not in [("init", True), ("read_only", False)]
+    ]
+    return "; ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(value) if isinstance(value, list) else str(value)
+
+
+def _entries(flag: str, texts: list[str] | None, read: Callable[[str], object]) -> Fields | None:
+    if texts is None:
+        return None
+    found: Fields = {}
+    for text in filter(None, texts):
+        key, sign, value = text.partition("=")
+        try:
+            found[key] = read(value)
+        except ValueError:
+            sign = ""
+        if not (key and sign):
+            raise UsageError(f"{flag}: {text} is not NAME=VALUE", hint=f"`orc services edit --help` explains {flag}.")
+    return found
+
+
+def _capability(text: str) -> str:
+    return text.upper().removeprefix("CAP_")
+
+
+def container_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for what some images need of their containers."""
+    options = parser.add_argument_group(
+        "its containers", 'flags that can be repeated replace what is stored as a whole; "" alone clears them'
+    )
+    add = options.add_argument
+    add("--working-directory", metavar="PATH", help="where the process starts; empty: as the image says")
+    add("--hostname", metavar="NAME", help="name that the container has for itself")
+    add("--read-only", action=argparse.BooleanOptionalAction, help="whether the root of the file system is read-only")
+    add("--tmpfs", action="append", metavar="PATH=MIB", help="a folder in memory; can be repeated")
+    add("--shm", type=whole_number, metavar="MIB", help="size of /dev/shm")
+    add("--ulimit", action="append", metavar="NAME=N", help="limit of a process; -1: none; can be repeated")
+    add("--stop-signal", metavar="SIGNAL", help="what asks the process to end, such as SIGINT")
+    add("--init", action=argparse.BooleanOptionalAction, help="whether a small process 1 reaps zombies")
+    add("--extra-host", action="append", metavar="NAME=ADDRESS", help="a further hostname; can be repeated")
+    add("--cap-drop", action="append", metavar="NAME", help="a capability to take away, or ALL; can be repeated")

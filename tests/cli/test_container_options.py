@@ -1,0 +1,43 @@
+"""Flags for what some images need of their containers, and for a health check by command, against a real panel."""
+
+from tests.cli.conftest import Orc
+from tests.cli.test_commands import linked, project
+
+__all__ = ["linked", "project"]
+RUNTIME = {
+    "working_directory": "/srv", "hostname": "db-1", "read_only": True, "tmpfs": {"/cache": 64, "/tmp": 8}, "shm_mb": 256,
+    "ulimits": {"nofile": 65536, "memlock": -1}, "stop_signal": "SIGINT", "init": False,
+    "extra_hosts": {"upstream.example": "192.0.2.7"}, "cap_drop": ["CHOWN"],
+}  # fmt: skip
+
+
+def test_container_options_are_set_by_flags_shown_and_cleared(linked: Orc) -> None:
+    flags = (
+        "--working-directory", "/srv", "--hostname", "db-1", "--read-only", "--tmpfs", "/cache=64", "--tmpfs", "/tmp=8",
+        "--shm", "256", "--ulimit", "nofile=65536", "--ulimit", "memlock=-1", "--stop-signal", "SIGINT", "--no-init",
+        "--extra-host", "upstream.example=192.0.2.7", "--cap-drop", "cap_chown",
+    )  # fmt: skip
+    made = linked.ok("services", "edit", *flags, "--json").json
+    assert {name: value for name, value in made["runtime"].items() if name in RUNTIME} == RUNTIME
+    shown = linked.ok("services", "show").out
+    for part in ("tmpfs /cache=64, /tmp=8", "ulimits nofile=65536, memlock=-1", "read only yes", "init no"):
+        assert part in shown
+    less = linked.ok("services", "edit", "--tmpfs", "", "--no-read-only", "--init", "--json").json
+    assert less["runtime"] == {**made["runtime"], "tmpfs": {}, "read_only": False, "init": True}
+    assert linked("services", "edit", "--ulimit", "nofile").code == 2
+    assert linked("services", "edit", "--ulimit", "nofile=many").code == 2
+    refused = linked("services", "edit", "--ulimit", "rtprio=1")
+    assert (refused.code, "rtprio" in refused.err) == (5, True)
+
+
+def test_health_command_is_set_by_a_flag_and_leaves_with_its_type(linked: Orc) -> None:
+    made = linked.ok(
+        "services", "edit", "--health-command", "pg_isready -U 'my app'", "--health-timeout", "3", "--json"
+    )
+    assert (made.json["health"]["type"], made.json["health"]["timeout"]) == ("command", 3)
+    assert made.json["health"]["command"] == ["pg_isready", "-U", "my app"]
+    assert "command: pg_isready -U my app" in linked.ok("services", "show").out
+    after = linked.ok("services", "edit", "--health-type", "http", "--json").json
+    assert (after["health"]["type"], after["health"]["command"]) == ("http", [])
+    assert linked("services", "edit", "--health-type", "tcp", "--health-command", "true").code == 2
+    assert linked("services", "edit", "--health-type", "command").code == 5
