@@ -41,3 +41,26 @@ def test_health_command_is_set_by_a_flag_and_leaves_with_its_type(linked: Orc) -
     assert (after["health"]["type"], after["health"]["command"]) == ("http", [])
     assert linked("services", "edit", "--health-type", "tcp", "--health-command", "true").code == 2
     assert linked("services", "edit", "--health-type", "command").code == 5
+
+
+def test_files_are_set_kept_and_removed_by_flags_and_shown_without_their_text(linked: Orc) -> None:
+    (linked.folder / "app.conf").write_text("listen 80\n")
+    made = linked.ok(
+        "services", "edit", "--file", "/etc/app.conf=app.conf", "--secret-file", "/run/secrets/key=KEY", "--json"
+    ).json["runtime"]["files"]
+    assert made["/etc/app.conf"] == {"content": "listen 80\n", "secret": None, "mode": ""}
+    assert made["/run/secrets/key"] == {"content": None, "secret": "KEY", "mode": ""}
+    shown = linked.ok("services", "show").out
+    assert "files /etc/app.conf /run/secrets/key" in shown
+    assert "listen 80" not in shown
+    (linked.folder / "other.conf").write_text("x")
+    left = linked.ok(
+        "services", "edit", "--file", "/etc/other.conf=other.conf", "--remove-file", "/etc/app.conf", "--json"
+    ).json["runtime"]["files"]
+    assert sorted(left) == ["/etc/other.conf", "/run/secrets/key"]
+    (linked.folder / "binary").write_bytes(b"\xff\xfe")
+    for flags, code in (
+        (("--file", "/etc/a=nothing-there"), 5), (("--file", "/etc/a=binary"), 5), (("--file", "/etc/a"), 2),
+        (("--remove-file", "/etc/a"), 2), (("--file", "/proc/a=other.conf"), 5), (("--secret-file", "/a=1KEY"), 5),
+    ):  # fmt: skip
+        assert linked("services", "edit", *flags).code == code, flags

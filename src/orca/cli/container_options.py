@@ -2,22 +2,27 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from orca.cli.command import whole_number
-from orca.cli.failures import UsageError
+from orca.cli.failures import REFUSED, CommandFailed, UsageError
 
 Fields = dict[str, Any]
 
 
-def runtime_from(args: argparse.Namespace) -> Fields:
-    """Return the options that have a flag. Of a flag that can be repeated all are given anew; one empty value: none."""
+def runtime_from(args: argparse.Namespace, stored: Fields) -> Fields:
+    """Return the options that have a flag. Of a flag that can be repeated all are given anew; one empty value: none.
+
+    Files are the exception: those without a flag stay.
+    """
     said = {
         "working_directory": args.working_directory, "hostname": args.hostname, "read_only": args.read_only,
         "shm_mb": args.shm, "stop_signal": args.stop_signal, "init": args.init,
         "tmpfs": _entries("--tmpfs", args.tmpfs, int), "ulimits": _entries("--ulimit", args.ulimit, int),
         "extra_hosts": _entries("--extra-host", args.extra_host, str),
         "cap_drop": None if args.cap_drop is None else [_capability(each) for each in args.cap_drop if each],
+        "files": _files(args, stored.get("files", {})),
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None}
 
@@ -25,11 +30,32 @@ def runtime_from(args: argparse.Namespace) -> Fields:
 def describe_runtime(runtime: Fields) -> str:
     """Describe the options that are not the defaults, in one line; empty when there are none."""
     parts = [
-        f"{name.replace('_', ' ')} {_shown(value)}"
+        f"{name.replace('_', ' ')} {_shown(list(value) if name == 'files' else value)}"
         for name, value in runtime.items()
         if value not in ("", None, {}, []) and (name, value) not in [("init", True), ("read_only", False)]
     ]
     return "; ".join(parts)
+
+
+def _files(args: argparse.Namespace, stored: Fields) -> Fields | None:
+    plain = _entries("--file", args.file, _read_text) or {}
+    secret = _entries("--secret-file", args.secret_file, str) or {}
+    if not (plain or secret or args.remove_file):
+        return None
+    missing = [path for path in args.remove_file or () if path not in stored]
+    if missing:
+        raise UsageError(f"--remove-file: there is no file {missing[0]}", hint="`orc services show` lists them.")
+    given = {path: {"content": text} for path, text in plain.items()}
+    given |= {path: {"secret": key} for path, key in secret.items()}
+    kept = {path: file for path, file in stored.items() if path not in (args.remove_file or ())}
+    return kept | {path: {**file, "mode": kept.get(path, {}).get("mode", "")} for path, file in given.items()}
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"{path} cannot be read as text: {error}", code=REFUSED) from None
 
 
 def _shown(value: Any) -> str:
@@ -46,12 +72,13 @@ def _entries(flag: str, texts: list[str] | None, read: Callable[[str], object]) 
     found: Fields = {}
     for text in filter(None, texts):
         key, sign, value = text.partition("=")
+        wrong = UsageError(f"{flag}: {text} is not NAME=VALUE", hint=f"`orc services edit --help` explains {flag}.")
+        if not (key and sign):
+            raise wrong
         try:
             found[key] = read(value)
         except ValueError:
-            sign = ""
-        if not (key and sign):
-            raise UsageError(f"{flag}: {text} is not NAME=VALUE", hint=f"`orc services edit --help` explains {flag}.")
+            raise wrong from None
     return found
 
 
@@ -62,7 +89,8 @@ def _capability(text: str) -> str:
 def container_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags for what some images need of their containers."""
     options = parser.add_argument_group(
-        "its containers", 'flags that can be repeated replace what is stored as a whole; "" alone clears them'
+        "its containers",
+        'flags that can be repeated replace what is stored as a whole, but for files; "" alone clears them',
     )
     add = options.add_argument
     add("--working-directory", metavar="PATH", help="where the process starts; empty: as the image says")
@@ -74,4 +102,7 @@ def container_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stop-signal", metavar="SIGNAL", help="what asks the process to end, such as SIGINT")
     add("--init", action=argparse.BooleanOptionalAction, help="whether a small process 1 reaps zombies")
     add("--extra-host", action="append", metavar="NAME=ADDRESS", help="a further hostname; can be repeated")
+    add("--file", action="append", metavar="PATH=FILE", help="a text file of yours at a path; can be repeated")
+    add("--secret-file", action="append", metavar="PATH=KEY", help="a secret variable as a file; can be repeated")
+    add("--remove-file", action="append", metavar="PATH", help="a file to take out; can be repeated")
     add("--cap-drop", action="append", metavar="NAME", help="a capability to take away, or ALL; can be repeated")

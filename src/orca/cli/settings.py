@@ -28,7 +28,7 @@ def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
         fields["ports"] = [_port(number, text) for number, text in enumerate(args.port)]
     _merge(fields, stored, "resources", {"cpus": args.cpus, "memory_mb": args.memory})
     _merge(fields, stored, "health", _health(args))
-    _merge(fields, stored, "runtime", runtime_from(args))
+    _merge(fields, stored, "runtime", runtime_from(args, stored.get("runtime", {})))
     build = {"builder": args.builder, "dockerfile": args.dockerfile, "target": args.target}
     _merge(fields, stored, "build", build)
     source = _source(args, stored)

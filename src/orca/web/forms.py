@@ -13,7 +13,7 @@ from orca.kit.text import join
 from orca.kit.validation import explain
 
 VERBATIM = "value"
-"""The field whose text is not stripped."""
+"""The field whose text is not stripped; of several, such as `file_0_value`, the last word."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -53,7 +53,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _typed(name: str, value: str) -> str:
     """Convert line ends, which browsers send as CR LF, to LF in a variable's value; strip all other fields."""
-    return value.replace("\r\n", "\n") if name == VERBATIM else value.strip()
+    return value.replace("\r\n", "\n") if name.rpartition("_")[2] == VERBATIM else value.strip()
 
 
 Form = Annotated[dict[str, str], Depends(_form)]

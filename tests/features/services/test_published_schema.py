@@ -24,6 +24,9 @@ ONLY_THE_SERVER = {
     r"build\.dockerfile": "is not a directory inside|write the path of a file",
     r"variables\..*": "bytes at most",
     r"volumes\.\d+\.mode": "form or characters",
+    r"runtime\.files": "read-only|would be hidden|cannot be in it|bytes at most",
+    r"runtime\.files\..*\.content": "bytes at most",
+    r"runtime\.files\..*\.mode": "form or characters",
 }
 """What no schema can say: named in docs/orca-yaml.md."""
 
@@ -70,6 +73,10 @@ def put(place, value):
             value[name][0] = {**least, **value[name][0]}
     if place == ("health", "command", 0):
         value["health"]["type"] = "command"
+    if place == ("runtime", "files", "key", "mode"):
+        value["runtime"]["files"]["key"]["content"] = "text"
+    if place[:3] == ("runtime", "files", "key"):
+        value["runtime"]["files"] = {"/etc/key": value["runtime"]["files"]["key"]}
     return value
 
 
@@ -116,6 +123,22 @@ def test_a_command_belongs_to_its_type_for_both():
         assert not check({"health": health})
     assert check({"health": {"type": "command", "command": ["a"]}})
     assert check(None)
+
+
+def test_a_file_has_one_source_for_both():
+    for file in (
+        {},
+        {"content": "a", "secret": "A"},
+        {"content": None},
+        {"content": None, "secret": None},
+        {"mode": "0444"},
+    ):
+        assert not check({"runtime": {"files": {"/etc/a": file}}})
+    for file in ({"content": ""}, {"secret": "A"}, {"content": None, "secret": "A"}, {"content": "a", "mode": 444}):
+        assert check({"runtime": {"files": {"/etc/a": file}}})
+    for path in ("/etc/hosts", "/etc/resolv.conf", "/proc/a", "/a/../b", "/a/", "a", "/a b"):
+        assert not check({"runtime": {"files": {path: {"content": ""}}}})
+    assert check({"runtime": {"files": {"/etc/hosts.allow": {"content": ""}, "/etc/passwd": {"content": ""}}}})
 
 
 def strategy(schema):
@@ -166,5 +189,7 @@ def test_what_only_the_server_refuses_is_documented():
         "leads out of",
         "64 KiB",
         "octal",
+        "128 KiB",
+        "root that is read-only",
     ):
         assert words in text, words

@@ -33,7 +33,7 @@ async def test_runtime_options_are_stored_shown_and_changed_as_a_whole(client, p
     made = await client.post(f"/api/v1/projects/{project['id']}/services", json={**SEED, "runtime": OPTIONS})
     assert made.status_code == 201, made.text
     service = made.json()
-    assert service["runtime"] == OPTIONS
+    assert service["runtime"] == {**OPTIONS, "files": {}}
     url = f"/api/v1/services/{service['id']}"
     changed = await client.patch(url, json={"runtime": {"read_only": True}})
     assert changed.json()["runtime"] == {**RuntimeOptions().model_dump(), "read_only": True}
@@ -115,7 +115,7 @@ async def test_settings_page_container_options_are_set_and_shown_again(client, b
     answer = await browser.post(path, data={**forms_of(empty), **TYPED})
     assert answer.status_code == 303, answer.text
     stored = (await client.get(url)).json()
-    assert stored["runtime"] == OPTIONS
+    assert stored["runtime"] == {**OPTIONS, "files": {}}
     again = await browser.get(path)
     assert '<details class="disclosure" open><summary>Container options</summary>' in again.text
     assert (await browser.post(path, data=forms_of(again))).status_code == 303
@@ -144,7 +144,7 @@ async def test_settings_page_a_form_without_container_options_keeps_them(client,
     await client.patch(url, json={"runtime": OPTIONS})
     answer = await browser.post(f"/services/{service['id']}/settings", data={"name": "Shop", "ports": "http:8080"})
     assert answer.status_code == 303, answer.text
-    assert (await client.get(url)).json()["runtime"] == OPTIONS
+    assert (await client.get(url)).json()["runtime"] == {**OPTIONS, "files": {}}
 
 
 async def test_settings_page_saved_unchanged_is_no_change_of_a_service_of_an_earlier_version(

@@ -19,6 +19,7 @@ _RUNTIME_WORDS = {
     "working_directory": "working directory", "hostname": "hostname of the container", "read_only": "read-only root",
     "tmpfs": "folder in memory", "shm_mb": "shared memory", "ulimits": "limit", "stop_signal": "stop signal",
     "init": "process 1 of Orca", "extra_hosts": "further hostname", "cap_drop": "capabilities taken away",
+    "files": "file",
 }  # fmt: skip
 _RUNTIME_UNITS = {"tmpfs": " MiB", "shm_mb": " MiB"}
 _SOURCE_WORDS = {
@@ -113,7 +114,9 @@ def _number(value: float | None) -> str | None:
 def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[str]:
     for name, word in _RUNTIME_WORDS.items():
         now, before, unit = getattr(stored, name), getattr(live, name), _RUNTIME_UNITS.get(name, "")
-        if isinstance(now, dict):
+        if name == "files":
+            yield from _compare_keys(word, now, before)
+        elif isinstance(now, dict):
             for key in sorted({*now, *before}):
                 yield from _told(f"{word} {key}", _option(now.get(key), unit), _option(before.get(key), unit))
         else:

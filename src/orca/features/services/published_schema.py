@@ -26,6 +26,7 @@ WRITTEN: Final[Mapping[tuple[str, ...], Written]] = {
     ("volumes", "*", "name"): "whole",
     ("volumes", "*", "owner"): "whole",
     ("volumes", "*", "mode"): "whole",
+    ("runtime", "files", "*", "mode"): "whole",
 }
 MOST: Final = 10**15
 """Parsers differ in how they read larger whole numbers."""
@@ -33,6 +34,7 @@ _MOST: Final = {"owner": 999_999_999, "mode": 7777}
 _IS_COMMAND: Final = {"properties": {"type": {"const": "command"}}, "required": ["type"]}
 _HAS_COMMAND: Final = {"required": ["command"], "properties": {"command": {"minItems": 1}}}
 _HAS_NONE: Final = {"properties": {"command": {"maxItems": 0}}}
+_ONE_SOURCE: Final = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("content", "secret")]
 
 
 def written_at(path: YamlPath) -> Written | None:
@@ -52,6 +54,7 @@ def render_schema(model: type[BaseModel], title: str) -> Mapping[str, Any]:
     kind = schema["properties"]["kind"]
     kind["anyOf"].append({"enum": sorted(KIND_ALIASES), "deprecated": True})
     schema["$defs"]["HealthCheck"] |= {"if": _IS_COMMAND, "then": _HAS_COMMAND, "else": _HAS_NONE}
+    schema["$defs"]["RuntimeFile"] |= {"oneOf": _ONE_SOURCE}
     for each in (schema, *schema["$defs"].values()):
         for found in each["properties"].values():
             if "patternProperties" in found:

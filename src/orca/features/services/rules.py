@@ -21,6 +21,12 @@ _FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
 MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)+/*$"
 """The same rule as `check_mount_path`, as a pattern for the JSON Schema."""
 
+_MADE_BY_ENGINE = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+FILE_PATH = MOUNT_PATH.replace("^", r"^(?!/etc/(?:hosts|hostname|resolv\.conf)$)").removesuffix("/*$") + "$"
+"""The same rule as `check_file_path`, as a pattern for the JSON Schema."""
+MAX_FILES_BYTES = 131_072
+"""Of all files of a service: each release and each deployment has them."""
+
 
 def is_shell_name(name: str) -> bool:
     """Whether the name is valid for a shell variable and a Dockerfile ARG."""
@@ -72,6 +78,32 @@ def check_mount_path(path: str) -> str:
     if any(joined == root or joined.startswith(root + "/") for root in _FORBIDDEN_ROOTS):
         raise ValueError("this path belongs to the system inside the container")
     return joined
+
+
+def check_file_path(path: str) -> str:
+    """Return the path of a file inside the container. Raises ValueError for an invalid one, or one of the system."""
+    if path.endswith("/"):
+        raise ValueError("write the path of a file, not of a folder")
+    if check_mount_path(path) in _MADE_BY_ENGINE:
+        raise ValueError("the engine makes this file itself: there are options for the hostname and further hostnames")
+    return path
+
+
+def find_file_problem(paths: Collection[str], folders: Collection[str]) -> str | None:
+    """Return why files cannot be put at these paths, or None. `folders`: those that would hide the files."""
+    for path in sorted(paths):
+        inside = next((each for each in folders if is_below(path, each)), None)
+        if inside is not None:
+            return f"{path} would be hidden by {inside}, which is a folder in memory"
+        above = next((each for each in paths if each != path and is_below(path, each)), None)
+        if above is not None:
+            return f"{above} is a file, so {path} cannot be in it"
+    return None
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder, or is in it."""
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _is_plain(part: str) -> bool:

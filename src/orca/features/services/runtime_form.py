@@ -1,6 +1,7 @@
 """Converts between the container options of the settings form and the API's JSON. Pure."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -17,8 +18,12 @@ LABELS: Final = {
     "runtime_working_directory": "Working directory", "runtime_hostname": "Hostname",
     "runtime_stop_signal": "Stop signal", "runtime_read_only": "Root file system", "runtime_init": "Process 1",
     "runtime_extra_hosts": "Further hostnames", "runtime_cap_drop": "Capabilities taken away",
+    "runtime_files": "Files",
 }  # fmt: skip
 """The form's fields, as the page labels them."""
+_FILE_PARTS: Final = {"": "path", "[key]": "path", "content": "value", "secret": "secret", "mode": "path"}
+"""The part of a file in the API -> the part of the form's fields; empty: the file as a whole."""
+_FILE = re.compile(r"file_([0-9]{1,3})_(?:path|secret|value)")
 
 
 def runtime_values(options: RuntimeOptions) -> dict[str, str]:
@@ -27,7 +32,29 @@ def runtime_values(options: RuntimeOptions) -> dict[str, str]:
     values |= {name: str(getattr(options, name)).lower() for name in _CHOICES}
     values |= {name: show_lines(getattr(options, name)) for name in _LINES}
     values |= {"shm_mb": str(options.shm_mb or ""), "cap_drop": " ".join(options.cap_drop)}
-    return {PREFIX + name: value for name, value in values.items()}
+    rows = enumerate(options.files.items())
+    files = [(f"file_{row}", path, file) for row, (path, file) in rows]
+    return {
+        **{PREFIX + name: value for name, value in values.items()},
+        **{f"{row}_path": path for row, path, _ in files},
+        **{f"{row}_secret": file.secret or "" for row, _, file in files},
+        **{f"{row}_value": file.content or "" for row, _, file in files},
+    }
+
+
+def list_file_rows(values: Mapping[str, str]) -> list[int]:
+    """Return the numbers of the files in form values, and one more for a new file."""
+    used = sorted({int(found[1]) for name, text in values.items() if text and (found := _FILE.fullmatch(name))})
+    return [*used, used[-1] + 1 if used else 0]
+
+
+def label_fields(values: Mapping[str, str]) -> dict[str, str]:
+    """Return how the page labels the fields of container options and files."""
+    rows = list_file_rows(values)
+    return {
+        **LABELS,
+        **{f"file_{row}_{name}": f"File {place}" for place, row in enumerate(rows, 1) for name in _FILE_PARTS.values()},
+    }
 
 
 def runtime_data(stored: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
@@ -43,7 +70,25 @@ def runtime_data(stored: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
     if "cap_drop" in given:
         words = given["cap_drop"].upper().replace(",", " ").split()
         data["cap_drop"] = [word.removeprefix("CAP_") for word in words]
+    if any(map(_FILE.fullmatch, reader.form)):
+        data["files"] = dict(_read_files(stored.get("files", {}), reader))
     return data
+
+
+def _read_files(stored: Mapping[str, Any], reader: Reader) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each file of the form. A row without anything in it is no file; the permissions stay as stored."""
+    seen: set[str] = set()
+    for row in list_file_rows(reader.form):
+        path, secret, text = (reader.form.get(f"file_{row}_{part}", "") for part in ("path", "secret", "value"))
+        if not path and (secret or text):
+            reader.problems[f"file_{row}_path"] = "write the path of the file, or empty its other fields"
+        elif path in seen:
+            reader.problems[f"file_{row}_path"] = "another file has this path"
+        elif path:
+            seen.add(path)
+            source = {"secret": secret, **({"content": text} if text else {})} if secret else {"content": text}
+            mode = stored.get(path, {}).get("mode", "")
+            yield path, {**source, "mode": mode}
 
 
 def is_unusual(stored: Mapping[str, Any]) -> bool:
@@ -56,3 +101,21 @@ def name_entry(place: str, message: str) -> str:
     _, _, entry = place.removeprefix("runtime.").partition(".")
     entry = entry.removesuffix(".[key]")
     return message if not entry or entry.isdecimal() else f"{entry}: {message}"
+
+
+def place_file_errors(errors: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """Map errors of files, which the API names by their path, to the fields of their rows."""
+    rows = {values.get(f"file_{row}_path", ""): row for row in list_file_rows(values)}
+    placed = {}
+    for place, message in errors.items():
+        path, part = _split_place(place.removeprefix("runtime.files."), rows)
+        placed[f"file_{rows[path]}_{_FILE_PARTS.get(part, 'path')}" if path else place] = message
+    return placed
+
+
+def _split_place(place: str, paths: Mapping[str, int]) -> tuple[str, str]:
+    """Split `/etc/app.conf.content` into path and part; a path may have dots itself."""
+    for path in sorted(paths, key=len, reverse=True):
+        if path and (place == path or place.startswith(f"{path}.")):
+            return path, place.removeprefix(path).removeprefix(".")
+    return "", ""

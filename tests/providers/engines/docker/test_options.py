@@ -1,11 +1,13 @@
 """What images ask for beside command and variables, as the process itself sees it on a real Docker."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from orca.errors import RequestRefused
+from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.testing.containers import Trial
 from orca.sdk.workloads import (
     SECRET,
@@ -74,6 +76,28 @@ async def test_container_files_are_there_before_the_start_and_belong_to_its_user
     assert "listen 80" in "".join(lines)
     assert "hush" not in by_hand("inspect", container.id)
     assert "hush" not in repr(trial.spec("web", files=(secret,)))
+
+
+async def test_container_files_behind_links_of_the_image_or_a_volume_stay_inside(trial: Trial) -> None:
+    """A volume with a link to the root of the machine, as a hostile process may leave it."""
+    mount, canary = Mount(f"{trial.id}-data", "/data"), f"orca-canary-{trial.id}"
+    planted = trial.spec("first", "sh", "-c", "ln -s /etc /data/abs; ln -s ../../../../etc /data/up; sleep 600",
+                         mounts=(mount,))  # fmt: skip
+    await trial.make(planted)
+    await trial.reach(planted, "running")
+    assert await say(trial, "first", "sh", "-c", "until [ -L /data/up ]; do :; done; echo linked") == "linked"
+    for link in ("abs", "up"):
+        file = File(f"/data/{link}/{canary}", b"1")
+        with suppress(RequestRefused, ProviderUnavailable):
+            await trial.make(trial.spec(link, mounts=(mount,), files=(file,)))
+    assert not Path("/etc", canary).exists()
+    assert await say(trial, "first", "sh", "-c", f"ls /etc | grep -c {canary}") == "0"
+
+
+async def test_container_file_in_place_of_one_of_the_image_replaces_it_for_this_container_only(trial: Trial) -> None:
+    await trial.make(trial.spec("web", files=(File("/etc/passwd", b"me:x:0:0::/:/bin/sh\n"),)), trial.spec("other"))
+    assert await say(trial, "web", "cat", "/etc/passwd") == "me:x:0:0::/:/bin/sh"
+    assert "me:x:0:0" not in await say(trial, "other", "sh", "-c", "cat /etc/passwd || true")
 
 
 async def test_container_that_was_created_only_gets_its_files_at_the_next_start(trial: Trial) -> None:

@@ -1,6 +1,7 @@
 """Wait until every replica of the new release is healthy, or raise the reason why it will not be."""
 
 import asyncio
+import shlex
 import time
 
 from orca.db import now
@@ -32,6 +33,8 @@ async def check_health(work: Work) -> str:
     if config.replicas == 0:
         return "no replica is wanted, so none was asked"
     checker = Checker(work.resources, config, await find_visit(work, facts), system_id=work.system_id)
+    if config.health.type == "command":
+        await work.log.write(f"Health is asked by a command in the container: {shlex.join(config.health.command)}")
     started = time.monotonic()
     healthy_since: float | None = None
     problem: Problem | None = Problem("the containers have not started")

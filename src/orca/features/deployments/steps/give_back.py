@@ -153,4 +153,6 @@ def owner_workload(work: Work, facts: Facts, mount: Mount, purpose: str) -> Work
     """Return a workload that mounts only this volume."""
     name = f"{mount.volume}-{facts.deployment.id}-{purpose}"
     command = tuple(facts.config.command)
-    return replace(run_of(facts, work.resources, name, role="owner", command=command), mounts=(mount,), env={})
+    return replace(
+        run_of(facts, work.resources, name, role="owner", command=command), mounts=(mount,), env={}, files=()
+    )

@@ -1,7 +1,7 @@
 """The context that each step of a deployment works with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from orca.features.deployments.operations.log import LogWriter
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
-from orca.features.services.schemas.runtime import RuntimeOptions
+from orca.features.services.schemas.runtime import RuntimeFile, RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.schemas.volumes import VolumeMount
 from orca.features.services.volume_queries import Sharing, find_shared
@@ -22,7 +22,7 @@ from orca.resources import Resources
 from orca.sdk.containers import ContainerHost
 from orca.sdk.engines import Engine
 from orca.sdk.trees import Tree
-from orca.sdk.workloads import Mount, Replica, Tmpfs, Ulimit, Workload
+from orca.sdk.workloads import File, Mount, Replica, Tmpfs, Ulimit, Workload
 from orca.systems import LOCAL
 
 
@@ -201,7 +201,7 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
         network=rules.network_name(facts.service.environment_id),
         labels=facts.labels(resources),
         replicas=config.replicas,
-        env={**config.variables, **facts.secrets},
+        env={**config.variables, **_without(facts.secrets, config.runtime.secret_files)},
         command=tuple(config.command),
         mounts=tuple(map(partial(_mount, facts), config.mounts)),
         user=config.user,
@@ -211,8 +211,17 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
         restart=config.restart,
         stop_grace=config.stop_grace,
         ports=tuple(port.port for port in config.ports),
+        files=tuple(File(path, _content(facts, each), each.permissions) for path, each in config.runtime.files.items()),
         **_runtime(config.runtime),
     )
+
+
+def _without(secrets: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    return {key: value for key, value in secrets.items() if key not in keys}
+
+
+def _content(facts: Facts, file: RuntimeFile) -> bytes:
+    return (facts.secrets[file.secret] if file.secret is not None else file.content or "").encode()
 
 
 def _runtime(options: RuntimeOptions) -> dict[str, Any]:

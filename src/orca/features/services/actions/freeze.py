@@ -6,12 +6,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.errors import Conflict
 from orca.events import origin
 from orca.features.services.actions.services import settings_of
 from orca.features.services.actions.volumes import check_place, ensure_volumes
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
 from orca.features.services.queries import list_effective_variables, open_variables
+from orca.features.services.rules import is_below
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.volume_queries import list_attached
 from orca.kit.crypto import SecretBox
@@ -28,7 +30,25 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
     check_place(service, service.system_id, [each.volume for each in attached])
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
-    return await _config_of(session, service, variables, sorted(secrets)), secrets
+    config = await _config_of(session, service, variables, sorted(secrets))
+    check_files(config)
+    return config, secrets
+
+
+def check_files(config: FrozenConfig) -> None:
+    """Raise Conflict for a file whose secret variable does not exist, or that would be put into a volume."""
+    for path, file in config.runtime.files.items():
+        if file.secret is not None and file.secret not in config.secret_keys:
+            raise Conflict(
+                f"the file {path} takes the secret variable {file.secret}, which does not exist",
+                hint=f"Store it (`orc env set --secret {file.secret}`), or take the file out of the settings.",
+            )
+        volume = next((mount for mount in config.mounts if is_below(path, mount.path)), None)
+        if volume is not None:
+            raise Conflict(
+                f"the file {path} would be put into the volume {volume.name}, where it stays for good",
+                hint=f"Choose a path outside of {volume.path}, or write the file into the volume yourself.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +108,7 @@ async def apply_orca_file(
     """
     merged, merged_build = merge(config, build, file)
     _check_may(config, merged)
+    check_files(merged)
     shared = {each.name for each in file.volumes if each.shared}
     names = await ensure_volumes(session, service, merged.system, merged.mounts, shared)
     return merged.model_copy(update={"volume_names": names}), merged_build

@@ -16,7 +16,7 @@ from orca.features.services import actions, queries
 from orca.features.services.forms import builder_options, errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Service
 from orca.features.services.pages.answers import credential_options
-from orca.features.services.runtime_form import LABELS, is_unusual
+from orca.features.services.runtime_form import is_unusual, label_fields, list_file_rows, place_file_errors
 from orca.features.services.schemas.runtime import STOP_SIGNALS
 from orca.features.services.schemas.services import ServiceChanges
 from orca.features.services.schemas.settings import AUTO
@@ -46,8 +46,9 @@ class SettingsPage:
     """The form; its errors use the names of the form's fields."""
     options_open: bool = False
     """Whether the container options are unfolded: one of them is set, or wrong."""
+    file_rows: Sequence[int] = ()
+    runtime_labels: Mapping[str, str] = field(default_factory=dict)
     stop_signals: Sequence[str] = STOP_SIGNALS
-    runtime_labels: Mapping[str, str] = field(default_factory=lambda: LABELS)
     tab: str = "settings"
 
 
@@ -66,12 +67,14 @@ async def _draw_settings(
     table: type[GitCredential | RegistryCredential] = RegistryCredential if is_image else GitCredential
     offered = (await list_credentials(session, scope, table, PageRequest(limit=200))).items
     values = form.values or settings_values(head.service)
-    form = replace(form, errors=errors_of_settings(form.errors))
-    is_open = is_unusual(head.service.runtime) or any(name in LABELS for name in form.errors)
+    form = replace(form, errors=errors_of_settings(place_file_errors(form.errors, values)))
+    labels = label_fields(values)
+    is_open = is_unusual(head.service.runtime) or any(name in labels for name in form.errors)
     builders = builder_options(list_installed("builders"), values.get("builder", AUTO))
     subject: Subject = request.state.subject
     options = credential_options(subject, offered, head.service.source.get("credential_id"))
-    page = SettingsPage(*head, values, options, builders, form, is_open)
+    rows = list_file_rows(values)
+    page = SettingsPage(*head, values, options, builders, form, is_open, rows, labels)
     return render(request, "services/settings.html", page, status=form.status)
 
 

@@ -1,9 +1,19 @@
 """Options of a service's containers that some images need, all of them without a grant."""
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from orca.features.services import rules
+from orca.features.services.schemas.variables import Value, VariableKey
 from orca.features.services.schemas.volumes import MountPath
 from orca.kit.fields import Strict
 
@@ -24,6 +34,37 @@ StopSignal = Literal[
 ]
 STOP_SIGNALS: Final = get_args(StopSignal)[1:]
 Droppable = Literal["ALL", "CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "NET_BIND_SERVICE", "KILL"]
+
+FilePath = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    AfterValidator(rules.check_file_path),
+    WithJsonSchema({"type": "string", "maxLength": 255, "pattern": rules.FILE_PATH}),
+]
+FileMode = Annotated[str, StringConstraints(pattern=r"^(?:0?[45][045][045])?$")]
+
+
+class RuntimeFile(Strict):
+    """A text file of which each container gets a copy before its process starts, to be read only."""
+
+    content: Value | None = Field(None, description="Its text. It is as readable as a plain variable: no secrets.")
+    secret: VariableKey | None = Field(
+        None, description="Instead of `content`: the secret variable whose value it has, which is then no variable."
+    )
+    mode: FileMode = Field(
+        "", description="Permissions such as `0444`; default: `0400` for a secret, `0444` for any other."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.content is None) == (self.secret is None):
+            raise ValueError("a file has either `content`, or the name of a `secret` variable")
+        return self
+
+    @property
+    def permissions(self) -> int:
+        """The permissions as a number."""
+        return int(self.mode, 8) if self.mode else 0o444 if self.secret is None else 0o400
 
 
 class RuntimeOptions(Strict):
@@ -53,3 +94,26 @@ class RuntimeOptions(Strict):
     cap_drop: list[Droppable] = Field(
         [], max_length=8, description="Capabilities to take away; the process has no others than these."
     )
+    files: dict[FilePath, RuntimeFile] = Field(
+        {},
+        max_length=20,
+        description="Files by their path, 128 KiB together. They belong to the user that the process runs as.",
+    )
+
+    @field_validator("files")
+    @classmethod
+    def _files_fit(cls, files: dict[str, RuntimeFile], info: ValidationInfo) -> dict[str, RuntimeFile]:
+        if files and info.data.get("read_only"):
+            raise ValueError("files cannot be put into a root file system that is read-only")
+        if problem := rules.find_file_problem(files, info.data.get("tmpfs", ())):
+            raise ValueError(problem)
+        if sum(len((file.content or "").encode()) for file in files.values()) > rules.MAX_FILES_BYTES:
+            raise ValueError(
+                f"all files may have {rules.MAX_FILES_BYTES:,} bytes at most; put larger ones into a volume"
+            )
+        return files
+
+    @property
+    def secret_files(self) -> set[str]:
+        """The secret variables that are files."""
+        return {file.secret for file in self.files.values() if file.secret is not None}

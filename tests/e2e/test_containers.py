@@ -1,0 +1,83 @@
+"""What a service asks of its containers, on a real engine: files, secret files, and a health check by command."""
+
+import json
+import subprocess
+
+import pytest
+from tests.conftest import Panel
+from tests.e2e.test_story import BUSYBOX
+from tests.sites import Site
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300)]
+
+DOCKERFILE = """\
+FROM scratch
+COPY busybox /bin/busybox
+COPY start.sh /start.sh
+ENTRYPOINT ["/bin/busybox", "sh", "/start.sh"]
+"""
+START = """\
+set -e
+export PATH=/bin
+busybox mkdir -p /www
+busybox cat /etc/app/app.conf > /www/index.html
+busybox stat -c '%a %u:%g' /etc/app/app.conf /run/secrets/key >> /www/index.html
+[ "$(busybox cat /run/secrets/key)" = "canary-in-a-file" ] && echo same >> /www/index.html
+echo "variables with it: $(busybox env | busybox grep -c canary-in-a-file || true)" >> /www/index.html
+exec busybox httpd -f -p "$PORT" -h /www
+"""
+FILES = {"/etc/app/app.conf": {"content": "level 1\n"}, "/run/secrets/key": {"secret": "KEY"}}
+
+
+def tree() -> dict[str, str | bytes]:
+    return {"Dockerfile": DOCKERFILE, "start.sh": START, "busybox": BUSYBOX.read_bytes()}
+
+
+def health(*words: str, **options: object) -> dict[str, object]:
+    return {"health": {"type": "command", "command": ["/bin/busybox", *words], **options}}
+
+
+def make(panel: Panel, name: str, **fields: object) -> Site:
+    ports = [{"name": "http", "port": 8080, "public": True}]
+    site = Site(panel, name, {"type": "web", "ports": ports, "runtime": {"files": FILES}, **fields}).create()
+    with panel.client() as http:
+        body = {"value": "canary-in-a-file", "is_secret": True}
+        assert http.put(f"/api/v1/services/{site.id}/variables/KEY", json=body).status_code == 200
+    return site
+
+
+def test_files_are_there_before_the_process_and_the_secret_is_nowhere_else(panel: Panel) -> None:
+    site = make(panel, "filed", **health("test", "-f", "/www/index.html"))
+    ended = site.go_live(tree())
+    assert site.answers() == "level 1\n444 0:0\n400 0:0\nsame\nvariables with it: 0\n"
+    assert "Health is asked by a command in the container: /bin/busybox test -f /www/index.html" in site.log_of(
+        ended["id"]
+    )
+    (container,) = site.containers()
+    found = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", f"label=orca.service={site.id}"], capture_output=True, text=True, check=True
+    )
+    seen = subprocess.run(["docker", "inspect", *found.stdout.split()], capture_output=True, text=True, check=True)
+    assert len(json.loads(seen.stdout)) == 1, container
+    assert "canary-in-a-file" not in seen.stdout
+
+    site.edit({"runtime": {"files": {**FILES, "/etc/app/app.conf": {"content": "level 2\n"}}}})
+    assert "file /etc/app/app.conf changed" in str(site.get(f"/api/v1/services/{site.id}/status")["pending"])
+    site.go_live(tree())
+    assert site.answers().startswith("level 2\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("sh", "-c", "echo not yet; exit 3"), "the command ended with exit code 3: not yet"),
+        (("sleep", "60"), "the command did not end within 0.5 s"),
+    ],
+)
+def test_health_command_that_fails_keeps_the_old_release(panel: Panel, words: tuple[str, ...], reason: str) -> None:
+    site = make(panel, f"sick-{words[0]}", **health("true"))
+    site.go_live(tree())
+    site.edit(health(*words, timeout=0.5, start_period=5))
+    ended = site.wait(site.deploy(tree()))
+    assert (ended["state"], reason in ended["reason"]) == ("failed", True), ended["reason"]
+    assert site.answers().startswith("level 1\n")
