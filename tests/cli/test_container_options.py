@@ -64,3 +64,22 @@ def test_files_are_set_kept_and_removed_by_flags_and_shown_without_their_text(li
         (("--remove-file", "/etc/a"), 2), (("--file", "/proc/a=other.conf"), 5), (("--secret-file", "/a=1KEY"), 5),
     ):  # fmt: skip
         assert linked("services", "edit", *flags).code == code, flags
+
+
+def test_privileges_are_granted_used_and_taken_back(linked: Orc) -> None:
+    refused = linked("services", "edit", "--cap-add", "net_admin", "--device", "/dev/net/tun")
+    assert refused.code == 5
+    assert "orc services grant capability:NET_ADMIN --service web" in refused.err
+    granted = linked.ok("services", "grant", "capability:NET_ADMIN", "device:/dev/net/tun").out
+    assert "capability:NET_ADMIN: web may change interfaces" in granted
+    made = linked.ok("services", "edit", "--cap-add", "net_admin", "--device", "/dev/net/tun", "--json").json["runtime"]
+    assert (made["cap_add"], made["devices"]) == (["NET_ADMIN"], ["/dev/net/tun"])
+    assert "capability:NET_ADMIN, device:/dev/net/tun" in linked.ok("services", "show").out
+    assert (
+        linked.ok("services", "revoke", "capability:NET_ADMIN", "--json").json[0]["privilege"] == "device:/dev/net/tun"
+    )
+    assert linked.ok("services", "revoke", "device:/dev/net/tun").out == "web has no privileges any more.\n"
+    absent = linked("services", "revoke", "capability:NET_ADMIN")
+    assert (absent.code, "has no privilege" in absent.err) == (4, True)
+    for text in ("capability:SYS_ADMIN", "privileged", "device:/dev/sda"):
+        assert linked("services", "grant", text).code == 5, text

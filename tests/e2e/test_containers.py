@@ -1,4 +1,4 @@
-"""What a service asks of its containers, on a real engine: files, secret files, and a health check by command."""
+"""What a service asks of its containers, on a real engine: files, secrets, a health check by command, and privileges."""
 
 import json
 import subprocess
@@ -62,7 +62,6 @@ def test_files_are_there_before_the_process_and_the_secret_is_nowhere_else(panel
     assert "canary-in-a-file" not in seen.stdout
 
     site.edit({"runtime": {"files": {**FILES, "/etc/app/app.conf": {"content": "level 2\n"}}}})
-    assert "file /etc/app/app.conf changed" in str(site.get(f"/api/v1/services/{site.id}/status")["pending"])
     site.go_live(tree())
     assert site.answers().startswith("level 2\n")
 
@@ -81,3 +80,51 @@ def test_health_command_that_fails_keeps_the_old_release(panel: Panel, words: tu
     ended = site.wait(site.deploy(tree()))
     assert (ended["state"], reason in ended["reason"]) == ("failed", True), ended["reason"]
     assert site.answers().startswith("level 1\n")
+
+
+CAP_NET_ADMIN, CAP_SYS_ADMIN = 1 << 12, 1 << 21
+SEEN = """\
+export PATH=/bin
+busybox mkdir -p /www
+busybox grep CapEff /proc/self/status > /www/index.html
+busybox cat /proc/sys/net/core/somaxconn >> /www/index.html
+busybox ls /dev/net/tun >> /www/index.html 2>&1 || true
+exec busybox httpd -f -p "$PORT" -h /www
+"""
+
+
+def seen(site: Site) -> tuple[int, str, str]:
+    """The capabilities of the process, a kernel parameter, and whether it has the device."""
+    capabilities, parameter, device = site.answers().splitlines()
+    return int(capabilities.split()[1], 16), parameter, device
+
+
+def test_a_granted_capability_is_had_until_the_release_after_it_was_taken_back(panel: Panel) -> None:
+    ports = [{"name": "http", "port": 8080, "public": True}]
+    site = Site(panel, "privileged", {"type": "web", "ports": ports}).create()
+    url, files = f"/api/v1/services/{site.id}", {**tree(), "start.sh": SEEN}
+    site.go_live(files)
+    assert seen(site)[0] & (CAP_NET_ADMIN | CAP_SYS_ADMIN) == 0
+    wish = {"runtime": {"cap_add": ["NET_ADMIN"], "sysctls": {"net.core.somaxconn": "77"}}}
+    with panel.client() as http:
+        assert http.patch(url, json=wish).json()["code"] == "not-granted"
+        for text in ("capability:SYS_ADMIN", "privileged", "host.path:/", "host.engine_socket:/var/run/docker.sock"):
+            assert http.put(f"{url}/privileges", json={"privileges": [text]}).status_code == 422
+        held = ["capability:NET_ADMIN", "sysctl:net.core.somaxconn"]
+        assert http.put(f"{url}/privileges", json={"privileges": held}).status_code == 200
+        assert http.patch(url, json=wish).status_code == 200
+        site.go_live(files)
+        had, parameter, _ = seen(site)
+        assert (had & CAP_NET_ADMIN, had & CAP_SYS_ADMIN, parameter) == (CAP_NET_ADMIN, 0, "77")
+
+        assert http.put(f"{url}/privileges", json={"privileges": []}).status_code == 200
+        refused = http.post(f"{url}/deployments", json={"upload_id": site.upload(files)})
+        assert (refused.status_code, refused.json()["code"]) == (409, "not-granted")
+        assert seen(site)[0] & CAP_NET_ADMIN
+        by_file = {**files, "orca.yaml": "runtime: {cap_add: [SYS_ADMIN]}\n"}
+        site.edit({"runtime": {}})
+        ended = site.wait(site.deploy(by_file))
+        assert (ended["state"], ended["code"]) == ("failed", "not-granted")
+        assert seen(site)[0] & CAP_NET_ADMIN
+        site.go_live(files)
+        assert seen(site)[0] & CAP_NET_ADMIN == 0

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.conftest import OWNER, Panel
-from tests.e2e.test_walk import Watched, browser
+from tests.e2e.test_walk import Watched, browser, serious_findings
 from tests.sites import Site, page
 
 __all__ = ["browser"]
@@ -78,3 +78,59 @@ def test_a_service_is_scaled_stopped_and_started_from_any_tab(panel: Panel, sign
     at.get_by_role("button", name="Start").click()
     expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
     assert signed_in.complaints == []
+
+
+def test_container_options_are_folded_until_one_is_set_or_wrong(panel: Panel, signed_in: Watched) -> None:
+    site = Site(panel, "shop").create()
+    site.go_live(page("first"))
+    at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
+    at.goto(f"{tab}/settings")
+    folded = at.get_by_text("Container options", exact=True)
+    directory = at.get_by_label("Working directory")
+    expect(directory).to_be_hidden()
+    folded.focus()
+    at.keyboard.press("Enter")
+    directory.fill("srv")
+    at.get_by_label("Folders in memory").fill("/cache=64")
+    at.get_by_label("Path of file 1").fill("/proc/app.conf")
+    at.get_by_label("Text of file 1").fill("listen 80\n")
+    at.get_by_role("button", name="Save settings").click()
+    summary = at.locator("[data-error-summary]")
+    expect(summary).to_contain_text("Working directory")
+    expect(summary).to_contain_text("File 1: this path belongs to the system")
+    expect(directory).to_be_visible()
+    expect(at.get_by_label("Folders in memory")).to_have_value("/cache=64")
+    summary.get_by_role("link", name="this path belongs to the system").click()
+    expect(at.get_by_label("Path of file 1")).to_be_in_viewport()
+    assert serious_findings(at) == []
+    directory.fill("/srv")
+    at.get_by_label("Path of file 1").fill("/etc/app.conf")
+    at.get_by_role("button", name="Save settings").click()
+    expect(at.locator(".toast-card", has_text="Saved")).to_be_visible()
+    for words in ("working directory none→/srv", "folder in memory /cache none→64 MiB", "file /etc/app.conf added"):
+        expect(pending(at)).to_contain_text(words)
+    expect(directory).to_have_value("/srv")
+    expect(at.get_by_label("Path of file 2")).to_be_visible()
+    assert [each for each in signed_in.complaints if "status of 422" not in each] == []
+
+
+def test_a_privilege_is_asked_for_granted_and_shown(panel: Panel, signed_in: Watched) -> None:
+    site = Site(panel, "shop").create()
+    site.go_live(page("first"))
+    at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
+    at.goto(f"{tab}/settings")
+    at.get_by_text("Container options", exact=True).click()
+    at.get_by_label("Further capabilities").fill("NET_ADMIN")
+    at.get_by_role("button", name="Save settings").click()
+    command = "orc services grant capability:NET_ADMIN --service shop"
+    expect(at.locator("[data-error-summary]")).to_contain_text(command)
+    with panel.client() as http:
+        answer = http.put(f"/api/v1/services/{site.id}/privileges", json={"privileges": ["capability:NET_ADMIN"]})
+        assert answer.status_code == 200, answer.text
+    at.get_by_role("button", name="Save settings").click()
+    expect(pending(at)).to_contain_text("further capabilities none→NET_ADMIN")
+    at.goto(tab)
+    expect(at.get_by_text("Reaches beyond its containers")).to_be_visible()
+    at.get_by_role("link", name="See what it means").click()
+    expect(at.get_by_text("may change interfaces, routes and packet filters")).to_be_visible()
+    assert serious_findings(at) == []

@@ -61,7 +61,8 @@ def test_assess_beyond_plain_names_the_grant(demands: Demands, grant: Privilege)
                 "/var/lib/docker/volumes", "/home/orca/.orc", "/home/orca", "relative",
             )
         ),
-        *(Demands(devices=(path,)) for path in ("/dev/sda", "/dev/mem", "/dev/nvme0n1", "/etc/passwd", "/dev/../etc/passwd")),
+        *(Demands(devices=(path,)) for path in ("/dev/sda", "/dev/mem", "/dev/nvme0n1", "/dev/mmcblk0p1", "/dev/sg3", "/dev/disk/by-id/x",
+          "/dev/char/1:1", "/dev/cpu/0/msr", "/dev/fd/3", "/dev/dri\0", "/dev/root", "/dev", "/etc/passwd", "/dev/../etc/passwd")),
         *(Demands(sysctls=(name,)) for name in ("kernel.panic", "vm.overcommit_memory", "fs.file-max", "kernel.core_pattern")),
         Demands(ulimits=("rtprio",)),
     ],

@@ -22,7 +22,9 @@ def runtime_from(args: argparse.Namespace, stored: Fields) -> Fields:
         "tmpfs": _entries("--tmpfs", args.tmpfs, int), "ulimits": _entries("--ulimit", args.ulimit, int),
         "extra_hosts": _entries("--extra-host", args.extra_host, str),
         "cap_drop": None if args.cap_drop is None else [_capability(each) for each in args.cap_drop if each],
-        "files": _files(args, stored.get("files", {})),
+        "cap_add": None if args.cap_add is None else [_capability(each) for each in args.cap_add if each],
+        "devices": None if args.device is None else [each for each in args.device if each],
+        "sysctls": _entries("--sysctl", args.sysctl, str), "files": _files(args, stored.get("files", {})),
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None}
 
@@ -106,3 +108,7 @@ def container_arguments(parser: argparse.ArgumentParser) -> None:
     add("--secret-file", action="append", metavar="PATH=KEY", help="a secret variable as a file; can be repeated")
     add("--remove-file", action="append", metavar="PATH", help="a file to take out; can be repeated")
     add("--cap-drop", action="append", metavar="NAME", help="a capability to take away, or ALL; can be repeated")
+    beyond = parser.add_argument_group("beyond its containers", "each needs a privilege: `orc services grant`")
+    beyond.add_argument("--cap-add", action="append", metavar="NAME", help="a further capability; can be repeated")
+    beyond.add_argument("--device", action="append", metavar="PATH", help="a device of the machine; can be repeated")
+    beyond.add_argument("--sysctl", action="append", metavar="NAME=VALUE", help="a kernel parameter; can be repeated")

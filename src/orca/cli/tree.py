@@ -58,7 +58,9 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry(
             "services", "services", "What can be deployed.",
             {"list": "List services.", "show": "Show one service.", "create": "Make a service.",
-             "edit": "Change a service; the next deployment uses it.", "delete": "Delete a service; volumes stay."},
+             "edit": "Change a service; the next deployment uses it.",
+             "grant": "Grant a service privileges beyond its containers.", "revoke": "Take privileges back.",
+             "delete": "Delete a service; volumes stay."},
         ),
         Entry(
             "env", "env", "Environment variables of a service or project.",

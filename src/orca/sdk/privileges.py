@@ -22,7 +22,7 @@ PLAIN_CAPABILITIES: Final = frozenset(
     {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "NET_BIND_SERVICE", "KILL"}
 )
 """Those that every program has."""
-_GRANTED_CAPABILITIES: Final = frozenset({
+GRANTED_CAPABILITIES: Final = frozenset({
     "NET_ADMIN", "NET_RAW", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "IPC_LOCK", "SETPCAP", "SETFCAP", "SYS_CHROOT",
     "MKNOD", "FSETID", "AUDIT_WRITE", "NET_BROADCAST", "LEASE", "IPC_OWNER", "WAKE_ALARM",
 })  # fmt: skip
@@ -33,11 +33,17 @@ _REFUSED_PATHS: Final = (
 )  # fmt: skip
 _HARMLESS_PATHS: Final = {"/etc/localtime", "/etc/timezone"}
 _ENGINE_SOCKETS: Final = {"/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock"}
-_SYSCTLS: Final = re.compile(r"net\.[a-z0-9_./-]+|kernel\.(?:msg\w+|sem|shm\w+)|fs\.mqueue\.\w+")
+_SYSCTLS: Final = re.compile(r"net(?:\.[a-z0-9_-]+)+|kernel\.(?:msg\w+|sem|shm\w+)|fs\.mqueue\.\w+")
 """Those that the kernel keeps for each namespace; any other one is of the whole machine."""
 _ULIMITS: Final = frozenset(
     {"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nofile", "nproc", "sigpending", "stack"}
 )
+_DEVICE: Final = re.compile(r"/dev/[A-Za-z0-9._:/-]+")
+_DISKS_AND_MEMORY: Final = re.compile(
+    r"/dev/(?:mem|kmem|kmsg|port|cpu/|core|fd|std|snapshot|nvram|mtd|ubi|ram|loop|zram|pmem|dax|sd|hd|vd|xvd|nvme|mmcblk|sg\d|bsg"
+    r"|nbd|rbd|drbd|bcache|md|dm-|zd|zvol|mapper|disk|block|char|root|raw|btrfs-control)"
+)
+"""Names of disks, of memory, and of folders with links to them."""
 _SECURITY: Final = re.compile(r"no-new-privileges(?:[:=]true)?")
 
 
@@ -103,7 +109,7 @@ def check_privileges(spec: ProcessSpec) -> None:
     if missing:
         raise RequestRefused(
             f"{spec.name} asks for {missing[0].name} ({missing[0].value}), which it was not granted.",
-            hint="Run it without. Orca cannot grant this yet.",
+            hint="Run it without, or ask an instance admin to grant it.",
         )
 
 
@@ -147,7 +153,7 @@ def _assess_namespace(namespace: Namespace, mode: str) -> Iterator[Privilege | s
 
 def _assess_capability(name: str) -> Iterator[Privilege | str]:
     known = capability(name)
-    if known in _GRANTED_CAPABILITIES:
+    if known in GRANTED_CAPABILITIES:
         yield Privilege("capability", known)
     elif known not in PLAIN_CAPABILITIES:
         yield f"The capability {known} is enough to take over the machine."
@@ -160,7 +166,7 @@ def capability(name: str) -> str:
 
 def _assess_device(path: str) -> Privilege | str:
     real = posixpath.normpath(path)
-    if not real.startswith("/dev/") or re.match(r"/dev/(?:mem|kmem|port|sd|hd|vd|xvd|nvme|dm-|mapper|loop|md)", real):
+    if not _DEVICE.fullmatch(real) or _DISKS_AND_MEMORY.match(real):
         return f"{real} is a disk, the memory of the machine or no device."
     return Privilege("device", real)
 

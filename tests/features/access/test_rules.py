@@ -77,7 +77,7 @@ ONLY_OF_OWNERS = frozenset(
         "webhook.manage",
     ]
 )
-OF_THE_INSTANCE = frozenset({"instance.admin", "metrics.read", "proxy.read"})
+OF_THE_INSTANCE = frozenset({"instance.admin", "metrics.read", "proxy.read", "service.grant"})
 PERMISSIONS, ROLES, INSTANCE_PERMISSIONS = all_permissions(), all_roles(), instance_permissions()
 
 

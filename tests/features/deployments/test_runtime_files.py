@@ -19,6 +19,7 @@ from orca.features.services.schemas.volumes import VolumeFields
 from orca.sdk.workloads import File, Workload
 from orca.web.guard import Scope
 
+pytestmark = pytest.mark.slow
 PLAIN, SECRET = "/etc/app.conf", "/run/secrets/key"
 FILES = {PLAIN: {"content": "level 1\n"}, SECRET: {"secret": "KEY"}}
 

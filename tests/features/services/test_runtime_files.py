@@ -127,6 +127,16 @@ async def test_settings_page_files_are_added_changed_and_removed(client, browser
     assert list((await client.get(url)).json()["runtime"]["files"]) == ["/run/secrets/key"]
 
 
+async def test_settings_page_keeps_the_line_ends_of_files_that_are_not_changed(client, browser, service):
+    path, url = f"/services/{service['id']}/settings", f"/api/v1/services/{service['id']}"
+    await client.patch(url, json={"runtime": {"files": {"/a": {"content": "1\r\n2\r\n"}}}})
+    typed = forms_of(await browser.get(path))
+    answer = await browser.post(path, data={**typed, "file_0_value": "1\r\n2\r\n", "stop_grace": "7"})
+    assert answer.status_code == 303, answer.text
+    stored = (await client.get(url)).json()
+    assert (stored["stop_grace"], stored["runtime"]["files"]["/a"]["content"]) == (7, "1\r\n2\r\n")
+
+
 @pytest.mark.parametrize(
     ("typed", "field", "words"),
     [

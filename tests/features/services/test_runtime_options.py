@@ -19,6 +19,7 @@ OPTIONS = {
     "ulimits": {"nofile": 65536, "memlock": -1}, "stop_signal": "SIGINT", "init": False,
     "extra_hosts": {"upstream.example": "192.0.2.7"}, "cap_drop": ["CHOWN"],
 }  # fmt: skip
+BEYOND = {"files": {}, "cap_add": [], "devices": [], "sysctls": {}}
 FILE = """
 runtime:
   working_directory: /srv
@@ -33,7 +34,7 @@ async def test_runtime_options_are_stored_shown_and_changed_as_a_whole(client, p
     made = await client.post(f"/api/v1/projects/{project['id']}/services", json={**SEED, "runtime": OPTIONS})
     assert made.status_code == 201, made.text
     service = made.json()
-    assert service["runtime"] == {**OPTIONS, "files": {}}
+    assert service["runtime"] == {**OPTIONS, **BEYOND}
     url = f"/api/v1/services/{service['id']}"
     changed = await client.patch(url, json={"runtime": {"read_only": True}})
     assert changed.json()["runtime"] == {**RuntimeOptions().model_dump(), "read_only": True}
@@ -52,7 +53,8 @@ async def test_runtime_options_of_a_service_that_has_none_are_the_defaults(clien
         {"working_directory": "srv"}, {"hostname": "a_b"}, {"tmpfs": {"cache": 1}}, {"tmpfs": {"/cache": 0}}, {"shm_mb": 0},
         {"ulimits": {"rtprio": 1}}, {"ulimits": {"nofile": -2}}, {"stop_signal": "SIGSTOP"},
         {"extra_hosts": {"upstream": "host-gateway"}}, {"extra_hosts": {"upstream": "1.2.3.256"}},
-        {"cap_drop": ["SYS_ADMIN"]}, {"privileged": True}, {"cap_add": ["NET_ADMIN"]}, {"sysctls": {}}, {"devices": []},
+        {"cap_drop": ["SYS_ADMIN"]}, {"privileged": True}, {"cap_add": ["net_admin"]}, {"cap_add": ["CAP SYS"]}, {"sysctls": {"net/core": "1"}},
+        {"sysctls": {"net.core.somaxconn": "1\n2"}}, {"devices": ["/dev/../etc"]}, {"devices": ["dev/dri"]}, {"devices": ["/dev/a b"]},
     ],
 )  # fmt: skip
 async def test_runtime_options_that_are_wrong_or_need_a_grant_are_refused(client, service, wrong):
@@ -115,7 +117,7 @@ async def test_settings_page_container_options_are_set_and_shown_again(client, b
     answer = await browser.post(path, data={**forms_of(empty), **TYPED})
     assert answer.status_code == 303, answer.text
     stored = (await client.get(url)).json()
-    assert stored["runtime"] == {**OPTIONS, "files": {}}
+    assert stored["runtime"] == {**OPTIONS, **BEYOND}
     again = await browser.get(path)
     assert '<details class="disclosure" open><summary>Container options</summary>' in again.text
     assert (await browser.post(path, data=forms_of(again))).status_code == 303
@@ -144,7 +146,7 @@ async def test_settings_page_a_form_without_container_options_keeps_them(client,
     await client.patch(url, json={"runtime": OPTIONS})
     answer = await browser.post(f"/services/{service['id']}/settings", data={"name": "Shop", "ports": "http:8080"})
     assert answer.status_code == 303, answer.text
-    assert (await client.get(url)).json()["runtime"] == {**OPTIONS, "files": {}}
+    assert (await client.get(url)).json()["runtime"] == {**OPTIONS, **BEYOND}
 
 
 async def test_settings_page_saved_unchanged_is_no_change_of_a_service_of_an_earlier_version(

@@ -1,6 +1,7 @@
 """`orc services`: what can be deployed, and how it is built and run."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from orca.cli.client import segment
@@ -8,7 +9,7 @@ from orca.cli.command import Command, Invocation, text_of
 from orca.cli.commands.projects import confirm_argument
 from orca.cli.container_options import describe_runtime
 from orca.cli.dialogue import confirm
-from orca.cli.failures import UsageError
+from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.output import Part, Screen
 from orca.cli.selection import get_project, get_service
 from orca.cli.settings import edit_arguments, settings_from
@@ -71,6 +72,35 @@ def delete(call: Invocation) -> None:
     call.output.answer(service, lambda screen: screen.line(f"Deleted the service {service['slug']}."))
 
 
+def grant(call: Invocation) -> None:
+    """Grant a service privileges, which only an instance admin can; its settings may then ask for them."""
+    _replace_privileges(call, lambda held: {*held, *call.args.privileges})
+
+
+def revoke(call: Invocation) -> None:
+    """Take privileges back; what runs keeps them until it is replaced, and the next deployment has to do without."""
+    service = get_service(call)
+    absent = [each for each in call.args.privileges if each not in service["privileges"]]
+    if absent:
+        has = ", ".join(service["privileges"]) or "none"
+        raise CommandFailed(f"{service['slug']} has no privilege {absent[0]}", hint=f"It has: {has}.", code=NOT_FOUND)
+    _replace_privileges(call, lambda held: {*held} - {*call.args.privileges})
+
+
+def _replace_privileges(call: Invocation, change: Callable[[list[str]], set[str]]) -> None:
+    service = get_service(call)
+    body = {"privileges": sorted(change(service["privileges"]))}
+    granted = call.client.call("PUT", f"/services/{segment(service['id'])}/privileges", body=body)
+
+    def draw(screen: Screen) -> None:
+        if not granted:
+            screen.line(f"{service['slug']} has no privileges any more.")
+        for each in granted:
+            screen.line(f"{each['privilege']}: {service['slug']} {each['meaning']}.")
+
+    call.output.answer(granted, draw)
+
+
 def _take_name(call: Invocation) -> None:
     """Accept a name after the command, like `--service`."""
     call.args.service = call.args.name or call.args.service
@@ -106,7 +136,7 @@ def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, P
         ("command", text_of(" ".join(service["command"]), "of the image")),
         ("release command", text_of(" ".join(service["release_command"]))), ("restart", service["restart"]),
         ("container", text_of(describe_runtime(service.get("runtime", {})), "as the image says")),
-        ("changed", ago(service["updated_at"])),
+        ("privileges", text_of(", ".join(service.get("privileges", [])))), ("changed", ago(service["updated_at"])),
     ]  # fmt: skip
 
 
@@ -130,6 +160,12 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     edit_arguments(parser)
 
 
+def _privilege_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "privileges", nargs="+", metavar="PRIVILEGE", help="such as capability:NET_ADMIN or device:/dev/dri"
+    )
+
+
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:
     _name_argument(parser)
     confirm_argument(parser)
@@ -146,5 +182,10 @@ COMMANDS = {
         edit, "orc services edit web --memory 512 --health-path /healthz\norc services edit --from settings.json",
         arguments=_edit_arguments,
     ),
+    "grant": Command(
+        grant, "orc services grant capability:NET_ADMIN device:/dev/net/tun --service vpn",
+        arguments=_privilege_arguments,
+    ),
+    "revoke": Command(revoke, "orc services revoke capability:NET_ADMIN --service vpn", arguments=_privilege_arguments),
     "delete": Command(delete, "orc services delete web --confirm web", arguments=_delete_arguments),
 }  # fmt: skip

@@ -284,7 +284,9 @@ class AccessGate:
         if guard.needs_permission and not may(guard.permission):
             raise _lacks(guard.permission, subject)
         if guard.rate == "reveal" and not known.is_stepped_up:
-            raise StepUpRequired("Enter your password again to see secrets.", hint="POST /api/v1/me/step-up")
+            raise StepUpRequired(
+                "Enter your password again: it is more than ten minutes ago.", hint="POST /api/v1/me/step-up"
+            )
         if guard.tenant is not None:
             request.state.object_scope = await self._check_object(request, guard, guard.tenant, subject)
 

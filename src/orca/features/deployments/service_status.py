@@ -14,6 +14,7 @@ from orca.features.services.actions.freeze import StoredConfig, read_config
 from orca.features.services.comparison import compare_builds, compare_configs, compare_sources
 from orca.features.services.models import Service
 from orca.features.services.orca_file import merge, parse_orca_file
+from orca.features.services.privileges import list_wanted
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.service_status import Failure, ServiceStatus
 
@@ -68,7 +69,8 @@ async def _list_pending(session: AsyncSession, service: Service, frozen: Frozen)
     live = FrozenConfig.model_validate(frozen.release.config)
     if workload := await find_workload(session, service.id):
         live = live.model_copy(update={"replicas": workload.replicas})
-    pending = compare_configs(config, live, changed)
+    taken_back = [each for each in list_wanted(config.runtime) if each not in service.privileges]
+    pending = [*compare_configs(config, live, changed), *(f"{each} not granted" for each in taken_back)]
     if frozen.deployment is None:
         return pending
     deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))

@@ -19,7 +19,7 @@ _RUNTIME_WORDS = {
     "working_directory": "working directory", "hostname": "hostname of the container", "read_only": "read-only root",
     "tmpfs": "folder in memory", "shm_mb": "shared memory", "ulimits": "limit", "stop_signal": "stop signal",
     "init": "process 1 of Orca", "extra_hosts": "further hostname", "cap_drop": "capabilities taken away",
-    "files": "file",
+    "files": "file", "cap_add": "further capabilities", "devices": "devices", "sysctls": "kernel parameter",
 }  # fmt: skip
 _RUNTIME_UNITS = {"tmpfs": " MiB", "shm_mb": " MiB"}
 _SOURCE_WORDS = {

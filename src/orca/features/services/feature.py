@@ -21,6 +21,11 @@ FEATURE = Feature(
     permissions=(
         Permission("service.create", "Make a service.", "member"),
         Permission("service.delete", "Delete a service.", "owner"),
+        Permission(
+            "service.grant",
+            "Grant a service what reaches beyond its containers: capabilities, devices and kernel parameters.",
+            "instance admin",
+        ),
         Permission("service.read", "See services, their state and the output of their processes.", "viewer"),
         Permission("service.update", "Change how a service is built and run.", "member"),
         Permission(
@@ -50,6 +55,7 @@ FEATURE = Feature(
     ),
     events=(
         EventWords("Service", "services"),
+        EventWords("Privileges", "services"),
         EventWords("Volume", "services"),
         EventWords("Source", "services"),
         EventWords("Variable", "variables"),

@@ -37,6 +37,8 @@ class Service(TeamRow, Base):
     user: Mapped[str] = mapped_column(String(130), default="", server_default="")
     masks_secrets: Mapped[bool] = mapped_column(default=True, server_default=true())
     runtime: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    privileges: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    """What an instance admin granted it beyond its containers, such as `capability:NET_ADMIN`, sorted."""
     desired_state: Mapped[str] = mapped_column(String(16), default="running")
     """`running` or `stopped`, as the user wants it; the actual state is observed, not stored."""
     version: Mapped[int] = mapped_column(default=1)

@@ -11,14 +11,16 @@ from orca.features.services.schemas.runtime import RuntimeOptions
 PREFIX: Final = "runtime_"
 _TEXTS = ("working_directory", "hostname", "stop_signal")
 _CHOICES = ("read_only", "init")
-_LINES = {"tmpfs": "/path=MiB", "ulimits": "name=number", "extra_hosts": "name=address"}
+_CAPABILITIES = ("cap_drop", "cap_add")
+_LINES = {"tmpfs": "/path=MiB", "ulimits": "name=number", "extra_hosts": "name=address", "sysctls": "name=value"}
 """Options of one entry a line, and the form of a line."""
 LABELS: Final = {
     "runtime_shm_mb": "Shared memory", "runtime_tmpfs": "Folders in memory", "runtime_ulimits": "Limits of a process",
     "runtime_working_directory": "Working directory", "runtime_hostname": "Hostname",
     "runtime_stop_signal": "Stop signal", "runtime_read_only": "Root file system", "runtime_init": "Process 1",
     "runtime_extra_hosts": "Further hostnames", "runtime_cap_drop": "Capabilities taken away",
-    "runtime_files": "Files",
+    "runtime_files": "Files", "runtime_cap_add": "Further capabilities", "runtime_devices": "Devices",
+    "runtime_sysctls": "Kernel parameters",
 }  # fmt: skip
 """The form's fields, as the page labels them."""
 _FILE_PARTS: Final = {"": "path", "[key]": "path", "content": "value", "secret": "secret", "mode": "path"}
@@ -31,7 +33,8 @@ def runtime_values(options: RuntimeOptions) -> dict[str, str]:
     values = {name: str(getattr(options, name)) for name in _TEXTS}
     values |= {name: str(getattr(options, name)).lower() for name in _CHOICES}
     values |= {name: show_lines(getattr(options, name)) for name in _LINES}
-    values |= {"shm_mb": str(options.shm_mb or ""), "cap_drop": " ".join(options.cap_drop)}
+    values |= {"shm_mb": str(options.shm_mb or ""), "devices": " ".join(options.devices)}
+    values |= {name: " ".join(getattr(options, name)) for name in _CAPABILITIES}
     rows = enumerate(options.files.items())
     files = [(f"file_{row}", path, file) for row, (path, file) in rows]
     return {
@@ -67,9 +70,11 @@ def runtime_data(stored: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
             data[name] = reader.read(PREFIX + name, partial(parse_lines, form=form), stored.get(name, {}))
     if "shm_mb" in given:
         data["shm_mb"] = given["shm_mb"] or None
-    if "cap_drop" in given:
-        words = given["cap_drop"].upper().replace(",", " ").split()
-        data["cap_drop"] = [word.removeprefix("CAP_") for word in words]
+    for name in _CAPABILITIES:
+        if name in given:
+            data[name] = [word.removeprefix("CAP_") for word in given[name].upper().replace(",", " ").split()]
+    if "devices" in given:
+        data["devices"] = given["devices"].replace(",", " ").split()
     if any(map(_FILE.fullmatch, reader.form)):
         data["files"] = dict(_read_files(stored.get("files", {}), reader))
     return data
@@ -86,9 +91,16 @@ def _read_files(stored: Mapping[str, Any], reader: Reader) -> Iterator[tuple[str
             reader.problems[f"file_{row}_path"] = "another file has this path"
         elif path:
             seen.add(path)
+            before = stored.get(path, {})
+            text = _as_stored(before.get("content"), text)
             source = {"secret": secret, **({"content": text} if text else {})} if secret else {"content": text}
-            mode = stored.get(path, {}).get("mode", "")
-            yield path, {**source, "mode": mode}
+            yield path, {**source, "mode": before.get("mode", "")}
+
+
+def _as_stored(stored: str | None, text: str) -> str:
+    """Return the stored text where the form shows the same: a browser sends other line ends than it was given."""
+    shown = stored and stored.replace("\r\n", "\n").replace("\r", "\n")
+    return stored if stored and shown == text else text
 
 
 def is_unusual(stored: Mapping[str, Any]) -> bool:

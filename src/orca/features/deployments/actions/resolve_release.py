@@ -18,6 +18,7 @@ from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import apply_orca_file, check_volumes, freeze_config, list_secret_revisions
 from orca.features.services.models import Service
 from orca.features.services.orca_file import parse_orca_file
+from orca.features.services.privileges import check_granted
 from orca.features.services.queries import list_build_variables
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.resources import Resources
@@ -88,11 +89,12 @@ async def check_selection(
 ) -> None:
     """Refuse an impossible request early, and store what it means at present; `bind_release` decides finally.
 
-    Raises Conflict (no release, its volume is gone) and BadInput.
+    Raises Conflict (no release, its volume is gone), NotGranted and BadInput.
     """
     release = await _find_wanted(session, service, deployment.kind, selection)
     replicas = await _count_replicas(session, service, release, selection)
     await check_volumes(session, service, release.config.get("volume_names", {}))
+    await _check_privileges(session, service, deployment, release, replicas)
     deployment.release_id, deployment.build_id = release.id, release.build_id
     deployment.config = {**release.config, "replicas": replicas}
 
@@ -107,6 +109,7 @@ async def bind_release(
     service = await session.get_one(Service, deployment.service_id)
     release = await _find_wanted(session, service, deployment.kind, selection)
     replicas = await _count_replicas(session, service, release, selection)
+    await _check_privileges(session, service, deployment, release, replicas)
     deployment.release_id, deployment.build_id = release.id, release.build_id
     deployment.config = {**release.config, "replicas": replicas}
     if deployment.kind == "scale" and (workload := await queries.find_workload(session, service.id)):
@@ -114,6 +117,19 @@ async def bind_release(
     sealed = await open_secret(session, resources.secret_box, ("release", release.id), VARIABLES)
     await _seal(session, resources, deployment, VARIABLES, json.loads(sealed or "{}"))
     await plan_steps(session, deployment, has_image=True)
+
+
+async def _check_privileges(
+    session: AsyncSession, service: Service, deployment: Deployment, release: Release, replicas: int
+) -> None:
+    """Raise NotGranted when containers would be started with what was granted to the release, but taken back since.
+
+    What runs is kept alive all the same: Orca's own restarts are not refused, nor is scaling down.
+    """
+    workload = await queries.find_workload(session, service.id)
+    is_less = deployment.kind == "scale" and workload is not None and replicas <= workload.replicas
+    if deployment.trigger != "system" and not is_less:
+        check_granted(FrozenConfig.model_validate(release.config).runtime, service.privileges, service.slug)
 
 
 async def _find_wanted(session: AsyncSession, service: Service, kind: str, selection: ReleaseSelection) -> Release:

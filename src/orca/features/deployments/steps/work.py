@@ -14,6 +14,7 @@ from orca.features.deployments.operations.log import LogWriter
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
+from orca.features.services.privileges import read_privilege
 from orca.features.services.schemas.runtime import RuntimeFile, RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.schemas.volumes import VolumeMount
@@ -22,7 +23,7 @@ from orca.resources import Resources
 from orca.sdk.containers import ContainerHost
 from orca.sdk.engines import Engine
 from orca.sdk.trees import Tree
-from orca.sdk.workloads import File, Mount, Replica, Tmpfs, Ulimit, Workload
+from orca.sdk.workloads import Device, File, Mount, Replica, Tmpfs, Ulimit, Workload
 from orca.systems import LOCAL
 
 
@@ -212,6 +213,7 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
         stop_grace=config.stop_grace,
         ports=tuple(port.port for port in config.ports),
         files=tuple(File(path, _content(facts, each), each.permissions) for path, each in config.runtime.files.items()),
+        grants=tuple(map(read_privilege, config.privileges)),
         **_runtime(config.runtime),
     )
 
@@ -232,7 +234,8 @@ def _runtime(options: RuntimeOptions) -> dict[str, Any]:
         "shm_bytes": options.shm_mb and options.shm_mb << 20,
         "ulimits": tuple(Ulimit(name, value, value) for name, value in options.ulimits.items()),
         "stop_signal": options.stop_signal, "init": options.init, "cap_drop": tuple(options.cap_drop),
-        "extra_hosts": tuple(options.extra_hosts.items()),
+        "extra_hosts": tuple(options.extra_hosts.items()), "cap_add": tuple(options.cap_add),
+        "devices": tuple(Device(path, permissions="rw") for path in options.devices), "sysctls": options.sysctls,
     }  # fmt: skip
 
 

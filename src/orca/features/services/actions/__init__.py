@@ -1,6 +1,7 @@
 """Writes of services, variables and volumes: one function per verb, session first."""
 
 from orca.features.services.actions.freeze import apply_orca_file, freeze_config, list_secret_revisions
+from orca.features.services.actions.privileges import set_privileges
 from orca.features.services.actions.services import check_source, create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
     change_variables,
@@ -38,6 +39,7 @@ __all__ = [
     "replace_variables",
     "request_destruction",
     "reveal_variable",
+    "set_privileges",
     "set_variables",
     "update_service",
     "update_volume",

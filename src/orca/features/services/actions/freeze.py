@@ -12,6 +12,7 @@ from orca.features.services.actions.services import settings_of
 from orca.features.services.actions.volumes import check_place, ensure_volumes
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
+from orca.features.services.privileges import check_granted, list_wanted
 from orca.features.services.queries import list_effective_variables, open_variables
 from orca.features.services.rules import is_below
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
@@ -24,13 +25,14 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
     """Return the current configuration of a service, and its decrypted secret variables.
 
     The service's own variables override those of the project; PORT is added if there is exactly one public port.
-    Raises Conflict when a volume of the service is on another system.
+    Raises Conflict when a volume of the service is on another system, and NotGranted for options beyond its privileges.
     """
     attached = await list_attached(session, Scope(service.team_id), service.id)
     check_place(service, service.system_id, [each.volume for each in attached])
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
     config = await _config_of(session, service, variables, sorted(secrets))
+    check_granted(config.runtime, service.privileges, service.slug)
     check_files(config)
     return config, secrets
 
@@ -83,8 +85,10 @@ async def _config_of(
     session: AsyncSession, service: Service, variables: Sequence[Variable], secret_keys: list[str]
 ) -> FrozenConfig:
     attached = await list_attached(session, Scope(service.team_id), service.id)
+    settings = settings_of(service)
     config = FrozenConfig.model_validate({
-        **settings_of(service).model_dump(mode="json"),
+        **settings.model_dump(mode="json"),
+        "privileges": list_wanted(settings.runtime),
         "kind": service.kind,
         "system": service.system_id,
         "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
@@ -104,14 +108,17 @@ async def apply_orca_file(
 ) -> tuple[FrozenConfig, BuildOptions]:
     """Apply `orca.yaml` over the stored settings, for this deployment; volumes that are new in it are created.
 
-    Raises Forbidden for settings that the requester may not change by hand.
+    Raises Forbidden for settings that the requester may not change by hand, and NotGranted for options beyond the
+    service's privileges.
     """
     merged, merged_build = merge(config, build, file)
     _check_may(config, merged)
+    check_granted(merged.runtime, service.privileges, service.slug)
     check_files(merged)
     shared = {each.name for each in file.volumes if each.shared}
     names = await ensure_volumes(session, service, merged.system, merged.mounts, shared)
-    return merged.model_copy(update={"volume_names": names}), merged_build
+    privileges = list_wanted(merged.runtime)
+    return merged.model_copy(update={"volume_names": names, "privileges": privileges}), merged_build
 
 
 def _check_may(stored: FrozenConfig, merged: FrozenConfig) -> None:

@@ -22,6 +22,7 @@ from orca.features.projects.rules import choose_slug
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import detach_all, ensure_volumes
 from orca.features.services.models import Service, Variable, Volume
+from orca.features.services.privileges import check_granted
 from orca.features.services.queries import get_service
 from orca.features.services.rules import Kind
 from orca.features.services.schemas.services import ServiceChanges, ServiceFields
@@ -43,8 +44,8 @@ _SETTINGS = tuple(Settings.model_fields)
 async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
     """Create a service in the project's production environment.
 
-    Raises Conflict (slug taken), BadInput, and Forbidden for variables and volumes that the requester may not add to
-    an existing service either.
+    Raises Conflict (slug taken), BadInput, NotGranted, and Forbidden for variables and volumes that the requester may
+    not add to an existing service either.
     """
     by = origin.get()
     if fields.variables:
@@ -53,6 +54,7 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
         by.check_may("volume.create", "A new service with volumes")
     fields.check_kind(fields.kind)
     _check_builder(fields.build.builder)
+    check_granted(fields.runtime, (), fields.slug or fields.name)
     await check_source(session, scope, fields.source, service_id=None)
     await _check_system(session, fields.system)
     environment = (await session.scalars(select(Environment).where(
@@ -96,7 +98,10 @@ def _slug_taken(slug: str) -> Conflict:
 
 
 async def update_service(session: AsyncSession, scope: Scope, service_id: str, changes: ServiceChanges) -> Service:
-    """Change settings; they take effect with the next deployment. Raises Conflict for a version that is not current."""
+    """Change settings; they take effect with the next deployment.
+
+    Raises Conflict for a version that is not current, and NotGranted for options beyond the service's privileges.
+    """
     service = await get_service(session, scope, service_id, lock=True)
     if changes.version is not None and changes.version != service.version:
         raise Conflict(
@@ -115,6 +120,8 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
     for column, value in changed.items():
         setattr(service, column, value)
     _check_result(service)
+    if "runtime" in changed:
+        check_granted(settings_of(service).runtime, service.privileges, service.slug)
     service.version += 1
     service.updated_at = now()
     payload = {"slug": service.slug, "fields": sorted(changed), "version": service.version}

@@ -16,6 +16,7 @@ from orca.features.services import actions, queries
 from orca.features.services.forms import builder_options, errors_of_settings, settings_data, settings_values
 from orca.features.services.models import Service
 from orca.features.services.pages.answers import credential_options
+from orca.features.services.privileges import explain_privilege
 from orca.features.services.runtime_form import is_unusual, label_fields, list_file_rows, place_file_errors
 from orca.features.services.schemas.runtime import STOP_SIGNALS
 from orca.features.services.schemas.services import ServiceChanges
@@ -48,6 +49,8 @@ class SettingsPage:
     """Whether the container options are unfolded: one of them is set, or wrong."""
     file_rows: Sequence[int] = ()
     runtime_labels: Mapping[str, str] = field(default_factory=dict)
+    privileges: Sequence[tuple[str, str]] = ()
+    """Each privilege of the service, and what it means."""
     stop_signals: Sequence[str] = STOP_SIGNALS
     tab: str = "settings"
 
@@ -69,12 +72,13 @@ async def _draw_settings(
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(place_file_errors(form.errors, values)))
     labels = label_fields(values)
+    granted = [(each, f"The service {explain_privilege(each)}.") for each in head.service.privileges]
     is_open = is_unusual(head.service.runtime) or any(name in labels for name in form.errors)
     builders = builder_options(list_installed("builders"), values.get("builder", AUTO))
     subject: Subject = request.state.subject
     options = credential_options(subject, offered, head.service.source.get("credential_id"))
     rows = list_file_rows(values)
-    page = SettingsPage(*head, values, options, builders, form, is_open, rows, labels)
+    page = SettingsPage(*head, values, options, builders, form, is_open, rows, labels, granted)
     return render(request, "services/settings.html", page, status=form.status)
 
 

@@ -1,4 +1,4 @@
-"""Options of a service's containers that some images need, all of them without a grant."""
+"""Options of a service's containers that some images need. What reaches beyond them needs a grant: `privileges.py`."""
 
 from typing import Annotated, Final, Literal, Self, get_args
 
@@ -42,6 +42,11 @@ FilePath = Annotated[
     WithJsonSchema({"type": "string", "maxLength": 255, "pattern": rules.FILE_PATH}),
 ]
 FileMode = Annotated[str, StringConstraints(pattern=r"^(?:0?[45][045][045])?$")]
+
+CapabilityName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z_]{1,40}$")]
+DevicePath = Annotated[str, StringConstraints(pattern=r"^/dev(?:/[A-Za-z0-9_:-][A-Za-z0-9._:-]*)+$", max_length=255)]
+SysctlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(?:\.[a-z0-9_-]+)+$", max_length=120)]
+SysctlValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:._,-]+(?: [A-Za-z0-9:._,-]+)*$", max_length=120)]
 
 
 class RuntimeFile(Strict):
@@ -98,6 +103,18 @@ class RuntimeOptions(Strict):
         {},
         max_length=20,
         description="Files by their path, 128 KiB together. They belong to the user that the process runs as.",
+    )
+
+    cap_add: list[CapabilityName] = Field(
+        [], max_length=20, description="Capabilities that the process has in addition. Each needs a grant."
+    )
+    devices: list[DevicePath] = Field(
+        [], max_length=20, description="Devices of the machine, such as `/dev/dri`. Each needs a grant."
+    )
+    sysctls: dict[SysctlName, SysctlValue] = Field(
+        {},
+        max_length=20,
+        description="Kernel parameters of the container's own network and memory. Each needs a grant.",
     )
 
     @field_validator("files")

@@ -64,6 +64,7 @@ class ServiceOut(Settings):
     source: Source
     build: BuildOptions
     system: str = Field(description="The system that it runs on from the next deployment on.")
+    privileges: list[str] = Field(description="What it was granted beyond its containers.")
     desired_state: Literal["running", "stopped"]
     version: int
     created_at: datetime

@@ -215,6 +215,7 @@ class FrozenConfig(Settings):
     mounts: list[VolumeMount] = Field([])
     volume_names: dict[str, str] = Field({}, description="Mount name to the volume's name on the engine.")
     system: str = Field(LOCAL, description="Id of the system that it runs on.")
+    privileges: list[str] = Field([], description="What it asks for beyond its containers, and was granted.")
 
     @property
     def recreates(self) -> bool:

@@ -1,0 +1,30 @@
+"""The API's models of privileges."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from orca.features.services.privileges import parse_privilege
+from orca.kit.fields import Output, Strict
+
+PrivilegeText = Annotated[
+    str,
+    Field(max_length=300),
+    AfterValidator(parse_privilege),
+    WithJsonSchema({"type": "string", "maxLength": 300, "pattern": "^(?:capability|device|sysctl):.+$"}),
+]
+
+
+class Privileges(Strict):
+    """All privileges of a service: those not listed are taken back."""
+
+    privileges: list[PrivilegeText] = Field(
+        max_length=50, description="Such as `capability:NET_ADMIN`, `device:/dev/dri`, `sysctl:net.core.somaxconn`."
+    )
+
+
+class PrivilegeOut(Output):
+    """A privilege of a service."""
+
+    privilege: str
+    meaning: str = Field(description="What the service may do with it, to follow its name.")
