@@ -18,7 +18,7 @@ import orca
 from orca.app import create_app
 from orca.cli.reference import render_reference
 from orca.errors import OrcaError, all_codes, meaning_of
-from orca.features.access.permissions import all_permissions, all_roles, permissions_of_grant
+from orca.features.access.permissions import all_permissions, all_roles, permissions_of_grant, renamed_permissions
 from orca.features.services.orca_file import orca_file_schema
 from orca.settings import Settings
 from orca.web.openapi import describe_api
@@ -294,4 +294,13 @@ def render_permissions() -> str:
         )
         for name, text in sorted(all_permissions().items())
     )
-    return _PERMISSIONS + table(("permission", "what it lets one do", "roles", "in grants"), rows)
+    former = [
+        [f"`{name}`", ", ".join(f"`{each}`" for each in sorted(names))]
+        for name, names in sorted(renamed_permissions().items())
+    ]
+    return (
+        _PERMISSIONS
+        + table(("permission", "what it lets one do", "roles", "in grants"), rows)
+        + "\nFormer names, which the scopes of API tokens may still have:\n\n"
+        + table(("former name", "now"), former)
+    )

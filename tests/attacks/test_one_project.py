@@ -207,7 +207,7 @@ async def test_credentials_of_the_team_are_not_changed_from_a_project(limited: W
     made, browser = limited.ours.made, limited.browsers["owner"]
     form = {"git_credential_id": made["git_credential_id"], "host_keys": "github.com ssh-ed25519 AAAA"}
     answer = await browser.post(f"/projects/{made['project_id']}/services/new/trust", data=form)
-    assert (answer.status_code, "source.update" in answer.text) == (403, True)
+    assert (answer.status_code, "credential.update" in answer.text) == (403, True)
 
 
 async def test_every_owner_says_all_that_its_object_knows(world: World) -> None:

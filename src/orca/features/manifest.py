@@ -72,6 +72,8 @@ class Permission:
     """The least role that has it: members have those of viewers, owners and admins all but those of instance admins."""
     whole_team: bool = False
     """It is about the team as a whole, so that a grant on a part of the team never includes it."""
+    formerly: str = ""
+    """The name it had in earlier versions, alone or together with others: scopes of API tokens may still have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from tests.conftest import ROOT
 from orca.features.access.permissions import (
     all_permissions,
     all_roles,
+    expand_scopes,
     instance_permissions,
     permissions_of,
     permissions_of_grant,
+    renamed_permissions,
 )
 from orca.features.access.rules import MAX_SCOPES, limit_to_scopes, make_token, parse_token, scopes_beyond
 from orca.kit.crypto import new_token
@@ -22,13 +24,14 @@ from orca.kit.ids import new_id
 OF_VIEWERS = frozenset(
     [
         "certificate.read",
+        "credential.read",
         "deployment.read",
         "dns.read",
         "event.read",
+        "hook.read",
         "project.read",
         "route.read",
         "service.read",
-        "source.read",
         "token.create",
         "token.read",
         "token.revoke",
@@ -60,17 +63,20 @@ ONLY_OF_OWNERS = frozenset(
     [
         "certificate.create",
         "certificate.delete",
+        "credential.create",
+        "credential.delete",
+        "credential.update",
         "dns.create",
         "dns.delete",
         "dns.update",
         "grant.manage",
+        "hook.create",
+        "hook.delete",
+        "hook.update",
         "project.create",
         "project.delete",
         "project.update",
         "service.delete",
-        "source.create",
-        "source.delete",
-        "source.update",
         "token.manage",
         "variable.reveal",
         "volume.delete",
@@ -79,6 +85,12 @@ ONLY_OF_OWNERS = frozenset(
 )
 OF_THE_INSTANCE = frozenset({"instance.admin", "metrics.read", "proxy.read", "service.grant"})
 PERMISSIONS, ROLES, INSTANCE_PERMISSIONS = all_permissions(), all_roles(), instance_permissions()
+
+
+def test_former_names_of_permissions_are_no_present_ones_and_stand_for_all_that_they_became() -> None:
+    assert not renamed_permissions().keys() & PERMISSIONS.keys()
+    assert renamed_permissions()["source.read"] == {"credential.read", "hook.read"}
+    assert expand_scopes(["source.read", "service.read", "*"]) == {"credential.read", "hook.read", "service.read", "*"}
 
 
 def test_every_permission_is_a_noun_and_a_verb_with_a_sentence() -> None:

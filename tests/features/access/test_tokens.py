@@ -80,6 +80,27 @@ async def test_nobody_makes_a_token_that_may_more_than_they_do(app: FastAPI) -> 
         assert set((await program.get("/api/v1/me")).json()["permissions"]) == all_roles()["viewer"]
 
 
+async def test_a_token_with_former_names_of_permissions_may_what_it_could(app: FastAPI) -> None:
+    """One name of credentials and push hooks became two; a token in the database keeps what was written then."""
+    owner = await add_person(app, "owner")
+    async with bearer(app, await add_token(app, owner, "source.read", "service.read")) as program:
+        assert (await program.get("/api/v1/me")).json()["permissions"] == [
+            "credential.read",
+            "hook.read",
+            "service.read",
+        ]
+        assert (await program.get("/api/v1/git-credentials")).status_code == 200
+        refused = await program.post("/api/v1/git-credentials", json={"name": "x", "kind": "ssh", "host": "github.com"})
+        assert refused.status_code == 403
+    async with browser_of(app, owner.email) as browser:
+        made = await browser.post("/api/v1/tokens", json=FORM | {"scopes": ["source.create", "hook.create"]})
+        assert made.json()["scopes"] == ["credential.create", "hook.create"]
+    viewer = await add_person(app, "viewer")
+    async with browser_of(app, viewer.email) as browser:
+        refused = await browser.post("/api/v1/tokens", json=FORM | {"scopes": ["source.create"]})
+        assert (refused.status_code, "credential.create, hook.create" in refused.json()["detail"]) == (403, True)
+
+
 @pytest.mark.parametrize("role", ["owner", "viewer"])
 async def test_the_page_makes_a_token_that_reads_everything_for_every_role(app: FastAPI, role: str) -> None:
     async with browser_of(app, (await add_person(app, role)).email) as browser:

@@ -315,7 +315,7 @@ async def test_a_push_happens_on_behalf_of_the_one_who_made_the_hook(app, client
 
 async def test_a_hook_made_by_a_token_that_may_not_deploy_deploys_nothing(app, anonymous, service):
     person = await add_person(app, "owner")
-    token = await add_token(app, person, "source.create", "service.read")
+    token = await add_token(app, person, "hook.create", "service.read")
     async with client_of(app, Authorization=f"Bearer {token}") as theirs:
         hook = await make_hook(theirs, service)
     answer = await send(anonymous, hook, deliver("github", hook["secret"], push_body("github")))

@@ -86,7 +86,7 @@ async def create_token(session: AsyncSession, subject: Subject, form: TokenIn) -
     token_id, secret = new_id(), new_token()
     row = ApiToken(
         id=token_id, team_id=subject.team_id, user_id=subject.user_id, name=form.name, secret_hash=digest(secret),
-        scopes=sorted(set(form.scopes)), expires_at=now() + timedelta(days=form.expires_in_days), used_at=None,
+        scopes=form.scopes, expires_at=now() + timedelta(days=form.expires_in_days), used_at=None,
         revoked_at=None,
     )  # fmt: skip
     session.add(row)

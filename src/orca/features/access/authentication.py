@@ -15,7 +15,7 @@ from orca.errors import NotSignedIn
 from orca.events import Via
 from orca.features.access.actions import ensure_default_team
 from orca.features.access.models import ApiToken
-from orca.features.access.permissions import all_permissions
+from orca.features.access.permissions import all_permissions, expand_scopes
 from orca.features.access.queries import Member, find_default_team, find_member, find_token, list_memberships
 from orca.features.access.rules import limit_to_scopes, parse_token
 from orca.features.identity.actions import lifetime_of
@@ -157,7 +157,8 @@ async def _subject_of_token(session: AsyncSession, token: ApiToken, user: User |
     if member is None:
         raise NotSignedIn("The user of this API token left the team.", hint=_SIGN_IN)
     held = member.grants(is_instance_admin=user is None or user.is_instance_admin)
-    grants = tuple(replace(each, permissions=limit_to_scopes(each.permissions, token.scopes)) for each in held)
+    scopes = expand_scopes(token.scopes)
+    grants = tuple(replace(each, permissions=limit_to_scopes(each.permissions, scopes)) for each in held)
     return Subject(
         actor=user.email if user else f"token {token.name}", via="token", team_id=token.team_id, grants=grants,
         user_id=token.user_id, role=member.role, token_id=token.id,

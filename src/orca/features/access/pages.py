@@ -21,7 +21,7 @@ from orca.web.render import render
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
 PRESETS = {"deploy": "Deploy", "read": "Read everything", "all": "Everything that I may do"}
-_DEPLOY = ("project.read", "service.read", "service.deploy", "deployment.read", "source.create")
+_DEPLOY = ("project.read", "service.read", "service.deploy", "deployment.read", "credential.create", "hook.create")
 
 
 def _scopes_of(preset: str, subject: Subject) -> list[str]:

@@ -1,6 +1,6 @@
 """Every permission that a feature declares, and the roles that are built from them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 
 from orca.features import load_features
@@ -36,6 +36,18 @@ def all_roles() -> Mapping[str, frozenset[str]]:
 def permissions_of_grant(role: str) -> frozenset[str]:
     """Return the permissions of a role that is given on a part of a team: without those about the team as a whole."""
     return all_roles().get(role, frozenset()) - {each.name for each in _declared() if each.whole_team}
+
+
+@cache
+def renamed_permissions() -> Mapping[str, frozenset[str]]:
+    """Return the permissions that had another name in earlier versions, by that name."""
+    former = {permission.formerly for permission in _declared() if permission.formerly}
+    return {name: frozenset(each.name for each in _declared() if each.formerly == name) for name in former}
+
+
+def expand_scopes(scopes: Collection[str]) -> frozenset[str]:
+    """Return scopes with the present names of permissions in place of former ones."""
+    return frozenset().union(*(renamed_permissions().get(scope, {scope}) for scope in scopes))
 
 
 def permissions_of(role: str, *, is_instance_admin: bool) -> frozenset[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from orca.features.access.permissions import all_permissions
+from orca.features.access.permissions import all_permissions, expand_scopes, renamed_permissions
 from orca.features.access.rules import EVERYTHING, MAX_SCOPES, MAX_TOKEN_DAYS, GrantRole
 from orca.features.identity.schemas import Email
 from orca.kit.fields import Identifier, Output, Strict
@@ -20,9 +20,13 @@ def _visible(value: str) -> str:
 
 
 def _known(value: str) -> str:
-    if value != EVERYTHING and value not in all_permissions():
+    if value != EVERYTHING and value not in all_permissions() and value not in renamed_permissions():
         raise ValueError("there is no such permission; GET /api/v1/permissions lists them")
     return value
+
+
+def _renamed(scopes: list[str]) -> list[str]:
+    return sorted(expand_scopes(scopes))
 
 
 class TokenIn(BaseModel):
@@ -33,9 +37,11 @@ class TokenIn(BaseModel):
     name: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_visible)
     ]
-    scopes: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(min_length=1, max_length=MAX_SCOPES)] = Field(
-        description="Permissions, or `*` for whatever you may do yourself."
-    )
+    scopes: Annotated[
+        list[Annotated[str, AfterValidator(_known)]],
+        Field(min_length=1, max_length=MAX_SCOPES),
+        AfterValidator(_renamed),
+    ] = Field(description="Permissions, or `*` for whatever you may do yourself. Their former names count, too.")
     expires_in_days: int = Field(ge=1, le=MAX_TOKEN_DAYS)
 
 

@@ -24,7 +24,7 @@ router = Router(prefix="/api/v1", tags=["credentials"])
 
 
 @router.post("/git-credentials", status_code=201, response_model=GitCredentialOut, summary="Add a Git credential")
-@guard("source.create", rate="write", audit="GitCredentialCreated")
+@guard("credential.create", rate="write", audit="GitCredentialCreated")
 async def create_git_credential(
     body: GitCredentialFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> GitCredential:
@@ -36,7 +36,7 @@ async def create_git_credential(
 
 
 @router.get("/git-credentials", response_model=Page[GitCredentialOut], summary="List Git credentials")
-@guard("source.read")
+@guard("credential.read")
 async def list_git_credentials(
     session: ReadSession, scope: CurrentScope, wanted: Annotated[GitCredentialFilter, Query()]
 ) -> Page[GitCredential]:
@@ -45,7 +45,7 @@ async def list_git_credentials(
 
 
 @router.get("/git-credentials/{git_credential_id}", response_model=GitCredentialOut, summary="Read a Git credential")
-@guard("source.read", tenant="git_credential_id")
+@guard("credential.read", tenant="git_credential_id")
 async def get_git_credential(git_credential_id: str, session: ReadSession, scope: CurrentScope) -> GitCredential:
     """Return a Git credential, without its secret half."""
     return await queries.get_credential(session, scope, GitCredential, git_credential_id)
@@ -54,7 +54,7 @@ async def get_git_credential(git_credential_id: str, session: ReadSession, scope
 @router.patch(
     "/git-credentials/{git_credential_id}", response_model=GitCredentialOut, summary="Change a Git credential"
 )
-@guard("source.update", tenant="git_credential_id", rate="write", audit="GitCredentialUpdated")
+@guard("credential.update", tenant="git_credential_id", rate="write", audit="GitCredentialUpdated")
 async def update_git_credential(
     git_credential_id: str,
     body: GitCredentialChanges,
@@ -67,7 +67,7 @@ async def update_git_credential(
 
 
 @router.delete("/git-credentials/{git_credential_id}", status_code=204, summary="Delete a Git credential")
-@guard("source.delete", tenant="git_credential_id", rate="write", audit="GitCredentialDeleted")
+@guard("credential.delete", tenant="git_credential_id", rate="write", audit="GitCredentialDeleted")
 async def delete_git_credential(git_credential_id: str, session: WriteSession, scope: CurrentScope) -> None:
     """Refused while a service uses it."""
     await actions.delete_git_credential(session, scope, git_credential_id)
@@ -76,7 +76,7 @@ async def delete_git_credential(git_credential_id: str, session: WriteSession, s
 @router.post(
     "/registry-credentials", status_code=201, response_model=RegistryCredentialOut, summary="Add a registry login"
 )
-@guard("source.create", rate="write", audit="RegistryCredentialCreated")
+@guard("credential.create", rate="write", audit="RegistryCredentialCreated")
 async def create_registry_credential(
     body: RegistryCredentialFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> RegistryCredential:
@@ -85,7 +85,7 @@ async def create_registry_credential(
 
 
 @router.get("/registry-credentials", response_model=Page[RegistryCredentialOut], summary="List registry logins")
-@guard("source.read")
+@guard("credential.read")
 async def list_registry_credentials(
     session: ReadSession, scope: CurrentScope, wanted: Annotated[RegistryCredentialFilter, Query()]
 ) -> Page[RegistryCredential]:
@@ -98,7 +98,7 @@ async def list_registry_credentials(
     response_model=RegistryCredentialOut,
     summary="Read a registry login",
 )
-@guard("source.read", tenant="registry_credential_id")
+@guard("credential.read", tenant="registry_credential_id")
 async def get_registry_credential(
     registry_credential_id: str, session: ReadSession, scope: CurrentScope
 ) -> RegistryCredential:
@@ -111,7 +111,7 @@ async def get_registry_credential(
     response_model=RegistryCredentialOut,
     summary="Change a registry login",
 )
-@guard("source.update", tenant="registry_credential_id", rate="write", audit="RegistryCredentialUpdated")
+@guard("credential.update", tenant="registry_credential_id", rate="write", audit="RegistryCredentialUpdated")
 async def update_registry_credential(
     registry_credential_id: str,
     body: RegistryCredentialChanges,
@@ -124,7 +124,7 @@ async def update_registry_credential(
 
 
 @router.delete("/registry-credentials/{registry_credential_id}", status_code=204, summary="Delete a registry login")
-@guard("source.delete", tenant="registry_credential_id", rate="write", audit="RegistryCredentialDeleted")
+@guard("credential.delete", tenant="registry_credential_id", rate="write", audit="RegistryCredentialDeleted")
 async def delete_registry_credential(registry_credential_id: str, session: WriteSession, scope: CurrentScope) -> None:
     """Refused while a service uses it."""
     await actions.delete_registry_credential(session, scope, registry_credential_id)

@@ -12,13 +12,17 @@ FEATURE = Feature(
     routers=(api.router, pages.router),
     tags={"credentials": "Logins for Git hosts and registries."},
     permissions=(
-        Permission("source.create", "Store credentials for repositories and registries, and make push hooks.", "owner"),
-        Permission("source.delete", "Remove stored credentials and push hooks.", "owner"),
-        Permission("source.read", "See which credentials and push hooks there are, never their secrets.", "viewer"),
+        Permission(
+            "credential.create", "Store credentials for repositories and registries.", "owner", formerly="source.create"
+        ),
+        Permission("credential.delete", "Remove stored credentials.", "owner", formerly="source.delete"),
+        Permission(
+            "credential.read", "See which credentials there are, never their secrets.", "viewer", formerly="source.read"
+        ),
+        Permission("credential.update", "Change stored credentials.", "owner", formerly="source.update"),
         Permission("credential.use", "Choose a stored credential for a service.", "member", whole_team=True),
-        Permission("source.update", "Change stored credentials and push hooks.", "owner"),
     ),
-    nav=(NavItem("Credentials", "/credentials", "lock", 30, "source.read"),),
+    nav=(NavItem("Credentials", "/credentials", "lock", 30, "credential.read"),),
     event_kinds=(EventKind("credentials", "Credentials and hooks", 50),),
     events=(
         EventWords("GitCredential", "credentials"),

@@ -84,7 +84,7 @@ async def _shown_once(session: AsyncSession, scope: Scope, hook: Hook, secret: s
 
 
 @router.post("/services/{service_id}/hooks", status_code=201, summary="Add a push hook")
-@guard("source.create", tenant="service_id", rate="write", audit="HookCreated")
+@guard("hook.create", tenant="service_id", rate="write", audit="HookCreated")
 async def create_hook(
     service_id: str, body: HookFields, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookSecret:
@@ -94,7 +94,7 @@ async def create_hook(
 
 
 @router.get("/services/{service_id}/hooks", summary="List push hooks")
-@guard("source.read", tenant="service_id")
+@guard("hook.read", tenant="service_id")
 async def list_hooks(
     service_id: str,
     session: ReadSession,
@@ -109,7 +109,7 @@ async def list_hooks(
 
 
 @router.get("/services/{service_id}/hooks/{hook_id}", summary="Show a push hook")
-@guard("source.read", tenant="service_id")
+@guard("hook.read", tenant="service_id")
 async def show_hook(
     service_id: str, hook_id: str, session: ReadSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookOut:
@@ -119,7 +119,7 @@ async def show_hook(
 
 
 @router.patch("/services/{service_id}/hooks/{hook_id}", summary="Change a push hook")
-@guard("source.update", tenant="service_id", rate="write", audit="HookUpdated")
+@guard("hook.update", tenant="service_id", rate="write", audit="HookUpdated")
 async def update_hook(
     service_id: str,
     hook_id: str,
@@ -134,7 +134,7 @@ async def update_hook(
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/rotate", summary="Replace a hook's secret")
-@guard("source.update", tenant="service_id", rate="write", audit="HookRotated")
+@guard("hook.update", tenant="service_id", rate="write", audit="HookRotated")
 async def rotate_hook(
     service_id: str, hook_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> HookSecret:
@@ -144,7 +144,7 @@ async def rotate_hook(
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/test", summary="Send a test delivery to a hook")
-@guard("source.update", tenant="service_id", rate="write", audit="HookTested")
+@guard("hook.update", tenant="service_id", rate="write", audit="HookTested")
 async def test_hook(service_id: str, hook_id: str, scope: CurrentScope, resources: CurrentResources) -> HookTest:
     """Send a signed test delivery to the hook's address, as its Git host would. Nothing is deployed."""
     return await operations.test_hook(resources, scope, service_id, hook_id)
@@ -168,14 +168,14 @@ async def replay_push(
 
 
 @router.delete("/services/{service_id}/hooks/{hook_id}", status_code=204, summary="Delete a push hook")
-@guard("source.delete", tenant="service_id", rate="write", audit="HookDeleted")
+@guard("hook.delete", tenant="service_id", rate="write", audit="HookDeleted")
 async def delete_hook(service_id: str, hook_id: str, session: WriteSession, scope: CurrentScope) -> None:
     """Delete a push hook. Pushes that still arrive at it are refused."""
     await actions.delete_hook(session, scope, service_id, hook_id)
 
 
 @router.get("/services/{service_id}/hooks/{hook_id}/pushes", response_model=Page[PushOut], summary="List what came in")
-@guard("source.read", tenant="service_id")
+@guard("hook.read", tenant="service_id")
 async def list_pushes(
     service_id: str,
     hook_id: str,

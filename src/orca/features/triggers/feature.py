@@ -1,6 +1,6 @@
 """The manifest of triggers: push hooks, which deploy what is pushed."""
 
-from orca.features.manifest import EventWords, Feature, Verb
+from orca.features.manifest import EventWords, Feature, Permission, Verb
 from orca.features.triggers import api, metrics, pages, queries, tasks
 from orca.features.triggers.actions.hooks import forget_hooks
 from orca.web.nav import Tab
@@ -9,8 +9,18 @@ FEATURE = Feature(
     name="triggers",
     routers=(api.router, pages.router),
     tags={"triggers": "Push hooks."},
+    permissions=(
+        Permission("hook.create", "Make push hooks.", "owner", formerly="source.create"),
+        Permission("hook.delete", "Remove push hooks.", "owner", formerly="source.delete"),
+        Permission(
+            "hook.read", "See push hooks and what they got, never their secrets.", "viewer", formerly="source.read"
+        ),
+        Permission(
+            "hook.update", "Change push hooks, test them and give them new secrets.", "owner", formerly="source.update"
+        ),
+    ),
     tabs=(Tab("service", "hooks", "Push hooks", "/hooks", 60),),
-    verbs=(Verb("Push hooks of {}", "/hooks", "branch", "source.read", 90),),
+    verbs=(Verb("Push hooks of {}", "/hooks", "branch", "hook.read", 90),),
     events=(
         EventWords("Hook", "credentials"),
         EventWords("Push", "deployments"),

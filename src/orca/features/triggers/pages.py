@@ -94,7 +94,7 @@ async def _draw(
 
 
 @router.get("/services/{service_id}/hooks")
-@guard("source.read", tenant="service_id", page=True)
+@guard("hook.read", tenant="service_id", page=True)
 async def show_hooks(service_id: str, request: Request, session: ReadSession, scope: CurrentScope) -> Response:
     """Show the hooks, how to set them up at each Git host, and the last pushes with their decisions."""
     return await _draw(request, session, scope, service_id)
@@ -115,7 +115,7 @@ def _by_field(filled: Filled[HookFields]) -> Filled[HookFields]:
 
 
 @router.post("/services/{service_id}/hooks")
-@guard("source.create", tenant="service_id", rate="write", audit="HookCreated", page=True)
+@guard("hook.create", tenant="service_id", rate="write", audit="HookCreated", page=True)
 async def make_hook(
     service_id: str,
     request: Request,
@@ -139,7 +139,7 @@ async def make_hook(
 
 
 @router.get("/services/{service_id}/hooks/{hook_id}")
-@guard("source.update", tenant="service_id", page=True)
+@guard("hook.update", tenant="service_id", page=True)
 async def show_hook(
     service_id: str, hook_id: str, request: Request, session: ReadSession, scope: CurrentScope
 ) -> Response:
@@ -154,7 +154,7 @@ async def show_hook(
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}")
-@guard("source.update", tenant="service_id", rate="write", audit="HookUpdated", page=True)
+@guard("hook.update", tenant="service_id", rate="write", audit="HookUpdated", page=True)
 async def edit_hook(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
 ) -> Response:
@@ -171,7 +171,7 @@ async def edit_hook(
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/test")
-@guard("source.update", tenant="service_id", rate="write", audit="HookTested", page=True)
+@guard("hook.update", tenant="service_id", rate="write", audit="HookTested", page=True)
 async def try_hook(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
@@ -193,7 +193,7 @@ async def replay_push(
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/rotate")
-@guard("source.update", tenant="service_id", rate="write", audit="HookRotated", page=True)
+@guard("hook.update", tenant="service_id", rate="write", audit="HookRotated", page=True)
 async def rotate_hook(
     service_id: str,
     hook_id: str,
@@ -208,7 +208,7 @@ async def rotate_hook(
 
 
 @router.post("/services/{service_id}/hooks/{hook_id}/delete")
-@guard("source.delete", tenant="service_id", rate="write", audit="HookDeleted", page=True)
+@guard("hook.delete", tenant="service_id", rate="write", audit="HookDeleted", page=True)
 async def remove_hook(
     service_id: str, hook_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:

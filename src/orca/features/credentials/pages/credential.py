@@ -49,7 +49,7 @@ def _page_of(
 
 
 @router.get("/credentials/git/{git_credential_id}")
-@guard("source.read", tenant="git_credential_id", page=True)
+@guard("credential.read", tenant="git_credential_id", page=True)
 async def show_git_credential(
     git_credential_id: str, request: Request, session: ReadSession, scope: CurrentScope
 ) -> Response:
@@ -59,7 +59,7 @@ async def show_git_credential(
 
 
 @router.post("/credentials/git/{git_credential_id}")
-@guard("source.update", tenant="git_credential_id", rate="write", audit="GitCredentialUpdated", page=True)
+@guard("credential.update", tenant="git_credential_id", rate="write", audit="GitCredentialUpdated", page=True)
 async def change_git_credential(
     git_credential_id: str,
     request: Request,
@@ -88,7 +88,7 @@ def changes_data(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 @router.post("/credentials/git/{git_credential_id}/delete")
-@guard("source.delete", tenant="git_credential_id", rate="write", audit="GitCredentialDeleted", page=True)
+@guard("credential.delete", tenant="git_credential_id", rate="write", audit="GitCredentialDeleted", page=True)
 async def remove_git_credential(
     git_credential_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:
@@ -100,7 +100,7 @@ async def remove_git_credential(
 
 
 @router.get("/credentials/registries/{registry_credential_id}")
-@guard("source.read", tenant="registry_credential_id", page=True)
+@guard("credential.read", tenant="registry_credential_id", page=True)
 async def show_registry_credential(
     registry_credential_id: str, request: Request, session: ReadSession, scope: CurrentScope
 ) -> Response:
@@ -110,7 +110,7 @@ async def show_registry_credential(
 
 
 @router.post("/credentials/registries/{registry_credential_id}")
-@guard("source.update", tenant="registry_credential_id", rate="write", audit="RegistryCredentialUpdated", page=True)
+@guard("credential.update", tenant="registry_credential_id", rate="write", audit="RegistryCredentialUpdated", page=True)
 async def change_registry_credential(
     registry_credential_id: str,
     request: Request,
@@ -133,7 +133,7 @@ async def change_registry_credential(
 
 
 @router.post("/credentials/registries/{registry_credential_id}/delete")
-@guard("source.delete", tenant="registry_credential_id", rate="write", audit="RegistryCredentialDeleted", page=True)
+@guard("credential.delete", tenant="registry_credential_id", rate="write", audit="RegistryCredentialDeleted", page=True)
 async def remove_registry_credential(
     registry_credential_id: str, request: Request, session: WriteSession, scope: CurrentScope
 ) -> Response:

@@ -58,7 +58,7 @@ async def _draw(
 
 
 @router.get("/credentials")
-@guard("source.read", page=True)
+@guard("credential.read", page=True)
 async def show_credentials(
     request: Request, session: ReadSession, scope: CurrentScope, kind: str = "ssh", host: str = ""
 ) -> Response:
@@ -68,7 +68,7 @@ async def show_credentials(
 
 
 @router.post("/credentials/git")
-@guard("source.create", rate="write", audit="GitCredentialCreated", page=True)
+@guard("credential.create", rate="write", audit="GitCredentialCreated", page=True)
 async def make_git_credential(
     request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:
@@ -93,7 +93,7 @@ def git_data(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 @router.post("/credentials/registries")
-@guard("source.create", rate="write", audit="RegistryCredentialCreated", page=True)
+@guard("credential.create", rate="write", audit="RegistryCredentialCreated", page=True)
 async def make_registry_credential(
     request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> Response:

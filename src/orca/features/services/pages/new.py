@@ -120,7 +120,7 @@ async def look_at_source(
 
 
 @router.post("/projects/{project_id}/services/new/trust")
-@guard("source.update", tenant="project_id", rate="write", audit="GitCredentialUpdated", page=True)
+@guard("credential.update", tenant="project_id", rate="write", audit="GitCredentialUpdated", page=True)
 async def trust_host(
     project_id: str,
     request: Request,
@@ -130,8 +130,10 @@ async def trust_host(
     form: Form,
 ) -> Response:
     """Add the confirmed host keys to the chosen credential, and let the page inspect the source again."""
-    if not subject.can("source.update", subject.whole_team):
-        raise Forbidden("This needs the permission source.update in the whole team, to which the credential belongs.")
+    if not subject.can("credential.update", subject.whole_team):
+        raise Forbidden(
+            "This needs the permission credential.update in the whole team, to which the credential belongs."
+        )
     filled = fill(GitCredentialChanges, {"known_hosts": form.get("host_keys", "")}, form)
     try:
         if filled.model is None or not filled.model.known_hosts:
