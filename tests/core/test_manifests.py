@@ -82,7 +82,7 @@ def test_menus_have_their_order() -> None:
     assert [tab.label for tab in menus.tabs if tab.of == "service"] == [
         "Overview", "Deployments", "Logs", "Variables", "Domains", "Push hooks", "Volumes", "Settings"
     ]  # fmt: skip
-    assert [tab.label for tab in menus.tabs if tab.of == "project"] == ["Services", "Variables"]
+    assert [tab.label for tab in menus.tabs if tab.of == "project"] == ["Services", "Variables", "Access"]
 
 
 def test_every_reader_is_implemented() -> None:
@@ -143,7 +143,16 @@ def _root(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-KNOWN_DECORATORS = {"asynccontextmanager", "cache", "contextmanager", "guard", "lru_cache", "overload", "put_door"}
+KNOWN_DECORATORS = {
+    "asynccontextmanager",
+    "cache",
+    "contextmanager",
+    "guard",
+    "lru_cache",
+    "narrowed",
+    "overload",
+    "put_door",
+}
 
 
 def _registers(decorator: ast.expr, own: set[str]) -> bool:
