@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _list_tags() -> list[dict[str, str]]:
     tags = {
         "health": "Probes and numbers.",
-        **{tag: text for each in load_features() for tag, text in each.tags.items()},
+        **{tag: text for feature in load_features() for tag, text in feature.tags.items()},
     }
     return [{"name": tag, "description": tags[tag]} for tag in sorted(tags)]
 
@@ -94,7 +94,7 @@ def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
     """Install what features contribute to the application: routes, menus, owners of objects, and counters."""
     features = load_features()
     take_routes(
-        app.router, health.router, reference.router, *(each for feature in features for each in feature.routers)
+        app.router, health.router, reference.router, *(router for feature in features for router in feature.routers)
     )
     app.state.menus = Menus(
         nav=sorted((item for feature in features for item in feature.nav), key=attrgetter("order")),
@@ -187,15 +187,15 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
             await _log_unusable(resources)
             yield resources, engine
     finally:
-        for each in watching:
-            each.cancel()
+        for watcher in watching:
+            watcher.cancel()
         await asyncio.wait(watching)
         await db.close()
 
 
 async def _log_unusable(resources: Resources) -> None:
     """Log each provider that cannot be used. Orca starts all the same, to say so, and what runs is left alone."""
-    for each in resources.plugins.unused:
-        log.error("provider_not_used", reason=each.message, hint=each.remedy)
+    for unused in resources.plugins.unused:
+        log.error("provider_not_used", reason=unused.message, hint=unused.remedy)
     for error in await resources.systems.list_unusable(LOCAL):
         log.error("provider_unusable", system=LOCAL, reason=error.message, hint=error.hint)

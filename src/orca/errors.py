@@ -222,10 +222,10 @@ def all_codes() -> dict[str, type[OrcaError]]:
     """Return the codes of all classes imported so far, in order, with the class that introduced each."""
     found: dict[str, type[OrcaError]] = {}
     waiting: list[type[OrcaError]] = [OrcaError]
-    for each in waiting:
-        if each.__module__.startswith("orca.") and "code" in vars(each):
-            found[each.code] = each
-        waiting += each.__subclasses__()
+    for kind in waiting:
+        if kind.__module__.startswith("orca.") and "code" in vars(kind):
+            found[kind.code] = kind
+        waiting += kind.__subclasses__()
     return dict(sorted(found.items()))
 
 

@@ -73,14 +73,16 @@ class Plugins:
         found: Mapping[str, Any] = getattr(self, family)
         if name in found:
             return found[name]
-        for each in self.unused:
-            if (each.family, each.name) == (family, name):
-                raise each.as_error()
+        for unused in self.unused:
+            if (unused.family, unused.name) == (family, name):
+                raise unused.as_error()
         raise missing(family, name, found)
 
     def has(self, family: str, name: str) -> bool:
         """Whether a provider of that name is installed, of use or not."""
-        return name in getattr(self, family) or any((each.family, each.name) == (family, name) for each in self.unused)
+        return name in getattr(self, family) or any(
+            (unused.family, unused.name) == (family, name) for unused in self.unused
+        )
 
 
 def missing(family: str, name: str, installed: Mapping[str, Any]) -> ProviderUnusable:
@@ -127,7 +129,7 @@ def check_builder(builders: Mapping[str, Builder], name: str) -> None:
 @cache
 def list_installed(family: str) -> tuple[str, ...]:
     """Return the names of the installed providers of a family, of use or not, in order; none of them is loaded."""
-    return tuple(sorted({each.name for each in entry_points(group=f"orca.{family}")}))
+    return tuple(sorted({point.name for point in entry_points(group=f"orca.{family}")}))
 
 
 def load_plugins() -> Plugins:
@@ -142,16 +144,16 @@ def _load(family: str, unused: list[Unused]) -> Iterator[tuple[str, Any]]:
     Of several with one name the built-in one is used; where none is built in, none is used, since which one was meant
     is not known.
     """
-    entries = sorted(entry_points(group=f"orca.{family}"), key=lambda each: (each.name, not _is_own(each)))
+    entries = sorted(entry_points(group=f"orca.{family}"), key=lambda point: (point.name, not _is_own(point)))
     for name, same in groupby(entries, key=attrgetter("name")):
         first, *others = same
         if others and not _is_own(first):
             others = [first, *others]
-        for each in others:
-            rivals = ", ".join(_package(other) for other in (first, *others) if _package(other) != _package(each))
+        for entry in others:
+            rivals = ", ".join(_package(other) for other in (first, *others) if _package(other) != _package(entry))
             remedy = "Uninstall it, or ask its author for another name; then restart Orca."
             unused.append(
-                Unused(family, name, _package(each), f"is not used: its name is also that of {rivals}", remedy)
+                Unused(family, name, _package(entry), f"is not used: its name is also that of {rivals}", remedy)
             )
         if first in others:
             continue

@@ -29,6 +29,11 @@ def test_texts_use_no_banned_word() -> None:
     assert not found, "\n".join(found)
 
 
+def test_loop_variables_are_called_what_they_hold() -> None:
+    loops = [path for path in (ROOT / "src").rglob("*.py") if re.search(r"\bfor each in\b", path.read_text())]
+    assert not loops, "for route in routes, not for each: " + ", ".join(str(path) for path in loops)
+
+
 def test_modules_and_classes_are_named_for_what_they_do() -> None:
     modules = [path for path in (ROOT / "src").rglob("*.py") if path.stem.strip("_") in BANNED_MODULES]
     classes = [path for path in (ROOT / "src").rglob("*.py") if BANNED_CLASSES.search(path.read_text())]

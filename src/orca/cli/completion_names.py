@@ -38,8 +38,8 @@ def _rows(client: Client, what: str, project: str | None) -> Iterator[Row]:
     if what == "project":
         yield from projects
         return
-    for each in matching(projects, project) if project else projects:
-        yield from client.list(f"/projects/{segment(each['id'])}/services")["items"]
+    for candidate in matching(projects, project) if project else projects:
+        yield from client.list(f"/projects/{segment(candidate['id'])}/services")["items"]
 
 
 def _slugs(rows: Iterable[Row]) -> Iterator[str]:
@@ -51,6 +51,6 @@ def _value(words: Sequence[str], *options: str) -> str | None:
     for index, word in enumerate(words):
         name, sign, value = word.partition("=")
         if name in options:
-            rest = [each for each in words[index + 1 :] if each != "="]
+            rest = [following for following in words[index + 1 :] if following != "="]
             return value if sign and value else next(iter(rest), None)
     return None

@@ -86,7 +86,7 @@ def find_proxy(scheme: str, host: str, port: int | None) -> Proxy | None:
 def _is_excepted(host: str, port: int | None) -> bool:
     """Whether NO_PROXY names the host, or a domain that it is in; `*` names all."""
     given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    for entry in (each.strip().lower().lstrip(".") for each in given.split(",")):
+    for entry in (part.strip().lower().lstrip(".") for part in given.split(",")):
         if entry in {"*", host, f"{host}:{port}"} or (entry and host.endswith(f".{entry}")):
             return True
     return False

@@ -21,9 +21,9 @@ def runtime_from(args: argparse.Namespace, stored: Fields) -> Fields:
         "shm_mb": args.shm, "stop_signal": args.stop_signal, "init": args.init,
         "tmpfs": _entries("--tmpfs", args.tmpfs, int), "ulimits": _entries("--ulimit", args.ulimit, int),
         "extra_hosts": _entries("--extra-host", args.extra_host, str),
-        "cap_drop": None if args.cap_drop is None else [_capability(each) for each in args.cap_drop if each],
-        "cap_add": None if args.cap_add is None else [_capability(each) for each in args.cap_add if each],
-        "devices": None if args.device is None else [each for each in args.device if each],
+        "cap_drop": None if args.cap_drop is None else [_capability(given) for given in args.cap_drop if given],
+        "cap_add": None if args.cap_add is None else [_capability(given) for given in args.cap_add if given],
+        "devices": None if args.device is None else [path for path in args.device if path],
         "sysctls": _entries("--sysctl", args.sysctl, str), "files": _files(args, stored.get("files", {})),
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None}
@@ -62,7 +62,7 @@ def _read_text(path: str) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={each}" for key, each in value.items())
+        return ", ".join(f"{key}={entry}" for key, entry in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(value) if isinstance(value, list) else str(value)

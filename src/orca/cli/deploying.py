@@ -71,7 +71,7 @@ def list_addresses(call: Invocation, service_id: str) -> list[Address]:
     routes = call.client.list(f"/services/{segment(service_id)}/routes")["items"]
     shown = [route for route in routes if route["redirect_to"] is None and route["condition"] != "broken"]
     found = [Address(route["url"], route["condition"] != "unreachable") for route in sorted(shown, key=_rank)]
-    return [each for each in found if each.leads_here] or found
+    return [address for address in found if address.leads_here] or found
 
 
 def _rank(route: dict[str, Any]) -> tuple[bool, bool]:
@@ -80,5 +80,5 @@ def _rank(route: dict[str, Any]) -> tuple[bool, bool]:
 
 def draw_addresses(screen: Screen, addresses: list[Address]) -> None:
     """Print one address per line."""
-    for each in addresses:
-        screen.line(each.shown)
+    for address in addresses:
+        screen.line(address.shown)

@@ -28,7 +28,7 @@ class DockerIgnore:
         """Parse the lines: Docker's patterns are like Git's, but always anchored at the root."""
         patterns = [cleaned for line in lines if (cleaned := _clean(line))]
         spec = PathSpec.from_lines(GitIgnoreBasicPattern, patterns)
-        return cls(spec, tuple(each.removeprefix("!/") for each in patterns if each.startswith("!")))
+        return cls(spec, tuple(pattern.removeprefix("!/") for pattern in patterns if pattern.startswith("!")))
 
     def ignores(self, path: str) -> bool:
         """Whether a file or folder is excluded."""
@@ -36,7 +36,9 @@ class DockerIgnore:
 
     def may_hold_exceptions(self, folder: str) -> bool:
         """Whether a pattern can re-include something in an ignored folder."""
-        return any(_WILDCARDS & set(each) or f"{each}/".startswith(f"{folder}/") for each in self.exceptions)
+        return any(
+            _WILDCARDS & set(exception) or f"{exception}/".startswith(f"{folder}/") for exception in self.exceptions
+        )
 
 
 @dataclass(slots=True)
@@ -49,9 +51,9 @@ class GitIgnored:
     @classmethod
     def of(cls, root: Path) -> Self:
         """Read the rules of a folder and its parents; those of parents do not apply to a folder that they ignore."""
-        top = next((each for each in (root, *root.parents) if (each / ".git").exists()), root)
+        top = next((parent for parent in (root, *root.parents) if (parent / ".git").exists()), root)
         above = cls(top)
-        for folder in reversed([each for each in root.parents if each.is_relative_to(top)]):
+        for folder in reversed([parent for parent in root.parents if parent.is_relative_to(top)]):
             above.enter(folder)
         rules = cls(root) if root != top and above.ignores(root, is_folder=True) else above
         rules.enter(root)
@@ -105,7 +107,7 @@ class Ignored:
 
     def skips_folder(self, path: str) -> bool:
         """Whether a folder is excluded with everything in it."""
-        if any(each.startswith(f"{path}/") for each in self.kept):
+        if any(kept.startswith(f"{path}/") for kept in self.kept):
             return False
         if posixpath.basename(path) in _NEVER_SENT or self.git.ignores(self.root / path, is_folder=True):
             return True

@@ -14,4 +14,4 @@ def find_newest(client: Client, service_id: str) -> dict[str, Any] | None:
 def count_running(client: Client, service_id: str) -> int:
     """Return how many of its containers run now. Raises CommandFailed while Docker is unreachable."""
     containers = client.get(f"/services/{segment(service_id)}/containers")
-    return sum(each["state"] == "running" for each in containers)
+    return sum(container["state"] == "running" for container in containers)

@@ -181,8 +181,8 @@ def _width(part: Part) -> int:
     text = part.text if isinstance(part, Styled) else part
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
-               for each in text)  # fmt: skip
+    return sum(0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+               for character in text)  # fmt: skip
 
 
 def _fit(parts: Sequence[Part], width: int) -> list[Part]:

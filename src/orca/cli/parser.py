@@ -88,6 +88,6 @@ def _example(command: Command) -> str:
 
 
 def _nearest(name: str, known: Iterable[str], prog: str) -> str:
-    begun = [each for each in known if each.startswith(name)]
+    begun = [command for command in known if command.startswith(name)]
     near = begun or difflib.get_close_matches(name, list(known), n=1, cutoff=_NEAR)
     return f"Did you mean `{prog} {near[0]}`?" if near else f"`{prog} --help` lists them."

@@ -42,7 +42,7 @@ class Profiles:
 
     def forget(self, url: str) -> None:
         """Remove a server and its token."""
-        servers = {each: kept for each, kept in self._servers.items() if each != url}
+        servers = {server: kept for server, kept in self._servers.items() if server != url}
         self._content = {"current": None if self.current == url else self.current, "servers": servers}
         self._write()
 

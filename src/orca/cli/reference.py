@@ -77,8 +77,8 @@ def _usage(parser: Parser) -> str:
 
 
 def _render_arguments(parser: argparse.ArgumentParser) -> str:
-    actions = [each for each in parser._actions if not isinstance(each, argparse._HelpAction)]  # noqa: SLF001 - argparse has no public list of them
-    rows = [f"| {_name(each)} | {_cell(each.help or '')} |" for each in actions]
+    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]  # noqa: SLF001 - argparse has no public list of them
+    rows = [f"| {_name(action)} | {_cell(action.help or '')} |" for action in actions]
     return "\n".join(["| argument | |", "|---|---|", *rows]) if rows else ""
 
 

@@ -69,8 +69,8 @@ def find_service(call: Invocation, wanted: str) -> Row | None:
     if _ID.fullmatch(wanted) and (known := _find_by_id(call, wanted)):
         return known
     link, projects = current_link(call), list_projects(call)
-    own = [each for each in projects if link is not None and each["id"] == link.project_id]
-    others = [each for each in projects if each not in own]
+    own = [project for project in projects if link is not None and project["id"] == link.project_id]
+    others = [project for project in projects if project not in own]
     if near := _the_only(wanted, _services_in(call, own, wanted)):
         return near
     found = _the_only(wanted, _services_in(call, others, wanted))
@@ -83,12 +83,12 @@ def _services_in(call: Invocation, projects: Iterable[Row], wanted: str) -> list
     found = []
     for project in projects:
         page = call.client.list(f"/projects/{segment(project['id'])}/services")
-        found += [{**each, "project": project} for each in matching(page["items"], wanted)]
+        found += [{**service, "project": project} for service in matching(page["items"], wanted)]
     return found
 
 
 def _the_only(wanted: str, found: list[Row]) -> Row | None:
-    projects = sorted({each["project"]["slug"] for each in found})
+    projects = sorted({service["project"]["slug"] for service in found})
     if len(projects) > 1:
         message = f"several projects have a service {wanted}: {', '.join(projects)}"
         raise UsageError(message, hint=f"Choose one with --project, such as `--project {projects[0]}`.")
@@ -136,7 +136,7 @@ def find_one(rows: Iterable[Row], wanted: str, what: str) -> Row | None:
     """Like `pick`, but returns None if there is none. Raises UsageError when it is ambiguous."""
     found = matching(rows, wanted)
     if len(found) > 1:
-        hint = f"Use the id instead: {', '.join(str(each['id']) for each in found)}."
+        hint = f"Use the id instead: {', '.join(str(service['id']) for service in found)}."
         raise UsageError(f"several {what}s are called {wanted}", hint=hint)
     return found[0] if found else None
 
@@ -144,8 +144,8 @@ def find_one(rows: Iterable[Row], wanted: str, what: str) -> Row | None:
 def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
     """Return matching rows; ids and slugs are unique and take precedence over names."""
     candidates = list(rows)
-    exact = [each for each in candidates if wanted in {each["id"], each.get("slug")}]
-    return exact or [each for each in candidates if each["name"] == wanted]
+    exact = [candidate for candidate in candidates if wanted in {candidate["id"], candidate.get("slug")}]
+    return exact or [candidate for candidate in candidates if candidate["name"] == wanted]
 
 
 def same_choice(call: Invocation) -> str:

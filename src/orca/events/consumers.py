@@ -69,7 +69,7 @@ class EventCursor(Base):
 
 def list_jobs(consumers: Sequence[Consumer]) -> list[Periodic]:
     """Return the periodic job of each consumer."""
-    return [Periodic(f"consumer-{each.name}", LEASE_SECONDS, partial(consume, each)) for each in consumers]
+    return [Periodic(f"consumer-{consumer.name}", LEASE_SECONDS, partial(consume, consumer)) for consumer in consumers]
 
 
 async def consume(consumer: Consumer, resources: Resources) -> None:
@@ -173,9 +173,11 @@ async def _find_newest(session: AsyncSession) -> int:
 async def count_lag(session: AsyncSession, consumers: Sequence[Consumer]) -> dict[str, int]:
     """Return by consumer how many of its events it has not handled yet; 0 for one that has not begun."""
     cursors = {row.consumer: row.last_seq for row in await session.scalars(select(EventCursor))}
-    lag = dict.fromkeys((each.name for each in consumers), 0)
-    for each in consumers:
-        if each.name in cursors:
-            waiting = select(func.count()).where(Event.seq > cursors[each.name], Event.type.in_(each.list_types()))
-            lag[each.name] = await session.scalar(waiting) or 0
+    lag = dict.fromkeys((consumer.name for consumer in consumers), 0)
+    for consumer in consumers:
+        if consumer.name in cursors:
+            waiting = select(func.count()).where(
+                Event.seq > cursors[consumer.name], Event.type.in_(consumer.list_types())
+            )
+            lag[consumer.name] = await session.scalar(waiting) or 0
     return lag

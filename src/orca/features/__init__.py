@@ -61,7 +61,7 @@ def all_owners() -> Mapping[str, OwnerResolver]:
 @cache
 def all_directories() -> Mapping[str, Directory]:
     """Object type -> where its names are found; of all features."""
-    return {kind: each for feature in load_features() for kind, each in feature.directories.items()}
+    return {kind: subscriber for feature in load_features() for kind, subscriber in feature.directories.items()}
 
 
 def find_reader(key: ReaderKey[Function]) -> Function | None:
@@ -90,5 +90,5 @@ def list_consumers() -> list[Consumer]:
 def connect_subscribers(db: Database, resources: Resources) -> None:
     """Give the sessions of a database the event bus, which calls the subscribers of all features."""
     pairs = [pair for feature in load_features() for pair in feature.subscribers]
-    subscribers = {name: [each for other, each in pairs if other == name] for name, _ in pairs}
+    subscribers = {name: [subscriber for other, subscriber in pairs if other == name] for name, _ in pairs}
     connect_events(db, EventBus(resources, subscribers))

@@ -67,7 +67,7 @@ def parse_dotenv(text: str) -> dict[str, str]:
     found, problems = read_dotenv(text)
     if problems:
         raise problems[0]
-    return {each.key: each.value for each in found}
+    return {assignment.key: assignment.value for assignment in found}
 
 
 def read_dotenv(text: str, *, most: int = 100_000) -> tuple[list[Assignment], list[BadLine]]:

@@ -49,7 +49,7 @@ class Changes(Strict):
         """Return the schema without the nulls that are refused."""
         schema = handler(core)
         for name, field in handler.resolve_ref_schema(schema)["properties"].items():
-            kept = [each for each in field.get("anyOf", ()) if each != {"type": "null"}]
+            kept = [choice for choice in field.get("anyOf", ()) if choice != {"type": "null"}]
             if name not in cls.may_be_null and len(kept) < len(field.get("anyOf", ())):
                 del field["anyOf"]
                 field.pop("default", None)
@@ -65,7 +65,7 @@ def normalise_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise ValueError("must not be empty")
-    if any(unicodedata.category(each) in _HIDDEN for each in name):
+    if any(unicodedata.category(character) in _HIDDEN for character in name):
         raise ValueError("control characters and invisible characters are not allowed")
     return " ".join(name.split())
 

@@ -30,7 +30,7 @@ def clean_lines(lines: list[str]) -> str:
 
 def join(*sentences: str) -> str:
     """Join sentences to one text; each gets a full stop if it has none."""
-    return " ".join(each if each[-1] in ".!?…:" else f"{each}." for each in sentences if each)
+    return " ".join(sentence if sentence[-1] in ".!?…:" else f"{sentence}." for sentence in sentences if sentence)
 
 
 def shorten(text: str, limit: int) -> str:

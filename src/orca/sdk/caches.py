@@ -73,8 +73,8 @@ class CacheWatch:
             mine = self._look(records)
         else:
             mine, self._unseen = [], 0
-            self._before = None if records is None else {each.id: each for each in records}
-            self._is_alone = not any(each.in_use for each in records or ())
+            self._before = None if records is None else {record.id: record for record in records}
+            self._is_alone = not any(record.in_use for record in records or ())
         self._running += 1
         self._unseen += 1
         return mine
@@ -87,15 +87,17 @@ class CacheWatch:
 
     def _look(self, records: Sequence[CacheRecord] | None) -> list[str]:
         before = self._before
-        self._before = None if records is None else {each.id: each for each in records}
+        self._before = None if records is None else {record.id: record for record in records}
         self._is_alone = self._is_alone and before is not None and records is not None
         if before is None or records is None:
             return []
-        traces = sum(each.description == _DOCKERFILE and _is_touched(before.get(each.id), each) for each in records)
-        remote = any(each.kind == _REMOTE and _is_touched(before.get(each.id), each) for each in records)
+        traces = sum(
+            record.description == _DOCKERFILE and _is_touched(before.get(record.id), record) for record in records
+        )
+        remote = any(record.kind == _REMOTE and _is_touched(before.get(record.id), record) for record in records)
         self._is_alone = self._is_alone and traces <= self._unseen and not remote
         self._unseen = max(self._unseen - traces, 0)
-        return [each.id for each in records if each.id not in before] if self._is_alone else []
+        return [record.id for record in records if record.id not in before] if self._is_alone else []
 
 
 def _is_touched(before: CacheRecord | None, record: CacheRecord) -> bool:
@@ -111,19 +113,19 @@ def choose_records(records: Iterable[CacheRecord], ours: Mapping[str, bool], bud
     `ours`: id -> whether the record is still wanted; unwanted ones are removed in any case. A record counts as used
     when its dependents were used, and stays when one of these is not ours.
     """
-    known = {each.id: each for each in records}
+    known = {cache_record.id: cache_record for cache_record in records}
     users: dict[str, list[CacheRecord]] = {}
-    for each in known.values():
-        for parent in each.parents:
-            users.setdefault(parent, []).append(each)
-    mine = [each for each in known.values() if each.id in ours and not each.is_shared]
-    removable = {each.id for each in mine if not each.in_use}
-    ages = {each.id: _age(each, users, removable) for each in mine}
-    total, chosen = sum(each.size_bytes for each in mine), []
-    for each in sorted(mine, key=lambda record: (ours[record.id], ages[record.id] or (0.0, 0))):
-        if ages[each.id] is not None and (total > budget_bytes or not ours[each.id]):
-            chosen.append(each.id)
-            total -= each.size_bytes
+    for cache_record in known.values():
+        for parent in cache_record.parents:
+            users.setdefault(parent, []).append(cache_record)
+    mine = [cache_record for cache_record in known.values() if cache_record.id in ours and not cache_record.is_shared]
+    removable = {cache_record.id for cache_record in mine if not cache_record.in_use}
+    ages = {cache_record.id: _age(cache_record, users, removable) for cache_record in mine}
+    total, chosen = sum(cache_record.size_bytes for cache_record in mine), []
+    for cache_record in sorted(mine, key=lambda record: (ours[record.id], ages[record.id] or (0.0, 0))):
+        if ages[cache_record.id] is not None and (total > budget_bytes or not ours[cache_record.id]):
+            chosen.append(cache_record.id)
+            total -= cache_record.size_bytes
     return chosen
 
 
@@ -131,9 +133,9 @@ def _age(record: CacheRecord, users: Mapping[str, list[CacheRecord]], removable:
     """Return the sort key (last use of it or its dependents, depth among them); None when a dependent must stay."""
     last, height, waiting = 0.0, 0, [(record, 0)]
     while waiting:
-        each, depth = waiting.pop()
-        if each.id not in removable:
+        record, depth = waiting.pop()
+        if record.id not in removable:
             return None
-        last, height = max(last, each.last_used), max(height, depth)
-        waiting += [(user, depth + 1) for user in users.get(each.id, ())]
+        last, height = max(last, record.last_used), max(height, depth)
+        waiting += [(user, depth + 1) for user in users.get(record.id, ())]
     return last, height

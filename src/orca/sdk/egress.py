@@ -145,7 +145,9 @@ async def check_registry(registry: str, *, private: bool) -> None:
         async with asyncio.timeout(_REALM_SECONDS):
             realm = await _ask_realm(url, allow)
         if realm is not None:
-            await check_host(realm.host, realm.port, lambda each: is_allowed(each, private=inside, loopback=inside))
+            await check_host(
+                realm.host, realm.port, lambda address: is_allowed(address, private=inside, loopback=inside)
+            )
     except (Unresolved, TimeoutError, httpx.HTTPError, httpx.InvalidURL):
         return
 

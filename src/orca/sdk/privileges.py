@@ -118,14 +118,16 @@ def _assess_each(demands: Demands, private: tuple[str, ...]) -> Iterator[Privile
         yield "A privileged container is root on the machine."
     if demands.gpu:
         yield Privilege("gpu")
-    yield from chain.from_iterable(_assess_namespace(*each) for each in demands.namespaces.items())
+    yield from chain.from_iterable(_assess_namespace(*namespace) for namespace in demands.namespaces.items())
     yield from chain.from_iterable(map(_assess_security_option, demands.security_options))
     yield from chain.from_iterable(map(_assess_capability, demands.capabilities))
-    yield from chain.from_iterable(_assess_path(each, private) for each in demands.host_paths)
+    yield from chain.from_iterable(_assess_path(path, private) for path in demands.host_paths)
     yield from map(_assess_device, demands.devices)
     yield from map(_assess_sysctl, demands.sysctls)
     yield from chain.from_iterable(map(_assess_ulimit, demands.ulimits))
-    yield from (Privilege("host.port", f"{each.protocol}/{each.host_port}") for each in demands.published)
+    yield from (
+        Privilege("host.port", f"{published.protocol}/{published.host_port}") for published in demands.published
+    )
 
 
 def _assess_security_option(option: str) -> Iterator[str]:

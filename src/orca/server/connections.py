@@ -74,7 +74,7 @@ class Connections:
     def __init__(self, caps: Caps, *, patience: Patience | None = None, trusted: Collection[str] = ()) -> None:
         self.caps = caps
         self.patience = patience or Patience()
-        self._trusted = [ip_network(each) for each in trusted]
+        self._trusted = [ip_network(network) for network in trusted]
         self._open: dict[Connection, str | None] = {}
         self._by_peer: dict[str, dict[Connection, None]] = {}
         self._ticking: asyncio.TimerHandle | None = None
@@ -104,7 +104,7 @@ class Connections:
                 del self._by_peer[peer]
 
     def _drop_one(self, connections: Iterable["Connection"]) -> bool:
-        waiting = next((each for each in connections if each.is_waiting), None)
+        waiting = next((connection for connection in connections if connection.is_waiting), None)
         if waiting is not None:
             self.release(waiting)
             waiting.transport.abort()
@@ -245,7 +245,7 @@ class RateLimitedLogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is written."""
         text = str(record.msg)
-        line = next((each for each in self._CAUSED if text.startswith(each)), None)
+        line = next((cause for cause in self._CAUSED if text.startswith(cause)), None)
         if line is None:
             return True
         at, left_out = self._seen.get(line, (float("-inf"), 0))

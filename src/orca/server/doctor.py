@@ -59,8 +59,8 @@ async def examine(resources: Resources) -> list[Finding]:
         check_database, check_engine, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
     )  # fmt: skip
     found = await asyncio.gather(*(check(resources) for check in checks))
-    known = {each.message for each in found}
-    providers = [each for each in await check_providers(resources) if each.message not in known]
+    known = {entry.message for entry in found}
+    providers = [provider for provider in await check_providers(resources) if provider.message not in known]
     return [*found, *providers, *await check_systems(resources)]
 
 
@@ -132,9 +132,9 @@ async def _may_run(resources: Resources) -> bool:
 def _listeners() -> dict[int, int | None]:
     """Return the listening process of each port."""
     return {
-        each.laddr.port: each.pid
-        for each in psutil.net_connections("tcp")
-        if each.status == psutil.CONN_LISTEN and each.laddr
+        connection.laddr.port: connection.pid
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr
     }
 
 
@@ -174,8 +174,8 @@ async def check_proxy(resources: Resources) -> Finding:
 
 async def check_providers(resources: Resources) -> list[Finding]:
     """List the installed providers that are not used, and those of this machine that cannot be."""
-    found = {each.message: each.remedy for each in resources.plugins.unused}
-    found |= {each.message: each.hint for each in await resources.systems.list_unusable(LOCAL)}
+    found = {unused.message: unused.remedy for unused in resources.plugins.unused}
+    found |= {unusable.message: unusable.hint for unusable in await resources.systems.list_unusable(LOCAL)}
     return [Finding("provider", "warning", message, remedy) for message, remedy in found.items()]
 
 
@@ -187,11 +187,11 @@ async def check_systems(resources: Resources) -> list[Finding]:
         return []
     remedy = "Look whether that machine runs and can be reached."
     return [
-        *(Finding(f"system {each}", "ok", "engine and proxy answer") for each in found if each != LOCAL),
+        *(Finding(f"system {entry}", "ok", "engine and proxy answer") for entry in found if entry != LOCAL),
         *(
-            Finding(f"system {each}", "warning", error.message, error.hint or remedy)
-            for each, error in failed.items()
-            if each != LOCAL
+            Finding(f"system {system_id}", "warning", error.message, error.hint or remedy)
+            for system_id, error in failed.items()
+            if system_id != LOCAL
         ),
     ]
 
@@ -230,7 +230,7 @@ async def check_base_domain(resources: Resources) -> Finding:
     except (OSError, TimeoutError):
         remedy = f"Add the DNS record `*.{domain}` with this machine's address."
         return Finding("base domain", "problem", f"{name} does not resolve", remedy)
-    addresses = {str(each[4][0]) for each in found}
+    addresses = {str(entry[4][0]) for entry in found}
     own = set(await resources.systems.list_addresses(LOCAL))
     if not addresses & own:
         listed = ", ".join(sorted(addresses))
@@ -256,14 +256,14 @@ def main() -> None:
     except OrcaError as error:
         findings = [Finding("instance", "problem", error.message, error.hint)]
     if "--json" in sys.argv[1:]:
-        sys.stdout.write(json.dumps([asdict(each) for each in findings], indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     else:
         marks = {"ok": "✓", "warning": "!", "problem": "✗"}
-        for each in findings:
-            sys.stdout.write(f"{marks[each.state]} {each.name:<12} {each.message}\n")
-            if each.remedy:
-                sys.stdout.write(f"  {'':<12} → {each.remedy}\n")
-    sys.exit(1 if any(each.state == "problem" for each in findings) else 0)
+        for finding in findings:
+            sys.stdout.write(f"{marks[finding.state]} {finding.name:<12} {finding.message}\n")
+            if finding.remedy:
+                sys.stdout.write(f"  {'':<12} → {finding.remedy}\n")
+    sys.exit(1 if any(finding.state == "problem" for finding in findings) else 0)
 
 
 if __name__ == "__main__":

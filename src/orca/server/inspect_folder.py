@@ -62,7 +62,10 @@ def explain(folder: Path, refusal: Refusal | None) -> dict[str, Any]:
     """Return why nothing here can be built, and what would help: `reason`, `hint`, `lines`."""
     names = [rules.show_name(name) for name in Tree(folder).names() if name != ".git"]
     candidates = refusal.candidates if refusal else ()
-    folders = [Folder(path=each.folder, summary=each.title, options=dict(each.options)) for each in candidates]
+    folders = [
+        Folder(path=candidate.folder, summary=candidate.title, options=dict(candidate.options))
+        for candidate in candidates
+    ]
     hints = rules.find_hints(names, folders, refusal.hint if refusal else "")
     reason = refusal.reason if refusal else "nothing here says how to build it"
     return {"reason": reason, "hint": hints[0 if refusal else -1], "lines": hints[1:] if refusal else hints[:-1]}

@@ -68,7 +68,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. asyncio has only one parameter for the kernel's backlog and for the accepts per step."""
         await super().startup(sockets)
-        for listener in (each for server in self.servers for each in server.sockets):
+        for listener in (bound for server in self.servers for bound in server.sockets):
             with listener.dup() as same:
                 same.listen(_QUEUE)
 
@@ -156,7 +156,7 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        reasons = "\n".join(f"  {'.'.join(map(str, each['loc']))}: {explain(each)}" for each in error.errors())
+        reasons = "\n".join(f"  {'.'.join(map(str, problem['loc']))}: {explain(problem)}" for problem in error.errors())
         raise SystemExit(f"Orca cannot start with these settings:\n{reasons}") from None
     configure_logging(settings.log.level, settings.log.format)
     for name in RateLimitedLogFilter.loggers:

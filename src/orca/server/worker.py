@@ -26,7 +26,7 @@ async def work(settings: Settings) -> None:
         await run_before_tasks(resources)
         await engine.start(resources, list_periodic())
         log.info("worker_started", worker=engine.executor)
-        waiting = [asyncio.create_task(each.wait()) for each in (stop, engine.ended)]
+        waiting = [asyncio.create_task(event.wait()) for event in (stop, engine.ended)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         await engine.stop(resources)
     if engine.ended.is_set():

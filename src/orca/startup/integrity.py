@@ -38,8 +38,8 @@ def check_writable(path: Path) -> None:
     """Raise StartRefused when the disk, the folder or the file is not writable."""
     folder = path.parent
     is_mounted_so = folder.exists() and os.statvfs(folder).f_flag & os.ST_RDONLY
-    targets = [each for each in (folder, path) if each.exists()]
-    if is_mounted_so or not all(os.access(each, os.W_OK) for each in targets):
+    targets = [place for place in (folder, path) if place.exists()]
+    if is_mounted_so or not all(os.access(target, os.W_OK) for target in targets):
         raise StartRefused(
             f"{path if path.exists() else folder} cannot be written: the disk or the file is read-only",
             hint="After a disk error Linux mounts it read-only: look at `dmesg`. Else correct the owner and mode.",

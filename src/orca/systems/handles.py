@@ -171,7 +171,11 @@ class Systems:
                 continue
             else:
                 builders = opened.values() if isinstance(opened, Mapping) else ()
-                found |= {each.problem.message: each.problem for each in builders if isinstance(each, UnusableBuilder)}
+                found |= {
+                    builder.problem.message: builder.problem
+                    for builder in builders
+                    if isinstance(builder, UnusableBuilder)
+                }
         return list(found.values())
 
     async def list_ids(self) -> Sequence[str]:
@@ -184,7 +188,7 @@ class Systems:
         except DATABASE_AWAY as error:  # an engine can be observed without it
             log.warning("systems_not_listed", reason=type(error).__name__)
             return self._known
-        self._known = (LOCAL, *(each for each in found if each != LOCAL))
+        self._known = (LOCAL, *(needed for needed in found if needed != LOCAL))
         return self._known
 
     async def on_each(self, act: Callable[[str], Awaitable[T]]) -> dict[str, T]:
@@ -201,7 +205,7 @@ class Systems:
     async def try_each(self, act: Callable[[str], Awaitable[T]]) -> tuple[dict[str, T], dict[str, OrcaError]]:
         """Do something on every system at once; return results and failures by system. Those of others are logged."""
         ids = await self.list_ids()
-        ended = await asyncio.gather(*(act(each) for each in ids), return_exceptions=True)
+        ended = await asyncio.gather(*(act(id_) for id_ in ids), return_exceptions=True)
         found: dict[str, T] = {}
         failed: dict[str, OrcaError] = {}
         for system_id, result in zip(ids, ended, strict=True):
@@ -267,7 +271,7 @@ class Systems:
         while self._handles:
             await asyncio.sleep(self._idle_seconds / 4)
             for kind in reversed(_KINDS):
-                for system_id in [system_id for each, system_id in self._handles if each == kind]:
+                for system_id in [system_id for other_kind, system_id in self._handles if other_kind == kind]:
                     if self._is_idle(kind, system_id):
                         handle = self._handles.pop((kind, system_id))
                         try:
@@ -276,7 +280,7 @@ class Systems:
                             log.warning("handle_not_closed", kind=kind, system=system_id, reason=str(error))
 
     def _is_idle(self, kind: str, system_id: str) -> bool:
-        is_needed = any((each, system_id) in self._handles for each in _NEEDS.get(kind, ()))
+        is_needed = any((needed, system_id) in self._handles for needed in _NEEDS.get(kind, ()))
         handle = self._handles[kind, system_id]
         age = asyncio.get_running_loop().time() - handle.used_at
         return age >= self._idle_seconds and not (handle.waiting or self._holds[system_id] or is_needed)
@@ -322,15 +326,15 @@ class Systems:
         row = await self._get_row(system_id)
         connector, known = await self.connector(system_id), self._defaults.builder(system_id, row.engine_config)
         opened: dict[str, Builder] = {}
-        unused = [each for each in self._plugins.unused if each.family == "builders"]
-        unusable: dict[str, Builder] = {each.name: UnusableBuilder(each.as_error()) for each in unused}
+        unused = [left_out for left_out in self._plugins.unused if left_out.family == "builders"]
+        unusable: dict[str, Builder] = {left_out.name: UnusableBuilder(left_out.as_error()) for left_out in unused}
         async with AsyncExitStack() as stack:
-            for name, _ in sorted(self._plugins.builders.items(), key=lambda each: each[1].order):
+            for name, _ in sorted(self._plugins.builders.items(), key=lambda other_kind: other_kind[1].order):
                 try:
                     opened[name] = await stack.enter_async_context(self._open("builders", name, row, known, connector))
                 except ProviderUnusable as error:
                     unusable[name] = UnusableBuilder(error)
-            yield opened | {name: each for name, each in unusable.items() if name not in opened}
+            yield opened | {name: other_kind for name, other_kind in unusable.items() if name not in opened}
 
     @asynccontextmanager
     async def _open(

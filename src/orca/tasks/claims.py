@@ -82,18 +82,18 @@ async def claim(session: AsyncSession, claimant: Claimant, opening: Opening) -> 
     """
     first = (await session.execute(_locked(_find_claimable(claimant, opening.lane, now()), opening.room))).all()
     within: list[Candidate] = []
-    for each in first:
-        if opening.is_within_share(each.team_id):
-            opening.take(each.team_id)
-            within.append(each)
+    for task_id in first:
+        if opening.is_within_share(task_id.team_id):
+            opening.take(task_id.team_id)
+            within.append(task_id)
     taken = await _start(session, within, claimant.worker)
     if len(within) == len(first):
         return taken
     while opening.room and (others := await _find_of_other_teams(session, claimant, opening)):
-        for each in others:
-            opening.take(each.team_id)
+        for other in others:
+            opening.take(other.team_id)
         taken += await _start(session, others, claimant.worker)
-    rest = [each for each in first if each not in within][: opening.room]
+    rest = [task_id for task_id in first if task_id not in within][: opening.room]
     return taken + await _start(session, rest, claimant.worker)
 
 
@@ -104,16 +104,16 @@ async def resume(
 
     If the process then dies again, that one task is the cause. What finds its lane full waits on.
     """
-    by_lane, chosen, suspects = {each.lane: each for each in openings}, [], int(suspect)
+    by_lane, chosen, suspects = {free.lane: free for free in openings}, [], int(suspect)
     waiting = select(Task.id, Task.team_id, Task.lane, Task.recoveries).where(*_released(claimant))
     query = waiting.order_by(Task.recoveries, Task.seq).with_for_update(skip_locked=True)
-    for each in await session.execute(query):
-        opening = by_lane.get(each.lane)
-        if opening is None or opening.room <= 0 or (each.recoveries and not suspects):
+    for row in await session.execute(query):
+        opening = by_lane.get(row.lane)
+        if opening is None or opening.room <= 0 or (row.recoveries and not suspects):
             continue
-        suspects -= int(each.recoveries > 0)
-        opening.take(each.team_id)
-        chosen.append(each)
+        suspects -= int(row.recoveries > 0)
+        opening.take(row.team_id)
+        chosen.append(row)
     return await _start(session, cast("list[Candidate]", chosen), claimant.worker)
 
 
@@ -216,7 +216,7 @@ def heads_of_teams(claimant: Claimant, lane: str, crowded: Collection[str], inst
 
 async def _start(session: AsyncSession, found: Sequence[Candidate], worker: str) -> list[Task]:
     """Mark tasks as running here. Those whose target another worker has taken meanwhile are left out."""
-    ids = [each.id for each in found]
+    ids = [row.id for row in found]
     if not ids:
         return []
     try:
@@ -225,10 +225,10 @@ async def _start(session: AsyncSession, found: Sequence[Candidate], worker: str)
     except IntegrityError:
         pass
     taken: list[Task] = []
-    for each in ids:
+    for id_ in ids:
         try:
             async with session.begin_nested():
-                taken += await _mark_running(session, [each], worker)
+                taken += await _mark_running(session, [id_], worker)
         except IntegrityError:
             continue
     return taken

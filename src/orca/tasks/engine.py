@@ -71,7 +71,7 @@ class TaskEngine:
         lanes: Mapping[str, int] = LANES,
         offers: Collection[str] = (),
     ) -> None:
-        self.definitions = {each.name: each for each in definitions}
+        self.definitions = {definition.name: definition for definition in definitions}
         self.is_alone = url.get_backend_name() == "sqlite"
         self.executor = new_id()
         self.ended = asyncio.Event()
@@ -120,7 +120,7 @@ class TaskEngine:
             self._loops.append(asyncio.create_task(self._keep_beating(resources)))
         await self._free_lost(resources)
         self._loops.append(asyncio.create_task(self._dispatch(resources)))
-        self._duties += [asyncio.create_task(self._repeat(resources, each)) for each in duties]
+        self._duties += [asyncio.create_task(self._repeat(resources, duty)) for duty in duties]
 
     def drain(self, why: str) -> None:
         """Claim no more tasks, let the running ones finish, then set `ended`."""
@@ -191,7 +191,7 @@ class TaskEngine:
         async with resources.db.read() as session:
             if not await claims.is_any_waiting(session):
                 return
-            open_lanes = [each.lane for each in self._list_openings()]
+            open_lanes = [opening.lane for opening in self._list_openings()]
             lanes = await claims.list_lanes_to_claim(session, self._claimant, open_lanes)
             if not lanes and not (open_lanes and await claims.is_any_released(session, self._claimant)):
                 return
@@ -200,9 +200,9 @@ class TaskEngine:
             async with resources.db.write() as session:
                 await workers.check_listed(session, self.executor)
                 resumed = await claims.resume(session, self._claimant, openings, suspect=self._suspect is None)
-                for each in openings:
-                    if each.lane in lanes and each.room > 0:
-                        claimed += await claims.claim(session, self._claimant, each)
+                for free in openings:
+                    if free.lane in lanes and free.room > 0:
+                        claimed += await claims.claim(session, self._claimant, free)
             for task in resumed:
                 log.warning("task_goes_on", task=task.id, name=task.name, deaths=task.recoveries)
             for task in (*resumed, *claimed):
@@ -214,7 +214,7 @@ class TaskEngine:
     async def _enter_lane(self, run: TaskRun, lane: str) -> bool:
         """Move a running task to another lane, if a slot is free there for which no other task waits."""
         async with self._taking:
-            if all(each.lane != lane for each in self._list_openings()):
+            if all(opening.lane != lane for opening in self._list_openings()):
                 return False
             async with run.resources.db.write() as session:
                 if await claims.is_any_in_line(session, lane):

@@ -61,7 +61,7 @@ def list_openings(limits: Mapping[str, int], running: Iterable[Placed]) -> list[
     """Return the lanes that have free slots. A team's share is half of a lane."""
     placed = list(running)
     return [
-        Opening(lane, room, (limit + 1) // 2, Counter(each.team_id for each in placed if each.lane == lane))
+        Opening(lane, room, (limit + 1) // 2, Counter(other.team_id for other in placed if other.lane == lane))
         for lane, limit in limits.items()
-        if (room := limit - sum(each.lane == lane for each in placed)) > 0
+        if (room := limit - sum(other.lane == lane for other in placed)) > 0
     ]

@@ -55,10 +55,10 @@ def _explain_by_workers(task: Task, workers: Collection[Worker]) -> str:
     """Return why no worker would claim a task; empty when one would."""
     if not workers:
         return "No worker runs: start `orc serve` or `orc worker`."
-    knowing = [each for each in workers if task.name in each.knows]
+    knowing = [worker for worker in workers if task.name in worker.knows]
     if not knowing:
         return f"No worker that runs knows “{task.name}”: it waits for one of the version that queued it."
-    if task.needs is not None and not any(task.needs in each.offers for each in knowing):
+    if task.needs is not None and not any(task.needs in worker.offers for worker in knowing):
         return f"No worker that runs offers “{task.needs}”, which it needs."
     return ""
 

@@ -49,10 +49,10 @@ async def _orca_error(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    fields = {_place(each): explain(each) for each in error.errors()}
+    fields = {_place(fault): explain(fault) for fault in error.errors()}
     first = next(iter(fields.items()), ("body", "cannot be read"))
     problem = BadInput(f"{first[0]}: {first[1]}", fields=fields)
-    status = 400 if any(_is_no_json(each) for each in error.errors()) else 422
+    status = 400 if any(_is_no_json(fault) for fault in error.errors()) else 422
     return _draw(request, status, _problem(request, status, problem.code, problem.message, problem))
 
 

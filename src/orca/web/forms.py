@@ -42,7 +42,7 @@ def fill(model: type[Model], data: Mapping[str, Any], values: Mapping[str, str])
     try:
         return Filled(values, model=model.model_validate(data))
     except ValidationError as error:
-        problems = {".".join(str(part) for part in each["loc"]): explain(each) for each in error.errors()}
+        problems = {".".join(str(part) for part in problem["loc"]): explain(problem) for problem in error.errors()}
         return Filled(values, problems)
 
 

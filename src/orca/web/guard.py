@@ -110,19 +110,19 @@ class Subject:
 
     def can_anywhere(self, permission: str) -> bool:
         """Whether the subject has a permission for some object."""
-        return any(permission in each.permissions for each in self.grants)
+        return any(permission in grant.permissions for grant in self.grants)
 
     def permissions_anywhere(self) -> frozenset[str]:
         """Return the permissions that the subject has for some object or other."""
-        return frozenset().union(*(each.permissions for each in self.grants))
+        return frozenset().union(*(grant.permissions for grant in self.grants))
 
     def reach(self, permission: str) -> Reach | None:
         """Return the part of the team in which the subject has a permission; None for all of it."""
-        return reach_of(each.scope for each in self.grants if permission in each.permissions)
+        return reach_of(grant.scope for grant in self.grants if permission in grant.permissions)
 
     def reaches(self, scope: ObjectScope) -> bool:
         """Whether the subject may know that an object of this scope exists."""
-        return any(each.permissions and each.scope.covers(scope) for each in self.grants if not each.is_own)
+        return any(grant.permissions and grant.scope.covers(scope) for grant in self.grants if not grant.is_own)
 
 
 @dataclass(frozen=True, slots=True)

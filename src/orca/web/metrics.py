@@ -67,10 +67,10 @@ class Measurements:
         """Render the text exposition: the counters of this process, and the current measurements."""
         found = await asyncio.gather(*(kept.read(resources) for kept in self._kept))
         names = [kept.measure.name for kept in self._kept]
-        answered = {name: each is not None for name, each in zip(names, found, strict=True)}
+        answered = {name: answer is not None for name, answer in zip(names, found, strict=True)}
         about = "Whether these numbers could be measured; those of a measure that failed are left out."
         families = [gauge("orc_measure_success", about, ["measure"], answered)]
-        families += [family for each in found for family in each or ()]
+        families += [family for group in found for family in group or ()]
         return generate_latest(_Together(counted, families))
 
 

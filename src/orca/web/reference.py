@@ -96,7 +96,7 @@ async def errors(request: Request) -> Response:
 def _remedies() -> dict[str, str]:
     import yaml  # noqa: PLC0415 - a megabyte that a start does without
 
-    path = next(each for each in _REMEDIES if each.is_file())
+    path = next(remedy for remedy in _REMEDIES if remedy.is_file())
     remedies: dict[str, str] = yaml.safe_load(path.read_text("utf-8"))
     return remedies
 
@@ -114,13 +114,13 @@ def operations(document: dict[str, Any]) -> dict[str, list[Operation]]:
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Operation:
     parameters = tuple(
-        (each["name"], each["in"], each.get("description", ""), bool(each.get("required")))
-        for each in operation.get("parameters", [])
-        if "name" in each  # not the one that nearly all POSTs share
+        (parameter["name"], parameter["in"], parameter.get("description", ""), bool(parameter.get("required")))
+        for parameter in operation.get("parameters", [])
+        if "name" in parameter  # not the one that nearly all POSTs share
     )
     content = operation.get("requestBody", {}).get("content", {})
-    body = next((_name_of(each.get("schema", {})) for each in content.values()), "")
-    answers = tuple((status, each.get("description", "")) for status, each in operation["responses"].items())
+    body = next((_name_of(media.get("schema", {})) for media in content.values()), "")
+    answers = tuple((status, answer.get("description", "")) for status, answer in operation["responses"].items())
     description = operation.get("description", "")
     return Operation(method.upper(), path, operation.get("summary", ""), description, parameters, body, answers)
 

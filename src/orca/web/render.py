@@ -107,7 +107,9 @@ def csrf_token(request: Request, subject: Subject | None) -> str:
 def _environment() -> Environment:
     features = sorted((_WEB.parent / "features").glob("*/templates"))
     environment = Environment(
-        loader=ChoiceLoader([FileSystemLoader(_WEB / "templates"), *(FileSystemLoader(each) for each in features)]),
+        loader=ChoiceLoader(
+            [FileSystemLoader(_WEB / "templates"), *(FileSystemLoader(feature) for feature in features)]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -53,7 +53,7 @@ def team_wide(team_id: str, permissions: Collection[str]) -> tuple[Grant, ...]:
 
 def permissions_within(grants: Iterable[Grant], scope: ObjectScope) -> frozenset[str]:
     """Return the permissions for an object that grants give together."""
-    return frozenset().union(*(each.permissions for each in grants if each.scope.covers(scope)))
+    return frozenset().union(*(grant.permissions for grant in grants if grant.scope.covers(scope)))
 
 
 def reach_of(scopes: Iterable[ObjectScope]) -> Reach | None:
@@ -61,7 +61,7 @@ def reach_of(scopes: Iterable[ObjectScope]) -> Reach | None:
 
     A scope that names two of project, environment and system at once counts for nothing here.
     """
-    narrow = [(each.project_id, each.environment_id, each.system_id) for each in scopes]
+    narrow = [(scope.project_id, scope.environment_id, scope.system_id) for scope in scopes]
     if any(ids == (None, None, None) for ids in narrow):
         return None
     single = [ids for ids in narrow if ids.count(None) == 2]  # noqa: PLR2004 - all but one of three

@@ -56,7 +56,7 @@ class _Pen:
         elif code in _STYLES:
             self.on += [code] if code not in self.on else []
         elif code in _ENDS:
-            self.on = [each for each in self.on if each not in _ENDS[code]]
+            self.on = [style for style in self.on if style not in _ENDS[code]]
         elif code in {"38", "48"}:
             self._extend(30 if code == "38" else 40, following)
         elif code == "39" or _FOREGROUND.fullmatch(code):

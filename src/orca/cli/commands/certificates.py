@@ -21,10 +21,10 @@ def list_certificates(call: Invocation) -> None:
     answer = call.client.list(_PATH)
 
     def draw(screen: Screen) -> None:
-        rows = [[each["name"], ", ".join(each["hostnames"]), each["issuer"], each["not_after"][:10], each["id"]]
-                for each in answer["items"]]  # fmt: skip
-        rows += [["(ordered)", each["hostname"], each["issuer"], each["not_after"][:10], ""]
-                 for each in answer.get("managed") or []]  # fmt: skip
+        rows = [[item["name"], ", ".join(item["hostnames"]), item["issuer"], item["not_after"][:10], item["id"]]
+                for item in answer["items"]]  # fmt: skip
+        rows += [["(ordered)", managed["hostname"], managed["issuer"], managed["not_after"][:10], ""]
+                 for managed in answer.get("managed") or []]  # fmt: skip
         if not rows:
             screen.line(
                 "There are no certificates. `orc certificates add NAME --certificate FILE --key FILE` uploads one."

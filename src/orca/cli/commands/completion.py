@@ -78,7 +78,7 @@ def _options(entry: Entry, verb: str | None) -> list[str]:
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         found += [option for option in action.option_strings if option.startswith("--")]
         if not action.option_strings and action.choices:
-            found += [str(each) for each in action.choices]
+            found += [str(choice) for choice in action.choices]
     return found
 
 
@@ -122,7 +122,7 @@ def _fish() -> str:
 
 
 def _fish_options(condition: str, options: list[str]) -> list[str]:
-    return [f"complete -c orc -n {_quote(condition)} {_fish_option(each)}" for each in options]
+    return [f"complete -c orc -n {_quote(condition)} {_fish_option(option)}" for option in options]
 
 
 def _fish_option(option: str) -> str:

@@ -66,9 +66,9 @@ def find_deployment(call: Invocation, wanted: str | None, *, active: bool = Fals
     path, cursor = service_path(call, "/deployments"), None
     while True:
         page = call.client.get(path, limit=200, cursor=cursor)
-        for each in page["items"]:
-            if str(each["number"]) == wanted or (wanted is None and not (active and each["state"] in FINISHED)):
-                found: Row = each
+        for item in page["items"]:
+            if str(item["number"]) == wanted or (wanted is None and not (active and item["state"] in FINISHED)):
+                found: Row = item
                 return found
         cursor = page["next_cursor"]
         if cursor is None:
@@ -100,10 +100,10 @@ def _draw(screen: Screen, row: dict[str, Any]) -> None:
         ("image", text_of(row["image"])), ("id", row["id"]),
     ]  # fmt: skip
     facts += [("waits", row["waits_for"])] if row.get("waits_for") else []
-    facts += [("warning", Styled(each, "yellow")) for each in row["warnings"]]
+    facts += [("warning", Styled(warning, "yellow")) for warning in row["warnings"]]
     facts += [("reason", Styled(row["reason"], "red"))] if row["reason"] else []
     facts += [("next step", row["hint"])] if row["hint"] else []
-    facts += [("would mend it", f"{each['label']} (`orc deployments fix`)") for each in row["remedies"]]
+    facts += [("would mend it", f"{remedy['label']} (`orc deployments fix`)") for remedy in row["remedies"]]
     screen.facts(facts)
     screen.line()
     screen.table(["STEP", "STATE", "TOOK", ""], [

@@ -35,7 +35,10 @@ def list_providers(call: Invocation) -> None:
     providers: list[Row] = call.client.get(_PROVIDERS)
 
     def draw(screen: Screen) -> None:
-        rows = [[each["name"], each["label"], ", ".join(map(_describe, each["fields"]))] for each in providers]
+        rows = [
+            [provider["name"], provider["label"], ", ".join(map(_describe, provider["fields"]))]
+            for provider in providers
+        ]
         screen.table(["PROVIDER", "NAME", "FIELDS"], rows)
 
     call.output.answer(providers, draw)

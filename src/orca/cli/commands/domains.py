@@ -42,7 +42,7 @@ def add(call: Invocation) -> None:
         _draw_route(screen, route)
         with suppress(CommandFailed):  # the hostname is served; the check may need a permission that adding does not
             findings = call.client.post(f"/routes/{segment(route['id'])}/check")["findings"]
-            _draw_findings(screen, [each for each in findings if not each["ok"]])
+            _draw_findings(screen, [finding for finding in findings if not finding["ok"]])
 
     call.output.answer(route, draw)
 
@@ -70,7 +70,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 def _options(args: argparse.Namespace, current: dict[str, Any]) -> dict[str, Any]:
     given = {name: getattr(args, name) for name in current if getattr(args, name, None) is not None}
     if "allow_ips" in given:
-        given["allow_ips"] = [each for each in given["allow_ips"] if each != "all"]
+        given["allow_ips"] = [ip for ip in given["allow_ips"] if ip != "all"]
     given |= {name: None for name in ("max_body_mb", "timeout") if given.get(name) == 0}
     given |= {"hsts_max_age": None} if given.get("hsts_max_age") == _OFF else {}
     if args.user or args.remove_user:
@@ -110,13 +110,15 @@ def _find(call: Invocation) -> Row:
     wanted = call.args.hostname
     routes = call.client.list(service_path(call, "/routes"))["items"]
     found = [
-        each for each in routes if wanted in {each["id"], each["hostname"], each["hostname"] + each["path_prefix"]}
+        route
+        for route in routes
+        if wanted in {route["id"], route["hostname"], route["hostname"] + route["path_prefix"]}
     ]
     if not found:
         hint = "`orc domains` lists what there is."
         raise CommandFailed(f"this service has no hostname {wanted}", hint=hint, code=NOT_FOUND)
     if len(found) > 1:
-        places = ", ".join(each["hostname"] + each["path_prefix"] for each in found)
+        places = ", ".join(route["hostname"] + route["path_prefix"] for route in found)
         raise UsageError(f"{wanted} is served in several places", hint=f"Name one of {places}.")
     chosen: Row = found[0]
     return chosen
@@ -147,11 +149,11 @@ def _draw_route(screen: Screen, route: dict[str, Any]) -> None:
 
 
 def _draw_findings(screen: Screen, findings: list[dict[str, Any]]) -> None:
-    for each in findings:
-        mark = Styled("✓", "green") if each["ok"] else Styled("✗", "red")
-        screen.line(mark, f" {each['name']:<12} {each['detail']}")
-        if each["hint"]:
-            screen.line(" " * 15, Styled(each["hint"], "cyan"))
+    for finding in findings:
+        mark = Styled("✓", "green") if finding["ok"] else Styled("✗", "red")
+        screen.line(mark, f" {finding['name']:<12} {finding['detail']}")
+        if finding["hint"]:
+            screen.line(" " * 15, Styled(finding["hint"], "cyan"))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -43,7 +43,7 @@ def set_variables(call: Invocation) -> None:
 def unset_variables(call: Invocation) -> None:
     """Remove keys; missing ones are reported. Raises CommandFailed if all of them are missing."""
     path, keys = _path(call), list(dict.fromkeys(call.args.keys))
-    known = {each["key"] for each in call.client.get(path)}
+    known = {variable["key"] for variable in call.client.get(path)}
     absent = [key for key in keys if key not in known]
     if len(absent) == len(keys):
         hint = "Nothing was changed; `orc env list` shows what there is."
@@ -65,7 +65,7 @@ def import_variables(call: Invocation) -> None:
         raise _unreadable(call.args.file, problems)
     if not found:
         raise CommandFailed(f"{call.args.file} sets no variables", code=REFUSED)
-    _change(call, {each.key: each.value for each in found})
+    _change(call, {assignment.key: assignment.value for assignment in found})
 
 
 def _unreadable(file: str, problems: list[BadLine]) -> CommandFailed:
@@ -74,7 +74,7 @@ def _unreadable(file: str, problems: list[BadLine]) -> CommandFailed:
         return CommandFailed(f"{file}, {problems[0]}", hint=hint, code=REFUSED)
     least = "at least " if len(problems) >= MOST_PROBLEMS else ""
     message = f"{file} has {least}{counted(len(problems), 'mistake')}:"
-    return CommandFailed(message, hint=hint, code=REFUSED, details=[str(each) for each in problems])
+    return CommandFailed(message, hint=hint, code=REFUSED, details=[str(problem) for problem in problems])
 
 
 def reveal(call: Invocation) -> None:

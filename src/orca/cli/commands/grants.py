@@ -18,8 +18,8 @@ def list_grants(call: Invocation) -> None:
     page = call.client.list("/grants")
     if call.args.project is not None:
         project = get_project(call)
-        inside = {project["id"], *(each["id"] for each in _environments(call, project["id"]))}
-        page["items"] = [each for each in page["items"] if inside & {each["project_id"], each["environment_id"]}]
+        inside = {project["id"], *(environment["id"] for environment in _environments(call, project["id"]))}
+        page["items"] = [item for item in page["items"] if inside & {item["project_id"], item["environment_id"]}]
 
     def draw(screen: Screen) -> None:
         if not page["items"]:
@@ -39,7 +39,7 @@ def add(call: Invocation) -> None:
 
 def remove(call: Invocation) -> None:
     """Take a role away. It ends with the user's next request."""
-    rows = [{**each, "name": each["user_email"]} for each in call.client.list("/grants")["items"]]
+    rows = [{**item, "name": item["user_email"]} for item in call.client.list("/grants")["items"]]
     grant = pick(rows, call.args.grant, "grant")
     call.client.call("DELETE", f"/grants/{segment(grant['id'])}")
     call.output.answer(

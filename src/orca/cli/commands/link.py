@@ -26,7 +26,7 @@ def link(call: Invocation) -> None:
 
 def _make(call: Invocation) -> Link:
     service = get_service(call)
-    project = next(each for each in list_projects(call) if each["id"] == service["project_id"])
+    project = next(candidate for candidate in list_projects(call) if candidate["id"] == service["project_id"])
     made = Link(call.client.server.name, project["id"], service["id"], project["slug"], service["slug"])
     try:
         write_link(call.folder, made)

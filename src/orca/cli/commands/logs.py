@@ -40,7 +40,7 @@ def show_logs(call: Invocation) -> None:
 
 
 def _check_replica(call: Invocation) -> None:
-    known = sorted({each["replica"] for each in call.client.get(service_path(call, "/containers"))})
+    known = sorted({container["replica"] for container in call.client.get(service_path(call, "/containers"))})
     if call.args.replica not in known:
         there = ", ".join(map(str, known)) or "none"
         raise CommandFailed(f"there is no replica {call.args.replica}", hint=f"There is: {there}.", code=NOT_FOUND)

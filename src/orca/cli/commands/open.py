@@ -13,10 +13,12 @@ from orca.cli.selection import service_id
 def open_site(call: Invocation) -> None:
     """Open the site in the browser, or print its URL without a terminal."""
     found = list_addresses(call, service_id(call))
-    addresses = [each for each in found if each.url.startswith(("https://", "http://"))]
+    addresses = [address for address in found if address.url.startswith(("https://", "http://"))]
     if not addresses:
         raise CommandFailed("this service has no URL", hint="`orc domains add HOSTNAME` gives it one.", code=NOT_FOUND)
-    call.output.answer({"urls": [each.url for each in addresses]}, lambda screen: draw_addresses(screen, addresses))
+    call.output.answer(
+        {"urls": [address.url for address in addresses]}, lambda screen: draw_addresses(screen, addresses)
+    )
     if not call.args.print and not call.output.as_json and sys.stdout.isatty():
         webbrowser.open(addresses[0].url)
 

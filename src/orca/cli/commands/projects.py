@@ -21,7 +21,7 @@ def list_projects(call: Invocation) -> None:
         if not page["items"]:
             screen.line("There are no projects yet. `orc deploy` in a project's folder makes the first.")
             return
-        rows = [[each["slug"], each["name"], ago(each["created_at"]), each["description"]] for each in page["items"]]
+        rows = [[item["slug"], item["name"], ago(item["created_at"]), item["description"]] for item in page["items"]]
         screen.table(["PROJECT", "NAME", "MADE", "DESCRIPTION"], rows)
 
     call.output.answer(page, draw)
@@ -36,9 +36,9 @@ def create(call: Invocation) -> None:
 
 
 def _warn_of_twins(call: Invocation, project: Row) -> None:
-    for each in all_projects(call):
-        if each["name"] == project["name"] and each["id"] != project["id"]:
-            told = f"{each['slug']} has that name as well; `orc projects delete {project['slug']}` undoes this."
+    for listed in all_projects(call):
+        if listed["name"] == project["name"] and listed["id"] != project["id"]:
+            told = f"{listed['slug']} has that name as well; `orc projects delete {project['slug']}` undoes this."
             call.output.note(Styled("warning:", "yellow"), " ", told)
 
 

@@ -80,7 +80,7 @@ def grant(call: Invocation) -> None:
 def revoke(call: Invocation) -> None:
     """Take privileges back; what runs keeps them until it is replaced, and the next deployment has to do without."""
     service = get_service(call)
-    absent = [each for each in call.args.privileges if each not in service["privileges"]]
+    absent = [privilege for privilege in call.args.privileges if privilege not in service["privileges"]]
     if absent:
         has = ", ".join(service["privileges"]) or "none"
         raise CommandFailed(f"{service['slug']} has no privilege {absent[0]}", hint=f"It has: {has}.", code=NOT_FOUND)
@@ -95,8 +95,8 @@ def _replace_privileges(call: Invocation, change: Callable[[list[str]], set[str]
     def draw(screen: Screen) -> None:
         if not granted:
             screen.line(f"{service['slug']} has no privileges any more.")
-        for each in granted:
-            screen.line(f"{each['privilege']}: {service['slug']} {each['meaning']}.")
+        for privilege in granted:
+            screen.line(f"{privilege['privilege']}: {service['slug']} {privilege['meaning']}.")
 
     call.output.answer(granted, draw)
 
@@ -120,7 +120,7 @@ def _row(service: dict[str, Any]) -> list[Part]:
 
 
 def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, Part]]:
-    ports = ", ".join(f"{each['port']}{' (public)' if each['public'] else ''}" for each in service["ports"])
+    ports = ", ".join(f"{port['port']}{' (public)' if port['public'] else ''}" for port in service["ports"])
     limits, health = service["resources"], service["health"]
     probe = f"{health['type']} {health['path']}" if health["type"] in {"auto", "http"} else health["type"]
     probe = " ".join(["command:", *health["command"]]) if probe == "command" else probe

@@ -35,7 +35,7 @@ def _show_one(call: Invocation) -> None:
         "status": call.client.get(f"/services/{segment(service['id'])}/status"),
         "deployment": find_newest(call.client, service["id"]),
         **_look_at_containers(call, service["id"]),
-        "urls": [each.url for each in addresses],
+        "urls": [address.url for address in addresses],
     }
     call.output.answer(found, lambda screen: screen.facts(_facts(found, addresses)))
 
@@ -60,14 +60,16 @@ def _facts(found: dict[str, Any], addresses: list[Address]) -> list[tuple[str, P
     ]
     reason = (deployment["reason"] if deployment else "") or status["reason"]
     facts += [("reason", Styled(reason, "red"))] if reason else []
-    return [*facts, *(("url", each.shown) for each in addresses)]
+    return [*facts, *(("url", address.shown) for address in addresses)]
 
 
 def _facts_of_containers(found: dict[str, Any]) -> list[tuple[str, Part]]:
     if found["containers"] is None:
         return [("runs", Styled(f"unknown: {found['containers_problem']}", "yellow"))]
-    running = [each for each in found["containers"] if each["state"] == "running"]
-    releases = ", ".join(sorted({str(each["release"]) for each in running if each["release"] is not None}))
+    running = [container for container in found["containers"] if container["state"] == "running"]
+    releases = ", ".join(
+        sorted({str(container["release"]) for container in running if container["release"] is not None})
+    )
     return [("runs", f"{len(running)} of {found['service']['replicas']} replicas"), ("release", text_of(releases))]
 
 

@@ -43,7 +43,7 @@ def _row(system: dict[str, Any]) -> list[Part]:
 
 
 def _facts(system: dict[str, Any]) -> list[tuple[str, Part]]:
-    problems = [("problem", each) for each in system["problems"] if each != system["reason"]]
+    problems = [("problem", problem) for problem in system["problems"] if problem != system["reason"]]
     facts: list[tuple[str, Part]] = [
         ("state", state_of(system["state"])), ("reason", system["reason"]), *problems, ("since", ago(system["since"])),
         ("connector", system["connector"]), ("engine", f"{system['engine']} {system['engine_version']}".strip()),

@@ -23,7 +23,7 @@ def list_volumes(call: Invocation) -> None:
         if not page["items"]:
             screen.line("There are no volumes. `orc volumes add data /data` adds one to a service.")
             return
-        screen.table(["VOLUME", "SERVICE", "PATH", "MADE", "ID"], [_row(each) for each in page["items"]])
+        screen.table(["VOLUME", "SERVICE", "PATH", "MADE", "ID"], [_row(item) for item in page["items"]])
 
     call.output.answer(page, draw)
 
@@ -92,7 +92,7 @@ def _volumes(call: Invocation, project_id: str) -> list[Row]:
 
 
 def _row(volume: dict[str, Any]) -> list[Part]:
-    service: Part = ", ".join(each["service"] for each in volume["mounts"])
+    service: Part = ", ".join(mount["service"] for mount in volume["mounts"])
     if not volume["mounts"]:
         service = Styled("detached", "yellow")
     if volume["destroying_since"]:

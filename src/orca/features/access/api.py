@@ -88,12 +88,13 @@ async def read_permissions(
     for_parts = permissions_of_grant("admin")
     shown = [
         PermissionOut(
-            name=name, description=text, roles=[each for each, granted in all_roles().items() if name in granted],
+            name=name, description=text,
+            roles=[role_name for role_name, granted in all_roles().items() if name in granted],
             is_for_parts=name in for_parts,
         )
         for name, text in all_permissions().items()
     ]  # fmt: skip
-    return [each for each in shown if role is None or role in each.roles]
+    return [permission for permission in shown if role is None or role in permission.roles]
 
 
 def _shown(token: ApiToken, email: str | None) -> TokenOut:

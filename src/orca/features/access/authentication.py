@@ -112,7 +112,7 @@ class Authenticator:
             actor=user.email, via="session", team_id=member.team_id, user_id=user.id, role=member.role,
             session_id=row.id, grants=member.grants(is_instance_admin=user.is_instance_admin),
             is_instance_admin=user.is_instance_admin,
-            teams=tuple(sorted((each.team, each.team_id) for each in memberships)),
+            teams=tuple(sorted((membership.team, membership.team_id) for membership in memberships)),
         )  # fmt: skip
 
     async def _machine_owner(self, actor: str, via: Via) -> Subject:
@@ -158,11 +158,11 @@ async def _subject_of_token(session: AsyncSession, token: ApiToken, user: User |
         raise NotSignedIn("The user of this API token left the team.", hint=_SIGN_IN)
     held = member.grants(is_instance_admin=user is None or user.is_instance_admin)
     scopes = expand_scopes(token.scopes)
-    grants = tuple(replace(each, permissions=limit_to_scopes(each.permissions, scopes)) for each in held)
+    grants = tuple(replace(grant, permissions=limit_to_scopes(grant.permissions, scopes)) for grant in held)
     return Subject(
         actor=user.email if user else f"token {token.name}", via="token", team_id=token.team_id, grants=grants,
         user_id=token.user_id, role=member.role, token_id=token.id,
-        is_instance_admin=any("instance.admin" in each.permissions for each in grants),
+        is_instance_admin=any("instance.admin" in grant.permissions for grant in grants),
     )  # fmt: skip
 
 

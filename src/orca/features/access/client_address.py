@@ -21,7 +21,7 @@ def peer_of(connection: HTTPConnection, settings: Settings) -> str | None:
 
 def choose_peer(socket_peer: Address, hops: Sequence[str], trusted: Collection[str]) -> Address:
     """Walk from the socket towards the client, past the hops of trusted proxies."""
-    networks = [ip_network(each) for each in trusted]
+    networks = [ip_network(range_) for range_ in trusted]
     peer = socket_peer
     for hop in reversed(hops):
         if not any(peer in network for network in networks):

@@ -35,14 +35,14 @@ def all_roles() -> Mapping[str, frozenset[str]]:
 @cache
 def permissions_of_grant(role: str) -> frozenset[str]:
     """Return the permissions of a role that is given on a part of a team: without those about the team as a whole."""
-    return all_roles().get(role, frozenset()) - {each.name for each in _declared() if each.whole_team}
+    return all_roles().get(role, frozenset()) - {declared.name for declared in _declared() if declared.whole_team}
 
 
 @cache
 def renamed_permissions() -> Mapping[str, frozenset[str]]:
     """Return the permissions that had another name in earlier versions, by that name."""
     former = {permission.formerly for permission in _declared() if permission.formerly}
-    return {name: frozenset(each.name for each in _declared() if each.formerly == name) for name in former}
+    return {name: frozenset(declared.name for declared in _declared() if declared.formerly == name) for name in former}
 
 
 def expand_scopes(scopes: Collection[str]) -> frozenset[str]:

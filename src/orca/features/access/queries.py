@@ -78,7 +78,7 @@ async def list_memberships(
         membership.id: Member(membership.team_id, name, membership.role, tuple(parts[membership.id]))
         for membership, name, _ in rows
     }
-    return [each for each in found.values() if each.parts or each.role != GUEST]
+    return [member for member in found.values() if member.parts or member.role != GUEST]
 
 
 async def find_member(session: AsyncSession, user_id: str, team_id: str) -> Member | None:

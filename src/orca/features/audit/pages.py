@@ -87,7 +87,7 @@ async def show_activity(
         wanted=wanted,
         is_narrow=wanted.is_narrow,
         kinds=_kinds(wanted.type),
-        outcomes=[("", "Any"), *((each, each.capitalize()) for each in OUTCOMES)],
+        outcomes=[("", "Any"), *((outcome, outcome.capitalize()) for outcome in OUTCOMES)],
         actors=await list_actors(session, subject),
     )
     return render(request, "audit/activity.html", page, headers={"HX-Replace-Url": _address(wanted, before)})

@@ -72,7 +72,7 @@ def load_checkpoints(settings: Settings) -> list[Checkpoint | None]:
 async def verify_trail(session: AsyncSession, sign: Sign, checkpoints: Sequence[Checkpoint | None]) -> Trail:
     """Prove every event against the one before it, and all of them against what was signed outside the database."""
     forged = await asyncio.to_thread(find_forged, sign, checkpoints)
-    told = {each.seq: each for each in checkpoints[: forged - 1 if forged else None] if each is not None}
+    told = {point.seq: point for point in checkpoints[: forged - 1 if forged else None] if point is not None}
     events, broken, problem = 0, None, ""
     async for link in walk_chain(session):
         events += 1

@@ -57,10 +57,12 @@ def read_checkpoints(text: str) -> list[Checkpoint | None]:
 def find_forged(sign: Sign, checkpoints: Sequence[Checkpoint | None]) -> int | None:
     """The number, from 1, of the first line that Orca did not write in this place."""
     last = None
-    for number, each in enumerate(checkpoints, 1):
-        if each is None or each.signature != _signature(sign, last, (each.seq, each.hash, each.at)):
+    for number, checkpoint in enumerate(checkpoints, 1):
+        if checkpoint is None or checkpoint.signature != _signature(
+            sign, last, (checkpoint.seq, checkpoint.hash, checkpoint.at)
+        ):
             return number
-        last = each
+        last = checkpoint
     return None
 
 

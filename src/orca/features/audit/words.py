@@ -15,8 +15,8 @@ def list_kinds() -> Mapping[str, tuple[str, tuple[str, ...]]]:
     """Return what can be asked for: kind -> its label, and how the types of its events begin."""
     features = load_features()
     kinds = sorted((kind for feature in features for kind in feature.event_kinds), key=attrgetter("order"))
-    words = [each for feature in features for each in feature.events]
-    return {kind.key: (kind.label, tuple(each.prefix for each in words if each.kind == kind.key)) for kind in kinds}
+    words = [event for feature in features for event in feature.events]
+    return {kind.key: (kind.label, tuple(word.prefix for word in words if word.kind == kind.key)) for kind in kinds}
 
 
 OUTCOMES: Final = ("done", "denied", "failed")
@@ -27,12 +27,19 @@ _DOORS = {"session": "in a browser", "token": "by an API token", "socket": "on t
 @cache
 def list_operations() -> Sequence[OperationEvents]:
     """Return the kinds of operations whose events are shown as one."""
-    return tuple(each for feature in load_features() for each in feature.operations)
+    return tuple(operation for feature in load_features() for operation in feature.operations)
 
 
 def page_of(payload: Mapping[str, Any]) -> str:
     """Return the path of the operation that an event is about; empty when it is about none."""
-    return next((each.page.format(payload[each.id_key]) for each in list_operations() if payload.get(each.id_key)), "")
+    return next(
+        (
+            operation.page.format(payload[operation.id_key])
+            for operation in list_operations()
+            if payload.get(operation.id_key)
+        ),
+        "",
+    )
 
 
 def kind_of(event_type: str) -> str:
@@ -42,15 +49,15 @@ def kind_of(event_type: str) -> str:
 
 @cache
 def _with_nouns() -> tuple[EventWords, ...]:
-    return tuple(each for feature in load_features() for each in feature.events if each.nouns)
+    return tuple(event for feature in load_features() for event in feature.events if event.nouns)
 
 
 def title_of(event_type: str, payload: Mapping[str, Any]) -> str:
     """`DeploymentFinished` -> `Deployment finished`; of a restart `Restart finished`."""
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in event_type).strip()
-    for each in _with_nouns():
-        if event_type.startswith(each.prefix) and payload.get("kind") in each.nouns:
-            words = words.replace(each.prefix.lower(), str(payload["kind"]), 1)
+    for known in _with_nouns():
+        if event_type.startswith(known.prefix) and payload.get("kind") in known.nouns:
+            words = words.replace(known.prefix.lower(), str(payload["kind"]), 1)
     return words[:1].upper() + words[1:]
 
 

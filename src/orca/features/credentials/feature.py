@@ -13,13 +13,25 @@ FEATURE = Feature(
     tags={"credentials": "Logins for Git hosts and registries."},
     permissions=(
         Permission(
-            "credential.create", "Store credentials for repositories and registries.", "owner", formerly="source.create", whole_team=True
+            "credential.create",
+            "Store credentials for repositories and registries.",
+            "owner",
+            formerly="source.create",
+            whole_team=True,
         ),
-        Permission("credential.delete", "Remove stored credentials.", "owner", formerly="source.delete", whole_team=True),
         Permission(
-            "credential.read", "See which credentials there are, never their secrets.", "viewer", formerly="source.read", whole_team=True
+            "credential.delete", "Remove stored credentials.", "owner", formerly="source.delete", whole_team=True
         ),
-        Permission("credential.update", "Change stored credentials.", "owner", formerly="source.update", whole_team=True),
+        Permission(
+            "credential.read",
+            "See which credentials there are, never their secrets.",
+            "viewer",
+            formerly="source.read",
+            whole_team=True,
+        ),
+        Permission(
+            "credential.update", "Change stored credentials.", "owner", formerly="source.update", whole_team=True
+        ),
         Permission("credential.use", "Choose a stored credential for a service.", "member", whole_team=True),
     ),
     nav=(NavItem("Credentials", "/credentials", "lock", 30, "credential.read"),),

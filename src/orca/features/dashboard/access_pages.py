@@ -46,7 +46,7 @@ async def _read_page(session: AsyncSession, scope: CurrentScope, project_id: str
         project,
         await list_grants_of_project(session, scope, project_id),
         await list_members(session, scope),
-        [("", "The whole project"), *((each.id, f"Only {each.name}") for each in environments)],
+        [("", "The whole project"), *((environment.id, f"Only {environment.name}") for environment in environments)],
     )
 
 
@@ -67,7 +67,7 @@ async def give_access(
     environment = form.get("environment_id", "")
     part = {"environment_id": environment} if environment else {"project_id": project_id}
     filled = fill(GrantIn, {"email": form.get("email", ""), "role": form.get("role", ""), **part}, form)
-    if environment and environment not in {each for each, _ in page.parts}:
+    if environment and environment not in {part_id for part_id, _ in page.parts}:
         filled = Filled(form, {"environment_id": "there is no environment with this id in the project"})
     if (wanted := filled.model) is not None:
         try:
@@ -88,7 +88,7 @@ async def take_access(
     subject: CurrentSubject,
 ) -> Response:  # fmt: skip
     """Take a role away. It ends with the user's next request."""
-    if grant_id not in {each.id for each in await list_grants_of_project(session, scope, project_id)}:
+    if grant_id not in {grant.id for grant in await list_grants_of_project(session, scope, project_id)}:
         raise NotFound("there is no grant with this id")
     await remove_grant(session, subject, grant_id)
     return see_other(request, f"/projects/{project_id}/access", said="The role is taken away")

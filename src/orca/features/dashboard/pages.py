@@ -92,7 +92,7 @@ async def overview(
         "troubled": sum(state in TROUBLES for state in states.values()),
         "deploying": sum(state == "deploying" for state in states.values()),
     }
-    first = sorted(services, key=lambda each: states[each.id] not in TROUBLES)[:SHOWN]
+    first = sorted(services, key=lambda service: states[service.id] not in TROUBLES)[:SHOWN]
     rows = await read_rows(session, scope, resources, first, states)
     troubles = await _troubles(session, scope, [row for row in rows if row.state in TROUBLES][:TROUBLES_SHOWN])
     return render(request, "dashboard/overview.html", Overview(troubles, rows, counts, recent, _new_service(projects)))

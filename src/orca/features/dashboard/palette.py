@@ -121,7 +121,7 @@ def _words_of(label: str) -> set[str]:
 
 def _is_named(said: Iterable[str], label: str) -> bool:
     asked = [word for word in said if len(word) > 1 and word not in _FILLERS]
-    return any(each.startswith(word) for word in asked for each in _words_of(label))
+    return any(part.startswith(word) for word in asked for part in _words_of(label))
 
 
 def _rest(said: Iterable[str], label: str) -> tuple[str, ...]:
@@ -173,8 +173,8 @@ class Finds:
 
 def found_groups(words: Words, subject: Subject, finds: Finds) -> list[Group]:
     """Services and projects by name, and what can be done; with nothing typed only where to go."""
-    services = [Entry(each.name, f"/services/{each.id}", "box", each.project) for each in finds.services]
-    projects = [Entry(each.name, f"/projects/{each.id}", "folder", "project") for each in finds.projects]
+    services = [Entry(service.name, f"/services/{service.id}", "box", service.project) for service in finds.services]
+    projects = [Entry(project.name, f"/projects/{project.id}", "folder", "project") for project in finds.projects]
     shown = projects if subject.can_anywhere("project.read") else []
     return [Group("Services", services), Group("Do", _to_do(words, subject, finds)), Group("Projects", shown)]
 
@@ -183,9 +183,12 @@ def _to_do(words: Words, subject: Subject, finds: Finds) -> list[Entry]:
     if not words.said:
         return []
     most = None if words.says_what else _UNASKED
-    offers = ([each for each in service_entries(found, subject)[:most] if words.fit(each)] for found in finds.acted_on)
+    offers = (
+        [service_entry for service_entry in service_entries(found, subject)[:most] if words.fit(service_entry)]
+        for found in finds.acted_on
+    )
     entries = [entry for offer in islice(filter(None, offers), _ACTED_ON) for entry in offer]
-    made = [new_service(each) for each in finds.grown if subject.can("service.create", each.scope(subject.team_id))]
+    made = [new_service(part) for part in finds.grown if subject.can("service.create", part.scope(subject.team_id))]
     made += [Entry("New project", "/projects", "plus")] if subject.can("project.create", subject.whole_team) else []
     return entries + [entry for entry in made if words.fit(entry)]
 

@@ -70,7 +70,7 @@ async def _read_page(
     page = await list_services(session, scope, project_id, PageRequest(cursor=cursor))
     volumes = await list_project_volumes(session, scope, project_id, VolumeFilter(limit=MOST))
     names = await list_service_names(session, scope, project_id, limit=MOST)
-    services = [Listed(each.id, each.name, each.project_id, each.desired_state) for each in page.items]
+    services = [Listed(item.id, item.name, item.project_id, item.desired_state) for item in page.items]
     states = await read_states(session, scope, resources, services)
     rows = await read_rows(session, scope, resources, services, states)
     return ProjectPage(project, rows, page.next_cursor, volumes.items, names)

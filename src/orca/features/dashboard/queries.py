@@ -86,4 +86,4 @@ async def list_failures(session: AsyncSession, scope: Scope, service_ids: Sequen
         Deployment.team_id == scope.team_id, Deployment.service_id.in_(service_ids), Deployment.state == "failed"
     )
     rows = await session.scalars(select(Deployment).where(Deployment.seq.in_(newest.group_by(Deployment.service_id))))
-    return {each.service_id: each for each in rows}
+    return {row.service_id: row for row in rows}

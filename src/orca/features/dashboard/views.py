@@ -30,7 +30,7 @@ async def read_states(
     """Service id -> its word."""
     desired = {service.id: service.desired_state for service in services}
     seen = await observe_services(session, scope, resources, desired)
-    return {service_id: each.state for service_id, each in seen.items()}
+    return {service_id: state.state for service_id, state in seen.items()}
 
 
 async def read_rows(
@@ -44,6 +44,8 @@ async def read_rows(
     names = await queries.project_names(session, scope, [service.project_id for service in services])
     urls = await list_urls_by_service(session, resources.settings, [service.id for service in services])
     return [
-        ServiceRow(each.id, each.name, names.get(each.project_id, ""), states[each.id], next(iter(urls[each.id]), ""))
-        for each in services
+        ServiceRow(
+            listed.id, listed.name, names.get(listed.project_id, ""), states[listed.id], next(iter(urls[listed.id]), "")
+        )
+        for listed in services
     ]

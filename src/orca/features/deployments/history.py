@@ -55,12 +55,12 @@ async def list_release_lines(
 ) -> list[ReleaseLine]:
     """Return the lines in the order of the releases; `live_id`: the live one, or the one kept for the next start."""
     makers = await list_makers(session, releases)
-    lines = {each.deployment.id: each for each in await list_deployment_lines(session, list(makers.values()))}
+    lines = {line.deployment.id: line for line in await list_deployment_lines(session, list(makers.values()))}
     shown = []
-    for each in releases:
-        maker = makers.get(each.id)
-        mark = ("kept" if is_stopped else "live") if each.id == live_id else _mark(each, maker)
-        shown.append(ReleaseLine(each, lines[maker.id] if maker else None, _short(each.image), mark))
+    for release in releases:
+        maker = makers.get(release.id)
+        mark = ("kept" if is_stopped else "live") if release.id == live_id else _mark(release, maker)
+        shown.append(ReleaseLine(release, lines[maker.id] if maker else None, _short(release.image), mark))
     return shown
 
 
@@ -70,12 +70,12 @@ async def list_makers(session: AsyncSession, releases: Sequence[Release]) -> dic
         return {}
     service_id = releases[0].service_id
     first = select(func.min(Deployment.number)).where(
-        Deployment.service_id == service_id, Deployment.release_id.in_([each.id for each in releases])
+        Deployment.service_id == service_id, Deployment.release_id.in_([release.id for release in releases])
     )
     query = select(Deployment).where(
         Deployment.service_id == service_id, Deployment.number.in_(first.group_by(Deployment.release_id))
     )
-    return {each.release_id: each for each in (await session.scalars(query)).all() if each.release_id}
+    return {row.release_id: row for row in (await session.scalars(query)).all() if row.release_id}
 
 
 async def find_last_good(session: AsyncSession, service_id: str) -> Release | None:
@@ -111,8 +111,8 @@ async def _gather(session: AsyncSession, rows: Sequence[Deployment]) -> _Known:
 
 
 async def _by_id(session: AsyncSession, table: type[Made], ids: Iterable[str | None]) -> dict[str, Made]:
-    found = await session.scalars(select(table).where(table.id.in_({each for each in ids if each})))
-    return {each.id: each for each in found}
+    found = await session.scalars(select(table).where(table.id.in_({id_ for id_ in ids if id_})))
+    return {row.id: row for row in found}
 
 
 def _line(row: Deployment, known: _Known) -> DeploymentLine:

@@ -63,11 +63,11 @@ async def measure_containers(resources: Resources) -> Sequence[Metric]:
     by_system, failed = await resources.systems.try_each(look)
     if LOCAL in failed:
         return [number("orc_engine_up", "Whether the engine answers.", 0)]
-    found = [container for each in by_system.values() for container in each]
+    found = [container for containers in by_system.values() for container in containers]
     states = Counter(dict.fromkeys(get_args(ProcessState), 0))
-    states.update(each.state for each in found)
-    restarts, killed = sum(each.restarts for each in found), sum(each.out_of_memory for each in found)
-    unhealthy = sum(each.health == "unhealthy" for each in found)
+    states.update(replica.state for replica in found)
+    restarts, killed = sum(replica.restarts for replica in found), sum(replica.out_of_memory for replica in found)
+    unhealthy = sum(replica.health == "unhealthy" for replica in found)
     return [
         number("orc_engine_up", "Whether the engine answers.", 1),
         gauge("orc_containers", "Replicas of services.", ["state"], states),

@@ -44,13 +44,13 @@ async def list_hidden(
     resources: Resources, scope: Scope, service_id: str, replicas: Sequence[Replica]
 ) -> tuple[str, ...]:
     """List the values of secret variables of these containers, longest first; none if the service shows them."""
-    releases = {each.labels.get("orca.release", "") for each in replicas}
+    releases = {replica.labels.get("orca.release", "") for replica in replicas}
     async with resources.db.read(scope.team_id, scope.reach) as session:
         service = await session.get(Service, service_id)
         if service is None or not service.masks_secrets:
             return ()
         sealed = await open_secrets_of(session, resources.secret_box, "release", releases, VARIABLES)
-    values = {value for each in sealed.values() for value in json.loads(each).values()}
+    values = {value for variables in sealed.values() for value in json.loads(variables).values()}
     return tuple(sorted(redactions(values), key=len, reverse=True))
 
 
@@ -71,14 +71,16 @@ class Positions:
     def parse(cls, text: str) -> Self | None:
         """Parse the id of an event; None when it is not one."""
         begun, *rest = text[:_ID_LIMIT].split("_")
-        matches = [_POSITION.fullmatch(each) for each in rest]
+        matches = [_POSITION.fullmatch(line) for line in rest]
         if not re.fullmatch(r"[0-9]{1,17}", begun) or not all(matches):
             return None
         found = {match[1]: (int(match[2]), int(match[3]), int(match[4])) for match in matches if match}
         return cls(int(begun), found)
 
     def __str__(self) -> str:
-        return "_".join([str(self.begun), *(f"{name}.{'.'.join(map(str, each))}" for name, each in self.read.items())])
+        return "_".join(
+            [str(self.begun), *(f"{name}.{'.'.join(map(str, position))}" for name, position in self.read.items())]
+        )
 
     def advance(self, replica: Replica, line: LogLine) -> None:
         """Record that one more line was read."""
@@ -142,8 +144,8 @@ async def follow_output(
             if is_new:
                 yield _draw(replica, line), str(positions)
     finally:
-        for each in pumps:
-            each.cancel()
+        for running in pumps:
+            running.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
 
 

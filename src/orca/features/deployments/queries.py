@@ -158,7 +158,7 @@ async def list_offered_releases(session: AsyncSession, service_id: str) -> list[
     newest = served.group_by(Release.image).order_by(func.max(Release.number).desc()).limit(KEEP_IMAGES)
     numbers = (await session.scalars(newest)).all()
     rows = await session.scalars(select(Release).where(Release.service_id == service_id, Release.number.in_(numbers)))
-    return list({each.id: each for each in (current, back, *rows) if each is not None}.values())
+    return list({row.id: row for row in (current, back, *rows) if row is not None}.values())
 
 
 async def find_system(session: AsyncSession, service_id: str) -> str:
@@ -224,11 +224,11 @@ async def stream_kept_log(db: Database, scope: Scope, deployment_id: str, *, aft
             chunks = await read_log(session, deployment_id, after=after)
         if not chunks:
             return
-        for each in chunks:
-            if each.offset > after:
-                yield f"… {each.offset - after} characters left out …\n"
-            yield each.text
-            after = each.offset + len(each.text)
+        for chunk in chunks:
+            if chunk.offset > after:
+                yield f"… {chunk.offset - after} characters left out …\n"
+            yield chunk.text
+            after = chunk.offset + len(chunk.text)
 
 
 async def explain_no_log(session: AsyncSession, deployment_id: str) -> str:
@@ -255,7 +255,7 @@ async def list_unknown(session: AsyncSession, replicas: Iterable[Replica]) -> se
     A container is created after its deployment was committed, so an unknown one means that this database was
     exchanged, restored or emptied since.
     """
-    services = {maker: each.labels.get("orca.service", "") for each in replicas if (maker := maker_of(each))}
+    services = {maker: replica.labels.get("orca.service", "") for replica in replicas if (maker := maker_of(replica))}
     unknown = set(services)
     for start in range(0, len(services), _IDS_AT_ONCE):
         some = list(services)[start : start + _IDS_AT_ONCE]
@@ -264,8 +264,8 @@ async def list_unknown(session: AsyncSession, replicas: Iterable[Replica]) -> se
         return unknown
     unknown -= await list_buried(session, "deployment", unknown)
     deleted = select(Service.id).where(Service.deleted_at.is_not(None))
-    gone = set((await session.scalars(deleted.where(Service.id.in_({services[each] for each in unknown})))).all())
-    return {each for each in unknown if services[each] not in gone}
+    gone = set((await session.scalars(deleted.where(Service.id.in_({services[image] for image in unknown})))).all())
+    return {image for image in unknown if services[image] not in gone}
 
 
 async def explain_wait(session: AsyncSession, row: Deployment) -> str:

@@ -233,16 +233,18 @@ def choose_forgotten(
     Those in `needed` stay, the `newest` finished ones, those that ended after `before`, and for each release in
     `offered` (id and build) the one that made it and those that froze its settings.
     """
-    finished = sorted((each for each in past if each.state in FINISHED), key=lambda each: each.number)
-    kept = {*needed, *(each.id for each in finished[len(finished) - min(newest, len(finished)) :])}
+    finished = sorted(
+        (deployment for deployment in past if deployment.state in FINISHED), key=lambda deployment: deployment.number
+    )
+    kept = {*needed, *(earlier.id for earlier in finished[len(finished) - min(newest, len(finished)) :])}
     for release_id, build_id in offered:
-        maker = next((each for each in finished if each.release_id == release_id), None)
+        maker = next((earlier for earlier in finished if earlier.release_id == release_id), None)
         if maker is not None:
-            froze = [each for each in finished if each.kind == "deploy" and each.build_id == build_id]
-            again = [each for each in finished if each.kind == "deploy" and each.release_id == release_id]
-            first = [each for each in froze if each.number <= maker.number]
-            kept.update(each.id for each in [maker, *first[-1:], *again[-1:]])
+            froze = [earlier for earlier in finished if earlier.kind == "deploy" and earlier.build_id == build_id]
+            again = [earlier for earlier in finished if earlier.kind == "deploy" and earlier.release_id == release_id]
+            first = [earlier for earlier in froze if earlier.number <= maker.number]
+            kept.update(earlier.id for earlier in [maker, *first[-1:], *again[-1:]])
     return [
-        each.id for each in finished
-        if each.id not in kept and each.finished_at is not None and each.finished_at < before
+        earlier.id for earlier in finished
+        if earlier.id not in kept and earlier.finished_at is not None and earlier.finished_at < before
     ]  # fmt: skip

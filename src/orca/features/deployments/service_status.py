@@ -69,8 +69,8 @@ async def _list_pending(session: AsyncSession, service: Service, frozen: Frozen)
     live = FrozenConfig.model_validate(frozen.release.config)
     if workload := await find_workload(session, service.id):
         live = live.model_copy(update={"replicas": workload.replicas})
-    taken_back = [each for each in list_wanted(config.runtime) if each not in service.privileges]
-    pending = [*compare_configs(config, live, changed), *(f"{each} not granted" for each in taken_back)]
+    taken_back = [privilege for privilege in list_wanted(config.runtime) if privilege not in service.privileges]
+    pending = [*compare_configs(config, live, changed), *(f"{lost} not granted" for lost in taken_back)]
     if frozen.deployment is None:
         return pending
     deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))

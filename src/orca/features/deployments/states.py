@@ -37,7 +37,7 @@ class Seen:
     @property
     def own(self) -> list[Replica]:
         """The replicas of the workload."""
-        return [each for each in self.replicas if self.workload is not None and self.workload.includes(each)]
+        return [replica for replica in self.replicas if self.workload is not None and self.workload.includes(replica)]
 
 
 async def observe_services(
@@ -59,8 +59,8 @@ async def observe_services(
     replicas, problem = await look
     seen = {}
     for service_id, wish in desired.items():
-        workload, own = workloads.get(service_id), sorted(replicas[service_id], key=lambda each: each.name)
-        is_there = workload is not None and any(workload.includes(each) for each in own)
+        workload, own = workloads.get(service_id), sorted(replicas[service_id], key=lambda replica: replica.name)
+        is_there = workload is not None and any(workload.includes(replica) for replica in own)
         observed = None if problem and not is_there else observe(own, workload)
         state = rules.state_of(
             desired=wish, is_busy=service_id in busy, has_failed=service_id in failed,
@@ -91,6 +91,6 @@ async def _survey(resources: Resources) -> tuple[dict[str, list[Replica]], str]:
 
 def observe(replicas: Sequence[Replica], workload: WorkloadRef | None) -> Observed:
     """Count replicas by condition."""
-    own = [each for each in replicas if workload is not None and workload.includes(each)]
-    crashing = sum(rules.is_crashing(each, now()) for each in own)
-    return Observed(sum(each.state == "running" for each in own), crashing)
+    own = [replica for replica in replicas if workload is not None and workload.includes(replica)]
+    crashing = sum(rules.is_crashing(replica, now()) for replica in own)
+    return Observed(sum(replica.state == "running" for replica in own), crashing)

@@ -34,7 +34,7 @@ async def read_statuses(
     latest = await _list_latest(session, ids)
     live = await _list_live(session, ids)
     urls = await list_urls_by_service(session, resources.settings, ids)
-    seen = await observe_services(session, scope, resources, {each.id: each.desired_state for each in services})
+    seen = await observe_services(session, scope, resources, {listed.id: listed.desired_state for listed in services})
     statuses = []
     for service in services:
         found, deployment, release = seen[service.id], latest.get(service.id), live.get(service.id)
@@ -68,20 +68,20 @@ async def _list_live(session: AsyncSession, service_ids: Sequence[str]) -> dict[
 
 def _reason(state: str, latest: Deployment | None, replicas: Sequence[Replica], problem: str) -> str:
     """Say in a sentence why a service is in this state; empty where the state says it all."""
-    ended = [each for each in replicas if each.state != "running" or each.restarts]
-    code = next((each.exit_code for each in ended if each.exit_code is not None), None)
+    ended = [replica for replica in replicas if replica.state != "running" or replica.restarts]
+    code = next((replica.exit_code for replica in ended if replica.exit_code is not None), None)
     exit_code = "" if code is None else f" with exit code {code}"
     reasons = {
         "deploying": f"Deployment {latest.number} is {latest.state}." if latest else "",
         "failed": latest.reason if latest else "",
         "empty": "Nothing was deployed yet.",
         "unknown": problem,
-        "degraded": f"{sum(each.state == 'running' for each in replicas)} of its replicas run.",
+        "degraded": f"{sum(replica.state == 'running' for replica in replicas)} of its replicas run.",
         "crashed": f"Its process ended{exit_code}." if ended else "Its containers are gone.",
         "crash-looping": f"Its process ends again and again{exit_code}.",
         "down": "It is scaled to 0 replicas.",
     }
-    if any(each.out_of_memory for each in ended) and state in {"crashed", "crash-looping", "degraded"}:
+    if any(replica.out_of_memory for replica in ended) and state in {"crashed", "crash-looping", "degraded"}:
         return f"{reasons[state]} It needed more memory than its limit."
     return reasons.get(state, "")
 
@@ -97,5 +97,5 @@ def _since(
     if state == "empty":
         return service.created_at
     if state in {"crashed", "crash-looping"}:
-        return max((each.finished_at for each in replicas if each.finished_at), default=None)
+        return max((replica.finished_at for replica in replicas if replica.finished_at), default=None)
     return live.since if live and state != "unknown" else None

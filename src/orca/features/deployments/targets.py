@@ -12,6 +12,6 @@ def targets_of(config: Mapping[str, Any], replicas: Iterable[Replica], system_id
     ports = [{"name": port["name"], "port": port["port"], "public": port["public"]} for port in config["ports"]]
     return [
         TargetIn(replica=replica.index, address=replica.address, ports=ports, system=system_id)
-        for replica in sorted(replicas, key=lambda each: each.name)
+        for replica in sorted(replicas, key=lambda replica: replica.name)
         if replica.address is not None and replica.index is not None
     ]

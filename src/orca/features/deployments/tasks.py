@@ -92,7 +92,7 @@ async def _list_kept(session: AsyncSession) -> dict[str, float]:
     at_work = is_active | (Deployment.finished_at > now() - ORPHAN_GRACE) | owes_volumes()
     previous = select(Deployment.previous_deployment_id).where(is_active)
     query = select(Deployment.id, Deployment.workload_id).where(at_work | Deployment.id.in_(previous))
-    return kept | {each: math.inf for row in await session.execute(query) for each in row if each}
+    return kept | {image: math.inf for row in await session.execute(query) for image in row if image}
 
 
 async def _list_leaving(session: AsyncSession) -> set[str]:
@@ -151,7 +151,7 @@ async def _cancel_running(session: AsyncSession, resources: Resources, service_i
 
 async def list_needed_uploads(session: AsyncSession, service_id: str) -> set[str]:
     """Return the uploads of unfinished deployments, of live and rollback releases, and of the next deployment."""
-    offered = [each.build_id for each in await list_offered_releases(session, service_id)]
+    offered = [release.build_id for release in await list_offered_releases(session, service_id)]
     wanted = Deployment.state.in_(rules.ACTIVE) | (Deployment.build_id.in_(offered) & (Deployment.kind == "deploy"))
     named = select(Deployment.source).where(Deployment.service_id == service_id, wanted)
     stored = select(Service.source).where(Service.id == service_id)

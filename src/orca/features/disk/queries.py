@@ -83,7 +83,7 @@ async def _images(resources: Resources, problems: list[str]) -> list[Kept]:
     problems += [error.message for error in failed.values()]
     if not found:
         return []
-    sizes = [size for each in found.values() for size in each]
+    sizes = [size for entry in found.values() for size in entry]
     rule = f"the last four of each service that served, others up to {resources.settings.disk.image_budget_mb} MiB"
     return [Kept(name="Images that Orca built", count=len(sizes), bytes=sum(sizes), rule=rule,
                  settings=["ORC_DISK_IMAGE_BUDGET_MB"])]  # fmt: skip
@@ -94,7 +94,7 @@ async def _measure_images(resources: Resources, system_id: str) -> list[int]:
     host = await resources.systems.containers(system_id)
     images = await host.list_images({"orca.instance": resources.instance, "orca.build": ""})
     measured = await host.measure_images() if isinstance(host, SupportsImageSizes) else {}
-    return [measured.get(each.id, each.size_bytes) for each in images]
+    return [measured.get(image.id, image.size_bytes) for image in images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,14 @@ async def _measure_cache(resources: Resources, system_id: str) -> tuple[_Cache, 
     records = await host.list_cache()
     async with resources.db.read() as session:
         known = await list_ours(session, system_id)
-    others = {each.id: True for each in records if each.id not in known}
+    others = {record.id: True for record in records if record.id not in known}
     return _Cache(len(records) - len(others), measure(records, known)), _Cache(len(others), measure(records, others))
 
 
 async def _cache(resources: Resources, problems: list[str]) -> list[Kept]:
     found, failed = await resources.systems.try_each(partial(_measure_cache, resources))
     problems += [error.message for error in failed.values()]
-    caches = [each for each in found.values() if each is not None]
+    caches = [entry for entry in found.values() if entry is not None]
     if not caches:
         return []
     ours, others = _Cache(), _Cache()

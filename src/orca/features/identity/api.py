@@ -109,11 +109,12 @@ async def read_me(session: ReadSession, subject: CurrentSubject, resources: Curr
 def _parts_of(subject: Subject) -> list[PartOut]:
     return [
         PartOut(
-            project_id=each.scope.project_id, environment_id=each.scope.environment_id, system_id=each.scope.system_id,
-            permissions=sorted(each.permissions),
+            project_id=grant.scope.project_id, environment_id=grant.scope.environment_id,
+            system_id=grant.scope.system_id,
+            permissions=sorted(grant.permissions),
         )
-        for each in subject.grants
-        if not each.scope.is_whole_team
+        for grant in subject.grants
+        if not grant.scope.is_whole_team
     ]  # fmt: skip
 
 

@@ -134,7 +134,7 @@ async def _claim_unattended(resources: Resources, email: str) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise OrcaError(f"ORC_ADMIN_PASSWORD_FILE cannot be read: {error}", hint="Mend the path or its mode.") from None
     except ValidationError as error:
-        fields = ", ".join(f"{each['loc'][0]} {explain(each)}" for each in error.errors())
+        fields = ", ".join(f"{problem['loc'][0]} {explain(problem)}" for problem in error.errors())
         raise BadInput(f"ORC_ADMIN_EMAIL or the password file cannot be used: {fields}") from None
     hashed = await hash_new_password(form.password, email=form.email, name="", field="password")
     async with resources.db.write() as session:

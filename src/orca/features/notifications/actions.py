@@ -101,7 +101,7 @@ async def queue_event(session: AsyncSession, resources: Resources, event: Event)
     try:
         message_type, body = type_of(event), render_message(event)
     except ValidationError as error:  # it will not be better the next time, and others wait behind it
-        log.warning("event_not_sendable", seq=event.seq, fields=[each["loc"] for each in error.errors()])
+        log.warning("event_not_sendable", seq=event.seq, fields=[problem["loc"] for problem in error.errors()])
         return
     for webhook in await list_receivers(session, event.team_id, message_type):
         await _queue(

@@ -27,14 +27,14 @@ router = Router(prefix="/api/v1/webhooks", tags=["webhooks"])
 
 async def _shown(session: AsyncSession, scope: Scope, webhooks: Sequence[Webhook]) -> list[WebhookOut]:
     """Return webhooks with their last delivery."""
-    last = await queries.list_last_deliveries(session, scope, [each.id for each in webhooks])
+    last = await queries.list_last_deliveries(session, scope, [webhook.id for webhook in webhooks])
     return [
         WebhookOut(
-            id=each.id, name=each.name, url=each.url, types=each.types, is_enabled=each.is_enabled,
-            problem=each.problem, failing_since=each.failing_since, created_at=each.created_at,
-            last_delivery=DeliveryOut.model_validate(last[each.id]) if each.id in last else None,
+            id=webhook.id, name=webhook.name, url=webhook.url, types=webhook.types, is_enabled=webhook.is_enabled,
+            problem=webhook.problem, failing_since=webhook.failing_since, created_at=webhook.created_at,
+            last_delivery=DeliveryOut.model_validate(last[webhook.id]) if webhook.id in last else None,
         )
-        for each in webhooks
+        for webhook in webhooks
     ]  # fmt: skip
 
 

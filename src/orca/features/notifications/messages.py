@@ -38,12 +38,12 @@ _PING = WebhookEvent(PING, "WebhookTested", "A user tested the webhook.", PingDa
 @cache
 def list_offered() -> Mapping[str, WebhookEvent]:
     """Return the events that a webhook may be made for: type of the message -> event."""
-    return {each.name: each for feature in load_features() for each in feature.webhooks}
+    return {webhook.name: webhook for feature in load_features() for webhook in feature.webhooks}
 
 
 @cache
 def _by_event() -> Mapping[str, WebhookEvent]:
-    return {each.event: each for each in list_offered().values()}
+    return {offered.event: offered for offered in list_offered().values()}
 
 
 def list_event_types() -> Sequence[str]:
@@ -75,7 +75,10 @@ def _render(message_type: str, at: datetime, data: BaseModel) -> str:
 
 def describe_messages() -> list[OutgoingMessage]:
     """Return every message that is sent, for the OpenAPI document."""
-    return [OutgoingMessage(each.name, each.summary, _model_of(each)) for each in (_PING, *list_offered().values())]
+    return [
+        OutgoingMessage(offered.name, offered.summary, _model_of(offered))
+        for offered in (_PING, *list_offered().values())
+    ]
 
 
 def _model_of(event: WebhookEvent) -> type[BaseModel]:

@@ -77,7 +77,7 @@ class WebhookPage:
 
 def _typed(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the form as the API's JSON."""
-    types = [each.event.name for each in _choices(form) if each.is_chosen]
+    types = [choice.event.name for choice in _choices(form) if choice.is_chosen]
     return {"name": form.get("name", ""), "url": form.get("url", ""), "types": types}
 
 
@@ -89,7 +89,7 @@ async def _draw_list(
     cursor: str | None = None,
 ) -> Response:
     found = await queries.list_webhooks(session, scope, WebhookFilter(limit=SHOWN, cursor=cursor))
-    last = await queries.list_last_deliveries(session, scope, [each.id for each in found.items])
+    last = await queries.list_last_deliveries(session, scope, [item.id for item in found.items])
     following = f"/webhooks?cursor={found.next_cursor}" if found.next_cursor else ""
     form = form or Filled()
     page = WebhooksPage(found.items, last, following, _choices(form.values), form)
@@ -130,7 +130,7 @@ async def _view(
     wanted = DeliveryFilter(limit=SHOWN, cursor=cursor)
     found = await queries.list_deliveries(session, scope, webhook_id, wanted)
     following = f"/webhooks/{webhook_id}?cursor={found.next_cursor}" if found.next_cursor else ""
-    chosen = {_CHOSEN + each.replace(".", "_"): "true" for each in webhook.types}
+    chosen = {_CHOSEN + type_.replace(".", "_"): "true" for type_ in webhook.types}
     form = shown.pop("form", None) or Filled({"name": webhook.name, "url": webhook.url, **chosen})
     return WebhookPage(webhook, found.items, following, cursor is None, _choices(form.values), form, **shown)
 

@@ -21,7 +21,7 @@ async def list_orphans(
 ) -> OrphansOut:
     """Containers, routes and volumes of this instance that are in no row. They stay until they are decided on."""
     found = await queries.list_orphans(resources)
-    fitting = [each for each in found.items if kind in {None, each.kind} and service_id in {None, each.service_id}]
+    fitting = [item for item in found.items if kind in {None, item.kind} and service_id in {None, item.service_id}]
     return OrphansOut(items=fitting, problems=found.problems)
 
 

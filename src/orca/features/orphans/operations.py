@@ -71,7 +71,7 @@ async def _get_orphan(resources: Resources, decision: Decision) -> Orphan:
 async def _find_place(resources: Resources, maker: str) -> tuple[str, list[Replica]]:
     """Return the system on which a deployment runs, and the containers there. Raises NotFound."""
     for system_id, replicas in (await look_at_containers(resources)).items():
-        if any(maker_of(each) == maker for each in replicas):
+        if any(maker_of(replica) == maker for replica in replicas):
             return system_id, replicas
     raise NotFound("it does not run any more")
 
@@ -82,8 +82,8 @@ async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
     What scaling added to the workload that is live gets no release: there are more replicas of the live one.
     """
     system_id, seen = await _find_place(resources, orphan.id)
-    replicas = [each for each in seen if each.state == "running" and each.index is not None]
-    group = [each for each in replicas if maker_of(each) == orphan.id]
+    replicas = [replica for replica in seen if replica.state == "running" and replica.index is not None]
+    group = [replica for replica in replicas if maker_of(replica) == orphan.id]
     async with resources.db.write() as session:
         service = await lock_service(session, str(orphan.service_id))
         base = await _find_base(session, service)
@@ -103,7 +103,7 @@ async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
         await session.flush()
         await copy_variables(session, resources, release, deployment)
         await _make_live(session, service, release, deployment)
-        serving = [each for each in replicas if deployment.workload.includes(each)]
+        serving = [replica for replica in replicas if deployment.workload.includes(replica)]
         await set_targets(session, service, release.id, targets_of(release.config, serving, system_id))
         service.desired_state = "running"
         await _record(session, "OrphanAdopted", orphan, service.team_id)
@@ -112,8 +112,8 @@ async def _adopt_deployment(resources: Resources, orphan: Orphan) -> None:
 def _count_replicas(live: WorkloadRef | None, replicas: list[Replica], group: list[Replica]) -> int:
     """So many that the last one that runs is among them, of the group and of what is live in the same workload."""
     is_live = live is not None and live.id == group[0].labels["orca.deployment"]
-    joined = [each for each in replicas if live is not None and is_live and live.includes(each)]
-    return 1 + max(each.index or 0 for each in (*group, *joined))
+    joined = [replica for replica in replicas if live is not None and is_live and live.includes(replica)]
+    return 1 + max(replica.index or 0 for replica in (*group, *joined))
 
 
 async def _find_base(session: AsyncSession, service: Service) -> Release:

@@ -82,7 +82,7 @@ async def observe(resources: Resources) -> Observed:
 def service_of(route: ProxyRoute, replicas: Iterable[Replica], services: Mapping[str, Service]) -> Service | None:
     """The service whose container a route leads to."""
     hosts = {upstream.host for upstream in route.upstreams}
-    found = (each.labels.get("orca.service", "") for each in replicas if each.address in hosts)
+    found = (replica.labels.get("orca.service", "") for replica in replicas if replica.address in hosts)
     return next((services[service_id] for service_id in found if service_id in services), None)
 
 

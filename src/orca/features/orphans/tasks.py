@@ -25,13 +25,13 @@ async def hold_back(resources: Resources) -> None:
         return
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
-            replicas = [each for found in (await look_at_containers(resources)).values() for each in found]
+            replicas = [replica for found in (await look_at_containers(resources)).values() for replica in found]
     except (ProviderError, TimeoutError) as error:
         log.warning("not_looked_for_orphans", reason=str(error))
         return
     async with resources.db.write() as session:
         unknown = await list_unknown(session, replicas)
-        held = {each.labels.get("orca.service") for each in replicas if maker_of(each) in unknown}
+        held = {replica.labels.get("orca.service") for replica in replicas if maker_of(replica) in unknown}
         for service_id, task_id in active:
             if service_id in held and task_id is not None:
                 reason = "a release runs that this database does not know; decide about it first (`orc orphans`)"

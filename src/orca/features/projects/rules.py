@@ -11,7 +11,7 @@ _SLUG_LIMIT = 40
 def choose_slug(name: str, taken: Collection[str], *, otherwise: str) -> str:
     """`Café Menu` -> `cafe-menu`, or `cafe-menu-2` when that is taken; `otherwise` where no letter is left."""
     plain = unicodedata.normalize("NFKD", name)
-    base = slugify("".join(each for each in plain if not unicodedata.combining(each))) or otherwise
+    base = slugify("".join(character for character in plain if not unicodedata.combining(character))) or otherwise
     candidate, number = base, 1
     while candidate in taken:
         number += 1

@@ -94,8 +94,8 @@ async def check_route(
     After a failed order there is a growing pause; `retry` orders before it is over.
     """
     findings = await operations.check_route(resources, scope, route_id, retry=retry)
-    found = [FindingOut.model_validate(each) for each in findings]
-    return CheckOut(ok=all(each.ok for each in found), findings=found, checked_at=now())
+    found = [FindingOut.model_validate(finding) for finding in findings]
+    return CheckOut(ok=all(finding.ok for finding in found), findings=found, checked_at=now())
 
 
 @router.get("/certificates", response_model=CertificateList)
@@ -108,9 +108,9 @@ async def list_certificates(
     with_managed = wanted.cursor is None and wanted.name is None
     hostnames = await queries.list_acme_hostnames(session, scope) if with_managed else set()
     items = [CertificateOut.model_validate(row) for row in page.items]
-    held = sorted(await queries.list_ordered(session, scope.team_id, hostnames), key=lambda each: each.hostname)
-    held = [each for each in held if wanted.fits(each.hostname, each.not_after)]
-    managed = [ManagedCertificateOut.model_validate(each) for each in held]
+    held = sorted(await queries.list_ordered(session, scope.team_id, hostnames), key=lambda order: order.hostname)
+    held = [certificate for certificate in held if wanted.fits(certificate.hostname, certificate.not_after)]
+    managed = [ManagedCertificateOut.model_validate(certificate) for certificate in held]
     return CertificateList(items=items, next_cursor=page.next_cursor, managed=managed)
 
 
@@ -150,7 +150,7 @@ async def delete_certificate(certificate_id: str, session: WriteSession, scope: 
 @guard("dns.read")
 async def list_dns_providers() -> list[DnsProviderOut]:
     """List the DNS providers at which names can be proven, with the fields that each needs."""
-    return [DnsProviderOut.model_validate(each) for each in PROVIDERS.values()]
+    return [DnsProviderOut.model_validate(provider) for provider in PROVIDERS.values()]
 
 
 @router.get("/dns-credentials", response_model=Page[DnsCredentialOut])
@@ -198,8 +198,8 @@ async def update_dns_credential(
 @guard("dns.update", tenant="dns_credential_id", rate="write", seconds=180)
 async def check_dns_credential(dns_credential_id: str, scope: CurrentScope, resources: CurrentResources) -> CheckOut:
     """Find each zone and sign in at its provider; nothing is changed there."""
-    found = [FindingOut.model_validate(each) for each in await check_zones(resources, scope, dns_credential_id)]
-    return CheckOut(ok=all(each.ok for each in found), findings=found, checked_at=now())
+    found = [FindingOut.model_validate(zone) for zone in await check_zones(resources, scope, dns_credential_id)]
+    return CheckOut(ok=all(finding.ok for finding in found), findings=found, checked_at=now())
 
 
 @router.delete("/dns-credentials/{dns_credential_id}", status_code=204)

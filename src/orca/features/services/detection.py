@@ -113,7 +113,7 @@ def read_orca_file(content: str, kind: Kind | None = None) -> tuple[OrcaFile, li
     except BadInput as error:
         placed = error.details.get("problems")
         given = placed or [{"key": key, "message": text} for key, text in error.details["fields"].items()]
-        return OrcaFile(), [OrcaFileProblem(**each) for each in given]
+        return OrcaFile(), [OrcaFileProblem(**problem) for problem in given]
     return file, []
 
 
@@ -141,7 +141,7 @@ def find_start_command(dockerfile: str) -> str | None:
         lineage = resolve(parse_dockerfile(dockerfile, heredocs=True), {}, _ANY_ARCHITECTURE).lineage
     except BadDockerfile:
         return None
-    words = {each.keyword: each.source.rest for stage in lineage for each in stage.instructions}
+    words = {instruction.keyword: instruction.source.rest for stage in lineage for instruction in stage.instructions}
     entry, command = _argv(words.get("ENTRYPOINT", "")), _argv(words.get("CMD", ""))
     if isinstance(entry, str):
         return _shown(entry or (command if isinstance(command, str) else _joined(command)))
@@ -205,7 +205,7 @@ def describe_folder(folder: Folder) -> str:
 
 def _telling_hints(names: Sequence[str], folders: Sequence[Folder], *, is_explained: bool) -> Iterator[str]:
     yield from map(describe_folder, folders)
-    compose = [name for name in names if any(fnmatchcase(name, each) for each in _COMPOSE)]
+    compose = [name for name in names if any(fnmatchcase(name, pattern) for pattern in _COMPOSE)]
     if compose and not is_explained:
         yield f"{compose[0]} describes several services: make one service here for each, with its subdirectory."
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""

@@ -93,14 +93,17 @@ def dotenv_data(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
     found, problems = read_dotenv(form.get("text", ""), most=MAX_VARIABLES)
     if len(found) > MAX_VARIABLES:
         return {}, {"text": f"there are more than {MAX_VARIABLES} variables"}
-    wrong = {each.line: each.problem for each in problems}
-    for each in found:
-        checked = fill(NamedVariable, {"key": each.key, "value": each.value}, {})
+    wrong = {problem.line: problem.problem for problem in problems}
+    for assignment in found:
+        checked = fill(NamedVariable, {"key": assignment.key, "value": assignment.value}, {})
         if checked.errors:
-            wrong[each.line] = f"{each.key}: {next(iter(checked.errors.values()))}"
+            wrong[assignment.line] = f"{assignment.key}: {next(iter(checked.errors.values()))}"
     if not found and not wrong:
         return {}, {"text": "there are no KEY=value lines"}
-    last = {each.key: {"key": each.key, "value": each.value, **_flags(form, "import_")} for each in found}
+    last = {
+        assignment.key: {"key": assignment.key, "value": assignment.value, **_flags(form, "import_")}
+        for assignment in found
+    }
     return {"variables": list(last.values())}, {f"text.{line}": f"line {line}: {wrong[line]}" for line in sorted(wrong)}
 
 
@@ -190,7 +193,7 @@ def _health_data(service: Service, form: Mapping[str, str], reader: Reader) -> d
     if "health_host" in form:
         health["host"] = form["health_host"] or None
     if "health_status" in form:
-        health["status"] = [each.strip() for each in form["health_status"].split(",") if each.strip()]
+        health["status"] = [part.strip() for part in form["health_status"].split(",") if part.strip()]
     return health
 
 
@@ -223,7 +226,7 @@ def _changed_source(service: Service, form: Mapping[str, str]) -> dict[str, Any]
 def parse_ports(text: str) -> list[dict[str, Any]]:
     """Parse `http:8080, metrics:9090 private` to the API's JSON. Raises ValueError."""
     ports = []
-    for part in filter(None, (each.strip() for each in text.split(","))):
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
         words = part.split()
         name, _, number = words[0].rpartition(":")
         if not number.isdecimal() or words[1:] not in ([], ["private"]):

@@ -144,7 +144,7 @@ def _suggest(path: YamlPath) -> str:
 
 
 def _refuse(problems: Sequence[tuple[Mark, YamlPath, str]]) -> BadInput:
-    ordered = sorted(problems, key=lambda each: (each[0].line, each[0].column))
+    ordered = sorted(problems, key=lambda problem: (problem[0].line, problem[0].column))
     fields = {_dotted(path): f"{mark}: {message}" for mark, path, message in ordered}
     mark, path, message = ordered[0]
     more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
@@ -186,12 +186,12 @@ def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[Fr
 
 
 def _merge_mounts(stored: Sequence[VolumeMount], named: Sequence[NamedMount]) -> list[VolumeMount]:
-    known = {each.name: each for each in stored}
-    for each in named:  # fields of a volume that the file omits stay
-        given = {key: getattr(each, key) for key in each.model_fields_set - {"shared"}}
-        known[each.name] = known[each.name].model_copy(update=given) if each.name in known else VolumeMount(**given)
+    known = {mount.name: mount for mount in stored}
+    for mount in named:  # fields of a volume that the file omits stay
+        given = {key: getattr(mount, key) for key in mount.model_fields_set - {"shared"}}
+        known[mount.name] = known[mount.name].model_copy(update=given) if mount.name in known else VolumeMount(**given)
     mounts = list(known.values())
-    if problem := rules.find_mount_problems((each.name, each.path) for each in mounts):
+    if problem := rules.find_mount_problems((mount.name, mount.path) for mount in mounts):
         raise BadInput(f"{FILE_NAME}: volumes: {problem}", fields={"volumes": problem})
     return mounts
 
@@ -239,7 +239,7 @@ def _render_ports(kind: str, detected: Detection | None) -> list[str]:
     lines = ["# Where the process listens; it is told through PORT. Public ports get hostnames."]
     if detected and detected.port_choices and not given:
         lines.append("# Several could be the one for visitors: take the # from the right line.")
-        return [*lines, *(f"#{rules.ports_line(each)}" for each in detected.port_choices[:10]), ""]
+        return [*lines, *(f"#{rules.ports_line(choice)}" for choice in detected.port_choices[:10]), ""]
     return [*lines, f"{'' if given else '#'}{rules.ports_line(port)}", ""]
 
 

@@ -45,7 +45,7 @@ def _at(kind: OwnerType, endpoint: Door) -> Door:
     _, *others = inspect.signature(endpoint).parameters.values()
     owner_id = inspect.Parameter(f"{kind}_id", inspect.Parameter.KEYWORD_ONLY, annotation=str)
     place.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what FastAPI reads
-        [owner_id, *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in others)],
+        [owner_id, *(other.replace(kind=inspect.Parameter.KEYWORD_ONLY) for other in others)],
         return_annotation=inspect.signature(endpoint).return_annotation,
     )
     place.__name__, place.__doc__ = endpoint.__name__.replace("variable", f"{kind}_variable"), endpoint.__doc__

@@ -219,7 +219,9 @@ def _source_folder(found: Found) -> Path:
 async def _explain_nothing(resources: Resources, folder: Path, refusal: Refusal | None) -> dict[str, object]:
     names = await asyncio.to_thread(Tree(folder).names)
     found = refusal.candidates if refusal else ()
-    named = [Folder(path=each.folder, summary=each.title, options=dict(each.options)) for each in found]
+    named = [
+        Folder(path=candidate.folder, summary=candidate.title, options=dict(candidate.options)) for candidate in found
+    ]
     folders = named or await _find_folders(resources, folder)
     visible = [name for name in names if name != ".git"]
     return {

@@ -42,7 +42,7 @@ def parse_privilege(text: str) -> str:
     """Return a privilege in its one spelling. Raises ValueError for one that is not needed, or that none can grant."""
     name, sign, value = text.partition(":")
     if not (sign and value and name in _GRANTABLE):
-        known = ", ".join(f"{each}:…" for each in _GRANTABLE)
+        known = ", ".join(f"{kind}:…" for kind in _GRANTABLE)
         raise ValueError(f"“{text}” is not a privilege that can be granted; known are {known}")
     found = assess(_GRANTABLE[name](value))
     if found.refused:
@@ -75,7 +75,7 @@ def explain_privilege(text: str) -> str:
 
 def list_wanted(options: RuntimeOptions) -> list[str]:
     """Return the privileges that the options need, sorted."""
-    return sorted({show_privilege(each) for _, demands in _demands(options) for each in assess(demands).grants})
+    return sorted({show_privilege(grant) for _, demands in _demands(options) for grant in assess(demands).grants})
 
 
 def check_granted(options: RuntimeOptions, granted: Collection[str], service: str) -> None:
@@ -88,7 +88,7 @@ def check_granted(options: RuntimeOptions, granted: Collection[str], service: st
                 hint="Nothing on this machine may have that, and it cannot be granted: run the service without.",
                 fields={f"runtime.{field}": f"{found.refused[0]} It cannot be granted."},
             )
-        missing = [text for each in found.grants if (text := show_privilege(each)) not in granted]
+        missing = [text for grant in found.grants if (text := show_privilege(grant)) not in granted]
         if missing:
             names, command = ", ".join(missing), f"orc services grant {' '.join(missing)} --service {service}"
             raise NotGranted(

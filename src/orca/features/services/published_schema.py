@@ -55,8 +55,8 @@ def render_schema(model: type[BaseModel], title: str) -> Mapping[str, Any]:
     kind["anyOf"].append({"enum": sorted(KIND_ALIASES), "deprecated": True})
     schema["$defs"]["HealthCheck"] |= {"if": _IS_COMMAND, "then": _HAS_COMMAND, "else": _HAS_NONE}
     schema["$defs"]["RuntimeFile"] |= {"oneOf": _ONE_SOURCE}
-    for each in (schema, *schema["$defs"].values()):
-        for found in each["properties"].values():
+    for definition in (schema, *schema["$defs"].values()):
+        for found in definition["properties"].values():
             if "patternProperties" in found:
                 found["additionalProperties"] = False
     return schema
@@ -67,7 +67,7 @@ def _find(schema: dict[str, Any], whole: Mapping[str, Any], place: tuple[str, ..
     if "$ref" in schema:
         return _find(whole["$defs"][schema["$ref"].rpartition("/")[2]], whole, place)
     if "anyOf" in schema:
-        return _find(next(each for each in schema["anyOf"] if each["type"] != "null"), whole, place)
+        return _find(next(choice for choice in schema["anyOf"] if choice["type"] != "null"), whole, place)
     if not place:
         return schema
     name, *rest = place

@@ -115,19 +115,19 @@ async def list_effective_variables(session: AsyncSession, service: Service) -> l
     """Return the variables of a service: those of its project, overridden by its own, by key."""
     both = or_(Variable.project_id == service.project_id, Variable.service_id == service.id)
     rows = (await session.scalars(select(Variable).where(both))).all()
-    chosen = {each.key: each for each in sorted(rows, key=lambda each: each.service_id is not None)}
+    chosen = {row.key: row for row in sorted(rows, key=lambda row: row.service_id is not None)}
     return [chosen[key] for key in sorted(chosen)]
 
 
 async def open_variables(session: AsyncSession, box: SecretBox, variables: Sequence[Variable]) -> dict[str, str]:
     """Return the decrypted values of the secret ones among these, by key. Raises SecretUnreadable."""
-    secret = [each for each in variables if each.is_secret]
-    opened = await open_secrets_of(session, box, VARIABLE, [each.id for each in secret], VALUE)
-    return {each.key: opened[each.id] for each in secret if each.id in opened}
+    secret = [variable for variable in variables if variable.is_secret]
+    opened = await open_secrets_of(session, box, VARIABLE, [variable.id for variable in secret], VALUE)
+    return {variable.key: opened[variable.id] for variable in secret if variable.id in opened}
 
 
 async def list_build_variables(session: AsyncSession, box: SecretBox, service: Service) -> BuildVariables:
     """Return the variables of a service that are marked for build time."""
-    variables = [each for each in await list_effective_variables(session, service) if each.is_build_time]
-    plain = {each.key: each.value or "" for each in variables if not each.is_secret}
+    variables = [variable for variable in await list_effective_variables(session, service) if variable.is_build_time]
+    plain = {variable.key: variable.value or "" for variable in variables if not variable.is_secret}
     return BuildVariables(plain=plain, secret=await open_variables(session, box, variables))

@@ -39,7 +39,7 @@ def choose_volume_name(name: str, slug: str, taken: Collection[str]) -> str:
         return name
     candidates = chain([""], (f"-{number}" for number in count(2)))
     names = (f"{slug}-{name}"[: _VOLUME_NAME_LIMIT - len(ending)] + ending for ending in candidates)
-    return next(each for each in names if each not in taken)
+    return next(candidate for candidate in names if candidate not in taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,10 @@ def check_file_path(path: str) -> str:
 def find_file_problem(paths: Collection[str], folders: Collection[str]) -> str | None:
     """Return why files cannot be put at these paths, or None. `folders`: those that would hide the files."""
     for path in sorted(paths):
-        inside = next((each for each in folders if is_below(path, each)), None)
+        inside = next((folder for folder in folders if is_below(path, folder)), None)
         if inside is not None:
             return f"{path} would be hidden by {inside}, which is a folder in memory"
-        above = next((each for each in paths if each != path and is_below(path, each)), None)
+        above = next((other for other in paths if other != path and is_below(path, other)), None)
         if above is not None:
             return f"{above} is a file, so {path} cannot be in it"
     return None
@@ -107,7 +107,11 @@ def is_below(path: str, folder: str) -> bool:
 
 
 def _is_plain(part: str) -> bool:
-    return part not in {"", ".", ".."} and part.isascii() and all(each.isalnum() or each in "._-" for each in part)
+    return (
+        part not in {"", ".", ".."}
+        and part.isascii()
+        and all(character.isalnum() or character in "._-" for character in part)
+    )
 
 
 def find_mount_problems(mounts: Iterable[tuple[str, str]]) -> str | None:

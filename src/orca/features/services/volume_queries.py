@@ -37,9 +37,9 @@ async def list_attached(session: AsyncSession, scope: Scope, service_id: str) ->
 
 async def list_volumes(session: AsyncSession, scope: Scope, service_id: str) -> list[VolumeOut]:
     """The volumes of a service by name, each with all services that mount it."""
-    volumes = [each.volume for each in await list_attached(session, scope, service_id)]
+    volumes = [attached.volume for attached in await list_attached(session, scope, service_id)]
     seen = await describe_volumes(session, volumes, service_id)
-    return sorted(seen, key=lambda each: each.name)
+    return sorted(seen, key=lambda volume: volume.name)
 
 
 async def list_project_volumes(
@@ -75,17 +75,17 @@ async def describe_volumes(
     query = (
         select(ServiceMount, Service)
         .join(Service, Service.id == ServiceMount.service_id)
-        .where(ServiceMount.volume_id.in_([each.id for each in volumes]))
+        .where(ServiceMount.volume_id.in_([volume.id for volume in volumes]))
     )
     for mount, service in await session.execute(query.order_by(ServiceMount.id)):
         mounts[mount.volume_id].append(MountOut(
             service_id=service.id, service=service.slug, name=mount.name, path=mount.path, read_only=mount.read_only
         ))  # fmt: skip
-    return [_describe(each, mounts[each.id], service_id) for each in volumes]
+    return [_describe(volume, mounts[volume.id], service_id) for volume in volumes]
 
 
 def _describe(volume: Volume, mounts: list[MountOut], service_id: str | None) -> VolumeOut:
-    own = next((each for each in mounts if each.service_id == service_id), None)
+    own = next((mount for mount in mounts if mount.service_id == service_id), None)
     shown = own or next(iter(mounts), None)
     return VolumeOut(
         id=volume.id, project_id=volume.project_id, environment_id=volume.environment_id, system=volume.system_id,

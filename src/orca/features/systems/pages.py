@@ -27,8 +27,8 @@ class Row:
     def of(cls, system: SystemOut) -> "Row":
         """Return the row of a system."""
         disks = [
-            (each.path, f"{show_bytes(each.free_bytes)} of {show_bytes(each.total_bytes)} free")
-            for each in system.disks
+            (disk.path, f"{show_bytes(disk.free_bytes)} of {show_bytes(disk.total_bytes)} free")
+            for disk in system.disks
         ]
         return cls(system, disks, show_bytes(system.memory_bytes) if system.memory_bytes else "")
 
@@ -52,7 +52,7 @@ class SystemPage:
 @guard("instance.admin", page=True)
 async def show_systems(request: Request, resources: CurrentResources) -> Response:
     """List the systems, and whether they answer."""
-    rows = [Row.of(each) for each in await queries.view_systems(resources)]
+    rows = [Row.of(system) for system in await queries.view_systems(resources)]
     return render(request, "systems/systems.html", SystemsPage(rows, queries.list_unused_providers(resources)))
 
 

@@ -48,7 +48,7 @@ class Seen:
 async def list_systems(session: AsyncSession) -> Sequence[System]:
     """All systems, `local` first."""
     rows = (await session.scalars(select(System).order_by(System.name, System.id))).all()
-    return sorted(rows, key=lambda each: each.id != LOCAL)
+    return sorted(rows, key=lambda system: system.id != LOCAL)
 
 
 async def get_system(session: AsyncSession, system_id: str) -> System:
@@ -83,9 +83,9 @@ def list_unused_providers(resources: Resources) -> list[UnusedProvider]:
     """List what is installed and not used, on whatever system."""
     return [
         UnusedProvider(
-            family=each.family, name=each.name, package=each.package, reason=each.message, remedy=each.remedy
+            family=unused.family, name=unused.name, package=unused.package, reason=unused.message, remedy=unused.remedy
         )
-        for each in resources.plugins.unused
+        for unused in resources.plugins.unused
     ]
 
 
@@ -121,7 +121,7 @@ async def _look_at(resources: Resources, system_id: str) -> Look:
     try:
         async with asyncio.timeout(DEADLINE):
             unusable = await resources.systems.list_unusable(system_id)
-            problems = [join(each.message, each.hint) for each in unusable]
+            problems = [join(provider.message, provider.hint) for provider in unusable]
             addresses = sorted(await resources.systems.list_addresses(system_id), key=_by_use)
             if system_id == LOCAL:
                 disks += await _measure(resources, system_id, str(resources.settings.data_dir))

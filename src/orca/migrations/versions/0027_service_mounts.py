@@ -88,7 +88,7 @@ def _name() -> None:
             continue
         endings = (f"-{number}" if number > 1 else "" for number in count(1))
         names = (f"{slug}-{name}"[: 63 - len(ending)] + ending for ending in endings)
-        chosen = next(each for each in names if each not in taken[environment_id])
+        chosen = next(candidate for candidate in names if candidate not in taken[environment_id])
         taken[environment_id].add(chosen)
         connection.execute(sa.text("UPDATE volumes SET name = :name WHERE id = :id"), {"name": chosen, "id": volume_id})
 

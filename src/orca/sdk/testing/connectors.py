@@ -197,9 +197,11 @@ class ConnectorConformance:
         found = await connector.list_sockets()
         writer.close()
         assert found is not None
-        assert {each.protocol for each in found if each.port == listener.open[1] and each.is_listening} == {"tcp"}
-        assert any(each.is_connected for each in found if each.port == listener.open[1])
-        assert not [each for each in found if each.port == listener.closed[1] and each.is_listening]
+        assert {socket.protocol for socket in found if socket.port == listener.open[1] and socket.is_listening} == {
+            "tcp"
+        }
+        assert any(socket.is_connected for socket in found if socket.port == listener.open[1])
+        assert not [socket for socket in found if socket.port == listener.closed[1] and socket.is_listening]
 
 
 class FakeConnector:

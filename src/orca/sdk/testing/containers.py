@@ -148,7 +148,7 @@ class ContainerHostConformance:
         stopped = await trial.reach(spec, "exited")
         assert stopped.address == container.address
         everyone = await trial.make(trial.spec("other"))
-        assert len({each.address for each in everyone}) == 2  # noqa: PLR2004
+        assert len({member.address for member in everyone}) == 2  # noqa: PLR2004
         await trial.make(spec)
         started = await trial.reach(spec, "running")
         assert (started.id, started.address) == (container.id, container.address)
@@ -169,11 +169,13 @@ class ContainerHostConformance:
         """An empty value matches any; another value, or a label that is missing, matches none."""
         await trial.make(trial.spec("a"), trial.spec("b"))
         names = {
-            frozenset(each.name for each in await trial.host.inspect({**trial.labels, **wanted}))
+            frozenset(container.name for container in await trial.host.inspect({**trial.labels, **wanted}))
             for wanted in ({"orca.part": ""}, {})
         }
         assert names == {frozenset({f"{trial.id}-a", f"{trial.id}-b"})}
-        assert [each.name for each in await trial.host.inspect({**trial.labels, "orca.part": "a"})] == [f"{trial.id}-a"]
+        assert [container.name for container in await trial.host.inspect({**trial.labels, "orca.part": "a"})] == [
+            f"{trial.id}-a"
+        ]
         assert await trial.host.inspect({**trial.labels, "orca.part": "c"}) == []
         assert await trial.host.inspect({**trial.labels, "orca.other": ""}) == []
 

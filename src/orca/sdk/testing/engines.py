@@ -82,7 +82,7 @@ class Trial:
 
 
 def _in_order(replicas: Sequence[Replica]) -> list[Replica]:
-    return sorted(replicas, key=lambda each: -1 if each.index is None else each.index)
+    return sorted(replicas, key=lambda replica: -1 if replica.index is None else replica.index)
 
 
 class EngineConformance:
@@ -104,10 +104,10 @@ class EngineConformance:
         workload = trial.workload("web", replicas=2)
         await trial.run(workload)
         replicas = await trial.of(workload)
-        assert [each.index for each in replicas] == [0, 1]
-        assert len({each.id for each in replicas}) == len({each.name for each in replicas}) == 2  # noqa: PLR2004
-        for each in replicas:
-            seen = await trial.reach(each.name, "running")
+        assert [replica.index for replica in replicas] == [0, 1]
+        assert len({replica.id for replica in replicas}) == len({replica.name for replica in replicas}) == 2  # noqa: PLR2004
+        for replica in replicas:
+            seen = await trial.reach(replica.name, "running")
             assert seen.labels["orca.part"] == "web"
             assert seen.started_at
             assert (seen.exit_code, seen.restarts) == (None, 0)
@@ -121,7 +121,7 @@ class EngineConformance:
         """The same answer each time, and nothing has happened."""
         workload = trial.workload("web")
         first, second = (trial.engine.plan([], copy.deepcopy(workload)) for _ in range(2))
-        assert [each.describe() for each in first] == [each.describe() for each in second]
+        assert [change.describe() for change in first] == [change.describe() for change in second]
         assert await trial.observe() == []
 
     async def test_plan_unknown_state_is_left_alone(self, trial: Trial) -> None:
@@ -135,16 +135,16 @@ class EngineConformance:
         workload = trial.workload("web")
         changes = trial.engine.plan([], workload)
         await trial.engine.apply(changes)
-        before = [each.id for each in await trial.of(workload)]
+        before = [replica.id for replica in await trial.of(workload)]
         await trial.engine.apply(changes)
-        assert [each.id for each in await trial.of(workload)] == before
+        assert [replica.id for replica in await trial.of(workload)] == before
 
     async def test_apply_more_replicas_keeps_those_that_run(self, trial: Trial) -> None:
         """Scaling up adds."""
         workload = trial.workload("web")
         (first,) = await trial.run(workload)
         replicas = await trial.run(replace(workload, replicas=3))
-        assert [each.index for each in replicas] == [0, 1, 2]
+        assert [replica.index for replica in replicas] == [0, 1, 2]
         assert replicas[0].id == first.id
 
     async def test_apply_fewer_replicas_removes_the_last(self, trial: Trial) -> None:
@@ -152,20 +152,20 @@ class EngineConformance:
         workload = trial.workload("web", replicas=3)
         before = await trial.run(workload)
         after = await trial.run(replace(workload, replicas=1))
-        assert [each.id for each in after] == [before[0].id]
+        assert [replica.id for replica in after] == [before[0].id]
 
     async def test_apply_new_workload_old_one_stays(self, trial: Trial) -> None:
         """The old release serves until the caller removes it."""
         (old,) = await trial.run(trial.workload("old"))
         await trial.run(trial.workload("new"))
-        assert [each.id for each in await trial.of(trial.workload("old"))] == [old.id]
+        assert [replica.id for replica in await trial.of(trial.workload("old"))] == [old.id]
         await trial.engine.remove(old)
         assert await trial.of(trial.workload("old")) == []
 
     async def test_changes_describe_themselves(self, trial: Trial) -> None:
         """People read a plan before it is applied."""
         current = await trial.run(trial.workload("old"))
-        descriptions = [each.describe() for each in trial.engine.plan(current, trial.workload("new"))]
+        descriptions = [change.describe() for change in trial.engine.plan(current, trial.workload("new"))]
         assert any("new" in text for text in descriptions)
         assert any("old" in text for text in descriptions)
 
@@ -188,7 +188,7 @@ class EngineConformance:
         (replica,) = await trial.run(workload)
         await trial.engine.stop(replica)
         await trial.reach(replica.name, "exited")
-        assert [each.id for each in await trial.run(workload)] == [replica.id]
+        assert [again.id for again in await trial.run(workload)] == [replica.id]
         await trial.reach(replica.name, "running")
 
     async def test_stop_and_remove_what_is_gone_is_no_error(self, trial: Trial) -> None:
@@ -206,7 +206,9 @@ class EngineConformance:
         await trial.run(trial.workload("b"))
         for look in (trial.engine.observe, trial.engine.survey):
             found = {
-                value: sorted(each.labels["orca.part"] for each in await look({**trial.labels, "orca.part": value}))
+                value: sorted(
+                    replica.labels["orca.part"] for replica in await look({**trial.labels, "orca.part": value})
+                )
                 for value in ("", "a", "c")
             }
             assert found == {"": ["a", "b"], "a": ["a"], "c": []}
@@ -252,7 +254,7 @@ class EngineConformance:
         assert lines == ["two words ü"]
         assert await trial.engine.run_once(trial.workload("bad", "false"), deadline=60, progress=progress) == 1
         assert await trial.engine.observe(trial.labels) == []
-        assert [each.index for each in await trial.observe()] == [None, None]
+        assert [replica.index for replica in await trial.observe()] == [None, None]
 
     async def test_run_once_again_never_runs_twice(self, trial: Trial) -> None:
         """A migration that ran is reported, not repeated; one that runs is joined."""
@@ -266,7 +268,7 @@ class EngineConformance:
         running = await trial.reach(slow.name, "running")
         assert await trial.engine.run_once(slow, deadline=60, progress=ignore) == 0
         assert await first == 0
-        assert [each.id for each in await trial.observe() if each.name == slow.name] == [running.id]
+        assert [replica.id for replica in await trial.observe() if replica.name == slow.name] == [running.id]
 
     async def test_run_once_deadline_kills_it(self, trial: Trial) -> None:
         """Nothing runs longer than it may."""
@@ -274,7 +276,7 @@ class EngineConformance:
         with pytest.raises(DeadlineExceeded):
             await trial.engine.run_once(trial.workload("migrate"), deadline=2, progress=ignore)
         assert time.monotonic() - begun < STOPPED_SOON
-        assert [each.state for each in await trial.observe()] == ["exited"]
+        assert [replica.state for replica in await trial.observe()] == ["exited"]
 
     async def test_run_once_cancelled_is_killed(self, trial: Trial) -> None:
         """Cancel means that the work stops."""
@@ -284,7 +286,7 @@ class EngineConformance:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert [each.state for each in await trial.observe()] == ["exited"]
+        assert [replica.state for replica in await trial.observe()] == ["exited"]
 
     async def test_logs_tail_and_follow_end_with_the_replica(self, trial: Trial) -> None:
         """The tail first, then the end of the stream when nothing runs any more."""

@@ -17,7 +17,7 @@ async def reach_state(look: Callable[[], Awaitable[Sequence[Seen]]], name: str, 
     """Look until what has this name is in one of the states, and return it. Raises TimeoutError."""
     async with asyncio.timeout(_SETTLED):
         while True:
-            found = [each for each in await look() if each.name == name and each.state in states]
+            found = [seen for seen in await look() if seen.name == name and seen.state in states]
             if found:
                 return found[0]
             await asyncio.sleep(0.05)

@@ -47,9 +47,9 @@ async def _set_port(
 ) -> None:
     """Change the port that hostnames lead to; other ports stay."""
     stored = service.ports or deployment.config.get("ports") or []
-    ports = [Port.model_validate(each) for each in stored]
-    others = [each for each in ports if not each.public and each.port != remedy.port]
-    name = next((each.name for each in ports if each.public), "http")
+    ports = [Port.model_validate(fields) for fields in stored]
+    others = [port for port in ports if not port.public and port.port != remedy.port]
+    name = next((port.name for port in ports if port.public), "http")
     changes: dict[str, Any] = {"ports": [Port(name=name, port=remedy.port or 0, public=True), *others]}
     if service.health.get("port") is not None:
         changes["health"] = {**service.health, "port": None}
@@ -58,7 +58,7 @@ async def _set_port(
 
 async def _own_volume(session: AsyncSession, scope: Scope, service: Service, remedy: Remedy) -> None:
     attached = await list_attached(session, scope, service.id)
-    volume = next((each.volume for each in attached if each.mount.name == remedy.volume), None)
+    volume = next((mounted.volume for mounted in attached if mounted.mount.name == remedy.volume), None)
     if volume is None:
         raise Conflict(f"the service has no volume “{remedy.volume}” any more")
     users = await list_users(session, volume.id)

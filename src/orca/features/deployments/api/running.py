@@ -81,20 +81,21 @@ async def list_containers(
     """List the service's replicas as the engine reports them now."""
     _, engine = await _engine_of(resources, scope, service_id)
     found = await engine.observe({"orca.service": service_id})
-    containers = [each for each in found if state in {None, each.state}]
+    containers = [container for container in found if state in {None, container.state}]
     numbers: dict[str, int] = {}
     async with resources.db.read(scope.team_id, scope.reach) as session:
-        for release_id in {each.labels.get("orca.release", "") for each in containers}:
+        for release_id in {container.labels.get("orca.release", "") for container in containers}:
             release = await queries.find_release(session, release_id)
             if release is not None:
                 numbers[release_id] = release.number
     return [
         ContainerOut(
-            name=each.name, replica=each.index, state=each.state, address=each.address,
-            release=numbers.get(each.labels.get("orca.release", "")), restarts=each.restarts, exit_code=each.exit_code,
-            out_of_memory=each.out_of_memory, started_at=each.started_at,
+            name=container.name, replica=container.index, state=container.state, address=container.address,
+            release=numbers.get(container.labels.get("orca.release", "")),
+            restarts=container.restarts, exit_code=container.exit_code,
+            out_of_memory=container.out_of_memory, started_at=container.started_at,
         )
-        for each in sorted(containers, key=lambda each: each.name)
+        for container in sorted(containers, key=lambda replica: replica.name)
     ]  # fmt: skip
 
 
@@ -123,7 +124,7 @@ async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
         since = since.replace(tzinfo=UTC)
     system_id, engine = await _engine_of(resources, scope, service_id)
     found = await engine.observe({"orca.service": service_id})
-    chosen = [each for each in found if replica is None or each.index == replica]
+    chosen = [container for container in found if replica is None or container.index == replica]
     hidden = await list_hidden(resources, scope, service_id, chosen)
     wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
     frames = resources.systems.hold_during(system_id, _log_frames(engine, chosen, wanted))

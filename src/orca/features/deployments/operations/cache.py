@@ -65,7 +65,7 @@ async def _claim(resources: Resources, system_id: str, service_id: str, ids: Seq
         async with resources.db.write() as session:
             known = set(await session.scalars(select(CachedRecord.id).where(CachedRecord.id.in_(ids))))
             session.add_all(
-                CachedRecord(id=each, service_id=service_id, system_id=system_id) for each in ids if each not in known
+                CachedRecord(id=id_, service_id=service_id, system_id=system_id) for id_ in ids if id_ not in known
             )
     except (SQLAlchemyError, OrcaError) as error:  # claimed by another process, or no database: not fatal
         log.warning("build_cache_not_claimed", reason=type(error).__name__)
@@ -91,7 +91,7 @@ async def _trim(resources: Resources, system_id: str) -> None:
         left = await host.list_cache()
         freed = measure(records, known) - measure(left, known)
         log.info("build_cache_trimmed", records=len(chosen), freed_bytes=freed)
-    gone = sorted(known.keys() - {each.id for each in left})
+    gone = sorted(known.keys() - {record.id for record in left})
     async with resources.db.write() as session:
         await session.execute(delete(CachedRecord).where(CachedRecord.id.in_(gone)))
 
@@ -105,4 +105,4 @@ async def list_ours(session: AsyncSession, system_id: str) -> dict[str, bool]:
 
 def measure(records: Sequence[CacheRecord], ours: dict[str, bool]) -> int:
     """Return the bytes that removing our records would free; what an image also uses is not counted."""
-    return sum(each.size_bytes for each in records if each.id in ours and not each.is_shared)
+    return sum(record.size_bytes for record in records if record.id in ours and not record.is_shared)

@@ -109,7 +109,7 @@ async def _list_needed(session: AsyncSession, service_id: str) -> set[str]:
         Deployment.previous_deployment_id.is_not(None),
     )  # fmt: skip
     owing = select(Deployment.id).where(Deployment.service_id == service_id, owes_volumes())
-    return {str(each) for query in (live, workload, previous, owing) for each in await session.scalars(query)}
+    return {str(row) for query in (live, workload, previous, owing) for row in await session.scalars(query)}
 
 
 async def _delete_deployments(session: AsyncSession, ids: Sequence[str]) -> None:
@@ -144,8 +144,8 @@ async def _delete_builds(session: AsyncSession, service: Service, before: dateti
         for table in (Deployment, Release)
     )
     unused = select(Build.id).where(Build.service_id == service.id, Build.created_at < before)
-    for each in used:
-        unused = unused.where(Build.id.not_in(each))
+    for query in used:
+        unused = unused.where(Build.id.not_in(query))
     if service.deleted_at is None:
         made = select(func.max(Build.seq)).where(Build.service_id == service.id, Build.state == "succeeded")
         last = func.coalesce(made.scalar_subquery(), 0)

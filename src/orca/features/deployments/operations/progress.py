@@ -92,7 +92,7 @@ async def add_warning(db: Database, deployment_id: str, warning: str, *remedies:
         deployment = await session.get_one(Deployment, deployment_id)
         if warning not in deployment.warnings:
             deployment.warnings = [*deployment.warnings, warning]
-            deployment.remedies = [*deployment.remedies, *(each.model_dump() for each in remedies)]
+            deployment.remedies = [*deployment.remedies, *(remedy.model_dump() for remedy in remedies)]
 
 
 async def succeed(db: Database, deployment_id: str) -> None:
@@ -119,7 +119,7 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
             deployment.former_owners = {}
         if error is not None:
             deployment.code, deployment.reason, deployment.hint = error.code, error.message, error.hint
-            remedies = [each.model_dump() for each in error.details.get("remedies", ())]
+            remedies = [remedy.model_dump() for remedy in error.details.get("remedies", ())]
             deployment.remedies = [*deployment.remedies, *remedies]
         open_steps = update(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
         await session.execute(open_steps.where(DeploymentStep.state == "waiting").values(state="skipped"))

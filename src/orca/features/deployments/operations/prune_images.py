@@ -34,7 +34,7 @@ async def _remove_old_images(resources: Resources, system_id: str) -> None:
         pinned = await _pinned_images(session) | await _list_unknown_images(session, images)
         order = await _number_builds(session, images)
     newest_first = sorted(images, key=lambda image: order.get(_build_of(image), 0), reverse=True)
-    budget, sizes = resources.settings.disk.image_budget_mb << 20, {each.id: each.size_bytes for each in images}
+    budget, sizes = resources.settings.disk.image_budget_mb << 20, {listed.id: listed.size_bytes for listed in images}
     if sum(sizes.values()) > budget and isinstance(host, SupportsImageSizes):
         sizes |= await host.measure_images()
     kept = [KeptImage(image.id, sizes[image.id], image.id in pinned) for image in newest_first]
@@ -68,7 +68,7 @@ async def _pinned_images(session: AsyncSession) -> set[str]:
     )  # fmt: skip
     pinned: set[str] = set()
     for service_id in (await session.scalars(live)).all():
-        pinned.update(each.image for each in await queries.list_offered_releases(session, service_id))
+        pinned.update(release.image for release in await queries.list_offered_releases(session, service_id))
     busy = (
         select(Build.image).join(Deployment, Deployment.build_id == Build.id).where(Deployment.state.in_(rules.ACTIVE))
     )

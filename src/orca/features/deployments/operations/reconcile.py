@@ -56,7 +56,7 @@ async def _reconcile_system(resources: Resources, system_id: str) -> None:
         )).all()  # fmt: skip
         stopped_since = await _list_stopped(session)
         unknown = await list_unknown(session, replicas)
-    held = {each.labels.get("orca.service") for each in replicas if rules.maker_of(each) in unknown}
+    held = {seen.labels.get("orca.service") for seen in replicas if rules.maker_of(seen) in unknown}
     by_workload: dict[str, list[Replica]] = {}
     for replica in replicas:
         if replica.state != "dead":
@@ -65,16 +65,16 @@ async def _reconcile_system(resources: Resources, system_id: str) -> None:
         workload = deployment.workload
         if deployment.config.get("system", LOCAL) != system_id:
             continue
-        present = [each for each in by_workload.get(workload.id, ()) if workload.includes(each)]
+        present = [own for own in by_workload.get(workload.id, ()) if workload.includes(own)]
         if live.service_id in held and not present:
             continue  # a release runs that this database does not know: an administrator decides
         began, policy = stopped_since.get(live.deployment_id), release.config["restart"]
-        stopped = [each for each in present if rules.was_stopped(each, policy) or rules.was_stopped_by(began, each)]
+        stopped = [own for own in present if rules.was_stopped(own, policy) or rules.was_stopped_by(began, own)]
         alone = workload if began is not None or FrozenConfig.model_validate(release.config).recreates else None
         missing = workload.replicas - len(present)
         if not await _start_again(resources, engine, live, stopped, alone) or missing > 0:
             await _redeploy(resources, live, missing)
-    await _tell_about_crash_loops(resources, [each for each in replicas if each.restarts >= CRASHES_TO_TELL])
+    await _tell_about_crash_loops(resources, [seen for seen in replicas if seen.restarts >= CRASHES_TO_TELL])
 
 
 def _recreated() -> Select[Any]:
@@ -136,7 +136,9 @@ async def _may_start(resources: Resources, engine: Engine, seen: LiveRelease, al
     if alone is None:
         return True
     found = await engine.observe({"orca.service": seen.service_id})
-    return not any(each.state == "running" and each.labels.get("orca.deployment") != alone.id for each in found)
+    return not any(
+        replica.state == "running" and replica.labels.get("orca.deployment") != alone.id for replica in found
+    )
 
 
 async def _redeploy(resources: Resources, seen: LiveRelease, missing: int) -> None:
@@ -177,7 +179,7 @@ async def _list_failed(session: AsyncSession, service_id: str) -> Sequence[Deplo
     """
     newest = select(Deployment).where(Deployment.service_id == service_id).order_by(Deployment.number.desc())
     last = (await session.scalars(newest.limit(MOST_FAILURES))).all()
-    return last[: count_failures([(each.trigger, each.state) for each in last])]
+    return last[: count_failures([(deployment.trigger, deployment.state) for deployment in last])]
 
 
 def count_failures(newest_first: Sequence[tuple[str, str]]) -> int:
@@ -185,7 +187,7 @@ def count_failures(newest_first: Sequence[tuple[str, str]]) -> int:
 
     A deployment that a user requested, and one that succeeds, ends the series.
     """
-    tries = takewhile(lambda each: each[0] == "system" and each[1] in {"failed", "cancelled"}, newest_first)
+    tries = takewhile(lambda attempt: attempt[0] == "system" and attempt[1] in {"failed", "cancelled"}, newest_first)
     return len(list(tries))
 
 

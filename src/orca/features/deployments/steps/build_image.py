@@ -89,7 +89,7 @@ async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]
     builders = await work.resources.systems.builders(work.system_id)
     found = await find_builder(builders, folder, facts.build_options, source=source, before=before)
     if isinstance(found, Refusal):
-        folders = ", ".join(f"{each.folder} ({each.title})" for each in found.candidates[:8])
+        folders = ", ".join(f"{candidate.folder} ({candidate.title})" for candidate in found.candidates[:8])
         raise NoBuilder(found.reason, hint=f"{found.hint} Could be built: {folders}." if folders else found.hint)
     if found is not None:
         return found

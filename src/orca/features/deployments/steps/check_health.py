@@ -41,7 +41,7 @@ async def check_health(work: Work) -> str:
     pause = min(FIRST_PAUSE_SECONDS, config.health.interval)
     while time.monotonic() - started < config.health.start_period:
         replicas = await find_replicas(work, facts)
-        if any(was_stopped(each, config.restart) for each in replicas):
+        if any(was_stopped(replica, config.restart) for replica in replicas):
             await start_release(work)
             continue
         probed = _choose(facts, replicas)
@@ -68,8 +68,8 @@ async def check_health(work: Work) -> str:
 
 def _choose(facts: Facts, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas to probe: the new ones, or, when none is new and none runs, those that ran before."""
-    own = [each for each in replicas if facts.is_own(each)]
-    if own or any(is_running(each, now()) and probe_running(each) is None for each in replicas):
+    own = [replica for replica in replicas if facts.is_own(replica)]
+    if own or any(is_running(replica, now()) and probe_running(replica) is None for replica in replicas):
         return own
     return replicas
 

@@ -63,8 +63,8 @@ async def _may_keep(work: Work, facts: Facts, image: str) -> bool:
     workload = rules.WorkloadRef(same[1], facts.workload.replicas)
     engine = await work.engine()
     seen = await engine.observe({"orca.service": facts.service.id})
-    kept = [each for each in seen if workload.includes(each)]
-    return all(rules.is_running(each, now()) and each.health != "unhealthy" for each in kept)
+    kept = [replica for replica in seen if workload.includes(replica)]
+    return all(rules.is_running(replica, now()) and replica.health != "unhealthy" for replica in kept)
 
 
 async def _make_release(session: AsyncSession, work: Work, facts: Facts, build: Build) -> str:

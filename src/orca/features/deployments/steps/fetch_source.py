@@ -98,8 +98,10 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
     try:
         file = parse_orca_file(text)
     except BadInput as error:
-        for each in error.details.get("problems", [])[1:]:  # the first is the error itself
-            await work.log.write(f"line {each['line']}, column {each['column']}: {each['key']}: {each['message']}")
+        for problem in error.details.get("problems", [])[1:]:  # the first is the error itself
+            await work.log.write(
+                f"line {problem['line']}, column {problem['column']}: {problem['key']}: {problem['message']}"
+            )
         raise
     async with work.resources.db.write() as session:
         names = await _obey(session, work, facts, file)

@@ -17,7 +17,7 @@ async def find_remedies(
 ) -> tuple[Problem, list[Remedy]]:
     """Return the problem with the ports found in the container, and remedies that switch to one of them."""
     engine, port = await work.engine(), problem.closed_port
-    running = next((each for each in replicas if each.state == "running"), None)
+    running = next((replica for replica in replicas if replica.state == "running"), None)
     if port is None or running is None or not isinstance(engine, SupportsListeners):
         return problem, []
     try:
@@ -31,26 +31,26 @@ async def find_remedies(
         return problem, []
     if _is_in_file(facts):
         return Problem(better.text, join(better.hint, f"{FILE_NAME} names `ports`: change it there.")), []
-    return better, [set_port(facts, each.port) for each in found if not each.is_loopback][:MOST_REMEDIES]
+    return better, [set_port(facts, listener.port) for listener in found if not listener.is_loopback][:MOST_REMEDIES]
 
 
 def explain_listeners(port: int, found: list[Listener]) -> Problem | None:
     """Explain that the process listens elsewhere; None when it does listen on this port. Pure."""
-    if any(each.port == port for each in found if not each.is_loopback):
+    if any(listener.port == port for listener in found if not listener.is_loopback):
         return None
-    if any(each.port == port for each in found):
+    if any(listener.port == port for listener in found):
         return Problem(
             f"the process listens on port {port}, but on 127.0.0.1 alone",
             "It cannot be reached there from outside its container: let it listen on 0.0.0.0 (often an option such as "
             "`--host 0.0.0.0`, or the variable HOST).",
         )
-    open_ports = [str(each.port) for each in found if not each.is_loopback]
+    open_ports = [str(listener.port) for listener in found if not listener.is_loopback]
     if open_ports:
         return Problem(
             f"nothing listens on port {port}, but the process does on {', '.join(open_ports)}",
             "Let it listen on the port in $PORT, or change `ports` to where it listens.",
         )
-    closed = ", ".join(str(each.port) for each in found)
+    closed = ", ".join(str(listener.port) for listener in found)
     return Problem(
         f"nothing listens on port {port}; the process does on {closed}, but on 127.0.0.1 alone",
         "Let it listen on 0.0.0.0 and on the port in $PORT.",

@@ -66,7 +66,7 @@ async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Replica
     """
     if facts.deployment.kind in TAKES_DOWN:
         engine = await work.resources.systems.engine(system_id)
-        await asyncio.gather(*(engine.stop(each) for each in unknown))
+        await asyncio.gather(*(engine.stop(replica_id) for replica_id in unknown))
     names = ", ".join(replica.name for replica in unknown)
     await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
 

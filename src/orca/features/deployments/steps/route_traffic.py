@@ -50,12 +50,12 @@ async def _apply(work: Work, facts: Facts) -> Refusals:
 async def _leave_dead(work: Work, facts: Facts, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas that may serve. Earlier ones that do not run any more get no traffic, but a warning."""
     ended = {"created", "exited", "dead"}
-    dead = [each for each in replicas if not facts.is_own(each) and each.state in ended]
+    dead = [replica for replica in replicas if not facts.is_own(replica) and replica.state in ended]
     if dead:
-        names = ", ".join(each.name for each in dead)
+        names = ", ".join(replica.name for replica in dead)
         warning = f"Without traffic, because they do not run: {names}. `orc restart` replaces them."
         await add_warning(work.resources.db, work.deployment_id, warning)
-    return [each for each in replicas if each not in dead]
+    return [replica for replica in replicas if replica not in dead]
 
 
 async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[TargetIn]) -> dict[str, RouteState]:

@@ -35,7 +35,7 @@ async def _explain(work: Work, facts: Facts, name: str, code: int) -> StepFailed
             f"Docker stopped while the release command ran, and ended it (exit code {code})",
             hint=f"How far it came is not known; the log shows what it said. Deploy again.{facts.old_serves}",
         )
-    if any(each.out_of_memory for each in await find_own(work, facts) if each.name == name):
+    if any(replica.out_of_memory for replica in await find_own(work, facts) if replica.name == name):
         return OutOfMemory(
             "the release command was killed because it used more memory than it may",
             hint=f"Raise the service's memory limit, or make it use less.{facts.old_serves}",

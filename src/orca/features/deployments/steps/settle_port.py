@@ -29,7 +29,7 @@ async def choose_port(work: Work, facts: Facts, choices: tuple[int, ...]) -> int
         return served
     reason, hint = name_port_choices(choices)
     hint = f"{hint} Or run `orc services edit {facts.service.slug} --port {choices[0]}`, and deploy again."
-    remedies = [set_port(facts, each) for each in choices[:MOST_REMEDIES]]
+    remedies = [set_port(facts, choice) for choice in choices[:MOST_REMEDIES]]
     raise SeveralPorts(reason, hint=hint, remedies=remedies)
 
 

@@ -31,7 +31,7 @@ async def start_release(work: Work) -> str:
     await own_volumes(work, facts)
     engine = await work.engine()
     replicas = await _remove_leftovers(work, facts, await find_replicas(work, facts))
-    current = {each.id: each for each in (*replicas, *await find_own(work, facts))}
+    current = {replica.id: replica for replica in (*replicas, *await find_own(work, facts))}
     changes = engine.plan(list(current.values()), workload_of(facts, work.resources))
     for change in changes:
         await work.log.write(change.describe())
@@ -45,7 +45,7 @@ async def start_release(work: Work) -> str:
         names = ", ".join(mount.name for mount in facts.config.mounts)
         shared = f"{count} replicas share {names}; that is only for programs that were made to share their files."
         await add_warning(work.resources.db, work.deployment_id, shared)
-    kept = sum(not facts.is_own(each) for each in replicas)
+    kept = sum(not facts.is_own(replica) for replica in replicas)
     return f"{counted(count, 'replica')} of {_short(facts)}{f'; {kept} of them ran before' if kept else ''}"
 
 
@@ -53,23 +53,23 @@ async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Replica]) -
     """Remove replicas that a failed scaling left, since they were never healthy; return those that may stay."""
     if not facts.continues or facts.previous is None:
         return replicas
-    left = [each for each in replicas if not facts.previous.includes(each) and not facts.is_own(each)]
+    left = [replica for replica in replicas if not facts.previous.includes(replica) and not facts.is_own(replica)]
     async with work.resources.db.read() as session:
         unknown = await list_unknown(session, left)
-    for each in left:
-        if maker_of(each) in unknown:
+    for replica in left:
+        if maker_of(replica) in unknown:
             raise Conflict(
-                f"there is a replica {each.name} that this database does not know",
+                f"there is a replica {replica.name} that this database does not know",
                 hint="Decide about it first: `orc orphans` shows it.",
             )
-        await (await work.engine()).remove(each)
-    return [each for each in replicas if each not in left]
+        await (await work.engine()).remove(replica)
+    return [replica for replica in replicas if replica not in left]
 
 
 async def explain_refusal(work: Work, facts: Facts, error: RequestRefused) -> OrcaError:
     """Turn the refusal into CannotStart when the program cannot be executed; return any other error unchanged."""
     found = await find_own(work, facts)
-    code = next((each.exit_code for each in found if each.state == "created" and each.exit_code), None)
+    code = next((replica.exit_code for replica in found if replica.state == "created" and replica.exit_code), None)
     if code is None:
         return error
     ending = explain_exit(code, kind=facts.config.kind)

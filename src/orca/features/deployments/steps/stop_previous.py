@@ -25,8 +25,8 @@ async def stop_old(work: Work, facts: Facts) -> int:
     stopped = 0
     for system_id in systems_of(facts):
         engine, old = await work.resources.systems.engine(system_id), await find_old(work, facts, system_id)
-        running = [each for each in old if each.state in {"running", "restarting", "paused"}]
-        await asyncio.gather(*(engine.stop(each) for each in running))
+        running = [replica for replica in old if replica.state in {"running", "restarting", "paused"}]
+        await asyncio.gather(*(engine.stop(replica) for replica in running))
         stopped += len(running)
     return stopped
 
@@ -39,5 +39,7 @@ async def start_previous(work: Work) -> None:
         return
     engine = await work.resources.systems.engine(facts.previous_system_id)
     previous = await engine.observe({"orca.deployment": facts.previous.id})
-    stopped = [each for each in previous if facts.previous.includes(each) and was_stopped_by(step.started_at, each)]
-    await asyncio.gather(*(engine.start(each) for each in stopped))
+    stopped = [
+        replica for replica in previous if facts.previous.includes(replica) and was_stopped_by(step.started_at, replica)
+    ]
+    await asyncio.gather(*(engine.start(replica) for replica in stopped))

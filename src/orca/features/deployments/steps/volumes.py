@@ -104,9 +104,9 @@ async def warn_of_closed_volumes(work: Work, facts: Facts, replicas: list[Replic
         await work.log.write(f"Whether its volumes can be written to is not known: {error.message}")
         return
     names = {engine_name: name for name, engine_name in facts.config.volume_names.items()}
-    for each in found:
-        if each.volume in names:
-            await _warn(work, names[each.volume], each, facts.shared.get(each.volume))
+    for unwritable in found:
+        if unwritable.volume in names:
+            await _warn(work, names[unwritable.volume], unwritable, facts.shared.get(unwritable.volume))
 
 
 async def _warn(work: Work, name: str, found: Unwritable, shared: Sharing | None) -> None:

@@ -212,7 +212,7 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
         restart=config.restart,
         stop_grace=config.stop_grace,
         ports=tuple(port.port for port in config.ports),
-        files=tuple(File(path, _content(facts, each), each.permissions) for path, each in config.runtime.files.items()),
+        files=tuple(File(path, _content(facts, file), file.permissions) for path, file in config.runtime.files.items()),
         grants=tuple(map(read_privilege, config.privileges)),
         **_runtime(config.runtime),
     )

@@ -104,7 +104,10 @@ async def _check_unique(session: AsyncSession, row: DnsCredential) -> None:
 async def _check_wildcards(session: AsyncSession, row: DnsCredential, zones: Sequence[str]) -> None:
     """Raise Conflict when a wildcard could not be proven any more without this credential."""
     others = [
-        zone for each in await list_zone_credentials(session, row.team_id) if each.id != row.id for zone in each.zones
+        zone
+        for credential in await list_zone_credentials(session, row.team_id)
+        if credential.id != row.id
+        for zone in credential.zones
     ]
     query = select(Route.hostname).where(
         Route.team_id == row.team_id, Route.tls == "acme", Route.hostname.startswith("*.")

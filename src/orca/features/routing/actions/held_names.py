@@ -53,10 +53,10 @@ async def find_other_holder(
         held = await session.get(HeldName, hostname)
         if held is not None and held.project_id == service.project_id:
             return None
-        for each in [held] if held is not None else await _list_related(session, settings, hostname):
-            if each.project_id != service.project_id:
-                project = await session.get_one(Project, each.project_id)
-                if project.deleted_at is None or each.team_id != service.team_id:
+        for name in [held] if held is not None else await _list_related(session, settings, hostname):
+            if name.project_id != service.project_id:
+                project = await session.get_one(Project, name.project_id)
+                if project.deleted_at is None or name.team_id != service.team_id:
                     return project
     return None
 

@@ -103,8 +103,8 @@ async def update_route(
         _set(route, _progress(route, siblings))
     changed = [route, *_share_tls(route, siblings)]
     instant = now()
-    for each in changed:
-        _set(each, {**_UNTRIED, "updated_at": instant, "revision": each.revision + 1})
+    for other in changed:
+        _set(other, {**_UNTRIED, "updated_at": instant, "revision": other.revision + 1})
     await session.flush()
     await record(session, await _fact("RouteUpdated", session, route, changed=sorted(given)))
     return changed

@@ -52,7 +52,7 @@ async def republish_route(resources: Resources, scope: Scope, route_id: str, pat
         route = await get_route(session, scope, route_id)
         before = _snapshot([route, *await list_siblings(session, patch.hostname or route.hostname, besides=route.id)])
         changed = await update_route(session, resources.settings, route, patch, hashes)
-    await shield_until_done(_try_on_proxy(resources, route, {each.id: before[each.id] for each in changed}))
+    await shield_until_done(_try_on_proxy(resources, route, {other.id: before[other.id] for other in changed}))
     return await _read_again(resources, scope, route.id)
 
 
@@ -94,7 +94,7 @@ async def _try_on_proxy(resources: Resources, route: Route, before: Snapshot) ->
             await record(session, await refusal_of(session, route, error))
         await _undo(resources, systems, route, before)
         raise
-    blamed = next((refused[each] for each in (route.id, *before) if each in refused), None)
+    blamed = next((refused[route_id] for route_id in (route.id, *before) if route_id in refused), None)
     if blamed is not None:
         await _undo(resources, systems, route, before)
         raise BadInput(blamed.message, hint=blamed.hint)

@@ -43,7 +43,7 @@ class Quarantine:
         async with resources.db.read() as session:
             unknown = await find_unknown_routes(session, served)
         if new := unknown.keys() - self._unknown.keys():
-            log.warning("unknown_routes_stay", routes=sorted(unknown[each].hostname for each in new))
+            log.warning("unknown_routes_stay", routes=sorted(unknown[route_id].hostname for route_id in new))
         self._unknown = unknown
         await self._look_for_held(resources, system_id, served, desired)
 
@@ -80,8 +80,10 @@ class Quarantine:
             for route_id, route in self._unknown.items()
             if route_id not in buried and (route.hostname, route.path_prefix) not in taken
         ]
-        used = {route.certificate_id for route in routes} - {each.id for each in desired.certificates}
-        kept = [each for each in (self._served.certificates if self._served else ()) if each.id in used]
+        used = {route.certificate_id for route in routes} - {certificate.id for certificate in desired.certificates}
+        kept = [
+            certificate for certificate in (self._served.certificates if self._served else ()) if certificate.id in used
+        ]
         return replace(desired, routes=tuple(routes), certificates=(*desired.certificates, *kept))
 
     def _hold(self, route: ProxyRoute) -> ProxyRoute:

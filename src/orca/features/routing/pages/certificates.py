@@ -99,9 +99,10 @@ async def draw_list(
     page = CertificatesPage(
         wanted,
         uploaded.showing([(row, Dated(row.not_after), users.get(row.id, [])) for row in uploaded.items]),
-        ordered.showing([(each, Dated(each.certificate.not_after)) for each in ordered.items]),
+        ordered.showing([(item, Dated(item.certificate.not_after)) for item in ordered.items]),
         await queries.search_dns_credentials(session, scope, text, wanted.dns),
-        PROVIDERS, [(each.name, each.label) for each in PROVIDERS.values()], form or Filled(), dns_form or Filled(),
+        PROVIDERS, [(provider.name, provider.label) for provider in PROVIDERS.values()],
+        form or Filled(), dns_form or Filled(),
     )  # fmt: skip
     return render(request, "routing/certificates.html", page, status=max(page.form.status, page.dns_form.status))
 

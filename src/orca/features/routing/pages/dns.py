@@ -135,7 +135,7 @@ def _words(text: str) -> list[str]:
 
 def _fields(form: Mapping[str, str], provider: Provider) -> dict[str, str]:
     """Return the form's values for this provider: the form has the fields of every provider."""
-    names = ((each.name, f"{DNS}{provider.name}_{each.name}") for each in provider.fields)
+    names = ((entry.name, f"{DNS}{provider.name}_{entry.name}") for entry in provider.fields)
     return {name: form[typed] for name, typed in names if form.get(typed)}
 
 
@@ -144,6 +144,6 @@ def _place(name: str, provider: Provider | None) -> str:
     if not name:
         return ""
     top, _, rest = name.partition(".")
-    if provider is not None and (rest or top) in {each.name for each in provider.fields} and top != "name":
+    if provider is not None and (rest or top) in {entry.name for entry in provider.fields} and top != "name":
         return f"{DNS}{provider.name}_{rest or top}"
     return DNS + top

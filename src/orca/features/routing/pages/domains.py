@@ -141,7 +141,7 @@ async def _page(
         for row in found.items
     ]
     return DomainsPage(
-        *head, found.showing(shown), sought.q, [(each, Dated(each.not_after)) for each in ending],
+        *head, found.showing(shown), sought.q, [(certificate, Dated(certificate.not_after)) for certificate in ending],
         [(key, name) for key, name, _ in await queries.list_certificate_choices(session, scope.team_id)], form,
     )  # fmt: skip
 

@@ -108,10 +108,10 @@ def credential_for(hostname: str, team_id: str, credentials: Iterable[DnsCredent
     if len(PROOF + hostname.removeprefix("*.")) > MAX_HOSTNAME:
         return None
     fitting = [
-        (len(zone), each)
-        for each in credentials
-        for zone in each.zones
-        if each.team_id == team_id and is_within(hostname, [zone])
+        (len(zone), credential)
+        for credential in credentials
+        for zone in credential.zones
+        if credential.team_id == team_id and is_within(hostname, [zone])
     ]
     return max(fitting, key=lambda found: found[0])[1] if fitting else None
 

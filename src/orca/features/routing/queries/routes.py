@@ -80,7 +80,7 @@ class Address(NamedTuple):
 
 async def list_urls(session: AsyncSession, settings: Settings, service_id: str) -> list[str]:
     """Return the URLs of a service, the best one first."""
-    return [each.url for each in await list_addresses(session, settings, service_id)]
+    return [address.url for address in await list_addresses(session, settings, service_id)]
 
 
 async def list_addresses(session: AsyncSession, settings: Settings, service_id: str) -> list[Address]:
@@ -93,7 +93,7 @@ async def list_urls_by_service(
 ) -> dict[str, list[str]]:
     """Return `list_urls` of many services with one query; every requested service has an entry."""
     found = await _list_addresses(session, settings, service_ids)
-    return {service_id: [each.url for each in addresses] for service_id, addresses in found.items()}
+    return {service_id: [address.url for address in addresses] for service_id, addresses in found.items()}
 
 
 async def _list_addresses(

@@ -76,8 +76,8 @@ def parse_certificate(
     return ParsedCertificate(
         hostnames=_names(chain[0]),
         issuer=issuer_of(chain[0]),
-        not_after=min(each.not_valid_after_utc for each in chain),
-        chain="".join(each.public_bytes(Encoding.PEM).decode() for each in chain),
+        not_after=min(link.not_valid_after_utc for link in chain),
+        chain="".join(link.public_bytes(Encoding.PEM).decode() for link in chain),
         private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
     )
 
@@ -94,7 +94,7 @@ def read_issued(chain: str, private_key: str, hostname: str) -> str:
     if not certifies(list(names), hostname):
         raise Unusable("certificate", f"it is for {', '.join(names)[:_LONGEST_NAMED]} and not for {hostname}")
     ordered, rest = _follow(found)
-    return "".join(each.public_bytes(Encoding.PEM).decode() for each in [*ordered, *rest])
+    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in [*ordered, *rest])
 
 
 def issuer_of(leaf: x509.Certificate) -> str:
@@ -217,7 +217,7 @@ def _check_key(chain: list[x509.Certificate], key: PrivateKeyTypes) -> None:
         message = f"not every browser takes the curve {key.curve.name}; {how}"
         raise Unusable("private_key", message)
     own = _public(key.public_key())
-    matching = [each for each in chain if _public(each.public_key()) == own]
+    matching = [link for link in chain if _public(link.public_key()) == own]
     if not matching:
         raise Unusable(
             "private_key",
@@ -238,7 +238,7 @@ def _in_order(chain: list[x509.Certificate]) -> list[x509.Certificate]:
     """Return the key's own certificate first and then each issuer, whatever the order of the input."""
     ordered, rest = _follow(chain)
     if rest:
-        names = ", ".join(f"“{_name(each.subject)}”" for each in rest)
+        names = ", ".join(f"“{_name(certificate.subject)}”" for certificate in rest)
         last = f"“{_name(ordered[-1].subject)}”, which “{issuer_of(ordered[-1])}” signed"
         raise Unusable("certificate", f"the chain is broken: after {last}, {names} does not follow")
     return ordered
@@ -247,7 +247,7 @@ def _in_order(chain: list[x509.Certificate]) -> list[x509.Certificate]:
 def _follow(chain: list[x509.Certificate]) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
     """Return the first certificate and its issuers in order, and separately those of another path."""
     ordered, rest = [chain[0]], chain[1:]
-    while signer := next((each for each in rest if _has_signed(each, ordered[-1])), None):
+    while signer := next((certificate for certificate in rest if _has_signed(certificate, ordered[-1])), None):
         ordered.append(signer)
         rest.remove(signer)
     return ordered, rest
@@ -262,12 +262,14 @@ def _has_signed(signer: x509.Certificate, signed: x509.Certificate) -> bool:
 
 
 def _check_times(chain: list[x509.Certificate], now: datetime) -> None:
-    for index, each in enumerate(chain):
-        which = "the certificate" if index == 0 else f"the certificate “{_name(each.subject)}” of the chain"
-        if each.not_valid_after_utc <= now:
-            raise Unusable("certificate", f"{which} expired on {each.not_valid_after_utc:%Y-%m-%d}")
-        if each.not_valid_before_utc > now:
-            raise Unusable("certificate", f"{which} is not valid before {each.not_valid_before_utc:%Y-%m-%d %H:%M}")
+    for index, certificate in enumerate(chain):
+        which = "the certificate" if index == 0 else f"the certificate “{_name(certificate.subject)}” of the chain"
+        if certificate.not_valid_after_utc <= now:
+            raise Unusable("certificate", f"{which} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        if certificate.not_valid_before_utc > now:
+            raise Unusable(
+                "certificate", f"{which} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M}"
+            )
 
 
 def _check_purpose(leaf: x509.Certificate) -> None:
@@ -290,7 +292,7 @@ def _check_complete(chain: list[x509.Certificate]) -> None:
         access = last.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except (x509.ExtensionNotFound, ValueError):
         return  # a private authority: its clients have its issuers
-    if any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access):
+    if any(description.access_method == AuthorityInformationAccessOID.CA_ISSUERS for description in access):
         message = (
             f"the chain is not complete: the certificate of “{issuer_of(last)}” is missing. Append it: "
             "`cat certificate.pem intermediate.pem > chain.pem` (authorities call the result fullchain)"

@@ -193,7 +193,7 @@ def _servers(zone: str, resolver: dns.resolver.Resolver) -> list[str]:
     for server in resolver.resolve(zone, "NS"):
         for kind in ("A", "AAAA"):
             try:
-                found += [each.to_text() for each in resolver.resolve(server.target, kind)]
+                found += [record.to_text() for record in resolver.resolve(server.target, kind)]
             except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN, dns.resolver.NoNameservers):
                 continue
     return list(dict.fromkeys(found))
@@ -226,7 +226,10 @@ def _resolver(addresses: list[str]) -> dns.resolver.Resolver:
 
 def _keep_inside(resolver: dns.resolver.Resolver, *, private: bool, loopback: bool) -> None:
     """Let this process connect only where the policy allows it, and to the resolvers that the operator chose."""
-    resolvers = {(str(each), resolver.nameserver_ports.get(str(each), resolver.port)) for each in resolver.nameservers}
+    resolvers = {
+        (str(nameserver), resolver.nameserver_ports.get(str(nameserver), resolver.port))
+        for nameserver in resolver.nameservers
+    }
 
     def look(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in {"socket.connect", "socket.sendto"} or not isinstance(arguments[1], tuple):
@@ -258,13 +261,13 @@ def _explained(asked: Json) -> Iterator[None]:
 
 def _judge(error: BaseException, label: str) -> _Failed:
     causes = list(_chain(error))
-    names = {kind.__name__ for each in causes for kind in type(each).__mro__}
+    names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     if "_NotAllowed" in names:
         hint = "ORC_ACME_DNS_PRIVATE_NETWORKS allows private networks, ORC_ACME_DNS_LOOPBACK this machine"
         return _Failed("refused", f"{label} is at an address where nothing is sent to; {hint}")
     if "MemoryError" in names:
         return _Failed("refused", f"{label} answered more than is read")
-    status = next((s for s in (_status(each) for each in causes) if s is not None), None)
+    status = next((s for s in (_status(cause) for cause in causes) if s is not None), None)
     if "AuthenticationError" in names or status in _UNAUTHORISED:
         return _Failed("rejected", f"{label} does not take the credential for this zone")
     if status is not None:
@@ -282,7 +285,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if found is None:
             return
         yield found
-        carried = next((each for each in found.args if isinstance(each, BaseException)), None)
+        carried = next((argument for argument in found.args if isinstance(argument, BaseException)), None)
         found = found.__cause__ or found.__context__ or carried
 
 

@@ -149,9 +149,9 @@ def _is_lost(acme: client.ClientV2, authority: Authority) -> bool:
 
 def _prove(acme: client.ClientV2, authorization: messages.AuthorizationResource, solver: Solver) -> None:
     offered, name = authorization.body.challenges, str(authorization.body.identifier.value)
-    chosen = next((each for each in offered if isinstance(each.chall, solver.challenge)), None)
+    chosen = next((challenge for challenge in offered if isinstance(challenge.chall, solver.challenge)), None)
     if chosen is None:
-        kinds = ", ".join(sorted(each.chall.typ for each in offered))
+        kinds = ", ".join(sorted(challenge.chall.typ for challenge in offered))
         raise OrderFailed("refused", f"it wants a proof by {kinds}, which is not set up for {name}")
     response, validation = chosen.response_and_validation(acme.net.key)
     solver.show(name, chosen.chall, validation)
@@ -233,9 +233,9 @@ def _refusal(error: messages.Error, network: _Network) -> OrderFailed:
 
 def _problems(error: errors.ValidationError) -> Iterator[str]:
     for authorization in error.failed_authzrs:
-        for each in authorization.body.challenges:
-            if each.error is not None:
-                yield f"{each.error.detail or each.error.title} ({each.error.code})"
+        for challenge in authorization.body.challenges:
+            if challenge.error is not None:
+                yield f"{challenge.error.detail or challenge.error.title} ({challenge.error.code})"
 
 
 def _unreachable(error: requests.RequestException) -> str:

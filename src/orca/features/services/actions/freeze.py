@@ -28,7 +28,7 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
     Raises Conflict when a volume of the service is on another system, and NotGranted for options beyond its privileges.
     """
     attached = await list_attached(session, Scope(service.team_id), service.id)
-    check_place(service, service.system_id, [each.volume for each in attached])
+    check_place(service, service.system_id, [mounted.volume for mounted in attached])
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
     config = await _config_of(session, service, variables, sorted(secrets))
@@ -67,7 +67,7 @@ class StoredConfig:
 async def read_config(session: AsyncSession, service: Service) -> StoredConfig:
     """Return the current configuration, to be compared with one that was frozen before."""
     variables = await list_effective_variables(session, service)
-    changed_at = {each.key: each.updated_at for each in variables if each.is_secret}
+    changed_at = {variable.key: variable.updated_at for variable in variables if variable.is_secret}
     config = await _config_of(session, service, variables, sorted(changed_at))
     return StoredConfig(config, changed_at, _revisions_of(variables))
 
@@ -78,7 +78,7 @@ async def list_secret_revisions(session: AsyncSession, service: Service) -> dict
 
 
 def _revisions_of(variables: Sequence[Variable]) -> dict[str, str]:
-    return {each.key: f"{each.id} {each.revision}" for each in variables if each.is_secret}
+    return {variable.key: f"{variable.id} {variable.revision}" for variable in variables if variable.is_secret}
 
 
 async def _config_of(
@@ -91,7 +91,7 @@ async def _config_of(
         "privileges": list_wanted(settings.runtime),
         "kind": service.kind,
         "system": service.system_id,
-        "variables": {each.key: each.value or "" for each in variables if not each.is_secret},
+        "variables": {variable.key: variable.value or "" for variable in variables if not variable.is_secret},
         "secret_keys": secret_keys,
         "mounts": [
             {"name": mount.name, "path": mount.path, "owner": volume.owner, "mode": volume.mode,
@@ -115,7 +115,7 @@ async def apply_orca_file(
     _check_may(config, merged)
     check_granted(merged.runtime, service.privileges, service.slug)
     check_files(merged)
-    shared = {each.name for each in file.volumes if each.shared}
+    shared = {volume.name for volume in file.volumes if volume.shared}
     names = await ensure_volumes(session, service, merged.system, merged.mounts, shared)
     privileges = list_wanted(merged.runtime)
     return merged.model_copy(update={"volume_names": names, "privileges": privileges}), merged_build
@@ -132,6 +132,6 @@ def _check_may(stored: FrozenConfig, merged: FrozenConfig) -> None:
             by.check_may("service.update", f"`{name}` in {FILE_NAME}")
     if merged.runtime.ulimits != stored.runtime.ulimits:
         by.check_may("service.update", f"`runtime.ulimits` in {FILE_NAME}")
-    before = {each.name: each for each in stored.mounts}
-    if any(each.name in before and each != before[each.name] for each in merged.mounts):
+    before = {mount.name: mount for mount in stored.mounts}
+    if any(mount.name in before and mount != before[mount.name] for mount in merged.mounts):
         by.check_may("volume.update", f"Another place, owner or mode of a volume in {FILE_NAME}")

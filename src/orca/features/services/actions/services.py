@@ -77,7 +77,7 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
         session.add(Variable(team_id=scope.team_id, service_id=service.id, key=key, value=value))
     payload = {"name": service.name, "slug": slug, "kind": service.kind, "project_id": project.id}
     await record(session, Fact("ServiceCreated", scope.team_id, "service", service.id, payload))
-    shared = {each.name for each in fields.volumes if each.shared}
+    shared = {volume.name for volume in fields.volumes if volume.shared}
     await ensure_volumes(session, service, service.system_id, fields.volumes, shared)
     return service
 
@@ -159,7 +159,7 @@ async def _check_system(session: AsyncSession, system_id: str) -> None:
 async def _check_move(session: AsyncSession, scope: Scope, service: Service, system_id: str) -> None:
     """Check a move to another system. Raises Conflict for a service with volumes: its data would stay behind."""
     await _check_system(session, system_id)
-    mounts = [each.mount for each in await list_attached(session, scope, service.id)]
+    mounts = [mounted.mount for mounted in await list_attached(session, scope, service.id)]
     if mounts:
         names = ", ".join(mount.name for mount in mounts)
         raise Conflict(

@@ -27,12 +27,12 @@ async def set_variables(
 ) -> list[Variable]:
     """Set these variables and keep the others; returns the rows set. One without a value keeps the stored value."""
     _check_keys_differ(given)
-    stored = {each.key: each for each in await list_variables(session, *owner)}
-    if len({*stored, *(each.key for each in given)}) > MAX_VARIABLES:
+    stored = {present.key: present for present in await list_variables(session, *owner)}
+    if len({*stored, *(variable.key for variable in given)}) > MAX_VARIABLES:
         raise BadInput(f"there can be at most {MAX_VARIABLES} variables", hint="Keep configuration files in a volume.")
-    rows = [await _set(session, box, scope, owner, each, stored.get(each.key)) for each in given]
+    rows = [await _set(session, box, scope, owner, variable, stored.get(variable.key)) for variable in given]
     if given:
-        await _record(session, scope, owner, changed=[each.key for each in given])
+        await _record(session, scope, owner, changed=[variable.key for variable in given])
     return rows
 
 
@@ -40,15 +40,15 @@ async def import_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
 ) -> list[Variable]:
     """Set the variables of a file. It has no flags, so existing variables stay secret or available to the build."""
-    stored = {each.key: each for each in await list_variables(session, *owner)}
+    stored = {present.key: present for present in await list_variables(session, *owner)}
     kept = [
-        each.model_copy(update={
-            "is_secret": each.is_secret or stored[each.key].is_secret,
-            "is_build_time": each.is_build_time or stored[each.key].is_build_time,
+        variable.model_copy(update={
+            "is_secret": variable.is_secret or stored[variable.key].is_secret,
+            "is_build_time": variable.is_build_time or stored[variable.key].is_build_time,
         })
-        if each.key in stored
-        else each
-        for each in given
+        if variable.key in stored
+        else variable
+        for variable in given
     ]  # fmt: skip
     return await set_variables(session, box, scope, owner, kept)
 
@@ -57,8 +57,8 @@ async def replace_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, given: Sequence[NamedVariable]
 ) -> Sequence[Variable]:
     """Set these variables and remove all others."""
-    kept = {each.key for each in given}
-    gone = [each.key for each in await list_variables(session, *owner) if each.key not in kept]
+    kept = {variable.key for variable in given}
+    gone = [present.key for present in await list_variables(session, *owner) if present.key not in kept]
     await remove_variables(session, scope, owner, gone)
     await set_variables(session, box, scope, owner, given)
     return await list_variables(session, *owner)
@@ -68,7 +68,7 @@ async def change_variables(
     session: AsyncSession, box: SecretBox, scope: Scope, owner: Owner, changes: VariableChanges
 ) -> Sequence[Variable]:
     """Remove some variables, set some, keep the others; returns all variables then."""
-    both = sorted(set(changes.removed) & {each.key for each in changes.variables})
+    both = sorted(set(changes.removed) & {variable.key for variable in changes.variables})
     if both:
         raise BadInput(f"{both[0]} is both set and removed", fields={both[0]: "is both set and removed"})
     await remove_variables(session, scope, owner, changes.removed)
@@ -78,13 +78,13 @@ async def change_variables(
 
 async def remove_variables(session: AsyncSession, scope: Scope, owner: Owner, keys: Collection[str]) -> None:
     """Remove variables; a missing key is no error."""
-    removed = [each for each in await list_variables(session, *owner) if each.key in keys]
+    removed = [present for present in await list_variables(session, *owner) if present.key in keys]
     for variable in removed:
         await delete_secrets(session, (VARIABLE, variable.id))
         await session.delete(variable)
     await session.flush()
     if removed:
-        await _record(session, scope, owner, removed=[each.key for each in removed])
+        await _record(session, scope, owner, removed=[stored.key for stored in removed])
 
 
 async def delete_variables(session: AsyncSession, owner: Owner) -> None:
@@ -93,7 +93,7 @@ async def delete_variables(session: AsyncSession, owner: Owner) -> None:
     for variable in variables:
         if variable.is_secret:
             await delete_secrets(session, (VARIABLE, variable.id))
-    await session.execute(delete(Variable).where(Variable.id.in_([each.id for each in variables])))
+    await session.execute(delete(Variable).where(Variable.id.in_([stored.id for stored in variables])))
 
 
 async def forget_project_variables(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
@@ -144,10 +144,10 @@ async def _set(
 
 def _check_keys_differ(given: Sequence[NamedVariable]) -> None:
     seen: set[str] = set()
-    for each in given:
-        if each.key in seen:
-            raise BadInput(f"{each.key} is given twice", fields={each.key: "is given twice"})
-        seen.add(each.key)
+    for variable in given:
+        if variable.key in seen:
+            raise BadInput(f"{variable.key} is given twice", fields={variable.key: "is given twice"})
+        seen.add(variable.key)
 
 
 async def _record(

@@ -127,7 +127,7 @@ async def detach_all(session: AsyncSession, service: Service) -> list[str]:
     attached = await list_attached(session, Scope(service.team_id), service.id)
     for mount, volume in attached:
         await _detach(session, mount, volume)
-    return [each.mount.name for each in attached]
+    return [mounted.mount.name for mounted in attached]
 
 
 async def request_destruction(
@@ -219,7 +219,7 @@ async def _get_attached(session: AsyncSession, scope: Scope, service_id: str, vo
     service = await get_service(session, scope, service_id, lock=True)
     await find_volume(session, scope, volume_id)  # locks it
     attached = await list_attached(session, scope, service.id)
-    found = next((each for each in attached if each.volume.id == volume_id), None)
+    found = next((mounted for mounted in attached if mounted.volume.id == volume_id), None)
     if found is None:
         raise NotFound("this service has no volume with this id")
     return found
@@ -271,12 +271,12 @@ async def _check_owner(session: AsyncSession, volume: Volume, mount: VolumeMount
 
 
 async def _check_free(session: AsyncSession, service: Service, mount: VolumeMount) -> None:
-    attached = [each.mount for each in await list_attached(session, Scope(service.team_id), service.id)]
+    attached = [mounted.mount for mounted in await list_attached(session, Scope(service.team_id), service.id)]
     if len(attached) >= MAX_VOLUMES:
         raise BadInput(f"a service can have at most {MAX_VOLUMES} volumes")
-    if any(each.name == mount.name for each in attached):
+    if any(mounted.name == mount.name for mounted in attached):
         raise Conflict(f"the service already has a volume called “{mount.name}”", hint="Choose another name.")
-    if any(each.path == mount.path for each in attached):
+    if any(mounted.path == mount.path for mounted in attached):
         raise Conflict(f"another volume of the service is at {mount.path}", hint="Choose another path.")
 
 

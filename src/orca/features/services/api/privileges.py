@@ -19,4 +19,4 @@ async def replace_privileges(
     Needs a recently entered password. It takes effect with the next deployment: what runs keeps what it has.
     """
     service = await set_privileges(session, scope, service_id, body.privileges)
-    return [PrivilegeOut(privilege=each, meaning=explain_privilege(each)) for each in service.privileges]
+    return [PrivilegeOut(privilege=privilege, meaning=explain_privilege(privilege)) for privilege in service.privileges]

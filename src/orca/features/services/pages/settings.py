@@ -72,7 +72,7 @@ async def _draw_settings(
     values = form.values or settings_values(head.service)
     form = replace(form, errors=errors_of_settings(place_file_errors(form.errors, values)))
     labels = label_fields(values)
-    granted = [(each, f"The service {explain_privilege(each)}.") for each in head.service.privileges]
+    granted = [(privilege, f"The service {explain_privilege(privilege)}.") for privilege in head.service.privileges]
     is_open = is_unusual(head.service.runtime) or any(name in labels for name in form.errors)
     builders = builder_options(list_installed("builders"), values.get("builder", AUTO))
     subject: Subject = request.state.subject

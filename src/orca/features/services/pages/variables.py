@@ -94,9 +94,9 @@ async def _draw(request: Request, session: AsyncSession, scope: CurrentScope, ow
         page = SharedPage(await get_project(session, scope, owner_id), shown)
         return render(request, "services/shared_variables.html", page, status=status)
     head = await load_header(session, scope, owner_id)
-    taken = {each.key for each in rows}
+    taken = {row.key for row in rows}
     shared = await queries.list_variables(session, "project", head.project.id)
-    shown = replace(shown, inherited=[each for each in shared if each.key not in taken])
+    shown = replace(shown, inherited=[variable for variable in shared if variable.key not in taken])
     return render(request, "services/variables.html", VariablesPage(*head, shown), status=status)
 
 

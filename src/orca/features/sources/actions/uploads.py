@@ -44,10 +44,10 @@ async def keep_upload(
     newest_first = select(Upload).where(Upload.service_id == service_id)
     newest_first = newest_first.order_by(Upload.number.desc(), Upload.id.desc())
     needed = await list_needed_uploads(session, service_id)
-    older = [each for each in await session.scalars(newest_first.offset(KEPT_UPLOADS)) if each.id not in needed]
-    for each in older:
-        await session.delete(each)
-    return upload, [each.id for each in older]
+    older = [row for row in await session.scalars(newest_first.offset(KEPT_UPLOADS)) if row.id not in needed]
+    for earlier in older:
+        await session.delete(earlier)
+    return upload, [earlier.id for earlier in older]
 
 
 async def forget_uploads(session: AsyncSession, _resources: Resources, fact: Fact) -> None:

@@ -41,7 +41,7 @@ async def fetch_lfs_files(git: GitSession, request: GitCheckout, commit: str, lo
     pointers = await asyncio.to_thread(find_pointers, request.into)
     if not pointers:
         return
-    if len({(each.oid, each.size) for each in pointers}) > len({each.oid for each in pointers}):
+    if len({(wanted.oid, wanted.size) for wanted in pointers}) > len({wanted.oid for wanted in pointers}):
         raise GitLfsFailed("Two pointers of Git LFS give one file different sizes.", hint=_HINT)
     total = sum(pointer.size for pointer in pointers)  # duplicates count: each one is written
     if total > request.limits.total_bytes:
@@ -170,7 +170,7 @@ async def _ask(
 
 def _read_batch(content: bytes, wanted: Sequence[Pointer]) -> dict[str, dict[str, Any]]:
     try:
-        found = {each["oid"]: each for each in json.loads(content)["objects"]}
+        found = {object_["oid"]: object_ for object_ in json.loads(content)["objects"]}
         actions = {pointer.oid: found.get(pointer.oid, {}).get("actions", {}).get("download") for pointer in wanted}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise GitLfsFailed("The LFS server's answer cannot be understood.", hint=_HINT) from None

@@ -73,7 +73,7 @@ class GitSession:
         """Run git; raises GitFailed if it fails."""
         result = await self.run(*arguments, on_output=on_output)
         if result.exit_code:
-            raise git_failed(result, next(each for each in arguments if not each.startswith("-")))
+            raise git_failed(result, next(argument for argument in arguments if not argument.startswith("-")))
         return result
 
     async def text(self, *arguments: str) -> str:

@@ -86,7 +86,7 @@ async def replay_push(
     change = _restore(push.payload)
     event = str(push.payload.get("event", ""))
     decision = pushes.decide([change], event, branch=hook.branch, watch_paths=hook.watch_paths)
-    places = [Place(*each) for each in push.payload.get("places", ())]
+    places = [Place(*fields) for fields in push.payload.get("places", ())]
     decision = await _compare(session, hook, decision, places)
     again = Delivery(pushes.name_replay(new_id()), "", event, decision, places)
     return await _store(session, resources, hook, again)
@@ -112,12 +112,12 @@ async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None
     is_refusal = Push.delivery.startswith(pushes.REFUSED, autoescape=True)
     newest_first = select(Push).where(Push.hook_id == hook.id, is_refusal).order_by(Push.seq.desc())
     kept = (await session.scalars(newest_first)).all()
-    times = 1 + sum(each.times for each in kept if each.delivery == name)
-    others = [each for each in kept if each.delivery != name]
-    stay = {each.id for each in others[: KEEP_REFUSALS - 1]}
-    for each in kept:
-        if each.id not in stay:
-            await session.delete(each)
+    times = 1 + sum(earlier.times for earlier in kept if earlier.delivery == name)
+    others = [earlier for earlier in kept if earlier.delivery != name]
+    stay = {other.id for other in others[: KEEP_REFUSALS - 1]}
+    for earlier in kept:
+        if earlier.id not in stay:
+            await session.delete(earlier)
     await session.flush()
     push = Push(
         team_id=hook.team_id, hook_id=hook.id, delivery=name, decision=shorten(reason, 255),
@@ -172,7 +172,7 @@ async def settle_look(session: AsyncSession, resources: Resources, push_id: str,
         push.decision = pushes.UNWATCHED
     elif not origin.get().may("service.deploy"):
         push.decision = f"{origin.get().actor}, who made this hook, may not deploy"
-    elif any(each.payload.get("name") == push.payload["name"] for each in later):
+    elif any(newer.payload.get("name") == push.payload["name"] for newer in later):
         push.decision = "a later push of the branch was deployed meanwhile"
     else:
         told = "the repository says that a watched file changed" if is_watched else "what changed cannot be known"
@@ -231,7 +231,7 @@ async def _sets_back(session: AsyncSession, hook: Hook, change: Change | None) -
     if hook.provider != "bitbucket" or change is None or not change.before:
         return False
     latest = await _accepted_since(session, hook, None)
-    newest = next((each for each in latest if each.payload.get("name") == _stored_name(change)), None)
+    newest = next((earlier for earlier in latest if earlier.payload.get("name") == _stored_name(change)), None)
     return newest is not None and newest.commit == change.before
 
 
@@ -241,7 +241,7 @@ async def _is_overtaken(session: AsyncSession, hook: Hook, known: Push, decision
         return False
     name = _stored_name(decision.change)
     later = await _accepted_since(session, hook, known.seq)
-    return any(each.payload.get("name") == name for each in later)
+    return any(newer.payload.get("name") == name for newer in later)
 
 
 async def _accepted_since(session: AsyncSession, hook: Hook, since: int | None) -> Sequence[Push]:

@@ -68,7 +68,7 @@ def _read_common(payload: Mapping[str, Any]) -> list[Change]:
     commit = _text(payload, "checkout_sha") or after if kind == "branch" else after
     commits = _dicts(payload, "commits")
     head = payload.get("head_commit")
-    heads = [head] if isinstance(head, dict) else [each for each in commits if each.get("id") == commit]
+    heads = [head] if isinstance(head, dict) else [pushed for pushed in commits if pushed.get("id") == commit]
     message = _text(heads[-1], "message") if heads else ""
     before, files = _known(_text(payload, "before")), _files(payload, commits)
     untold = files is not None and not isinstance(payload.get("forced"), bool)
@@ -83,9 +83,9 @@ def _files(payload: Mapping[str, Any], commits: Sequence[Mapping[str, Any]]) -> 
     if not 0 < len(commits) < _COMMITS_SENT or incomplete or payload.get("forced") is True or not before.strip("0"):
         return None
     files: dict[str, None] = {}
-    for each in commits:
+    for pushed in commits:
         for key in ("added", "modified", "removed"):
-            paths = each.get(key)
+            paths = pushed.get(key)
             if not isinstance(paths, list):
                 return None
             files |= dict.fromkeys(path for path in paths if isinstance(path, str))
@@ -96,7 +96,7 @@ def _read_bitbucket(payload: Mapping[str, Any]) -> list[Change]:
     """Bitbucket Cloud nests changes in `push`; Data Center has them on top, with full refs."""
     push = payload.get("push")
     if isinstance(push, dict):
-        return [each for change in _dicts(push, "changes") if (each := _read_cloud_change(change))]
+        return [read for change in _dicts(push, "changes") if (read := _read_cloud_change(change))]
     message = _text(_dict(payload, "toCommit"), "message")
     return [_read_data_center_change(change, message) for change in _dicts(payload, "changes")]
 
@@ -126,7 +126,7 @@ def _read_data_center_change(change: Mapping[str, Any], message: str) -> Change:
 def _read_azure(payload: Mapping[str, Any]) -> list[Change]:
     """Azure DevOps: `resource.refUpdates`; the commits are of the push as a whole."""
     resource = _dict(payload, "resource")
-    messages = {_text(each, "commitId"): _text(each, "comment") for each in _dicts(resource, "commits")}
+    messages = {_text(pushed, "commitId"): _text(pushed, "comment") for pushed in _dicts(resource, "commits")}
     changes = []
     for update in _dicts(resource, "refUpdates"):
         kind, name = _parse_ref(_name(update, "name"))
@@ -163,7 +163,7 @@ def _read_generic(payload: Mapping[str, Any]) -> list[Change]:
         )
     kind, name = _parse_ref(_name(payload, "ref") or f"refs/heads/{_name(payload, 'branch')}")
     paths = payload.get("paths")
-    files = tuple(each for each in paths if isinstance(each, str)) if isinstance(paths, list) else None
+    files = tuple(path for path in paths if isinstance(path, str)) if isinstance(paths, list) else None
     commit = _text(payload, "commit")
     if _is_nothing(commit):
         return [Change(kind, name, "", is_deletion=True)]
@@ -237,4 +237,4 @@ def _dict(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _dicts(holder: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     value = holder.get(key)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

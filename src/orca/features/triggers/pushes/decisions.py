@@ -31,7 +31,7 @@ def decide(changes: Sequence[Change], event: str, *, branch: str, watch_paths: S
     if not changes:
         return Decision(False, f"“{event}” is not a push: nothing to deploy" if event else "not a push")
     decisions = [_decide_one(change, branch, watch_paths) for change in changes]
-    return min(decisions, key=lambda each: (not each.is_accepted, not each.must_look))
+    return min(decisions, key=lambda decision: (not decision.is_accepted, not decision.must_look))
 
 
 def leave_alone(decision: Decision, reason: str) -> Decision:

@@ -58,7 +58,7 @@ def read_places(provider: str, payload: Mapping[str, Any]) -> tuple[Place, ...]:
     """Return all addresses that a payload has for its repository; empty when it names none."""
     if provider == "gerrit":
         update, change = payload.get("refUpdate"), payload.get("change")
-        names = [each.get("project") for each in (update, change) if isinstance(each, dict)]
+        names = [part.get("project") for part in (update, change) if isinstance(part, dict)]
         return tuple(Place("", name.strip("/").casefold()) for name in names if isinstance(name, str) and name)
     found = [place for text in _addresses(payload) if (place := Place.parse(text))]
     return tuple(dict.fromkeys([*found, *_bitbucket_names(payload)]))
@@ -109,7 +109,7 @@ def _addresses(payload: Mapping[str, Any]) -> Iterator[str]:
     resource = payload.get("resource")
     holders = [payload.get("repository"), payload.get("project"), *_of(resource, "repository")]
     yield from _texts([payload.get("repository"), payload.get("repository_url")])
-    for holder in (each for each in holders if isinstance(each, dict)):
+    for holder in (candidate for candidate in holders if isinstance(candidate, dict)):
         yield from _texts(holder.get(key) for key in _URL_KEYS)
         for links in _of(holder, "links"):
             yield from _links(links)
@@ -119,7 +119,7 @@ def _links(links: Any) -> Iterator[str]:
     """Yield Bitbucket's links: `html`, `self` and `clone`, one or several of each."""
     for key in ("html", "self", "clone"):
         for found in _of(links, key):
-            yield from _texts(each.get("href") for each in _list(found) if isinstance(each, dict))
+            yield from _texts(link.get("href") for link in _list(found) if isinstance(link, dict))
 
 
 def _bitbucket_names(payload: Mapping[str, Any]) -> Iterator[Place]:

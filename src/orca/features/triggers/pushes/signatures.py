@@ -49,7 +49,7 @@ def _has_secret(provider: str, secret: str, values: HeaderValues, url_token: str
     given = [_password(value) for value in _one_each(values("authorization"))]
     if provider == "gerrit" and url_token:
         given.append(url_token)
-    return bool(given) and all(_equal(each, secret) for each in given)
+    return bool(given) and all(_equal(signature, secret) for signature in given)
 
 
 def _password(authorization: str) -> str:
@@ -84,7 +84,7 @@ def _is_standard_signature(secret: str, signature: str, values: HeaderValues, bo
         return False
     signed = hmac.digest(key, f"{identity}.{timestamp}.".encode("latin-1", "replace") + body, "sha256")
     expected = f"v1,{base64.b64encode(signed).decode()}"
-    return any(_equal(each, expected) for each in signature.split(" "))
+    return any(_equal(part, expected) for part in signature.split(" "))
 
 
 def explain_mismatch(provider: str, values: HeaderValues, at: datetime, url_token: str = "") -> str:

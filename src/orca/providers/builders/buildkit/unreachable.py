@@ -59,7 +59,7 @@ class Unreachable:
 def find_unreachable(lines: Iterable[str]) -> Unreachable | None:
     """Return the server that the last lines of a step complain about; None if they are about something else."""
     found = None
-    for line in [each[:_LINE] for each in lines][-_LINES:][::-1]:
+    for line in [written[:_LINE] for written in lines][-_LINES:][::-1]:
         fault = None if _TRIED_AGAIN.search(line) else _read(line)
         if fault and fault.host:
             return replace(fault, is_unknown=fault.is_unknown or bool(found and found.is_unknown))

@@ -25,13 +25,13 @@ def inject(dockerfile: Dockerfile, arguments: Iterable[str], secrets: Iterable[s
     exports = render_exports(secrets)
 
     def injected() -> Iterator[Instruction]:
-        for each in dockerfile.instructions:
-            if each.keyword == "RUN" and read_json(each.rest) is None and not each.body:
-                yield replace(each, flags=(*mounts, *each.flags), rest=exports + each.rest)
+        for instruction in dockerfile.instructions:
+            if instruction.keyword == "RUN" and read_json(instruction.rest) is None and not instruction.body:
+                yield replace(instruction, flags=(*mounts, *instruction.flags), rest=exports + instruction.rest)
                 continue
-            yield each
-            if each.keyword == "FROM":
-                yield from (_argument(name, each) for name in declared)
+            yield instruction
+            if instruction.keyword == "FROM":
+                yield from (_argument(name, instruction) for name in declared)
 
     return replace(dockerfile, instructions=tuple(injected()))
 
@@ -55,22 +55,22 @@ def mark_secrets(dockerfile: Dockerfile, marks: Mapping[str, str]) -> Dockerfile
     if not marks:
         return dockerfile
     mounted: list[set[str]] = [set()]
-    for each in dockerfile.instructions:
-        if each.keyword == "FROM":
+    for instruction in dockerfile.instructions:
+        if instruction.keyword == "FROM":
             mounted.append(set())
-        mounted[-1] |= _mounted_by(each)
+        mounted[-1] |= _mounted_by(instruction)
 
     def marked() -> Iterator[Instruction]:
         stage, done = 0, True
-        for each in dockerfile.instructions:
-            if each.keyword == "FROM":
+        for instruction in dockerfile.instructions:
+            if instruction.keyword == "FROM":
                 stage, done = stage + 1, False
-            if not done and _mounted_by(each):
+            if not done and _mounted_by(instruction):
                 names = sorted(marks) if _ANY in mounted[stage] else sorted(mounted[stage] & marks.keys())
                 text = "\0".join(f"{name}={marks[name]}" for name in names)
-                yield _argument(f"{MARK}={hashlib.sha256(text.encode()).hexdigest()[:32]}", each)
+                yield _argument(f"{MARK}={hashlib.sha256(text.encode()).hexdigest()[:32]}", instruction)
                 done = True
-            yield each
+            yield instruction
 
     return replace(dockerfile, instructions=tuple(marked()))
 
@@ -78,19 +78,23 @@ def mark_secrets(dockerfile: Dockerfile, marks: Mapping[str, str]) -> Dockerfile
 def find_unread(resolved: Resolved, arguments: Iterable[str], secrets: Iterable[str]) -> list[str]:
     """Return the names of build variables that no instruction uses."""
     first = resolved.stages[0].source.line
-    declared = {each.rest.partition("=")[0] for each in resolved.dockerfile.instructions if each.line < first}
+    declared = {
+        instruction.rest.partition("=")[0]
+        for instruction in resolved.dockerfile.instructions
+        if instruction.line < first
+    }
     mounted = set[str]()
     for index in resolved.reachable:
         declared |= resolved.stages[index].arguments
-        for each in resolved.stages[index].instructions:
-            mounted |= _mounted_by(each.source)
+        for resolved_instruction in resolved.stages[index].instructions:
+            mounted |= _mounted_by(resolved_instruction.source)
     unread = [name for name in arguments if name not in declared | mounted and name.upper() not in _PROXIES]
     return unread + [name for name in secrets if _ANY not in mounted and name not in mounted]
 
 
 def find_mounted(dockerfile: Dockerfile) -> set[str]:
     """Return the names of the secrets that commands mount."""
-    return {name for each in dockerfile.instructions for name in _mounted_by(each)}
+    return {name for instruction in dockerfile.instructions for name in _mounted_by(instruction)}
 
 
 def _argument(text: str, near: Instruction) -> Instruction:

@@ -68,7 +68,7 @@ class BuildpacksBuilder:
 def _explain(error: BuildFailed, options: BuildpacksOptions) -> StepFailed | None:
     """Explain an exit code of the lifecycle; None for other failures."""
     step, code = str(error.details.get("step", "")), error.details.get("exit_code")
-    if not any(each in step for each in _STEPS):
+    if not any(known in step for known in _STEPS):
         return None
     if code in _NOT_DETECTED:
         return NoBuildpackFits(

@@ -48,11 +48,13 @@ _LINK = (
 
 def render_dockerfile(options: BuildpacksOptions, variables: Iterable[str] = (), secrets: Iterable[str] = ()) -> str:
     """Render the Dockerfile. Buildpacks read variables only from files: secrets are mounted while a phase runs."""
-    plain = [f'printf %s "${each}" > /platform/env/{each}' for each in variables if _NAME.fullmatch(each)]
+    plain = [
+        f'printf %s "${variable}" > /platform/env/{variable}' for variable in variables if _NAME.fullmatch(variable)
+    ]
     mounts = "".join(
-        f"--mount=type=secret,id={each},target=/platform/env/{each},mode=0444 "
-        for each in secrets
-        if _NAME.fullmatch(each)
+        f"--mount=type=secret,id={secret},target=/platform/env/{secret},mode=0444 "
+        for secret in secrets
+        if _NAME.fullmatch(secret)
     )
     lines = [
         f"FROM {options.builder} AS build",

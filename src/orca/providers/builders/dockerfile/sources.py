@@ -15,8 +15,10 @@ _PATTERN = frozenset("*?[")
 def find_missing(tree: Tree, resolved: Resolved) -> list[str]:
     """Return the sources of COPY and ADD that are not in the tree; those with variables are not checked."""
     stages = [resolved.stages[index] for index in sorted(resolved.reachable)]
-    instructions = [each for stage in stages for each in stage.instructions if each.keyword in {"COPY", "ADD"}]
-    sources = (source for each in instructions[:_INSTRUCTIONS] for source in _sources(each))
+    instructions = [
+        instruction for stage in stages for instruction in stage.instructions if instruction.keyword in {"COPY", "ADD"}
+    ]
+    sources = (source for instruction in instructions[:_INSTRUCTIONS] for source in _sources(instruction))
     search = _Search(tree)
     return [source for source in dict.fromkeys(sources) if not search.is_there(source)]
 

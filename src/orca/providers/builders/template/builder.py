@@ -80,7 +80,7 @@ def _find_member(root: Path, folder: Path, options: TemplateOptions) -> "Member 
 
 
 def _detection(builder: str, recipe: Recipe) -> Detection:
-    shared = (each.name for each in fields(recipe) if each.name not in {"title", "language"})
+    shared = (field.name for field in fields(recipe) if field.name not in {"title", "language"})
     found = {name: getattr(recipe, name) for name in shared}
     return Detection(builder=builder, summary=recipe.title, language=recipe.language or recipe.kind, **found)
 

@@ -73,10 +73,12 @@ def _read(tree: Tree, path: str) -> _Project:
 
 
 def _choose(projects: list[_Project], options: TemplateOptions) -> _Project | Refusal:
-    programs = [each for each in projects if each.is_program]
-    wanted = [each for each in programs if options.entrypoint and options.entrypoint in {each.path, each.assembly}]
-    sites = [each for each in projects if each.is_site]
-    for group in (wanted, [each for each in programs if each.is_web], programs, [] if programs else sites):
+    programs = [project for project in projects if project.is_program]
+    wanted = [
+        program for program in programs if options.entrypoint and options.entrypoint in {program.path, program.assembly}
+    ]
+    sites = [project for project in projects if project.is_site]
+    for group in (wanted, [program for program in programs if program.is_web], programs, [] if programs else sites):
         if len(group) == 1:
             return group[0]
     if not programs:
@@ -84,10 +86,10 @@ def _choose(projects: list[_Project], options: TemplateOptions) -> _Project | Re
             "A .NET library: no project here is a program (Sdk.Web, Sdk.Worker or OutputType Exe).",
             "Choose the folder of a program.", (projects[0].path,),
         )  # fmt: skip
-    names = ", ".join(each.path for each in programs[:10])
+    names = ", ".join(program.path for program in programs[:10])
     folders = tuple(
-        Candidate(each.path.rpartition("/")[0] or ".", f".NET {each.assembly}", {"entrypoint": each.assembly})
-        for each in programs[:20]
+        Candidate(program.path.rpartition("/")[0] or ".", f".NET {program.assembly}", {"entrypoint": program.assembly})
+        for program in programs[:20]
     )
     hint = f"Name one with build.options.entrypoint, such as {programs[0].assembly}."
     return Refusal(f"There are {len(programs)} .NET programs here: {names}.", hint, (programs[0].path,), folders)

@@ -60,7 +60,7 @@ def find_generator(tree: Tree, options: TemplateOptions) -> Result:
     beside_code = _has_code_of_others(tree) and not options.root
     finders = (*(() if beside_code else _DOCUMENTATION), _find_zola, _find_hugo, _find_jekyll, _find_pelican)
     found = (find(tree) for find in finders)
-    site = next((each for each in found if each), None)
+    site = next((address for address in found if address), None)
     return _render(options, site) if isinstance(site, Site) else site
 
 
@@ -73,7 +73,9 @@ def _has_code_of_others(tree: Tree) -> bool:
     if any(map(tree.is_file, _CODE)) or any(name.endswith(".gemspec") for name in tree.names()[:500]):
         return True
     folders = [name for name in tree.names()[:500] if not name.startswith((".", "doc")) and tree.is_directory(name)]
-    if not tree.is_file("mkdocs.yml") and any(tree.is_file(f"{name}/{each}") for name in folders for each in _PROJECTS):
+    if not tree.is_file("mkdocs.yml") and any(
+        tree.is_file(f"{name}/{project}") for name in folders for project in _PROJECTS
+    ):
         return True  # a manual in docs/ beside folders of code
     package = find_json(tree, "package.json")
     return package.get("private") is not True and bool(package.keys() & {"bin", "exports", "main", "files"})
@@ -99,7 +101,7 @@ def _sphinx(tree: Tree, folder: str, config: PythonFile) -> Site:
     named = (f"{folder}/requirements.txt", "requirements.txt", "docs/requirements.txt", "requirements-docs.txt")
     files = next((posixpath.normpath(path) for path in named if tree.is_file(path)), None)
     modules = [config.constants.get("html_theme", ""), *config.lists.get("extensions", ())]
-    own = [each.partition(".")[0] for each in modules if not each.startswith(("sphinx.", "_"))]
+    own = [module.partition(".")[0] for module in modules if not module.startswith(("sphinx.", "_"))]
     wanted = [name.replace("_", "-") for name in own if name not in {"", *_SPHINX_OWN} and _PACKAGE.fullmatch(name)]
     venv = "RUN python3 -m venv /venv && /venv/bin/python3 -m pip install sphinx"
     install = (
@@ -139,19 +141,19 @@ def _find_mkdocs(tree: Tree) -> Site | None:
     named = re.search(r"^ {0,4}name: ?(\w+)", text, re.MULTILINE)
     theme = dig(config, "theme", "name") or config.get("theme") or (named[1] if named else "")
     plugins = [
-        each if isinstance(each, str) else next(iter(each), "")
-        for each in config.get("plugins") or ()
-        if isinstance(each, (str, dict))
+        plugin if isinstance(plugin, str) else next(iter(plugin), "")
+        for plugin in config.get("plugins") or ()
+        if isinstance(plugin, (str, dict))
     ]
     needed = [
         "mkdocs",
         *(
-            _MKDOCS_PLUGINS.get(str(each), f"mkdocs-{each}-plugin")
-            for each in (theme, *plugins)
-            if each and each not in {"mkdocs", "readthedocs"}
+            _MKDOCS_PLUGINS.get(str(plugin), f"mkdocs-{plugin}-plugin")
+            for plugin in (theme, *plugins)
+            if plugin and plugin not in {"mkdocs", "readthedocs"}
         ),
     ]
-    wanted = [each for each in dict.fromkeys(needed) if each and _PACKAGE.fullmatch(each.partition("[")[0])]
+    wanted = [fromkey for fromkey in dict.fromkeys(needed) if fromkey and _PACKAGE.fullmatch(fromkey.partition("[")[0])]
     files = next(
         (path for path in ("requirements.txt", "docs/requirements.txt", "requirements-docs.txt") if tree.is_file(path)),
         None,

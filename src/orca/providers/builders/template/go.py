@@ -100,10 +100,10 @@ def _choose(
     mains = _read_mains(tree, installed) or _find_mains(tree, workspace)
     if not mains:
         return _refuse(tree)
-    binaries = {_binary(each): each for each in mains}
+    binaries = {_binary(main): main for main in mains}
     named = [word.rpartition("/")[2] for word in procfile.web.split()[:1]]
     usual = next((name for name in (*named, *_SERVERS) if name in binaries), None)
-    listening = [_binary(each) for each, package in mains.items() if package.listens]
+    listening = [_binary(folder) for folder, package in mains.items() if package.listens]
     start = usual or next((names[0] for names in (listening, [*binaries]) if len(names) == 1), None)
     if start is None:
         return _ask([*mains])
@@ -120,14 +120,14 @@ def _find_mains(tree: Tree, workspace: str) -> dict[str, GoPackage]:
 
 def _read_mains(tree: Tree, folders: list[str]) -> dict[str, GoPackage]:
     """Return the main packages among these folders. The more there are, the less is read of each."""
-    folders = [each for each in folders if _PACKAGE.fullmatch(each) and ".." not in each][:_MAINS]
+    folders = [folder for folder in folders if _PACKAGE.fullmatch(folder) and ".." not in folder][:_MAINS]
     limit = min(max(_MAINS_BYTES // max(len(folders), 1), _LEAST_BYTES), _MOST_BYTES)
-    packages = {each: read_package(tree, each, limit=limit) for each in folders}
-    return {each: package for each, package in packages.items() if package.is_main}
+    packages = {folder: read_package(tree, folder, limit=limit) for folder in folders}
+    return {folder: package for folder, package in packages.items() if package.is_main}
 
 
 def _ask(mains: list[str]) -> Refusal:
-    candidates = tuple(Candidate(each, f"Go program {_binary(each)}", {"entrypoint": each}) for each in mains[:20])
+    candidates = tuple(Candidate(main, f"Go program {_binary(main)}", {"entrypoint": main}) for main in mains[:20])
     return Refusal(
         f"There are {len(mains)} Go programs here: {', '.join(mains[:10])}; nothing says which one to run.",
         f"Name one with build.options.entrypoint, such as {mains[0]}.",
@@ -157,7 +157,7 @@ def _render(tree: Tree, options: TemplateOptions, program: _Program, code: GoPac
     shown = "main package" if program.package == "." else program.package
     title = f"Go {version}{f' ({framework})' if framework else ''} · {shown}"
     uses_c = not _NEEDS_C.isdisjoint(code.imports)
-    build = options.build or " && ".join(_build(*each, uses_c=uses_c) for each in program.binaries.items())
+    build = options.build or " && ".join(_build(*binary, uses_c=uses_c) for binary in program.binaries.items())
     is_web = bool(options.start or (code.listens and not procfile.is_worker) or (procfile.web and framework))
     command, needs_shell = _command(options, program, procfile)
     manifests = [name for name in ("go.mod", "go.sum", "go.work") if tree.is_file(name)]

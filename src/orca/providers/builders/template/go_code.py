@@ -88,7 +88,7 @@ def read_package(tree: Tree, folder: str, *, limit: int = _BYTES) -> GoPackage:
     has_main, imports, calls, embedded = False, set[str](), set[str](), set[str]()
     for text in read_code(tree, paths, limit=limit):
         tokens = list(_tokens(text))
-        embedded |= {f"{folder}/{each}".removeprefix("./") for each in _embedded(text)}
+        embedded |= {f"{folder}/{pattern}".removeprefix("./") for pattern in _embedded(text)}
         has_main = has_main or _starts_main(text)
         imports |= _imports(tokens)
         calls |= {tokens[at] for at in range(len(tokens) - 1) if tokens[at + 1] == "(" and tokens[at].isidentifier()}
@@ -125,7 +125,7 @@ def _is_there(tree: Tree, path: str) -> bool:
         if "*" in folder or "?" in folder or "[" in path:
             return True
         if "*" in name or "?" in name:
-            return any(fnmatchcase(each, name) for each in tree.names(folder or "."))
+            return any(fnmatchcase(entry, name) for entry in tree.names(folder or "."))
         return tree.is_file(path) or bool(tree.names(path))
     except BadInput:
         return True

@@ -138,16 +138,18 @@ def _app_json(tree: Tree, name: str) -> Hints:
 
 def _nixpacks(tree: Tree, name: str) -> Hints:
     data = find_toml(tree, name)
-    commands = [_build_command(each) for each in texts(dig(data, "phases", "build", "cmds"))]
-    packages = tuple(each for each in texts(dig(data, "phases", "setup", "aptPkgs")) if each != "...")
-    build = " && ".join(each for each in commands if each and each != "...")
+    commands = [_build_command(text) for text in texts(dig(data, "phases", "build", "cmds"))]
+    packages = tuple(text for text in texts(dig(data, "phases", "setup", "aptPkgs")) if text != "...")
+    build = " && ".join(command for command in commands if command and command != "...")
     return Hints(_command(dig(data, "start", "cmd")), build, packages=packages)
 
 
 def _railpack(tree: Tree, name: str) -> Hints:
     data = find_json(tree, name)
     commands = dig(data, "steps", "build", "commands")
-    lines = [each if isinstance(each, str) else dig(each, "cmd") for each in commands or () if each != "..."]
+    lines = [
+        command if isinstance(command, str) else dig(command, "cmd") for command in commands or () if command != "..."
+    ]
     packages = (*texts(dig(data, "deploy", "aptPackages")), *texts(data.get("buildAptPackages")))
     build = " && ".join(filter(None, map(_build_command, lines)))
     return Hints(
@@ -165,17 +167,20 @@ def _railway(tree: Tree, name: str) -> Hints:
 
 def _render(tree: Tree, name: str) -> Hints:
     """Read the hints of the first service that is built from this folder."""
-    services = [each for each in find_yaml(tree, name).get("services") or () if isinstance(each, dict)]
-    service = next((each for each in services if not each.get("rootDir") and not each.get("image")), None)
+    services = [entry for entry in find_yaml(tree, name).get("services") or () if isinstance(entry, dict)]
+    service = next(
+        (candidate for candidate in services if not candidate.get("rootDir") and not candidate.get("image")), None
+    )
     if len(services) > 1:
         names = ", ".join(
-            shorten(clean_output(str(each.get("name") or "?"), colours=False), 40) for each in services[:_SHOWN]
+            shorten(clean_output(str(candidate.get("name") or "?"), colours=False), 40)
+            for candidate in services[:_SHOWN]
         )
         remark = f"{name} describes {len(services)} services ({names}): make a service here for each of them."
         return Hints(remarks=(remark,))
     if service is None or service.get("type") not in {"web", "pserv", "static", None}:
         return Hints()
-    needed = [dig(each, "key") for each in service.get("envVars") or () if dig(each, "sync") is False]
+    needed = [dig(variable, "key") for variable in service.get("envVars") or () if dig(variable, "sync") is False]
     return Hints(
         _command(service.get("startCommand")), _build_command(service.get("buildCommand")),
         _folder(service.get("staticPublishPath")), release=_command(service.get("preDeployCommand")),
@@ -212,7 +217,7 @@ def _fly_port(data: dict[str, Any]) -> int:
     """The port of [http_service], or of the first of [[services]]."""
     services = data.get("services")
     places = [data.get("http_service"), *(services if isinstance(services, list) else ())]
-    ports = (dig(each, "internal_port") for each in places)
+    ports = (dig(place, "internal_port") for place in places)
     return next((port for port in ports if isinstance(port, int) and 0 < port < 1 << 16), 0)
 
 

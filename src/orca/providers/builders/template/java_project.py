@@ -60,7 +60,7 @@ def read_java(tree: Tree) -> JavaProject | None:
         text = _XML_COMMENT.sub("", find_lines(tree, "pom.xml"))
         modules = re.findall(r"<module>\s*([\w./-]+)\s*</module>", text)[:30]
         text += "".join(
-            _XML_COMMENT.sub("", find_lines(tree, f"{each}/pom.xml")) for each in modules if ".." not in each
+            _XML_COMMENT.sub("", find_lines(tree, f"{module}/pom.xml")) for module in modules if ".." not in module
         )
         lowest = _lowest(
             re.findall(
@@ -72,9 +72,9 @@ def read_java(tree: Tree) -> JavaProject | None:
     settings = next((name for name in ("settings.gradle", "settings.gradle.kts") if tree.is_file(name)), "")
     found = [name for name in _BUILDS if tree.is_file(name)]
     included = re.findall(r"[\"']:?([\w:-]{1,100})[\"']", _strip(find_lines(tree, settings))) if settings else []
-    nested = [f"{each.replace(':', '/')}/{name}" for each in included[:30] for name in _BUILDS]
+    nested = [f"{module.replace(':', '/')}/{name}" for module in included[:30] for name in _BUILDS]
     if settings and not found and not any(map(tree.is_file, nested)):
-        nested = [f"{each}/{name}" for each in tree.names()[:50] for name in _BUILDS]
+        nested = [f"{folder}/{name}" for folder in tree.names()[:50] for name in _BUILDS]
     files = [*found, *(path for path in nested if tree.is_file(path))]
     if not files:
         return None
@@ -116,7 +116,7 @@ def _code_listens(tree: Tree) -> bool:
 
 
 def _lowest(found: list[str]) -> int:
-    return max((int(each) for each in found if int(each) <= 30), default=0)  # noqa: PLR2004 - versions of Java
+    return max((int(version) for version in found if int(version) <= 30), default=0)  # noqa: PLR2004 - versions of Java
 
 
 def _pinned(tree: Tree, text: str) -> str | None:
@@ -129,8 +129,8 @@ def _pinned(tree: Tree, text: str) -> str | None:
         properties[1] if properties else "", find_lines(tree, ".java-version"), sdk[1] if sdk else "",
         tool[0] if tool else "", toolchain[1] if toolchain else "",
     )  # fmt: skip
-    for each in named:
-        if match := re.match(r"\s*(?:[a-z-]{1,30}-)?(?:1\.)?(\d{1,2})\b", each):
+    for module in named:
+        if match := re.match(r"\s*(?:[a-z-]{1,30}-)?(?:1\.)?(\d{1,2})\b", module):
             return match[1]
     return None
 
@@ -146,6 +146,6 @@ def _gradle_limit(tree: Tree) -> int:
 
 def _choose_version(lowest: int, limit: int) -> int:
     """Choose a long-term release that the code targets and that its Gradle supports."""
-    allowed = [each for each in _LTS if lowest <= each <= limit]
-    wanted = [each for each in allowed if each >= (lowest or min(_USUAL, limit))]
+    allowed = [version for version in _LTS if lowest <= version <= limit]
+    wanted = [version for version in allowed if version >= (lowest or min(_USUAL, limit))]
     return next(iter(wanted), allowed[-1] if allowed else max(lowest, _LTS[0]))

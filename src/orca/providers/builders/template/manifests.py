@@ -70,7 +70,7 @@ def dig(data: Any, *keys: str) -> Any:
 
 def texts(value: Any) -> list[str]:
     """Return a list of strings, without other values; a single string becomes a list."""
-    return [each for each in ([value] if isinstance(value, str) else value or ()) if isinstance(each, str)]
+    return [item for item in ([value] if isinstance(value, str) else value or ()) if isinstance(item, str)]
 
 
 def find_tool_version(tree: Tree, *names: str) -> tuple[str, str] | None:

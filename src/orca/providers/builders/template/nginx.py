@@ -42,9 +42,9 @@ def find_nginx(tree: Tree, options: TemplateOptions) -> Recipe | None:
     for name, value in _DIRECTIVE.findall(text.replace(";", ";\n").replace("{", "{\n").replace("{\n{\n", "{{")):
         values.setdefault(name, []).append(value.strip())
     is_whole = {match[1] for match in _BLOCK.finditer(text)} == {"http", "server"}
-    strange = any(not _KNOWN.fullmatch(each) for each in _PLACEHOLDER.findall(text))
+    strange = any(not _KNOWN.fullmatch(placeholder) for placeholder in _PLACEHOLDER.findall(text))
     # Absolute folders exist only in the image that the file was written for.
-    elsewhere = any(each.startswith("/") for each in values.get("root", ()))
+    elsewhere = any(path.startswith("/") for path in values.get("root", ()))
     serves = bool(values.keys() & {"root", "proxy_pass", "return"})
     port = _find_port(values.get("listen", []))
     if not is_whole or strange or elsewhere or not serves or port is None:
@@ -55,9 +55,9 @@ def find_nginx(tree: Tree, options: TemplateOptions) -> Recipe | None:
 
 def _find_port(listens: list[str]) -> int | None:
     """PORT where the file has a placeholder for it, else the number; None where that is not known."""
-    if any("{{" in each for each in listens):
+    if any("{{" in listen for listen in listens):
         return PORT
-    words = (each.split()[0].rpartition(":")[2] for each in listens)
+    words = (listen.split()[0].rpartition(":")[2] for listen in listens)
     return next((int(word) for word in words if word.isdecimal() and 0 < int(word) < 1 << 16), None)
 
 

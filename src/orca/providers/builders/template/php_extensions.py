@@ -38,7 +38,7 @@ def choose_extensions(composer: dict[str, Any], lock: dict[str, Any]) -> Extensi
     """Return the extensions that composer.json requires, and those that its locked packages need."""
     own = _names(composer.get("require"))
     packages = lock.get("packages")
-    theirs = [name for each in packages or () if isinstance(each, dict) for name in _names(each.get("require"))]
+    theirs = [name for locked in packages or () if isinstance(locked, dict) for name in _names(locked.get("require"))]
     wanted = sorted({*own, *(name for name in theirs if name in _BUILT)} - _INSIDE)
     built = tuple(name for name in wanted if name in _BUILT)
     pecl = tuple(name for name in wanted if name in _PECL)

@@ -110,11 +110,11 @@ class Sources:
             yield from (f"{folder}/{name}" for name in _NAMES_IN_FOLDERS)
         packages = [f"src/{name}" for name in self.tree.names("src") if _is_package_name(name)]
         for folder in packages:
-            yield from (f"{folder}/{each}" for each in _NAMES_IN_FOLDERS)
+            yield from (f"{folder}/{file_name}" for file_name in _NAMES_IN_FOLDERS)
         packages += [name for name in names if _is_package_name(name) and name != "src"]
         for folder in packages:
             inner = [name for name in self.tree.names(folder) if _is_package_name(name)]
-            yield from (f"{folder}/{name}/{each}" for name in inner for each in _NAMES_IN_PACKAGES)
+            yield from (f"{folder}/{name}/{file_name}" for name in inner for file_name in _NAMES_IN_PACKAGES)
 
     def read(self) -> Iterator[tuple[str, PythonFile]]:
         """Those files with what they hold, as far as there are any."""
@@ -318,8 +318,8 @@ def listens(sources: Sources, path: str) -> bool:
         for module in file.imports:
             for base in dict.fromkeys((folder, "")):
                 name = f"{base}/{module.replace('.', '/')}".strip("/")
-                found = [each for each in (f"{name}.py", f"{name}/__init__.py") if each not in seen]
-                pending += [each for each in found if sources.tree.is_file(each)]
+                found = [candidate for candidate in (f"{name}.py", f"{name}/__init__.py") if candidate not in seen]
+                pending += [candidate for candidate in found if sources.tree.is_file(candidate)]
     return False
 
 

@@ -122,7 +122,7 @@ def read_python(text: str) -> PythonFile:
     return PythonFile(
         imports=frozenset(_imports(nodes)),
         objects=dict(_objects(body)),
-        functions={node.name: tuple(each.arg for each in node.args.args) for node in functions},
+        functions={node.name: tuple(argument.arg for argument in node.args.args) for node in functions},
         decorated={node.name: _dotted(node.decorator_list[0]) for node in functions if node.decorator_list},
         calls=frozenset(_dotted(node.func).rpartition(".")[2] for node in nodes if isinstance(node, ast.Call)),
         names=frozenset(name for node in body for name in _assigned(node)),
@@ -167,7 +167,7 @@ def _walk(tree: ast.AST) -> Iterator[ast.AST]:
         for name in node._fields:
             value = getattr(node, name, None) if name not in _LEAVES else None
             if isinstance(value, list):
-                pending.extend(each for each in value if isinstance(each, ast.AST))
+                pending.extend(child for child in value if isinstance(child, ast.AST))
             elif isinstance(value, ast.AST):
                 pending.append(value)
 
@@ -192,9 +192,9 @@ def _acts(node: ast.stmt) -> bool:
 
 def _imports(nodes: list[ast.AST]) -> Iterator[str]:
     for node in nodes:
-        names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+        names = [imported.name for imported in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+            names = [node.module, *(f"{node.module}.{imported.name}" for imported in node.names)]
         for name in names:
             parts = name.split(".")
             yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
@@ -254,7 +254,7 @@ def _text(node: ast.expr) -> str:
 
 
 def _texts(node: ast.List | ast.Tuple) -> tuple[str, ...]:
-    return tuple(text for each in node.elts if (text := _text(each)))
+    return tuple(text for element in node.elts if (text := _text(element)))
 
 
 def _defaults(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
@@ -269,9 +269,9 @@ def _ports(nodes: list[ast.AST]) -> Iterator[int]:
         if isinstance(node, ast.keyword) and node.arg == "port":
             found = [node.value]
         elif isinstance(node, ast.Call):
-            found = [each for argument in node.args if isinstance(argument, ast.Tuple) for each in argument.elts]
+            found = [element for argument in node.args if isinstance(argument, ast.Tuple) for element in argument.elts]
         elif isinstance(node, ast.Assign) and any(name.lower() == "port" for name in _assigned(node)):
             found = [node.value]
-        for each in found:
-            if isinstance(each, ast.Constant) and isinstance(each.value, int) and 0 < each.value < 1 << 16:
-                yield each.value
+        for constant in found:
+            if isinstance(constant, ast.Constant) and isinstance(constant.value, int) and 0 < constant.value < 1 << 16:
+                yield constant.value

@@ -33,9 +33,9 @@ def find_django(sources: Sources, project: PythonProject) -> App | None:
     tree = sources.tree
     names = (name for name in tree.names() if name.isidentifier())
     nested = [path for name in names if not is_example(path := f"{name}/manage.py", project)]
-    paths = [each for each in ("manage.py", *nested) if tree.is_file(each)]
+    paths = [script for script in ("manage.py", *nested) if tree.is_file(script)]
     # One in the root may be a link to another one, or start it: the settings lie beside the right one.
-    path = next((each for each in paths if _has_settings(sources, each)), paths[0] if paths else "")
+    path = next((script for script in paths if _has_settings(sources, script)), paths[0] if paths else "")
     module = _settings_module(sources, path)
     if not path or not all(part.isidentifier() for part in module.split(".")):
         return None
@@ -69,7 +69,7 @@ def _served_settings(sources: Sources, module: str, folder: str) -> str:
     package = module.partition(".")[0]
     files = (sources.get(f"{folder}/{package}/{name}.py".strip("/")) for name in ("wsgi", "asgi"))
     found = (file.defaults.get(_SETTINGS, "") for file in files if file)
-    return next((each for each in found if all(part.isidentifier() for part in each.split("."))), module)
+    return next((settings for settings in found if all(part.isidentifier() for part in settings.split("."))), module)
 
 
 def _sets_something(sources: Sources, module: str, folder: str) -> bool:

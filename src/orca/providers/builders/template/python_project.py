@@ -71,8 +71,8 @@ def _declared(tree: Tree, data: dict[str, Any]) -> list[str]:
             extras = ",".join(texts(dig(value, "extras")))
             version = value if isinstance(value, str) else dig(value, "version")
             lines.append(f"{name}[{extras}]{version if isinstance(version, str) and version[:1] in '=<>~' else ''}")
-    for each in conda_environment(tree).get("dependencies") or ():
-        lines += texts(dig(each, "pip")) if isinstance(each, dict) else texts(each)
+    for dependency in conda_environment(tree).get("dependencies") or ():
+        lines += texts(dig(dependency, "pip")) if isinstance(dependency, dict) else texts(dependency)
     return lines
 
 
@@ -148,8 +148,8 @@ def _version_files(tree: Tree) -> Iterable[tuple[str, str]]:
     yield str(dig(requires, "python_full_version") or dig(requires, "python_version") or ""), "Pipfile"
     if tool := find_tool_version(tree, "python"):
         yield tool
-    for each in texts(conda_environment(tree).get("dependencies")):
-        if match := re.match(r"python\s*={1,2}\s*(\d+\.\d+)", each):
+    for text in texts(conda_environment(tree).get("dependencies")):
+        if match := re.match(r"python\s*={1,2}\s*(\d+\.\d+)", text):
             yield match[1], "environment.yml"
 
 

@@ -83,7 +83,7 @@ def _newest_allowed(gemfile: str) -> str:
     """The newest Ruby within the bounds that the Gemfile sets: `ruby ">= 2.5", "< 3.2"`."""
     line = _RANGE.search(gemfile)
     bounds = _BOUND.findall(line[1]) if line else []
-    fitting = (each for each in _KNOWN if all(_is_within(each, bound) for bound in bounds))
+    fitting = (version for version in _KNOWN if all(_is_within(version, bound) for bound in bounds))
     found = next(fitting, None)
     return f"{found[0]}.{found[1]}" if found else _LATEST
 
@@ -106,4 +106,4 @@ def ruby_listens(tree: Tree, path: str) -> bool:
     folder = path.rpartition("/")[0]
     required = re.findall(r"^[ \t]*require_relative[ \t(]+[\"']([\w./-]+)[\"']", text, re.MULTILINE)[:20]
     beside = (f"{folder}/{name.removesuffix('.rb')}.rb".lstrip("/") for name in required if ".." not in name)
-    return any(_LISTENING.search(each) for each in (text, *(find_text(tree, name) for name in beside)))
+    return any(_LISTENING.search(content) for content in (text, *(find_text(tree, name) for name in beside)))

@@ -64,7 +64,7 @@ def find_rust(tree: Tree, options: TemplateOptions) -> Result:
     if not tree.is_file("Cargo.toml"):
         return None
     manifest = find_toml(tree, "Cargo.toml")
-    binaries = [each for folder in (".", *_members(tree, manifest)) for each in _binaries(tree, folder)]
+    binaries = [binary for folder in (".", *_members(tree, manifest)) for binary in _binaries(tree, folder)]
     chosen = _choose(binaries, options, str(dig(manifest, "package", "default-run") or ""))
     if not isinstance(chosen, _Binary):
         return chosen
@@ -92,8 +92,8 @@ def _binaries(tree: Tree, folder: str) -> list[_Binary]:
     package = str(dig(manifest, "package", "name") or "")
     if not _NAME.fullmatch(package):
         return []
-    declared = [each for each in manifest.get("bin") or () if isinstance(each, dict)]
-    found = {str(each.get("name") or ""): str(each.get("path") or "src/main.rs") for each in declared}
+    declared = [entry for entry in manifest.get("bin") or () if isinstance(entry, dict)]
+    found = {str(entry.get("name") or ""): str(entry.get("path") or "src/main.rs") for entry in declared}
     if tree.is_file(f"{folder}/src/main.rs") and "src/main.rs" not in found.values():
         found[package] = "src/main.rs"
     for name in tree.names(f"{folder}/src/bin"):
@@ -121,10 +121,10 @@ def _read_code(tree: Tree, folder: str, framework: str) -> tuple[bool, int | Non
     source = "src" if folder == "." else f"{folder}/src"
     listens, port, reads_port = False, None, False
     for text in read_code(tree, walk(tree, source, ".rs", limit=60)):
-        tokens = [each for each in _TOKENS.findall(text) if not each.startswith(("//", "/*"))]
+        tokens = [token for token in _TOKENS.findall(text) if not token.startswith(("//", "/*"))]
         listens = listens or not _LISTENING.isdisjoint(tokens)
-        reads_port = reads_port or any("PORT" in each for each in tokens if each.startswith('"'))
-        addresses = [match for each in tokens if (match := _ADDRESS.fullmatch(each))]
+        reads_port = reads_port or any("PORT" in token for token in tokens if token.startswith('"'))
+        addresses = [match for token in tokens if (match := _ADDRESS.fullmatch(token))]
         port = port or (int(addresses[0][1]) if addresses else _tuple_port(tokens))
     if framework == "Rocket":
         return True, _ROCKET_PORT
@@ -141,10 +141,10 @@ def _tuple_port(tokens: list[str]) -> int | None:
 
 def _choose(binaries: list[_Binary], options: TemplateOptions, default: str) -> _Binary | Refusal:
     wanted = options.entrypoint or default
-    if named := next((each for each in binaries if each.name == wanted), None):
+    if named := next((other for other in binaries if other.name == wanted), None):
         return named
-    root = [each for each in binaries if each.folder == "."]
-    for group in (root, [each for each in binaries if each.listens], binaries):
+    root = [other for other in binaries if other.folder == "."]
+    for group in (root, [other for other in binaries if other.listens], binaries):
         if len(group) == 1:
             return group[0]
     if not binaries:
@@ -152,9 +152,9 @@ def _choose(binaries: list[_Binary], options: TemplateOptions, default: str) -> 
             "A Rust library: there is a Cargo.toml, but no program (src/main.rs, src/bin or [[bin]]).",
             "Choose the folder of a program.", ("Cargo.toml",),
         )  # fmt: skip
-    names = ", ".join(each.name for each in binaries[:10])
+    names = ", ".join(binary.name for binary in binaries[:10])
     candidates = tuple(
-        Candidate(each.folder, f"Rust program {each.name}", {"entrypoint": each.name}) for each in binaries[:20]
+        Candidate(binary.folder, f"Rust program {binary.name}", {"entrypoint": binary.name}) for binary in binaries[:20]
     )
     hint = f"Name one with build.options.entrypoint, such as {binaries[0].name}."
     reason = f"There are {len(binaries)} Rust programs here: {names}; nothing says which one to run."
@@ -173,7 +173,7 @@ def _render(
     is_web = (binary.listens and not procfile.is_worker) or bool(options.start)
     start = options.start or _command(binary, procfile)
     packages = for_rust(_LOCKED.findall(find_text(tree, "Cargo.lock")) or _dependencies(find_toml(tree, "Cargo.toml")))
-    names = list(dict.fromkeys(each.name for each in binaries if each.package == binary.package))
+    names = list(dict.fromkeys(other.name for other in binaries if other.package == binary.package))
     needs_tree = has_data(tree) or bool(procfile.processes)
     kept = " ".join(f"target/release/{name}" for name in names)
     stage = [

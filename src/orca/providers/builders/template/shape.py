@@ -76,7 +76,7 @@ def explain(tree: Tree, refusal: Refusal | None, look: Look) -> Refusal | None:
     candidates = _compose_folders(tree, compose) if compose else ()
     candidates = candidates or (*_find_candidates(tree, look), *(() if refusal else _pages(tree)))
     if dockerfile := _find_dockerfile(tree):
-        candidates = tuple(each for each in candidates if each.folder != dockerfile.rpartition("/")[0])
+        candidates = tuple(candidate for candidate in candidates if candidate.folder != dockerfile.rpartition("/")[0])
         elsewhere = f" Or build {dockerfile} from the root: name it as `build.dockerfile`."
         explained = _explain(tree, refusal, compose, candidates)
         return replace(explained, hint=explained.hint + elsewhere) if explained else None
@@ -92,7 +92,7 @@ def _explain(
 ) -> Refusal | None:
     if refusal:
         # Pages beside a library or a theme are its documentation or its parts, and so is code without a manifest.
-        known = refusal.candidates or tuple(each for each in candidates if not _PART.search(each.title))
+        known = refusal.candidates or tuple(candidate for candidate in candidates if not _PART.search(candidate.title))
         return Refusal(refusal.reason, refusal.hint, refusal.found, known or (*_pages(tree), *documentation(tree)))
     if compose:
         return _describe_compose(tree, compose, candidates)
@@ -149,7 +149,7 @@ def _describe_compose(tree: Tree, compose: str, candidates: tuple[Candidate, ...
 
 
 def _describe_folders(tree: Tree, candidates: tuple[Candidate, ...]) -> Refusal:
-    folders = [each.folder for each in candidates]
+    folders = [candidate.folder for candidate in candidates]
     listed = ", ".join(folders[:8]) + (f" and {len(folders) - 8} more" if len(folders) > 8 else "")  # noqa: PLR2004
     if len(folders) >= _COLLECTION:
         reason = f"A collection of projects, not one application: {listed}."

@@ -20,14 +20,14 @@ def list_sockets(pid: int | None = None) -> list[OpenSocket] | None:
         return []
     except psutil.AccessDenied:
         return None
-    for each in connections:
-        if not each.laddr:
+    for connection in connections:
+        if not connection.laddr:
             continue
-        is_tcp, owner = each.type == socket.SOCK_STREAM, pid or getattr(each, "pid", None)
+        is_tcp, owner = connection.type == socket.SOCK_STREAM, pid or getattr(connection, "pid", None)
         found.append(OpenSocket(
-            "tcp" if is_tcp else "udp", each.laddr.ip.partition("%")[0], each.laddr.port,
-            is_listening=not each.raddr and (not is_tcp or each.status == psutil.CONN_LISTEN),
-            is_connected=is_tcp and each.status == psutil.CONN_ESTABLISHED,
+            "tcp" if is_tcp else "udp", connection.laddr.ip.partition("%")[0], connection.laddr.port,
+            is_listening=not connection.raddr and (not is_tcp or connection.status == psutil.CONN_LISTEN),
+            is_connected=is_tcp and connection.status == psutil.CONN_ESTABLISHED,
             pid=owner, process=_name(owner, names),
         ))  # fmt: skip
     return found

@@ -28,7 +28,7 @@ class BuildCache:
 
     async def remove(self, ids: Sequence[str]) -> None:
         """Remove records. BuildKit accepts one `id` filter, which is a regular expression when enclosed in slashes."""
-        for some in _split([each for each in ids if _ID.fullmatch(each)]):
+        for some in _split([id_ for id_ in ids if _ID.fullmatch(id_)]):
             filters = {"id": {f"/^({'|'.join(some)})$/": True}}
             params = {"filters": json.dumps(filters), "all": "true"}
             await self._connection.post("clean the build cache", "build/prune", params=params)

@@ -65,9 +65,9 @@ class Containers:
     async def survey(self, labels: Mapping[str, str]) -> list[Container]:
         """Like `inspect`, but containers that run steadily are read from the list alone, without an inspection each."""
         listed = await self._list(labels)
-        closer = await self._look_at([each["Id"] for each in listed if not is_steady(each)])
-        steady = [read_steady(each) for each in listed if is_steady(each)]
-        ours = [each for each in steady if is_ours(self._instance, each.name, each.labels)]
+        closer = await self._look_at([entry["Id"] for entry in listed if not is_steady(entry)])
+        steady = [read_steady(entry) for entry in listed if is_steady(entry)]
+        ours = [quick for quick in steady if is_ours(self._instance, quick.name, quick.labels)]
         return [container for container in (*ours, *closer) if matches(container.labels, labels)]
 
     async def _list(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -216,7 +216,7 @@ class Containers:
         raise ProviderUnavailable(f"No free address was found in the network {network}.", hint="Try again.")
 
     async def _is_later(self, container_id: str, rivals: list[str]) -> bool:
-        found = [await self._find(each) for each in (container_id, *rivals)]
+        found = [await self._find(rival) for rival in (container_id, *rivals)]
         ages = [(read_instant(facts["Created"]), facts["Id"]) for facts in found if facts]
         return bool(ages) and max(ages)[1] == container_id
 

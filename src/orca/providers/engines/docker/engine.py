@@ -169,7 +169,7 @@ def render_run(workload: Workload) -> ContainerSpec:
 def read_replica(container: Observation) -> Replica:
     """Return a container as the replica that it is."""
     index = container.labels.get(_REPLICA)
-    seen = {each.name: getattr(container, each.name) for each in fields(Observation)}
+    seen = {field.name: getattr(container, field.name) for field in fields(Observation)}
     return Replica(**seen, index=None if index is None else int(index))
 
 
@@ -182,7 +182,7 @@ def _select(labels: Mapping[str, str], *, runs: bool) -> dict[str, str]:
 
 
 def _program(workload: Workload) -> dict[str, Any]:
-    return {each.name: getattr(workload, each.name) for each in fields(ProcessSpec)}
+    return {field.name: getattr(workload, field.name) for field in fields(ProcessSpec)}
 
 
 def _owning(host: ContainerHost) -> SupportsVolumeOwners:

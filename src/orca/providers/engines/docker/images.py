@@ -46,7 +46,7 @@ class Images:
         """Return the unshared bytes of each image by id. Engines before API 1.42 also measure everything else."""
         answer = await read_usage(self._connection, "measure images", "image")
         found = answer.get("Images") or ()
-        return {each["Id"]: max(int(each["Size"]) - max(int(each["SharedSize"]), 0), 0) for each in found}
+        return {image["Id"]: max(int(image["Size"]) - max(int(image["SharedSize"]), 0), 0) for image in found}
 
     async def remove(self, reference: str) -> bool:
         """Remove an image; False when it is in use or gone."""

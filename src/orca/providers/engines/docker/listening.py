@@ -42,7 +42,7 @@ class Listeners:
 
 def parse_tables(text: str) -> list[Listener]:
     """Parse the kernel's tables into listeners by port. Pure."""
-    return sorted(set(_read(text)), key=lambda each: (each.port, each.is_loopback))
+    return sorted(set(_read(text)), key=lambda socket: (socket.port, socket.is_loopback))
 
 
 def _read(text: str) -> Iterator[Listener]:

@@ -110,7 +110,9 @@ def read_image(facts: Mapping[str, Any], reference: str | None = None) -> Image:
         labels=dict(config.get("Labels") or {}),
         architecture=facts.get("Architecture") or "",
         ports=tuple(sorted(number for number in numbers if number)),
-        named_port=next((read_port(each[5:]) for each in config.get("Env") or () if each.startswith("PORT=")), None),
+        named_port=next(
+            (read_port(variable[5:]) for variable in config.get("Env") or () if variable.startswith("PORT=")), None
+        ),
     )
 
 

@@ -116,14 +116,14 @@ def _options(spec: ContainerSpec) -> dict[str, Any]:
     options = {
         "ReadonlyRootfs": spec.read_only,
         "PortBindings": _bindings(spec),
-        "Tmpfs": {each.path: _tmpfs(each) for each in spec.tmpfs},
+        "Tmpfs": {folder.path: _tmpfs(folder) for folder in spec.tmpfs},
         "ShmSize": spec.shm_bytes,
-        "Ulimits": [{"Name": each.name, "Soft": each.soft, "Hard": each.hard} for each in spec.ulimits],
+        "Ulimits": [{"Name": ulimit.name, "Soft": ulimit.soft, "Hard": ulimit.hard} for ulimit in spec.ulimits],
         "Sysctls": dict(spec.sysctls),
         "ExtraHosts": [f"{name}:{address}" for name, address in spec.extra_hosts],
         "MemoryReservation": spec.reserved_memory_bytes,
         "CpuShares": spec.reserved_cpus and round(spec.reserved_cpus * _SHARES),
-        "Devices": [_device(each) for each in spec.devices],
+        "Devices": [_device(device) for device in spec.devices],
     }
     return {name: value for name, value in options.items() if value}
 
@@ -141,14 +141,17 @@ def _capabilities(spec: ContainerSpec) -> list[str]:
 
 def _exposed(spec: ContainerSpec) -> dict[str, dict[str, str]]:
     named = [f"{port}/tcp" for port in spec.ports]
-    return {name: {} for name in (*named, *(f"{each.port}/{each.protocol}" for each in spec.published))}
+    return {
+        name: {}
+        for name in (*named, *(f"{published_port.port}/{published_port.protocol}" for published_port in spec.published))
+    }
 
 
 def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
-    for each in spec.published:
-        place = {"HostIp": each.host_address, "HostPort": str(each.host_port)}
-        bindings.setdefault(f"{each.port}/{each.protocol}", []).append(place)
+    for port in spec.published:
+        place = {"HostIp": port.host_address, "HostPort": str(port.host_port)}
+        bindings.setdefault(f"{port.port}/{port.protocol}", []).append(place)
     return bindings
 
 
@@ -166,8 +169,10 @@ def _health(check: HealthCommand) -> dict[str, Any]:
 
 
 def _check_paths(spec: ContainerSpec) -> None:
-    paths = [(each.path, "A volume") for each in spec.mounts]
-    paths += [(each.path, "A file") for each in spec.files] + [(each.path, "A folder in memory") for each in spec.tmpfs]
+    paths = [(mounted.path, "A volume") for mounted in spec.mounts]
+    paths += [(entry.path, "A file") for entry in spec.files] + [
+        (folder.path, "A folder in memory") for folder in spec.tmpfs
+    ]
     for path, what in paths:
         if not path.startswith("/") or ".." in path.split("/") or set(path) & set("\0,:"):
             raise RequestRefused(f"{what} needs an absolute path inside the container, without `..`, `:` and `,`.")

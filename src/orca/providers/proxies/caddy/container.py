@@ -111,9 +111,9 @@ class ContainerRuntime:
             *("ps", "--all", "--filter", f"name=^/?{self._name}{_ASIDE}[0-9]+$", "--format", "{{.Names}}")
         )
         found = []
-        for each in listed.split():
-            shown = await self._docker.run("inspect", "--type", "container", "--format", "{{.State.Pid}}", each)
-            found += [(each, int(shown.text or 0))] if shown.exit_code == 0 else []
+        for part in listed.split():
+            shown = await self._docker.run("inspect", "--type", "container", "--format", "{{.State.Pid}}", part)
+            found += [(part, int(shown.text or 0))] if shown.exit_code == 0 else []
         return found
 
     def _check_ours(self, found: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ Address = IPv4Address | IPv6Address
 async def usable_addresses(connector: Connector, addresses: Iterable[Address]) -> tuple[Address, ...]:
     """Return `addresses` without IPv6 on a system that has none, where Caddy could not start with it."""
     known = await connector.list_addresses() if isinstance(connector, SupportsAddresses) else ["::1"]
-    has_ipv6 = any(":" in each for each in known)
+    has_ipv6 = any(":" in own for own in known)
     return tuple(address for address in addresses if address.version == 4 or has_ipv6)  # noqa: PLR2004 - IP versions
 
 

@@ -55,9 +55,9 @@ async def list_listeners(connector: Connector) -> list[Listener]:
     """Return the sockets of the system that accept connections or packets from any peer, as far as they are known."""
     found = (await connector.list_sockets() if isinstance(connector, SupportsSockets) else None) or []
     return [
-        Listener(ip_address(each.address), each.port, each.protocol, each.pid, _describe(each))
-        for each in found
-        if each.is_listening
+        Listener(ip_address(socket.address), socket.port, socket.protocol, socket.pid, _describe(socket))
+        for socket in found
+        if socket.is_listening
     ]
 
 

@@ -37,7 +37,7 @@ async def probe(config: ProxyConfig, routes: Sequence[ProxyRoute], layout: Layou
         asked += [visitor.ask(http, route, "https", turn) for route in secure[:_HANDSHAKES]]
         failures = [failure for failure in await asyncio.gather(*asked) if failure is not None]
     if failures:
-        failures[0].details["also"] = {each.details["route_id"]: each.message for each in failures[1:]}
+        failures[0].details["also"] = {request.details["route_id"]: request.message for request in failures[1:]}
         raise failures[0]
 
 

@@ -99,7 +99,7 @@ async def has_ended(connector: Connector, pid: int, aside_since: float) -> bool:
     if not isinstance(connector, SupportsSockets):
         return False
     sockets = await connector.list_sockets(pid)
-    return sockets is not None and not any(each.is_connected for each in sockets)
+    return sockets is not None and not any(socket.is_connected for socket in sockets)
 
 
 async def wait_until_up(admin: AdminApi, runtime: Runtime) -> bytes:

@@ -42,7 +42,12 @@ def find_angular(look: Look) -> Server | Site | None:
     if command and (path := command.option("--output-path")):
         base = path
     start = next(
-        (each for script in look.package.scripts if script.startswith("serve:ssr") for each in look.script(script)),
+        (
+            started
+            for script in look.package.scripts
+            if script.startswith("serve:ssr")
+            for started in look.script(script)
+        ),
         None,
     )
     if start and start.program == "node":

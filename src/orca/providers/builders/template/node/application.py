@@ -257,7 +257,7 @@ def _title(package: Package, read: Reading, framework: Server | None, kind: str,
 
 def _read(look: Look, commands: list[Command]) -> Reading:
     """Read the code of the last program; sources instead of build output."""
-    command = next((each for each in reversed(commands) if each.program in INTERPRETERS), None)
+    command = next((candidate for candidate in reversed(commands) if candidate.program in INTERPRETERS), None)
     if command is None or command is not commands[-1]:
         return Reading()
     words = [word for word in command.arguments if not word.startswith("-")]
@@ -353,7 +353,7 @@ def uses_bun(look: Look) -> bool:
 def _pages(look: Look) -> Application | None:
     """Detect pages that need no generator; a build script may produce their styles."""
     folder = next(
-        (each for each in _PAGES if look.project.is_file(look.folder, posixpath.join(each, "index.html"))), ""
+        (page for page in _PAGES if look.project.is_file(look.folder, posixpath.join(page, "index.html"))), ""
     )
     if (
         not folder

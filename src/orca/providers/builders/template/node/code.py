@@ -79,9 +79,9 @@ def find_file(project: Project, path: str) -> str:
         stem, _, end = plain.rpartition(".")
         found = next(
             (
-                f"{stem}.{each}"
-                for each in (end.replace("js", "ts"), "ts", "tsx")
-                if project.tree.is_file(f"{stem}.{each}")
+                f"{stem}.{other_end}"
+                for other_end in (end.replace("js", "ts"), "ts", "tsx")
+                if project.tree.is_file(f"{stem}.{other_end}")
             ),
             "",
         )
@@ -147,7 +147,7 @@ def _resolve(project: Project, path: str, target: str) -> str:
     member = project.named(target) if project.members and not target.startswith("node:") else None
     names = (member.source, member.main, "src/index", "index") if member and member.name == target else ()
     found = (find_file(project, posixpath.join(member.folder, name)) for name in names if member and name)
-    return next((each for each in found if each), "")
+    return next((literal for literal in found if literal), "")
 
 
 def _serves(call: Call, module: Module) -> bool:

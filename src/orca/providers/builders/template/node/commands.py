@@ -172,24 +172,24 @@ class _Expansion:
         if verb in {"run", "run-script"}:
             while words[1:] and words[1].startswith("-"):
                 del words[1]
-        for each in folders:
-            scripts = self._project.package(each).scripts
+        for candidate in folders:
+            scripts = self._project.package(candidate).scripts
             if verb in {"run", "run-script", "rum"} and len(words) > 1:
                 if words[1] in scripts or program != "bun":
-                    yield from self._script(words[1], each, depth, words[2:])
+                    yield from self._script(words[1], candidate, depth, words[2:])
                 else:
-                    yield Command("bun", tuple(words[1:]), each)
+                    yield Command("bun", tuple(words[1:]), candidate)
             elif verb in {"exec", "x", "dlx"}:
-                yield from self._wrapped(verb, _after_options(words[1:]), each, depth)
+                yield from self._wrapped(verb, _after_options(words[1:]), candidate, depth)
             elif verb in scripts or (verb == "start" and program == "npm"):
-                yield from self._script(verb, each, depth, words[1:])
+                yield from self._script(verb, candidate, depth, words[1:])
             elif program == "yarn" and verb == "workspace" and words[2:]:
                 member = self._project.named(words[1])
-                yield from self._command(["yarn", *words[2:]], member.folder if member else each, depth + 1)
+                yield from self._command(["yarn", *words[2:]], member.folder if member else candidate, depth + 1)
             elif program in {"yarn", "pnpm"} and verb not in _BUILT_IN:
-                yield from self._command(words, each, depth + 1)
+                yield from self._command(words, candidate, depth + 1)
             else:
-                yield Command(program, tuple(words), each)
+                yield Command(program, tuple(words), candidate)
 
     def _where(self, rest: list[str], folder: str) -> tuple[list[str], list[str]]:
         """The folders that the options of a package manager choose, and the words without those options."""
@@ -230,7 +230,7 @@ class _Expansion:
             if name.startswith("-") or not name:
                 continue
             if name.endswith("*"):
-                for script in [each for each in scripts if each.startswith(name.rstrip("*"))][:20]:
+                for script in [other for other in scripts if other.startswith(name.rstrip("*"))][:20]:
                     yield from self._script(script, folder, depth)
             else:
                 yield from self._script(name, folder, depth)
@@ -243,9 +243,9 @@ class _Expansion:
         chosen = command.option("--filter", "-F", "--scope", "--projects", "-p")
         member = self._project.named(chosen.strip(".{}^/") or chosen) if chosen else None
         members: list[Package] = [member] if member else list(self._project.members.values())
-        for each in members:
-            if target in each.scripts:
-                yield from self._script(target, each.folder, depth)
+        for package in members:
+            if target in package.scripts:
+                yield from self._script(target, package.folder, depth)
 
 
 _BUILT_IN = frozenset(

@@ -76,7 +76,7 @@ def _find_program(project: Project, options: TemplateOptions, *, configured: boo
     scripts = project.root.scripts
     task = next((name for name in ("start", "serve", "preview", "prod", "production") if name in scripts), "")
     commands = expand(project, scripts.get(task, "")) if task else []
-    target = next((each for each in reversed(commands) if each.program == "deno"), None)
+    target = next((command for command in reversed(commands) if command.program == "deno"), None)
     entry = _entry(target, project) if target else next((name for name in _FILES if project.tree.is_file(name)), "")
     read = read_code(project, entry) if entry else Reading()
     if not configured and not (_is_for_deno(project, read) and entry):
@@ -87,7 +87,7 @@ def _find_program(project: Project, options: TemplateOptions, *, configured: boo
         return _Program("", entry, read, build, "_site")
     start = options.start or _start(task, commands, entry)
     cache = f"deno cache {entry}" if entry else ""
-    return _Program(start, entry, read, " && ".join(each for each in (build, cache) if each)) if start else None
+    return _Program(start, entry, read, " && ".join(part for part in (build, cache) if part)) if start else None
 
 
 def _entry(target: Command, project: Project) -> str:

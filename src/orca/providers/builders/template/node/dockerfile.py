@@ -58,7 +58,7 @@ def _base(plan: Plan, options: TemplateOptions) -> list[str]:
 def _build(plan: Plan, options: TemplateOptions) -> list[str]:
     """Return the build stage. Dependencies are installed before the code is copied, if possible, to be cached."""
     manager, system = plan.manager, plan.system
-    own = [each for each in system.build if plan.application.kind == "static" or each not in system.runtime]
+    own = [package for package in system.build if plan.application.kind == "static" or package not in system.runtime]
     prepare = (
         manager.prepare if manager.program not in plan.runtime_managers or plan.application.kind == "static" else ""
     )
@@ -66,7 +66,7 @@ def _build(plan: Plan, options: TemplateOptions) -> list[str]:
     whole = plan.needs_tree
     return [
         "WORKDIR /app",
-        *install_packages(each for each in own if each not in options.packages),
+        *install_packages(package for package in own if package not in options.packages),
         *((f"RUN {prepare}",) if prepare else ()),
         "COPY . ." if whole else copy(plan.manifests, "./"),
         cached(install, manager.cache),

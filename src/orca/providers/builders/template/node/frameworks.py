@@ -41,7 +41,7 @@ def _next(look: Look) -> Answer:
     if not look.has("next") and not uses:
         return None
     folders = ("app", "pages", "src/app", "src/pages")
-    pages = any(look.project.tree.is_directory(posixpath.join(look.folder, each)) for each in folders)
+    pages = any(look.project.tree.is_directory(posixpath.join(look.folder, candidate)) for candidate in folders)
     if not uses and (look.package.build_script or look.start or not pages):
         return None
     config = look.config("next.config")
@@ -95,7 +95,7 @@ def _nitro_preset(
             f"{title} is set to build for {place} ({key} is {preset!r}), and what that makes runs nowhere else.",
             f"Set {key} to 'node-server', or the build variable {variable}=node-server and the start {_NITRO!r}.",
         )
-    if preset.replace("_", "-") in {each.replace("_", "-") for each in _STATIC_PRESETS}:
+    if preset.replace("_", "-") in {static_preset.replace("_", "-") for static_preset in _STATIC_PRESETS}:
         return Site(f"{title} (static)", ".output/public", build=build)
     runner = "bun" if preset == "bun" else "node"
     return Server(title, _NITRO.replace("node ", f"{runner} ", 1), is_complete=runner == "node", build=build)
@@ -120,9 +120,9 @@ def _sveltekit(look: Look) -> Answer:
     if not adapter:
         adapter = next(
             (
-                each
-                for each in look.package.all_dependencies
-                if each.startswith(("@sveltejs/adapter-", "svelte-adapter-"))
+                dependency
+                for dependency in look.package.all_dependencies
+                if dependency.startswith(("@sveltejs/adapter-", "svelte-adapter-"))
             ),
             "",
         )
@@ -254,7 +254,7 @@ def _tanstack(look: Look) -> Answer:
         return None
     config = look.config("vite.config")
     sources = set(config.imports.values())
-    elsewhere = next((each for each in sources if each.startswith(("@cloudflare/", "@netlify/"))), "")
+    elsewhere = next((source for source in sources if source.startswith(("@cloudflare/", "@netlify/"))), "")
     if elsewhere:
         return Stop(
             f"TanStack Start uses {elsewhere}, whose output runs on {place_of(elsewhere)} only.",
@@ -264,7 +264,7 @@ def _tanstack(look: Look) -> Answer:
         return _nitro_preset(
             "TanStack Start", look.config("app.config"), ("server", "preset"), variable="SERVER_PRESET"
         )
-    if any("nitro" in each for each in sources):
+    if any("nitro" in source for source in sources):
         return _nitro_preset("TanStack Start", config, ("nitro", "preset"))
     return Server("TanStack Start", "srvx --prod -s ../client dist/server/server.js", tools=("srvx",))
 
@@ -343,7 +343,7 @@ def _qwik(look: Look) -> Answer:
 def _strapi(look: Look) -> Answer:
     major = look.package.major("@strapi/strapi")
     if not look.has("@strapi/strapi") or not (
-        look.builds_with("strapi") or any(each.program == "strapi" for each in look.start)
+        look.builds_with("strapi") or any(command.program == "strapi" for command in look.start)
     ):
         return None
     return Server(f"Strapi {major}".rstrip(), "strapi start", {"NODE_ENV": "production"})

@@ -29,7 +29,7 @@ def needs_old_openssl(project: Project, package: Package) -> bool:
 
 def newest_possible(project: Project, package: Package) -> int | None:
     """The newest Node.js that all tools work with; None where there is no limit."""
-    limits = [_SASS[major] for each in (project.root, package) if (major := each.major("node-sass")) in _SASS]
+    limits = [_SASS[major] for manifest in (project.root, package) if (major := manifest.major("node-sass")) in _SASS]
     if needs_old_openssl(project, package):
         limits.append(_LAST_BEFORE_OPENSSL_3)
     return min(limits, default=None)

@@ -152,7 +152,7 @@ class Project:
                     folder != "."
                     and folder not in found
                     and _FOLDER.fullmatch(folder)
-                    and not any(_fits(folder, each) for each in excluded)
+                    and not any(_fits(folder, glob) for glob in excluded)
                 ):
                     try:
                         package = read_package(self.tree, folder)

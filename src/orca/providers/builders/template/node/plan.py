@@ -109,9 +109,9 @@ class Plan:
             )
         own = () if self.application.replaces_script else (member,)
         steps = [
-            self._run_in(each, "build")
-            for each in (*shared_packages(self.project, member), *own)
-            if "build" in each.scripts
+            self._run_in(package, "build")
+            for package in (*shared_packages(self.project, member), *own)
+            if "build" in package.scripts
         ]
         if not (own and "build" in member.scripts) and self.application.build:
             steps.append(f"cd {shlex.quote(self.folder)} && {self.manager.execute(self.application.build)}")
@@ -138,7 +138,11 @@ class Plan:
         folders = dict.fromkeys(
             command.folder for command in commands if command.folder not in {".", *self.project.members}
         )
-        return [f"cd {shlex.quote(each)} && {self._install_in(each)}" for each in folders if self._has_packages(each)]
+        return [
+            f"cd {shlex.quote(folder)} && {self._install_in(folder)}"
+            for folder in folders
+            if self._has_packages(folder)
+        ]
 
     def _has_packages(self, folder: str) -> bool:
         return bool(_FOLDER.fullmatch(folder)) and bool(self.project.package(folder).all_dependencies)
@@ -205,7 +209,7 @@ class Plan:
 
 def shared_packages(project: Project, package: Package) -> list[Package]:
     """The packages of the workspace that a package uses, each after those that it uses itself."""
-    by_name = {each.name: each for each in project.members.values() if each.name}
+    by_name = {member.name: member for member in project.members.values() if member.name}
     ordered: list[Package] = []
     waiting = [(package, False)]
     seen = {package.name}

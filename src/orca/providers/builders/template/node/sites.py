@@ -268,10 +268,10 @@ def find_preset(project: Project, package: Package) -> Site | None:
     if not own or not package.build_script:
         return None
     program = own.split()[0]
-    if any(each.program == program for each in expand(project, package.scripts[package.build_script], package.folder)):
+    if any(step.program == program for step in expand(project, package.scripts[package.build_script], package.folder)):
         return None  # the build script is of the same tool
     commands = expand(project, chosen if isinstance(chosen, str) else own, package.folder)
-    command = next((each for each in commands if each.program == program), None)
+    command = next((candidate for candidate in commands if candidate.program == program), None)
     site = GENERATORS[program](Build(project, package, command)) if command else None
     if site is None or command is None:
         return None
@@ -310,7 +310,7 @@ def find_published(project: Project, package: Package) -> Site | None:
         (project.json(package.folder, "static.json"), "root"),
     )  # fmt: skip
     found = (table.get(key) for table, key in settings if isinstance(table, dict))
-    folder = next((each.strip("/") for each in found if isinstance(each, str) and each.strip("/")), "")
+    folder = next((path.strip("/") for path in found if isinstance(path, str) and path.strip("/")), "")
     return Site("static files", folder) if folder and not folder.startswith((".next", ".vercel", "..")) else None
 
 

@@ -51,14 +51,14 @@ def find_system(packages: list[Package], words: frozenset[str]) -> System:
     """From the dependencies of the packages; `words` are those of the code, which name the browsers it starts."""
     names = {name for package in packages for name in package.dependencies}
     everything = {name: spec for package in packages for name, spec in package.all_dependencies.items()}
-    build = [each for name in _BUILD if name in names for each in _BUILD[name]]
+    build = [library for name in _BUILD if name in names for library in _BUILD[name]]
     if _needs_compiler(everything):
         build = [*_TOOLS, *build]
     if any(
         spec.startswith(("git", "github:", "gitlab:", "bitbucket:")) or ".git" in spec for spec in everything.values()
     ):
         build = ["git", "ca-certificates", *build]
-    runtime = [each for name in _RUNTIME if name in names for each in _RUNTIME[name]]
+    runtime = [library for name in _RUNTIME if name in names for library in _RUNTIME[name]]
     if everything.keys() & {"prisma", "@prisma/client"}:
         build.append("openssl")
     environment: dict[str, str] = {}

@@ -80,9 +80,9 @@ def _in_files(project: Project, folder: str) -> list[tuple[str, str]]:
     """The version files, nearest first."""
     found = [("volta.node of package.json", project.root.volta.get("node", ""))]
     folders = [folder, "."] if folder != "." else ["."]
-    for each in folders:
+    for candidate in folders:
         for name in (".nvmrc", ".node-version"):
-            text = project.find_text(each, name) or ""
+            text = project.find_text(candidate, name) or ""
             line = next((line for line in text.splitlines()[:20] if line.partition("#")[0].strip()), "")
             found.append((name, line.partition("#")[0].strip()))
     found.extend((name, version_of_tool(project.tree, name, "node", "nodejs")) for name in TOOL_FILES)
