@@ -31,6 +31,7 @@ FAMILIES: Final = {
 """Family -> what one of its providers is called; the entry points of a family are in the group `orca.<family>`."""
 PACKAGE: Final = "orca-platform"
 """The package of the built-in providers."""
+_NAME = re.compile(NAME)
 _LONGEST_REASON = 300
 
 
@@ -197,7 +198,7 @@ def _find_fault(family: str, name: str, provider: Any) -> str:
 
 
 def _find_builder_fault(name: str, provider: Any) -> str:
-    if not re.match(NAME, name):
+    if not _NAME.match(name):
         return "has no name of lower-case letters, digits and dashes, 32 at the most"
     if getattr(provider, "name", None) != name:
         return f"has another `name` than its entry point: {getattr(provider, 'name', None)}"

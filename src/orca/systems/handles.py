@@ -270,14 +270,13 @@ class Systems:
         """Close what was not asked for in a while, until nothing is open. The next use opens it again."""
         while self._handles:
             await asyncio.sleep(self._idle_seconds / 4)
-            for kind in reversed(_KINDS):
-                for system_id in [system_id for other_kind, system_id in self._handles if other_kind == kind]:
-                    if self._is_idle(kind, system_id):
-                        handle = self._handles.pop((kind, system_id))
-                        try:
-                            await handle.close()
-                        except Exception as error:  # noqa: BLE001 - the others are closed all the same
-                            log.warning("handle_not_closed", kind=kind, system=system_id, reason=str(error))
+            for kind, system_id in sorted(self._handles, key=lambda key: _KINDS.index(key[0]), reverse=True):
+                if self._is_idle(kind, system_id):
+                    handle = self._handles.pop((kind, system_id))
+                    try:
+                        await handle.close()
+                    except Exception as error:  # noqa: BLE001 - the others are closed all the same
+                        log.warning("handle_not_closed", kind=kind, system=system_id, reason=str(error))
 
     def _is_idle(self, kind: str, system_id: str) -> bool:
         is_needed = any((needed, system_id) in self._handles for needed in _NEEDS.get(kind, ()))

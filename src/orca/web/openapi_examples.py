@@ -23,10 +23,12 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "DnsCredentialIn": {"name": "Zone", "provider": "hetzner", "zones": ["example.org"], "fields": {"token": "…"}},
     "GitCredentialChanges": {"name": "Deploy key of the shop"},
     "GitCredentialFields": {"name": "Deploy key", "kind": "ssh", "host": "git.example.org"},
+    "GrantIn": {"email": "ada@example.org", "role": "member", "project_id": _ID},
     "HookChanges": {"branch": "release/*"},
     "HookFields": {"provider": "github", "branch": "main"},
     "PasswordChange": {"current_password": _PASSWORD, "new_password": "another long passphrase"},
     "PasswordReset": {"email": "ada@example.org", "password": _PASSWORD},
+    "Privileges": {"privileges": ["capability:NET_ADMIN", "device:/dev/net/tun"]},
     "ProjectChanges": {"description": "What customers see"},
     "ProjectFields": {"name": "Shop"},
     "RegistryCredentialChanges": {"username": "ci", "password": "…"},
@@ -51,6 +53,8 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "Variables": {"variables": [_VARIABLE]},
     "VolumeChanges": {"owner": "10001:10001"},
     "VolumeFields": {"name": "data", "path": "/data"},
+    "WebhookChanges": {"is_enabled": True},
+    "WebhookFields": {"name": "chat", "url": "https://hooks.example.org/orca", "types": ["deployment.finished"]},
 }  # fmt: skip
 
 STREAMS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {

@@ -184,13 +184,13 @@ def test_roles_have_exactly_these_permissions() -> None:
 
 
 def test_a_role_on_a_part_of_a_team_has_nothing_about_the_whole_team() -> None:
-    kept_out = {"certificate.read", "dns.read", "webhook.read", *OF_GUESTS}
+    kept_out = {"certificate.read", "credential.read", "dns.read", "webhook.read", *OF_GUESTS}
     assert permissions_of_grant("viewer") == OF_VIEWERS - kept_out
     assert permissions_of_grant("member") == (OF_VIEWERS | ONLY_OF_MEMBERS) - kept_out - {
         "credential.use",
         "route.share",
     }
-    nouns = {"certificate", "dns", "grant", "token", "webhook"}
+    nouns = {"certificate", "credential", "dns", "grant", "token", "webhook"}
     of_the_team = {name for name in ONLY_OF_OWNERS if name.partition(".")[0] in nouns}
     assert permissions_of_grant("admin") == (
         permissions_of_grant("member") | ONLY_OF_OWNERS - of_the_team - {"project.create"}

@@ -49,7 +49,7 @@ def _facts(server: Server, me: dict[str, Any]) -> list[tuple[str, Part]]:
     return [
         ("server", f"{server.socket} (on this machine)" if server.socket else server.url), ("who", me["actor"]),
         ("by", me["via"]), ("role", text_of(me["role"])), ("may", ", ".join(me["permissions"])),
-        *(("may in part", _words_of(part)) for part in me["parts"]),
+        *(("may in part", _words_of(part)) for part in me.get("parts", ())),
     ]  # fmt: skip
 
 

@@ -36,8 +36,14 @@ class Front:
     passes_on: bool = False
     """The engine still does what was asked for, and its answer is what is lost."""
     refused: list[bytes] = field(default_factory=list)
+    open: set["asyncio.Task[Any]"] = field(default_factory=set)
+    """What answers a connection. The server does not end these when it is closed."""
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.open.add(task)
+        task.add_done_callback(self.open.discard)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             line = head.split(b"\r\n")[0]
@@ -82,6 +88,9 @@ async def front(scratch: Path) -> AsyncIterator[Front]:
     server = await asyncio.start_unix_server(made.take, made.socket)
     yield made
     server.close()
+    for task in (left := list(made.open)):
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture
