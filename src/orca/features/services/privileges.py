@@ -43,7 +43,7 @@ def parse_privilege(text: str) -> str:
     name, sign, value = text.partition(":")
     if not (sign and value and name in _GRANTABLE):
         known = ", ".join(f"{kind}:…" for kind in _GRANTABLE)
-        raise ValueError(f"“{text}” is not a privilege that can be granted; known are {known}")
+        raise ValueError(f"this is not a privilege that can be granted; known are {known}")
     found = assess(_GRANTABLE[name](value))
     if found.refused:
         raise ValueError(f"{found.refused[0]} It cannot be granted.")
