@@ -61,7 +61,7 @@ def all_owners() -> Mapping[str, OwnerResolver]:
 @cache
 def all_directories() -> Mapping[str, Directory]:
     """Object type -> where its names are found; of all features."""
-    return {kind: subscriber for feature in load_features() for kind, subscriber in feature.directories.items()}
+    return {kind: directory for feature in load_features() for kind, directory in feature.directories.items()}
 
 
 def find_reader(key: ReaderKey[Function]) -> Function | None:

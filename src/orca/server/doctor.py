@@ -187,7 +187,7 @@ async def check_systems(resources: Resources) -> list[Finding]:
         return []
     remedy = "Look whether that machine runs and can be reached."
     return [
-        *(Finding(f"system {entry}", "ok", "engine and proxy answer") for entry in found if entry != LOCAL),
+        *(Finding(f"system {system_id}", "ok", "engine and proxy answer") for system_id in found if system_id != LOCAL),
         *(
             Finding(f"system {system_id}", "warning", error.message, error.hint or remedy)
             for system_id, error in failed.items()

@@ -328,12 +328,12 @@ class Systems:
         unused = [left_out for left_out in self._plugins.unused if left_out.family == "builders"]
         unusable: dict[str, Builder] = {left_out.name: UnusableBuilder(left_out.as_error()) for left_out in unused}
         async with AsyncExitStack() as stack:
-            for name, _ in sorted(self._plugins.builders.items(), key=lambda other_kind: other_kind[1].order):
+            for name, _ in sorted(self._plugins.builders.items(), key=lambda item: item[1].order):
                 try:
                     opened[name] = await stack.enter_async_context(self._open("builders", name, row, known, connector))
                 except ProviderUnusable as error:
                     unusable[name] = UnusableBuilder(error)
-            yield opened | {name: other_kind for name, other_kind in unusable.items() if name not in opened}
+            yield opened | {name: builder for name, builder in unusable.items() if name not in opened}
 
     @asynccontextmanager
     async def _open(
