@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -399,7 +399,13 @@ def copy_schema(schema: Path, panel: Panel) -> Panel:
 @pytest.fixture
 def panel(tmp_path: Path, schema: Path) -> Iterator[Panel]:
     """A running panel, not claimed; its command socket works without."""
-    made = copy_schema(schema, make_panel(tmp_path / "panel"))
+    with running_panel(copy_schema(schema, make_panel(tmp_path / "panel"))) as made:
+        yield made
+
+
+@contextmanager
+def running_panel(made: Panel) -> Iterator[Panel]:
+    """Start a panel; at the end it is stopped, and all that it made is removed."""
     made.start()
     try:
         made.wait_ready()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.conftest import Panel, copy_schema, make_panel, remove_all_of
+from tests.conftest import Panel, copy_schema, make_panel, running_panel
 from tests.e2e.test_credentials import claim_in, look_at
 from tests.e2e.test_walk import Watched, browser
 from tests.features.notifications.conftest import Receiver, receiver
@@ -18,14 +18,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.slow, pytest.
 @pytest.fixture
 def panel(tmp_path: Path, schema: Path) -> Iterator[Panel]:
     """A running panel that may send to this machine."""
-    made = copy_schema(schema, make_panel(tmp_path / "panel", ORC_WEBHOOK_PRIVATE_NETWORKS="true"))
-    made.start()
-    try:
-        made.wait_ready()
-        yield made
-    finally:
-        made.stop()
-        remove_all_of(made)
+    made = make_panel(tmp_path / "panel", ORC_WEBHOOK_PRIVATE_NETWORKS="true")
+    with running_panel(copy_schema(schema, made)) as running:
+        yield running
 
 
 def test_a_webhook_is_made_tried_and_mended(panel: Panel, browser: Browser, receiver: Receiver) -> None:

@@ -56,12 +56,18 @@ async def check_health(work: Work) -> str:
             return f"healthy after {time.monotonic() - started:.1f} s"
         await asyncio.sleep(pause)
         pause = min(LONGER * pause, config.health.interval)
+    raise await _explain_failure(work, facts, problem)
+
+
+async def _explain_failure(work: Work, facts: Facts, problem: Problem | None) -> NeverHealthy:
+    """Quote what the containers wrote; return the error, with what would mend it."""
+    health = facts.config.health
     probed = _choose(facts, await find_replicas(work, facts))
     await _quote_log(work, probed)
-    problem = problem or Problem(f"it did not stay so for {config.health.settle:g} s")
+    problem = problem or Problem(f"it did not stay so for {health.settle:g} s")
     problem, remedies = await find_remedies(work, facts, probed, problem)
-    raise NeverHealthy(
-        f"the release was not healthy within {config.health.start_period:g} s: {problem.text}",
+    return NeverHealthy(
+        f"the release was not healthy within {health.start_period:g} s: {problem.text}",
         hint=f"{problem.hint} A slow start needs a longer start period.{facts.old_serves}", remedies=remedies,
     )  # fmt: skip
 
