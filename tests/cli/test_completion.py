@@ -86,6 +86,9 @@ def serve_names(stub: Stub, *services: str) -> None:
         ("orc env list -p ''", {"shop", "blog"}),
         ("orc projects delete b", {"blog"}),
         ("orc services show we", {"web"}),
+        ("orc logs we", {"web"}),
+        ("orc env list wo", {"worker"}),
+        ("orc scale w", {"web", "worker"}),
         ("orc services show --js", {"--json"}),
         ("orc --service web log", {"logs", "login", "logout"}),
         ("orc --service web --project shop env im", {"import"}),
@@ -142,6 +145,8 @@ def test_fish_names_every_command_and_verb(orc: Orc) -> None:
             assert any(f"-f -a {verb} -d " in line and entry.name in line for line in lines)
     (line,) = [line for line in lines if "__fish_seen_subcommand_from logs" in line and "-l service" in line]
     assert line.endswith("-l service -s s -x -a '(orc __complete service (commandline -opc) 2>/dev/null)'")
+    (line,) = [line for line in lines if "__fish_seen_subcommand_from ps'" in line and "-f -a '(orc" in line]
+    assert line.endswith("-f -a '(orc __complete service (commandline -opc) 2>/dev/null)'")
     assert all(line.count("'") % 2 == line.count("\\'") % 2 for line in lines), "quotes are closed"
 
 

@@ -188,7 +188,7 @@ def test_a_folder_of_files_becomes_a_static_service_that_logs_its_requests(tmp_p
 
 def test_names_are_asked_at_a_terminal(site: Orc) -> None:
     with Terminal([sys.executable, "-m", "orca.cli", "deploy", "--no-follow"], site) as terminal:
-        terminal.expect("Which project (a group of services, such as shop)? [work]")
+        terminal.expect("Which project")
         terminal.type("asked\n")
         terminal.expect("What is the service called? [web]")
         terminal.type("\n")

@@ -224,7 +224,7 @@ def asked(local: Orc, shop: str) -> Iterator[Terminal]:
 
 
 def test_at_a_terminal_a_new_service_asks_for_its_project(asked: Terminal, local: Orc, shop: str) -> None:
-    asked.expect("Which project (a group of services, such as shop)? [work]")
+    asked.expect("work (new project)")
     asked.type(f"{shop}\n")
     assert asked.wait() == 0
     assert f"t-{shop}"[:40].strip("-") in slugs(local, shop)

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 from orca.cli.failures import EXIT_CODES
 from orca.cli.help import noun_help, root_help
-from orca.cli.parser import find_entry, load, make_parser, split
+from orca.cli.parser import choose_verb, find_entry, load, make_parser, parse, split
 from orca.cli.reference import render_reference
 from orca.cli.tree import ENTRIES, Entry
 
@@ -49,7 +49,8 @@ def _check_example(line: str) -> None:
     before, name, rest = split(words)
     entry = find_entry(name or "")
     verb = rest.pop(0) if entry.verbs else None
-    make_parser(entry, verb, load(entry, verb)).parse_args([*before, *rest])
+    command = load(entry, verb)
+    parse(make_parser(entry, verb, command), command, [*before, *rest])
 
 
 def test_root_help_names_all_commands_and_exit_codes() -> None:
@@ -121,6 +122,12 @@ def test_nothing_at_all_is_a_mistake(orc: Orc) -> None:
         (["scale", "many"], "many is no whole number"),
         (["ps", "--nope"], "unrecognized arguments: --nope"),
         (["ps", "--serv", "web"], "unrecognized arguments"),
+        (["status", "--josn"], "Did you mean `--json`?"),
+        (["serve", "--data-dri=x"], "Did you mean `--data-dir`?"),
+        (["run", "web", "--timeuot", "5", "--", "ls"], "Did you mean `--timeout`?"),
+        (["ps", "web", "--service", "worker"], "two services are named: web and worker"),
+        (["ps", "shop/web", "--project", "blog"], "two projects are named: shop and blog"),
+        (["scale", "web", "many"], "many is no whole number"),
         (["deploy", "--image", "a", "--git", "b"], "exclude each other"),
         (["deploy", ".", "--image", "a"], "not both"),
         (["deploy", "--branch", "main"], "--branch belongs to --git"),
@@ -133,6 +140,45 @@ def test_mistakes_are_told_with_the_next_step(orc: Orc, arguments: list[str], to
     assert done.err.startswith("error: ")
     assert told in done.err
     assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("logs web", {"service": "web", "project": None}),
+        ("logs -f shop/web", {"service": "web", "project": "shop", "follow": True}),
+        ("ps --json web", {"service": "web"}),
+        ("ps -s shop/web", {"service": "web", "project": "shop"}),
+        ("ps web -s web", {"service": "web"}),
+        ("scale 3", {"service": None, "replicas": 3}),
+        ("scale web 3", {"service": "web", "replicas": 3}),
+        ("scale web --no-follow 3", {"service": "web", "replicas": 3}),
+        ("rollback 12", {"service": None, "release": 12}),
+        ("rollback web", {"service": "web", "release": None}),
+        ("rollback shop/web 12", {"service": "web", "project": "shop", "release": 12}),
+        ("cancel web", {"service": "web", "number": None}),
+        ("deployments show 12", {"service": None, "number": "12"}),
+        ("deployments show 019b2c1e-7d10", {"service": None, "number": "019b2c1e-7d10"}),
+        ("deployments web --limit 3", {"service": "web", "limit": 3}),
+        ("env web", {"service": "web"}),
+        ("volumes shop/web", {"service": "web", "project": "shop"}),
+        ("services show web", {"service": "web"}),
+        ("run web -- sh -c ls", {"service": "web", "command": ["sh", "-c", "ls"]}),
+        ("run -s web -- ls", {"service": "web", "command": ["ls"]}),
+        ("run -- ls -- x", {"service": None, "command": ["ls", "--", "x"]}),
+        ("run web --timeout 5 -- ls", {"service": "web", "command": ["ls"], "timeout": 5.0}),
+        ("run python manage.py migrate", {"service": None, "command": ["python", "manage.py", "migrate"]}),
+        ("run npm test -- --watch", {"service": None, "command": ["npm", "test", "--", "--watch"]}),
+    ],
+)
+def test_a_service_is_named_after_the_command(line: str, expected: dict[str, object]) -> None:
+    words = line.split()
+    entry, verb, rest = find_entry(words[0]), None, words[1:]
+    if entry.verbs:
+        verb, rest = choose_verb(entry, rest[0], rest[1:])
+    command = load(entry, verb)
+    args = vars(parse(make_parser(entry, verb, command), command, rest))
+    assert {name: args[name] for name in expected} == expected
 
 
 def test_options_may_stand_before_the_command(orc: Orc) -> None:
@@ -159,7 +205,7 @@ def test_commands_that_hints_and_pages_name_exist(line: str) -> None:
     entry = find_entry(words[0])
     verb = None
     if entry.verbs:
-        verb = words[1] if len(words) > 1 and re.fullmatch(r"[a-z][a-z-]*", words[1]) else next(iter(entry.verbs))
-        assert verb in entry.verbs
+        word = words[1] if len(words) > 1 and re.fullmatch(r"[a-z][a-z-]*", words[1]) else None
+        verb, _ = choose_verb(entry, word, [])
     known = {name for action in make_parser(entry, verb, load(entry, verb))._actions for name in action.option_strings}
     assert {word.partition("=")[0] for word in words if word.startswith("-") and word not in {"-", "--"}} <= known

@@ -49,11 +49,11 @@ def test_services_are_listed_with_the_state_that_the_server_says_in_one_request(
 ) -> None:
     tell(stub, state=state)
     header, line = remote.ok("services", "list").out.splitlines()
-    assert header.split() == ["PROJECT", "SERVICE", "KIND", "STATE", "SOURCE", "CHANGED"]
+    assert header.split() == ["PROJECT", "SERVICE", "KIND", "STATE", "URL", "SOURCE", "CHANGED"]
     assert re.split(" {2,}", line)[:4] == ["shop", "web", "web", state]
     assert len(stub.asked) == 1
     header, line = remote.ok("status").out.splitlines()
-    assert header.split() == ["PROJECT", "SERVICE", "KIND", "STATE", "SINCE", "REASON"]
+    assert header.split() == ["PROJECT", "SERVICE", "KIND", "STATE", "SINCE", "URL", "REASON"]
     assert re.split(" {2,}", line)[3] == state
     assert line.rstrip().endswith(f"why {state}")
     assert len(stub.asked) == 2

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from orca.cli.output import Screen, Styled
+from orca.cli.states import service_state
 
 EVIL = {
     "title": "\x1b]0;owned\x07",
@@ -26,8 +27,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def on_terminal(**env: str) -> tuple[Terminal, Screen]:
-    stream = Terminal()
+def on_terminal(charset: str = "utf-8", **env: str) -> tuple[Terminal, Screen]:
+    stream = type("Terminal", (Terminal,), {"encoding": charset})()
     return stream, Screen(stream, {"TERM": "xterm-256color", **env})
 
 
@@ -99,3 +100,28 @@ def test_values_are_exact_in_pipes() -> None:
     plain = io.StringIO()
     Screen(plain, {}).value("a\x1b[31m\r\nb")
     assert plain.getvalue() == "a\x1b[31m\r\nb"
+
+
+def test_columns_of_least_use_go_first_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    header, row = ["NAME", "KIND", "URL"], ["web", "web", "https://web-shop.example.org"]
+    for columns, shown in (("80", ["NAME", "KIND", "URL"]), ("34", ["NAME", "URL"]), ("20", ["NAME"])):
+        monkeypatch.setenv("COLUMNS", columns)
+        stream, screen = on_terminal(NO_COLOR="1")
+        screen.table(header, [row], spare=("KIND", "URL"))
+        assert stream.getvalue().splitlines()[0].split() == shown
+        plain = io.StringIO()
+        Screen(plain, {}).table(header, [row], spare=("KIND", "URL"))
+        assert plain.getvalue().split() == [*header, *row]
+
+
+def test_states_have_signs_on_terminals_and_the_words_of_the_api_elsewhere() -> None:
+    stream, screen = on_terminal(NO_COLOR="1")
+    screen.line(service_state("running"), " ", service_state("empty"), " ", service_state("new-state"))
+    assert stream.getvalue() == "● running ○ not deployed new-state\n"
+    for encoding, env in (("ascii", {}), ("utf-8", {"TERM": "dumb"})):
+        stream, screen = on_terminal(encoding, **env, NO_COLOR="1")
+        screen.line(service_state("failed"))
+        assert stream.getvalue() == "failed\n"
+    plain = io.StringIO()
+    Screen(plain, {}).line(service_state("running"), " ", service_state("empty"))
+    assert plain.getvalue() == "running empty\n"

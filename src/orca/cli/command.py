@@ -47,6 +47,8 @@ class Command:
     """What its flags select: a service, a project, only a server, or none of these."""
     arguments: Arguments | None = None
     details: str = ""
+    number: str = ""
+    """The argument that may follow the service's name, as in `orc scale web 3`."""
 
 
 def whole_number(text: str) -> int:

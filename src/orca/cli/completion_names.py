@@ -6,12 +6,12 @@
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from orca.cli.client import Client, segment
+from orca.cli.client import Client
 from orca.cli.link import find_link
-from orca.cli.selection import Row, matching
+from orca.cli.selection import Row, list_services, matching
 from orca.cli.server import choose_server
 
 SECONDS = 1.0
@@ -33,17 +33,17 @@ def list_names(what: str, words: Sequence[str]) -> list[str]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _rows(client: Client, what: str, project: str | None) -> Iterator[Row]:
-    projects = client.list("/projects")["items"]
+def _rows(client: Client, what: str, project: str | None) -> Iterable[Row]:
+    if what == "service" and project is None:
+        return list_services(client)
+    projects: list[Row] = client.list("/projects")["items"]
     if what == "project":
-        yield from projects
-        return
-    for candidate in matching(projects, project) if project else projects:
-        yield from client.list(f"/projects/{segment(candidate['id'])}/services")["items"]
+        return projects
+    return [row for found in matching(projects, project or "") for row in list_services(client, project_id=found["id"])]
 
 
-def _slugs(rows: Iterable[Row]) -> Iterator[str]:
-    yield from (row["slug"] for row in rows if _SAFE.fullmatch(row["slug"]))
+def _slugs(rows: Iterable[Row]) -> list[str]:
+    return [row["slug"] for row in rows if _SAFE.fullmatch(row["slug"])]
 
 
 def _value(words: Sequence[str], *options: str) -> str | None:

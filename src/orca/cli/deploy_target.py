@@ -9,6 +9,7 @@ from orca.cli.command import Invocation
 from orca.cli.dialogue import ask, is_interactive
 from orca.cli.failures import CommandFailed, UsageError
 from orca.cli.link import Link, write_link
+from orca.cli.picker import pick_one
 from orca.cli.selection import (
     Row,
     current_link,
@@ -38,8 +39,8 @@ def find_target(call: Invocation, name_in_file: str | None) -> Target:
     if said is not None and call.args.project is None and (found := find_service(call, said)):
         return Target(found["project"], found["project"]["slug"], found, found["slug"])
     project, project_name = _find_project(call)
-    name = said or _ask(call, "What is the service called?", name_in_file or _folder_name(call))
     rows = call.client.list(f"/projects/{segment(project['id'])}/services")["items"] if project else []
+    name = said or _ask_service(call, rows, name_in_file or _folder_name(call))
     target = Target(project, project_name, find_one(rows, name, "service"), name)
     if target.service is None:
         _check_consent(call, target)
@@ -50,9 +51,30 @@ def _find_project(call: Invocation) -> tuple[Row | None, str]:
     if call.args.project is None and current_link(call) is not None:
         project = get_project(call)
         return project, project["slug"]
-    question = "Which project (a group of services, such as shop)?"
-    name = call.args.project or _ask(call, question, _folder_name(call))
-    return find_one(list_projects(call), name, "project"), name
+    projects, name = list_projects(call), call.args.project
+    if name is None and projects and _may_ask(call):
+        new = _folder_name(call)
+        slugs = [project["slug"] for project in projects]
+        options = slugs if new in slugs else [f"{new} (new project)", *slugs]
+        at = slugs.index(new) if new in slugs else 1
+        picked = pick_one(call.output, "Which project?", options, at=at, new="new project {}")
+        name = picked if isinstance(picked, str) else options[picked] if options[picked] in slugs else new
+    name = name or _ask(call, "Which project (a group of services, such as shop)?", _folder_name(call))
+    return find_one(projects, name, "project"), name
+
+
+def _ask_service(call: Invocation, rows: list[Row], new: str) -> str:
+    """Let the user pick a service of the project or name a new one; without a terminal it is called `new`."""
+    question = "What is the service called?"
+    if not rows or not _may_ask(call):
+        return _ask(call, question, new)
+    slugs = [row["slug"] for row in rows]
+    options = slugs if new in slugs else [f"{new} (new service)", *slugs]
+    at = options.index(new) if new in slugs else 0
+    picked = pick_one(call.output, question, options, at=at, new="new service {}")
+    if isinstance(picked, str):
+        return picked
+    return options[picked] if options[picked] in slugs else new
 
 
 def _check_consent(call: Invocation, target: Target) -> None:
@@ -97,10 +119,12 @@ def remember(call: Invocation, project: Row | None, service: Row) -> None:
         call.output.note(f"The folder could not be linked to the service ({error.strerror}); name it with --service.")
 
 
+def _may_ask(call: Invocation) -> bool:
+    return not call.args.yes and is_interactive()
+
+
 def _ask(call: Invocation, question: str, default: str) -> str:
-    if call.args.yes or not is_interactive():
-        return default
-    return ask(call.output, question, default)
+    return ask(call.output, question, default) if _may_ask(call) else default
 
 
 def _folder_name(call: Invocation) -> str:

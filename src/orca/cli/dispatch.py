@@ -13,7 +13,7 @@ from orca.cli.command import Invocation
 from orca.cli.failures import INTERRUPTED, OK, USAGE, CommandFailed
 from orca.cli.help import noun_help, root_help
 from orca.cli.output import Output, ReaderGone
-from orca.cli.parser import find_entry, find_verb, load, make_parser, split
+from orca.cli.parser import choose_verb, find_entry, load, make_parser, parse, split
 
 READER_GONE = 141
 """The exit code of a process that SIGPIPE ended."""
@@ -68,9 +68,9 @@ def _dispatch(argv: Sequence[str], output: Output) -> int:
         if word is None and _asks_help(before):
             output.out.write(noun_help(entry))
             return OK
-        verb = find_verb(entry, word or next(iter(entry.verbs)))
+        verb, rest = choose_verb(entry, word, rest)
     command = load(entry, verb)
-    args = make_parser(entry, verb, command).parse_args([*before, *rest])
+    args = parse(make_parser(entry, verb, command), command, [*before, *rest])
     output.as_json = getattr(args, "json", False)
     return command.run(Invocation(args, output, Path.cwd())) or OK
 

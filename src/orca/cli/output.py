@@ -16,6 +16,8 @@ _SGR: Final[dict[Style, str]] = {"bold": "1", "dim": "2", "red": "31", "green": 
 _RESET = "\x1b[0m"
 _ERASE = "\r\x1b[K"
 _MIN_COLUMN = 8
+_READABLE = 24
+"""Characters of a cell below which another column is left out rather than this one cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class Styled:
 
     text: str
     style: Style
+    glyph: str = ""
+    """A sign before the text, on terminals that can show it."""
+    label: str = ""
+    """Words for people in place of the text, only on a terminal."""
 
 
 Part = str | Styled
@@ -42,6 +48,7 @@ class Screen:
         plain = environment.get("NO_COLOR") or environment.get("TERM") == "dumb"
         self.has_colours = self.is_terminal and not plain
         self.can_redraw = self.is_terminal and environment.get("TERM") != "dumb"
+        self._has_glyphs = self.can_redraw and (stream.encoding or "").lower().replace("-", "") == "utf8"
         self._status = ""
 
     @property
@@ -80,18 +87,27 @@ class Screen:
             self._put(_ERASE + shown)
             self._status = shown
 
+    def redraw(self, lines: Sequence[Sequence[Part]], before: int) -> int:
+        """Draw lines in place of the `before` lines that were drawn last; return their number."""
+        self.clear_status()
+        shown = ["".join(map(self._paint, _fit(line, self.width - 1))) + "\n" for line in lines]
+        self._put((f"\x1b[{before}A\r\x1b[J" if before else "") + "".join(shown))
+        return len(shown)
+
     def clear_status(self) -> None:
         """Remove the status line."""
         if self._status:
             self._put(_ERASE)
             self._status = ""
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[Part]]) -> None:
-        """Print columns under a header; cells are cut only where a terminal would wrap them."""
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[Part]], spare: Sequence[str] = ()) -> None:
+        """Print columns under a header. Where a terminal would wrap them, `spare` ones go first, then cells are cut."""
         cells: list[list[Part]] = [[Styled(name, "bold") for name in header]]
-        cells += [[_flat(cell) for cell in row] for row in rows]
+        cells += [[self._settle(cell) for cell in row] for row in rows]
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
         if self.is_terminal:
+            kept = _choose_columns(header, widths, self.width, spare)
+            cells, widths = [[row[index] for index in kept] for row in cells], [widths[index] for index in kept]
             _shrink(widths, self.width - 2 * (len(widths) - 1))
         for row in cells:
             fitted = [_fit([cell], width)[0] for cell, width in zip(row, widths, strict=True)]
@@ -118,8 +134,15 @@ class Screen:
         except BrokenPipeError:
             raise ReaderGone from None
 
+    def _settle(self, part: Part) -> Part:
+        """Return the part as this screen shows it: on one line, and with its sign and label on a terminal."""
+        if isinstance(part, Styled) and (part.glyph or part.label) and self.is_terminal:
+            text = part.label or part.text
+            return _flat(Styled(f"{part.glyph} {text}" if part.glyph and self._has_glyphs else text, part.style))
+        return _flat(part)
+
     def _paint(self, part: Part) -> str:
-        flat = _flat(part)
+        flat = self._settle(part)
         if isinstance(flat, Styled):
             return f"\x1b[{_SGR[flat.style]}m{flat.text}{_RESET}" if self.has_colours else flat.text
         return flat
@@ -204,6 +227,16 @@ def _cut(part: Part, width: int) -> Part:
         text = text[:-1]
     text = text + "…" if width > 0 else ""
     return Styled(text, part.style) if isinstance(part, Styled) else text
+
+
+def _choose_columns(header: Sequence[str], widths: Sequence[int], room: int, spare: Sequence[str]) -> list[int]:
+    """Return the columns that stay readable side by side; those of `spare` are left out one by one."""
+    kept = list(range(len(header)))
+    for name in spare:
+        if sum(min(widths[index], _READABLE) + 2 for index in kept) - 2 <= room:
+            break
+        kept.remove(header.index(name))
+    return kept
 
 
 def _shrink(widths: list[int], room: int) -> None:

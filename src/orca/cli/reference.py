@@ -29,8 +29,10 @@ On the server itself no sign-in is needed: the user who runs Orca may use its so
 
 ## Which service
 
-`--service NAME` and `--project NAME` choose by name, slug or id; a service that is unique needs no project. Without
-them the link of the folder decides. `orc deploy` links a folder the first time, `orc link` does it by hand.
+The service's name stands after the command (`orc logs web`, `orc scale web 3`, `orc logs shop/web`) or in
+`--service NAME`, the project's in `--project NAME`: name, slug or id; a service that is unique needs no project.
+Without them the link of the folder decides, or at a terminal you pick one. Of `orc run`, the words after `--` are the
+command. `orc deploy` links a folder the first time, `orc link` does it by hand.
 
 ## Output
 
@@ -76,9 +78,8 @@ def _usage(parser: Parser) -> str:
     return " ".join(parser.format_usage().removeprefix("usage: ").split())
 
 
-def _render_arguments(parser: argparse.ArgumentParser) -> str:
-    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]  # noqa: SLF001 - argparse has no public list of them
-    rows = [f"| {_name(action)} | {_cell(action.help or '')} |" for action in actions]
+def _render_arguments(parser: Parser) -> str:
+    rows = [f"| {_name(action)} | {_cell(action.help or '')} |" for action in parser.arguments]
     return "\n".join(["| argument | |", "|---|---|", *rows]) if rows else ""
 
 

@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from orca.cli.client import segment
+from orca.cli.client import Client, segment
 from orca.cli.command import Invocation
+from orca.cli.dialogue import is_interactive
 from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.link import Link
 from orca.cli.orca_file import read_orca_file
+from orca.cli.parser import find_nearest
+from orca.cli.picker import pick_one
 from orca.cli.server import is_current
 
 Row = dict[str, Any]
@@ -37,15 +40,43 @@ def get_service(call: Invocation) -> Row:
     if call.args.service is None and call.args.project is None and link is not None:
         return get_linked(call, link)
     wanted = call.args.service or (read_orca_file(call.folder).name if call.args.project else None)
+    if wanted is None and (picked := _offer(call)):
+        return picked
     if wanted is None:
         hint = "Name one with --service NAME, or `orc link --service NAME` this folder."
         raise UsageError(f"no service is chosen{link_elsewhere(call)}", hint=hint)
     found = find_service(call, wanted)
     if found is None:
         where = f" in the project {call.args.project}" if call.args.project else ""
-        hint = "`orc services list` shows what there is."
-        raise CommandFailed(f"there is no service {wanted}{where}", hint=hint, code=NOT_FOUND)
-    return {name: value for name, value in found.items() if name != "project"}
+        raise CommandFailed(f"there is no service {wanted}{where}", hint=_similar(call, wanted), code=NOT_FOUND)
+    return _bare(found)
+
+
+def _bare(row: Row) -> Row:
+    """Return a service as the API returns it by its id."""
+    return {name: value for name, value in row.items() if name not in {"project", "status"}}
+
+
+def _offer(call: Invocation) -> Row | None:
+    """Let the user pick a service, and make it the selected one; None without a terminal or services."""
+    if call.output.as_json or not is_interactive():
+        return None
+    rows = list_services(call.client, project_id=get_project(call)["id"] if call.args.project else None)
+    rows.sort(key=lambda row: (row["project"]["slug"], row["slug"]))
+    if not rows:
+        return None
+    picked = pick_one(call.output, "Which service?", [f"{row['project']['slug']}/{row['slug']}" for row in rows])
+    row = rows[int(picked)]
+    call.args.project, call.args.service = row["project"]["slug"], row["slug"]
+    return _bare(row)
+
+
+def _similar(call: Invocation, wanted: str) -> str:
+    """Return a hint with the most similar name in the selected project, or in all of them."""
+    chosen = get_project(call)["id"] if call.args.project else None
+    slugs = {row["slug"] for row in list_services(call.client, project_id=chosen)}
+    near = find_nearest(wanted, sorted(slugs))
+    return f"Did you mean `{near}`?" if near else "`orc services list` shows what there is."
 
 
 def get_linked(call: Invocation, link: Link) -> Row:
@@ -65,26 +96,38 @@ def find_service(call: Invocation, wanted: str) -> Row | None:
     Searches the selected project; without one the folder's, then all others. An id is found in any project.
     """
     if call.args.project is not None:
-        return _the_only(wanted, _services_in(call, [get_project(call)], wanted))
+        return _the_only(wanted, matching(_list_in(call.client, get_project(call)), wanted))
     if _ID.fullmatch(wanted) and (known := _find_by_id(call, wanted)):
         return known
-    link, projects = current_link(call), list_projects(call)
-    own = [project for project in projects if link is not None and project["id"] == link.project_id]
-    others = [project for project in projects if project not in own]
-    if near := _the_only(wanted, _services_in(call, own, wanted)):
-        return near
-    found = _the_only(wanted, _services_in(call, others, wanted))
-    if found and own:
-        call.output.note(f"This is {found['project']['slug']}/{found['slug']}; {own[0]['slug']} has none of that name.")
+    rows, link = list_services(call.client, slug=wanted) if wanted else [], current_link(call)
+    if link is not None:
+        own = [row for row in rows if row["project_id"] == link.project_id]
+        own = own or matching(list_services(call.client, project_id=link.project_id), wanted)
+        if near := _the_only(wanted, own):
+            return near
+    found = _the_only(wanted, matching(rows or list_services(call.client), wanted))
+    if found and link is not None:
+        call.output.note(f"This is {found['project']['slug']}/{found['slug']}; {link.project} has none of that name.")
     return found
 
 
-def _services_in(call: Invocation, projects: Iterable[Row], wanted: str) -> list[Row]:
-    found = []
-    for project in projects:
-        page = call.client.list(f"/projects/{segment(project['id'])}/services")
-        found += [{**service, "project": project} for service in matching(page["items"], wanted)]
-    return found
+def list_services(client: Client, **query: Any) -> list[Row]:
+    """Return the services of all projects, or those that a filter of the API leaves, each with its `project`."""
+    try:
+        rows = client.list("/services", **query)["items"]
+        return [{**row, "project": {"id": row["project_id"], "slug": row["project"]}} for row in rows]
+    except CommandFailed as error:
+        if error.code != NOT_FOUND:
+            raise
+    only = query.get("project_id")  # a server of an earlier version, which lists them by project
+    projects = [row for row in client.list("/projects")["items"] if only in {None, row["id"]}]
+    found = [row for project in projects for row in _list_in(client, project)]
+    return [row for row in found if query.get("slug") in {None, row["slug"]}]
+
+
+def _list_in(client: Client, project: Row) -> list[Row]:
+    page = client.list(f"/projects/{segment(project['id'])}/services")
+    return [{**service, "project": project} for service in page["items"]]
 
 
 def _the_only(wanted: str, found: list[Row]) -> Row | None:

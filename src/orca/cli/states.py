@@ -13,6 +13,18 @@ _LOOKS: Final[dict[str, Style]] = {
 }  # fmt: skip
 
 
+_GLYPHS: Final[dict[str, str]] = {
+    "running": "●", "deploying": "◐", "degraded": "▲", "failed": "✕", "crashed": "✕", "crash-looping": "✕",
+    "empty": "○", "stopped": "■", "down": "■", "unknown": "?",
+}  # fmt: skip
+_LABELS: Final = {"empty": "not deployed", "down": "scaled to 0"}
+
+
+def service_state(state: str) -> Part:
+    """Return the state of a service in its colour, on a terminal with the sign that the panel shows."""
+    return Styled(state, _LOOKS.get(state, "bold"), _GLYPHS.get(state, ""), _LABELS.get(state, ""))
+
+
 def state_of(state: str) -> Part:
     """Return a state in its colour."""
     look = _LOOKS.get(state)

@@ -43,7 +43,10 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
              "follow": "Follow a deployment that runs.", "cancel": "Stop a deployment that waits or runs."},
         ),
         Entry("cancel", "deployments", "Stop the deployment of a service that waits or runs."),
-        Entry("releases", "releases", "List the releases of a service, newest first."),
+        Entry(
+            "releases", "releases", "What a rollback can go back to.",
+            {"list": "List the releases of a service, newest first."},
+        ),
         Entry(
             "audit", "audit", "The trail of everything that happened.",
             {"list": "List what happened, newest first.",

@@ -10,10 +10,8 @@ from orca.cli.tree import ENTRIES, Entry
 
 _NAMED = {"service": ("-s", "--service"), "project": ("-p", "--project")}
 """Options whose values are names on the server."""
-_POSITIONS = {
-    "services show": "service", "services edit": "service", "services delete": "service", "projects delete": "project",
-}  # fmt: skip
-"""Commands with such a name as an argument."""
+_PROJECTS = frozenset({"projects delete"})
+"""Commands with the name of a project as an argument."""
 
 
 _BASH = """\
@@ -74,12 +72,22 @@ def _words() -> Iterator[tuple[str, list[str]]]:
 
 def _options(entry: Entry, verb: str | None) -> list[str]:
     parser = make_parser(entry, verb, load(entry, verb))
-    found = []
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
-        found += [option for option in action.option_strings if option.startswith("--")]
-        if not action.option_strings and action.choices:
-            found += [str(choice) for choice in action.choices]
-    return found
+    found = ["--help", *(option for option in parser.options if option.startswith("--"))]
+    return found + [str(choice) for word in parser.words for choice in word.choices or ()]
+
+
+def _position(entry: Entry, verb: str | None) -> str | None:
+    """Return whose name follows the command: of a service, or of a project."""
+    if f"{entry.name} {verb}" in _PROJECTS:
+        return "project"
+    return "service" if make_parser(entry, verb, load(entry, verb)).takes_service else None
+
+
+def _positions() -> Iterator[tuple[str, str]]:
+    for entry in ENTRIES.values():
+        for verb in entry.verbs or [None]:
+            if what := _position(entry, verb):
+                yield f"{entry.name} {verb}" if verb else entry.name, what
 
 
 def _asked(what: str) -> str:
@@ -90,7 +98,10 @@ def _bash() -> str:
     cases = "\n".join(f'    "{line}") words="{" ".join(words)}" ;;' for line, words in _words())
     nouns = "|".join(entry.name for entry in ENTRIES.values() if entry.verbs)
     values = "\n".join(f"    {'|'.join(options)}) words={_asked(what)} ;;" for what, options in _NAMED.items())
-    positions = "\n".join(f'    "{line}") words+=" "{_asked(what)} ;;' for line, what in _POSITIONS.items())
+    lines: dict[str, list[str]] = {}
+    for line, what in _positions():
+        lines.setdefault(what, []).append(f'"{line}"')
+    positions = "\n".join(f'    {"|".join(known)}) words+=" "{_asked(what)} ;;' for what, known in lines.items())
     taking = "|".join(option for options in (*_NAMED.values(), ("--server",)) for option in options)
     filled = {"values": values, "taking": taking, "nouns": nouns, "cases": cases, "positions": positions}
     return re.sub(r"@(\w+)@", lambda found: filled[found[1]], _BASH)
@@ -115,21 +126,27 @@ def _fish() -> str:
         unsaid = f"{seen}; and not __fish_seen_subcommand_from {' '.join(entry.verbs)}"
         for verb, summary in entry.verbs.items():
             lines.append(f"complete -c orc -n {_quote(unsaid)} -f -a {verb} -d {_quote(summary)}")
-            lines += _fish_options(f"{seen}; and __fish_seen_subcommand_from {verb}", _options(entry, verb))
+            lines += _fish_options(f"{seen}; and __fish_seen_subcommand_from {verb}", entry, verb)
         if not entry.verbs:
-            lines += _fish_options(seen, _options(entry, None))
+            lines += _fish_options(seen, entry, None)
     return "\n".join(lines) + "\n"
 
 
-def _fish_options(condition: str, options: list[str]) -> list[str]:
-    return [f"complete -c orc -n {_quote(condition)} {_fish_option(option)}" for option in options]
+def _fish_options(condition: str, entry: Entry, verb: str | None) -> list[str]:
+    found = [_fish_option(option) for option in _options(entry, verb)]
+    if what := _position(entry, verb):
+        found.append(f"-f -a {_quote(_fish_names(what))}")
+    return [f"complete -c orc -n {_quote(condition)} {option}" for option in found]
+
+
+def _fish_names(what: str) -> str:
+    return f"(orc __complete {what} (commandline -opc) 2>/dev/null)"
 
 
 def _fish_option(option: str) -> str:
     for what, (short, long) in _NAMED.items():
         if option == long:
-            asked = f"(orc __complete {what} (commandline -opc) 2>/dev/null)"
-            return f"-l {long[2:]} -s {short[1:]} -x -a {_quote(asked)}"
+            return f"-l {long[2:]} -s {short[1:]} -x -a {_quote(_fish_names(what))}"
     return f"-l {option[2:]}" if option.startswith("--") else f"-f -a {option}"
 
 

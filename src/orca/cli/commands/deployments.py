@@ -24,7 +24,8 @@ def list_deployments(call: Invocation) -> None:
         if not page["items"]:
             screen.line("There are no deployments yet. `orc deploy` makes one.")
             return
-        screen.table(["NUMBER", "KIND", "STATE", "WHEN", "TOOK", "BY", "REASON"], map(_row, page["items"]))
+        columns = ["NUMBER", "KIND", "STATE", "WHEN", "TOOK", "BY", "REASON"]
+        screen.table(columns, map(_row, page["items"]), spare=("BY", "TOOK", "KIND"))
 
     call.output.answer(page, draw)
 
@@ -129,9 +130,13 @@ def _fix_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "list": Command(list_deployments, "orc deployments list --limit 5", arguments=limit_argument),
-    "show": Command(show, "orc deployments show 12", arguments=number_argument),
-    "follow": Command(follow, "orc deployments follow", arguments=number_argument),
-    "fix": Command(fix, "orc deployments fix\norc deployments fix 12 --choice 1", arguments=_fix_arguments),
-    "cancel": Command(cancel, "orc cancel\norc deployments cancel 12", arguments=_cancel_arguments),
-}
+    "list": Command(list_deployments, "orc deployments list web --limit 5", arguments=limit_argument),
+    "show": Command(show, "orc deployments show 12", arguments=number_argument, number="number"),
+    "follow": Command(follow, "orc deployments follow web", arguments=number_argument, number="number"),
+    "fix": Command(
+        fix, "orc deployments fix\norc deployments fix 12 --choice 1", arguments=_fix_arguments, number="number"
+    ),
+    "cancel": Command(
+        cancel, "orc cancel web\norc deployments cancel 12", arguments=_cancel_arguments, number="number"
+    ),
+}  # fmt: skip

@@ -207,7 +207,7 @@ def _hostname_argument(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "list": Command(list_domains, "orc domains list --service web"),
+    "list": Command(list_domains, "orc domains list web"),
     "add": Command(
         add, "orc domains add www.example.org\norc domains add example.org --redirect-to https://www.example.org",
         arguments=_add_arguments,

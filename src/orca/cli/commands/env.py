@@ -204,7 +204,7 @@ def _reveal_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "list": Command(list_variables, "orc env list\norc env list --shared --project shop", arguments=_shared),
+    "list": Command(list_variables, "orc env list web\norc env list --shared --project shop", arguments=_shared),
     "set": Command(
         set_variables, "orc env set LOG_LEVEL=debug WORKERS=2\norc env set --secret API_KEY < key.txt",
         arguments=_set_arguments,

@@ -160,7 +160,7 @@ def _id_argument(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "list": Command(list_hooks, "orc hooks list"),
+    "list": Command(list_hooks, "orc hooks list web"),
     "create": Command(create, "orc hooks create --provider github --branch main", arguments=_create_arguments),
     "show": Command(show, "orc hooks show 019b2c1e-7d10-7e5a-a2b4-6a5f0c1d2e3f", arguments=_id_argument),
     "update": Command(

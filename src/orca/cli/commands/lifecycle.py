@@ -87,14 +87,14 @@ def _scale_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = {
     "rollback": Command(
-        roll_back, "orc rollback\norc rollback 12", arguments=_rollback_arguments,
+        roll_back, "orc rollback\norc rollback web 12", arguments=_rollback_arguments, number="release",
         details="Nothing is built: the image and configuration of the earlier release are used as they are.",
     ),
     "scale": Command(
-        scale, "orc scale 3", arguments=_scale_arguments,
+        scale, "orc scale 3\norc scale web 3", arguments=_scale_arguments, number="replicas",
         details="Replicas that run and stay are not restarted; only what is missing or too much is started or stopped.",
     ),
-    "restart": Command(restart, "orc restart", arguments=follow_argument),
-    "stop": Command(stop, "orc stop --service worker", arguments=follow_argument),
+    "restart": Command(restart, "orc restart web", arguments=follow_argument),
+    "stop": Command(stop, "orc stop worker", arguments=follow_argument),
     "start": Command(start_again, "orc start", arguments=follow_argument),
 }  # fmt: skip

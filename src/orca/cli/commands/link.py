@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from orca.cli.command import Command, Invocation
+from orca.cli.dialogue import is_interactive
 from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.link import Link, remove_link, write_link
 from orca.cli.selection import get_service, list_projects
@@ -17,6 +18,8 @@ def link(call: Invocation) -> None:
         call.output.note("This folder belongs to no service any more.")
         return
     shown = call.link if call.args.service is None else _make(call)
+    if shown is None and is_interactive():
+        shown = _make(call)
     if shown is None:
         raise UsageError("this folder is not linked", hint="`orc link --service NAME` links it.")
     call.output.answer(
@@ -41,7 +44,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = {
     "link": Command(
-        link, "orc link --project shop --service web\norc link --remove", arguments=_arguments,
+        link, "orc link shop/web\norc link --remove", arguments=_arguments,
         details="Kept in .orc/link.json, which Git ignores by itself. `orc deploy` links a folder the first time.",
     )
 }  # fmt: skip

@@ -27,4 +27,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--print", action="store_true", help="print the URLs and open nothing")
 
 
-COMMANDS = {"open": Command(open_site, "orc open\norc open --print --service web", arguments=_arguments)}
+COMMANDS = {"open": Command(open_site, "orc open\norc open web --print", arguments=_arguments)}

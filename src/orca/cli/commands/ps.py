@@ -41,4 +41,4 @@ def _row(container: dict[str, object]) -> list[Part]:
     ]  # fmt: skip
 
 
-COMMANDS = {"ps": Command(list_replicas, "orc ps --service web")}
+COMMANDS = {"ps": Command(list_replicas, "orc ps\norc ps web")}

@@ -19,7 +19,8 @@ def list_releases(call: Invocation) -> None:
         if not page["items"]:
             screen.line("There are no releases yet. `orc deploy` makes one.")
             return
-        screen.table(["RELEASE", "", "MADE BY", "MADE", "WENT LIVE", "COMMIT", "MESSAGE"], map(_row, page["items"]))
+        columns = ["RELEASE", "", "MADE BY", "MADE", "WENT LIVE", "COMMIT", "MESSAGE"]
+        screen.table(columns, map(_row, page["items"]), spare=("MADE BY", "MADE"))
 
     call.output.answer(page, draw)
 
@@ -46,8 +47,8 @@ def limit_argument(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "releases": Command(
-        list_releases, "orc releases --limit 5", arguments=limit_argument,
+    "list": Command(
+        list_releases, "orc releases list web --limit 5", arguments=limit_argument,
         details="A rollback goes back to releases that went live once: `orc rollback RELEASE`.",
     )
 }  # fmt: skip

@@ -43,7 +43,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = {
     "run": Command(
-        run_command, "orc run -- python manage.py migrate\norc run --service web -- sh -c 'echo $HOME'",
+        run_command, "orc run -- python manage.py migrate\norc run web -- sh -c 'echo $HOME'",
         arguments=_arguments,
         details="It gets a container of its own with the variables and volumes of the live release.\n"
         "The exit code is the command's; 125 when it could not be run.",

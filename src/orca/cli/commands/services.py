@@ -13,8 +13,10 @@ from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.output import Part, Screen
 from orca.cli.selection import get_project, get_service
 from orca.cli.settings import edit_arguments, settings_from
-from orca.cli.states import state_of
+from orca.cli.states import service_state
 from orca.cli.times import ago
+
+_COLUMNS = ("PROJECT", "SERVICE", "KIND", "STATE", "URL", "SOURCE", "CHANGED")
 
 
 def list_services(call: Invocation) -> None:
@@ -26,14 +28,13 @@ def list_services(call: Invocation) -> None:
         if not found["items"]:
             screen.line("There are no services yet. `orc deploy` in a project's folder makes the first.")
             return
-        screen.table(["PROJECT", "SERVICE", "KIND", "STATE", "SOURCE", "CHANGED"], map(_row, found["items"]))
+        screen.table(_COLUMNS, map(_row, found["items"]), spare=("CHANGED", "KIND", "SOURCE", "PROJECT"))
 
     call.output.answer(found, draw)
 
 
 def show(call: Invocation) -> None:
     """Show all settings."""
-    _take_name(call)
     service = get_service(call)
     status = call.client.get(f"/services/{segment(service['id'])}/status")
     call.output.answer({**service, "status": status}, lambda screen: screen.facts(_facts(service, status)))
@@ -51,7 +52,6 @@ def create(call: Invocation) -> None:
 
 def edit(call: Invocation) -> None:
     """Change settings; a concurrent change by another user is not overwritten."""
-    _take_name(call)
     service = get_service(call)
     changes = settings_from(call.args, service)
     if not changes:
@@ -64,7 +64,6 @@ def edit(call: Invocation) -> None:
 
 def delete(call: Invocation) -> None:
     """Delete a service and its containers; its volumes are detached and stay."""
-    _take_name(call)
     service = get_service(call)
     what = f"The service {service['name']}, its containers and hostnames will be deleted. Its volumes stay."
     confirm(call.output, what, service["slug"], call.args.confirm, title=service["name"])
@@ -101,11 +100,6 @@ def _replace_privileges(call: Invocation, change: Callable[[list[str]], set[str]
     call.output.answer(granted, draw)
 
 
-def _take_name(call: Invocation) -> None:
-    """Accept a name after the command, like `--service`."""
-    call.args.service = call.args.name or call.args.service
-
-
 def describe_source(source: dict[str, Any]) -> str:
     """Describe a source in one line."""
     if source["type"] == "git":
@@ -115,8 +109,10 @@ def describe_source(source: dict[str, Any]) -> str:
 
 
 def _row(service: dict[str, Any]) -> list[Part]:
-    return [service["project"], service["slug"], service["kind"], state_of(service["status"]["state"]),
-            describe_source(service["source"]), ago(service["updated_at"])]  # fmt: skip
+    status = service["status"]
+    return [service["project"], service["slug"], service["kind"], service_state(status["state"]),
+            next(iter(status.get("urls") or ()), ""), describe_source(service["source"]),
+            ago(service["updated_at"])]  # fmt: skip
 
 
 def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, Part]]:
@@ -126,7 +122,7 @@ def _facts(service: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, P
     probe = " ".join(["command:", *health["command"]]) if probe == "command" else probe
     return [
         ("name", service["name"]), ("slug", service["slug"]), ("id", service["id"]), ("kind", service["kind"]),
-        ("state", state_of(status["state"])), ("reason", text_of(status["reason"])),
+        ("state", service_state(status["state"])), ("reason", text_of(status["reason"])),
         ("source", describe_source(service["source"])),
         ("builder", service["build"]["builder"]), ("ports", text_of(ports, _without_ports(service, status))),
         ("health check", probe), ("strategy", service["strategy"]),
@@ -145,17 +141,12 @@ def _without_ports(service: dict[str, Any], status: dict[str, Any]) -> str:
     return "detected" if service["kind"] != "worker" and status["release"] is not None else "—"
 
 
-def _name_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="service, by name or id (default: of this folder)")
-
-
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what people call it")
     edit_arguments(parser)
 
 
 def _edit_arguments(parser: argparse.ArgumentParser) -> None:
-    _name_argument(parser)
     parser.add_argument("--name", dest="new_name", metavar="NAME", help="what people call it from now on")
     edit_arguments(parser)
 
@@ -166,14 +157,9 @@ def _privilege_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _delete_arguments(parser: argparse.ArgumentParser) -> None:
-    _name_argument(parser)
-    confirm_argument(parser)
-
-
 COMMANDS = {
     "list": Command(list_services, "orc services list --project shop", scope="project"),
-    "show": Command(show, "orc services show web", arguments=_name_argument),
+    "show": Command(show, "orc services show web"),
     "create": Command(
         create, "orc services create web --project shop --git https://github.com/acme/shop --port 8000",
         scope="project", arguments=_create_arguments,
@@ -187,5 +173,5 @@ COMMANDS = {
         arguments=_privilege_arguments,
     ),
     "revoke": Command(revoke, "orc services revoke capability:NET_ADMIN --service vpn", arguments=_privilege_arguments),
-    "delete": Command(delete, "orc services delete web --confirm web", arguments=_delete_arguments),
+    "delete": Command(delete, "orc services delete web --confirm web", arguments=confirm_argument),
 }  # fmt: skip

@@ -9,10 +9,11 @@ from orca.cli.failures import CommandFailed
 from orca.cli.observing import find_newest
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.selection import get_project, get_service, link_elsewhere
-from orca.cli.states import state_of
+from orca.cli.states import service_state
 from orca.cli.times import ago
 
 ENGINE_AWAY = 503
+_COLUMNS = ("PROJECT", "SERVICE", "KIND", "STATE", "SINCE", "URL", "REASON")
 
 
 def show_status(call: Invocation) -> None:
@@ -54,7 +55,7 @@ def _facts(found: dict[str, Any], addresses: list[Address]) -> list[tuple[str, P
     service, deployment, status = found["service"], found["deployment"], found["status"]
     facts: list[tuple[str, Part]] = [
         ("service", f"{service['name']} ({service['kind']})"),
-        ("state", state_of(status["state"])),
+        ("state", service_state(status["state"])),
         *_facts_of_containers(found),
         ("deployment", _last(deployment)),
     ]
@@ -81,15 +82,15 @@ def _show_all(call: Invocation) -> None:
         if not services:
             screen.line("There are no services yet. `orc deploy` in a project's folder makes the first.")
             return
-        screen.table(["PROJECT", "SERVICE", "KIND", "STATE", "SINCE", "REASON"], map(_row, services))
+        screen.table(_COLUMNS, map(_row, services), spare=("KIND", "SINCE", "REASON", "PROJECT"))
 
     call.output.answer(services, draw)
 
 
 def _row(service: dict[str, Any]) -> list[Part]:
     status = service["status"]
-    return [service["project"], service["slug"], service["kind"], state_of(status["state"]), ago(status["since"]),
-            status["reason"]]  # fmt: skip
+    return [service["project"], service["slug"], service["kind"], service_state(status["state"]), ago(status["since"]),
+            next(iter(status.get("urls") or ()), ""), status["reason"]]  # fmt: skip
 
 
 def _last(deployment: dict[str, Any] | None) -> str:
@@ -98,4 +99,4 @@ def _last(deployment: dict[str, Any] | None) -> str:
     return f"{deployment['number']} {deployment['state']} {ago(deployment['created_at'])}"
 
 
-COMMANDS = {"status": Command(show_status, "orc status\norc status --project shop")}
+COMMANDS = {"status": Command(show_status, "orc status\norc status web\norc status --project shop")}

@@ -138,7 +138,7 @@ def _destroy_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "list": Command(list_volumes, "orc volumes list --service web", scope="project", arguments=_list_arguments),
+    "list": Command(list_volumes, "orc volumes list web", scope="project", arguments=_list_arguments),
     "add": Command(add, "orc volumes add data /data --service web", arguments=_add_arguments),
     "attach": Command(attach, "orc volumes attach data /data --service web", arguments=_attach_arguments),
     "edit": Command(edit, "orc volumes edit data --owner 10001:10001 --service web", arguments=_edit_arguments),
