@@ -116,6 +116,7 @@ def is_command(words: list[str]) -> bool:
     known = {option for action in parser._actions for option in action.option_strings}
     takes = [action for action in parser._actions if not action.option_strings]
     given = words[2 if verb else 1 :]
+    given = given[: given.index("--")] if "--" in given else given
     options = {word.split("=")[0] for word in given if word.startswith("-")}
     return options <= known and (bool(takes) or not given or given[0].startswith(("-", "<")))
 
