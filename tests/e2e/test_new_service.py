@@ -91,7 +91,7 @@ def test_what_is_found_is_shown_and_fills_the_form(
     page.locator("#branch").fill("")
     page.keyboard.press("Tab")
     expect(found).to_contain_text("FastAPI", timeout=30_000)
-    page.get_by_role("button", name="Make service").press("Enter")
+    page.get_by_role("button", name="Create only").press("Enter")
     expect(page.get_by_role("heading", name="storefront")).to_be_visible()
     context.close()
 
@@ -143,7 +143,7 @@ def test_a_credential_is_never_chosen_by_itself(
     assert credential.locator("option").all_inner_texts() == ["None, it is public", second, first]
     assert chosen_after(lambda: credential.select_option(label=first)) == first
     assert chosen_after(lambda: credential.select_option(label="None, it is public")) == "None, it is public"
-    page.get_by_role("button", name="Make service").click()
+    page.get_by_role("button", name="Create only").click()
     expect(page.get_by_role("heading", name="open")).to_be_visible()
     with panel.client() as http:
         made = http.get(f"/api/v1/services/{page.url.rpartition('/')[2]}").json()

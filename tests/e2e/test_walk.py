@@ -73,7 +73,7 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     page.locator("input[value=directory]").check()
     page.get_by_label("Name").fill("web")
     page.get_by_label("Port").fill("8080")
-    page.get_by_role("button", name="Make service").click()
+    page.get_by_role("button", name="Create only").click()
     expect(page.get_by_text("Nothing is deployed yet")).to_be_visible()
 
     site = Site(panel, "web", id=re.findall(r"/services/([0-9a-f-]+)", page.url)[0])

@@ -12,7 +12,7 @@ import "./log.js";
 import "./menu.js";
 import "./palette.js";
 import "./suggest.js";
-import "./slug.js";
+import "./repeats.js";
 import "./tabs.js";
 import "./time.js";
 import "./toast.js";

@@ -1,4 +1,5 @@
 // Parts of a form that belong to a choice: `data-choice="health_type=auto|http"` is shown only while one of these is chosen.
+// A field in such a part that must be filled in while it is shown has `data-needed`.
 import { htmx } from "./htmx-global.js";
 
 /** @param {HTMLFormElement} form */
@@ -8,6 +9,7 @@ function show(form) {
     if (!(part instanceof HTMLElement)) continue;
     const [name, value] = (part.dataset.choice ?? "").split("=");
     part.hidden = !(value ?? "").split("|").includes(String(chosen.get(name ?? "")));
+    for (const field of part.querySelectorAll("input[data-needed]")) if (field instanceof HTMLInputElement) field.required = !part.hidden;
   }
 }
 

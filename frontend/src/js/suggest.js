@@ -23,6 +23,7 @@ htmx.onLoad((content) => {
     if (!isField(field) || field.hasAttribute("data-typed")) continue;
     field.value = suggestion.value;
     field.dataset.suggested = "";
+    field.dispatchEvent(new CustomEvent("suggested", { bubbles: true })); // no `input`: that is what users do
   }
 });
 

@@ -25,7 +25,10 @@ DeletionCheck = Callable[[AsyncSession, str], Awaitable[None]]
 
 @dataclass(frozen=True)  # without slots: a generic class stores its type arguments in the instance
 class ReaderKey(Generic[Function]):
-    """Names a read that a lower feature needs and a feature above it implements; typed by the function's signature."""
+    """Names a function that a lower feature needs and a feature above it implements; typed by its signature.
+
+    It reads, or writes in the transaction of its caller.
+    """
 
     name: str
 
@@ -36,7 +39,7 @@ class ReaderKey(Generic[Function]):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The function that implements a read for lower features."""
+    """The function that a feature implements for lower ones."""
 
     key: ReaderKey[Any]
     function: Callable[..., Awaitable[Any]]

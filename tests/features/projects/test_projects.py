@@ -19,12 +19,24 @@ async def test_the_seeds_project_is_made_read_and_listed(app, client):
     assert (event.object_id, event.payload) == (project["id"], {"name": "My App", "slug": "my-app"})
 
 
-async def test_slugs_are_made_from_names_and_stay_free_of_collisions(client):
-    slugs = [(await client.post(URL, json={"name": "Café Menü"})).json()["slug"] for _ in range(3)]
-    assert slugs == ["cafe-menu", "cafe-menu-2", "cafe-menu-3"]
+async def test_slugs_are_spelled_from_names_and_never_numbered_in_silence(client):
+    assert (await client.post(URL, json={"name": "Café Menü"})).json()["slug"] == "cafe-menu"
+    for body, field in (({"name": "CAFÉ MENÜ"}, "name"), ({"name": "Cafe Menu!"}, "slug")):
+        twin = await client.post(URL, json=body)
+        assert (twin.status_code, twin.json()["code"], list(twin.json()["fields"])) == (409, "conflict", [field])
     taken = await client.post(URL, json={"name": "x", "slug": "cafe-menu"})
-    assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
-    assert "Choose another slug" in taken.json()["hint"]
+    assert taken.json()["hint"] == "Choose another slug, such as “cafe-menu-2”."
+    assert (await client.post(URL, json={"name": "Café Menü", "slug": "menu"})).status_code == 201
+    assert (await client.post(URL, json={"name": "витрина"})).json()["slug"] == "vitrina"
+    unspelled = await client.post(URL, json={"name": "商店"})
+    assert (unspelled.status_code, list(unspelled.json()["fields"])) == (422, ["slug"])
+
+
+async def test_a_rename_to_the_name_of_another_project_is_refused(client, project):
+    other = (await client.post(URL, json={"name": "Other"})).json()
+    renamed = await client.patch(f"{URL}/{other['id']}", json={"name": project["name"].upper()})
+    assert (renamed.status_code, list(renamed.json()["fields"])) == (409, ["name"])
+    assert (await client.patch(f"{URL}/{other['id']}", json={"name": "OTHER"})).status_code == 200
 
 
 async def test_many_at_once_get_slugs_of_their_own(client):

@@ -62,6 +62,35 @@ async def test_a_new_service_is_made_or_its_form_comes_back_as_it_was(app, brows
     assert answer.headers["location"].startswith("/services/")
 
 
+async def test_create_and_deploy_leads_to_the_deployment_unless_the_look_failed(client, browser, project):
+    path = f"/projects/{project['id']}/services/new"
+    typed = {"source_type": "git", "repository": "github.com/acme/shop", "name": "Витрина", "deploy": "true"}
+    refused = await browser.post(path, data={**typed, "look_git": "failed"})
+    assert refused.status_code == 422
+    assert 'name="insist_git"' in refused.text
+    assert 'name="look_git" value="failed"' in refused.text  # and so it stays
+    made = await browser.post(path, data={**typed, "look_git": "failed", "insist_git": "true"})
+    deployment = (await client.get(f"/api/v1{made.headers['location']}")).json()
+    assert deployment["trigger"] == "page"
+    service = (await client.get(f"/api/v1/services/{deployment['service_id']}")).json()
+    assert (service["slug"], service["source"]["repository"]) == ("vitrina", "https://github.com/acme/shop")
+    twin = await browser.post(path, data=typed)
+    assert "with the slug vitrina" in twin.text
+    only = await browser.post(path, data={**typed, "deploy": "", "slug": "second", "look_git": "failed"})
+    assert only.headers["location"].startswith("/services/")
+
+
+async def test_the_slug_of_a_name_is_suggested_while_it_is_typed(browser, viewer, project, service):
+    for path, name in (
+        ("/projects/new/slug", project["name"]),
+        (f"/projects/{project['id']}/services/new/slug", "API server"),
+    ):
+        assert 'value="lavka"' in (await browser.get(path, params={"name": "Лавка"})).text
+        assert "already, with the slug" in (await browser.get(path, params={"name": name})).text
+        assert "Type a slug" in (await browser.get(path, params={"name": "商店"})).text
+    assert (await viewer.get(f"/projects/{project['id']}/services/new/slug", params={"name": "x"})).status_code == 403
+
+
 async def test_chosen_processes_become_services_of_their_own(client, browser, project):
     path = f"/projects/{project['id']}/services/new"
     typed = {"source_type": "git", "repository": "https://example.org/shop.git", "name": "Shop", "kind": "web"}
@@ -279,6 +308,7 @@ async def test_the_fragment_shows_what_was_found_and_suggests_the_fields(browser
     assert "<html" not in answer.text
     assert 'data-suggest="name" value="shop"' in answer.text
     assert 'data-suggest="port" value="8000"' in answer.text
+    assert '<option value="main"></option>' in answer.text
     assert "FROM python" in answer.text
     assert "<script>" not in answer.text
 

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from tests.attacks.people import add_person, add_token
+from tests.conftest import client_of
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
 
@@ -47,10 +49,28 @@ async def test_what_each_kind_needs(client, project):
 
 
 async def test_slugs_are_unique_in_a_project(client, project, service):
-    assert (await make(client, project)).json()["slug"] == "api-server-2"
+    twin = await make(client, project)
+    assert (twin.status_code, list(twin.json()["fields"])) == (409, ["name"])
+    assert (await make(client, project, slug="api")).status_code == 201  # told apart on purpose
+    renamed = await client.patch(url_of(service), json={"name": "x"})
+    assert renamed.json()["slug"] == "api-server"
     assert (await make(client, project, slug="api-server")).status_code == 409
     other = (await client.post("/api/v1/projects", json={"name": "Other"})).json()
     assert (await make(client, other, slug="api-server")).status_code == 201
+
+
+async def test_a_service_can_be_deployed_when_it_is_made(app, client, project):
+    made = await make(client, project, deploy=True)
+    assert made.status_code == 201, made.text
+    deployment = (await client.get(f"/api/v1/deployments/{made.json()['deployment_id']}")).json()
+    assert (deployment["service_id"], deployment["number"], deployment["trigger"]) == (made.json()["id"], 1, "api")
+    refused = await make(client, project, name="Files", source={"type": "directory"}, build_source=None, deploy=True)
+    assert refused.status_code == 422
+    async with client_of(
+        app, Authorization=f"Bearer {await add_token(app, await add_person(app, 'member'), 'service.create')}"
+    ) as http:
+        assert (await make(http, project, name="Third", deploy=True)).status_code == 403
+        assert (await make(http, project, name="Third")).status_code == 201
 
 
 async def test_variables_and_volumes_can_come_with_it(client, project):

@@ -1,15 +1,13 @@
 """`orc projects`: groups of services."""
 
 import argparse
-from contextlib import suppress
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.dialogue import confirm
-from orca.cli.failures import CommandFailed
-from orca.cli.output import Screen, Styled
-from orca.cli.selection import Row, pick
+from orca.cli.output import Screen
 from orca.cli.selection import list_projects as all_projects
+from orca.cli.selection import pick
 from orca.cli.times import ago
 
 
@@ -28,18 +26,20 @@ def list_projects(call: Invocation) -> None:
 
 
 def create(call: Invocation) -> None:
-    """Create a project; the server derives the slug from the name."""
-    project = call.client.post("/projects", {"name": call.args.name, "description": call.args.description})
+    """Create a project; without --slug the server spells one from the name."""
+    body = {"name": call.args.name, "description": call.args.description, **slug_of(call)}
+    project = call.client.post("/projects", body)
     call.output.answer(project, lambda screen: screen.line(f"Made the project {project['slug']}."))
-    with suppress(CommandFailed):  # the project exists; without permission to list projects there is no warning
-        _warn_of_twins(call, project)
 
 
-def _warn_of_twins(call: Invocation, project: Row) -> None:
-    for listed in all_projects(call):
-        if listed["name"] == project["name"] and listed["id"] != project["id"]:
-            told = f"{listed['slug']} has that name as well; `orc projects delete {project['slug']}` undoes this."
-            call.output.note(Styled("warning:", "yellow"), " ", told)
+def slug_of(call: Invocation) -> dict[str, str]:
+    """Return the slug that was asked for, as a field of what is created."""
+    return {} if call.args.slug is None else {"slug": call.args.slug}
+
+
+def slug_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names something in hostnames."""
+    parser.add_argument("--slug", metavar="SLUG", help="what it is called in hostnames and commands: a-z, 0-9, dashes")
 
 
 def delete(call: Invocation) -> None:
@@ -58,6 +58,7 @@ def confirm_argument(parser: argparse.ArgumentParser) -> None:
 
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what people call it")
+    slug_argument(parser)
     parser.add_argument("--description", default="", metavar="TEXT", help="what it is about")
 
 
@@ -68,6 +69,11 @@ def _delete_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = {
     "list": Command(list_projects, "orc projects list --json", scope="server"),
-    "create": Command(create, "orc projects create Shop", scope="server", arguments=_create_arguments),
+    "create": Command(
+        create,
+        "orc projects create Shop\norc projects create 商店 --slug shop",
+        scope="server",
+        arguments=_create_arguments,
+    ),
     "delete": Command(delete, "orc projects delete shop --confirm shop", scope="server", arguments=_delete_arguments),
 }

@@ -6,8 +6,9 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
-from orca.cli.commands.projects import confirm_argument
+from orca.cli.commands.projects import confirm_argument, slug_argument, slug_of
 from orca.cli.container_options import describe_runtime
+from orca.cli.deploying import follow_argument, report
 from orca.cli.dialogue import confirm
 from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.output import Part, Screen
@@ -40,14 +41,20 @@ def show(call: Invocation) -> None:
     call.output.answer({**service, "status": status}, lambda screen: screen.facts(_facts(service, status)))
 
 
-def create(call: Invocation) -> None:
-    """Create a service; nothing runs before its first deployment."""
+def create(call: Invocation) -> int:
+    """Create a service; nothing runs before its first deployment, which --deploy starts at once."""
     settings = settings_from(call.args, {})
-    body = {"name": call.args.name, "source": {"type": "directory"}, **settings}
+    body = {"name": call.args.name, "source": {"type": "directory"}, **slug_of(call), **settings}
+    if call.args.deploy:
+        body["deploy"] = True
     service = call.client.post(f"/projects/{segment(get_project(call)['id'])}/services", body)
+    if call.args.deploy:
+        call.output.note(f"Made the service {service['slug']}.")
+        return report(call, call.client.get(f"/deployments/{segment(service['deployment_id'])}"))
     call.output.answer(
         service, lambda screen: screen.line(f"Made the service {service['slug']}. `orc deploy` makes it live.")
     )
+    return 0
 
 
 def edit(call: Invocation) -> None:
@@ -143,6 +150,9 @@ def _without_ports(service: dict[str, Any], status: dict[str, Any]) -> str:
 
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what people call it")
+    slug_argument(parser)
+    parser.add_argument("--deploy", action="store_true", help="deploy it at once, and follow the deployment")
+    follow_argument(parser)
     edit_arguments(parser)
 
 
@@ -161,7 +171,7 @@ COMMANDS = {
     "list": Command(list_services, "orc services list --project shop", scope="project"),
     "show": Command(show, "orc services show web"),
     "create": Command(
-        create, "orc services create web --project shop --git https://github.com/acme/shop --port 8000",
+        create, "orc services create web --project shop --git https://github.com/acme/shop --deploy",
         scope="project", arguments=_create_arguments,
     ),
     "edit": Command(

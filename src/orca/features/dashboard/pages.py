@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from fastapi import Header, Request, Response
+from fastapi import Header, Query, Request, Response
 
 from orca.db import ReadSession, WriteSession
 from orca.features.dashboard import access_pages, project_pages, queries
@@ -23,7 +23,8 @@ from orca.features.dashboard.queries import RecentDeployment
 from orca.features.dashboard.views import ServiceRow, read_rows, read_states
 from orca.features.projects.actions import create_project
 from orca.features.projects.models import Project
-from orca.features.projects.queries import list_projects
+from orca.features.projects.queries import list_projects, read_naming
+from orca.features.projects.rules import Proposal, propose_slug
 from orca.features.projects.schemas import ProjectFields
 from orca.kit.pagination import Cursor, PageRequest
 from orca.web.answers import Done, submit
@@ -144,6 +145,23 @@ async def _projects_page(session: ReadSession, scope: CurrentScope, cursor: str 
     return ProjectsPage(page.items, counts, page.next_cursor)
 
 
+@dataclass(frozen=True, slots=True)
+class SlugFragment:
+    """The slug that the form of a new project should hold."""
+
+    proposal: Proposal
+
+
+@router.get("/projects/new/slug")
+@guard("project.create", page=True)
+async def suggest_slug(
+    request: Request, session: ReadSession, scope: CurrentScope, name: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Return the slug for a name that is being typed, or why there is none."""
+    naming = await read_naming(session, scope)
+    return render(request, "projects/_slug.html", SlugFragment(propose_slug(naming, name)))
+
+
 @router.post("/projects")
 @guard("project.create", rate="write", audit="ProjectCreated", page=True)
 async def make_project(request: Request, session: WriteSession, scope: CurrentScope, form: Form) -> Response:
@@ -152,7 +170,7 @@ async def make_project(request: Request, session: WriteSession, scope: CurrentSc
 
     async def make(fields: ProjectFields) -> Done:
         project = await create_project(session, scope, fields)
-        return Done(f"/projects/{project.id}", f"{project.name} is made")
+        return Done(f"/projects/{project.id}", f"{project.name} is created")
 
     async def draw(again: Filled[ProjectFields]) -> Response:
         page = replace(await _projects_page(session, scope, None), form=again)

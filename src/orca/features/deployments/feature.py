@@ -1,9 +1,11 @@
 """The manifest of deployments: builds, releases, deployments, and what runs now."""
 
 from orca.features.deployments import api, events, metrics, pages, tasks
+from orca.features.deployments.actions.start import start_first
 from orca.features.deployments.queries import find_deployment_scope
 from orca.features.deployments.service_status import read_status
 from orca.features.manifest import EventKind, EventWords, Feature, OperationEvents, Permission, Verb
+from orca.features.services.first_deployment import FIRST_DEPLOYMENT
 from orca.features.services.service_status import SERVICE_STATUS
 from orca.features.sources.usage import NEEDED_UPLOADS
 from orca.web.nav import Tab
@@ -56,6 +58,7 @@ FEATURE = Feature(
     owners={"deployment_id": find_deployment_scope},
     subscribers=(("ServiceDeleted", tasks.on_service_deleted),),
     readers=(
+        FIRST_DEPLOYMENT.implemented_by(start_first),
         SERVICE_STATUS.implemented_by(read_status),
         NEEDED_UPLOADS.implemented_by(tasks.list_needed_uploads),
     ),

@@ -1,16 +1,13 @@
 """Creates, renames and deletes projects."""
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
-from orca.errors import Conflict
 from orca.events import Fact, record
 from orca.features import check_deletable
 from orca.features.projects.models import Environment, Project
-from orca.features.projects.queries import get_project
-from orca.features.projects.rules import choose_slug
+from orca.features.projects.queries import get_project, read_naming
 from orca.features.projects.schemas import ProjectChanges, ProjectFields
 from orca.web.guard import Scope
 
@@ -20,18 +17,18 @@ PROJECT = "project"
 
 
 async def create_project(session: AsyncSession, scope: Scope, fields: ProjectFields) -> Project:
-    """Create a project with its `production` environment. Raises Conflict for a slug that is taken."""
-    living = select(Project.slug).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
-    taken = set((await session.scalars(living)).all())
-    if fields.slug in taken:
-        raise _slug_taken(fields.slug)
-    slug = fields.slug or choose_slug(fields.name, taken, otherwise="project")
+    """Create a project with its `production` environment.
+
+    Raises Conflict for a name or slug that is taken, and BadInput for a name that needs a slug beside it.
+    """
+    naming = await read_naming(session, scope)
+    slug = naming.choose_slug(fields.name, fields.slug)
     project = Project(team_id=scope.team_id, name=fields.name, slug=slug, description=fields.description)
     session.add(project)
     try:
         await session.flush()
     except IntegrityError:
-        raise _slug_taken(slug) from None
+        raise naming.slug_taken(slug) from None
     production = Environment(
         team_id=scope.team_id, project_id=project.id, name=FIRST_ENVIRONMENT.title(), slug=FIRST_ENVIRONMENT
     )
@@ -43,16 +40,14 @@ async def create_project(session: AsyncSession, scope: Scope, fields: ProjectFie
     return project
 
 
-def _slug_taken(slug: str) -> Conflict:
-    return Conflict(f"there is already a project with the slug “{slug}”", hint="Choose another slug, or leave it out.")
-
-
 async def update_project(session: AsyncSession, scope: Scope, project_id: str, changes: ProjectChanges) -> Project:
-    """Change name and description; the slug is part of hostnames and stays."""
+    """Change name and description; the slug is part of hostnames and stays. Raises Conflict for a taken name."""
     project = await get_project(session, scope, project_id, lock=True)
     changed = {
         name: value for name, value in changes.model_dump(exclude_none=True).items() if value != getattr(project, name)
     }
+    if "name" in changed:
+        (await read_naming(session, scope, but=project.id)).check_name(changed["name"])
     for name, value in changed.items():
         setattr(project, name, value)
     if changed:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.projects.models import Environment, Project
+from orca.features.projects.rules import Naming
 from orca.kit.pagination import Page, PageRequest
 from orca.web.guard import Scope
 from orca.web.rights import ObjectScope, find_scope
@@ -30,6 +31,12 @@ async def list_projects(session: AsyncSession, scope: Scope, wanted: PageRequest
     """The team's projects, newest first."""
     query = select(Project).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
     return await read_page(session, query, Project, wanted)
+
+
+async def read_naming(session: AsyncSession, scope: Scope, *, but: str = "") -> Naming:
+    """Return what names the team's projects have, except for the one that is renamed."""
+    living = select(Project.slug, Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    return Naming("project", {slug: name for slug, name in await session.execute(living.where(Project.id != but))})  # noqa: C416 - rows are no pairs to mypy
 
 
 async def find_project_scope(session: AsyncSession, project_id: str) -> ObjectScope | None:

@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field
 from orca.kit.fields import Changes, Name, Output, Slug, Strict
 from orca.kit.pagination import NamedPage, Word
 
+SLUG = "Spelled from the name when it is not given, such as vitrina from Витрина. Must be given for ideographs."
+
 
 class ProjectFilter(NamedPage):
     """Filter of a list of projects."""
@@ -19,7 +21,7 @@ class ProjectFields(Strict):
     """The fields of a new project."""
 
     name: Name
-    slug: Slug | None = Field(None, description="Made from the name when it is not given.")
+    slug: Slug | None = Field(None, description=SLUG)
     description: str = Field("", max_length=500)
 
 

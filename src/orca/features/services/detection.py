@@ -88,6 +88,7 @@ class Detected(Output):
     release_command: str | None = Field(None, description="What the source wants to be run once before each release.")
     evidence: list[str] = Field([], description="The files that say so.")
     commit: str | None = Field(None, description="The commit that was looked at, for Git.")
+    branches: list[str] = Field([], description="Branches of the repository, 200 of them at most.")
     commit_message: str | None = Field(None, description="The first line of its message.")
     dockerfile: str | None = Field(None, description="The Dockerfile that would be used, or that Orca would write.")
     name: str = Field(description="A name for the service.")

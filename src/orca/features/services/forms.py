@@ -49,6 +49,7 @@ _COMMAND = re.compile(r"[^\x00-\x1f\x7f]{1,1000}")
 def new_service_data(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the form of a new service as the API's JSON."""
     data: dict[str, Any] = {"name": form.get("name", ""), "kind": form.get("kind", "web"), "source": source_data(form)}
+    data |= given(form, "slug", "deploy")
     if form.get("port"):
         data["ports"] = [{"name": "http", "port": form["port"], "public": True}]
     return data
@@ -63,6 +64,17 @@ def check_port_chosen(form: Mapping[str, str]) -> None:
         raise BadInput(reason, hint=hint, fields={"ports.0.port": f"choose one of {', '.join(map(str, choices))}"})
 
 
+def check_looked(form: Mapping[str, str]) -> None:
+    """Raise BadInput for a deployment of a source whose look has failed, unless the user insists."""
+    kind = form.get("source_type", "git")
+    if form.get(f"look_{kind}") == "failed" and form.get(f"insist_{kind}") != "true":
+        raise BadInput(
+            "Looking at the source failed, so its deployment would, too",
+            hint="Correct the source, insist on it, or create the service without deploying it.",
+            fields={f"insist_{kind}": "looking at the source failed: correct it, or tick this"},
+        )
+
+
 def chosen_processes(form: Mapping[str, str]) -> dict[str, str]:
     """Return name -> command of the processes that become services of their own."""
     found = {key.removeprefix("process-"): value for key, value in form.items() if key.startswith("process-")}
@@ -73,8 +85,9 @@ def chosen_processes(form: Mapping[str, str]) -> dict[str, str]:
 def process_service(main: ServiceFields, name: str, command: str) -> ServiceFields:
     """Return a worker from the same source, for another of its processes."""
     return ServiceFields(
-        name=name, slug=None, kind="worker", source=main.source, build=main.build, command=shell_argv(command)
-    )
+        name=name, slug=None, kind="worker", source=main.source, build=main.build, command=shell_argv(command),
+        deploy=main.deploy,
+    )  # fmt: skip
 
 
 def given(form: Mapping[str, str], *names: str) -> dict[str, str]:

@@ -62,6 +62,7 @@ class Found:
     commit: str | None = None
     message: str | None = None
     warnings: Sequence[str] = field(default=())
+    branches: Sequence[str] = ()
 
 
 async def detect(
@@ -159,7 +160,7 @@ async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: 
         """Discard the line."""
 
     checkout = await fetch_git(
-        resources, scope, source, folder / "tree", log, limits=LIMITS, deadline=DEADLINE, lfs=False
+        resources, scope, source, folder / "tree", log, limits=LIMITS, deadline=DEADLINE, lfs=False, branches=True
     )
     message = shorten(clean_output(checkout.message.partition("\n")[0], colours=False), 200)
     tree = Tree(checkout.tree)
@@ -168,7 +169,7 @@ async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: 
         submodules_left_out=not source.submodules and await asyncio.to_thread(tree.is_file, ".gitmodules"),
     )
     name = source.subdirectory.rsplit("/", 1)[-1] or RepoUrl.parse(source.repository).name
-    return Found(checkout.tree, name, source.subdirectory, checkout.commit, message, warnings)
+    return Found(checkout.tree, name, source.subdirectory, checkout.commit, message, warnings, checkout.branches)
 
 
 async def _describe(resources: Resources, found: Found) -> Detected:
@@ -186,7 +187,7 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     name = file.name or found.name
     common = Detected(
         name=name, kind=kind, port=port, port_choices=list(choices), health=rules.suggest_health(file, kind),
-        commit=found.commit, commit_message=found.message,
+        commit=found.commit, commit_message=found.message, branches=list(found.branches),
         orca_file=None if text is None else FoundOrcaFile(content=text, problems=problems[:_PROBLEMS_TOLD]),
         suggested_orca_file=render_orca_file(name, plan) if text is None else None,
     )  # fmt: skip

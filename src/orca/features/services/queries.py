@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.credentials.usage import CredentialUser, Usage
+from orca.features.projects.actions import FIRST_ENVIRONMENT
+from orca.features.projects.models import Environment
 from orca.features.projects.queries import get_project
+from orca.features.projects.rules import Naming
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Service, Variable
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
@@ -53,6 +56,20 @@ async def list_team_services(session: AsyncSession, scope: Scope, wanted: PageRe
     """The services of all projects of a team, newest first."""
     query = select(Service).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     return await read_page(session, query, Service, wanted)
+
+
+async def get_first_environment(session: AsyncSession, project_id: str) -> Environment:
+    """Return the environment in which new services live."""
+    query = select(Environment).where(Environment.project_id == project_id, Environment.slug == FIRST_ENVIRONMENT)
+    return (await session.scalars(query)).one()
+
+
+async def read_naming(session: AsyncSession, environment_id: str, *, but: str = "") -> Naming:
+    """Return what names the services of an environment have, except for the one that is renamed."""
+    living = select(Service.slug, Service.name).where(
+        Service.environment_id == environment_id, Service.deleted_at.is_(None), Service.id != but
+    )
+    return Naming("service", {slug: name for slug, name in await session.execute(living)})  # noqa: C416 - rows are no pairs to mypy
 
 
 def select_scope() -> Select[str, str, str, str]:

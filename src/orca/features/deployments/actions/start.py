@@ -79,6 +79,11 @@ async def start_deployment(
     return deployment
 
 
+async def start_first(session: AsyncSession, resources: Resources, service: Service, trigger: str) -> str:
+    """Queue the first deployment of a service that is created in this transaction; returns its id."""
+    return (await start_deployment(session, resources, service, Request(trigger=trigger))).id
+
+
 async def _choose(
     session: AsyncSession, resources: Resources, service: Service, deployment: Deployment, request: Request
 ) -> None:

@@ -16,14 +16,12 @@ from orca.features.credentials.queries import (
     check_login_registry,
     find_credential,
 )
-from orca.features.projects.actions import FIRST_ENVIRONMENT
-from orca.features.projects.models import Environment, Project
-from orca.features.projects.rules import choose_slug
+from orca.features.projects.models import Project
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import detach_all, ensure_volumes
 from orca.features.services.models import Service, Variable, Volume
 from orca.features.services.privileges import check_granted
-from orca.features.services.queries import get_service
+from orca.features.services.queries import get_first_environment, get_service, read_naming
 from orca.features.services.rules import Kind
 from orca.features.services.schemas.services import ServiceChanges, ServiceFields
 from orca.features.services.schemas.settings import AUTO, Settings, ports_for_kind
@@ -44,8 +42,8 @@ _SETTINGS = tuple(Settings.model_fields)
 async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
     """Create a service in the project's production environment.
 
-    Raises Conflict (slug taken), BadInput, NotGranted, and Forbidden for variables and volumes that the requester may
-    not add to an existing service either.
+    Raises Conflict (name or slug taken), BadInput, NotGranted, and Forbidden for variables and volumes that the
+    requester may not add to an existing service either.
     """
     by = origin.get()
     if fields.variables:
@@ -57,10 +55,9 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
     check_granted(fields.runtime, (), fields.slug or fields.name)
     await check_source(session, scope, fields.source, service_id=None)
     await _check_system(session, fields.system)
-    environment = (await session.scalars(select(Environment).where(
-        Environment.project_id == project.id, Environment.slug == FIRST_ENVIRONMENT
-    ))).one()  # fmt: skip
-    slug = await _free_slug(session, environment, fields)
+    environment = await get_first_environment(session, project.id)
+    naming = await read_naming(session, environment.id)
+    slug = naming.choose_slug(fields.name, fields.slug)
     service = Service(
         team_id=scope.team_id, project_id=project.id, environment_id=environment.id, name=fields.name, slug=slug,
         kind=fields.kind, system_id=fields.system, source=fields.source.model_dump(mode="json"),
@@ -72,7 +69,7 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
     try:
         await session.flush()
     except IntegrityError:
-        raise _slug_taken(slug) from None
+        raise naming.slug_taken(slug) from None
     for key, value in fields.variables.items():
         session.add(Variable(team_id=scope.team_id, service_id=service.id, key=key, value=value))
     payload = {"name": service.name, "slug": slug, "kind": service.kind, "project_id": project.id}
@@ -80,21 +77,6 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
     shared = {volume.name for volume in fields.volumes if volume.shared}
     await ensure_volumes(session, service, service.system_id, fields.volumes, shared)
     return service
-
-
-async def _free_slug(session: AsyncSession, environment: Environment, fields: ServiceFields) -> str:
-    living = select(Service.slug).where(Service.environment_id == environment.id, Service.deleted_at.is_(None))
-    taken = set((await session.scalars(living)).all())
-    if fields.slug in taken:
-        raise _slug_taken(fields.slug)
-    return fields.slug or choose_slug(fields.name, taken, otherwise=fields.kind)
-
-
-def _slug_taken(slug: str) -> Conflict:
-    return Conflict(
-        f"there is already a service with the slug “{slug}” in this project",
-        hint="Choose another slug, or leave it out.",
-    )
 
 
 async def update_service(session: AsyncSession, scope: Scope, service_id: str, changes: ServiceChanges) -> Service:
@@ -115,6 +97,8 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
         return service
     if "build" in changed and changed["build"]["builder"] != service.build.get("builder"):
         _check_builder(changed["build"]["builder"])
+    if "name" in changed:
+        (await read_naming(session, service.environment_id, but=service.id)).check_name(changed["name"])
     if "system" in changed:
         await _check_move(session, scope, service, changed["system"])
     for column, value in changed.items():

@@ -2,25 +2,50 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Header, Query
 
 from orca.db import ReadSession, WriteSession
 from orca.features.projects.queries import get_project
 from orca.features.services import actions, queries
+from orca.features.services.first_deployment import deploy_first
 from orca.features.services.models import Service
-from orca.features.services.schemas.services import ServiceChanges, ServiceFields, ServiceFilter, ServiceOut
+from orca.features.services.schemas.services import (
+    DeployingService,
+    ServiceChanges,
+    ServiceFields,
+    ServiceFilter,
+    ServiceOut,
+)
 from orca.kit.pagination import Page
-from orca.web.guard import CurrentScope, Router, guard, narrowed
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["services"])
 
 
-@router.post("/projects/{project_id}/services", status_code=201, response_model=ServiceOut, summary="Make a service")
+Trigger = Annotated[str, Header(alias="X-Orca-Trigger", pattern="^(api|cli|page)$", description="Which door asked.")]
+
+
+@router.post("/projects/{project_id}/services", status_code=201, summary="Create a service")
 @guard("service.create", tenant="project_id", rate="write", audit="ServiceCreated")
-async def create_service(project_id: str, body: ServiceFields, session: WriteSession, scope: CurrentScope) -> Service:
-    """Create a service. Nothing runs before its first deployment."""
+async def create_service(
+    project_id: str,
+    body: ServiceFields,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    trigger: Trigger = "api",
+) -> DeployingService | ServiceOut:
+    """Create a service. Nothing runs before its first deployment, which `deploy` starts at once.
+
+    A name or slug that another service of the project has is refused (409). `deploy` also needs `service.deploy`.
+    """
     project = await get_project(session, scope, project_id)
-    return await actions.create_service(session, scope, project, body)
+    service = await actions.create_service(session, scope, project, body)
+    made = ServiceOut.model_validate(service)
+    if not body.deploy:
+        return made
+    deployment_id = await deploy_first(session, resources, service, trigger)
+    return DeployingService.model_validate({**made.model_dump(), "deployment_id": deployment_id})
 
 
 @router.get("/projects/{project_id}/services", response_model=Page[ServiceOut], summary="List a project's services")

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
@@ -15,9 +16,12 @@ from orca.features.credentials.queries import list_credentials
 from orca.features.credentials.schemas import GitCredentialChanges
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
+from orca.features.projects.rules import Proposal, propose_slug
 from orca.features.services import actions
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
+from orca.features.services.first_deployment import deploy_first
 from orca.features.services.forms import (
+    check_looked,
     check_port_chosen,
     chosen_processes,
     new_service_data,
@@ -26,6 +30,7 @@ from orca.features.services.forms import (
 )
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
+from orca.features.services.queries import get_first_environment, read_naming
 from orca.features.services.schemas.services import ServiceFields
 from orca.features.sources.rules import RepoUrl
 from orca.kit.pagination import PageRequest
@@ -37,6 +42,7 @@ from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Route
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
+TypedName = Annotated[str, Query(max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +75,49 @@ async def _draw_new(
     return render(request, "services/new.html", page, status=form.status)
 
 
+@dataclass(frozen=True, slots=True)
+class SlugFragment:
+    """The slug that a form should hold."""
+
+    proposal: Proposal
+
+
+@router.get("/projects/{project_id}/services/new/slug")
+@guard("service.create", tenant="project_id", page=True)
+async def suggest_slug(
+    project_id: str, request: Request, session: ReadSession, scope: CurrentScope, name: TypedName = ""
+) -> Response:
+    """Return the slug for a name that is being typed, or why there is none."""
+    environment = await get_first_environment(session, (await get_project(session, scope, project_id)).id)
+    naming = await read_naming(session, environment.id)
+    return render(request, "projects/_slug.html", SlugFragment(propose_slug(naming, name)))
+
+
 @router.post("/projects/{project_id}/services/new")
 @guard("service.create", tenant="project_id", rate="write", audit="ServiceCreated", page=True)
 async def make_service(
-    project_id: str, request: Request, session: WriteSession, scope: CurrentScope, form: Form
+    project_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
 ) -> Response:
-    """Create the service, and redirect to its page."""
+    """Create the service, and redirect to its first deployment, or to its page when none was asked for."""
 
     async def make(fields: ServiceFields) -> Done:
         project = await get_project(session, scope, project_id)
         check_port_chosen(form)
-        service = await actions.create_service(session, scope, project, fields)
-        for name, command in chosen_processes(form).items():
-            await actions.create_service(session, scope, project, process_service(fields, name, command))
-        return Done(f"/services/{service.id}", f"{service.name} is made", "Its first deployment is yours to start.")
+        if fields.deploy:
+            check_looked(form)
+        workers = [process_service(fields, name, command) for name, command in chosen_processes(form).items()]
+        services = [await actions.create_service(session, scope, project, wanted) for wanted in (fields, *workers)]
+        name = services[0].name
+        if not fields.deploy:
+            said = "Its first deployment is yours to start."
+            return Done(f"/services/{services[0].id}", f"{name} is created", said)
+        first, *_ = [await deploy_first(session, resources, service, "page") for service in services]
+        return Done(f"/deployments/{first}", f"{name} is created and being deployed")
 
     filled = fill(ServiceFields, new_service_data(form), form)
     return await submit(request, session, filled, make, partial(_draw_new, request, session, scope, project_id))

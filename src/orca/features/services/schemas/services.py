@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, StringConstraints, field_validator
 
+from orca.features.projects.schemas import SLUG
 from orca.features.services import rules
 from orca.features.services.rules import Kind
 from orca.features.services.schemas.settings import BuildOptions, Settings, kind_alias
@@ -24,13 +25,14 @@ class ServiceFields(Settings):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     name: Name
-    slug: Slug | None = Field(None, description="Made from the name when it is not given.")
+    slug: Slug | None = Field(None, description=SLUG)
     kind: Kind = Field("web", validation_alias=AliasChoices("kind", "type"))
     source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
     build: BuildOptions = BuildOptions()
     system: SystemId = Field(LOCAL, description="The system that it runs on.")
     volumes: Mounts = Field([])
     variables: dict[VariableKey, Value] = Field({}, max_length=rules.MAX_VARIABLES)
+    deploy: bool = Field(False, description="Deploy it at once; `deployment_id` of the answer is followed then.")
 
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
@@ -69,6 +71,12 @@ class ServiceOut(Settings):
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class DeployingService(ServiceOut):
+    """A service that was created with its first deployment."""
+
+    deployment_id: Identifier
 
 
 class ServiceFilter(NamedPage):

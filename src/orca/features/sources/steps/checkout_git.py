@@ -35,6 +35,7 @@ _WANTED = "refs/orca/wanted"
 _MEASURE_EVERY = 0.5
 _SUBMODULE_DEPTH = 3
 _BRANCHES_SHOWN = 12
+_BRANCHES_OFFERED = 200
 _COMPARED, _COMPARED_LENGTH = 300, 80
 """Limits of the similarity search: it takes quadratic time or more per branch, and a hostile server names them."""
 _ENTRY = re.compile(rb"(?P<mode>\d+) (?:blob|commit) (?P<id>[0-9a-f]+) +(?P<size>\d+|-)\t(?P<path>.*)", re.DOTALL)
@@ -188,7 +189,8 @@ async def _measure(git: GitSession, request: GitCheckout, commit: str) -> dict[s
 async def _describe(git: GitSession, request: GitCheckout, commit: str) -> Checkout:
     shown = await git.text("show", "--no-patch", "--no-show-signature", "--format=%an <%ae>%x00%B", commit)
     author, _, message = shown.partition("\0")
-    return Checkout(commit, author, message.strip(), request.into)
+    branches = (await _list_branches(git, request))[:_BRANCHES_OFFERED] if request.branches else ()
+    return Checkout(commit, author, message.strip(), request.into, branches)
 
 
 async def _add_submodules(
@@ -208,6 +210,7 @@ async def _add_submodules(
             request,
             url=submodule.url,
             ref=GitRef.parse(submodule.commit),
+            branches=False,
             into=folder,
             token=request.token if same_host else None,
             deploy_key=request.deploy_key if same_host else None,

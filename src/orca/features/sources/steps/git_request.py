@@ -1,5 +1,6 @@
 """The request for a checkout, and its result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class GitCheckout:
     submodules: bool = True
     lfs: bool = True
     """Whether files in Git LFS are fetched, too."""
+    branches: bool = False
+    """Whether the names of the repository's branches are wanted, too."""
     private_networks: bool = False
     """Whether the repository may be on this machine or its private networks."""
     limits: Limits = field(default_factory=Limits)
@@ -41,3 +44,5 @@ class Checkout:
     author: str
     message: str
     tree: Path
+    branches: Sequence[str] = ()
+    """When they were wanted: some of them at least."""
