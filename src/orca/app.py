@@ -177,7 +177,7 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
     db = Database(settings.database)
     lanes = {**LANES, "build": settings.build.concurrency}
     tasks = [task for feature in load_features() for task in feature.tasks]
-    engine = TaskEngine(settings.database, tasks, lanes=lanes)
+    engine = TaskEngine(settings.database, tasks, lanes=lanes, offers=settings.worker_offers)
     watching = [asyncio.create_task(drain_when_outdated(db, engine))]
     if not db.is_sqlite:
         watching.append(asyncio.create_task(keep_doorbell(db)))

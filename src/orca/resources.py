@@ -51,6 +51,11 @@ def read_identity(settings: Settings) -> Identity:
     return Identity(marker.id, key, marker.proxy) if marker else Identity(derive_id(key), key)
 
 
+def on_system(system_id: str) -> str:
+    """Return the label that a task needs which works on a system."""
+    return f"system:{system_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class PlaceInLine:
     """The place of a new task in the line of its lane."""

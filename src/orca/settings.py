@@ -258,6 +258,10 @@ class Settings(BaseSettings):
     worker: bool = Field(
         default=True, description="Run tasks in the `orc serve` process. Set it to `false` when `orc worker` does."
     )
+    worker_offers: Listed = Field(
+        ("*",), description="The labels of what this process can reach, separated by commas: `system:local`, "
+        "`system:<id>`. It runs only tasks that need nothing else. `*`: it runs all.",
+    )  # fmt: skip
     trusted_proxies: Listed = Field(
         (), description="CIDRs of proxies in front of the panel whose `X-Forwarded-For` is believed."
     )
@@ -294,6 +298,11 @@ class Settings(BaseSettings):
             )
         if self.auth.type == "oidc":
             raise ValueError("ORC_AUTH_TYPE=oidc is not available in this version: leave it out, and use passwords.")
+        for label in self.worker_offers:
+            if label != "*" and not label.startswith("system:"):
+                raise ValueError(
+                    "ORC_WORKER_OFFERS holds what is no label: write `system:local`, `system:<id>` or `*`."
+                )
         for cidr in self.trusted_proxies:
             ip_network(cidr)
         return self

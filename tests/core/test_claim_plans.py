@@ -8,6 +8,7 @@ from sqlalchemy import insert, text
 from orca.db import Database, now
 from orca.tasks import Task, claims
 from orca.tasks.claims import Claimant
+from orca.tasks.lanes import ANYTHING
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +45,10 @@ def check_goes_by_indexes(plan: str) -> None:
     assert "SCAN tasks" not in plan, plan
 
 
-async def test_claimable_tasks_are_read_in_the_order_of_an_index(busy: Database) -> None:
-    plan = await explain(busy, claims._locked(claims._find_claimable(CLAIMANT, "deploy", now()), 12))
+@pytest.mark.parametrize("offers", [("system:local",), (ANYTHING,)])
+async def test_claimable_tasks_are_read_in_the_order_of_an_index(busy: Database, offers: tuple[str, ...]) -> None:
+    claimant = Claimant("w", ["Sail"], offers)
+    plan = await explain(busy, claims._locked(claims._find_claimable(claimant, "deploy", now()), 12))
     check_goes_by_indexes(plan)
     assert "ix_tasks_in_line " in plan
     assert "Sort" not in plan

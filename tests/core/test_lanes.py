@@ -13,10 +13,11 @@ from tests.core.test_tasks import eventually
 
 from orca.db import Database, now
 from orca.errors import TaskCancelled
-from orca.resources import PlaceInLine, Resources
-from orca.tasks import Task, TaskDefinition, TaskEngine, TaskRun, claims
-from orca.tasks.lanes import INTERACTIVE, LANES, PERIODIC, PUSHED
-from orca.tasks.queries import explain_waiting
+from orca.resources import PlaceInLine, Resources, on_system
+from orca.systems import LOCAL, System
+from orca.tasks import Task, TaskDefinition, TaskEngine, TaskRun, claims, workers
+from orca.tasks.lanes import ANYTHING, INTERACTIVE, LANES, PERIODIC, PUSHED
+from orca.tasks.queries import explain_waiting, list_stranded
 
 pytestmark = pytest.mark.slow
 
@@ -238,16 +239,60 @@ async def test_a_task_goes_to_a_worker_that_offers_what_it_needs(bench: Bench) -
     other = await bench.add("any")
     await bench.start()
     await bench.seen("any begins")
-    assert await bench.explain(task_id) == "No worker that runs offers “build:arm64”, which it needs."
+    why = "No worker that runs can do this: it waits for one that offers “build:arm64” (ORC_WORKER_OFFERS)."
+    assert await bench.explain(task_id) == why
     assert await bench.explain(other) == ""
+    async with bench.db.read() as session:
+        assert await list_stranded(session) == {why: 1}
+    bench.gates["any"].set()
+    await bench.in_state(other, "succeeded")
     for engine, resources in bench.engines:
-        bench.gates["any"].set()
-        await bench.in_state(other, "succeeded")
         await engine.stop(resources)
     bench.engines.clear()
     bench.open({}, ("build:arm64", "system:local"))
     await bench.start()
     await bench.seen("arm begins")
+
+
+async def test_tasks_of_two_systems_go_to_the_workers_that_reach_them(bench: Bench) -> None:
+    async with bench.db.write() as session:
+        session.add(System(id="far", name="edge"))
+    near = bench.open({}, (on_system(LOCAL),))
+    here = await bench.add("here", PlaceInLine(needs=on_system(LOCAL)))
+    there = await bench.add("there", PlaceInLine(needs=on_system("far")))
+    await bench.start()
+    await bench.seen("here begins")
+    assert await bench.explain(there) == (
+        "No worker that runs works on the system “edge”: it waits for one that offers “system:far” (ORC_WORKER_OFFERS)."
+    )
+    if bench.db.is_sqlite:  # which has one worker at a time
+        bench.gates["here"].set()
+        await bench.in_state(here, "succeeded")
+        await near.stop(bench.engines.pop()[1])
+    bench.open({}, (on_system("far"),))
+    await bench.engines[-1][0].start(bench.engines[-1][1])
+    await bench.seen("there begins")
+    async with bench.db.read() as session:
+        assert await list_stranded(session) == {}
+        assert (await session.get_one(Task, there)).worker == bench.engines[-1][0].executor
+        assert (await session.get_one(Task, here)).worker == near.executor
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_worker_of_one_system_leaves_periodic_jobs_to_one_that_offers_anything(bench: Bench) -> None:
+    part, whole = bench.open({}, (on_system(LOCAL),)), bench.open({}, (ANYTHING,))
+
+    async def holds(engine: TaskEngine) -> bool:
+        async with bench.db.write() as session:
+            return await workers.hold(session, "job", engine.executor, seconds=0)
+
+    await part.start(bench.engines[0][1])
+    assert await holds(part)
+    await whole.start(bench.engines[1][1])
+    assert (await holds(part), await holds(whole)) == (False, True)
+    await whole.stop(bench.engines.pop()[1])
+    assert await holds(part)
 
 
 async def test_a_worker_that_loses_one_target_keeps_the_rest_of_its_claims(bench: Bench) -> None:

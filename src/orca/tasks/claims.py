@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from orca.db import now
-from orca.tasks.lanes import UNDO, Opening
+from orca.tasks.lanes import ANYTHING, UNDO, Opening
 from orca.tasks.rows import Task, Worker
 
 # Literals, not parameters: with a parameter in their condition, partial indexes are not used.
@@ -30,6 +30,7 @@ class Claimant:
     worker: str
     knows: Collection[str]
     offers: Collection[str] = ()
+    """May hold `ANYTHING`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,10 @@ async def is_any_released(session: AsyncSession, claimant: Claimant) -> bool:
     return await session.scalar(released) is not None
 
 
-async def is_any_in_line(session: AsyncSession, lane: str) -> bool:
-    """Whether a task waits for a slot of a lane."""
-    waiting = select(Task.id).where(Task.state == _QUEUED, Task.lane == lane, _is_due(Task, now())).limit(1)
-    return await session.scalar(waiting) is not None
+async def is_any_in_line(session: AsyncSession, claimant: Claimant, lane: str) -> bool:
+    """Whether a task that this worker can run waits for a slot of a lane."""
+    waiting = select(Task.id).where(Task.state == _QUEUED, Task.lane == lane, _is_due(Task, now()))
+    return await session.scalar(waiting.where(_is_for(Task, claimant)).limit(1)) is not None
 
 
 async def claim(session: AsyncSession, claimant: Claimant, opening: Opening) -> list[Task]:
@@ -155,7 +156,10 @@ async def release_all(session: AsyncSession, worker: str) -> None:
 
 def _is_for(task: type[Task], claimant: Claimant) -> ColumnElement[bool]:
     """Match the tasks that this worker can run: kinds that it does not know are for workers of a newer version."""
-    return and_(task.name.in_(claimant.knows), or_(task.needs.is_(None), task.needs.in_(claimant.offers)))
+    is_known = task.name.in_(claimant.knows)
+    if ANYTHING in claimant.offers:
+        return is_known
+    return and_(is_known, or_(task.needs.is_(None), task.needs.in_(claimant.offers)))
 
 
 def _released(claimant: Claimant) -> tuple[ColumnElement[bool], ...]:

@@ -19,7 +19,7 @@ from orca.kit.ids import new_id
 from orca.resources import PlaceInLine, Resources
 from orca.tasks import claims, workers
 from orca.tasks.claims import Claimant, Return
-from orca.tasks.lanes import LANES, Opening, list_openings
+from orca.tasks.lanes import ANYTHING, LANES, Opening, list_openings
 from orca.tasks.rows import Task
 from orca.tasks.run import HELD_AFTER, STOP_SECONDS, PutBack, TaskRun
 from orca.tasks.workers import HEARTBEAT_SECONDS, StruckOff
@@ -69,7 +69,7 @@ class TaskEngine:
         definitions: Sequence[TaskDefinition],
         *,
         lanes: Mapping[str, int] = LANES,
-        offers: Collection[str] = (),
+        offers: Collection[str] = (ANYTHING,),
     ) -> None:
         self.definitions = {definition.name: definition for definition in definitions}
         self.is_alone = url.get_backend_name() == "sqlite"
@@ -217,7 +217,7 @@ class TaskEngine:
             if all(opening.lane != lane for opening in self._list_openings()):
                 return False
             async with run.resources.db.write() as session:
-                if await claims.is_any_in_line(session, lane):
+                if await claims.is_any_in_line(session, self._claimant, lane):
                     return False
                 await session.execute(update(Task).where(Task.id == run.id).values(lane=lane))
             run.lane = lane

@@ -13,6 +13,8 @@ LANES: Mapping[str, int] = {
 """The number of tasks that one process runs at a time, by lane. ORC_BUILD_CONCURRENCY replaces the one of builds."""
 UNDO = "undo"
 """The lane of tasks that are cancelled while they sleep or wait: their undo needs no slot of their own lane."""
+ANYTHING = "*"
+"""What a worker offers that runs tasks whatever they need."""
 INTERACTIVE, PUSHED, PERIODIC = range(3)
 """Priorities: someone waits for it; a push or another event asked for it; a schedule did."""
 

@@ -1,5 +1,6 @@
 """Read-only queries about tasks, for people and for probes."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,9 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.kit.amounts import counted
 from orca.kit.clock import format_instant
+from orca.resources import on_system
+from orca.systems import System
+from orca.tasks.lanes import ANYTHING
 from orca.tasks.rows import FINISHED, Task, Worker
 
 _UNFINISHED = ("queued", "running")
+_SYSTEM = on_system("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,38 @@ async def explain_waiting(session: AsyncSession, task_ids: Collection[str]) -> M
     waiting = select(Task).where(Task.id.in_(task_ids), Task.state.not_in(FINISHED))
     tasks = [task for task in await session.scalars(waiting) if task.state == "queued" or task.worker is None]
     workers = list(await session.scalars(select(Worker))) if tasks else []
-    return {task.id: _explain_by_workers(task, workers) or await _explain_by_tasks(session, task) for task in tasks}
+    return {
+        task.id: await _explain_by_workers(session, task.name, task.needs, workers)
+        or await _explain_by_tasks(session, task)
+        for task in tasks
+    }
 
 
-def _explain_by_workers(task: Task, workers: Collection[Worker]) -> str:
+async def list_stranded(session: AsyncSession) -> dict[str, int]:
+    """Return why there are queued tasks that no worker would claim, with the number of each."""
+    workers = list(await session.scalars(select(Worker)))
+    query = select(Task.name, Task.needs, func.count()).where(Task.state == "queued").group_by(Task.name, Task.needs)
+    found: Counter[str] = Counter()
+    for name, needs, number in await session.execute(query):
+        if reason := await _explain_by_workers(session, name, needs, workers):
+            found[reason] += number
+    return found
+
+
+async def _explain_by_workers(
+    session: AsyncSession, name: str, needs: str | None, workers: Collection[Worker]
+) -> str:  # fmt: skip
     """Return why no worker would claim a task; empty when one would."""
     if not workers:
         return "No worker runs: start `orc serve` or `orc worker`."
-    knowing = [worker for worker in workers if task.name in worker.knows]
+    knowing = [worker for worker in workers if name in worker.knows]
     if not knowing:
-        return f"No worker that runs knows “{task.name}”: it waits for one of the version that queued it."
-    if task.needs is not None and not any(task.needs in worker.offers for worker in knowing):
-        return f"No worker that runs offers “{task.needs}”, which it needs."
-    return ""
+        return f"No worker that runs knows “{name}”: it waits for one of the version that queued it."
+    if needs is None or any({needs, ANYTHING} & {*worker.offers} for worker in knowing):
+        return ""
+    system = await session.get(System, needs.removeprefix(_SYSTEM))
+    what = f"works on the system “{system.name}”" if needs.startswith(_SYSTEM) and system else "can do this"
+    return f"No worker that runs {what}: it waits for one that offers “{needs}” (ORC_WORKER_OFFERS)."
 
 
 async def _explain_by_tasks(session: AsyncSession, task: Task) -> str:

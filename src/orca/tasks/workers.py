@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca import __version__
 from orca.db import UtcDateTime, now
 from orca.kit.fence import NotOwner
+from orca.tasks.lanes import ANYTHING
 from orca.tasks.rows import Lease, Worker
 
 HEARTBEAT_SECONDS = 5.0
@@ -66,14 +67,20 @@ async def beat(session: AsyncSession, worker: str) -> None:
 
 
 async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float) -> bool:
-    """Acquire or renew the lease on a job; False while another living process holds it."""
+    """Acquire or renew the lease on a job; False while another living process holds it, or is more fit to.
+
+    Jobs look at every system, so a worker that offers only some leaves them to one that offers anything.
+    """
     instant = await _alone(session)
+    offers = {row.id: row.offers for row in await session.execute(select(Worker.id, Worker.offers))}
+    if ANYTHING not in offers.get(worker, ()) and any(ANYTHING in other for other in offers.values()):
+        return False
     lease = await session.get(Lease, duty)
     until = instant + timedelta(seconds=seconds)
     if lease is None:
         session.add(Lease(name=duty, holder=worker, until=until))
         return True
-    lives = lease.until > instant and await session.get(Worker, lease.holder) is not None
+    lives = lease.until > instant and lease.holder in offers
     if lease.holder != worker and lives:
         return False
     lease.holder, lease.until = worker, until

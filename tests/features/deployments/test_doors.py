@@ -2,6 +2,11 @@
 
 import httpx
 import pytest
+from fastapi import FastAPI
+
+from orca.db import now
+from orca.features.deployments.actions.start import TASK
+from orca.tasks.rows import Worker
 
 
 async def make_service(client: httpx.AsyncClient) -> str:
@@ -46,9 +51,13 @@ async def test_an_offset_beyond_all_logs_is_no_surprise(client: httpx.AsyncClien
     assert (answer.status_code, "event: end" in answer.text) == (200, True)
 
 
-async def test_a_deployment_says_why_it_does_not_begin(client: httpx.AsyncClient) -> None:
+async def test_a_deployment_says_why_it_does_not_begin(app: FastAPI, client: httpx.AsyncClient) -> None:
     deployment = (await client.post(f"/api/v1/services/{await make_service(client)}/deployments")).json()["id"]
     address = f"/api/v1/deployments/{deployment}"
     assert "No worker runs" in (await client.get(address)).json()["waits_for"]
+    worker = Worker(id="w", host="edge", knows=[TASK], offers=["system:edge"], started_at=now(), seen_at=now())
+    async with app.state.resources.db.write() as session:
+        session.add(worker)
+    assert "No worker that runs works on the system “local”" in (await client.get(address)).json()["waits_for"]
     await client.post(f"{address}/cancel")
     assert (await client.get(address)).json()["waits_for"] == ""

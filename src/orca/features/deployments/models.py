@@ -130,6 +130,11 @@ class Deployment(ServiceRow, Base):
     """When its log was deleted because it was older than the retention allows."""
 
     @property
+    def system_id(self) -> str:
+        """The machine that it was frozen for; those of earlier versions of Orca had only one."""
+        return str(self.config.get("system", LOCAL))
+
+    @property
     def workload(self) -> WorkloadRef:
         """The workload that runs once it is live."""
         return WorkloadRef(self.workload_id or self.id, int(self.config.get("replicas", 1)))

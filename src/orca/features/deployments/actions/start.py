@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import BadInput, Conflict, NotFound
 from orca.events import Fact, origin, record
-from orca.features.deployments import rules
+from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.plan import plan_steps
 from orca.features.deployments.actions.resolve_release import (
     ReleaseSelection,
@@ -21,7 +21,7 @@ from orca.features.deployments.actions.resolve_release import (
 from orca.features.deployments.models import Deployment
 from orca.features.services.models import Service
 from orca.features.sources.models import Upload
-from orca.resources import PlaceInLine, Resources
+from orca.resources import PlaceInLine, Resources, on_system
 from orca.tasks.lanes import INTERACTIVE, PUSHED
 
 TASK = "RunDeployment"
@@ -64,10 +64,13 @@ async def start_deployment(
     has_image = deployment.release_id is not None or deployment.build_id is not None
     await plan_steps(session, deployment, has_image=has_image)
     await _supersede(session, resources, deployment)
+    priority = PUSHED if request.trigger == "push" else INTERACTIVE
+    is_frozen = bool(deployment.config)  # else it takes the service down, where that runs
+    needs = on_system(deployment.system_id if is_frozen else await queries.find_system(session, service.id))
     deployment.task_id = await resources.tasks.enqueue(
         session, TASK, target=service.id,
         payload={"deployment_id": deployment.id, "release": request.release, "replicas": request.replicas},
-        place=PlaceInLine(service.team_id, PUSHED if request.trigger == "push" else INTERACTIVE),
+        place=PlaceInLine(service.team_id, priority, needs),
     )  # fmt: skip
     payload = {
         "kind": request.kind,

@@ -147,16 +147,11 @@ async def load_facts(resources: Resources, deployment_id: str) -> Facts:
         names = deployment.config.get("volume_names", {}).values()
         shared = await find_shared(session, service, names) if names else {}
     secrets = json.loads(sealed or "{}")
-    there = system_of(previous) if previous else service.system_id
+    there = previous.system_id if previous else service.system_id
     return Facts(
         deployment, service, build, release, secrets, previous.workload if previous else None,
-        system_id=system_of(deployment) if deployment.config else there, previous_system_id=there, shared=shared,
+        system_id=deployment.system_id if deployment.config else there, previous_system_id=there, shared=shared,
     )  # fmt: skip
-
-
-def system_of(deployment: Deployment) -> str:
-    """Return the machine that a deployment was frozen for; those of earlier versions of Orca had only one."""
-    return str(deployment.config.get("system", LOCAL))
 
 
 def systems_of(facts: Facts) -> tuple[str, ...]:

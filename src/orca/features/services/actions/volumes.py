@@ -15,7 +15,7 @@ from orca.features.services.queries import get_service
 from orca.features.services.rules import choose_volume_name
 from orca.features.services.schemas.volumes import NamedMount, VolumeChanges, VolumeFields, VolumeMount
 from orca.features.services.volume_queries import Attached, find_volume, list_attached, list_users
-from orca.resources import PlaceInLine, TaskQueue
+from orca.resources import PlaceInLine, TaskQueue, on_system
 from orca.web.guard import Scope
 
 DESTROY_VOLUME = "DestroyVolume"
@@ -150,9 +150,8 @@ async def request_destruction(
     if volume.destroying_since is None:
         volume.destroying_since = now()
         payload = {"volume_id": volume.id}
-        await tasks.enqueue(
-            session, DESTROY_VOLUME, target=volume.id, payload=payload, place=PlaceInLine(volume.team_id)
-        )
+        place = PlaceInLine(volume.team_id, needs=on_system(volume.system_id))
+        await tasks.enqueue(session, DESTROY_VOLUME, target=volume.id, payload=payload, place=place)
         await _record(session, "VolumeDestructionRequested", volume)
     return volume
 
