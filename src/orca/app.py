@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, disable_creat
 from starlette.routing import Mount
 
 from orca import __version__
-from orca.db import Database
+from orca.db import DATABASE_AWAY, Database
 from orca.events import consumers
 from orca.events.doorbell import keep_doorbell
 from orca.features import all_owners, connect_subscribers, list_consumers, load_features
@@ -46,6 +46,7 @@ from orca.web.nav import Menus
 from orca.web.openapi import API_DESCRIPTION
 
 log = structlog.get_logger("orca.app")
+LOOK_AFTER_SECONDS = 1.0
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -184,8 +185,12 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
     try:
         async with open_resources(settings, db, engine, identity) as resources:
             connect_subscribers(db, resources)
-            await _log_unusable(resources)
-            yield resources, engine
+            looking = asyncio.create_task(_log_unusable(resources))
+            try:
+                yield resources, engine
+            finally:
+                looking.cancel()
+                await asyncio.wait({looking})
     finally:
         for watcher in watching:
             watcher.cancel()
@@ -194,8 +199,15 @@ async def open_house(settings: Settings) -> AsyncIterator[tuple[Resources, TaskE
 
 
 async def _log_unusable(resources: Resources) -> None:
-    """Log each provider that cannot be used. Orca starts all the same, to say so, and what runs is left alone."""
+    """Log each provider that cannot be used. Orca starts all the same, to say so, and what runs is left alone.
+
+    Providers of this machine are opened after the first answers: that takes more time than anything before these.
+    """
     for unused in resources.plugins.unused:
         log.error("provider_not_used", reason=unused.message, hint=unused.remedy)
-    for error in await resources.systems.list_unusable(LOCAL):
-        log.error("provider_unusable", system=LOCAL, reason=error.message, hint=error.hint)
+    await asyncio.sleep(LOOK_AFTER_SECONDS)
+    try:
+        for error in await resources.systems.list_unusable(LOCAL):
+            log.error("provider_unusable", system=LOCAL, reason=error.message, hint=error.hint)
+    except DATABASE_AWAY as error:
+        log.warning("providers_not_checked", reason=str(error), hint="`orc doctor` checks them.")

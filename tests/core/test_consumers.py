@@ -17,7 +17,7 @@ from tests.core.test_tasks import eventually
 
 from orca.db import Database
 from orca.events import Event, Fact, record
-from orca.events.consumers import Consumer, EventCursor, Reader, consume, count_lag, list_jobs
+from orca.events.consumers import Consumer, EventCursor, Reader, consume, list_jobs, measure_lag
 from orca.resources import Resources
 from orca.tasks import TaskEngine
 
@@ -83,7 +83,7 @@ class Bench:
 
     async def lag(self, consumer: Consumer | None = None) -> int:
         async with self.db.read() as session:
-            return sum((await count_lag(session, [consumer or self.consumer()])).values())
+            return sum(lag.number for lag in (await measure_lag(session, [consumer or self.consumer()])).values())
 
     async def are_all_handled(self) -> bool:
         return len(await self.numbers(HANDLED)) >= len(await self.numbers(WANTED))

@@ -4,14 +4,13 @@ import asyncio
 import ctypes
 import json
 import os
-import secrets
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +25,8 @@ from orca.sdk.connectors import Command, CommandResult, OpenSocket, OutputSink
 
 _NEW_NETWORK = 0x40000000
 _NO_PROGRAM = 127
+_SECONDS = 120
+"""How long one command, or the start or end of a Docker, may take while every core is taken."""
 
 
 class NamespaceConfig(BaseModel):
@@ -121,25 +122,28 @@ class SecondMachine:
 
 
 def _run(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True, timeout=30)
+    done = subprocess.run(argv, check=False, capture_output=True, timeout=_SECONDS, text=True)
+    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"
 
 
 @contextmanager
 def second_machine(folder: Path) -> Iterator[SecondMachine]:
     """Never in the machine's own namespace, whose bridge and rules stay as they are."""
     with claimed_number("second-machine", 250) as third:
-        number = secrets.token_hex(3)
-        name, net = f"orca-{number}", f"10.231.{third}"
-        yield from _make(folder, number, name, net)
+        yield from _make(folder, f"orca-second-{third}", f"orca-s{third}", f"10.231.{third}")
 
 
-def _make(folder: Path, number: str, name: str, net: str) -> Iterator[SecondMachine]:
+def _make(folder: Path, name: str, link: str, net: str) -> Iterator[SecondMachine]:
+    if Path("/run/netns", name).exists():  # of a run that was killed; it has the same addresses
+        _run("ip", "netns", "delete", name)
+    if Path("/sys/class/net", link).exists():
+        _run("ip", "link", "delete", link)
     _run("ip", "netns", "add", name)
     try:
-        _run("ip", "link", "add", f"va{number}", "type", "veth", "peer", "name", f"vb{number}", "netns", name)
-        _run("ip", "address", "add", f"{net}.1/24", "dev", f"va{number}")
-        _run("ip", "link", "set", f"va{number}", "up")
-        for command in (("address", "add", f"{net}.2/24", "dev", f"vb{number}"), ("link", "set", f"vb{number}", "up"),
+        _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
+        _run("ip", "address", "add", f"{net}.1/24", "dev", link)
+        _run("ip", "link", "set", link, "up")
+        for command in (("address", "add", f"{net}.2/24", "dev", "eth0"), ("link", "set", "eth0", "up"),
                         ("link", "set", "lo", "up")):  # fmt: skip
             _run("ip", "-n", name, *command)
         with _docker(folder, name) as host:
@@ -159,24 +163,35 @@ def _docker(folder: Path, namespace: str) -> Iterator[str]:
         argv = ["nsenter", f"--net=/run/netns/{namespace}", "dockerd", *(f"--{k}={v}" for k, v in options.items())]
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 60
-        while subprocess.run(["docker", "--host", host, "version"], capture_output=True, check=False).returncode:
-            assert process.poll() is None, (folder / "log").read_text()[-2000:]
-            assert time.monotonic() < until
-            time.sleep(0.2)
+        _wait_for_docker(process, host, folder / "log")
         yield host
     finally:
         process.terminate()
-        process.wait(60)
-        _end_rest(folder)
+        try:
+            process.wait(_SECONDS)
+        finally:
+            _end_rest(folder)
+
+
+def _wait_for_docker(process: subprocess.Popen[bytes], host: str, log: Path) -> None:
+    argv, end = ["docker", "--host", host, "version"], time.monotonic() + _SECONDS
+    while subprocess.run(argv, capture_output=True, check=False, timeout=_SECONDS).returncode:
+        said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        assert process.poll() is None, f"Docker ended with {process.returncode}:\n{said}"
+        assert time.monotonic() < end, f"Docker does not answer:\n{said}"
+        time.sleep(0.2)
 
 
 def _end_rest(folder: Path) -> None:
-    """Shims of containers that were left, and what is mounted."""
+    """Shims of containers that were left, and what is mounted. Some end by themselves meanwhile."""
     for process in psutil.process_iter(["cmdline"]):
         if process.pid != os.getpid() and any(str(folder) in part for part in process.info["cmdline"] or ()):
-            for each in (*process.children(recursive=True), process):
-                each.kill()
+            with suppress(psutil.NoSuchProcess):
+                children = process.children(recursive=True)
+                process.kill()
+                for child in children:
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
     for mount in sorted((each for each in mounts if each.startswith(str(folder))), reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=False)

@@ -170,14 +170,23 @@ async def _find_newest(session: AsyncSession) -> int:
     return await session.scalar(select(func.max(Event.seq))) or 0
 
 
-async def count_lag(session: AsyncSession, consumers: Sequence[Consumer]) -> dict[str, int]:
-    """Return by consumer how many of its events it has not handled yet; 0 for one that has not begun."""
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a consumer is behind."""
+
+    number: int = 0
+    """Of its events that it has not handled yet."""
+    since: datetime | None = None
+    """When the oldest of them happened."""
+
+
+async def measure_lag(session: AsyncSession, consumers: Sequence[Consumer]) -> dict[str, Lag]:
+    """Return by consumer how far it is behind; not at all, if it has not begun."""
     cursors = {row.consumer: row.last_seq for row in await session.scalars(select(EventCursor))}
-    lag = dict.fromkeys((consumer.name for consumer in consumers), 0)
+    lag = dict.fromkeys((consumer.name for consumer in consumers), Lag())
     for consumer in consumers:
         if consumer.name in cursors:
-            waiting = select(func.count()).where(
-                Event.seq > cursors[consumer.name], Event.type.in_(consumer.list_types())
-            )
-            lag[consumer.name] = await session.scalar(waiting) or 0
+            waiting = Event.seq > cursors[consumer.name], Event.type.in_(consumer.list_types())
+            query = select(func.count(), func.min(Event.at)).where(*waiting)
+            lag[consumer.name] = Lag(*(await session.execute(query)).one())
     return lag

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Literal
@@ -15,8 +16,12 @@ import httpx
 import psutil
 from sqlalchemy.exc import SQLAlchemyError
 
-from orca.db import Database
+from orca.db import Database, now
 from orca.errors import OrcaError, ProviderUnusable
+from orca.events.consumers import measure_lag
+from orca.features import list_consumers
+from orca.kit.amounts import counted
+from orca.kit.clock import format_instant
 from orca.kit.ports import find_free
 from orca.resources import Resources, open_resources
 from orca.settings import Settings
@@ -24,11 +29,14 @@ from orca.startup.check import check_start
 from orca.startup.facts import describe
 from orca.startup.integrity import check_integrity
 from orca.systems import LOCAL
+from orca.systems.handles import has_started
+from orca.tasks.queries import list_stranded
 
 MINIMUM_API = (1, 41)
 CLOCK_TOLERANCE_SECONDS = 60
 LOW_DISK_BYTES = 2 << 30
 CHECK_SECONDS = 300
+LAG_TOLERANCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ async def examine(resources: Resources) -> list[Finding]:
     found = await asyncio.gather(*(check(resources) for check in checks))
     known = {entry.message for entry in found}
     providers = [provider for provider in await check_providers(resources) if provider.message not in known]
-    return [*found, *providers, *await check_systems(resources)]
+    return [*found, *providers, *await check_background(resources), *await check_systems(resources)]
 
 
 async def check_database(resources: Resources) -> Finding:
@@ -177,6 +185,31 @@ async def check_providers(resources: Resources) -> list[Finding]:
     found = {unused.message: unused.remedy for unused in resources.plugins.unused}
     found |= {unusable.message: unusable.hint for unusable in await resources.systems.list_unusable(LOCAL)}
     return [Finding("provider", "warning", message, remedy) for message, remedy in found.items()]
+
+
+async def check_background(resources: Resources) -> list[Finding]:
+    """Check that there is a worker for each task that waits, and that the consumers of events keep up."""
+    try:
+        if not has_started(resources.settings.database):
+            return []
+        async with resources.db.read() as session:
+            stranded = await list_stranded(session)
+            lags = await measure_lag(session, list_consumers())
+    except SQLAlchemyError:  # what is wrong with the database is a finding of its own
+        return []
+    findings = [
+        *(
+            Finding("tasks", "warning", f"{counted(number, 'task')} cannot begin", why)
+            for why, number in stranded.items()
+        ),
+        *(
+            Finding("events", "warning",
+                    f"{name} is {counted(lag.number, 'event')} behind, the oldest of {format_instant(lag.since)}",
+                    "The server's log says why, under event_not_consumed; without `orc serve`, nothing is read.")
+            for name, lag in lags.items() if lag.since and now() - lag.since > LAG_TOLERANCE
+        ),
+    ]  # fmt: skip
+    return findings or [Finding("tasks", "ok", "a worker for each task that waits, and no event is late")]
 
 
 async def check_systems(resources: Resources) -> list[Finding]:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 from orca import __version__
 from orca.db import DATABASE_AWAY, Database
 from orca.errors import OrcaError
-from orca.events.consumers import Consumer, count_lag
+from orca.events.consumers import Consumer, measure_lag
 from orca.resources import Resources
 from orca.systems import LOCAL
 from orca.tasks.queries import list_kinds
@@ -184,7 +184,7 @@ def measure_consumers(consumers: Sequence[Consumer]) -> Look:
 
     async def look(resources: Resources) -> Sequence[Metric]:
         async with resources.db.read() as session:
-            lag = await count_lag(session, consumers)
+            lag = {name: lag.number for name, lag in (await measure_lag(session, consumers)).items()}
         return [gauge("orc_event_consumer_lag", "Events that a consumer has not handled yet.", ["consumer"], lag)]
 
     return look
