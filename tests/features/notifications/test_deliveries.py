@@ -5,7 +5,7 @@ import hmac
 import json
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from orca.db import now
 from orca.events import Fact, record
 from orca.features.access.models import Team
 from orca.features.notifications.models import Delivery, Webhook
-from orca.features.notifications.operations import try_delivery
+from orca.features.notifications.operations import forget_replaced_secrets, try_delivery
 from orca.features.notifications.tasks import forget_deliveries
 from orca.kit.clock import format_instant
 from orca.tasks import Task, TaskStep
@@ -87,7 +87,7 @@ def is_signed(request: Request, secret: str) -> bool:
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.{request.body}"
     expected = base64.b64encode(hmac.new(key, signed.encode(), "sha256").digest()).decode()
-    return hmac.compare_digest(request.headers["webhook-signature"], f"v1,{expected}")
+    return f"v1,{expected}" in request.headers["webhook-signature"].split(" ")
 
 
 async def test_event_arrives_signed_with_its_public_fields(
@@ -109,6 +109,34 @@ async def test_event_arrives_signed_with_its_public_fields(
     shown = (await client.get(f"{URL}/{webhook['id']}/deliveries/{row['id']}")).json()
     assert shown["body"] == request.body
     assert (await client.get(URL)).json()["items"][0]["last_delivery"]["id"] == row["id"]
+
+
+async def test_rotated_secret_signs_beside_the_new_one_for_a_day_and_is_then_forgotten(
+    app: FastAPI, client: httpx.AsyncClient, receiver: Receiver, webhook: dict[str, Any]
+) -> None:
+    team_id, path, resources = await team_of(app), f"{URL}/{webhook['id']}", app.state.resources
+    first, second, third = webhook["secret"], *[(await rotate(client, path))["secret"] for _ in range(2)]
+
+    async def fits() -> list[bool]:
+        number = len(receiver.requests) + 1
+        await happen(app, team_id)
+        await ended(client, webhook, number)
+        return [is_signed(receiver.requests[-1], secret) for secret in (first, second, third)]
+
+    assert await fits() == [False, True, True]
+    until = datetime.fromisoformat((await client.get(path)).json()["replaced_until"])
+    assert timedelta(hours=23) < until - now() < timedelta(hours=24)
+    async with resources.db.write() as session:
+        await session.execute(update(Webhook).values(replaced_until=now()))
+    assert await fits() == [False, False, True]
+    await forget_replaced_secrets(resources)
+    assert (await client.get(path)).json()["replaced_until"] is None
+    async with resources.db.read() as session:
+        assert await session.scalar(select(Webhook.replaced_sealed)) is None
+
+
+async def rotate(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    return dict((await client.post(f"{path}/rotate")).json())
 
 
 async def test_only_what_is_asked_for_of_the_own_team_is_sent(

@@ -61,7 +61,7 @@ def test(call: Invocation) -> None:
 
 
 def rotate(call: Invocation) -> None:
-    """Replace the secret; messages from now on are signed with the new one."""
+    """Replace the secret; messages from now on are signed with the new one, for 24 hours also with the former one."""
     _show_once(call, call.client.post(f"{_one(call)}/rotate"))
 
 

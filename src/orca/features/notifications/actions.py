@@ -21,7 +21,14 @@ from orca.features.notifications.queries import (
     get_webhook,
     list_receivers,
 )
-from orca.features.notifications.rules import MOST_WEBHOOKS, PING, explain_disabling, new_secret, parse_url
+from orca.features.notifications.rules import (
+    KEEP_REPLACED_SECRET,
+    MOST_WEBHOOKS,
+    PING,
+    explain_disabling,
+    new_secret,
+    parse_url,
+)
 from orca.features.notifications.schemas import WebhookChanges, WebhookFields
 from orca.kit.crypto import SecretBox
 from orca.resources import PlaceInLine, Resources
@@ -78,8 +85,9 @@ async def update_webhook(
 async def rotate_webhook(
     session: AsyncSession, box: SecretBox, scope: Scope, webhook_id: str
 ) -> tuple[Webhook, str]:  # fmt: skip
-    """Replace the secret; every try from now on is signed with the new one."""
+    """Replace the secret; every try from now on is signed with the new one, and for a day also with this one."""
     webhook = await get_webhook(session, scope, webhook_id, lock=True)
+    webhook.replaced_sealed, webhook.replaced_until = webhook.sealed, now() + KEEP_REPLACED_SECRET
     secret = _seal_new(box, webhook)
     await _record(session, "WebhookRotated", webhook)
     return webhook, secret

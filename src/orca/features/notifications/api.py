@@ -31,7 +31,8 @@ async def _shown(session: AsyncSession, scope: Scope, webhooks: Sequence[Webhook
     return [
         WebhookOut(
             id=webhook.id, name=webhook.name, url=webhook.url, types=webhook.types, is_enabled=webhook.is_enabled,
-            problem=webhook.problem, failing_since=webhook.failing_since, created_at=webhook.created_at,
+            problem=webhook.problem, failing_since=webhook.failing_since, replaced_until=webhook.replaced_until,
+            created_at=webhook.created_at,
             last_delivery=DeliveryOut.model_validate(last[webhook.id]) if webhook.id in last else None,
         )
         for webhook in webhooks
@@ -92,7 +93,10 @@ async def delete_webhook(webhook_id: str, session: WriteSession, scope: CurrentS
 async def rotate_webhook(
     webhook_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> WebhookSecret:
-    """Replace the secret; every message from now on, retries too, is signed with the new one."""
+    """Replace the secret. Every message from now on, retries too, has the signatures of both for 24 hours.
+
+    Then only that of the new secret. A second rotation within that time forgets the first secret at once.
+    """
     webhook, secret = await actions.rotate_webhook(session, resources.secret_box, scope, webhook_id)
     return await _shown_once(session, scope, webhook, secret)
 

@@ -24,6 +24,9 @@ class Webhook(TeamRow, Base):
     failing_since: Mapped[datetime | None]
     """When it first failed after the last success."""
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    replaced_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The secret before the last rotation; it signs, too, until `replaced_until`."""
+    replaced_until: Mapped[datetime | None]
 
     @property
     def secret_place(self) -> str:

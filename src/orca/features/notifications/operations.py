@@ -8,8 +8,10 @@ from functools import cache, partial
 from http import HTTPStatus
 
 import httpx
+from sqlalchemy import update
 
 from orca import __version__
+from orca.db import now
 from orca.events import notifier
 from orca.features.notifications.actions import Try, store_try
 from orca.features.notifications.models import Delivery, Webhook
@@ -56,15 +58,22 @@ async def _store(resources: Resources, delivery_id: str, pause: timedelta | None
     return None if due is None else format_instant(due)
 
 
+async def forget_replaced_secrets(resources: Resources) -> None:
+    """Delete replaced secrets whose time is over."""
+    async with resources.db.write() as session:
+        over = update(Webhook).where(Webhook.replaced_until <= now())
+        await session.execute(over.values(replaced_sealed=None, replaced_until=None))
+
+
 async def _send(resources: Resources, row: Delivery, webhook: Webhook) -> Try:
     try:
-        secret = resources.secret_box.unseal(webhook.sealed, webhook.secret_place).decode()
+        secrets = _open_secrets(resources, webhook)
     except Undecipherable:
         return Try(problem=_UNREADABLE)
     timestamp = int(resources.clock.now().timestamp())
     headers = {
         "content-type": "application/json", "user-agent": f"Orca/{__version__}", "webhook-id": row.id,
-        "webhook-timestamp": str(timestamp), "webhook-signature": sign(secret, row.id, timestamp, row.body),
+        "webhook-timestamp": str(timestamp), "webhook-signature": sign(secrets, row.id, timestamp, row.body),
     }  # fmt: skip
     allow = partial(
         allows,
@@ -74,6 +83,14 @@ async def _send(resources: Resources, row: Delivery, webhook: Webhook) -> Try:
     began = time.monotonic()
     status, problem = await _post(webhook.url, headers, row.body.encode(), PinnedTransport(allow, _trust()))
     return Try(status, int((time.monotonic() - began) * 1000), problem)
+
+
+def _open_secrets(resources: Resources, webhook: Webhook) -> list[str]:
+    """Return the secrets that sign a message: the present one, then one that was replaced not long ago."""
+    sealed = [webhook.sealed]
+    if webhook.replaced_sealed and webhook.replaced_until and now() < webhook.replaced_until:
+        sealed.append(webhook.replaced_sealed)
+    return [resources.secret_box.unseal(each, webhook.secret_place).decode() for each in sealed]
 
 
 async def _post(url: str, headers: dict[str, str], body: bytes, transport: PinnedTransport) -> tuple[int | None, str]:

@@ -2,9 +2,10 @@
 
 import base64
 import hmac
-import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from secrets import token_bytes
 from urllib.parse import urlsplit
 
 from orca.errors import BadInput
@@ -18,6 +19,8 @@ PAUSES = tuple(
 DISABLE_AFTER = timedelta(days=5)
 """A webhook that took nothing for so long is disabled."""
 KEEP_DELIVERIES = timedelta(days=30)
+KEEP_REPLACED_SECRET = timedelta(hours=24)
+"""So long messages carry the signature of a replaced secret, too, so that receivers can change over in peace."""
 MOST_WEBHOOKS = 20
 """Of one team: each event is sent to all of them."""
 URL_LIMIT = 2000
@@ -59,14 +62,14 @@ def allows(address: Address, *, is_plain: bool, private_networks: bool) -> bool:
 
 def new_secret() -> str:
     """Return a new signing secret in the form of Standard Webhooks."""
-    return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return _SECRET_PREFIX + base64.b64encode(token_bytes(_SECRET_BYTES)).decode()
 
 
-def sign(secret: str, message_id: str, timestamp: int, body: str) -> str:
-    """Return the `webhook-signature` of a message, as Standard Webhooks describes it."""
-    key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
-    digest = hmac.digest(key, f"{message_id}.{timestamp}.{body}".encode(), "sha256")
-    return f"v1,{base64.b64encode(digest).decode()}"
+def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: str) -> str:
+    """Return the `webhook-signature` of a message, as Standard Webhooks describes it: one signature per secret."""
+    signed = f"{message_id}.{timestamp}.{body}".encode()
+    keys = [base64.b64decode(secret.removeprefix(_SECRET_PREFIX)) for secret in secrets]
+    return " ".join(f"v1,{base64.b64encode(hmac.digest(key, signed, 'sha256')).decode()}" for key in keys)
 
 
 def is_taken(status: int) -> bool:

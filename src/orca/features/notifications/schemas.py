@@ -95,6 +95,9 @@ class WebhookOut(Output):
     is_enabled: bool
     problem: str = Field(description="Why Orca disabled it; empty when it did not.")
     failing_since: datetime | None = Field(description="Since when nothing was taken; none while messages arrive.")
+    replaced_until: datetime | None = Field(
+        description="Until when messages also have the signature of the secret before the last rotation."
+    )
     last_delivery: DeliveryOut | None = None
     created_at: datetime
 

@@ -12,7 +12,7 @@ from orca.events.consumers import Consumer
 from orca.features.notifications.actions import DELIVER, give_up, queue_event
 from orca.features.notifications.messages import list_event_types
 from orca.features.notifications.models import Delivery
-from orca.features.notifications.operations import SECONDS, note_failure, try_delivery
+from orca.features.notifications.operations import SECONDS, forget_replaced_secrets, note_failure, try_delivery
 from orca.features.notifications.rules import KEEP_DELIVERIES, PAUSES
 from orca.resources import Resources
 from orca.tasks import Periodic, Task, TaskDefinition, TaskRun
@@ -47,5 +47,8 @@ async def forget_deliveries(resources: Resources) -> None:
 
 
 TASKS = (TaskDefinition(DELIVER, run=deliver, settle=settle, lane=DELIVERIES),)
-PERIODIC = (Periodic("old-webhook-deliveries", 3600, forget_deliveries),)
+PERIODIC = (
+    Periodic("old-webhook-deliveries", 3600, forget_deliveries),
+    Periodic("old-webhook-secrets", 3600, forget_replaced_secrets),
+)
 CONSUMERS = (Consumer("webhooks", list_event_types, queue_event),)
