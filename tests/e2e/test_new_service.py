@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.conftest import OWNER, Panel, make_panel, stop_proxy
+from tests.conftest import OWNER, Panel, make_panel, running_panel
 from tests.e2e.test_walk import Watched, browser, serious_findings
 from tests.features.sources.steps.conftest import (
     GitServer,
@@ -34,13 +34,8 @@ def panel(tmp_path: Path, tls_files: tuple[Path, Path, str]) -> Iterator[Panel]:
     made = make_panel(
         tmp_path / "panel", ORC_GIT_PRIVATE_NETWORKS="true", ORC_GIT_CA_FILE=str(tmp_path / "authority.pem")
     )
-    made.start()
-    try:
-        made.wait_ready()
-        yield made
-    finally:
-        made.stop()
-        stop_proxy(made.data_dir / "proxy")
+    with running_panel(made) as panel:
+        yield panel
 
 
 def open_form(panel: Panel, page: Page) -> None:

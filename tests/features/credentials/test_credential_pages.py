@@ -1,11 +1,9 @@
 """The pages of credentials through their doors: made, changed and deleted without a shell, and never shown again."""
 
 import html
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from tests.attacks.people import add_person, browser_of
 from tests.features.services.conftest import SEED
 from tests.features.services.events import events_of
@@ -14,13 +12,6 @@ pytestmark = pytest.mark.slow
 
 GIT, REGISTRY = "/api/v1/git-credentials", "/api/v1/registry-credentials"
 LOGIN = {"registry_host": "GHCR.io", "registry_username": "bot", "registry_password": "canary-password"}
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """The owner, signed in."""
-    async with browser_of(app) as signed_in:
-        yield signed_in
 
 
 async def page_of(browser: httpx.AsyncClient, path: str) -> str:

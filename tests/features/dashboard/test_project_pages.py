@@ -8,7 +8,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, update
-from tests.attacks.people import browser_of
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 from tests.features.dashboard.test_pages import Filled, filled, text_of
 
@@ -31,12 +30,6 @@ async def app(tmp_path: Path) -> AsyncIterator[FastAPI]:
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(app, Authorization=f"Bearer {API_TOKEN}") as http:
         yield http
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser_of(app) as signed_in:
-        yield signed_in
 
 
 @pytest.fixture

@@ -2,26 +2,17 @@
 
 import html
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.attacks.people import browser_of
 from tests.features.dashboard.test_query_counts import MOST, statements_of
 from tests.features.notifications.conftest import Receiver
 from tests.features.notifications.test_deliveries import ended
 
 pytestmark = pytest.mark.slow
 SECRET = re.compile(r'id="secret-once" readonly value="([^"]+)"')
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """The owner, signed in."""
-    async with browser_of(app) as signed_in:
-        yield signed_in
 
 
 async def test_webhook_is_made_and_its_secret_shown_once(
@@ -39,6 +30,7 @@ async def test_webhook_is_made_and_its_secret_shown_once(
     assert secret not in (await browser.get(path)).text + (await browser.get("/webhooks")).text
     rotated = await browser.post(f"{path}/rotate")
     assert SECRET.findall(rotated.text) != [secret]
+    assert "signs, too; ends" in rotated.text
     changed = await browser.post(path, data={"name": "Other", "url": receiver.url})
     assert (changed.status_code, changed.headers["location"]) == (303, path)
     assert (await client.get(f"/api/v1{path}")).json()["types"] == []

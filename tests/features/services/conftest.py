@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.attacks.people import add_person, add_team, add_token, browser_of
+from tests.attacks.people import add_person, add_team, add_token
 from tests.conftest import client_of, copy_claimed, make_settings, running_app
 
 SEED = {
@@ -49,10 +49,3 @@ async def viewer(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         app, Authorization=f"Bearer {await add_token(app, await add_person(app, 'viewer'), '*')}"
     ) as http:
         yield http
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """The owner, signed in."""
-    async with browser_of(app) as signed_in:
-        yield signed_in

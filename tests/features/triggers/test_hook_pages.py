@@ -2,11 +2,8 @@
 
 import html
 import re
-from collections.abc import AsyncIterator
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from tests.attacks.people import add_person, browser_of, local_client
 from tests.conftest import claim, make_settings, running_app
 from tests.features.dashboard.test_query_counts import MOST, statements_of
@@ -18,13 +15,6 @@ from orca.features.triggers.rules import warn_of_reach
 pytestmark = pytest.mark.slow
 
 SECRET = re.compile(r'id="secret-once" readonly value="([^"]+)"')
-
-
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """The owner, signed in."""
-    async with browser_of(app) as signed_in:
-        yield signed_in
 
 
 async def send(http, hook_id, sent):
