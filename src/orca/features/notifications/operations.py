@@ -90,7 +90,7 @@ def _open_secrets(resources: Resources, webhook: Webhook) -> list[str]:
     sealed = [webhook.sealed]
     if webhook.replaced_sealed and webhook.replaced_until and now() < webhook.replaced_until:
         sealed.append(webhook.replaced_sealed)
-    return [resources.secret_box.unseal(each, webhook.secret_place).decode() for each in sealed]
+    return [resources.secret_box.unseal(secret, webhook.secret_place).decode() for secret in sealed]
 
 
 async def _post(url: str, headers: dict[str, str], body: bytes, transport: PinnedTransport) -> tuple[int | None, str]:
