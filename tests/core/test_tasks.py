@@ -418,7 +418,7 @@ async def test_a_worker_that_was_thought_dead_writes_nothing_down(queue, spawn: 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_a_duty_passes_on_when_its_holder_left(queue) -> None:
+async def test_a_periodic_job_passes_on_when_its_holder_left(queue) -> None:
     db = queue[1].db
     async with db.write() as session:
         await workers.enter(session, "one", ["Work"])

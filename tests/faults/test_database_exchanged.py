@@ -16,7 +16,7 @@ from orca.kit.crypto import new_key
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(420)]
 DUTIES_SECONDS = 8
-"""Every duty runs right after the start; this is long enough to have seen what it would have done."""
+"""Every periodic job runs right after the start; this is long enough to have seen what it would have done."""
 
 
 class Exchange:
@@ -57,7 +57,7 @@ class Exchange:
         return answer.status_code == 200 and text in answer.text
 
     def watch(self, text: str) -> None:
-        """The site answers at every moment, whatever the duties do."""
+        """The site answers at every moment, whatever the jobs do."""
         end = time.monotonic() + DUTIES_SECONDS
         while time.monotonic() < end:
             assert self.serves(text)

@@ -84,7 +84,7 @@ class TaskEngine:
         self._taking = asyncio.Lock()
         self._runs: dict[str, tuple[TaskRun, asyncio.Task[None]]] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._duties: list[asyncio.Task[None]] = []
+        self._periodic: list[asyncio.Task[None]] = []
         self._suspect: str | None = None
         """The running task that was also running when its process died, until it has finished a step."""
 
@@ -112,7 +112,7 @@ class TaskEngine:
         await claims.cancel(session, task_id, reason)
         self._tell_after_commit(session)
 
-    async def start(self, resources: Resources, duties: Sequence[Periodic] = ()) -> None:
+    async def start(self, resources: Resources, jobs: Sequence[Periodic] = ()) -> None:
         """Resume tasks that a crash interrupted, then run tasks until `stop`."""
         async with resources.db.write() as session:
             await workers.enter(session, self.executor, self.definitions, self._claimant.offers)
@@ -120,20 +120,20 @@ class TaskEngine:
             self._loops.append(asyncio.create_task(self._keep_beating(resources)))
         await self._free_lost(resources)
         self._loops.append(asyncio.create_task(self._dispatch(resources)))
-        self._duties += [asyncio.create_task(self._repeat(resources, duty)) for duty in duties]
+        self._periodic += [asyncio.create_task(self._repeat(resources, job)) for job in jobs]
 
     def drain(self, why: str) -> None:
         """Claim no more tasks, let the running ones finish, then set `ended`."""
         if not self.draining:
             log.warning("worker_drains", reason=why, running=len(self._runs))
             self.draining = why
-            _cancel(self._duties)
+            _cancel(self._periodic)
             self._news.set()
             self._end_when_drained()
 
     async def stop(self, resources: Resources) -> None:
         """Stop claiming and running tasks; unfinished ones are resumed at the next start or by another worker."""
-        ending = [*self._loops, *self._duties, *(task for _, task in self._runs.values())]
+        ending = [*self._loops, *self._periodic, *(task for _, task in self._runs.values())]
         _cancel(ending)
         if ending:
             await asyncio.wait(ending, timeout=2 * STOP_SECONDS)
@@ -160,7 +160,7 @@ class TaskEngine:
         """Cancel everything: other workers own it by now. The fence refuses side effects of what still runs here."""
         log.critical("worker_was_declared_dead", worker=self.executor)
         current = asyncio.current_task()
-        ending = (*self._loops, *self._duties, *(task for _, task in self._runs.values()))
+        ending = (*self._loops, *self._periodic, *(task for _, task in self._runs.values()))
         _cancel(task for task in ending if task is not current)
         self.draining = _STRUCK_OFF
         self.ended.set()
@@ -349,47 +349,47 @@ class TaskEngine:
             except Exception:
                 log.exception("no_heartbeat")
 
-    async def _repeat(self, resources: Resources, duty: Periodic) -> None:
+    async def _repeat(self, resources: Resources, job: Periodic) -> None:
         while True:
             fence.set(None)
             try:
-                if self.is_alone or await self._hold(resources, duty):
-                    fence.set(partial(self._check_duty, resources, duty))
-                    await self._do(resources, duty)
+                if self.is_alone or await self._hold(resources, job):
+                    fence.set(partial(self._check_lease, resources, job))
+                    await self._do(resources, job)
             except NotOwner:
-                log.warning("duty_lost", duty=duty.name)
+                log.warning("periodic_job_lost", job=job.name)
                 await self._check_listed(resources)
             except OrcaError as error:  # names its cause itself
-                log.warning("duty_failed", duty=duty.name, reason=error.message, hint=error.hint)
+                log.warning("periodic_job_failed", job=job.name, reason=error.message, hint=error.hint)
             except Exception:
-                log.exception("duty_failed", duty=duty.name)
-            await asyncio.sleep(duty.seconds)
+                log.exception("periodic_job_failed", job=job.name)
+            await asyncio.sleep(job.seconds)
 
-    async def _do(self, resources: Resources, duty: Periodic) -> None:
+    async def _do(self, resources: Resources, job: Periodic) -> None:
         """Run a periodic job, and renew its lease for as long as it runs."""
-        working: asyncio.Future[None] = asyncio.ensure_future(duty.run(resources))
+        working: asyncio.Future[None] = asyncio.ensure_future(job.run(resources))
         try:
-            while not (await asyncio.wait({working}, timeout=duty.seconds))[0]:
+            while not (await asyncio.wait({working}, timeout=job.seconds))[0]:
                 if not self.is_alone:
-                    await self._hold(resources, duty)
+                    await self._hold(resources, job)
             working.result()
         finally:
             working.cancel()
             await asyncio.wait({working})
 
-    async def _check_duty(self, resources: Resources, duty: Periodic, transaction: AsyncSession | None) -> None:
+    async def _check_lease(self, resources: Resources, job: Periodic, transaction: AsyncSession | None) -> None:
         """Raise NotOwner when another worker holds the lease of this job by now."""
         if transaction is None:
             async with resources.db.read() as session:
-                await self._check_duty(resources, duty, session)
+                await self._check_lease(resources, job, session)
             return
         await workers.check_listed(transaction, self.executor)
         if not self.is_alone:
-            await workers.check_holder(transaction, duty.name, self.executor)
+            await workers.check_holder(transaction, job.name, self.executor)
 
-    async def _hold(self, resources: Resources, duty: Periodic) -> bool:
+    async def _hold(self, resources: Resources, job: Periodic) -> bool:
         async with resources.db.write() as session:
-            return await workers.hold(session, duty.name, self.executor, seconds=3 * duty.seconds + 10)
+            return await workers.hold(session, job.name, self.executor, seconds=3 * job.seconds + 10)
 
 
 def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

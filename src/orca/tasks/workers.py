@@ -66,7 +66,7 @@ async def beat(session: AsyncSession, worker: str) -> None:
         await session.execute(delete(Worker).where(Worker.seen_at < instant - DEAD_AFTER))
 
 
-async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float) -> bool:
+async def hold(session: AsyncSession, job: str, worker: str, *, seconds: float) -> bool:
     """Acquire or renew the lease on a job; False while another living process holds it, or is more fit to.
 
     Jobs look at every system, so a worker that offers only some leaves them to one that offers anything.
@@ -75,10 +75,10 @@ async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float)
     offers = {row.id: row.offers for row in await session.execute(select(Worker.id, Worker.offers))}
     if ANYTHING not in offers.get(worker, ()) and any(ANYTHING in other for other in offers.values()):
         return False
-    lease = await session.get(Lease, duty)
+    lease = await session.get(Lease, job)
     until = instant + timedelta(seconds=seconds)
     if lease is None:
-        session.add(Lease(name=duty, holder=worker, until=until))
+        session.add(Lease(name=job, holder=worker, until=until))
         return True
     lives = lease.until > instant and lease.holder in offers
     if lease.holder != worker and lives:
@@ -87,9 +87,9 @@ async def hold(session: AsyncSession, duty: str, worker: str, *, seconds: float)
     return True
 
 
-async def check_holder(session: AsyncSession, duty: str, worker: str) -> None:
+async def check_holder(session: AsyncSession, job: str, worker: str) -> None:
     """Raise NotOwner when another worker holds the lease by now."""
-    if await session.scalar(select(Lease.holder).where(Lease.name == duty)) != worker:
+    if await session.scalar(select(Lease.holder).where(Lease.name == job)) != worker:
         raise NotOwner
 
 

@@ -54,7 +54,7 @@ async def checked(app: FastAPI) -> Trail:
 
 
 async def sign_later(app: FastAPI, by: timedelta = EVERY) -> None:
-    """The duty, as it would run some time from now."""
+    """The job, as it would run some time from now."""
 
     class Later:
         def now(self):

@@ -1,4 +1,4 @@
-"""What is kept of the past: rows are seeded, the duty runs, and what is needed stays."""
+"""What is kept of the past: rows are seeded, the job runs, and what is needed stays."""
 
 import asyncio
 from collections.abc import Sequence
@@ -167,11 +167,11 @@ async def test_forget_past_broken_off_in_between_goes_on_the_next_time(bench: Be
     service = await bench.make_service()
     await add_past(bench, service, range(1, 41), days=100)
     keep(bench, deployments=1)
-    duty = asyncio.create_task(forget_past(bench.resources, batch=1))
+    job = asyncio.create_task(forget_past(bench.resources, batch=1))
     while await count(bench, Deployment) == 40:  # noqa: ASYNC110 - the database tells, not an event
         await asyncio.sleep(0)
-    duty.cancel()
-    await asyncio.wait({duty})
+    job.cancel()
+    await asyncio.wait({job})
     left = await count(bench, Deployment)
     assert 1 < left < 40
     assert await count(bench, Tombstone, Tombstone.kind == "deployment") == 40 - left

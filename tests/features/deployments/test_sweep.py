@@ -207,13 +207,13 @@ async def test_sweep_containers_of_an_unknown_deployment_stay_and_nothing_is_put
     for container in await bench.containers(service):
         await bench.host.remove(container.id)
     await bench.run_container(service, "of-a-newer-database")
-    for duty in (sweep, reconcile_services):
-        await duty(bench.resources)
+    for job in (sweep, reconcile_services):
+        await job(bench.resources)
     assert [each.labels["orca.deployment"] for each in await bench.containers(service)] == ["of-a-newer-database"]
     assert [each.id for each in await bench.deployments(service)] == [before]
     await bury_orphans(bench, "of-a-newer-database")
-    for duty in (reconcile_services, sweep):
-        await duty(bench.resources)
+    for job in (reconcile_services, sweep):
+        await job(bench.resources)
     assert await bench.containers(service) == []
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "restart"]
 

@@ -102,8 +102,8 @@ async def test_system_away_does_not_stop_the_work_on_the_others(bench: Bench, th
     (container,) = await bench.containers(service)
     await host_of(bench.resources).stop(container.id, grace=0)
     await bench.run_container(service, "of-nobody")
-    for duty in (reconcile_services, sweep, apply_routes, check_drift):
-        await duty(bench.resources)  # type: ignore[operator]
+    for job in (reconcile_services, sweep, apply_routes, check_drift):
+        await job(bench.resources)  # type: ignore[operator]
     running = [each for each in await bench.containers(service) if each.state == "running"]
     assert deployment_id in {each.labels["orca.deployment"] for each in running}
     async with bench.resources.db.read() as session:

@@ -51,8 +51,8 @@ async def test_adopt_a_deployment_makes_what_runs_the_live_release(bench: Bench)
         live = await queries.find_live(session, service.id)
     assert live is not None
     assert live.deployment_id == NEWER
-    for duty in (sweep, reconcile_services):
-        await duty(bench.resources)
+    for job in (sweep, reconcile_services):
+        await job(bench.resources)
     assert [each.labels["orca.deployment"] for each in await bench.containers(service)] == [NEWER]
     assert [each.kind for each in await bench.deployments(service)] == ["deploy", "deploy"]
 
@@ -67,8 +67,8 @@ async def test_adoption_keeps_every_replica_that_runs(bench: Bench) -> None:  # 
     counts = []
     for orphan in (NEWER, "added-later", "added"):
         await adopt(bench.resources, Decision(kind="deployment", id=orphan))
-        for duty in (sweep, reconcile_services):
-            await duty(bench.resources)
+        for job in (sweep, reconcile_services):
+            await job(bench.resources)
         assert before.items() <= (await running(bench, service)).items()
         async with bench.resources.db.read() as session:
             workload = await queries.find_workload(session, service.id)

@@ -1,4 +1,4 @@
-"""Background doors: the duty that proves the trail, and signs how far it went."""
+"""Background doors: the periodic job that proves the trail, and signs how far it went."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -59,9 +59,9 @@ async def verify(resources: Resources) -> None:
 
 
 class Keeper:
-    """The duty of one process: prove the trail when it begins and every day, and sign it on the way.
+    """The job of one process: prove the trail when it begins and every day, and sign it on the way.
 
-    One duty, because the lease on one that runs daily would outlive its holder by days.
+    One job, because the lease on one that runs daily would outlive its holder by days.
     """
 
     def __init__(self) -> None:

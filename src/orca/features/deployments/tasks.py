@@ -121,12 +121,12 @@ def _is_kept(replica: Replica, kept: Mapping[str, float], leaving: set[str]) -> 
     return is_wanted or replica.labels.get("orca.service") in leaving
 
 
-def _observing(duty: Callable[[Resources], Awaitable[None]]) -> Callable[[Resources], Awaitable[None]]:
+def _observing(job: Callable[[Resources], Awaitable[None]]) -> Callable[[Resources], Awaitable[None]]:
     """Wrap a periodic job that needs the engine: an error is logged in one line, and the next run tries again."""
 
     async def run(resources: Resources) -> None:
         try:
-            await duty(resources)
+            await job(resources)
         except OrcaError as error:
             log.warning("observation_failed", reason=error.message)
 

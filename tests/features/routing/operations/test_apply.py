@@ -179,7 +179,7 @@ async def test_an_error_under_the_lock_lets_go_of_it(resources) -> None:
 
 
 class TestDrift:
-    """The duty that compares and repairs."""
+    """The job that compares and repairs."""
 
     async def test_nothing_happens_while_all_is_well(self, resources, proxy, service) -> None:
         await store(resources, service, "shop.internal")
