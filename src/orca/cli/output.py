@@ -163,6 +163,25 @@ class Output:
         else:
             draw(self.out)
 
+    def table(
+        self,
+        page: Mapping[str, Any],
+        columns: Sequence[str],
+        draw_row: Callable[[dict[str, Any]], Sequence[Part]],
+        *,
+        empty: str,
+        spare: Sequence[str] = (),
+    ) -> None:
+        """Print a list of the API: as a table, or `empty` where nothing is in it. See `Screen.table` for `spare`."""
+
+        def draw(screen: Screen) -> None:
+            if page["items"]:
+                screen.table(columns, map(draw_row, page["items"]), spare=spare)
+            else:
+                screen.line(empty)
+
+        self.answer(page, draw)
+
     def stream(self, value: Any) -> None:
         """Print one line of JSON of a stream."""
         self.out.write(json.dumps(value, separators=(",", ":")) + "\n")

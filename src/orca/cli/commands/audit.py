@@ -18,14 +18,8 @@ def list_events(call: Invocation) -> None:
     """List the team's events; for instance admins also those of no team."""
     wanted = {"type": call.args.type, "object_type": call.args.object_type, "object_id": call.args.object_id}
     page = call.client.get("/events", limit=call.args.limit, **wanted)
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("Nothing of that kind has happened.")
-            return
-        screen.table(["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"], map(_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"]
+    call.output.table(page, columns, _row, empty="Nothing of that kind has happened.")
 
 
 def verify(call: Invocation) -> int:

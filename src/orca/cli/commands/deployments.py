@@ -19,15 +19,9 @@ from orca.cli.times import ago, duration
 def list_deployments(call: Invocation) -> None:
     """List deployments, newest first."""
     page = call.client.get(service_path(call, "/deployments"), limit=call.args.limit)
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no deployments yet. `orc deploy` makes one.")
-            return
-        columns = ["NUMBER", "KIND", "STATE", "WHEN", "TOOK", "BY", "REASON"]
-        screen.table(columns, map(_row, page["items"]), spare=("BY", "TOOK", "KIND"))
-
-    call.output.answer(page, draw)
+    columns = ["NUMBER", "KIND", "STATE", "WHEN", "TOOK", "BY", "REASON"]
+    empty = "There are no deployments yet. `orc deploy` makes one."
+    call.output.table(page, columns, _row, empty=empty, spare=("BY", "TOOK", "KIND"))
 
 
 def show(call: Invocation) -> None:

@@ -21,14 +21,9 @@ _OFF = -1
 def list_domains(call: Invocation) -> None:
     """List the hostnames, with their problems."""
     page = call.client.list(service_path(call, "/routes"))
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no hostnames. `orc domains add www.example.org` adds one.")
-            return
-        screen.table(["URL", "STATE", "TLS", "PORT", "PROBLEM"], map(_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["URL", "STATE", "TLS", "PORT", "PROBLEM"]
+    empty = "There are no hostnames. `orc domains add www.example.org` adds one."
+    call.output.table(page, columns, _row, empty=empty)
 
 
 def add(call: Invocation) -> None:

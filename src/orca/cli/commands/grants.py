@@ -6,7 +6,7 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import UsageError
-from orca.cli.output import Part, Screen
+from orca.cli.output import Part
 from orca.cli.selection import get_project, pick
 from orca.cli.times import ago
 
@@ -20,14 +20,9 @@ def list_grants(call: Invocation) -> None:
         project = get_project(call)
         inside = {project["id"], *(environment["id"] for environment in _environments(call, project["id"]))}
         page["items"] = [item for item in page["items"] if inside & {item["project_id"], item["environment_id"]}]
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no grants. `orc grants add EMAIL --role viewer --project shop` gives one.")
-            return
-        screen.table(["WHO", "ROLE", "ON", "WHAT", "SINCE", "ID"], map(_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["WHO", "ROLE", "ON", "WHAT", "SINCE", "ID"]
+    empty = "There are no grants. `orc grants add EMAIL --role viewer --project shop` gives one."
+    call.output.table(page, columns, _row, empty=empty)
 
 
 def add(call: Invocation) -> None:

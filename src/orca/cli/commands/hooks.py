@@ -16,14 +16,9 @@ _PROVIDERS = ["github", "gitlab", "gitea", "bitbucket", "azure", "gerrit", "gogs
 def list_hooks(call: Invocation) -> None:
     """List the hooks, without their secrets."""
     page = call.client.list(service_path(call, "/hooks"))
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no push hooks. `orc hooks create --provider github --branch main` makes one.")
-            return
-        screen.table(["PROVIDER", "BRANCH", "PATHS", "LAST", "MADE", "ID"], map(_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["PROVIDER", "BRANCH", "PATHS", "LAST", "MADE", "ID"]
+    empty = "There are no push hooks. `orc hooks create --provider github --branch main` makes one."
+    call.output.table(page, columns, _row, empty=empty)
 
 
 def create(call: Invocation) -> None:
@@ -94,14 +89,9 @@ def delete(call: Invocation) -> None:
 def list_pushes(call: Invocation) -> None:
     """List the pushes of the last 30 days, newest first, including refused ones with the reason."""
     page = call.client.list(f"{_path(call)}/pushes")
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("Nothing has arrived yet, neither taken in nor refused: check the address at the Git host.")
-            return
-        screen.table(["WHEN", "COMMIT", "DECISION"], map(_push_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["WHEN", "COMMIT", "DECISION"]
+    empty = "Nothing has arrived yet, neither taken in nor refused: check the address at the Git host."
+    call.output.table(page, columns, _push_row, empty=empty)
 
 
 def _push_row(push: dict[str, Any]) -> list[Part]:

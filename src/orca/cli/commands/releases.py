@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from orca.cli.command import Command, Invocation, text_of, whole_number
-from orca.cli.output import Part, Screen, Styled
+from orca.cli.output import Part, Styled
 from orca.cli.selection import service_path
 from orca.cli.times import ago
 
@@ -14,15 +14,9 @@ _SHORT = 10
 def list_releases(call: Invocation) -> None:
     """List releases, newest first, with their origin; the live one and those that were never live are marked."""
     page = call.client.get(service_path(call, "/releases"), limit=call.args.limit)
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no releases yet. `orc deploy` makes one.")
-            return
-        columns = ["RELEASE", "", "MADE BY", "MADE", "WENT LIVE", "COMMIT", "MESSAGE"]
-        screen.table(columns, map(_row, page["items"]), spare=("MADE BY", "MADE"))
-
-    call.output.answer(page, draw)
+    columns = ["RELEASE", "", "MADE BY", "MADE", "WENT LIVE", "COMMIT", "MESSAGE"]
+    empty = "There are no releases yet. `orc deploy` makes one."
+    call.output.table(page, columns, _row, empty=empty, spare=("MADE BY", "MADE"))
 
 
 def _row(release: dict[str, Any]) -> list[Part]:

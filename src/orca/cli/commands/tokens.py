@@ -5,7 +5,7 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of, whole_number
-from orca.cli.output import Part, Screen, Styled
+from orca.cli.output import Part, Styled
 from orca.cli.selection import pick
 from orca.cli.times import ago
 
@@ -13,14 +13,9 @@ from orca.cli.times import ago
 def list_tokens(call: Invocation) -> None:
     """List valid tokens, newest first."""
     page = call.client.list("/tokens")
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no API tokens. `orc tokens create NAME --scope service.deploy` makes one.")
-            return
-        screen.table(["NAME", "SCOPES", "USED", "EXPIRES", "OF", "ID"], map(_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["NAME", "SCOPES", "USED", "EXPIRES", "OF", "ID"]
+    empty = "There are no API tokens. `orc tokens create NAME --scope service.deploy` makes one."
+    call.output.table(page, columns, _row, empty=empty)
 
 
 def create(call: Invocation) -> None:

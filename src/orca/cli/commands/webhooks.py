@@ -7,7 +7,7 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import CommandFailed, UsageError
-from orca.cli.output import Part, Screen, Style, Styled
+from orca.cli.output import Part, Style, Styled
 from orca.cli.times import ago
 
 _PATH = "/api/v1/webhooks"
@@ -17,14 +17,8 @@ _TEST_SECONDS, _LOOK_SECONDS = 30.0, 0.5
 def list_webhooks(call: Invocation) -> None:
     """List the webhooks, without their secrets."""
     page = call.client.list(_PATH)
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("There are no webhooks. `orc webhooks add NAME URL` makes one.")
-            return
-        screen.table(["NAME", "STATE", "EVENTS", "LAST", "ADDRESS", "ID"], map(_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["NAME", "STATE", "EVENTS", "LAST", "ADDRESS", "ID"]
+    call.output.table(page, columns, _row, empty="There are no webhooks. `orc webhooks add NAME URL` makes one.")
 
 
 def add(call: Invocation) -> None:
@@ -74,14 +68,9 @@ def remove(call: Invocation) -> None:
 def list_deliveries(call: Invocation) -> None:
     """List what was sent in the last 30 days and what waits, newest first."""
     page = call.client.list(f"{_one(call)}/deliveries")
-
-    def draw(screen: Screen) -> None:
-        if not page["items"]:
-            screen.line("Nothing was sent yet. `orc webhooks test ID` sends a test message.")
-            return
-        screen.table(["WHEN", "EVENT", "STATE", "ANSWER", "TRIES", "ID"], map(_delivery_row, page["items"]))
-
-    call.output.answer(page, draw)
+    columns = ["WHEN", "EVENT", "STATE", "ANSWER", "TRIES", "ID"]
+    empty = "Nothing was sent yet. `orc webhooks test ID` sends a test message."
+    call.output.table(page, columns, _delivery_row, empty=empty)
 
 
 def redeliver(call: Invocation) -> None:
