@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 from fastapi import FastAPI
@@ -101,6 +102,7 @@ def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
         nav=sorted((item for feature in features for item in feature.nav), key=attrgetter("order")),
         tabs=sorted((tab for feature in features for tab in feature.tabs), key=attrgetter("order")),
     )
+    app.state.drawings = WeakValueDictionary()
     app.state.describe_messages = describe_messages
     app.state.owners = dict(all_owners())
     for feature in features:

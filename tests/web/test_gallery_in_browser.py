@@ -238,25 +238,33 @@ def test_htmx_keeps_its_settings(site: Site, open_tab: OpenTab) -> None:
     assert config["includeIndicatorStyles"] is False
 
 
-def test_a_server_sent_fragment_replaces_a_part(site: Site, open_tab: OpenTab) -> None:
-    site.streams["/events"] = lambda: held(["event: state\ndata: <b id='now'>running</b>\n\n"])
-    content = '<div hx-ext="sse" sse-connect="/events"><div sse-swap="state">queued</div></div>'
-    page = open_tab(site.show("/page", draw_page(content)))
-    expect(page.locator("#now")).to_have_text("running")
+def test_a_live_part_shows_what_changed_and_keeps_what_is_typed(site: Site, open_tab: OpenTab) -> None:
+    row = '<tr id="row-{0}" data-state="{1}"><td>{1}</td></tr>'
+    table = '<input id="note"><table class="list"><tbody>{0}{1}</tbody></table>'
+    whole = table.format(row.format("a", "queued"), row.format("b", "queued"))
+    events = [f"event: whole\ndata: {whole}\n\n"]
+    then = (f"event: parts\ndata: {row.format('b', 'running')}\n\n",)
+    site.streams["/events"] = lambda: chain(held(events, then, 1), held([]))
+    page = open_tab(site.show("/page", draw_page(f'<div data-live="/events">{whole}</div>')))
+    page.locator("#note").fill("half typed")
+    expect(page.locator("#row-b")).to_have_class(re.compile("flash"))
+    expect(page.locator("#row-b")).to_have_text("running")
+    expect(page.locator("#row-a")).to_have_text("queued")
+    expect(page.locator("#note")).to_have_value("half typed")
+    expect(page.locator("#note")).to_be_focused()
 
 
 def test_times_stay_fresh_when_events_morph_them(site: Site, open_tab: OpenTab) -> None:
     moment = datetime.now(UTC) - timedelta(minutes=3)
     part = "{{ ui.relative_time(moment) }}<p>{{ ui.elapsed(moment) }}</p><b>{{ word }}</b>"
     first = draw(part, moment=moment, word="one")
-    event = "event: state\ndata: {}\n\n".format(" ".join(draw(part, moment=moment, word="two").split()))
+    event = "event: whole\ndata: {}\n\n".format(" ".join(draw(part, moment=moment, word="two").split()))
     site.streams["/events"] = lambda: chain(held([], (event,), 1), held([]))
-    live = 'sse-connect="/events"><div id="live" sse-swap="state" hx-swap="morph:innerHTML" hx-ext="morph">'
-    page = open_tab(site.show("/page", draw_page(f'<div hx-ext="sse" {live}{first}</div></div>')))
-    page.evaluate("""() => { window.seen = []; const look = () => { window.seen.push(document.querySelector('#live time').textContent);
-        requestAnimationFrame(look) }; look() }""")
-    expect(page.locator("#live b")).to_have_text("two")
-    expect(page.locator("#live [data-elapsed]")).to_have_text(re.compile(r"^3 m \d\d s$"))
+    page = open_tab(site.show("/page", draw_page(f'<div data-live="/events"><div id="live">{first}</div></div>')))
+    page.evaluate("""() => { window.seen = []; const look = () => { const time = document.querySelector('[data-live] time');
+        if (time) window.seen.push(time.textContent); requestAnimationFrame(look) }; look() }""")
+    expect(page.locator("[data-live] b")).to_have_text("two")
+    expect(page.locator("[data-live] [data-elapsed]")).to_have_text(re.compile(r"^3 m \d\d s$"))
     assert page.evaluate("[...new Set(window.seen)]") == ["3 minutes ago"]
 
 

@@ -57,6 +57,6 @@ function refresh() {
 
 htmx.onLoad(refresh);
 document.addEventListener("htmx:afterSwap", refresh);
-document.addEventListener("htmx:sseMessage", refresh);
+document.addEventListener("live:shown", refresh);
 setInterval(() => refreshElapsed(document), 1000);
 setInterval(() => refreshRelative(document), 20_000);

@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -239,8 +241,11 @@ class _Notifier:
     def __init__(self) -> None:
         self._waiting: set[asyncio.Event] = set()
         self._bells: set[asyncio.Event] = set()
+        self._topics: dict[str, set[asyncio.Event]] = {}
         self.version = 0
         """How many notifications there were."""
+        self.announced_at = 0.0
+        """When events were committed last, by `time.monotonic`."""
 
     def attach(self, bell: asyncio.Event) -> None:
         """Set `bell` whenever this process has committed events, until it is detached."""
@@ -252,14 +257,27 @@ class _Notifier:
 
     def announce(self) -> None:
         """Notify of events that were committed."""
+        self.announced_at = time.monotonic()
         for bell in self._bells:
             bell.set()
         self.notify()
 
-    def notify(self) -> None:
-        """Wake all that wait."""
+    @contextmanager
+    def listen(self, topic: str, bell: asyncio.Event) -> Iterator[None]:
+        """Set `bell` whenever this process notifies of the topic: of progress that is not worth an event."""
+        bells = self._topics.setdefault(topic, set())
+        bells.add(bell)
+        try:
+            yield
+        finally:
+            bells.discard(bell)
+            if not bells:
+                self._topics.pop(topic, None)
+
+    def notify(self, topic: str = "") -> None:
+        """Wake all that wait, and those that listen for the topic."""
         self.version += 1
-        for waiter in self._waiting:
+        for waiter in (*self._waiting, *self._topics.get(topic, ())):
             waiter.set()
 
     async def wait(self, seconds: float, *, seen_version: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """Follows the events of a database: one reader per process, whatever the number of followers."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,13 +52,28 @@ class _Follower:
         self.news.set()
 
 
+class _Watcher:
+    """Wants to know that something happened in a team, not what."""
+
+    def __init__(self, team_id: str, bell: asyncio.Event, *, with_instance: bool) -> None:
+        self._teams = {team_id, None} if with_instance else {team_id}
+        self._bell = bell
+
+    def put(self, event: Event) -> None:
+        if event.team_id in self._teams:
+            self.ring()
+
+    def ring(self) -> None:
+        self._bell.set()
+
+
 class Feed:
     """Reads new events once and passes them to all followers of this process."""
 
     def __init__(self, db: Database, *, poll: float = POLL_SECONDS) -> None:
         self._db = db
         self._poll = poll
-        self._followers: set[_Follower] = set()
+        self._followers: set[_Follower | _Watcher] = set()
         self._bell = asyncio.Event()
         self._others: set[asyncio.Event] = set()
         """Bells of those who read by themselves; see `listen`."""
@@ -94,6 +110,16 @@ class Feed:
             notifier.detach(bell)
             self._others.discard(bell)
 
+    @contextmanager
+    def watch(self, team_id: str, bell: asyncio.Event, *, with_instance: bool = False) -> Iterator[None]:
+        """Set `bell` whenever an event of a team was committed; `with_instance`: or one of no team."""
+        watcher = _Watcher(team_id, bell, with_instance=with_instance)
+        self._join(watcher)
+        try:
+            yield
+        finally:
+            self._leave(watcher)
+
     async def follow(self, *, after: int, team_id: str | None, reach: Reach | None = None) -> AsyncIterator[Event]:
         """See `follow`. First what is stored, then what the reader passes on; `seq` tells what came twice."""
         follower = _Follower(team_id)
@@ -117,13 +143,13 @@ class Feed:
         finally:
             self._leave(follower)
 
-    def _join(self, follower: _Follower) -> None:
+    def _join(self, follower: _Follower | _Watcher) -> None:
         self._followers.add(follower)
         if self._reading is None:
             notifier.attach(self._bell)
             self._reading = asyncio.create_task(self._read())
 
-    def _leave(self, follower: _Follower) -> None:
+    def _leave(self, follower: _Follower | _Watcher) -> None:
         self._followers.discard(follower)
         if not self._followers and self._reading is not None:
             notifier.detach(self._bell)
@@ -173,10 +199,15 @@ class Feed:
             async with self._db.read() as session:
                 self._seq = await session.scalar(select(func.max(Event.seq))) or 0
             self._ready.set()
+            for watcher in self._followers:
+                if isinstance(watcher, _Watcher):
+                    watcher.ring()  # what was committed since it began to watch is passed on to nobody
             return
         is_full = True
         while is_full:
             rows = await self._fetch(self._seq, None)
+            if rows:
+                notifier.announced_at = max(notifier.announced_at, time.monotonic() - PAUSE_SECONDS)
             for event in rows:
                 self._seq = event.seq
                 for follower in self._followers:

@@ -1,8 +1,11 @@
 """Renders a failure for its client: problem+json (RFC 9457) for programs, a page for people."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI, Request
@@ -15,6 +18,7 @@ from orca.errors import BadInput, DatabaseUnavailable, NotClaimed, NotSignedIn, 
 from orca.kit.validation import explain
 from orca.web.guard import RETRY_AFTER_SECONDS, Guard, record_denial
 from orca.web.habits import methods_at
+from orca.web.redirects import local_path
 from orca.web.render import ErrorPage, render
 from orca.web.safe_request import UNSTORABLE
 
@@ -139,8 +143,22 @@ def _draw(request: Request, status: int, problem: dict[str, Any], headers: Mappi
         headers = {"WWW-Authenticate": 'Bearer realm="orca"', **(headers or {})}
     if _wants_page(request):
         page = ErrorPage(status, problem["title"], problem["detail"], problem.get("hint", ""), problem["request_id"])
+        if status == HTTPStatus.UNAUTHORIZED:
+            page = _ask_to_sign_in(request, page)
         return render(request, "layout/error.html", page, status=status, headers=headers)
     return JSONResponse(problem, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def _ask_to_sign_in(request: Request, page: ErrorPage) -> ErrorPage:
+    """Return the page for people, who send no tokens: it leads back to where the form was."""
+    back = "/"
+    with suppress(ValueError):
+        back = local_path(urlsplit(request.headers.get("referer", "")).path)
+    return replace(
+        page, heading="Sign in", message="You are signed out, so nothing was done.",
+        hint="Go back after you have signed in: browsers keep what was typed into a form.",
+        sign_in=f"/login?next={back}",
+    )  # fmt: skip
 
 
 def _wants_page(request: Request) -> bool:

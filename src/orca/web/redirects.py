@@ -17,7 +17,7 @@ def local_path(target: str, default: str = "/") -> str:
     return target if _LOCAL.fullmatch(target) else default
 
 
-def see_other(request: Request, path: str, *, said: str = "", hint: str = "") -> RedirectResponse:
+def see_other(request: Request, path: str, *, said: str = "", hint: str = "", tone: str = "good") -> RedirectResponse:
     """Return the redirect after a successful form: to the next page, which shows `said` in a toast.
 
     The message is in a cookie that the page's script reads once; with TLS no sibling host can set one.
@@ -25,7 +25,7 @@ def see_other(request: Request, path: str, *, said: str = "", hint: str = "") ->
     response = RedirectResponse(path, SEE_OTHER)
     if said:
         is_https: bool = request.app.state.settings.is_https
-        message = {"text": said, "tone": "good"} | ({"hint": hint} if hint else {})
+        message = {"text": said, "tone": tone} | ({"hint": hint} if hint else {})
         response.set_cookie(
             "__Host-orca_toast" if is_https else "orca_toast", quote(json.dumps(message)), max_age=TOAST_SECONDS,
             path="/", secure=is_https, samesite="strict",

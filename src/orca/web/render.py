@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -14,6 +14,8 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from orca import __version__
 from orca.web.guard import Subject, csrf_token_of
+from orca.web.lists import Listing
+from orca.web.marks import PART, PART_END, without_marks
 from orca.web.nav import Menus, NavItem, Tab, navigation
 from orca.web.sgr import painter
 
@@ -33,6 +35,8 @@ class ErrorPage:
     message: str
     hint: str
     request_id: str
+    sign_in: str = ""
+    """The address of the sign-in that leads back, where one is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +79,28 @@ def render(
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     """Respond with a template. One whose name begins with `_` is a fragment without layout."""
-    return HTMLResponse(draw(request, template, context), status, {"Cache-Control": "no-store", **(headers or {})})
+    text = without_marks(draw(request, template, context))
+    return HTMLResponse(text, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
-def draw(request: Request, template: str, context: "DataclassInstance") -> str:
-    """Render a template as text, with the fields of the context and `page`."""
+def render_list(
+    request: Request, template: str, context: "DataclassInstance", listing: Listing[Any], *, status: int = 200
+) -> HTMLResponse:
+    """Respond with a page that has a list; htmx puts the shortest address of what it shows into the address bar."""
+    headers = {"HX-Replace-Url": listing.href(after=listing.asked.after)}
+    return render(request, template, context, status=status, headers=headers)
+
+
+def draw(request: Request, template: str, context: "DataclassInstance", *, shared: bool = False) -> str:
+    """Render a template as text with marks, with the fields of the context and `page`.
+
+    `shared`: without anything of the session, for a drawing that others may see.
+    """
     subject: Subject | None = getattr(request.state, "subject", None)
     menus: Menus = request.app.state.menus
     frame = PageFrame(
         nonce=getattr(request.state, "nonce", ""),
-        csrf_token=csrf_token(request, subject),
+        csrf_token="" if shared else csrf_token(request, subject),
         user=subject,
         nav=navigation(menus, subject),
         path=request.url.path,
@@ -115,7 +131,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"now": lambda: datetime.now(UTC), "painter": painter}
+    environment.globals |= {
+        "now": lambda: datetime.now(UTC), "painter": painter, "PART": PART, "PART_END": PART_END,
+    }  # fmt: skip
     return environment
 
 

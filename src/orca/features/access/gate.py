@@ -55,7 +55,7 @@ class Limits:
     """All requests of one subject, or of one address for requests without a subject."""
     refused: Pace = _REFUSED
     """Requests without valid credentials, per address."""
-    open_streams: int = 40
+    open_streams: int = 120
     """Open streams of one user, in all tabs and by all tokens together."""
     open_runs: int = 10
     """Open streams of one user that keep something running, such as one-off commands."""

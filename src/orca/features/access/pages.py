@@ -1,7 +1,8 @@
 """The page of API tokens, and the switch to another team."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,10 +14,10 @@ from orca.features.access.models import ApiToken
 from orca.features.access.permissions import all_roles
 from orca.features.access.queries import list_tokens
 from orca.features.access.schemas import TokenFilter, TokenIn
-from orca.kit.pagination import Cursor, cut_page
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, Subject, guard
-from orca.web.render import render
+from orca.web.lists import Asked, AskedOf, Column, Listing, ListSpec, arrange
+from orca.web.render import render, render_list
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
@@ -35,11 +36,39 @@ def _scopes_of(preset: str, subject: Subject) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token and the e-mail of its user."""
+
+    id: str
+    name: str
+    token: ApiToken
+    of: str
+
+
+_AS_USUAL = Asked()
+_MOST = 5000
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_SPEC: ListSpec[TokenRow] = ListSpec(
+    name="tokens",
+    columns=(
+        Column("name", "Token", sorts=True), Column("may", "May", optional=True), Column("of", "Of", sorts=True),
+        Column("used", "Last used", sorts=True, optional=True), Column("expires", "Expires", sorts=True),
+        Column("actions", ""),
+    ),
+    text=lambda row: f"{row.name} {row.of}",
+    keys={
+        "name": lambda row: row.name.casefold(), "of": lambda row: row.of.casefold(), "made": lambda row: row.id,
+        "used": lambda row: row.token.used_at or _NEVER, "expires": lambda row: row.token.expires_at or _NEVER,
+    },
+    usual_sort="-made", identity=lambda row: row.id,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class TokensPage:
     """The tokens, and the form that creates one."""
 
-    tokens: Sequence[tuple[ApiToken, str]]
-    next_cursor: str | None
+    listing: Listing[TokenRow]
     presets: Mapping[str, str]
     form: Filled[TokenIn] = field(default_factory=Filled)
     made: str = ""
@@ -49,24 +78,24 @@ async def _page(
     session: ReadSession,
     scope: CurrentScope,
     subject: CurrentSubject,
-    cursor: str | None = None,
+    asked: Asked = _AS_USUAL,
     *,
     form: Filled[TokenIn] | None = None,
     made: str = "",
 ) -> TokensPage:
-    rows = await list_tokens(session, scope, owner_filter(subject), TokenFilter(cursor=cursor))
-    tokens, _ = cut_page([(token, email or "this machine") for token, email in rows][:50], 50)
-    following = rows[49][0].id if len(rows) > 50 else None  # noqa: PLR2004 - one more than a page was asked for
-    return TokensPage(tokens, following, PRESETS, form or Filled(), made)
+    found = await list_tokens(session, scope, owner_filter(subject), TokenFilter.model_construct(limit=_MOST))
+    rows = [TokenRow(token.id, token.name, token, email or "this machine") for token, email in found]
+    return TokensPage(arrange(rows, asked, _SPEC, "/tokens"), PRESETS, form or Filled(), made)
 
 
 @router.get("/tokens")
 @guard("token.read", page=True)
 async def show_tokens(
-    request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject, cursor: Cursor = None
+    request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject, asked: AskedOf
 ) -> Response:
     """List the valid tokens."""
-    return render(request, "access/tokens.html", await _page(session, scope, subject, cursor))
+    page = await _page(session, scope, subject, asked)
+    return render_list(request, "access/tokens.html", page, page.listing)
 
 
 @router.post("/tokens")

@@ -7,14 +7,17 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession
 from orca.events import Event
 from orca.features.audit.feed import Feed, Wanted, list_actors, list_feed
 from orca.features.audit.words import OUTCOMES, detail_of, list_kinds, page_of, state_of, title_of, who_of
 from orca.features.manifest import Named
-from orca.web.guard import CurrentSubject, Router, guard, narrowed
-from orca.web.render import render
+from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, Subject, guard, narrowed
+from orca.web.live import Sources, stream_fragment
+from orca.web.render import draw, render
 
 router = Router(include_in_schema=False)
 PAGE_SIZE = 50
@@ -25,6 +28,7 @@ _NAMELESS = Named("")
 class Line:
     """One event as it is read."""
 
+    seq: int
     type: str
     title: str
     about: Named
@@ -53,6 +57,8 @@ class ActivityPage:
     kinds: Sequence[tuple[str, str]]
     outcomes: Sequence[tuple[str, str]]
     actors: Sequence[str]
+    live: str
+    """The address of its stream; empty for earlier events, which do not change."""
 
 
 Short = Annotated[str, Query(max_length=100)]
@@ -80,8 +86,30 @@ async def show_activity(
     before: Annotated[int | None, Query(ge=1, le=1 << 62)] = None,
 ) -> Response:
     """Who did what, when, from where, and how it ended."""
+    page = await _read_page(session, subject, wanted, before)
+    return render(request, "audit/activity.html", page, headers={"HX-Replace-Url": _address(wanted, before)})
+
+
+@router.get("/live/activity")
+@narrowed()
+@guard("event.read", rate="stream", page=True)
+async def follow_activity(
+    request: Request, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject,
+    wanted: Annotated[Wanted, Depends(_wanted)],
+) -> StreamingResponse:  # fmt: skip
+    """Stream the newest events."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            page = await _read_page(session, subject, wanted, None)
+        return draw(request, "audit/_events.html", page, shared=True), False
+
+    return stream_fragment(request, draw_now, Sources(with_instance=subject.is_instance_admin), shared=True)
+
+
+async def _read_page(session: AsyncSession, subject: Subject, wanted: Wanted, before: int | None) -> ActivityPage:
     feed = await list_feed(session, subject, wanted, limit=PAGE_SIZE, before=before)
-    page = ActivityPage(
+    return ActivityPage(
         lines=[_line(event, feed) for event in feed.events],
         next=_address(wanted, feed.next_before) if feed.next_before else "",
         wanted=wanted,
@@ -89,8 +117,8 @@ async def show_activity(
         kinds=_kinds(wanted.type),
         outcomes=[("", "Any"), *((outcome, outcome.capitalize()) for outcome in OUTCOMES)],
         actors=await list_actors(session, subject),
+        live="" if before else _address(wanted, None).replace("/activity", "/live/activity", 1),
     )
-    return render(request, "audit/activity.html", page, headers={"HX-Replace-Url": _address(wanted, before)})
 
 
 def _kinds(chosen: str) -> list[tuple[str, str]]:
@@ -115,6 +143,7 @@ def _line(event: Event, feed: Feed) -> Line:
     state, outcome = state_of(event)
     who, door = who_of(by.actor, by.via)
     return Line(
+        seq=event.seq,
         type=event.type,
         title=title_of(event.type, payload),
         about=_about(event, feed),

@@ -1,13 +1,15 @@
 """The overview, the lists of projects and their services, and the command palette."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.features.dashboard import access_pages, project_pages, queries
+from orca.features.dashboard import access_pages, bulk_pages, project_pages, queries
 from orca.features.dashboard.lookup import find_place, look_up
 from orca.features.dashboard.palette import (
     Entry,
@@ -20,13 +22,17 @@ from orca.features.dashboard.palette import (
     without_shown,
 )
 from orca.features.dashboard.queries import RecentDeployment
-from orca.features.dashboard.views import ServiceRow, read_rows, read_states
+from orca.features.dashboard.views import (
+    ProjectRow,
+    ServiceRow,
+    list_project_rows,
+    list_service_rows,
+    watching,
+)
 from orca.features.projects.actions import create_project
-from orca.features.projects.models import Project
-from orca.features.projects.queries import list_projects, read_naming
+from orca.features.projects.queries import read_naming
 from orca.features.projects.rules import Proposal, propose_slug
 from orca.features.projects.schemas import ProjectFields
-from orca.kit.pagination import Cursor, PageRequest
 from orca.web.answers import Done, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import (
@@ -39,76 +45,67 @@ from orca.web.guard import (
     narrowed,
     take_routes,
 )
+from orca.web.lists import Asked, AskedOf, Listing
+from orca.web.live import stream_fragment
 from orca.web.nav import navigation
-from orca.web.render import render
+from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
-take_routes(router, project_pages.router, access_pages.router)
-SHOWN = 50
-TROUBLES = {
-    "crash-looping": "Its process keeps ending.",
-    "crashed": "Its process ended.",
-    "degraded": "Not all of its replicas run.",
-    "down": "It is deployed with no replicas.",
-    "failed": "Its deployments failed.",
-}
-"""State of a service that needs a look -> what that means, where nothing more is known."""
-TROUBLES_SHOWN = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A service that needs a look, why, and where more of it is told."""
-
-    service: ServiceRow
-    reason: str
-    href: str
+take_routes(router, project_pages.router, access_pages.router, bulk_pages.router)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The first page."""
 
-    troubles: Sequence[Trouble]
-    services: Sequence[ServiceRow]
-    counts: Mapping[str, int]
+    listing: Listing[ServiceRow]
     recent: Sequence[RecentDeployment]
     new_service: str
+    sees_all: bool
+    """Whether its services are all that the team has."""
+
+
+async def _read_overview(
+    session: AsyncSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject, asked: Asked
+) -> Overview:
+    recent = await queries.list_recent(session, scope) if subject.can_anywhere("deployment.read") else []
+    projects = await queries.list_project_ids(session, scope, limit=2) if subject.can_anywhere("project.read") else []
+    return Overview(
+        await list_service_rows(session, scope, resources, asked),
+        recent, _new_service(projects), subject.can("service.read", subject.whole_team),
+    )  # fmt: skip
 
 
 @router.get("/")
 @narrowed("service.read")
 @guard(SIGNED_IN, page=True)
 async def overview(
-    request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject
+    request: Request,
+    session: ReadSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    subject: CurrentSubject,
+    asked: AskedOf,
 ) -> Response:
     """What runs, what needs a look, what happened; as far as the subject may read it."""
-    services = await queries.list_all_services(session, scope) if subject.can_anywhere("service.read") else []
-    recent = await queries.list_recent(session, scope) if subject.can_anywhere("deployment.read") else []
-    projects = await queries.list_project_ids(session, scope, limit=2) if subject.can_anywhere("project.read") else []
-    states = await read_states(session, scope, resources, services)
-    counts = {
-        "services": len(services),
-        "running": sum(state == "running" for state in states.values()),
-        "troubled": sum(state in TROUBLES for state in states.values()),
-        "deploying": sum(state == "deploying" for state in states.values()),
-    }
-    first = sorted(services, key=lambda service: states[service.id] not in TROUBLES)[:SHOWN]
-    rows = await read_rows(session, scope, resources, first, states)
-    troubles = await _troubles(session, scope, [row for row in rows if row.state in TROUBLES][:TROUBLES_SHOWN])
-    return render(request, "dashboard/overview.html", Overview(troubles, rows, counts, recent, _new_service(projects)))
+    page = await _read_overview(session, scope, resources, subject, asked)
+    return render_list(request, "dashboard/overview.html", page, page.listing)
 
 
-async def _troubles(session: ReadSession, scope: CurrentScope, rows: Sequence[ServiceRow]) -> list[Trouble]:
-    """One that never went live is explained by its last failed deployment; the others by what their processes wrote."""
-    never_live = [row.id for row in rows if row.state == "failed"]
-    failures = await queries.list_failures(session, scope, never_live)
-    return [
-        Trouble(row, failures[row.id].reason, f"/deployments/{failures[row.id].id}")
-        if row.id in failures
-        else Trouble(row, TROUBLES[row.state], f"/services/{row.id}/output")
-        for row in rows
-    ]
+@router.get("/live/overview")
+@narrowed("service.read")
+@guard(SIGNED_IN, rate="stream", page=True)
+async def follow_overview(
+    request: Request, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject, asked: AskedOf
+) -> StreamingResponse:
+    """Stream the rows of the overview."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            page = await _read_overview(session, scope, resources, subject, asked)
+        return draw(request, "dashboard/_overview.html", page, shared=True), False
+
+    return stream_fragment(request, draw_now, watching(resources), shared=True)
 
 
 def _new_service(projects: Sequence[str]) -> str:
@@ -120,9 +117,7 @@ def _new_service(projects: Sequence[str]) -> str:
 class ProjectsPage:
     """All projects."""
 
-    projects: Sequence[Project]
-    counts: Mapping[str, int]
-    next_cursor: str | None
+    listing: Listing[ProjectRow]
     choosing: bool = False
     """Whether a project is wanted for a new service."""
     form: Filled[Any] = field(default_factory=Filled)
@@ -132,17 +127,28 @@ class ProjectsPage:
 @narrowed()
 @guard("project.read", page=True)
 async def show_projects(
-    request: Request, session: ReadSession, scope: CurrentScope, cursor: Cursor = None, *, choosing: bool = False
-) -> Response:
+    request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources, asked: AskedOf,
+    *, choosing: bool = False,
+) -> Response:  # fmt: skip
     """Projects, and the form to make one. When `choosing` they lead to the form for a new service."""
-    page = replace(await _projects_page(session, scope, cursor), choosing=choosing)
-    return render(request, "dashboard/projects.html", page)
+    page = ProjectsPage(await list_project_rows(session, scope, resources, asked), choosing)
+    return render_list(request, "dashboard/projects.html", page, page.listing)
 
 
-async def _projects_page(session: ReadSession, scope: CurrentScope, cursor: str | None) -> ProjectsPage:
-    page = await list_projects(session, scope, PageRequest(cursor=cursor))
-    counts = await queries.count_services(session, scope, [project.id for project in page.items])
-    return ProjectsPage(page.items, counts, page.next_cursor)
+@router.get("/live/projects")
+@narrowed()
+@guard("project.read", rate="stream", page=True)
+async def follow_projects(
+    request: Request, scope: CurrentScope, resources: CurrentResources, asked: AskedOf, *, choosing: bool = False
+) -> StreamingResponse:
+    """Stream the rows of the projects."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            page = ProjectsPage(await list_project_rows(session, scope, resources, asked), choosing)
+        return draw(request, "dashboard/_projects.html", page, shared=True), False
+
+    return stream_fragment(request, draw_now, watching(resources), shared=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,9 @@ async def suggest_slug(
 
 @router.post("/projects")
 @guard("project.create", rate="write", audit="ProjectCreated", page=True)
-async def make_project(request: Request, session: WriteSession, scope: CurrentScope, form: Form) -> Response:
+async def make_project(
+    request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
+) -> Response:
     """Make a project and go there."""
     filled = fill(ProjectFields, {key: value for key, value in form.items() if value}, form)
 
@@ -172,11 +180,11 @@ async def make_project(request: Request, session: WriteSession, scope: CurrentSc
         project = await create_project(session, scope, fields)
         return Done(f"/projects/{project.id}", f"{project.name} is created")
 
-    async def draw(again: Filled[ProjectFields]) -> Response:
-        page = replace(await _projects_page(session, scope, None), form=again)
+    async def draw_form(again: Filled[ProjectFields]) -> Response:
+        page = ProjectsPage(await list_project_rows(session, scope, resources, Asked()), form=again)
         return render(request, "dashboard/projects.html", page, status=422)
 
-    return await submit(request, session, filled, make, draw)
+    return await submit(request, session, filled, make, draw_form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,30 +5,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, OrcaError
-from orca.features.dashboard.queries import Listed, list_service_names
-from orca.features.dashboard.views import ServiceRow, read_rows, read_states
+from orca.features.dashboard.queries import list_service_names
+from orca.features.dashboard.views import ServiceRow, list_service_rows, watching
 from orca.features.projects.actions import delete_project, update_project
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.projects.schemas import ProjectChanges
-from orca.features.services.queries import list_services
 from orca.features.services.schemas.volumes import VolumeFilter, VolumeOut
 from orca.features.services.volume_queries import list_project_volumes
-from orca.kit.pagination import Cursor, PageRequest
 from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
+from orca.web.lists import Asked, AskedOf, Listing
+from orca.web.live import stream_fragment
 from orca.web.redirects import see_other
-from orca.web.render import render
+from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
 MOST = 200
 """Services and volumes that are named as being in the way of a deletion."""
+_AS_USUAL = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,7 @@ class ProjectPage:
     """One project."""
 
     project: Project
-    services: Sequence[ServiceRow]
-    next_cursor: str | None
+    listing: Listing[ServiceRow]
     volumes: Sequence[VolumeOut]
     names: Mapping[str, str]
     """Id -> name of all its services: those and the volumes are in the way of its deletion."""
@@ -56,24 +57,37 @@ async def show_project(
     session: ReadSession,
     scope: CurrentScope,
     resources: CurrentResources,
-    cursor: Cursor = None,
+    asked: AskedOf,
 ) -> Response:
     """Its services and volumes."""
-    page = await _read_page(session, scope, resources, project_id, cursor)
-    return render(request, "dashboard/project.html", page)
+    page = await _read_page(session, scope, resources, project_id, asked)
+    return render_list(request, "dashboard/project.html", page, page.listing)
+
+
+@router.get("/projects/{project_id}/live")
+@narrowed()
+@guard("project.read", tenant="project_id", rate="stream", page=True)
+async def follow_project(
+    project_id: str, request: Request, scope: CurrentScope, resources: CurrentResources, asked: AskedOf
+) -> StreamingResponse:
+    """Stream the rows of its services."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            page = await _read_page(session, scope, resources, project_id, asked)
+        return draw(request, "dashboard/_project.html", page, shared=True), False
+
+    return stream_fragment(request, draw_now, watching(resources), shared=True)
 
 
 async def _read_page(
-    session: AsyncSession, scope: CurrentScope, resources: Resources, project_id: str, cursor: str | None = None
+    session: AsyncSession, scope: CurrentScope, resources: Resources, project_id: str, asked: Asked = _AS_USUAL
 ) -> ProjectPage:
     project = await get_project(session, scope, project_id)
-    page = await list_services(session, scope, project_id, PageRequest(cursor=cursor))
     volumes = await list_project_volumes(session, scope, project_id, VolumeFilter(limit=MOST))
     names = await list_service_names(session, scope, project_id, limit=MOST)
-    services = [Listed(item.id, item.name, item.project_id, item.desired_state) for item in page.items]
-    states = await read_states(session, scope, resources, services)
-    rows = await read_rows(session, scope, resources, services, states)
-    return ProjectPage(project, rows, page.next_cursor, volumes.items, names)
+    listing = await list_service_rows(session, scope, resources, asked, project_id)
+    return ProjectPage(project, listing, volumes.items, names)
 
 
 @router.post("/projects/{project_id}/rename")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -14,12 +15,26 @@ from orca.web.guard import Scope
 
 
 class Listed(NamedTuple):
-    """What a list shows of a service and nothing else: there may be thousands."""
+    """What a list needs of every service, also of those that are not on the page: there may be thousands."""
 
     id: str
     name: str
+    slug: str
     project_id: str
+    project: str
     desired_state: str
+
+
+class Latest(NamedTuple):
+    """The newest deployment of a service."""
+
+    service_id: str
+    id: str
+    number: int
+    kind: str
+    state: str
+    reason: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +45,31 @@ class RecentDeployment:
     service: str
 
 
-async def list_all_services(session: AsyncSession, scope: Scope, *, limit: int = 5000) -> list[Listed]:
-    """Services of a team by name."""
-    query = select(Service.id, Service.name, Service.project_id, Service.desired_state)
+async def list_all_services(
+    session: AsyncSession, scope: Scope, project_id: str | None = None, *, limit: int = 5000
+) -> list[Listed]:
+    """Services of a team, or of one project, by name."""
+    query = select(
+        Service.id, Service.name, Service.slug, Service.project_id, func.coalesce(Project.name, ""),
+        Service.desired_state,
+    ).outerjoin(Project, Project.id == Service.project_id)  # fmt: skip
     query = query.where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+    if project_id is not None:
+        query = query.where(Service.project_id == project_id)
     rows = await session.execute(query.order_by(Service.name, Service.id).limit(limit))
     return [Listed(*row) for row in rows]
+
+
+async def list_latest(session: AsyncSession, scope: Scope, service_ids: Sequence[str]) -> dict[str, Latest]:
+    """Service id -> its newest deployment."""
+    newest = select(func.max(Deployment.seq)).where(
+        Deployment.team_id == scope.team_id, Deployment.service_id.in_(service_ids)
+    )
+    query = select(
+        Deployment.service_id, Deployment.id, Deployment.number, Deployment.kind, Deployment.state,
+        func.coalesce(Deployment.reason, ""), Deployment.created_at,
+    ).where(Deployment.seq.in_(newest.group_by(Deployment.service_id)))  # fmt: skip
+    return {row.service_id: row for row in (Latest(*found) for found in await session.execute(query))}
 
 
 async def list_project_ids(session: AsyncSession, scope: Scope, *, limit: int) -> Sequence[str]:
@@ -44,20 +78,10 @@ async def list_project_ids(session: AsyncSession, scope: Scope, *, limit: int) -
     return (await session.scalars(query.limit(limit))).all()
 
 
-async def project_names(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, str]:
-    """Id -> name."""
-    query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.id.in_(project_ids))
-    return dict((await session.execute(query)).all())
-
-
-async def count_services(session: AsyncSession, scope: Scope, project_ids: Sequence[str]) -> dict[str, int]:
-    """Project id -> how many services it has."""
-    query = (
-        select(Service.project_id, func.count())
-        .where(Service.team_id == scope.team_id, Service.deleted_at.is_(None), Service.project_id.in_(project_ids))
-        .group_by(Service.project_id)
-    )
-    return dict((await session.execute(query)).all())
+async def list_all_projects(session: AsyncSession, scope: Scope, *, limit: int = 5000) -> Sequence[Project]:
+    """Projects of a team, the newest first."""
+    query = select(Project).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    return (await session.scalars(query.order_by(Project.id.desc()).limit(limit))).all()
 
 
 async def list_service_names(session: AsyncSession, scope: Scope, project_id: str, *, limit: int) -> dict[str, str]:
@@ -78,12 +102,3 @@ async def list_recent(session: AsyncSession, scope: Scope, *, limit: int = 8) ->
         .limit(limit)
     )
     return [RecentDeployment(deployment, name) for deployment, name in (await session.execute(query))]
-
-
-async def list_failures(session: AsyncSession, scope: Scope, service_ids: Sequence[str]) -> dict[str, Deployment]:
-    """Service id -> the newest of its deployments that failed."""
-    newest = select(func.max(Deployment.seq)).where(
-        Deployment.team_id == scope.team_id, Deployment.service_id.in_(service_ids), Deployment.state == "failed"
-    )
-    rows = await session.scalars(select(Deployment).where(Deployment.seq.in_(newest.group_by(Deployment.service_id))))
-    return {row.service_id: row for row in rows}

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import Header, Path, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import RedirectResponse, StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotFound
@@ -14,12 +16,9 @@ from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import Request, start_deployment
-from orca.features.deployments.history import (
-    DeploymentLine,
-    ReleaseLine,
-    list_deployment_lines,
-    list_release_lines,
-)
+from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
+from orca.features.deployments.listing import list_deployment_rows
+from orca.features.deployments.observer import watch_engines
 from orca.features.deployments.output import OutputLine, Positions, Wanted, follow_output, list_hidden
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
@@ -27,17 +26,20 @@ from orca.features.projects.models import Project
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
-from orca.kit.pagination import Cursor, PageRequest
+from orca.kit.pagination import PageRequest
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.web.forms import Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
-from orca.web.live import stream_fragment
-from orca.web.render import draw, render
+from orca.web.lists import Asked, AskedOf, Listing
+from orca.web.live import Sources, stream_fragment
+from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
 _VIEWER_LINES = 500
+_WORKER_SECONDS = 5.0
+"""How long a step that runs in another process stays as it is on the page of its deployment: no notice comes of it."""
 
 
 @router.get("/services/{service_id}")
@@ -61,7 +63,7 @@ async def follow_service(
             view: ServiceView = await view_service(session, scope, resources, service_id)
         return draw(request, "deployments/_service.html", view), False
 
-    return stream_fragment("state", draw_now)
+    return stream_fragment(request, draw_now, Sources(others=[partial(watch_engines, resources)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +122,47 @@ class DeploymentsPage:
     service: Service
     project: Project
     status: ServiceStatus
-    deployments: list[DeploymentLine]
+    listing: Listing[DeploymentLine]
     releases: list[ReleaseLine]
-    next_cursor: str | None
     tab: str = "deployments"
+
+
+async def _read_deployments(
+    session: AsyncSession, scope: CurrentScope, service_id: str, asked: Asked
+) -> DeploymentsPage:
+    head = await load_header(session, scope, service_id)
+    releases = await queries.list_releases(session, scope, service_id, PageRequest(limit=10))
+    is_stopped = head.service.desired_state == "stopped"
+    return DeploymentsPage(
+        *head,
+        await list_deployment_rows(session, scope, service_id, asked),
+        await list_release_lines(session, releases.items, head.status.release_id, is_stopped=is_stopped),
+    )
 
 
 @router.get("/services/{service_id}/deployments")
 @guard("deployment.read", tenant="service_id", page=True)
 async def list_deployments(
-    service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, cursor: Cursor = None
+    service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, asked: AskedOf
 ) -> Response:
     """Show the history, and the releases to roll back to."""
-    head = await load_header(session, scope, service_id)
-    found = await queries.list_deployments(session, scope, service_id, PageRequest(limit=25, cursor=cursor))
-    releases = await queries.list_releases(session, scope, service_id, PageRequest(limit=10))
-    is_stopped = head.service.desired_state == "stopped"
-    page = DeploymentsPage(
-        *head,
-        await list_deployment_lines(session, found.items),
-        await list_release_lines(session, releases.items, head.status.release_id, is_stopped=is_stopped),
-        found.next_cursor,
-    )
-    return render(request, "deployments/list.html", page)
+    page = await _read_deployments(session, scope, service_id, asked)
+    return render_list(request, "deployments/list.html", page, page.listing)
+
+
+@router.get("/services/{service_id}/deployments/live")
+@guard("deployment.read", tenant="service_id", rate="stream", page=True)
+async def follow_deployments(
+    service_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources, asked: AskedOf
+) -> StreamingResponse:
+    """Stream the history."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            page = await _read_deployments(session, scope, service_id, asked)
+        return draw(request, "deployments/_live_list.html", page), False
+
+    return stream_fragment(request, draw_now)
 
 
 @router.post("/services/{service_id}/deploy")
@@ -220,7 +240,7 @@ async def follow_deployment(
             view = await view_deployment(session, resources, scope, deployment_id)
         return draw(request, "deployments/_state.html", view), not view.is_active
 
-    return stream_fragment("state", draw_now)
+    return stream_fragment(request, draw_now, Sources(topic=deployment_id, look_again=_WORKER_SECONDS))
 
 
 @router.get("/deployments/{deployment_id}/log.txt")

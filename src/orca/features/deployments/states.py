@@ -1,21 +1,21 @@
 """The state of services: what should run, by the database, compared with what runs on the engines."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
+from orca.features.deployments.observer import Survey, survey
 from orca.features.deployments.rules import Observed, ServiceState, WorkloadRef
 from orca.features.services.models import Service
 from orca.resources import Resources
 from orca.sdk.workloads import Replica
 from orca.web.guard import Scope
 
+Look = Callable[[Resources], Awaitable[Survey]]
 _PAGE = 200
 """The most services on a page of a list."""
 
@@ -41,25 +41,25 @@ class Seen:
 
 
 async def observe_services(
-    session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str]
+    session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str], *, look: Look = survey
 ) -> dict[str, Seen]:
     """Observe services, given by id with their desired state: a few queries and one call of each engine.
 
     The session is closed before the engines are asked. For many services, replicas are surveyed: to observe each one
-    closely may be a call of the engine for each.
+    closely may be a call of the engine for each. `look`: `survey_recently` for pages, which share a survey.
     """
-    is_one = len(desired) == 1
+    is_one = len(desired) == 1 and look is survey
     is_page = len(desired) <= _PAGE  # longer lists may exceed the parameters that a database takes
     chosen = Service.id.in_(desired) if is_page else Service.team_id == scope.team_id
     workloads = await queries.list_workloads(session, chosen)
     busy, failed = await queries.list_busy_services(session, scope), await queries.list_never_live(session, scope)
     system_id = await queries.find_system(session, next(iter(desired))) if is_one else ""
     await session.close()
-    look = _observe_one(resources, system_id, next(iter(desired))) if is_one else _survey(resources)
-    replicas, problem = await look
-    seen = {}
+    found = await (_observe_one(resources, system_id, next(iter(desired))) if is_one else look(resources))
+    problem, seen = found.problem, {}
     for service_id, wish in desired.items():
-        workload, own = workloads.get(service_id), sorted(replicas[service_id], key=lambda replica: replica.name)
+        workload = workloads.get(service_id)
+        own = sorted(found.replicas.get(service_id, ()), key=lambda replica: replica.name)
         is_there = workload is not None and any(workload.includes(replica) for replica in own)
         observed = None if problem and not is_there else observe(own, workload)
         state = rules.state_of(
@@ -70,23 +70,12 @@ async def observe_services(
     return seen
 
 
-async def _observe_one(resources: Resources, system_id: str, service_id: str) -> tuple[dict[str, list[Replica]], str]:
+async def _observe_one(resources: Resources, system_id: str, service_id: str) -> Survey:
     try:
         engine = await resources.systems.engine(system_id)
-        return {service_id: list(await engine.observe({"orca.service": service_id}))}, ""
+        return Survey({service_id: await engine.observe({"orca.service": service_id})}, "")
     except OrcaError as error:
-        return {service_id: []}, error.message
-
-
-async def _survey(resources: Resources) -> tuple[dict[str, list[Replica]], str]:
-    """Return the replicas by service, and why an engine could not be asked."""
-    labels = {"orca.instance": resources.instance, "orca.service": ""}
-    seen, failed = await resources.systems.try_each(partial(resources.systems.survey, labels=labels))
-    found: dict[str, list[Replica]] = defaultdict(list)
-    for replicas in seen.values():
-        for replica in replicas:
-            found[replica.labels["orca.service"]].append(replica)
-    return found, next((error.message for error in failed.values()), "")
+        return Survey({}, error.message)
 
 
 def observe(replicas: Sequence[Replica], workload: WorkloadRef | None) -> Observed:

@@ -54,7 +54,7 @@ async def note_failure(resources: Resources, delivery_id: str, pause: timedelta 
 async def _store(resources: Resources, delivery_id: str, pause: timedelta | None, done: Try) -> str | None:
     async with resources.db.write() as session:
         due = await store_try(session, delivery_id, done, pause)
-    notifier.notify()
+    notifier.notify("deliveries")
     return None if due is None else format_instant(due)
 
 

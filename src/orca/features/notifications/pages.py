@@ -20,12 +20,14 @@ from orca.kit.pagination import Cursor
 from orca.web.answers import Done, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
-from orca.web.live import stream_fragment
+from orca.web.live import Sources, stream_fragment
 from orca.web.redirects import see_other
 from orca.web.render import draw, render
 
 router = Router(include_in_schema=False)
 SHOWN = 50
+_WORKER_SECONDS = 5.0
+"""How long a delivery by another process stays as it is on the page: no notice comes of it."""
 _CHOSEN = "on_"
 """Prefix of the names of the checkboxes of events."""
 
@@ -169,7 +171,7 @@ async def follow_webhook(
             page = await _view(session, scope, webhook_id)
         return draw(request, "notifications/_deliveries.html", page), not page.is_waiting
 
-    return stream_fragment("deliveries", draw_now)
+    return stream_fragment(request, draw_now, Sources(topic="deliveries", look_again=_WORKER_SECONDS))
 
 
 @router.post("/webhooks/{webhook_id}")

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 
 from orca.features.systems import queries
 from orca.features.systems.schemas import SystemOut, UnusedProvider
 from orca.kit.amounts import show_bytes
+from orca.resources import Resources
 from orca.web.guard import CurrentResources, Router, guard
-from orca.web.render import render
+from orca.web.lists import Asked, AskedOf, Column, Listing, ListSpec, arrange
+from orca.web.live import Sources, stream_fragment
+from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
 
@@ -37,8 +41,32 @@ class Row:
 class SystemsPage:
     """All systems."""
 
-    rows: Sequence[Row]
+    listing: Listing[Row]
     unused: Sequence[UnusedProvider]
+
+
+_LOOK_AGAIN_SECONDS = 10.0
+"""How often systems are asked while their page is open: once for all who look."""
+_SPEC: ListSpec[Row] = ListSpec(
+    name="systems",
+    columns=(
+        Column("name", "System", sorts=True), Column("state", "State", sorts=True), Column("engine", "Engine"),
+        Column("addresses", "Addresses", optional=True), Column("disk", "Disk", optional=True),
+    ),
+    text=lambda row: f"{row.system.name} {row.system.engine} {' '.join(row.system.addresses)}",
+    keys={"name": lambda row: row.system.name.casefold(), "state": lambda row: row.system.state},
+    usual_sort="name", identity=lambda row: row.system.id, state=lambda row: row.system.state,
+    states=(
+        ("unreachable", "Unreachable", frozenset({"unreachable"})),
+        ("reachable", "Reachable", frozenset({"reachable"})),
+    ),
+)  # fmt: skip
+
+
+async def _read_page(resources: Resources, asked: Asked) -> SystemsPage:
+    rows = [Row.of(system) for system in await queries.view_systems(resources)]
+    listing = arrange(rows, asked, _SPEC, "/systems", live="/live/systems")
+    return SystemsPage(listing, queries.list_unused_providers(resources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +78,22 @@ class SystemPage:
 
 @router.get("/systems")
 @guard("instance.admin", page=True)
-async def show_systems(request: Request, resources: CurrentResources) -> Response:
+async def show_systems(request: Request, resources: CurrentResources, asked: AskedOf) -> Response:
     """List the systems, and whether they answer."""
-    rows = [Row.of(system) for system in await queries.view_systems(resources)]
-    return render(request, "systems/systems.html", SystemsPage(rows, queries.list_unused_providers(resources)))
+    page = await _read_page(resources, asked)
+    return render_list(request, "systems/systems.html", page, page.listing)
+
+
+@router.get("/live/systems")
+@guard("instance.admin", rate="stream", page=True)
+async def follow_systems(request: Request, resources: CurrentResources, asked: AskedOf) -> StreamingResponse:
+    """Stream the rows of the systems."""
+
+    async def draw_now() -> tuple[str, bool]:
+        return draw(request, "systems/_systems.html", await _read_page(resources, asked), shared=True), False
+
+    sources = Sources(look_again=_LOOK_AGAIN_SECONDS, with_instance=True)
+    return stream_fragment(request, draw_now, sources, shared=True)
 
 
 @router.get("/systems/{system_id}")

@@ -77,7 +77,7 @@ async def mark_step(db: Database, deployment_id: str, name: str, state: str, det
             step.started_at, step.finished_at = step.started_at or now(), None
         else:
             step.finished_at = now()
-    notifier.notify()
+    notifier.notify(deployment_id)
 
 
 async def find_step(db: Database, deployment_id: str, name: str) -> DeploymentStep | None:

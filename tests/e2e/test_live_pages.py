@@ -1,0 +1,147 @@
+"""The overview in a browser while the server restarts and the network is cut: it says so, mends itself, loses nothing."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.conftest import OWNER, Panel, copy_schema, make_panel, running_panel
+from tests.e2e.test_walk import FLAGS, serious_findings
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Iterator[tuple[Panel, str]]:
+    """A claimed panel with a project of three services; returns it with the id of one of them."""
+    with running_panel(copy_schema(schema, make_panel(tmp_path_factory.mktemp("live") / "panel"))) as panel:
+        with panel.client() as local:
+            token = (panel.data_dir / "claim-token").read_text().strip()
+            local.post("/api/v1/claim", json={**OWNER, "token": token}).raise_for_status()
+            project = local.post("/api/v1/projects", json={"name": "Shop"}).json()["id"]
+            for name in ("till", "cart", "stock"):
+                body = {"name": name, "source": {"type": "image", "image": "127.0.0.1:9/app:1"}}
+                service = local.post(f"/api/v1/projects/{project}/services", json=body).json()["id"]
+        yield panel, str(service)
+
+
+@pytest.fixture
+def page(browser: Browser, shop: tuple[Panel, str]) -> Iterator[Page]:
+    panel, _ = shop
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, base_url=panel.url)
+    owner = {key: OWNER[key] for key in ("email", "password")}
+    assert context.request.post("/api/v1/session", data=owner).ok
+    yield context.new_page()
+    context.close()
+
+
+def test_the_overview_is_live_and_mends_itself(page: Page, shop: tuple[Panel, str]) -> None:
+    panel, service = shop
+    page.goto("/")
+    search = page.get_by_role("searchbox", name="Search services")
+    lost = page.get_by_text("Connection lost, trying again")
+    page.keyboard.press("/")
+    expect(search).to_be_focused()
+    search.press_sequentially("s")
+    expect(page.locator("tr[id^=row-]")).to_have_count(3)  # each is in a project called Shop
+    with panel.client() as local:
+        local.post(f"/api/v1/services/{service}/deployments", json={}).raise_for_status()
+    expect(page.locator(f"#row-{service}")).to_have_attribute("data-state", re.compile("deploying|failed"))
+    expect(page).to_have_title(re.compile("^[✕◐]"))
+
+    search.press_sequentially("hop")
+    page.context.set_offline(True)
+    began = time.monotonic()
+    expect(lost).to_be_visible(timeout=SECONDS * 1000)
+    assert time.monotonic() - began <= SECONDS
+    page.context.set_offline(False)
+    expect(lost).to_be_hidden(timeout=10_000)
+
+    began = time.monotonic()
+    panel.stop()
+    expect(lost).to_be_visible(timeout=SECONDS * 1000)
+    expect(search).to_have_value("shop")
+    expect(search).to_be_focused()
+    panel.start()
+    panel.wait_ready()
+    expect(lost).to_be_hidden(timeout=15_000)
+    with panel.client() as local:
+        project = local.get("/api/v1/projects").json()["items"][0]["id"]
+        body = {"name": "fresh", "source": {"type": "image", "image": "127.0.0.1:9/app:1"}}
+        local.post(f"/api/v1/projects/{project}/services", json=body).raise_for_status()
+    expect(page.get_by_role("link", name="fresh", exact=True)).to_be_visible()
+    expect(search).to_have_value("shop")
+
+
+def test_a_list_is_used_by_keyboard_and_several_rows_at_once(page: Page) -> None:
+    page.goto("/?sort=name")
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("link", name="cart", exact=True)).to_be_focused()
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("x")
+    bar = page.locator("#list-bulk")
+    expect(bar).to_contain_text("2 chosen")
+    assert serious_findings(page) == []
+    bar.get_by_role("button", name="Deploy").click()
+    expect(page.locator(".toast-card")).to_contain_text("begun for 2 of 2")
+    page.get_by_role("button", name="View").click()
+    page.get_by_role("button", name="Dense").click()
+    assert page.locator("tr[id^=row-]").first.evaluate("row => row.offsetHeight") <= 28
+    page.get_by_label("Answers at").uncheck()
+    expect(page.locator("th.col-url")).to_be_hidden()
+    page.get_by_label("Groups").select_option("project")
+    expect(page.locator(".list-group")).to_contain_text("Shop")
+    expect(page).to_have_url(re.compile("group=project"))
+    page.get_by_label("Name of the view").fill("By project")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto("/")
+    expect(page.locator("th.col-url")).to_be_hidden()
+    page.get_by_role("button", name="View").click()
+    page.get_by_role("link", name="By project").click()
+    expect(page.locator(".list-group")).to_contain_text("Shop")
+
+
+def test_a_form_outlives_the_session_and_the_network(page: Page, shop: tuple[Panel, str]) -> None:
+    panel, service = shop
+    page.goto(f"/services/{service}/variables")
+    page.locator("input[name=key]").first.fill("GREETING")
+    page.locator("[name=value]").first.fill("half typed")
+    form = page.locator("form:has([name=value])").first
+    page.context.set_offline(True)
+    form.locator("[type=submit]").first.click()
+    expect(page.locator(".toast-card")).to_contain_text("Not sent: Orca cannot be reached")
+    expect(page.locator("[name=value]").first).to_have_value("half typed")
+    page.context.set_offline(False)
+    page.context.clear_cookies()
+    form.locator("[type=submit]").first.click()
+    dialog = page.get_by_role("dialog", name="Sign in again")
+    dialog.get_by_label("Password").fill("not this one")
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    dialog.get_by_label("Password").fill(OWNER["password"])
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("cell", name="GREETING")).to_be_visible()
+    with panel.client() as local:
+        assert "half typed" in json.dumps(local.get(f"/api/v1/services/{service}/variables").json())
+
+
+def test_a_form_without_a_session_is_told_to_sign_in(shop: tuple[Panel, str]) -> None:
+    panel, service = shop
+    answer = httpx.post(f"{panel.url}/services/{service}/deploy", headers={"Accept": "text/html"})
+    assert (answer.status_code, "Bearer" in answer.text) == (401, False)
+    assert 'href="/login?next=' in answer.text
