@@ -201,7 +201,7 @@ class Feed:
             self._ready.set()
             for watcher in self._followers:
                 if isinstance(watcher, _Watcher):
-                    watcher.ring()  # what was committed since it began to watch is passed on to nobody
+                    watcher.ring()  # what was committed since it began to watch is not passed on
             return
         is_full = True
         while is_full:

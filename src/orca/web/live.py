@@ -75,13 +75,13 @@ def stream_fragment(
 
 @dataclass(eq=False)
 class Drawing:
-    """One fragment, drawn for all that follow it; nobody draws when the last of them is gone."""
+    """One fragment, drawn for all that follow it, until the last of them is gone."""
 
     draw: Draw
     listens: Sequence[Listen]
     look_again: float
     is_over: bool = False
-    """Whether nobody draws it any more: it is final, could not be drawn, or has no followers."""
+    """Whether it is not drawn any more: it is final, could not be drawn, or has no followers."""
     _is_final: bool = False
     _shown: Fragment | None = None
     _followers: set[asyncio.Event] = field(default_factory=set)
