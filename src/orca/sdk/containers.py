@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
+from orca.sdk.terminals import Terminal, TerminalRequest
 from orca.sdk.workloads import Listener, LogLine, Observation, ProcessSpec, Progress, Unwritable, VolumeOwner
 
 
@@ -153,6 +154,25 @@ class SupportsExec(Protocol):
 
     async def exec(self, container_id: str, argv: Sequence[str], *, deadline: float) -> CommandResult:
         """Run `argv` inside; on deadline the process is killed and DeadlineExceeded raised."""
+        ...
+
+
+@runtime_checkable
+class SupportsTerminals(Protocol):
+    """A host that can run interactive processes inside running containers."""
+
+    async def prepare_terminal(self, container_id: str, request: TerminalRequest) -> str:
+        """Return the id of a new terminal, whose process is not started yet."""
+        ...
+
+    def open_terminal(
+        self, container_id: str, terminal_id: str, request: TerminalRequest
+    ) -> AbstractAsyncContextManager[Terminal]:
+        """Start the process; at the end of the context it is killed, with all processes of its session."""
+        ...
+
+    async def end_terminal(self, container_id: str, terminal_id: str) -> bool:
+        """Kill what a terminal left running, of a caller that died; True when all of it is certainly gone."""
         ...
 
 

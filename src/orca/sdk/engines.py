@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from orca.errors import ProviderUnavailable
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
+from orca.sdk.terminals import Terminal, TerminalRequest
 from orca.sdk.workloads import Listener, LogLine, Progress, Replica, Unwritable, VolumeOwner, Workload
 
 if TYPE_CHECKING:
@@ -110,6 +111,25 @@ class SupportsExec(Protocol):
 
     async def exec(self, replica: Replica, argv: Sequence[str], *, deadline: float) -> CommandResult:
         """Run `argv` inside; on deadline the process is killed and DeadlineExceeded raised."""
+        ...
+
+
+@runtime_checkable
+class SupportsTerminals(Protocol):
+    """An engine that can run interactive processes inside running replicas."""
+
+    async def prepare_terminal(self, replica: Replica, request: TerminalRequest) -> str:
+        """Return the id of a new terminal, whose process is not started yet."""
+        ...
+
+    def open_terminal(
+        self, replica: Replica, terminal_id: str, request: TerminalRequest
+    ) -> AbstractAsyncContextManager[Terminal]:
+        """Start the process; at the end of the context it is killed, with all processes of its session."""
+        ...
+
+    async def end_terminal(self, replica_id: str, terminal_id: str) -> bool:
+        """Kill what a terminal left running, of a caller that died; True when all of it is certainly gone."""
         ...
 
 

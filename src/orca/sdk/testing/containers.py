@@ -13,7 +13,7 @@ A provider's author writes::
         def image(self):
             return "sha256:…"
 
-The image must be on the host and hold `true false echo sleep` (any busybox). What the suite creates, it removes.
+The image must be on the host and hold `true false echo sleep cat sh` (any busybox). What the suite creates, it removes.
 The suite needs pytest and pytest-asyncio in `auto` mode.
 """
 
@@ -28,7 +28,15 @@ from typing import Any
 import pytest
 
 from orca.errors import DeadlineExceeded, RequestRefused
-from orca.sdk.containers import Container, ContainerHost, ContainerSpec, SupportsExec, SupportsStats
+from orca.sdk.containers import (
+    Container,
+    ContainerHost,
+    ContainerSpec,
+    SupportsExec,
+    SupportsStats,
+    SupportsTerminals,
+)
+from orca.sdk.terminals import Terminal, TerminalRequest, TerminalSize
 from orca.sdk.testing.fake_host import FakeHost
 from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
 from orca.sdk.workloads import LogLine, Mount, Privilege
@@ -330,6 +338,44 @@ class ContainerHostConformance:
         with pytest.raises(DeadlineExceeded):
             await trial.host.exec(container.id, ("sleep", "600"), deadline=1)
 
+    async def test_a_terminal_carries_every_byte(self, trial: Trial) -> None:
+        """Input and output are bytes, and the process sees where its input ends. Optional ability."""
+        (container,) = await trial.make(trial.spec("web"))
+        if not isinstance(trial.host, SupportsTerminals):
+            return
+        request, content = TerminalRequest(("cat",)), bytes(range(256)) * 64
+        terminal_id = await trial.host.prepare_terminal(container.id, request)
+        async with asyncio.timeout(30), trial.host.open_terminal(container.id, terminal_id, request) as terminal:
+            await terminal.write(content)
+            await terminal.close_input()
+            assert await read_all(terminal) == content
+            assert await terminal.wait() == 0
+
+    async def test_a_terminal_has_a_size_and_an_exit_code(self, trial: Trial) -> None:
+        """A shell on a pseudo-terminal ends with the code that it was left with. Optional ability."""
+        (container,) = await trial.make(trial.spec("web"))
+        if not isinstance(trial.host, SupportsTerminals):
+            return
+        request = TerminalRequest(("sh",), TerminalSize(100, 30))
+        terminal_id = await trial.host.prepare_terminal(container.id, request)
+        async with asyncio.timeout(30), trial.host.open_terminal(container.id, terminal_id, request) as terminal:
+            await terminal.resize(TerminalSize(120, 40))
+            await terminal.write(b"exit 7\n")
+            assert b"exit 7" in await read_all(terminal)
+            assert await terminal.wait() == 7
+
+    async def test_a_terminal_that_is_left_leaves_nothing(self, trial: Trial) -> None:
+        """The process ends with the context. Optional ability."""
+        (container,) = await trial.make(trial.spec("web"))
+        if not isinstance(trial.host, SupportsTerminals):
+            return
+        request = TerminalRequest(("sleep", "600"), TerminalSize())
+        terminal_id = await trial.host.prepare_terminal(container.id, request)
+        async with asyncio.timeout(30):
+            async with trial.host.open_terminal(container.id, terminal_id, request):
+                pass
+            assert await trial.host.end_terminal(container.id, terminal_id)
+
     async def test_use_can_be_measured(self, trial: Trial) -> None:
         """Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
@@ -338,3 +384,11 @@ class ContainerHostConformance:
         cores, memory = await trial.host.stats(container.id)
         assert 0 <= cores < 1
         assert 0 < memory < 1 << 30
+
+
+async def read_all(terminal: Terminal) -> bytes:
+    """Return the output of a process to its end."""
+    output = b""
+    while (part := await terminal.read()) is not None:
+        output += part[1]
+    return output

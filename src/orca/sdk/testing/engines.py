@@ -13,7 +13,7 @@ A provider's author writes::
         def image(self):
             return "sha256:…"
 
-The image must be there already and hold `true false echo sleep` (any busybox). What the suite creates, it removes.
+The image must be there already and hold `true false echo sleep sh` (any busybox). What the suite creates, it removes.
 The suite needs pytest and pytest-asyncio in `auto` mode.
 """
 
@@ -29,7 +29,8 @@ from typing import Any
 import pytest
 
 from orca.errors import DeadlineExceeded, RequestRefused
-from orca.sdk.engines import Engine, SupportsExec
+from orca.sdk.engines import Engine, SupportsExec, SupportsTerminals
+from orca.sdk.terminals import TerminalRequest, TerminalSize
 from orca.sdk.testing.fake_engine import FakeEngine
 from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
 from orca.sdk.workloads import Device, LogLine, Privilege, PublishedPort, Replica, Ulimit, Workload
@@ -322,6 +323,20 @@ class EngineConformance:
         assert (await trial.engine.exec(replica, ("false",), deadline=30)).exit_code == 1
         with pytest.raises(DeadlineExceeded):
             await trial.engine.exec(replica, ("sleep", "600"), deadline=1)
+
+    async def test_terminal_shell_ends_with_its_code(self, trial: Trial) -> None:
+        """What is typed arrives, and nothing is left afterwards. Optional ability."""
+        (replica,) = await trial.run(trial.workload("web"))
+        if not isinstance(trial.engine, SupportsTerminals):
+            return
+        request = TerminalRequest(("sh",), TerminalSize())
+        terminal_id = await trial.engine.prepare_terminal(replica, request)
+        async with asyncio.timeout(30), trial.engine.open_terminal(replica, terminal_id, request) as terminal:
+            await terminal.write(b"exit 7\n")
+            while await terminal.read() is not None:
+                pass
+            assert await terminal.wait() == 7
+        assert await trial.engine.end_terminal(replica.id, terminal_id)
 
 
 async def _read(engine: Engine, replica: Replica) -> list[LogLine]:

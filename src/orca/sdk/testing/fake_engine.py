@@ -6,7 +6,7 @@ Processes run for ever unless their command is `true`, `false`, `echo …` or `s
 
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +17,9 @@ from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.plans import Change
 from orca.sdk.privileges import check_privileges
+from orca.sdk.terminals import Terminal, TerminalRequest
 from orca.sdk.testing.fake_process import FakeProcess, run_inside
+from orca.sdk.testing.fake_terminal import FakeTerminals
 from orca.sdk.workloads import LogLine, Progress, Replica, Workload
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class FakeEngine:
     def __init__(self, images: Sequence[str] = ()) -> None:
         self.down = False
         self.images = set(images)
+        self.terminals = FakeTerminals()
         self._processes: dict[str, _Process] = {}
         self._numbers = itertools.count(1)
 
@@ -140,6 +143,26 @@ class FakeEngine:
         await self.check()
         self._get(replica)
         return await run_inside(argv, deadline=deadline)
+
+    async def prepare_terminal(self, replica: Replica, request: TerminalRequest) -> str:
+        """Return an id."""
+        await self.check()
+        self._get(replica)
+        del request
+        return self.terminals.prepare()
+
+    def open_terminal(
+        self, replica: Replica, terminal_id: str, request: TerminalRequest
+    ) -> AbstractAsyncContextManager[Terminal]:
+        """Run one of the programs that terminals know."""
+        self._get(replica)
+        return self.terminals.run(terminal_id, request)
+
+    async def end_terminal(self, replica_id: str, terminal_id: str) -> bool:
+        """Whether it is gone."""
+        del replica_id
+        await self.check()
+        return terminal_id not in self.terminals.open
 
     def _make(self, name: str, workload: Workload, index: int | None) -> _Process:
         check_privileges(workload)

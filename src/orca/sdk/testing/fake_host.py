@@ -6,7 +6,7 @@ Containers sleep forever unless their command is `true`, `false`, `echo …` or 
 
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -18,7 +18,9 @@ from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, RegistryLogin
 from orca.sdk.plans import Change
 from orca.sdk.privileges import check_privileges
+from orca.sdk.terminals import Terminal, TerminalRequest
 from orca.sdk.testing.fake_process import FakeProcess, run_inside
+from orca.sdk.testing.fake_terminal import FakeTerminals
 from orca.sdk.workloads import LogLine, Observation, Progress
 
 
@@ -48,6 +50,7 @@ class FakeHost:
         self.registry: dict[str, Image] = {}
         self.volumes: dict[str, dict[str, str]] = {}
         self.networks: list[str] = []
+        self.terminals = FakeTerminals()
         self._boxes: dict[str, _Box] = {}
         self._numbers = itertools.count(1)
         for reference in images:
@@ -201,6 +204,27 @@ class FakeHost:
         self._check_up()
         self._get(container_id)
         return await run_inside(argv, deadline=deadline)
+
+    async def prepare_terminal(self, container_id: str, request: TerminalRequest) -> str:
+        """Return an id."""
+        self._check_up()
+        self._get(container_id)
+        del request
+        return self.terminals.prepare()
+
+    def open_terminal(
+        self, container_id: str, terminal_id: str, request: TerminalRequest
+    ) -> AbstractAsyncContextManager[Terminal]:
+        """Run one of the programs that terminals know."""
+        self._check_up()
+        self._get(container_id)
+        return self.terminals.run(terminal_id, request)
+
+    async def end_terminal(self, container_id: str, terminal_id: str) -> bool:
+        """Whether it is gone."""
+        del container_id
+        self._check_up()
+        return terminal_id not in self.terminals.open
 
     async def stats(self, container_id: str) -> tuple[float, int]:
         """Always the same."""

@@ -35,7 +35,7 @@ class FakeProcess(Generic[Spec, Seen]):
             return
         self.seen = replace(self.seen, state="running", started_at=datetime.now(UTC), exit_code=None)
         self._ended.clear()
-        lasts, code, lines = _run_program(self.spec.command)
+        lasts, code, lines = run_program(self.spec.command)
         self.lines += [LogLine("stdout", line, datetime.now(UTC)) for line in lines]
         if lasts < _NEVER:
             self._running = asyncio.get_running_loop().create_task(self._run_out(lasts, code))
@@ -95,7 +95,7 @@ class FakeProcess(Generic[Spec, Seen]):
 
 async def run_inside(argv: Sequence[str], *, deadline: float) -> CommandResult:
     """Run one of the programs beside a process. Raises DeadlineExceeded."""
-    lasts, code, lines = _run_program(tuple(argv))
+    lasts, code, lines = run_program(tuple(argv))
     if lasts > deadline:
         await asyncio.sleep(deadline)
         raise DeadlineExceeded(f"{argv[0]} did not finish within {deadline:g} seconds.")
@@ -103,7 +103,7 @@ async def run_inside(argv: Sequence[str], *, deadline: float) -> CommandResult:
     return CommandResult(code, "".join(f"{line}\n" for line in lines).encode(), b"")
 
 
-def _run_program(command: tuple[str, ...]) -> tuple[float, int, list[str]]:
+def run_program(command: tuple[str, ...]) -> tuple[float, int, list[str]]:
     """Return how long a command runs in seconds, its exit code, and the lines that it writes at once."""
     match command:
         case ("true",):

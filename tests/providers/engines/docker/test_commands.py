@@ -13,7 +13,8 @@ import orca
 from orca.errors import DeadlineExceeded, RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.connectors import Command, CommandResult
-from orca.sdk.testing.containers import Trial
+from orca.sdk.terminals import TerminalRequest, TerminalSize
+from orca.sdk.testing.containers import Trial, read_all
 
 pytestmark = pytest.mark.docker
 
@@ -142,7 +143,8 @@ CALLER = """
 import asyncio
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.engines.docker import DockerHostProvider
-from orca.sdk.testing.containers import Trial
+from orca.sdk.terminals import TerminalRequest, TerminalSize
+from orca.sdk.testing.containers import Trial, read_all
 
 async def progress(line):
     print(line, flush=True)
@@ -250,3 +252,56 @@ async def test_many_lines_come_quickly_and_in_order(trial):
     async with asyncio.timeout(20):
         lines = [line.text async for line in trial.host.logs(container.id, tail=100_000, follow=False)]
     assert lines == [f"line {number}" for number in range(20_000)]
+
+
+async def test_a_terminal_that_is_left_takes_its_family_along(worker, connector):
+    trial, container = await worker(connector)
+    request = TerminalRequest(("sh",), TerminalSize())
+    terminal_id = await trial.host.prepare_terminal(container.id, request)
+    async with asyncio.timeout(30):
+        async with trial.host.open_terminal(container.id, terminal_id, request) as terminal:
+            await terminal.write(b"trap '' HUP TERM; sleep 54321 & sleep 54321 & exit\n")
+            while await terminal.read() is not None:
+                pass
+        assert await sleepers(trial, container) == 0
+        assert await trial.host.end_terminal(container.id, terminal_id)
+
+
+async def test_a_terminal_of_a_caller_that_died_is_ended_by_its_id(worker, connector):
+    trial, container = await worker(connector)
+    request = TerminalRequest(FAMILY, TerminalSize())
+    terminal_id = await trial.host.prepare_terminal(container.id, request)
+    async with asyncio.timeout(30), trial.host.open_terminal(container.id, terminal_id, request):
+        while await sleepers(trial, container) < 2:  # noqa: ASYNC110 - the engine sets no event
+            await asyncio.sleep(0.1)
+        assert await trial.host.end_terminal(container.id, terminal_id)
+        assert await sleepers(trial, container) == 0
+
+
+async def test_a_terminal_has_both_streams_and_the_size_that_it_was_given(trial):
+    (container,) = await trial.make(trial.spec("web"))
+    pipes = TerminalRequest(("sh", "-c", "echo out; echo err >&2; exit 42"))
+    terminal_id = await trial.host.prepare_terminal(container.id, pipes)
+    async with asyncio.timeout(30), trial.host.open_terminal(container.id, terminal_id, pipes) as terminal:
+        parts = [await terminal.read(), await terminal.read(), await terminal.read()]
+        assert (sorted(parts[:2]), parts[2]) == ([("stderr", b"err\n"), ("stdout", b"out\n")], None)
+        assert await terminal.wait() == 42
+    screen = TerminalRequest(("sh", "-c", "read x; busybox stty size"), TerminalSize(100, 30))
+    terminal_id = await trial.host.prepare_terminal(container.id, screen)
+    async with asyncio.timeout(30), trial.host.open_terminal(container.id, terminal_id, screen) as terminal:
+        await terminal.resize(TerminalSize(132, 50))
+        await terminal.write(b"\n")
+        assert b"50 132" in await read_all(terminal)
+
+
+async def test_a_terminal_without_its_program_is_refused_or_ends(trial):
+    (container,) = await trial.make(trial.spec("web"))
+    request = TerminalRequest(("no-such-program",), TerminalSize())
+    terminal_id = await trial.host.prepare_terminal(container.id, request)
+    async with asyncio.timeout(30):
+        try:
+            async with trial.host.open_terminal(container.id, terminal_id, request) as terminal:
+                await read_all(terminal)
+                assert await terminal.wait() in {126, 127}
+        except RequestRefused as refused:
+            assert "no-such-program" in refused.message

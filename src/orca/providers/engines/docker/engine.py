@@ -1,7 +1,7 @@
 """Workloads on one container host: each replica is a container, found again by its name and labels."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, ClassVar
@@ -17,9 +17,11 @@ from orca.sdk.containers import (
     SupportsExec,
     SupportsListeners,
     SupportsSurvey,
+    SupportsTerminals,
     SupportsVolumeOwners,
 )
 from orca.sdk.plans import Change
+from orca.sdk.terminals import Terminal, TerminalRequest
 from orca.sdk.workloads import (
     Listener,
     LogLine,
@@ -97,6 +99,20 @@ class DockerEngine:
         if not isinstance(self._host, SupportsExec):
             raise RequestRefused("This container host cannot run commands in containers.")
         return await self._host.exec(replica.id, argv, deadline=deadline)
+
+    async def prepare_terminal(self, replica: Replica, request: TerminalRequest) -> str:
+        """Prepare a process in the container."""
+        return await _terminals(self._host).prepare_terminal(replica.id, request)
+
+    def open_terminal(
+        self, replica: Replica, terminal_id: str, request: TerminalRequest
+    ) -> AbstractAsyncContextManager[Terminal]:
+        """Start the process in the container."""
+        return _terminals(self._host).open_terminal(replica.id, terminal_id, request)
+
+    async def end_terminal(self, replica_id: str, terminal_id: str) -> bool:
+        """Kill what is left of the process."""
+        return await _terminals(self._host).end_terminal(replica_id, terminal_id)
 
     async def find_listeners(self, replica: Replica) -> list[Listener] | None:
         """Return the ports on which the container listens, where the host can see that."""
@@ -188,4 +204,10 @@ def _program(workload: Workload) -> dict[str, Any]:
 def _owning(host: ContainerHost) -> SupportsVolumeOwners:
     if not isinstance(host, SupportsVolumeOwners):
         raise RequestRefused("This container host cannot read or change the owners of volumes.")
+    return host
+
+
+def _terminals(host: ContainerHost) -> SupportsTerminals:
+    if not isinstance(host, SupportsTerminals):
+        raise RequestRefused("This container host cannot run interactive commands in containers.")
     return host

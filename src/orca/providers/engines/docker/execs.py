@@ -9,7 +9,7 @@ killed.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
@@ -38,7 +38,7 @@ class Execs:
         """Run a command; return its exit code and the last MiB of each stream."""
         if not argv:
             raise RequestRefused("A command needs a program.")
-        exec_id = await self._prepare(container_id, argv)
+        exec_id = await self.prepare(container_id, {"Cmd": list(argv)})
         timer = asyncio.timeout(deadline)
         try:
             async with timer:
@@ -46,18 +46,19 @@ class Execs:
         except TimeoutError:
             if not timer.expired():
                 raise
-            gone = await shield_until_done(self._kill(exec_id, container_id))
+            gone = await shield_until_done(self.kill(exec_id, container_id))
             raise DeadlineExceeded(
                 f"{argv[0]} did not finish within {deadline:g} seconds"
                 + (" and was killed." if gone else ", and could not be killed."),
                 hint="Give it more time." if gone else "It may still run; restart the container to be sure.",
             ) from None
         except asyncio.CancelledError:
-            await shield_until_done(self._kill(exec_id, container_id))
+            await shield_until_done(self.kill(exec_id, container_id))
             raise
 
-    async def _prepare(self, container_id: str, argv: Sequence[str], user: str = "") -> str:
-        body = {"AttachStdout": True, "AttachStderr": True, "User": user, "Cmd": list(argv)}
+    async def prepare(self, container_id: str, options: Mapping[str, Any]) -> str:
+        """Create an exec and return its id. Its process does not run yet."""
+        body = {"AttachStdout": True, "AttachStderr": True, **options}
         created = await self._connection.post(
             "run a command in a container", f"containers/{container_id}/exec", body=body, deadline=QUICK
         )
@@ -71,16 +72,20 @@ class Execs:
             async for chunk in response.aiter_raw():
                 for stream, data in decoder.feed(chunk):
                     tails[stream].add(data)
+        return CommandResult(await self.wait(exec_id), tails["stdout"].bytes(), tails["stderr"].bytes())
+
+    async def wait(self, exec_id: str) -> int:
+        """Return the exit code of a process whose output has ended."""
         while (facts := await self._inspect(exec_id))["Running"]:  # noqa: ASYNC110 - the engine sets no event
             await asyncio.sleep(_POLL)
-        return CommandResult(facts["ExitCode"], tails["stdout"].bytes(), tails["stderr"].bytes())
+        return int(facts["ExitCode"] or 0)
 
     async def _inspect(self, exec_id: str) -> dict[str, Any]:
         facts: dict[str, Any] = await self._connection.get("look at a command in a container", f"exec/{exec_id}/json")
         return facts
 
-    async def _kill(self, exec_id: str, container_id: str) -> bool:
-        """Kill the process and its session. True only when all of them are certainly gone."""
+    async def kill(self, exec_id: str, container_id: str) -> bool:
+        """Kill the process and its session, or what it left of it. True only when all of them are certainly gone."""
         try:
             leader = await self._find_pid(exec_id)
             if leader is None:
@@ -109,16 +114,16 @@ class Execs:
 
     async def _kill_from_inside(self, pids: Sequence[int], container_id: str) -> None:
         inner = [int(number) for number in _NAMESPACED_PID.findall(await self._read_proc("status", *pids))]
-        exec_id = await self._prepare(container_id, render_kill(inner), user="0")
+        exec_id = await self.prepare(container_id, {"User": "0", "Cmd": list(render_kill(inner))})
         async with asyncio.timeout(_PATIENCE):
             await self._collect(exec_id)
 
     async def _find_pid(self, exec_id: str) -> int | None:
-        """Return the process id on the host; None when it does not run. Waits, since it may be about to start."""
+        """Return the process id on the host; None when it never ran. Waits, since it may be about to start."""
         for _ in range(round(_PATIENCE / _POLL)):
             facts = await self._inspect(exec_id)
             if facts["Pid"]:
-                return int(facts["Pid"]) if facts["Running"] else None
+                return int(facts["Pid"])
             await asyncio.sleep(_POLL)
         return None
 

@@ -1,7 +1,7 @@
 """The Docker engine as the rest of Orca sees it; each method delegates to the module that implements it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from typing import ClassVar
 
@@ -23,12 +23,14 @@ from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.owning import Owner
 from orca.providers.engines.docker.plan import CreateContainer, RemoveContainer, StartContainer, plan
 from orca.providers.engines.docker.pull import Puller
+from orca.providers.engines.docker.terminals import Terminals
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.caches import CacheRecord
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.containers import Container, ContainerSpec, HostInfo, Image, RegistryLogin
 from orca.sdk.engines import EngineUnreachable
 from orca.sdk.plans import Change
+from orca.sdk.terminals import Terminal, TerminalRequest
 from orca.sdk.workloads import Listener, LogLine, Observation, Progress, Unwritable, VolumeOwner
 
 
@@ -46,6 +48,7 @@ class DockerHost:
         self._ownership = Ownership(connection)
         self._owner = Owner(self._containers, self._one_off, self._ownership, self._volumes, connector)
         self._execs = Execs(connection, connector)
+        self._terminals = Terminals(connection, self._execs)
         self._listeners = Listeners(connector, self._execs)
         self._meter = Meter(connection)
         self._cache = BuildCache(connection)
@@ -183,6 +186,23 @@ class DockerHost:
         """Run a command inside a container."""
         await self._require(container_id)
         return await self._execs.run(container_id, argv, deadline)
+
+    async def prepare_terminal(self, container_id: str, request: TerminalRequest) -> str:
+        """Create an exec; its process starts when it is opened."""
+        await self._require(container_id)
+        return await self._terminals.prepare(container_id, request)
+
+    def open_terminal(
+        self, container_id: str, terminal_id: str, request: TerminalRequest
+    ) -> AbstractAsyncContextManager[Terminal]:
+        """Start the exec and attach to it."""
+        return self._terminals.open(container_id, terminal_id, request)
+
+    async def end_terminal(self, container_id: str, terminal_id: str) -> bool:
+        """Kill the session of an exec, unless its container is gone."""
+        if await self._containers.find_ours(container_id) is None:
+            return True
+        return await self._terminals.end(container_id, terminal_id)
 
     async def find_listeners(self, container_id: str) -> list[Listener] | None:
         """Return the TCP ports on which the container listens."""
