@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 import structlog
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 from starlette.routing import Mount
@@ -31,7 +30,7 @@ from orca.systems import LOCAL
 from orca.tasks import Periodic, TaskEngine, retention
 from orca.tasks.lanes import LANES
 from orca.web import health, reference
-from orca.web.errors import draw_crash, install_error_handlers
+from orca.web.errors import draw_crash, draw_failure, install_error_handlers
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, GuardedRoute, take_routes
 from orca.web.habits import HeadAsGet
 from orca.web.metrics import (
@@ -45,6 +44,7 @@ from orca.web.metrics import (
 from orca.web.middleware import HttpMetrics, RequestContext
 from orca.web.nav import Menus
 from orca.web.openapi import API_DESCRIPTION
+from orca.web.sockets import GuardedSocket
 
 log = structlog.get_logger("orca.app")
 LOOK_AFTER_SECONDS = 1.0
@@ -98,12 +98,14 @@ def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
     take_routes(
         app.router, health.router, reference.router, *(router for feature in features for router in feature.routers)
     )
+    app.router.routes.extend(socket for feature in features for socket in feature.sockets)
     app.state.menus = Menus(
         nav=sorted((item for feature in features for item in feature.nav), key=attrgetter("order")),
         tabs=sorted((tab for feature in features for tab in feature.tabs), key=attrgetter("order")),
     )
     app.state.drawings = WeakValueDictionary()
     app.state.describe_messages = describe_messages
+    app.state.draw_failure = draw_failure
     app.state.owners = dict(all_owners())
     for feature in features:
         for name, make in feature.counters.items():
@@ -117,15 +119,15 @@ def check_routes(app: FastAPI) -> None:
     for route in app.routes:
         if isinstance(route, Mount) and route.path == "/static":
             continue
-        if not isinstance(route, GuardedRoute):
+        if not isinstance(route, GuardedRoute | GuardedSocket):
             raise RuntimeError(f"{getattr(route, 'path', route)} is no guarded route, or not by `take_routes`")  # noqa: TRY004 - a mistake in code
         if route.guard.permission not in permissions:
             raise RuntimeError(f"{route.path} asks for {route.guard.permission}, which is no permission")
         _check_tenant(app, route, own)
 
 
-def _check_tenant(app: FastAPI, route: APIRoute, own: Collection[str]) -> None:
-    tenant = route.guard.tenant if isinstance(route, GuardedRoute) else None
+def _check_tenant(app: FastAPI, route: GuardedRoute | GuardedSocket, own: Collection[str]) -> None:
+    tenant = route.guard.tenant
     identifiers = {name for name in route.param_convertors if name.endswith("_id")}
     if tenant is None and identifiers.difference(own):
         raise RuntimeError(f"{route.path} has {sorted(identifiers)} but names none of them as its tenant")
@@ -147,6 +149,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             try:
                 yield
             finally:
+                await _finish(resources)
                 if settings.worker:
                     await engine.stop(resources)
 
@@ -158,6 +161,13 @@ async def _prepare(resources: Resources) -> None:
     for feature in load_features():
         if feature.prepare is not None:
             await feature.prepare(resources)
+
+
+async def _finish(resources: Resources) -> None:
+    """Run what features must end before the process does."""
+    for feature in load_features():
+        if feature.finish is not None:
+            await feature.finish(resources)
 
 
 async def run_before_tasks(resources: Resources) -> None:

@@ -111,6 +111,8 @@ class Resources:
     """Locks held while a DNS challenge is published: by record name, and by team and record name."""
     dns_checks: set[str] = field(default_factory=set)
     """Teams that are checking a DNS credential now."""
+    terminals: dict[str, Any] = field(default_factory=dict)
+    """The open terminals of this process, by id."""
     looks: Counter[str] = field(default_factory=Counter)
     """Number of sources of each team that are being inspected now."""
 

@@ -11,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 
 from orca.features.access.media_types import readable_types
 from orca.web.guard import PUBLIC, UNCLAIMED, Guard, GuardedRoute
+from orca.web.sockets import GuardedSocket
 
 GOLDEN = Path(__file__).with_name("routes.txt")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -24,7 +25,7 @@ class Door:
     method: str
     path: str
     guard: Guard
-    route: GuardedRoute
+    route: GuardedRoute | GuardedSocket
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -80,8 +81,14 @@ def _doors(app: FastAPI) -> Iterator[Door]:
                 yield Door(method, route.path, route.guard, route)
 
 
+def sockets_of(app: FastAPI) -> list[Door]:
+    """All WebSockets."""
+    sockets = [route for route in app.routes if isinstance(route, GuardedSocket)]
+    return [Door("SOCKET", route.path, route.guard, route) for route in sockets]
+
+
 def inventory(app: FastAPI) -> str:
-    return "\n".join(door.line() for door in doors_of(app)) + "\n"
+    return "\n".join(door.line() for door in (*doors_of(app), *sockets_of(app))) + "\n"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from tests.attacks import checks
 from tests.attacks.conftest import UNLIMITED, World
 from tests.attacks.factories import FACTORIES
-from tests.attacks.inventory import GOLDEN, Door, doors_of, inventory
+from tests.attacks.inventory import GOLDEN, Door, doors_of, inventory, sockets_of
 from tests.conftest import API_TOKEN, client_of, make_settings, running_app
 
 from orca.features.access.gate import AccessGate
@@ -53,7 +53,8 @@ async def test_every_door_declares_itself_fully(world: World) -> None:
 
 async def test_every_permission_opens_a_door(world: World) -> None:
     asked_inside = {"credential.use", "route.share", "token.manage"}
-    assert set(all_permissions()) - {door.guard.permission for door in world.doors} == asked_inside
+    doors = (*world.doors, *sockets_of(world.app))
+    assert set(all_permissions()) - {door.guard.permission for door in doors} == asked_inside
 
 
 async def test_every_identifier_has_a_factory(world: World) -> None:

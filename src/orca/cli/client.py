@@ -5,7 +5,7 @@ import json
 import ssl
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from orca.cli.failures import UNREACHABLE, CommandFailed, exit_code_of
 
 API = "/api/v1"
 TIMEOUT = 60.0
+Headers = http.client.HTTPMessage | Mapping[str, str]
 _ERROR_LIMIT = 1 << 20
 _FIRST_ERROR, _REDIRECT = 400, 300
 _PAGE = 200
@@ -107,9 +108,9 @@ class Client:
             try:
                 if connection.sock is not None:
                     connection.sock.settimeout(timeout or self._timeout)
-                with exchange(connection, method, base + target, self._headers(headers), body) as response:
+                with exchange(connection, method, base + target, self.headers() | (headers or {}), body) as response:
                     if response.status >= _REDIRECT:
-                        raise self._failure(response)
+                        raise self.failure_of(response.status, response.headers, response.read(_ERROR_LIMIT))
                     yield response
                     is_whole = response.isclosed() and not response.will_close
             finally:
@@ -129,22 +130,25 @@ class Client:
         except IndexError:
             return None
 
-    def _headers(self, headers: dict[str, str] | None) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
+        """Return the headers of every request."""
         own = {"User-Agent": f"orc/{__version__}", "Accept": "application/json", "X-Orca-Trigger": "cli"}
         if self.server.token:
             own["Authorization"] = f"Bearer {self.server.token}"
-        return own | (headers or {})
+        return own
 
-    def _failure(self, response: http.client.HTTPResponse) -> CommandFailed:
-        if response.status < _FIRST_ERROR:
-            target = response.headers.get("Location", "another address")
+    def failure_of(self, status: int, headers: Headers, body: bytes | bytearray) -> CommandFailed:
+        """Return the failure that a response of status 300 or more stands for."""
+        if status < _FIRST_ERROR:
+            target = headers.get("Location", "another address")
             message = f"{self.server.url} sends on to {target}, where Orca does not follow with your token"
             return CommandFailed(message, hint="Sign in under the address that answers.", code=UNREACHABLE)
-        problem = _problem(response)
-        code = exit_code_of(response.status, problem)
-        is_passing = response.status in _PASSING and (problem or {}).get("code") != "not-claimed"
+        problem = _problem(headers, body)
+        code = exit_code_of(status, problem)
+        is_passing = status in _PASSING and (problem or {}).get("code") != "not-claimed"
         if problem is None:
-            message = f"{self.server.url} answered {response.status} {response.reason}, and not as Orca would"
+            phrase = http.client.responses.get(status, "")
+            message = f"{self.server.url} answered {status} {phrase}, and not as Orca would"
             failed = CommandFailed(message, hint="Is this the address of an Orca panel?", code=code)
         else:
             failed = CommandFailed(str(problem.get("detail", "")), hint=_hint(problem), code=code, problem=problem)
@@ -181,11 +185,11 @@ def _parse(response: http.client.HTTPResponse) -> Any:
         ) from None  # fmt: skip
 
 
-def _problem(response: http.client.HTTPResponse) -> dict[str, Any] | None:
-    if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
+def _problem(headers: Headers, body: bytes | bytearray) -> dict[str, Any] | None:
+    if not headers.get("Content-Type", "").startswith("application/problem+json"):
         return None
     try:
-        problem = json.loads(response.read(_ERROR_LIMIT))
+        problem = json.loads(body)
     except (ValueError, RecursionError):
         return None
     return problem if isinstance(problem, dict) else None

@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
     "Run it": (
         Entry("logs", "logs", "Show what a service writes, or the log of a deployment."),
         Entry("ps", "ps", "List the replicas that run now."),
+        Entry("exec", "exec", "Run a command or a shell in a running container."),
         Entry("run", "run", "Run a command once in a fresh container of the live release."),
         Entry("rollback", "lifecycle", "Make an earlier release live again."),
         Entry("scale", "lifecycle", "Run another number of replicas."),

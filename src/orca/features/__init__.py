@@ -28,6 +28,7 @@ FEATURES: Final = (
     "routing",
     "deployments",
     "triggers",
+    "terminals",
     "orphans",
     "disk",
     "dashboard",

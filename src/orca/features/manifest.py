@@ -16,6 +16,7 @@ from orca.tasks import Periodic, TaskDefinition
 from orca.web.guard import OwnerResolver, Scope
 from orca.web.metrics import Measure
 from orca.web.nav import NavItem, Tab
+from orca.web.sockets import GuardedSocket
 
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
 Hook = Callable[[Resources], Awaitable[None]]
@@ -149,6 +150,7 @@ class Feature:
 
     name: str
     routers: Sequence[APIRouter] = ()
+    sockets: Sequence[GuardedSocket] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tag of its operations in the OpenAPI document -> what they are about."""
     tasks: Sequence[TaskDefinition] = ()
@@ -182,3 +184,5 @@ class Feature:
     """Decides what must be decided before any task is resumed."""
     prepare: Hook | None = None
     """Prepares what must be ready before the first request."""
+    finish: Hook | None = None
+    """Ends what must end before the process does, within seconds."""

@@ -13,12 +13,14 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fcntl import ioctl
+from functools import partial
 from ipaddress import IPv6Address, ip_address, ip_network
 from termios import TIOCOUTQ
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _TICK = 1.0
 _FILES = 16_384
@@ -139,10 +141,13 @@ class Connection(H11Protocol):
         self._unsent = 0
         """Bytes of responses that were unsent at the last check."""
         self._credit = self._patience.body
+        self._is_socket = False
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the connection is idle: every request that has arrived is answered."""
+        """Whether the connection is idle: every request that has arrived is answered, and it is no WebSocket."""
+        if self._is_socket:
+            return False
         return self.cycle is None or (self.cycle.response_complete and self.conn.their_state is h11.IDLE)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -167,8 +172,20 @@ class Connection(H11Protocol):
         if self.cycle is not before:
             self._head, self._credit = 0.0, self._patience.body
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over to a WebSocket; it counts until that is lost. Its pings find out who is gone."""
+        self._is_socket = True
+        self.ws_protocol_class = partial(Socket, connection=self)  # type: ignore[assignment]  # it only calls it
+        super().handle_websocket_upgrade(event)
+
+    def release(self) -> None:
+        """Release the connection of a WebSocket that was lost."""
+        self._all.release(self)
+
     def grow_older(self, seconds: float) -> None:
         """Account for the time since the last check, and close a connection that waited too long."""
+        if self._is_socket:
+            return
         if self.flow.write_paused or self.transport.is_closing():
             self._wait_for_reader(seconds)
             return
@@ -226,6 +243,19 @@ class Connection(H11Protocol):
         more = f"Retry-After: {retry_after}\r\n" if retry_after else ""
         self.transport.write(_ANSWER.format(status, more, len(text), text).encode())
         self.transport.close()
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which releases its connection."""
+
+    def __init__(self, *given: Any, connection: Connection, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._connection = connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release the connection."""
+        self._connection.release()
+        super().connection_lost(exc)
 
 
 class RateLimitedLogFilter(logging.Filter):

@@ -38,6 +38,8 @@ DRAIN_SECONDS = 5
 _NOTICE_SECONDS = 10
 _ACCEPTED_AT_ONCE = 16
 """Connections that asyncio accepts in one step, before any of them is counted."""
+_SOCKET_MESSAGE = 64 << 10
+"""Largest message of a WebSocket, in bytes."""
 _QUEUE = 1024
 """Backlog: connections that wait in the kernel meanwhile."""
 
@@ -120,7 +122,8 @@ def _config(app: ASGIApp, settings: Settings, *, lifespan: str, http: object) ->
     return uvicorn.Config(
         app, host=settings.host, port=settings.port, lifespan=lifespan, log_config=None, access_log=False,  # type: ignore[arg-type]  # uvicorn names its literals
         server_header=False, date_header=True, proxy_headers=False, timeout_graceful_shutdown=DRAIN_SECONDS,
-        h11_max_incomplete_event_size=64 << 10, http=http, ws="none", backlog=_ACCEPTED_AT_ONCE,  # type: ignore[arg-type]  # it only calls it
+        h11_max_incomplete_event_size=64 << 10, http=http, backlog=_ACCEPTED_AT_ONCE,  # type: ignore[arg-type]  # it only calls it
+        ws="websockets-sansio", ws_max_size=_SOCKET_MESSAGE, ws_per_message_deflate=False,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from orca.db import DATABASE_AWAY, Database
-from orca.errors import BadInput, DatabaseUnavailable, NotClaimed, NotSignedIn, OrcaError, StepUpRequired
+from orca.errors import BadInput, DatabaseUnavailable, NotClaimed, NotSignedIn, OrcaError, StepUpRequired, TookTooLong
 from orca.kit.validation import explain
 from orca.web.guard import RETRY_AFTER_SECONDS, Guard, record_denial
 from orca.web.habits import methods_at
@@ -23,6 +23,7 @@ from orca.web.render import ErrorPage, render
 from orca.web.safe_request import UNSTORABLE
 
 log = structlog.get_logger("orca.web")
+_OVERLOADED = "Something it needs is overloaded or hangs: see `/api/health/ready` and `orc doctor`."
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -49,6 +50,14 @@ async def _orca_error(request: Request, error: Exception) -> Response:
             return RedirectResponse(f"/login?next={request.url.path}", status_code=303)
     headers = {"Retry-After": str(error.details["retry_after"])} if "retry_after" in error.details else {}
     return _draw(request, error.status, _problem(request, error.status, error.code, error.message, error), headers)
+
+
+async def draw_failure(request: Request, error: Exception) -> Response:
+    """Answer a failure that is handled outside of the routes of FastAPI."""
+    if isinstance(error, TimeoutError):
+        error = TookTooLong("The request was given up.", hint=_OVERLOADED, retry_after=RETRY_AFTER_SECONDS)
+    handle = _orca_error if isinstance(error, OrcaError) else _database_away
+    return await handle(request, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -54,6 +54,8 @@ class Guard:
     """The response may last long: open ones are counted, and end when their session or permission does."""
     seconds: float | None = REQUEST_SECONDS
     """Deadline until the response begins; None for uploads, which take as long as their sender needs."""
+    is_socket: bool = False
+    """It is a WebSocket; see `orca.web.sockets`."""
     narrowed_by: str = ""
     """The permission by which it shows less to a subject that has it for some objects only; see `narrowed`."""
 
@@ -163,6 +165,10 @@ class Gate(Protocol):
         """Yield the body of a stream, for as long as its subject is authorised."""
         ...
 
+    async def still_admits(self, request: Request, guard: Guard) -> bool:
+        """Whether the subject that was admitted still has its rights: for what lasts longer than a response."""
+        ...
+
     def leave(self, request: Request) -> None:
         """Free what the request has taken of its user's limits, except what `watch` has taken over."""
         ...
@@ -238,11 +244,11 @@ class GuardedRoute(APIRoute):
         async def guarded(incoming: Request) -> Response:
             request = SafeRequest(incoming, self.max_body_size)
             request.state.guard = self.guard
-            token = origin.set(_origin(request, None))
+            token = origin.set(origin_of(request, None))
             try:
                 async with _deadline(self.guard):
                     request.state.subject = subject = await request.app.state.gate.admit(request, self.guard)
-                    origin.set(_origin(request, subject))
+                    origin.set(origin_of(request, subject))
                     request.state.team_id = self._team_of(subject)
                     request.state.reach = self._reach_of(subject)
                     produce = partial(_commit_after, handle, request)
@@ -321,7 +327,8 @@ async def _close(request: Request) -> None:
         await session.close()
 
 
-def _origin(request: Request, subject: Subject | None) -> Origin:
+def origin_of(request: Request, subject: Subject | None) -> Origin:
+    """Return who causes what happens in a request."""
     peer = getattr(request.state, "peer", None)
     request_id = getattr(request.state, "request_id", None)
     if subject is None:
@@ -379,7 +386,7 @@ async def record_denial(request: Request, error: OrcaError) -> None:
     if repeated is None:
         return
     subject: Subject | None = getattr(request.state, "subject", None)
-    token = origin.set(_origin(request, subject))
+    token = origin.set(origin_of(request, subject))
     try:
         async with request.app.state.resources.db.write() as session:
             what: dict[str, object] = {"route": request.scope["route"].path, "method": name_method(request.scope)}

@@ -20,6 +20,9 @@ API_DESCRIPTION = """Everything the pages and the `orc` command do, they do thro
 
 Sign in with `Authorization: Bearer <API token>`. Errors are `application/problem+json` (RFC 9457) with a stable `code`
 and, where there is one, a `hint` that says what to do next. Lists are pages: follow `next_cursor`.
+
+Terminals are a WebSocket at `/api/v1/services/{service_id}/terminal`, which OpenAPI has no words for: see
+`docs/shell.md`.
 """
 _METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 _SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]

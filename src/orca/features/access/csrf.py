@@ -25,6 +25,12 @@ def check_same_origin(request: Request, settings: Settings) -> None:
         raise Forbidden("This was sent from another origin.", hint=_HINT)
 
 
+def check_names_origin(request: Request) -> None:
+    """Raise Forbidden unless the request names its origin, as browsers do for every WebSocket, which has no token."""
+    if "origin" not in request.headers:
+        raise Forbidden("A WebSocket of a browser session has to name its origin.", hint=_HINT)
+
+
 def own_origins(request: Request, settings: Settings) -> frozenset[str]:
     """Return the origins of this panel's pages, as the browser sees them: the public URL, and the requested host."""
     public = urlsplit(settings.panel_url)

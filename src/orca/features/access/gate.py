@@ -20,7 +20,7 @@ from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, 
 from orca.events import origin
 from orca.features.access.authentication import Authenticator, Known, is_local
 from orca.features.access.client_address import peer_of
-from orca.features.access.csrf import SAFE_METHODS, check_csrf_token, check_same_origin
+from orca.features.access.csrf import SAFE_METHODS, check_csrf_token, check_names_origin, check_same_origin
 from orca.features.access.idempotency import Idempotency, Produce
 from orca.features.access.media_types import check_media_type, check_query
 from orca.features.access.permissions import instance_permissions, permissions_of
@@ -109,14 +109,14 @@ class AccessGate:
         request.state.subject = request.state.stream_place = request.state.object_scope = None
         request.state.peer = peer = peer_of(request, self._resources.settings)
         origin.set(replace(origin.get(), ip=peer))
-        if request.method not in SAFE_METHODS or guard.rate == "stream":
+        if request.method not in SAFE_METHODS or guard.rate == "stream" or guard.is_socket:
             check_same_origin(request, self._resources.settings)
         await self._check_claimed(request, guard)
         known = await self._identify(request, guard)
         subject = request.state.subject = known.subject if known else None
         if subject is not None and guard.permission not in ANYONE:
             self._check_way(request, guard, subject)
-            await self._check_forgery(request, subject)
+            await self._check_forgery(request, subject, guard)
         self._check_pace(request, guard)
         _check_route(request, guard)
         if known is not None:
@@ -174,7 +174,7 @@ class AccessGate:
                 upcoming = upcoming or asyncio.ensure_future(anext(body))
                 done, _ = await asyncio.wait({upcoming}, timeout=checked + _RECHECK_SECONDS - time.monotonic())
                 if time.monotonic() - checked >= _RECHECK_SECONDS:
-                    if not await self._still_admits(request, guard):
+                    if not await self.still_admits(request, guard):
                         return
                     checked = time.monotonic()
                 if done:
@@ -190,7 +190,8 @@ class AccessGate:
             if isinstance(body, AsyncGenerator):
                 await body.aclose()
 
-    async def _still_admits(self, request: Request, guard: Guard) -> bool:
+    async def still_admits(self, request: Request, guard: Guard) -> bool:
+        """See `Gate.still_admits`."""
         try:
             known = await self._authenticator.find(request, touch=False)
             began: Subject | None = request.state.subject
@@ -249,7 +250,9 @@ class AccessGate:
                 hint="Ask the API under /api/v1 instead; /api/docs describes it.",
             )
 
-    async def _check_forgery(self, request: Request, subject: Subject) -> None:
+    async def _check_forgery(self, request: Request, subject: Subject, guard: Guard) -> None:
+        if subject.session_id is not None and guard.is_socket:
+            check_names_origin(request)
         if subject.session_id is not None and request.method not in SAFE_METHODS:
             await check_csrf_token(request, csrf_token_of(self._resources.secret_box, subject.session_id))
 
@@ -339,6 +342,8 @@ def _check_route(request: Request, guard: Guard) -> None:
     if not are_storable([*parameters.values(), *request.query_params.values()]):
         raise BadInput("The address holds a NUL character.")
     route = request.scope["route"]
+    if guard.is_socket and request.url.query:
+        raise BadInput("A WebSocket of Orca takes no parameters in its address.", hint="A token belongs in a header.")
     if isinstance(route, APIRoute):
         check_query(request, route, is_page=guard.page)
         check_media_type(request, route, is_page=guard.page)

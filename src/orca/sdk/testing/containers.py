@@ -360,9 +360,9 @@ class ContainerHostConformance:
         terminal_id = await trial.host.prepare_terminal(container.id, request)
         async with asyncio.timeout(30), trial.host.open_terminal(container.id, terminal_id, request) as terminal:
             await terminal.resize(TerminalSize(120, 40))
-            await terminal.write(b"exit 7\n")
-            assert b"exit 7" in await read_all(terminal)
-            assert await terminal.wait() == 7
+            await terminal.write(b"exit 1\n")
+            assert b"exit 1" in await read_all(terminal)
+            assert await terminal.wait() == 1
 
     async def test_a_terminal_that_is_left_leaves_nothing(self, trial: Trial) -> None:
         """The process ends with the context. Optional ability."""

@@ -332,10 +332,10 @@ class EngineConformance:
         request = TerminalRequest(("sh",), TerminalSize())
         terminal_id = await trial.engine.prepare_terminal(replica, request)
         async with asyncio.timeout(30), trial.engine.open_terminal(replica, terminal_id, request) as terminal:
-            await terminal.write(b"exit 7\n")
+            await terminal.write(b"exit 1\n")
             while await terminal.read() is not None:
                 pass
-            assert await terminal.wait() == 7
+            assert await terminal.wait() == 1
         assert await trial.engine.end_terminal(replica.id, terminal_id)
 
 

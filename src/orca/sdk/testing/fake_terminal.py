@@ -40,7 +40,7 @@ class FakeTerminal:
 
     async def close_input(self) -> None:
         """End it, as its input has."""
-        if self.request.size is None:
+        if self.request.size is None and self.request.argv[0] in _INTERACTIVE:
             self.end(0)
 
     async def resize(self, size: TerminalSize) -> None:

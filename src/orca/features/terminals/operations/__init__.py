@@ -1,0 +1,1 @@
+"""Open terminals: their processes, and the sockets that show them."""
