@@ -168,6 +168,9 @@ def test_mistakes_are_told_with_the_next_step(orc: Orc, arguments: list[str], to
         ("run -- ls -- x", {"service": None, "command": ["ls", "--", "x"]}),
         ("run web --timeout 5 -- ls", {"service": "web", "command": ["ls"], "timeout": 5.0}),
         ("run python manage.py migrate", {"service": None, "command": ["python", "manage.py", "migrate"]}),
+        ("exec web", {"service": "web", "command": []}),
+        ("exec shop/web -it --replica 1 -- ls -- x", {"service": "web", "tty": True, "command": ["ls", "--", "x"]}),
+        ("exec -- web", {"service": None, "command": ["web"]}),
         ("run npm test -- --watch", {"service": None, "command": ["npm", "test", "--", "--watch"]}),
     ],
 )

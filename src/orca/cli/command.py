@@ -47,6 +47,8 @@ class Command:
     """What its flags select: a service, a project, only a server, or none of these."""
     arguments: Arguments | None = None
     details: str = ""
+    needs_dashes: bool = False
+    """The program that it runs begins after `--` only: a word before that is the service."""
     number: str = ""
     """The argument that may follow the service's name, as in `orc scale web 3`."""
 

@@ -145,7 +145,12 @@ def parse(parser: Parser, command: Command, words: Sequence[str]) -> argparse.Na
     """Parse the words of a command line. Those after `--` are the program of a command that runs one."""
     program = next((word for word in parser.words if word.nargs == argparse.REMAINDER), None)
     if program is not None and parser.takes_service:
-        return _settle(parser, command, _parse_program(parser, program, list(words)))
+        if not command.needs_dashes or "--" in words:
+            return _settle(parser, command, _parse_program(parser, program, list(words)))
+        args = _parse_program(parser, program, [*words, "--"])
+        if getattr(args, program.dest):
+            raise UsageError("a command begins after `--`", hint=f"For example: `{parser.prog} web -- ls -l`.")
+        return _settle(parser, command, args)
     find = parser.parse_known_intermixed_args if command.number else parser.parse_known_args
     args, extras = find(words)
     if extras:
