@@ -149,7 +149,7 @@ def parse(parser: Parser, command: Command, words: Sequence[str]) -> argparse.Na
             return _settle(parser, command, _parse_program(parser, program, list(words)))
         args = _parse_program(parser, program, [*words, "--"])
         if getattr(args, program.dest):
-            raise UsageError("a command begins after `--`", hint=f"For example: `{parser.prog} web -- ls -l`.")
+            raise UsageError("a command begins after `--`", hint=f"For example: `{parser.prog} web -- ls /data`.")
         return _settle(parser, command, args)
     find = parser.parse_known_intermixed_args if command.number else parser.parse_known_args
     args, extras = find(words)

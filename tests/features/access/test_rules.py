@@ -52,6 +52,7 @@ ONLY_OF_MEMBERS = frozenset(
         "service.deploy",
         "service.operate",
         "service.run",
+        "service.shell",
         "service.update",
         "variable.write",
         "volume.create",

@@ -14,7 +14,7 @@ def exec_command(call: Invocation) -> int:
     command: list[str] = call.args.command
     has_tty = _wants_tty(call.args)
     if not command and not has_tty:
-        raise UsageError("no command is given", hint="For example: `orc exec web -- ls -l`.")
+        raise UsageError("no command is given", hint="For example: `orc exec web -- ls /data`.")
     client = importlib.import_module("orca.cli.terminal").TerminalClient(
         call.client, call.output, has_tty=has_tty, has_input=has_tty or call.args.interactive or not sys.stdin.isatty()
     )
