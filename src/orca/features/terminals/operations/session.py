@@ -1,6 +1,6 @@
 """One open terminal: the process, what it wrote last, and the socket that shows it.
 
-It lives in a task of its own, so that it can outlive the socket. Whoever may no longer use it loses it within seconds,
+It lives in a task of its own, so that it can outlive the socket. It ends within seconds after the rights of its user,
 whether a socket shows it or not.
 """
 
