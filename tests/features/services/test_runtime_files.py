@@ -77,7 +77,6 @@ async def test_files_of_wrong_form_or_size_are_refused(client, service):
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"read_only": True}, "read-only"),
         ({"tmpfs": {"/etc": 1}}, "would be hidden by /etc"),
         ({"tmpfs": {"/etc/app": 1}}, "would be hidden by /etc/app"),
     ],
@@ -146,7 +145,6 @@ async def test_settings_page_keeps_the_line_ends_of_files_that_are_not_changed(c
         ({"file_0_path": "/a.b", "file_0_value": "x" * 65_537}, "file_0_value", "65,536 bytes at most"),
         ({"file_0_path": "/a", "file_0_secret": "KEY", "file_0_value": "x"}, "file_0_path", "either"),
         ({"file_0_path": "/a", "file_1_path": "/a"}, "file_1_path", "another file has this path"),
-        ({"file_0_path": "/a", "runtime_read_only": "true"}, "runtime_files", "read-only"),
     ],
 )
 async def test_settings_page_each_wrong_file_is_told_at_its_field(client, browser, service, typed, field, words):

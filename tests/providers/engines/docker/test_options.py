@@ -9,6 +9,7 @@ import pytest
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.testing.containers import Trial
+from orca.sdk.testing.trials import ignore
 from orca.sdk.workloads import (
     SECRET,
     Attachment,
@@ -115,13 +116,52 @@ async def test_container_that_was_created_only_gets_its_files_at_the_next_start(
     await trial.host.remove_network(f"{trial.id}-b")
 
 
-async def test_container_read_only_root_holds_files_only_in_volumes(trial: Trial) -> None:
+async def test_container_read_only_root_has_its_files_at_their_paths(trial: Trial, by_hand) -> None:
+    mount, secret = Mount(f"{trial.id}-data", "/data"), File("/run/secrets/key", b"hush", SECRET)
+    files = (secret, File("/etc/app/deep/app.conf", b"listen 80"), File("/unique", b"mine"), File("/data/key", b"1"))
+    spec = trial.spec("web", read_only=True, mounts=(mount,), files=files, user="1000:50")
+    (container,) = await trial.make(spec)
+    for restarted in (False, True):
+        if restarted:
+            await trial.host.stop(container.id, grace=0)
+            await trial.host.start(spec.name)
+        read = "cat /run/secrets/key /etc/app/deep/app.conf /unique /data/key"
+        assert await say(trial, "web", "sh", "-c", read) == "hushlisten 80mine1"
+    assert await say(trial, "web", "stat", "-c", "%a %u:%g", secret.path) == "400 1000:50"
+    assert await say(trial, "web", "stat", "-c", "%u:%g", "/data") == "1000:50"
+    refused = "(echo x > /etc/app/deep/app.conf) || (echo x > /new) || cat /.orca-files/0 || printf refused"
+    assert (await say(trial, "web", "sh", "-c", refused)).endswith("refused")
+    assert "hush" not in by_hand("inspect", container.id)
+    assert await trial.host.list_volumes(trial.labels) == [mount.volume]
+    assert f"{spec.name}-files" in by_hand("volume", "ls", "--quiet")
+    assert (
+        await trial.host.run_once(
+            replace(spec, name=f"{trial.id}-once", command=("stat", secret.path)), deadline=60, progress=ignore
+        )
+        == 0
+    )
+    for container in await trial.inspect():
+        await trial.host.remove(container.id)
+    assert trial.id not in by_hand("volume", "ls", "--quiet").replace(mount.volume, "")
+
+
+async def test_container_read_only_root_interrupted_attempt_is_finished_and_leaves_nothing(
+    trial: Trial, by_hand
+) -> None:
+    spec = trial.spec("web", read_only=True, files=(File("/key", b"1"),))
+    left = by_hand("create", "--name", f"{spec.name}-files", trial.image, "true")
+    with pytest.raises(RequestRefused):  # a container of this name that is not Orca's
+        await trial.make(spec)
+    by_hand("rm", left)
+    await trial.make(spec)
+    assert await say(trial, "web", "cat", "/key") == "1"
+    (container,) = await trial.inspect()
+    await trial.host.remove(container.id)
     with pytest.raises(RequestRefused):
-        await trial.make(trial.spec("web", read_only=True, files=(File("/key", b"1"),)))
-    assert await trial.inspect() == []
-    mount = Mount(f"{trial.id}-data", "/data")
-    await trial.make(trial.spec("web", read_only=True, mounts=(mount,), files=(File("/data/key", b"1"),)))
-    assert await say(trial, "web", "cat", "/data/key") == "1"
+        await trial.make(replace(spec, image=f"sha256:{'0' * 64}"))
+    with pytest.raises(RequestRefused):  # known only when the container is created
+        await trial.make(replace(spec, memory_bytes=1 << 10))
+    assert trial.id not in by_hand("volume", "ls", "--quiet") + by_hand("ps", "--all", "--format", "{{.Names}}")
 
 
 async def test_container_in_several_networks_is_found_by_its_names_also_after_a_restart(trial: Trial) -> None:

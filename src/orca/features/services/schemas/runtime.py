@@ -120,8 +120,6 @@ class RuntimeOptions(Strict):
     @field_validator("files")
     @classmethod
     def _files_fit(cls, files: dict[str, RuntimeFile], info: ValidationInfo) -> dict[str, RuntimeFile]:
-        if files and info.data.get("read_only"):
-            raise ValueError("files cannot be put into a root file system that is read-only")
         if problem := rules.find_file_problem(files, info.data.get("tmpfs", ())):
             raise ValueError(problem)
         if sum(len((file.content or "").encode()) for file in files.values()) > rules.MAX_FILES_BYTES:

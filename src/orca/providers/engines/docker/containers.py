@@ -29,7 +29,8 @@ from orca.providers.engines.docker.observe import (
 )
 from orca.providers.engines.docker.ownership import Ownership
 from orca.providers.engines.docker.references import check_container_id, check_name
-from orca.providers.engines.docker.render import render_container, render_endpoint
+from orca.providers.engines.docker.render import Sealed, check_container, render_container, render_endpoint
+from orca.providers.engines.docker.sealed_files import SealedFiles, list_sealed
 from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.containers import Container, ContainerSpec
 from orca.sdk.engines import EngineFailed
@@ -54,6 +55,7 @@ class Containers:
         self._images = images
         self._instance = instance
         self._ownership = Ownership(connection)
+        self._sealed = SealedFiles(connection, volumes, self._ownership, instance)
         self._endings = asyncio.Semaphore(_ENDINGS_AT_ONCE)
         self._has_init: bool | None = None
 
@@ -95,8 +97,11 @@ class Containers:
             return
         for attachment in spec.attachments:
             await self._attach(container_id, attachment)
-        await self._ownership.prepare(facts, spec.mounts)
-        await self._ownership.put_files(facts, spec.files, spec.mounts)
+        if not spec.read_only:
+            await self._ownership.prepare(facts, spec.mounts)
+        sealed = list_sealed(spec)
+        files = [file for file in spec.files if file not in sealed]
+        await self._ownership.put_files(facts, files, [mount.path for mount in spec.mounts])
 
     async def _attach(self, container_id: str, attachment: Attachment) -> None:
         async with self._networks.lock:
@@ -168,7 +173,8 @@ class Containers:
 
     async def remove(self, container_id: str) -> None:
         """Kill and remove the container; its volumes stay. No error if the container is gone."""
-        if await self.find_ours(container_id) is None:
+        facts = await self.find_ours(container_id)
+        if facts is None:
             return
         doing, path = "remove a container", f"containers/{container_id}"
         async with self._endings:
@@ -177,6 +183,7 @@ class Containers:
                     await self._connection.delete(doing, path, params={"force": "true"})
                 except NameConflict:  # a removal is already in progress
                     await self._act(doing, container_id, "wait", condition="removed")
+        await self._sealed.remove_of(facts)
 
     async def wait(self, container_id: str) -> int:
         """Return the exit code of a container whose output has ended."""
@@ -191,11 +198,21 @@ class Containers:
         return facts
 
     async def _create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> str:
+        check_container(spec)
+        sealed = await self._sealed.prepare(spec) if spec.read_only else None
+        try:
+            return await self._create_with(spec, labels, sealed)
+        except ProviderError:
+            if sealed:
+                await self._sealed.remove(sealed.volume)
+            raise
+
+    async def _create_with(self, spec: ContainerSpec, labels: Mapping[str, str], sealed: Sealed | None) -> str:
         init = await self._ask_for_init()
         async with self._networks.lock:
             subnet = await self._networks.ensure(spec.network)
             address = await self._networks.free_address(spec.network, subnet)
-            body = render_container(spec, labels=labels, address=address, init=init)
+            body = render_container(spec, labels=labels, address=address, init=init, sealed=sealed)
             params = {"name": spec.name} | ({"platform": spec.platform} if spec.platform else {})
             created = await self._connection.post(
                 f"create the container {spec.name}", "containers/create", params=params, body=body

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from orca.errors import BadInput, RequestRefused
+from orca.providers.engines.docker.labels import REPLICA
 from orca.sdk.connectors import CommandResult, Connector
 from orca.sdk.containers import (
     Container,
@@ -34,9 +35,7 @@ from orca.sdk.workloads import (
     Workload,
 )
 
-_REPLICA = "orca.replica"
 _GRACE = "orca.stop-grace"
-"""Labels of the containers of replicas, of all versions of Orca: what runs is recognised by them."""
 _USUAL_GRACE = "10"
 
 
@@ -171,7 +170,7 @@ def render_replicas(workload: Workload) -> list[ContainerSpec]:
     return [
         ContainerSpec(
             **fields_of
-            | {"name": f"{workload.name}-{index}", "labels": {**workload.labels, _REPLICA: str(index), **grace}}
+            | {"name": f"{workload.name}-{index}", "labels": {**workload.labels, REPLICA: str(index), **grace}}
         )
         for index in range(workload.replicas)
     ]
@@ -184,7 +183,7 @@ def render_run(workload: Workload) -> ContainerSpec:
 
 def read_replica(container: Observation) -> Replica:
     """Return a container as the replica that it is."""
-    index = container.labels.get(_REPLICA)
+    index = container.labels.get(REPLICA)
     seen = {field.name: getattr(container, field.name) for field in fields(Observation)}
     return Replica(**seen, index=None if index is None else int(index))
 
@@ -194,7 +193,7 @@ def _read_all(containers: Sequence[Container]) -> list[Replica]:
 
 
 def _select(labels: Mapping[str, str], *, runs: bool) -> dict[str, str]:
-    return {**labels} if runs else {**labels, _REPLICA: ""}
+    return {**labels} if runs else {**labels, REPLICA: ""}
 
 
 def _program(workload: Workload) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from orca.errors import RequestRefused
 
 INSTANCE = "orca.instance"
 CONTAINER = "orca.container"
+REPLICA = "orca.replica"
+"""Of the containers of replicas, of all versions of Orca: what runs is recognised by it."""
+FILES = "orca.files"
+"""Of volumes that hold the files of one container, whose name it is: they are no data and go with it."""
 _BLANK = "(removed by Orca)"
 _DESCRIPTIVE = ("org.opencontainers.image.", "org.label-schema.", "maintainer")
 """Prefixes of labels that only describe an image. Any other label may control a program on the host: proxies,

@@ -69,12 +69,15 @@ class Ownership:
             if wanted != (seen.folder.uid, seen.folder.gid, seen.folder.mode & 0o7777):
                 await self._put(facts["Id"], seen.path, wanted)
 
-    async def put_files(self, facts: Mapping[str, Any], files: Sequence[File], mounts: Sequence[Mount]) -> None:
-        """Put files into a container that has never run; they belong to the user that it runs as."""
+    async def put_files(self, facts: Mapping[str, Any], files: Sequence[File], bases: Sequence[str]) -> None:
+        """Put files into a container that has never run; they belong to the user that it runs as.
+
+        `bases`: where its volumes are.
+        """
         if not files:
             return
         identity = await self._identify(facts)
-        for base, group in group_by_mount(files, mounts).items():
+        for base, group in group_by_mount(files, bases).items():
             content = await asyncio.to_thread(render_files, group, base, identity)
             path = f"containers/{facts['Id']}/archive"
             request = Request("PUT", path, params={"path": base}, content=content)
@@ -115,6 +118,10 @@ class Ownership:
         seen = await self._look(container_id, path)
         if seen is not None:
             await self._put(container_id, seen.path, (*parse_owner(owner.folder), owner.mode))
+
+    async def close_folder(self, container_id: str, path: str, mode: int) -> None:
+        """Give a volume's folder to root, with these permissions."""
+        await self._put(container_id, path, (0, 0, mode))
 
     async def _identify(self, facts: Mapping[str, Any]) -> Identity:
         user = str(facts["Config"]["User"] or "")
@@ -170,9 +177,9 @@ class Ownership:
         await self._connection.call("give a volume to its user", request, deadline=QUICK)
 
 
-def group_by_mount(files: Sequence[File], mounts: Sequence[Mount]) -> dict[str, list[File]]:
+def group_by_mount(files: Sequence[File], bases: Sequence[str]) -> dict[str, list[File]]:
     """Map the path of a volume, or `/`, to the files in it: the engine unpacks into one of them at a time. Pure."""
-    paths = sorted((mount.path.rstrip("/") for mount in mounts), key=len, reverse=True)
+    paths = sorted((path.rstrip("/") for path in bases), key=len, reverse=True)
     groups: dict[str, list[File]] = {}
     for file in files:
         base = next((path for path in paths if file.path.startswith(f"{path}/")), "/")

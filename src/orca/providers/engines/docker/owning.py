@@ -64,8 +64,8 @@ class Owner:
         """Create, but do not start, a container that mounts the volume and changes its owner to that of `mount`."""
         # Restarted by the engine, it would change the owner once more after its end.
         command = replace(
-            spec, mounts=(mount,), user="0:0", entrypoint=("chown",), command=(*_arguments(mount), mount.path),
-            restart="no",
+            spec, mounts=(mount,), files=(), read_only=False, restart="no",
+            user="0:0", entrypoint=("chown",), command=(*_arguments(mount), mount.path),
         )  # fmt: skip
         container_id = await self._containers.create(command)
         try:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -22,28 +23,37 @@ _CAPABILITIES = {
 }
 """Capabilities added after dropping all, and why. Missing on purpose: NET_RAW (forged packets in the network),
 MKNOD, SETFCAP (privileges that outlive the process), SETPCAP, SYS_CHROOT, AUDIT_WRITE, FSETID."""
+FOLDER = "/.orca-files"
+"""Where a container has the volume with the files of its read-only root; only root can look into it."""
 _NANO = 1_000_000_000
 _SHARES = 1024
 """The weight of one core."""
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The volume with the files of a read-only root, and where each of them is on the engine's machine, by its path."""
+
+    volume: str
+    places: Mapping[str, str]
+
+
 def render_container(
-    spec: ContainerSpec, *, labels: Mapping[str, str], address: IPv4Address, init: bool
+    spec: ContainerSpec, *, labels: Mapping[str, str], address: IPv4Address, init: bool, sealed: Sealed | None = None
 ) -> dict[str, Any]:
     """The body of `POST /containers/create`. The proxy reaches the address; only granted ports are published.
 
-    Raises RequestRefused for what the program may not have.
+    `sealed`: the files that cannot be put into it later. Raises RequestRefused like `check_container`.
     """
-    check_privileges(spec)
-    _check_paths(spec)
+    check_container(spec)
     body: dict[str, Any] = {
         "Image": spec.image,
         "Labels": dict(labels),
         "Env": [f"{_variable(name)}={value}" for name, value in spec.env.items()],
         "ExposedPorts": _exposed(spec),
         "StopTimeout": math.ceil(spec.stop_grace),
-        "HostConfig": _host_config(spec, init=init),
+        "HostConfig": _host_config(spec, init=init, sealed=sealed),
         "NetworkingConfig": {"EndpointsConfig": {spec.network: render_endpoint(address, spec.aliases)}},
     }
     if spec.command:
@@ -60,6 +70,12 @@ def render_container(
     elif spec.health:
         body["Healthcheck"] = _health(spec.health)
     return body
+
+
+def check_container(spec: ContainerSpec) -> None:
+    """Raise RequestRefused for what the program may not have, and for paths that cannot be mounted."""
+    check_privileges(spec)
+    _check_paths(spec)
 
 
 def render_endpoint(address: IPv4Address, aliases: Sequence[str] = ()) -> dict[str, Any]:
@@ -88,7 +104,7 @@ def render_network(name: str, instance_labels: Mapping[str, str], subnet: IPv4Ne
     }
 
 
-def _host_config(spec: ContainerSpec, *, init: bool) -> dict[str, Any]:
+def _host_config(spec: ContainerSpec, *, init: bool, sealed: Sealed | None) -> dict[str, Any]:
     config: dict[str, Any] = {
         "NetworkMode": spec.network,
         "RestartPolicy": {"Name": spec.restart},
@@ -100,7 +116,7 @@ def _host_config(spec: ContainerSpec, *, init: bool) -> dict[str, Any]:
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": spec.pids,
         "LogConfig": {"Type": "json-file", "Config": dict(_LOG_OPTIONS)},
-        "Mounts": [_mount(mount) for mount in spec.mounts],
+        "Mounts": [*map(render_mount, spec.mounts), *(_sealed(sealed) if sealed else ())],
         **_options(spec),
     }
     if spec.memory_bytes:
@@ -176,17 +192,20 @@ def _check_paths(spec: ContainerSpec) -> None:
     for path, what in paths:
         if not path.startswith("/") or ".." in path.split("/") or set(path) & set("\0,:"):
             raise RequestRefused(f"{what} needs an absolute path inside the container, without `..`, `:` and `,`.")
-    volumes = tuple(f"{mount.path.rstrip('/')}/" for mount in spec.mounts)
-    outside = [file.path for file in spec.files if not file.path.startswith(volumes)]
-    if spec.read_only and outside:
-        raise RequestRefused(
-            f"The file {outside[0]} cannot be put into a root file system that is read-only.",
-            hint="Put it into a volume, or let the root be written to.",
-        )
 
 
-def _mount(mount: Mount) -> dict[str, Any]:
+def render_mount(mount: Mount) -> dict[str, Any]:
+    """Return a mounted volume."""
     return {"Type": "volume", "Source": mount.volume, "Target": mount.path, "ReadOnly": mount.read_only}
+
+
+def _sealed(sealed: Sealed) -> list[dict[str, Any]]:
+    """The engine must know that the volume is in use: it is mounted as a whole, and each file at its path."""
+    whole = render_mount(Mount(sealed.volume, FOLDER, read_only=True))
+    files = [
+        {"Type": "bind", "Source": place, "Target": path, "ReadOnly": True} for path, place in sealed.places.items()
+    ]
+    return [whole, *files]
 
 
 def _variable(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.connection import DockerConnection
 from orca.providers.engines.docker.failures import NameConflict, NoSuchObject
-from orca.providers.engines.docker.labels import INSTANCE, label_filters
+from orca.providers.engines.docker.labels import FILES, INSTANCE, label_filters
 from orca.providers.engines.docker.references import check_name
 
 
@@ -34,10 +34,10 @@ class Volumes:
             )
 
     async def list(self, labels: Mapping[str, str]) -> list[str]:
-        """Return the names of our volumes with these labels."""
+        """Return the names of our volumes with these labels, without those that only hold files of a container."""
         filters = {"label": [f"{INSTANCE}={self._instance}", *label_filters(labels)]}
         answer = await self._connection.get("list volumes", "volumes", params={"filters": json.dumps(filters)})
-        return sorted(volume["Name"] for volume in answer["Volumes"] or ())
+        return sorted(volume["Name"] for volume in answer["Volumes"] or () if FILES not in (volume["Labels"] or {}))
 
     async def remove(self, name: str) -> None:
         """Destroy a volume. No error if it is gone."""
