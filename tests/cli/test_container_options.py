@@ -7,7 +7,7 @@ __all__ = ["linked", "project"]
 RUNTIME = {
     "working_directory": "/srv", "hostname": "db-1", "read_only": True, "tmpfs": {"/cache": 64, "/tmp": 8}, "shm_mb": 256,
     "ulimits": {"nofile": 65536, "memlock": -1}, "stop_signal": "SIGINT", "init": False,
-    "extra_hosts": {"upstream.example": "192.0.2.7"}, "cap_drop": ["CHOWN"],
+    "extra_hosts": {"upstream.example": "192.0.2.7"}, "cap_drop": ["CHOWN"], "networks": {"back": ["db", "cache"], "front": []},
 }  # fmt: skip
 
 
@@ -16,16 +16,25 @@ def test_container_options_are_set_by_flags_shown_and_cleared(linked: Orc) -> No
         "--working-directory", "/srv", "--hostname", "db-1", "--read-only", "--tmpfs", "/cache=64", "--tmpfs", "/tmp=8",
         "--shm", "256", "--ulimit", "nofile=65536", "--ulimit", "memlock=-1", "--stop-signal", "SIGINT", "--no-init",
         "--extra-host", "upstream.example=192.0.2.7", "--cap-drop", "cap_chown",
+        "--network", "back=db cache", "--network", "front",
     )  # fmt: skip
     made = linked.ok("services", "edit", *flags, "--json").json
     assert {name: value for name, value in made["runtime"].items() if name in RUNTIME} == RUNTIME
     shown = linked.ok("services", "show").out
-    for part in ("tmpfs /cache=64, /tmp=8", "ulimits nofile=65536, memlock=-1", "read only yes", "init no"):
+    for part in (
+        "networks back=db cache, front",
+        "tmpfs /cache=64, /tmp=8",
+        "ulimits nofile=65536, memlock=-1",
+        "read only yes",
+        "init no",
+    ):
         assert part in shown
     less = linked.ok("services", "edit", "--tmpfs", "", "--no-read-only", "--init", "--json").json
     assert less["runtime"] == {**made["runtime"], "tmpfs": {}, "read_only": False, "init": True}
     assert linked("services", "edit", "--ulimit", "nofile").code == 2
     assert linked("services", "edit", "--ulimit", "nofile=many").code == 2
+    beyond = linked("services", "edit", "--publish", "53:53/udp", "--host-folder", "/media=/srv/media:ro")
+    assert "orc services grant host.port:udp/53 --service" in beyond.err
     refused = linked("services", "edit", "--ulimit", "rtprio=1")
     assert (refused.code, "rtprio" in refused.err) == (5, True)
 

@@ -1,8 +1,10 @@
 """What a service asks of its containers, on a real engine: files, secrets, a health check by command, and privileges."""
 
 import json
+import socket
 import subprocess
 
+import httpx
 import pytest
 from tests.conftest import Panel
 from tests.e2e.test_story import BUSYBOX
@@ -128,3 +130,51 @@ def test_a_granted_capability_is_had_until_the_release_after_it_was_taken_back(p
         assert seen(site)[0] & CAP_NET_ADMIN
         site.go_live(files)
         assert seen(site)[0] & CAP_NET_ADMIN == 0
+
+
+def in_container(site: Site, *words: str) -> str:
+    """What a command writes in the container of a service."""
+    (found,) = subprocess.run(
+        ["docker", "ps", "-q", "--filter", f"label=orca.service={site.id}"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    ran = subprocess.run(["docker", "exec", found, "/bin/busybox", *words], capture_output=True, text=True, check=False)
+    return ran.stdout.strip()
+
+
+def networks() -> str:
+    """The names of all networks."""
+    names = ["docker", "network", "ls", "--format", "{{.Name}}"]
+    return subprocess.run(names, capture_output=True, text=True, check=True).stdout
+
+
+def test_service_joins_the_network_of_another_project_and_publishes_a_port(panel: Panel) -> None:
+    ports = [{"name": "http", "port": 8080, "public": True}]
+    shop, stock = (Site(panel, name, {"type": "web", "ports": ports}).create() for name in ("shop", "stock"))
+    page = {**tree(), "start.sh": 'export PATH=/bin\nbusybox mkdir /www\necho "$PAGE" > /www/index.html\n'
+            'exec busybox httpd -f -p "$PORT" -h /www\n'}  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with panel.client() as http:
+        for site in (shop, stock):
+            http.put(f"/api/v1/services/{site.id}/variables/PAGE", json={"value": f"of {site.name}"})
+        project = http.get(f"/api/v1/services/{stock.id}").json()["project_id"]
+        network = http.get(f"/api/v1/projects/{project}/environments").json()[0]["network"]
+        stock.edit({"runtime": {"networks": {"back": ["stock"]}}})
+        stock.go_live(page)
+        wish = {"runtime": {"networks": {network: ["shop"]}, "published": [f"127.0.0.1:{port}:8080"]}}
+        assert http.patch(f"/api/v1/services/{shop.id}", json=wish).json()["code"] == "not-granted"
+        held = {"privileges": [f"network:{network}", f"host.port:tcp/{port}"]}
+        assert http.put(f"/api/v1/services/{shop.id}/privileges", json=held).status_code == 200
+    shop.edit(wish)
+    for _ in range(2):  # the second release takes over the port of the first
+        shop.go_live(page)
+        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "of shop\n"
+    assert in_container(stock, "wget", "-qO-", "http://shop:8080/") == "of shop"
+    assert f"{network}-back" in networks()
+    shop.edit({"runtime": {}})
+    shop.go_live(page)
+    stock.edit({"runtime": {}})
+    stock.go_live(page)
+    assert in_container(stock, "wget", "-T", "2", "-qO-", "http://shop:8080/") == ""
+    assert f"{network}-back" not in networks()

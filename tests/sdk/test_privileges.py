@@ -7,7 +7,7 @@ import pytest
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.render import _CAPABILITIES
 from orca.sdk.privileges import PLAIN_CAPABILITIES, Demands, assess, check_privileges
-from orca.sdk.workloads import Device, Privilege, PublishedPort, Ulimit, Workload
+from orca.sdk.workloads import Attachment, Device, Privilege, PublishedPort, Ulimit, Workload
 
 WEB = Workload("web", "sha256:1", "net", {})
 
@@ -101,3 +101,16 @@ def test_check_privileges_refused_is_refused_with_any_grant() -> None:
 
 def test_plain_capabilities_are_those_of_the_docker_engine() -> None:
     assert set(_CAPABILITIES) == PLAIN_CAPABILITIES
+
+
+@pytest.mark.parametrize(
+    ("network", "is_own"), [("net", True), ("net-back", True), ("network", False), ("net2", False), ("other", False)]
+)
+def test_check_privileges_networks_that_are_not_its_own_need_a_grant(network: str, is_own: bool) -> None:
+    workload = replace(WEB, attachments=(Attachment(network),))
+    if is_own:
+        check_privileges(workload)
+    else:
+        with pytest.raises(RequestRefused):
+            check_privileges(workload)
+        check_privileges(replace(workload, grants=(Privilege("network", network),)))

@@ -24,6 +24,9 @@ def runtime_from(args: argparse.Namespace, stored: Fields) -> Fields:
         "cap_drop": None if args.cap_drop is None else [_capability(given) for given in args.cap_drop if given],
         "cap_add": None if args.cap_add is None else [_capability(given) for given in args.cap_add if given],
         "devices": None if args.device is None else [path for path in args.device if path],
+        "networks": _entries("--network", args.network and [_with_sign(text) for text in args.network], _words),
+        "published": None if args.publish is None else [port for port in args.publish if port],
+        "host_folders": _entries("--host-folder", args.host_folder, str),
         "sysctls": _entries("--sysctl", args.sysctl, str), "files": _files(args, stored.get("files", {})),
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None}
@@ -53,6 +56,14 @@ def _files(args: argparse.Namespace, stored: Fields) -> Fields | None:
     return kept | {path: {**file, "mode": kept.get(path, {}).get("mode", "")} for path, file in given.items()}
 
 
+def _with_sign(text: str) -> str:
+    return text if "=" in text or not text else f"{text}="
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
 def _read_text(path: str) -> str:
     try:
         return Path(path).read_bytes().decode()
@@ -62,7 +73,7 @@ def _read_text(path: str) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={entry}" for key, entry in value.items())
+        return ", ".join(f"{key}={_shown(entry)}".removesuffix("=") for key, entry in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return " ".join(value) if isinstance(value, list) else str(value)
@@ -108,7 +119,22 @@ def container_arguments(parser: argparse.ArgumentParser) -> None:
     add("--secret-file", action="append", metavar="PATH=KEY", help="a secret variable as a file; can be repeated")
     add("--remove-file", action="append", metavar="PATH", help="a file to take out; can be repeated")
     add("--cap-drop", action="append", metavar="NAME", help="a capability to take away, or ALL; can be repeated")
+    add(
+        "--network", action="append", metavar="NAME=ALIAS", help="a further network of its environment; can be repeated"
+    )
     beyond = parser.add_argument_group("beyond its containers", "each needs a privilege: `orc services grant`")
     beyond.add_argument("--cap-add", action="append", metavar="NAME", help="a further capability; can be repeated")
     beyond.add_argument("--device", action="append", metavar="PATH", help="a device of the machine; can be repeated")
+    beyond.add_argument(
+        "--publish",
+        action="append",
+        metavar="HOST:PORT",
+        help="a port of the machine, such as 53:5353/udp; can be repeated",
+    )
+    beyond.add_argument(
+        "--host-folder",
+        action="append",
+        metavar="PATH=FOLDER",
+        help="a folder of the machine, with :ro to be read only; can be repeated",
+    )
     beyond.add_argument("--sysctl", action="append", metavar="NAME=VALUE", help="a kernel parameter; can be repeated")

@@ -62,6 +62,8 @@ class Demands:
     sysctls: tuple[str, ...] = ()
     ulimits: tuple[str, ...] = ()
     published: tuple[PublishedPort, ...] = ()
+    networks: tuple[str, ...] = ()
+    """Networks of other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,12 @@ def demands_of(spec: ProcessSpec) -> Demands:
         sysctls=tuple(spec.sysctls),
         ulimits=tuple(limit.name for limit in spec.ulimits),
         published=spec.published,
-    )
+        host_paths=tuple(folder.source for folder in spec.host_folders),
+        networks=tuple(
+            attachment.network for attachment in spec.attachments
+            if not f"{attachment.network}-".startswith(f"{spec.network}-")
+        ),
+    )  # fmt: skip
 
 
 def check_privileges(spec: ProcessSpec) -> None:
@@ -125,6 +132,7 @@ def _assess_each(demands: Demands, private: tuple[str, ...]) -> Iterator[Privile
     yield from map(_assess_device, demands.devices)
     yield from map(_assess_sysctl, demands.sysctls)
     yield from chain.from_iterable(map(_assess_ulimit, demands.ulimits))
+    yield from (Privilege("network", name) for name in demands.networks)
     yield from (
         Privilege("host.port", f"{published.protocol}/{published.host_port}") for published in demands.published
     )

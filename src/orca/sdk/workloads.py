@@ -27,7 +27,11 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A further private network that a program belongs to, and the names by which its members find it there."""
+    """A further private network that a program belongs to, and the names by which its members find it there.
+
+    One whose name does not begin with that of the program's own network, and a dash, is of other programs: it needs a
+    grant.
+    """
 
     network: str
     aliases: tuple[str, ...] = ()
@@ -99,8 +103,17 @@ class PublishedPort:
     """The machine's address that it is opened on; empty: all of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class HostFolder:
+    """A folder or file of the machine, and its path inside."""
+
+    source: str
+    path: str
+    read_only: bool = False
+
+
 PrivilegeName = Literal[
-    "host.port", "host.path", "host.network", "host.engine_socket", "device", "gpu", "capability", "sysctl"
+    "network", "host.port", "host.path", "host.network", "host.engine_socket", "device", "gpu", "capability", "sysctl"
 ]
 
 
@@ -178,8 +191,14 @@ class ProcessSpec:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[Device, ...] = ()
     published: tuple[PublishedPort, ...] = ()
+    host_folders: tuple[HostFolder, ...] = ()
     grants: tuple[Privilege, ...] = ()
     """What it was allowed; engines refuse a program that asks for more."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """All networks that it belongs to."""
+        return (self.network, *(attachment.network for attachment in self.attachments))
 
 
 @dataclass(frozen=True, slots=True)

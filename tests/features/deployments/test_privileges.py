@@ -10,7 +10,7 @@ from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.service_status import read_status
 from orca.features.deployments.steps.work import load_facts, workload_of
-from orca.features.services.actions import set_privileges
+from orca.features.services.actions import OwnPlaces, set_privileges
 from orca.features.services.errors import NotGranted
 from orca.features.services.models import Service
 from orca.sdk.workloads import Device, Privilege
@@ -23,7 +23,7 @@ WISH = {"cap_add": ["NET_ADMIN"], "devices": ["/dev/net/tun"], "sysctls": {"net.
 
 async def grant(bench: Bench, service: Service, *privileges: str) -> None:
     async with bench.resources.db.write() as session:
-        await set_privileges(session, Scope(service.team_id), service.id, privileges)
+        await set_privileges(session, Scope(service.team_id), service.id, privileges, OwnPlaces())
 
 
 async def deploy(bench: Bench, service: Service, **request: object) -> Deployment:

@@ -67,11 +67,14 @@ CANNOT_BE_GRANTED = (
     "", ":", "capability", "capability:", "NET_ADMIN", "cap:NET_ADMIN", "capability:SYS_ADMIN", "capability:ALL", "capability:all",
     "capability:SYS_MODULE", "capability:CAP_SYS_PTRACE", "capability:SYS_RAWIO", "capability:CHOWN", "capability:NET_ADMIN ",
     "capability:\u039dET_ADMIN", "privileged", "privileged:true", "gpu", "gpu:", "host.network", "host.network:", "host.pid:host",
-    "host.path:/srv", "host.path:/", "host.engine_socket:/var/run/docker.sock", "device:/dev/sda", "device:/dev/mem",
+    "host.path:/", "host.path:srv", "host.path:/etc", "host.path:/proc/1", "host.path:/sys", "host.path:/dev", "host.path:/srv/../etc/shadow",
+    "host.path:/var/run/docker.sock", "host.path:/run/docker.sock", "host.path://run/../var/lib/docker", "host.path:/root", "host.path:/srv\x00",
+    "host.path:/var", "host.path:/srv:ro", "host.path:/..", "network:bridge", "network:host", "network:orca-x", "network:back",
+    "host.port:80", "host.port:tcp/0", "host.port:tcp/65536", "host.port:sctp/80", "host.port:tcp/080", "host.engine_socket:/var/run/docker.sock", "device:/dev/sda", "device:/dev/mem",
     "device:/dev", "device:/dev/../etc/shadow", "device:dev/dri", "device:/dev/./sda", "device:/dev//nvme0n1", "device:/dev/disk/by-id/x",
     "device:/dev/block/8:0", "device:/dev/char/1:1", "device:/dev/mmcblk0", "device:/dev/sg0", "device:/dev/cpu/0/msr", "device:/dev/fd/3",
     "device:/dev/root", "device:/dev/dri\x00", "sysctl:kernel.core_pattern", "sysctl:vm.overcommit_memory", "sysctl:kernel/core_pattern",
-    "sysctl:fs.file-max", "sysctl:net", "sysctl:net.", "sysctl:net.a/../../kernel/x", "sysctl:net..kernel", "device:/dev/a b", "host.port:tcp/22",
+    "sysctl:fs.file-max", "sysctl:net", "sysctl:net.", "sysctl:net.a/../../kernel/x", "sysctl:net..kernel", "device:/dev/a b",
 )  # fmt: skip
 
 
@@ -100,6 +103,8 @@ def test_privilege_of_each_grantable_capability_has_a_meaning():
         ({"cap_add": ["NET_ADMIN"]}, NET_ADMIN, "runtime.cap_add"),
         ({"devices": ["/dev/net/tun"]}, "device:/dev/net/tun", "runtime.devices"),
         ({"sysctls": {"net.core.somaxconn": "1024"}}, "sysctl:net.core.somaxconn", "runtime.sysctls"),
+        ({"published": ["127.0.0.1:5353:53/udp"]}, "host.port:udp/5353", "runtime.published"),
+        ({"host_folders": {"/media": "/srv/./media/:ro"}}, "host.path:/srv/media", "runtime.host_folders"),
     ],
 )
 async def test_service_that_asks_for_more_than_was_granted_is_refused_with_the_next_step(
@@ -123,6 +128,8 @@ async def test_service_asks_for_what_none_can_have_and_is_told_so(client, servic
     for wish, words in (
         ({"cap_add": ["SYS_ADMIN"]}, "take over the machine"), ({"devices": ["/dev/sda"]}, "is a disk"),
         ({"sysctls": {"kernel.core_pattern": "x"}}, "of the whole machine"),
+        ({"host_folders": {"/x": "/srv/../etc"}}, "holds what runs it"),
+        ({"host_folders": {"/x": "/var/run/docker.sock"}}, "root on the machine"), ({"host_folders": {"/x": "//proc"}}, "holds what runs it"),
     ):  # fmt: skip
         refused = await client.patch(f"/api/v1/services/{service['id']}", json={"runtime": wish})
         assert refused.json()["code"] == "not-granted"
@@ -157,3 +164,77 @@ async def test_pages_show_privileges_with_a_warning_and_a_refused_wish_at_its_fi
     settings = html.unescape((await browser.get(f"{path}/settings")).text)
     assert "This service reaches beyond its containers" in settings
     assert "The service uses the device /dev/net/tun of the machine." in settings
+
+
+async def test_privileges_for_the_network_of_another_environment_are_for_those_of_the_team_only(
+    app, client, service, stranger
+):
+    async def network_of(http):
+        made = (await http.post("/api/v1/projects", json={"name": "Other"})).json()
+        return (await http.get(f"/api/v1/projects/{made['id']}/environments")).json()[0]["network"]
+
+    url, network, foreign = f"/api/v1/services/{service['id']}", await network_of(client), await network_of(stranger)
+    wish = {"runtime": {"networks": {network: ["shop"], "back": ["db"]}}}
+    refused = await client.patch(url, json=wish)
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-granted")
+    assert f"orc services grant network:{network} --service" in refused.json()["hint"]
+    for unknown in (foreign, "orca-00000000-0000-7000-8000-000000000000"):
+        answer = await grant(client, service, f"network:{unknown}")
+        assert (answer.status_code, answer.json()["fields"]) == (
+            422, {"privileges.0": "the team has no environment with this id"},
+        )  # fmt: skip
+    assert (await grant(client, service, f"network:{network}")).status_code == 200
+    assert (await client.patch(url, json=wish)).status_code == 200
+    assert (await client.patch(url, json={"runtime": {"networks": {foreign: []}}})).json()["code"] == "not-granted"
+
+
+async def test_privileges_for_places_of_orca_itself_are_not_granted(app, client, service):
+    settings = app.state.resources.settings
+    for text in (f"host.port:tcp/{settings.proxy.http_port}", f"host.port:udp/{settings.proxy.https_port}",
+                 f"host.path:{settings.data_dir}", f"host.path:{settings.data_dir.parent}", f"host.path:{settings.data_dir}/x"):  # fmt: skip
+        answer = await grant(client, service, text)
+        assert answer.status_code == 422, text
+        assert "cannot be granted" in answer.json()["fields"]["privileges.0"]
+
+
+async def test_port_of_the_machine_that_another_service_has_is_refused_also_across_teams(
+    client, project, service, stranger
+):
+    url = f"/api/v1/services/{service['id']}"
+    other = (await client.post(f"/api/v1/projects/{project['id']}/services", json={**SEED, "slug": "dns"})).json()
+    for each in (service, other):
+        await grant(client, each, "host.port:udp/5353")
+    assert (await client.patch(url, json={"runtime": {"published": ["5353:53/udp"]}})).status_code == 200
+    there = f"/api/v1/services/{other['id']}"
+    for wish, status in (("127.0.0.1:5353:53/udp", 409), ("5353:80/udp", 409)):
+        refused = await client.patch(there, json={"runtime": {"published": [wish]}})
+        assert refused.status_code == status, wish
+        assert refused.json()["fields"] == {
+            "runtime.published": "the port udp/5353 of the machine is taken by " + service["slug"]
+        }
+    assert (await client.patch(url, json={"replicas": 2})).json()["fields"]["replicas"].startswith("two replicas")
+    await client.patch(url, json={"runtime": {"published": ["127.0.0.1:5353:53/udp"]}})
+    assert (await client.patch(there, json={"runtime": {"published": ["127.0.0.2:5353:53/udp"]}})).status_code == 200
+
+
+async def test_settings_page_networks_ports_and_folders_are_set_and_shown_again(client, browser, service):
+    path, url = f"/services/{service['id']}/settings", f"/api/v1/services/{service['id']}"
+    typed = {
+        "runtime_networks": "back=db, cache\nfront",
+        "runtime_published": "5353:53/udp",
+        "runtime_host_folders": "/media=/srv/media:ro",
+    }
+    refused = await browser.post(path, data={**forms_of(await browser.get(path)), **typed})
+    assert (refused.status_code, 'id="runtime_published-error"' in refused.text) == (422, True)
+    await grant(client, service, "host.port:udp/5353", "host.path:/srv/media")
+    saved = await browser.post(path, data={**forms_of(await browser.get(path)), **typed})
+    assert saved.status_code == 303, saved.text
+    stored = (await client.get(url)).json()
+    assert stored["runtime"]["networks"] == {"back": ["db", "cache"], "front": []}
+    assert stored["runtime"]["published"] == ["5353:53/udp"]
+    assert stored["runtime"]["host_folders"] == {"/media": "/srv/media:ro"}
+    assert (await browser.post(path, data=forms_of(await browser.get(path)))).status_code == 303
+    assert (await client.get(url)).json() == stored
+    wrong = {"runtime_networks": "A b", "runtime_published": "1", "runtime_host_folders": "/media"}
+    answer = await browser.post(path, data={**forms_of(await browser.get(path)), **wrong})
+    assert [name for name in wrong if f'id="{name}-error"' not in answer.text] == []

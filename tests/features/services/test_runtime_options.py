@@ -19,7 +19,7 @@ OPTIONS = {
     "ulimits": {"nofile": 65536, "memlock": -1}, "stop_signal": "SIGINT", "init": False,
     "extra_hosts": {"upstream.example": "192.0.2.7"}, "cap_drop": ["CHOWN"],
 }  # fmt: skip
-BEYOND = {"files": {}, "cap_add": [], "devices": [], "sysctls": {}}
+BEYOND = {"files": {}, "cap_add": [], "devices": [], "sysctls": {}, "networks": {}, "published": [], "host_folders": {}}
 FILE = """
 runtime:
   working_directory: /srv
@@ -55,6 +55,11 @@ async def test_runtime_options_of_a_service_that_has_none_are_the_defaults(clien
         {"extra_hosts": {"upstream": "host-gateway"}}, {"extra_hosts": {"upstream": "1.2.3.256"}},
         {"cap_drop": ["SYS_ADMIN"]}, {"privileged": True}, {"cap_add": ["net_admin"]}, {"cap_add": ["CAP SYS"]}, {"sysctls": {"net/core": "1"}},
         {"sysctls": {"net.core.somaxconn": "1\n2"}}, {"devices": ["/dev/../etc"]}, {"devices": ["dev/dri"]}, {"devices": ["/dev/a b"]},
+        {"networks": {"Back": []}}, {"networks": {"../x": []}}, {"networks": {"orca-0": ["a b"]}}, {"networks": {"a" * 32: []}},
+        {"published": ["0:80"]}, {"published": ["80"]}, {"published": ["70000:80"]}, {"published": ["80:80/sctp"]},
+        {"published": ["1.2.3.256:80:80"]}, {"published": ["53:53/udp", "127.0.0.1:53:54/udp"]}, {"published": ["80:80", "0.0.0.0:80:81/tcp"]},
+        {"host_folders": {"/media": "srv"}}, {"host_folders": {"/media": "/srv:rw"}}, {"host_folders": {"/proc/x": "/srv"}},
+        {"host_folders": {"/media": "/srv"}, "files": {"/media/a": {"content": ""}}},
     ],
 )  # fmt: skip
 async def test_runtime_options_that_are_wrong_or_need_a_grant_are_refused(client, service, wrong):
@@ -91,6 +96,16 @@ def test_compare_configs_names_each_changed_option():
         "limit nofile none→65536", "stop signal none→SIGINT", "process 1 of Orca on→off",
         "further hostname upstream.example none→192.0.2.7", "capabilities taken away none→CHOWN",
     ]  # fmt: skip
+
+
+def test_compare_configs_names_networks_ports_and_folders():
+    runtime = {"networks": {"back": ["db"], "front": []}, "published": ["53:53/udp"], "host_folders": {"/m": "/srv:ro"}}
+    changed = FrozenConfig(kind="web", runtime=RuntimeOptions.model_validate(runtime))
+    assert compare_configs(changed, FrozenConfig(kind="web")) == [
+        "network back none→db", "network front none→joined", "ports of the machine none→53:53/udp",
+        "folder of the machine /m none→/srv:ro",
+    ]  # fmt: skip
+    assert changed.recreates
 
 
 def test_compare_configs_has_words_for_every_option():

@@ -23,7 +23,7 @@ from orca.features.deployments.steps.route_traffic import restore_traffic, route
 from orca.features.deployments.steps.run_release_command import run_release_command
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.stop_previous import start_previous, stop_previous
-from orca.features.deployments.steps.work import Work, load_facts
+from orca.features.deployments.steps.work import Work, leave_networks, list_networks, load_facts
 from orca.kit.crash import crash_point
 from orca.kit.text import join
 from orca.kit.threads import run_in_thread
@@ -190,6 +190,8 @@ async def _take_back(work: Work) -> None:
     facts = await load_facts(work.resources, work.deployment_id)
     await remove_own(work, facts)
     crash_point("undo.removed")
+    new = [name for name in list_networks(facts.deployment, facts.service) if name not in facts.previous_networks]
+    await leave_networks(work, new, [facts.system_id])
     await restore_volumes(work, facts)
     await start_previous(work)
     if refused is not None:

@@ -104,11 +104,6 @@ def maker_of(replica: Replica) -> str:
     return replica.labels.get("orca.scaled-by") or replica.labels.get("orca.deployment", "")
 
 
-def network_name(environment_id: str) -> str:
-    """Return the network of an environment: only services of one environment reach each other."""
-    return f"orca-{environment_id}"
-
-
 def image_tag(service_id: str, build_id: str) -> str:
     """Return the tag that the builder gives to the image."""
     return f"orca/{service_id}:{build_id}"

@@ -17,6 +17,11 @@ _SIGNS = {ord(sign): None for sign in "'`\""}
 """What spells letters without a sound, such as the soft sign; it does not part words."""
 
 
+def network_of(environment_id: str) -> str:
+    """Return the network of an environment on an engine: what is not in it does not reach its services."""
+    return f"orca-{environment_id}"
+
+
 def spell_slug(name: str) -> str:
     """`Café Menü` -> `cafe-menu`, `витрина` -> `vitrina`; empty where no slug can be made of a name.
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, computed_field
 
+from orca.features.projects.rules import network_of
 from orca.kit.fields import Changes, Name, Output, Slug, Strict
 from orca.kit.pagination import NamedPage, Word
 
@@ -53,3 +54,9 @@ class EnvironmentOut(Output):
     name: str
     slug: str
     created_at: datetime
+
+    @computed_field(description="Its network: only its services are in it, and those that were granted it.")  # type: ignore[prop-decorator]
+    @property
+    def network(self) -> str:
+        """The name of its network on engines, and in `runtime.networks` of services of other environments."""
+        return network_of(self.id)

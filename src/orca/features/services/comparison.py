@@ -20,6 +20,7 @@ _RUNTIME_WORDS = {
     "tmpfs": "folder in memory", "shm_mb": "shared memory", "ulimits": "limit", "stop_signal": "stop signal",
     "init": "process 1 of Orca", "extra_hosts": "further hostname", "cap_drop": "capabilities taken away",
     "files": "file", "cap_add": "further capabilities", "devices": "devices", "sysctls": "kernel parameter",
+    "networks": "network", "published": "ports of the machine", "host_folders": "folder of the machine",
 }  # fmt: skip
 _RUNTIME_UNITS = {"tmpfs": " MiB", "shm_mb": " MiB"}
 _SOURCE_WORDS = {
@@ -116,6 +117,11 @@ def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[s
         now, before, unit = getattr(stored, name), getattr(live, name), _RUNTIME_UNITS.get(name, "")
         if name == "files":
             yield from _compare_keys(word, now, before)
+        elif name == "networks":
+            joined = {key: " ".join(aliases) or "joined" for key, aliases in now.items()}
+            was_in = {key: " ".join(aliases) or "joined" for key, aliases in before.items()}
+            for key in sorted({*now, *before}):
+                yield from _told(f"{word} {key}", joined.get(key), was_in.get(key))
         elif isinstance(now, dict):
             for key in sorted({*now, *before}):
                 yield from _told(f"{word} {key}", _option(now.get(key), unit), _option(before.get(key), unit))
@@ -127,7 +133,7 @@ def _option(value: object, unit: str) -> str | None:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return " ".join(value)
+        return " ".join(value) or None
     return None if value is None or value == "" else f"{value}{unit}"
 
 

@@ -1,11 +1,14 @@
 """Rules for the names of projects and services, and for what each kind of service needs."""
 
+import re
 import shlex
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Literal
+
+from orca.features.projects.rules import network_of
 
 Kind = Literal["web", "worker", "static"]
 OwnerType = Literal["project", "service"]
@@ -24,6 +27,9 @@ MOUNT_PATH = r"^(?!/(?:proc|sys|dev)(?:/|$))(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)
 _MADE_BY_ENGINE = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 FILE_PATH = MOUNT_PATH.replace("^", r"^(?!/etc/(?:hosts|hostname|resolv\.conf)$)").removesuffix("/*$") + "$"
 """The same rule as `check_file_path`, as a pattern for the JSON Schema."""
+ENVIRONMENT_NETWORK = r"orca-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""Of the network of an environment; what a service calls a further network of its own cannot be as long."""
+_ENVIRONMENT_NETWORK = re.compile(ENVIRONMENT_NETWORK)
 MAX_FILES_BYTES = 131_072
 """Of all files of a service: each release and each deployment has them."""
 
@@ -99,6 +105,53 @@ def find_file_problem(paths: Collection[str], folders: Collection[str]) -> str |
         if above is not None:
             return f"{above} is a file, so {path} cannot be in it"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class PortOfMachine:
+    """A port of the machine that leads to a port of a container."""
+
+    host_port: int
+    port: int
+    protocol: Literal["tcp", "udp"]
+    address: str
+
+    def collides(self, other: "PortOfMachine") -> bool:
+        """Whether not both can be open on one machine."""
+        is_same = (self.host_port, self.protocol) == (other.host_port, other.protocol)
+        return is_same and (self.address == other.address or not (self.address and other.address))
+
+    @property
+    def shown(self) -> str:
+        """As a privilege names it."""
+        return f"{self.protocol}/{self.host_port}"
+
+
+def read_published(text: str) -> PortOfMachine:
+    """Read `127.0.0.1:53:5353/udp`; an address of zeros is all of them."""
+    places, _, protocol = text.partition("/")
+    *address, host_port, port = places.split(":")
+    where = "" if address in ([], ["0.0.0.0"]) else address[0]  # noqa: S104 - what people write for all addresses
+    return PortOfMachine(int(host_port), int(port), "udp" if protocol == "udp" else "tcp", where)
+
+
+def find_published_problem(published: Collection[str]) -> str | None:
+    """Return why these ports of the machine cannot all be published, or None."""
+    ports = [read_published(text) for text in published]
+    for place, port in enumerate(ports):
+        if any(port.collides(other) for other in ports[:place]):
+            return f"the port {port.shown} of the machine is published twice"
+    return None
+
+
+def environment_of(network: str) -> str | None:
+    """Return the id of the environment whose network this is; None for a further network of a service's own."""
+    return network.removeprefix("orca-") if _ENVIRONMENT_NETWORK.fullmatch(network) else None
+
+
+def engine_network(network: str, environment_id: str) -> str:
+    """Return what the engine calls a further network of a service."""
+    return network if environment_of(network) else f"{network_of(environment_id)}-{network}"
 
 
 def is_below(path: str, folder: str) -> bool:

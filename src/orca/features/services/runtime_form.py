@@ -12,7 +12,13 @@ PREFIX: Final = "runtime_"
 _TEXTS = ("working_directory", "hostname", "stop_signal")
 _CHOICES = ("read_only", "init")
 _CAPABILITIES = ("cap_drop", "cap_add")
-_LINES = {"tmpfs": "/path=MiB", "ulimits": "name=number", "extra_hosts": "name=address", "sysctls": "name=value"}
+_LINES = {
+    "tmpfs": "/path=MiB",
+    "ulimits": "name=number",
+    "extra_hosts": "name=address",
+    "sysctls": "name=value",
+    "host_folders": "/path=/folder",
+}
 """Options of one entry a line, and the form of a line."""
 LABELS: Final = {
     "runtime_shm_mb": "Shared memory", "runtime_tmpfs": "Folders in memory", "runtime_ulimits": "Limits of a process",
@@ -20,7 +26,8 @@ LABELS: Final = {
     "runtime_stop_signal": "Stop signal", "runtime_read_only": "Root file system", "runtime_init": "Process 1",
     "runtime_extra_hosts": "Further hostnames", "runtime_cap_drop": "Capabilities taken away",
     "runtime_files": "Files", "runtime_cap_add": "Further capabilities", "runtime_devices": "Devices",
-    "runtime_sysctls": "Kernel parameters",
+    "runtime_sysctls": "Kernel parameters", "runtime_networks": "Further networks",
+    "runtime_published": "Ports of the machine", "runtime_host_folders": "Folders of the machine",
 }  # fmt: skip
 """The form's fields, as the page labels them."""
 _FILE_PARTS: Final = {"": "path", "[key]": "path", "content": "value", "secret": "secret", "mode": "path"}
@@ -34,7 +41,8 @@ def runtime_values(options: RuntimeOptions) -> dict[str, str]:
     values |= {name: str(getattr(options, name)).lower() for name in _CHOICES}
     values |= {name: show_lines(getattr(options, name)) for name in _LINES}
     values |= {"shm_mb": str(options.shm_mb or ""), "devices": " ".join(options.devices)}
-    values |= {name: " ".join(getattr(options, name)) for name in _CAPABILITIES}
+    values |= {name: " ".join(getattr(options, name)) for name in (*_CAPABILITIES, "published")}
+    values["networks"] = show_lines({name: " ".join(aliases) for name, aliases in options.networks.items()})
     rows = enumerate(options.files.items())
     files = [(f"file_{row}", path, file) for row, (path, file) in rows]
     return {
@@ -73,11 +81,21 @@ def runtime_data(stored: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
     for name in _CAPABILITIES:
         if name in given:
             data[name] = [word.removeprefix("CAP_") for word in given[name].upper().replace(",", " ").split()]
+    if "networks" in given:
+        data["networks"] = reader.read(PREFIX + "networks", _parse_networks, stored.get("networks", {}))
+    if "published" in given:
+        data["published"] = given["published"].replace(",", " ").split()
     if "devices" in given:
         data["devices"] = given["devices"].replace(",", " ").split()
     if any(map(_FILE.fullmatch, reader.form)):
         data["files"] = dict(_read_files(stored.get("files", {}), reader))
     return data
+
+
+def _parse_networks(text: str) -> dict[str, list[str]]:
+    """Parse lines of `name` or `name=alias alias`."""
+    named = "\n".join(line if "=" in line or not line.strip() else f"{line}=" for line in text.splitlines())
+    return {name: aliases.replace(",", " ").split() for name, aliases in parse_lines(named, "name=alias").items()}
 
 
 def _read_files(stored: Mapping[str, Any], reader: Reader) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -39,7 +39,7 @@ from orca.sdk.containers import (
 from orca.sdk.terminals import Terminal, TerminalRequest, TerminalSize
 from orca.sdk.testing.fake_host import FakeHost
 from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
-from orca.sdk.workloads import LogLine, Mount, Privilege
+from orca.sdk.workloads import Attachment, LogLine, Mount, Privilege
 
 __all__ = ["ContainerHostConformance", "FakeHost", "Trial"]
 
@@ -209,8 +209,9 @@ class ContainerHostConformance:
 
     async def test_create_more_than_was_granted_is_refused(self, trial: Trial) -> None:
         """No layer above is trusted to have asked; a grant for what nothing may have changes nothing."""
+        further = {"attachments": (Attachment("orca-other"),)}
         mighty = {"cap_add": ("SYS_ADMIN",), "grants": (Privilege("capability", "SYS_ADMIN"),)}
-        for more in ({"cap_add": ("NET_ADMIN",)}, mighty):
+        for more in ({"cap_add": ("NET_ADMIN",)}, further, mighty):
             with pytest.raises(RequestRefused):
                 await trial.make(trial.spec("web", **more))
             with pytest.raises(RequestRefused):

@@ -33,7 +33,17 @@ from orca.sdk.engines import Engine, SupportsExec, SupportsTerminals
 from orca.sdk.terminals import TerminalRequest, TerminalSize
 from orca.sdk.testing.fake_engine import FakeEngine
 from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
-from orca.sdk.workloads import Device, LogLine, Privilege, PublishedPort, Replica, Ulimit, Workload
+from orca.sdk.workloads import (
+    Attachment,
+    Device,
+    HostFolder,
+    LogLine,
+    Privilege,
+    PublishedPort,
+    Replica,
+    Ulimit,
+    Workload,
+)
 
 __all__ = ["EngineConformance", "FakeEngine", "Trial"]
 
@@ -225,8 +235,11 @@ class EngineConformance:
         {"cap_add": ("NET_ADMIN",)}, {"cap_add": ("SYS_ADMIN",), "grants": (Privilege("capability", "SYS_ADMIN"),)},
         {"published": (PublishedPort(80, 8080),)}, {"devices": (Device("/dev/dri"),)},
         {"sysctls": {"kernel.panic": "1"}, "grants": (Privilege("sysctl", "kernel.panic"),)},
-        {"ulimits": (Ulimit("rtprio", 99, 99),)},
-    ], ids=["capability", "too-mighty", "port", "device", "sysctl", "ulimit"])  # fmt: skip
+        {"ulimits": (Ulimit("rtprio", 99, 99),)}, {"attachments": (Attachment("orca-other"),)},
+        {"host_folders": (HostFolder("/srv", "/srv"),)},
+        {"host_folders": (HostFolder("/srv/../etc", "/srv"),), "grants": (Privilege("host.path", "/etc"),)},
+    ], ids=["capability", "too-mighty", "port", "device", "sysctl", "ulimit", "network", "folder",
+      "etc"])  # fmt: skip
     async def test_apply_more_than_was_granted_is_refused(self, trial: Trial, more: dict[str, Any]) -> None:
         """Whatever let it come so far, and nothing was started."""
         workload = trial.workload("web", **more)
@@ -242,6 +255,16 @@ class EngineConformance:
         await trial.engine.stop(replica, grace=0)
         with pytest.raises(RequestRefused):
             await trial.engine.remove_network(trial.id)
+
+    async def test_remove_network_of_an_attachment_is_refused_until_the_replica_is_gone(self, trial: Trial) -> None:
+        """Further networks are made as needed, and go like the first one."""
+        further = f"{trial.id}-back"
+        (replica,) = await trial.run(trial.workload("web", attachments=(Attachment(further, ("web",)),)))
+        with pytest.raises(RequestRefused):
+            await trial.engine.remove_network(further)
+        await trial.engine.remove(replica)
+        await trial.engine.remove_network(further)
+        await trial.engine.remove_network(further)
 
     async def test_run_once_returns_code_and_lines(self, trial: Trial) -> None:
         """The release command's found. A run is no replica."""

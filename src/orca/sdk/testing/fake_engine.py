@@ -135,7 +135,7 @@ class FakeEngine:
     async def remove_network(self, name: str) -> None:
         """Unless a replica belongs to it."""
         await self.check()
-        if any(process.spec.network == name for process in self._processes.values()):
+        if any(name in process.spec.networks for process in self._processes.values()):
             raise RequestRefused(f"The network {name} is in use.")
 
     async def exec(self, replica: Replica, argv: Sequence[str], *, deadline: float) -> CommandResult:

@@ -194,7 +194,7 @@ class FakeHost:
     async def remove_network(self, name: str) -> None:
         """Unless a container uses it."""
         self._check_up()
-        if any(box.spec.network == name for box in self._boxes.values()):
+        if any(name in box.spec.networks for box in self._boxes.values()):
             raise RequestRefused(f"The network {name} is in use.")
         if name in self.networks:
             self.networks.remove(name)

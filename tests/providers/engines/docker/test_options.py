@@ -1,13 +1,14 @@
 """What images ask for beside command and variables, as the process itself sees it on a real Docker."""
 
 import json
+import socket
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orca.errors import ProviderUnavailable, RequestRefused
+from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.sdk.testing.containers import Trial
 from orca.sdk.testing.trials import ignore
 from orca.sdk.workloads import (
@@ -16,6 +17,7 @@ from orca.sdk.workloads import (
     Device,
     File,
     HealthCommand,
+    HostFolder,
     Mount,
     Privilege,
     PublishedPort,
@@ -214,3 +216,48 @@ async def test_container_with_grants_gets_what_was_granted(trial: Trial, by_hand
     facts = json.loads(by_hand("inspect", f"{trial.id}-web"))[0]
     assert "NET_RAW" in facts["HostConfig"]["CapAdd"] or "CAP_NET_RAW" in facts["HostConfig"]["CapAdd"]
     assert facts["HostConfig"]["PortBindings"] == {"53/udp": [{"HostIp": "127.0.0.1", "HostPort": "47111"}]}
+
+
+async def test_container_has_granted_folders_of_the_machine_and_no_links_out_of_them(
+    trial: Trial, scratch: Path
+) -> None:
+    folder, link = scratch / "media", scratch / "link"
+    folder.mkdir()
+    (folder / "film").write_text("1")
+    link.symlink_to("/etc")
+
+    async def make(name: str, source: Path, **options: object) -> None:
+        grants = (Privilege("host.path", str(source)),)
+        await trial.make(trial.spec(name, host_folders=(HostFolder(str(source), "/media", **options),), grants=grants))
+
+    await make("web", folder)
+    await make("reader", folder, read_only=True)
+    assert await say(trial, "web", "sh", "-c", "cat /media/film; echo 2 > /media/new") == "1"
+    assert (folder / "new").read_text() == "2\n"
+    assert await say(trial, "reader", "sh", "-c", "echo 3 > /media/new || echo refused") == "refused"
+    for wrong in (link, link / "ssh", scratch / "missing", Path(f"{folder}/../link")):
+        with pytest.raises(RequestRefused):
+            await make("wrong", wrong)
+    inside = trial.spec(
+        "file", host_folders=(HostFolder(str(folder), "/media"),), grants=(Privilege("host.path", str(folder)),),
+        files=(File("/media/planted", b"1"),),
+    )  # fmt: skip
+    with pytest.raises(RequestRefused):
+        await trial.make(inside)
+    assert not (folder / "planted").exists()
+    assert len(await trial.inspect()) == 2
+
+
+async def test_container_published_port_is_reached_on_the_machine_and_taken_for_a_second(trial: Trial) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {
+        "published": (PublishedPort(80, port, "tcp", "127.0.0.1"),), "grants": (Privilege("host.port", f"tcp/{port}"),)
+    }  # fmt: skip
+    serve = ("sh", "-c", "while echo hi | nc -l -p 80; do :; done")
+    await trial.make(trial.spec("web", *serve, **options))
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        assert connection.recv(10) == b"hi\n"
+    with pytest.raises(ProviderError):
+        await trial.make(trial.spec("second", *serve, **options))

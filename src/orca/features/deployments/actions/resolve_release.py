@@ -15,10 +15,15 @@ from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.secrets.actions import put_secret
 from orca.features.secrets.queries import open_secret
-from orca.features.services.actions import apply_orca_file, check_volumes, freeze_config, list_secret_revisions
+from orca.features.services.actions import (
+    apply_orca_file,
+    check_options,
+    check_volumes,
+    freeze_config,
+    list_secret_revisions,
+)
 from orca.features.services.models import Service
 from orca.features.services.orca_file import parse_orca_file
-from orca.features.services.privileges import check_granted
 from orca.features.services.queries import list_build_variables
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.resources import Resources
@@ -129,7 +134,8 @@ async def _check_privileges(
     workload = await queries.find_workload(session, service.id)
     is_less = deployment.kind == "scale" and workload is not None and replicas <= workload.replicas
     if deployment.trigger != "system" and not is_less:
-        check_granted(FrozenConfig.model_validate(release.config).runtime, service.privileges, service.slug)
+        config = FrozenConfig.model_validate(release.config)
+        await check_options(session, service, config.runtime, system_id=config.system)
 
 
 async def _find_wanted(session: AsyncSession, service: Service, kind: str, selection: ReleaseSelection) -> Release:

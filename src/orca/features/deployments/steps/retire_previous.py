@@ -1,14 +1,14 @@
 """Let the old release finish its requests, then stop and remove it. A failure here is only a warning."""
 
 import asyncio
-from contextlib import suppress
 
 from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
-from orca.features.deployments.rules import TAKES_DOWN, maker_of, network_name
+from orca.features.deployments.rules import TAKES_DOWN, maker_of
 from orca.features.deployments.steps.retry import retry_while_unavailable
-from orca.features.deployments.steps.work import Facts, Work, load, systems_of
+from orca.features.deployments.steps.work import Facts, Work, leave_networks, list_networks, load, systems_of
+from orca.features.projects.rules import network_of
 from orca.sdk.workloads import Replica
 
 DRAIN_SECONDS = 2.0
@@ -24,8 +24,8 @@ async def retire_previous(work: Work) -> str:
     if any(replica.state == "running" for old in looked.values() for replica in old):
         await asyncio.sleep(DRAIN_SECONDS)
     counts = [await _retire_all(work, facts, system_id, old) for system_id, old in looked.items()]
-    if facts.deployment.kind == "remove" and looked:
-        await _leave_network(work, facts)
+    if looked:
+        await leave_networks(work, _unused_networks(facts), looked)
     return f"{sum(counts)} container{'s' if sum(counts) != 1 else ''} removed" if counts else ""
 
 
@@ -71,12 +71,11 @@ async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Replica
     await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
 
 
-async def _leave_network(work: Work, facts: Facts) -> None:
-    """Remove the environment's network with its last service; the next service creates it again."""
-    for system_id in systems_of(facts):
-        with suppress(OrcaError):  # the engine refuses while other services use it
-            engine = await work.resources.systems.engine(system_id)
-            await engine.remove_network(network_name(facts.service.environment_id))
+def _unused_networks(facts: Facts) -> list[str]:
+    """Return the networks that the service has left; with the service itself, also that of its environment."""
+    now = list_networks(facts.deployment, facts.service)
+    left = [name for name in facts.previous_networks if name not in now]
+    return [*left, network_of(facts.service.environment_id)] if facts.deployment.kind == "remove" else left
 
 
 async def _warn(work: Work, problem: str) -> None:

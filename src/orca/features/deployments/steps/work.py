@@ -1,20 +1,25 @@
 """The context that each step of a deployment works with."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from orca.errors import OrcaError
 from orca.features.deployments import rules
 from orca.features.deployments.actions.plan import frozen_config
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.operations.log import LogWriter
+from orca.features.projects.rules import network_of
 from orca.features.secrets.queries import open_secret
 from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
-from orca.features.services.privileges import read_privilege
+from orca.features.services.privileges import host_path, published_port, read_privilege
+from orca.features.services.rules import engine_network
 from orca.features.services.schemas.runtime import RuntimeFile, RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 from orca.features.services.schemas.volumes import VolumeMount
@@ -23,7 +28,7 @@ from orca.resources import Resources
 from orca.sdk.containers import ContainerHost
 from orca.sdk.engines import Engine
 from orca.sdk.trees import Tree
-from orca.sdk.workloads import Device, File, Mount, Replica, Tmpfs, Ulimit, Workload
+from orca.sdk.workloads import Attachment, Device, File, HostFolder, Mount, Replica, Tmpfs, Ulimit, Workload
 from orca.systems import LOCAL
 
 
@@ -77,6 +82,8 @@ class Facts:
     """The machine of this deployment; one that takes the service down has that of the live workload."""
     previous_system_id: str = LOCAL
     """The machine of the previous workload."""
+    previous_networks: tuple[str, ...] = ()
+    """Further networks of the previous workload, as the engine calls them."""
     shared: Mapping[str, Sharing] = field(default_factory=dict)
     """Name on the engine -> its volumes that other services mount, too."""
 
@@ -151,7 +158,14 @@ async def load_facts(resources: Resources, deployment_id: str) -> Facts:
     return Facts(
         deployment, service, build, release, secrets, previous.workload if previous else None,
         system_id=deployment.system_id if deployment.config else there, previous_system_id=there, shared=shared,
+        previous_networks=list_networks(previous, service) if previous else (),
     )  # fmt: skip
+
+
+def list_networks(deployment: Deployment, service: Service) -> tuple[str, ...]:
+    """Return the further networks of a deployment's workload, as the engine calls them."""
+    names = deployment.config.get("runtime", {}).get("networks", {})
+    return tuple(engine_network(name, service.environment_id) for name in names)
 
 
 def systems_of(facts: Facts) -> tuple[str, ...]:
@@ -164,6 +178,14 @@ async def find_replicas(work: Work, facts: Facts) -> list[Replica]:
     engine = await work.engine()
     found = await engine.observe({"orca.deployment": facts.workload.id})
     return [replica for replica in found if facts.workload.includes(replica)]
+
+
+async def leave_networks(work: Work, names: Iterable[str], systems: Iterable[str]) -> None:
+    """Remove networks that nothing is in any more; what needs one later makes it again."""
+    for system_id, name in product(tuple(systems), tuple(names)):
+        with suppress(OrcaError):  # the engine refuses while anything is in it
+            engine = await work.resources.systems.engine(system_id)
+            await engine.remove_network(name)
 
 
 async def find_own(work: Work, facts: Facts) -> list[Replica]:
@@ -194,7 +216,7 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
     return Workload(
         name=rules.workload_name(facts.workload.id),
         image=facts.release.image if facts.release else facts.build.image if facts.build else "",
-        network=rules.network_name(facts.service.environment_id),
+        network=network_of(facts.service.environment_id),
         labels=facts.labels(resources),
         replicas=config.replicas,
         env={**config.variables, **_without(facts.secrets, config.runtime.secret_files)},
@@ -209,6 +231,10 @@ def workload_of(facts: Facts, resources: Resources) -> Workload:
         ports=tuple(port.port for port in config.ports),
         files=tuple(File(path, _content(facts, file), file.permissions) for path, file in config.runtime.files.items()),
         grants=tuple(map(read_privilege, config.privileges)),
+        attachments=tuple(
+            Attachment(engine_network(name, facts.service.environment_id), tuple(aliases))
+            for name, aliases in config.runtime.networks.items()
+        ),
         **_runtime(config.runtime),
     )
 
@@ -231,11 +257,15 @@ def _runtime(options: RuntimeOptions) -> dict[str, Any]:
         "stop_signal": options.stop_signal, "init": options.init, "cap_drop": tuple(options.cap_drop),
         "extra_hosts": tuple(options.extra_hosts.items()), "cap_add": tuple(options.cap_add),
         "devices": tuple(Device(path, permissions="rw") for path in options.devices), "sysctls": options.sysctls,
+        "published": tuple(map(published_port, options.published)),
+        "host_folders": tuple(
+            HostFolder(host_path(text), path, text.endswith(":ro")) for path, text in options.host_folders.items()
+        ),
     }  # fmt: skip
 
 
 def run_of(facts: Facts, resources: Resources, name: str, *, role: str, command: tuple[str, ...]) -> Workload:
     """Return the same program to be run once, under a name of its own, with another command."""
-    workload = workload_of(facts, resources)
+    workload = replace(workload_of(facts, resources), published=())  # they are those of the replicas
     labels = {**workload.labels, "orca.role": role}
     return replace(workload, name=name, labels=labels, command=command, restart="no")

@@ -1,7 +1,7 @@
 """Writes of services, variables and volumes: one function per verb, session first."""
 
 from orca.features.services.actions.freeze import apply_orca_file, freeze_config, list_secret_revisions
-from orca.features.services.actions.privileges import set_privileges
+from orca.features.services.actions.privileges import OwnPlaces, check_options, set_privileges
 from orca.features.services.actions.services import check_source, create_service, delete_service, update_service
 from orca.features.services.actions.variables import (
     change_variables,
@@ -22,9 +22,11 @@ from orca.features.services.actions.volumes import (
 )
 
 __all__ = [
+    "OwnPlaces",
     "apply_orca_file",
     "attach_volume",
     "change_variables",
+    "check_options",
     "check_source",
     "check_volumes",
     "create_service",

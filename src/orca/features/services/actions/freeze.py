@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import Conflict
 from orca.events import origin
+from orca.features.services.actions.privileges import check_options
 from orca.features.services.actions.services import settings_of
 from orca.features.services.actions.volumes import check_place, ensure_volumes
 from orca.features.services.models import Service, Variable
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge
-from orca.features.services.privileges import check_granted, list_wanted
+from orca.features.services.privileges import list_wanted
 from orca.features.services.queries import list_effective_variables, open_variables
 from orca.features.services.rules import is_below
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
@@ -32,7 +33,7 @@ async def freeze_config(session: AsyncSession, box: SecretBox, service: Service)
     variables = await list_effective_variables(session, service)
     secrets = await open_variables(session, box, variables)
     config = await _config_of(session, service, variables, sorted(secrets))
-    check_granted(config.runtime, service.privileges, service.slug)
+    await check_options(session, service, config.runtime)
     check_files(config)
     return config, secrets
 
@@ -113,7 +114,7 @@ async def apply_orca_file(
     """
     merged, merged_build = merge(config, build, file)
     _check_may(config, merged)
-    check_granted(merged.runtime, service.privileges, service.slug)
+    await check_options(session, service, merged.runtime, system_id=merged.system)
     check_files(merged)
     shared = {volume.name for volume in file.volumes if volume.shared}
     names = await ensure_volumes(session, service, merged.system, merged.mounts, shared)

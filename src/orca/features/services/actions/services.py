@@ -17,6 +17,7 @@ from orca.features.credentials.queries import (
     find_credential,
 )
 from orca.features.projects.models import Project
+from orca.features.services.actions.privileges import check_options
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import detach_all, ensure_volumes
 from orca.features.services.models import Service, Variable, Volume
@@ -104,8 +105,8 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
     for column, value in changed.items():
         setattr(service, column, value)
     _check_result(service)
-    if "runtime" in changed:
-        check_granted(settings_of(service).runtime, service.privileges, service.slug)
+    if "runtime" in changed or "system" in changed:
+        await check_options(session, service, settings_of(service).runtime)
     service.version += 1
     service.updated_at = now()
     payload = {"slug": service.slug, "fields": sorted(changed), "version": service.version}

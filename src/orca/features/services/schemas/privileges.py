@@ -11,7 +11,13 @@ PrivilegeText = Annotated[
     str,
     Field(max_length=300),
     AfterValidator(parse_privilege),
-    WithJsonSchema({"type": "string", "maxLength": 300, "pattern": "^(?:capability|device|sysctl):.+$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 300,
+            "pattern": "^(?:capability|device|sysctl|network|host\\.port|host\\.path):.+$",
+        }
+    ),
 ]
 
 
@@ -19,7 +25,9 @@ class Privileges(Strict):
     """All privileges of a service: those not listed are taken back."""
 
     privileges: list[PrivilegeText] = Field(
-        max_length=50, description="Such as `capability:NET_ADMIN`, `device:/dev/dri`, `sysctl:net.core.somaxconn`."
+        max_length=50,
+        description="Such as `capability:NET_ADMIN`, `device:/dev/dri`, `sysctl:net.core.somaxconn`, "
+        "`host.port:udp/53`, `host.path:/srv/media`, `network:orca-` with the id of another environment.",
     )
 
 

@@ -48,6 +48,16 @@ DevicePath = Annotated[str, StringConstraints(pattern=r"^/dev(?:/[A-Za-z0-9_:-][
 SysctlName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(?:\.[a-z0-9_-]+)+$", max_length=120)]
 SysctlValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:._,-]+(?: [A-Za-z0-9:._,-]+)*$", max_length=120)]
 
+NetworkName = Annotated[
+    str, StringConstraints(pattern=rf"^(?:[a-z][a-z0-9-]{{0,30}}|{rules.ENVIRONMENT_NETWORK})$", max_length=50)
+]
+Alias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+Published = Annotated[
+    str, StringConstraints(pattern=rf"^(?:{_OCTET}(?:\.{_OCTET}){{3}}:)?{_PORT}:{_PORT}(?:/(?:tcp|udp))?$")
+]
+HostPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/@ +-]*(?::ro)?$", max_length=255)]
+
 
 class RuntimeFile(Strict):
     """A text file of which each container gets a copy before its process starts, to be read only."""
@@ -116,6 +126,40 @@ class RuntimeOptions(Strict):
         max_length=20,
         description="Kernel parameters of the container's own network and memory. Each needs a grant.",
     )
+
+    networks: dict[NetworkName, list[Alias]] = Field(
+        {},
+        max_length=10,
+        description="Further networks, and the names by which the service is found in each. A plain name is one of "
+        "its environment; `orca-` and the id of another environment is the network of that one, and needs a grant.",
+    )
+    published: list[Published] = Field(
+        [],
+        max_length=20,
+        description="Ports of the machine that lead to ports of the container, past the proxy: `53:5353/udp`, or "
+        "`127.0.0.1:53:5353/udp` for one address. Each needs a grant.",
+    )
+    host_folders: dict[MountPath, HostPath] = Field(
+        {},
+        max_length=20,
+        description="Folders of the machine by their path inside, such as `/srv/media` or, to be read only, "
+        "`/srv/media:ro`. Each needs a grant.",
+    )
+
+    @field_validator("published")
+    @classmethod
+    def _ports_differ(cls, published: list[str]) -> list[str]:
+        if problem := rules.find_published_problem(published):
+            raise ValueError(problem)
+        return published
+
+    @field_validator("host_folders")
+    @classmethod
+    def _folders_hold_no_files(cls, folders: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        for path in info.data.get("files", ()):
+            if any(rules.is_below(path, folder) for folder in folders):
+                raise ValueError(f"the file {path} would be put into a folder of the machine")
+        return folders
 
     @field_validator("files")
     @classmethod

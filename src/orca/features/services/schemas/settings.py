@@ -181,7 +181,7 @@ class Settings(Strict):
         "auto",
         description="How a new release takes over: `rolling` starts it beside the old one, which serves until then; "
         "`recreate` stops the old one first, so that never two work on the same files. `auto` recreates a service with "
-        "volumes, and rolls every other.",
+        "volumes, and rolls every other. A service that publishes ports of the machine is always recreated.",
     )
 
     @field_validator("ports")
@@ -201,6 +201,8 @@ class Settings(Strict):
             tuple(port.port for port in self.ports), tuple(self.public_ports()), self.health.type, self.health.port
         )
         problems = rules.find_kind_problems(kind, listening)
+        if self.runtime.published and self.replicas > 1:
+            problems["replicas"] = "two replicas cannot have one port of the machine: publish none, or run one"
         if problems:
             field, problem = next(iter(problems.items()))
             raise BadInput(f"{field}: {problem}", fields=problems)
@@ -220,6 +222,8 @@ class FrozenConfig(Settings):
     @property
     def recreates(self) -> bool:
         """Whether the old release is stopped before the new one starts."""
+        if self.runtime.published:  # two cannot have one port of the machine
+            return True
         return self.strategy == "recreate" or (self.strategy == "auto" and bool(self.mounts))
 
     def announce_port(self) -> Self:

@@ -32,6 +32,7 @@ from orca.providers.engines.docker.references import check_container_id, check_n
 from orca.providers.engines.docker.render import Sealed, check_container, render_container, render_endpoint
 from orca.providers.engines.docker.sealed_files import SealedFiles, list_sealed
 from orca.providers.engines.docker.volumes import Volumes
+from orca.sdk.connectors import Command
 from orca.sdk.containers import Container, ContainerSpec
 from orca.sdk.engines import EngineFailed
 from orca.sdk.workloads import Attachment
@@ -50,6 +51,7 @@ class Containers:
         self, connection: DockerConnection, networks: Networks, volumes: Volumes, images: Images, instance: str
     ) -> None:
         self._connection = connection
+        self._connector = networks.connector
         self._networks = networks
         self._volumes = volumes
         self._images = images
@@ -199,6 +201,7 @@ class Containers:
 
     async def _create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> str:
         check_container(spec)
+        await self._check_folders(spec)
         sealed = await self._sealed.prepare(spec) if spec.read_only else None
         try:
             return await self._create_with(spec, labels, sealed)
@@ -206,6 +209,16 @@ class Containers:
             if sealed:
                 await self._sealed.remove(sealed.volume)
             raise
+
+    async def _check_folders(self, spec: ContainerSpec) -> None:
+        """Raise RequestRefused for a folder of the machine that is missing, or not where its granted path says."""
+        for folder in spec.host_folders:
+            found = await self._connector.run(Command(("readlink", "-e", "--", folder.source), deadline=10))
+            if found.text.strip() != folder.source:
+                raise RequestRefused(
+                    f"{folder.source} is missing on the machine, or is a link to another place.",
+                    hint="Make the folder there; of a link, grant and name the place that it leads to.",
+                )
 
     async def _create_with(self, spec: ContainerSpec, labels: Mapping[str, str], sealed: Sealed | None) -> str:
         init = await self._ask_for_init()

@@ -28,7 +28,7 @@ class Networks:
 
     def __init__(self, connection: DockerConnection, connector: Connector, instance: str, pool: IPv4Network) -> None:
         self._connection = connection
-        self._connector = connector
+        self.connector = connector
         self._instance = instance
         self._pool = pool
         self.lock = asyncio.Lock()
@@ -161,7 +161,7 @@ class Networks:
         return networks
 
     async def _routes(self) -> list[IPv4Network]:
-        result = await self._connector.run(Command(("cat", "/proc/net/route"), deadline=10))
+        result = await self.connector.run(Command(("cat", "/proc/net/route"), deadline=10))
         if result.exit_code != 0:
             raise ProviderUnavailable("The routes of the host cannot be read from /proc/net/route.")
         return parse_routes(result.text)

@@ -10,7 +10,7 @@ from orca.errors import RequestRefused
 from orca.providers.engines.docker.addresses import automatic_range, gateway
 from orca.sdk.containers import ContainerSpec
 from orca.sdk.privileges import capability, check_privileges
-from orca.sdk.workloads import Device, HealthCommand, Mount, Tmpfs
+from orca.sdk.workloads import Device, HealthCommand, HostFolder, Mount, Tmpfs
 
 _CAPABILITIES = {
     "CHOWN": "entry points hand a fresh volume to the user they drop to",
@@ -116,7 +116,11 @@ def _host_config(spec: ContainerSpec, *, init: bool, sealed: Sealed | None) -> d
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": spec.pids,
         "LogConfig": {"Type": "json-file", "Config": dict(_LOG_OPTIONS)},
-        "Mounts": [*map(render_mount, spec.mounts), *(_sealed(sealed) if sealed else ())],
+        "Mounts": [
+            *map(render_mount, spec.mounts),
+            *map(_folder, spec.host_folders),
+            *(_sealed(sealed) if sealed else ()),
+        ],
         **_options(spec),
     }
     if spec.memory_bytes:
@@ -186,17 +190,26 @@ def _health(check: HealthCommand) -> dict[str, Any]:
 
 def _check_paths(spec: ContainerSpec) -> None:
     paths = [(mounted.path, "A volume") for mounted in spec.mounts]
+    paths += [(folder.path, "A folder of the machine") for folder in spec.host_folders]
     paths += [(entry.path, "A file") for entry in spec.files] + [
         (folder.path, "A folder in memory") for folder in spec.tmpfs
     ]
     for path, what in paths:
         if not path.startswith("/") or ".." in path.split("/") or set(path) & set("\0,:"):
             raise RequestRefused(f"{what} needs an absolute path inside the container, without `..`, `:` and `,`.")
+    folders = [folder.path.rstrip("/") for folder in spec.host_folders]
+    for path in [*(file.path for file in spec.files), *(mount.path for mount in spec.mounts)]:
+        if any(path == folder or path.startswith(f"{folder}/") for folder in folders):
+            raise RequestRefused(f"{path} would be put into a folder of the machine.", hint="Choose another path.")
 
 
 def render_mount(mount: Mount) -> dict[str, Any]:
     """Return a mounted volume."""
     return {"Type": "volume", "Source": mount.volume, "Target": mount.path, "ReadOnly": mount.read_only}
+
+
+def _folder(folder: HostFolder) -> dict[str, Any]:
+    return {"Type": "bind", "Source": folder.source, "Target": folder.path, "ReadOnly": folder.read_only}
 
 
 def _sealed(sealed: Sealed) -> list[dict[str, Any]]:
