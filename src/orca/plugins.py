@@ -85,6 +85,18 @@ class Plugins:
             (unused.family, unused.name) == (family, name) for unused in self.unused
         )
 
+    def find_host(self, engine: str) -> str | None:
+        """Return the name of the container host that an engine stands on; None where it has none."""
+        name = str(getattr(self.engines.get(engine), "container_host", engine))
+        return name if self.has("containers", name) else None
+
+    def choose_host(self, engine: str) -> str:
+        """Return the name of the container host of an engine. Raises ProviderUnusable for an engine that has none."""
+        name = self.find_host(engine)
+        if name is None and self.has("engines", engine):
+            raise without_host(engine)
+        return name or engine
+
 
 def missing(family: str, name: str, installed: Mapping[str, Any]) -> ProviderUnusable:
     """Return the error that says that no package with this provider is installed."""
@@ -92,6 +104,15 @@ def missing(family: str, name: str, installed: Mapping[str, Any]) -> ProviderUnu
     return ProviderUnusable(
         f"The {FAMILIES[family]} “{name}” is not installed.",
         hint=f"Install the package that has it and restart Orca, or choose one that is installed: {others}.",
+    )
+
+
+def without_host(engine: str) -> ProviderUnusable:
+    """Return the error for what only a container host does, on a system whose engine has none."""
+    return ProviderUnusable(
+        f"The engine “{engine}” has no container host, which pulls images and keeps volumes.",
+        hint="Install the package that has it, or choose an engine that has one. A plugin's engine may "
+        "stand on a host of another name, which it has as `container_host`.",
     )
 
 

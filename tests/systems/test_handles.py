@@ -68,6 +68,12 @@ class Engines(Tunnels):
             yield tunnel
 
 
+class Guests(Engines):
+    """Opens engines on the host of another name."""
+
+    container_host: ClassVar[str] = "docker"
+
+
 class Builders(Tunnels):
     """Opens builders."""
 
@@ -102,7 +108,7 @@ async def systems(db: Database) -> AsyncIterator[Systems]:
     Tunnels.failures.clear()
     plugins = Plugins(
         containers={"tunnel": Tunnels, "docker": Tunnels}, proxies={"tunnel": Tunnels, "caddy": Tunnels},  # type: ignore[dict-item]
-        connectors={"local": Connectors}, engines={"docker": Engines, "cluster": Engines},  # type: ignore[dict-item]
+        connectors={"local": Connectors}, engines={"docker": Engines, "cluster": Engines, "guest": Guests},  # type: ignore[dict-item]
     )  # fmt: skip
     opened = Systems(db, plugins, Defaults(Settings(), "test", "proxy"))
     yield opened
@@ -126,8 +132,15 @@ async def test_systems_engine_stands_on_the_container_host_of_its_name(db: Datab
     engine, cluster = await systems.engine(LOCAL), await systems.engine("edge")
     assert engine.host is await systems.containers(LOCAL)  # type: ignore[attr-defined]
     assert cluster.host is None  # type: ignore[attr-defined]
-    with pytest.raises(ProviderUnusable, match="cluster"):
+    with pytest.raises(ProviderUnusable, match="The engine “cluster” has no container host"):
         await systems.containers("edge")
+
+
+async def test_systems_engine_stands_on_the_container_host_that_it_names(db: Database, systems: Systems) -> None:
+    await add_system(db, "edge", engine="guest")
+    engine: Any = await systems.engine("edge")
+    assert engine.host is await systems.containers("edge")
+    assert engine.host is not await systems.containers(LOCAL)
 
 
 async def test_systems_close_closes_engines_before_their_host(systems: Systems) -> None:

@@ -185,6 +185,7 @@ class EngineProvider(Protocol):
     ) -> AbstractAsyncContextManager[Engine]:
         """Connect lazily: opening never fails because the engine is down.
 
-        `host`: the provider of the same name in the family `containers`, opened; None where there is none.
+        `host`: the provider of the same name in the family `containers`, opened; None where there is none. An engine
+        that stands on a host of another name has that as the class attribute `container_host`.
         """
         ...

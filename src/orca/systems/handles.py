@@ -298,17 +298,17 @@ class Systems:
     @asynccontextmanager
     async def _open_containers(self, system_id: str) -> Any:
         row = await self._get_row(system_id)
-        name, known = row.engine or self._defaults.engine_name, self._defaults.engine(system_id)
-        async with self._open("containers", name, row, known, await self.connector(system_id)) as host:
+        name = self._plugins.choose_host(row.engine or self._defaults.engine_name)
+        known, connector = self._defaults.engine(system_id), await self.connector(system_id)
+        async with self._open("containers", name, row, known, connector) as host:
             yield host
 
     @asynccontextmanager
     async def _open_engine(self, system_id: str) -> Any:
-        """An engine may stand on the container host of its own name, and shares its configuration with it."""
         row = await self._get_row(system_id)
         name, known = row.engine or self._defaults.engine_name, self._defaults.engine(system_id)
         self._plugins.choose("engines", name)  # before its host: of two that are missing this one is named
-        host = await self.containers(system_id) if self._plugins.has("containers", name) else None
+        host = await self.containers(system_id) if self._plugins.find_host(name) else None
         async with self._open("engines", name, row, known, await self.connector(system_id), host) as engine:
             yield engine
 

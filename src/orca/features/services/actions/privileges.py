@@ -74,7 +74,7 @@ async def check_options(
     ports = [rules.read_published(text) for text in options.published]
     if not ports:
         return
-    with all_teams(session):  # a machine has each port once, whoever uses it
+    with all_teams(session):  # they share the ports of a machine
         query = select(Service.team_id, Service.slug, Service.runtime).where(
             Service.system_id == (system_id or service.system_id),
             Service.deleted_at.is_(None),
