@@ -34,6 +34,8 @@ OWN_FAILURE = 125
 """The exit code when the command could not be run or followed to its end, as in `docker exec`."""
 _INPUT = b"\0"
 _STDERR = 2
+_RESTARTS = 1012
+"""Code of WebSockets with which a server that stops closes them."""
 _CHUNK = 32 << 10
 _ACKNOWLEDGE = 64 << 10
 _SECONDS = 30.0
@@ -59,8 +61,8 @@ class TerminalClient:
             threading.Thread(target=self._send_input, args=(socket,), daemon=True).start()
             try:
                 return self._receive(socket)
-            except ConnectionClosed:
-                raise _broken() from None
+            except ConnectionClosed as closed:
+                raise _broken(is_restarting=closed.rcvd is not None and closed.rcvd.code == _RESTARTS) from None
             except KeyboardInterrupt:
                 return INTERRUPTED
 
@@ -158,8 +160,9 @@ def _exit_code(facts: dict[str, Any]) -> int:
     raise CommandFailed(f"the command was ended: {facts.get('message', '')}", code=OWN_FAILURE)
 
 
-def _broken() -> CommandFailed:
-    return CommandFailed("the connection broke, so the command was killed", code=UNREACHABLE)
+def _broken(*, is_restarting: bool = False) -> CommandFailed:
+    reason = "Orca is stopping or restarting" if is_restarting else "the connection broke"
+    return CommandFailed(f"{reason}, so the command was killed", code=UNREACHABLE)
 
 
 @contextmanager

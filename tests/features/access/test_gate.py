@@ -387,7 +387,7 @@ async def test_each_subject_has_a_pace_of_its_own(app: FastAPI) -> None:
 
 
 async def make_hook(client: httpx.AsyncClient) -> dict[str, str]:
-    made = await client.post("/api/v1/projects", json={"name": "Hooked"})
+    made = await client.post("/api/v1/projects", json={"name": f"Hooked {new_id()}"})
     body = {"name": "web", "source": {"type": "git", "repository": "https://example.org/a"}}
     service = await client.post(f"/api/v1/projects/{made.json()['id']}/services", json=body)
     hook = {"provider": "generic", "branch": "main"}
