@@ -19,6 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NPM_DEADLINE = 600
 BUNDLE_DEADLINE = 180
+MANUAL_DEADLINE = 60
 SCRIPT_ENTRY = "build.mjs"
 
 
@@ -27,10 +28,29 @@ class FrontendBuildHook(BuildHookInterface[BuilderConfig]):
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Bundle unless the bundle there was made from these very sources."""
         if bundle(Path(self.root)):
             self.app.display_info("Bundled the front end")
+        if self.target_name == "wheel" and version != "editable":
+            page = Path(self.directory, "orc.1")
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(make_manual(Path(self.root)), "utf-8")
+            build_data["shared_data"][str(page)] = "share/man/man1/orc.1"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's signature
+        """Remove the manual page beside the wheel, which has a copy."""
+        Path(self.directory, "orc.1").unlink(missing_ok=True)
+
+
+def make_manual(root: Path) -> str:
+    """Return the manual page orc(1), made by the command line of these sources; it needs no dependency but pathspec."""
+    argv = [sys.executable, "-m", "orca.cli.manpage"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), *filter(None, sys.path)])}
+    made = subprocess.run(argv, env=env, timeout=MANUAL_DEADLINE, check=False, capture_output=True, text=True)
+    if made.returncode != 0:
+        sys.exit(f"The manual page cannot be made from the command line's sources:\n{made.stderr[-4000:]}")
+    return made.stdout
 
 
 def bundle(root: Path) -> bool:

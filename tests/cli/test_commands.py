@@ -17,7 +17,7 @@ from orca.kit.ids import new_id
 @pytest.fixture
 def project(local: Orc, request: pytest.FixtureRequest) -> str:
     """A project of this test, with one service `web`; its slug."""
-    made = local.ok("projects", "create", f"P {request.node.name}"[:60], "--json").json
+    made = local.ok("projects", "create", f"P {new_id()[-12:]} {request.node.name}"[:60], "--json").json
     local.ok("services", "create", "web", "--project", made["id"], "--port", "8080")
     return str(made["slug"])
 
@@ -130,7 +130,7 @@ def test_services_are_deleted_by_name(local: Orc, project: str) -> None:
 
 
 def test_names_that_mean_several_things_are_told(local: Orc, project: str) -> None:
-    other = local.ok("projects", "create", f"{project} two", "--json").json["slug"]
+    other = local.ok("projects", "create", f"two {project}", "--json").json["slug"]
     local.ok("services", "create", "web", "--project", other)
     done = local("services", "show", "web")
     assert done.code == 2
@@ -399,9 +399,10 @@ def test_webhook_test_waits_for_the_answer(remote: Orc, stub: Stub) -> None:
         "id": "d", "type": "ping", "state": "queued", "attempts": 0, "status_code": None, "problem": "",
         "created_at": "2026-01-01T00:00:00Z",
     }  # fmt: skip
+    stub.json("GET /api/v1/webhooks", {"items": [{"id": "w", "name": "chat"}], "next_cursor": None})
     stub.json("POST /api/v1/webhooks/w/test", row)
     stub.json("GET /api/v1/webhooks/w/deliveries/d", {**row, "state": "delivered", "status_code": 204})
-    assert "204" in remote.ok("webhooks", "test", "w").out
+    assert "204" in remote.ok("webhooks", "test", "chat").out
     refused = {**row, "state": "failed", "status_code": 500, "problem": "The receiver answered 500.", "attempts": 1}
     stub.json("GET /api/v1/webhooks/w/deliveries/d", refused)
     failed = remote("webhooks", "test", "w")
@@ -416,6 +417,7 @@ def test_pushes_that_were_refused_are_told_with_their_reason(remote: Orc, stub: 
     refused = {**push, "commit": "", "is_accepted": False, "is_refused": True, "times": 2, "decision": "not signed"}
     stub.json("GET /api/v1/projects", {"items": [{"id": "p", "slug": "shop", "name": "shop"}], "next_cursor": None})
     stub.json("GET /api/v1/projects/p/services", {"items": [{"id": "s", "slug": "web"}], "next_cursor": None})
+    stub.json("GET /api/v1/services/s/hooks", {"items": [{"id": "h"}], "next_cursor": None})
     stub.json("GET /api/v1/services/s/hooks/h/pushes", {"items": [refused, push], "next_cursor": None})
     told = remote.ok("hooks", "pushes", "h", "-p", "shop", "-s", "web").out
     assert "refused: not signed (2 times)" in told
@@ -539,6 +541,22 @@ def test_init_ejects_a_dockerfile_and_keeps_one_that_is_there(local: Orc) -> Non
     assert local.ok("init", "--eject", "--print").out == "FROM scratch\n"
 
 
+def test_the_panel_is_opened_at_the_page_of_what_is_chosen(linked: Orc, project: str, quiet_panel: Panel) -> None:
+    panel = linked.ok("whoami", "--json").json["panel_url"]
+    assert panel.startswith("http")
+    service = linked.ok("services", "show", "--json").json
+    assert linked.ok("dashboard").out == f"{panel}/services/{service['id']}\n"
+    assert linked.ok("dashboard", f"{project}/web", "--json").json == {"url": f"{panel}/services/{service['id']}"}
+    assert linked.ok("dashboard", "--project", project).out == f"{panel}/projects/{service['project_id']}\n"
+    linked.ok("link", "--remove")
+    assert linked.ok("dashboard").out == f"{panel}/\n"
+
+
+def test_a_server_of_an_earlier_version_is_its_own_panel(remote: Orc, stub: Stub) -> None:
+    stub.json("GET /api/v1/me", {"actor": "ada"})
+    assert remote.ok("dashboard", "--print").out == f"{stub.url}/\n"
+
+
 def test_the_trail_is_listed_and_verified(local: Orc) -> None:
     project = local.ok("projects", "create", "Seen", "--json").json
     local.ok("projects", "delete", project["id"], "--confirm", "Seen")
@@ -547,6 +565,10 @@ def test_the_trail_is_listed_and_verified(local: Orc) -> None:
     shown = local.ok(*about, "--type", "ProjectCreated").out.splitlines()
     assert shown[0].split() == ["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"]
     assert [("project Seen" in line, "done" in line) for line in shown[1:]] == [(True, True)]
+    assert local.ok(*about, "--type", "Project created").out.splitlines() == shown
+    with Terminal([sys.executable, "-m", "orca.cli", *about], local) as terminal:
+        terminal.expect("Project created")
+        assert terminal.wait() == 0
     assert len(local.ok("audit", "list", "--limit", "1", "--json").json["items"]) == 1
     assert local.ok(*about, "--type", "Never").out == "Nothing of that kind has happened.\n"
     assert local("audit", "list", "--limit", "1000").code == 5

@@ -100,7 +100,8 @@ def test_plain_lines_over_a_broken_connection(remote: Orc, deployment: Deploymen
 
 def test_json_is_a_line_per_event_and_then_the_deployment(remote: Orc, deployment: Deployment) -> None:
     done = remote.ok("restart", "--service", "web", "--json")
-    *chunks, last = done.lines
+    first, *chunks, last = done.lines
+    assert (first["id"], first["number"]) == ("d", 7), "the first event names the deployment"
     assert [chunk["step"] for chunk in chunks] == list(STEPS)
     assert last == deployment.row
     assert done.err == ""
@@ -111,6 +112,40 @@ def test_failure_ends_with_reason_and_hint(remote: Orc, deployment: Deployment) 
     done = remote("restart", "--service", "web")
     assert done.code == 1
     assert done.err.endswith("error: deployment 7 failed: it never answered\nhint: Look at its port.\n")
+
+
+def test_the_reason_of_a_failure_is_printed_once(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    def log(handler: StubHandler) -> None:
+        handler.begin_stream()
+        handler.event("log", {"offset": 0, "step": "check_health", "text": "last words\n✗ it never answered. Look.\n"})
+        handler.event("log", {"offset": 9, "step": "check_health", "text": "✗ something else\n"})
+        deployment.end(handler)
+
+    deployment.state, deployment.reason, deployment.hint = "failed", "it never answered", "Look."
+    stub.on("GET /api/v1/deployments/d/log", log)
+    done = remote("restart", "web")
+    assert (done.out + done.err).count("it never answered") == 1
+    assert "  last words\n" in done.out
+    assert "  ✗ something else\n" in done.out
+
+
+def test_a_rollback_says_from_which_release_to_which(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    stub.on("POST /api/v1/services/s/rollback", deployment.show)
+    old_server = remote.ok("rollback", "web", "--no-follow")
+    assert old_server.err == ""
+    release = {
+        "id": "r", "number": 5, "image": "shop:5", "commit": "0123456789abcdef", "commit_message": "Pay\n\nmore",
+        "created_at": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    target = {**release, "number": 3, "image": "shop:3", "commit": "", "commit_message": ""}
+    found = {"live": release, "target": target, "changes": ["variable KEY changed"], "variables": []}
+    stub.json("GET /api/v1/services/s/rollback", found)
+    first, second, third = remote.ok("rollback", "web", "3", "--no-follow").err.splitlines()
+    assert first.startswith("From release 5  0123456789 Pay, shop:5, ")
+    assert second.startswith("to release 3  shop:3, ")
+    assert third == "  variable KEY changed"
+    assert stub.asked[-2].path.endswith("?release=3")
+    assert remote.ok("rollback", "web", "--no-follow", "--json").err == ""
 
 
 def test_token_that_may_not_see_hostnames_deploys_all_the_same(remote: Orc, deployment: Deployment, stub: Stub) -> None:

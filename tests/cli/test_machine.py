@@ -77,7 +77,10 @@ def test_doctor_in_a_folder_that_would_lend_its_modules(orc: Orc, tmp_path: Path
     done = subprocess.run(
         [*script, "doctor", "--json"], cwd=orc.folder, env=env, capture_output=True, text=True, timeout=120, check=False
     )
-    assert {each["name"] for each in json.loads(done.stdout)} >= {"docker", "disk"}
+    found = json.loads(done.stdout)
+    assert {each["name"] for each in found} >= {"docker", "disk"}
+    assert all(each["seconds"] >= 0 for each in found)
+    assert next(each["seconds"] for each in found if each["name"] == "database") > 0
     assert not marker.exists()
 
 

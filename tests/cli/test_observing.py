@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Orc, Stub
 
+from orca.cli.commands.audit import title_of
+
 pytestmark = pytest.mark.slow
 
 
@@ -214,6 +216,17 @@ def test_the_trail_names_what_it_is_about(remote: Orc, stub: Stub, payload: dict
     stub.json("GET /api/v1/events", page(event))
     line = remote.ok("audit", "list").out.splitlines()[1]
     assert f"  {about}  done" in line
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "title"),
+    [
+        ("HookCreated", None, "Hook created"), ("DeploymentFinished", "restart", "Restart finished"),
+        ("DeploymentFinished", "deploy", "Deployment finished"), ("SteppedUp", 3, "Stepped up"),
+    ],
+)  # fmt: skip
+def test_events_are_called_as_in_the_panel(event: str, kind: object, title: str) -> None:
+    assert title_of({"type": event, "payload": {"kind": kind}}) == title
 
 
 def test_releases_tell_what_made_them_and_whether_they_went_live(remote: Orc, stub: Stub) -> None:

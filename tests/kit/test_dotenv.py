@@ -1,8 +1,10 @@
 """Files of variables by a table."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from orca.kit.dotenv import MOST_PROBLEMS, BadLine, parse_dotenv, read_dotenv
+from orca.kit.dotenv import MOST_PROBLEMS, BadLine, parse_dotenv, read_dotenv, write_dotenv
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,12 @@ def test_problems_tell_their_line_also_behind_values_of_several_lines() -> None:
     found, problems = read_dotenv('A="1\n2\n3"\nwrong\nB=2\n\nworse\n')
     assert [each.line for each in found] == [1, 5]
     assert [each.line for each in problems] == [4, 7]
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_.-]{0,9}", fullmatch=True), st.text(), max_size=5))
+def test_what_is_written_is_read_as_the_same(values: dict[str, str]) -> None:
+    assert parse_dotenv(write_dotenv(values)) == values
+
+
+def test_simple_values_are_written_without_quotes() -> None:
+    assert write_dotenv({"A": "x/y=1", "B": "two words", "C": "it's"}) == "A=x/y=1\nB='two words'\nC=\"it's\"\n"

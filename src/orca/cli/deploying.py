@@ -34,6 +34,8 @@ def report(call: Invocation, deployment: Deployment) -> int:
         call.output.answer(deployment, lambda screen: screen.line(f"Deployment {deployment['number']} is queued."))
         return 0
     call.output.note(Styled(f"Deployment {deployment['number']}", "bold"), f" ({deployment['kind']})")
+    if call.output.as_json:
+        call.output.stream(deployment)
     ended = Following(call.client, call.output, deployment).run()
     finish(ended, call.output, lambda: _celebrate(call, ended))
     return 0

@@ -15,6 +15,8 @@ from orca.cli.progress import Progress
 from orca.cli.sse import Event, follow
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled", "superseded"})
+_CROSS = "✗ "
+"""How the log begins the line with the reason of a failure."""
 _TICK_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
 
@@ -36,6 +38,8 @@ class Following:
     _waits: str = field(default="", init=False)
     """Why it waited at the last look."""
     _explained: str = field(default="", init=False)
+    _last_words: list[str] = field(default_factory=list, init=False)
+    """Lines of the log that say why it failed; `finish` prints the reason, too."""
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.output)
@@ -54,6 +58,8 @@ class Following:
         finally:
             self.progress.close()
         self._look(final=True)
+        reason = self.deployment.get("reason")
+        self.progress.log("\n".join(line for line in self._last_words if not reason or reason not in line))
         return self.deployment
 
     def _is_over(self) -> bool:
@@ -88,7 +94,9 @@ class Following:
             self._step = chunk["step"]
             self._look()
             self.progress.update(self.deployment.get("steps", []), before=self._step)
-        self.progress.log(chunk["text"])
+        lines = chunk["text"].splitlines()
+        self._last_words += [line for line in lines if line.startswith(_CROSS)]
+        self.progress.log("\n".join(line for line in lines if not line.startswith(_CROSS)))
 
     def _look(self, *, final: bool = False) -> None:
         """Read its state. Unless `final`, an unreachable server is ignored, because the reader thread handles it."""

@@ -5,7 +5,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TextIO
 
 from orca.cli.failures import CommandFailed
@@ -16,6 +16,7 @@ _SGR: Final[dict[Style, str]] = {"bold": "1", "dim": "2", "red": "31", "green": 
 _RESET = "\x1b[0m"
 _ERASE = "\r\x1b[K"
 _MIN_COLUMN = 8
+_SHORT_ID = 8
 _READABLE = 24
 """Characters of a cell below which another column is left out rather than this one cut."""
 
@@ -25,11 +26,13 @@ class Styled:
     """Text with one style."""
 
     text: str
-    style: Style
+    style: Style | None
     glyph: str = ""
     """A sign before the text, on terminals that can show it."""
     label: str = ""
     """Words for people in place of the text, only on a terminal."""
+    is_id: bool = False
+    """Cut in tables on a terminal, to the length that keeps all ids of the column apart."""
 
 
 Part = str | Styled
@@ -103,7 +106,7 @@ class Screen:
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Part]], spare: Sequence[str] = ()) -> None:
         """Print columns under a header. Where a terminal would wrap them, `spare` ones go first, then cells are cut."""
         cells: list[list[Part]] = [[Styled(name, "bold") for name in header]]
-        cells += [[self._settle(cell) for cell in row] for row in rows]
+        cells += [[self._settle(cell) for cell in row] for row in _shorten_ids(list(rows))]
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
         if self.is_terminal:
             kept = _choose_columns(header, widths, self.width, spare)
@@ -143,9 +146,9 @@ class Screen:
 
     def _paint(self, part: Part) -> str:
         flat = self._settle(part)
-        if isinstance(flat, Styled):
-            return f"\x1b[{_SGR[flat.style]}m{flat.text}{_RESET}" if self.has_colours else flat.text
-        return flat
+        if not isinstance(flat, Styled):
+            return flat
+        return f"\x1b[{_SGR[flat.style]}m{flat.text}{_RESET}" if flat.style and self.has_colours else flat.text
 
 
 class Output:
@@ -246,6 +249,23 @@ def _cut(part: Part, width: int) -> Part:
         text = text[:-1]
     text = text + "…" if width > 0 else ""
     return Styled(text, part.style) if isinstance(part, Styled) else text
+
+
+def show_id(text: str) -> Part:
+    """Return an id for a table: on a terminal its beginning, which commands accept as well."""
+    return Styled(text, "dim", is_id=True)
+
+
+def _shorten_ids(rows: Sequence[Sequence[Part]]) -> Sequence[Sequence[Part]]:
+    ids = {cell.text for row in rows for cell in row if isinstance(cell, Styled) and cell.is_id}
+    size = next((size for size in range(_SHORT_ID, 36) if len({text[:size] for text in ids}) == len(ids)), 36)
+    return [
+        [
+            replace(cell, label=cell.text[:size].rstrip("-")) if isinstance(cell, Styled) and cell.is_id else cell
+            for cell in row
+        ]
+        for row in rows
+    ]
 
 
 def _choose_columns(header: Sequence[str], widths: Sequence[int], room: int, spare: Sequence[str]) -> list[int]:

@@ -70,11 +70,12 @@ def _render_command(entry: Entry, verb: str | None, heading: str) -> str:
     parser = make_parser(entry, verb, command)
     summary = entry.verbs[verb] if verb else entry.summary
     parts = [f"{heading} {parser.prog}", summary, " ".join(command.details.split())]
-    parts += [f"```console\n{_usage(parser)}\n```", _render_arguments(parser), _render_example(command)]
+    parts += [f"```console\n{usage_of(parser)}\n```", _render_arguments(parser), _render_example(command)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _usage(parser: Parser) -> str:
+def usage_of(parser: Parser) -> str:
+    """Return the usage of a command on one line."""
     return " ".join(parser.format_usage().removeprefix("usage: ").split())
 
 

@@ -19,6 +19,7 @@ from orca.cli.server import is_current
 
 Row = dict[str, Any]
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SHORT_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,27}")
 
 
 def service_id(call: Invocation) -> str:
@@ -166,29 +167,41 @@ def list_projects(call: Invocation) -> list[Row]:
     return items
 
 
-def pick(rows: Iterable[Row], wanted: str, what: str) -> Row:
-    """Return the only row of that id, slug or name. Raises CommandFailed."""
+def pick(rows: Iterable[Row], wanted: str, what: str, listed: str = "") -> Row:
+    """Return the only row of that id, slug or name; `listed`: the command that lists them. Raises CommandFailed."""
     found = find_one(rows, wanted, what)
     if found is None:
-        hint = f"`orc {what}s list` shows what there is."
+        hint = f"`{listed or f'orc {what}s list'}` shows what there is."
         raise CommandFailed(f"there is no {what} {wanted}", hint=hint, code=NOT_FOUND)
     return found
+
+
+def find_id(client: Client, wanted: str, what: str, listed: str, *paths: str) -> str:
+    """Return the id of what API paths list: a whole one as it is, else by its beginning or a name."""
+    if _ID.fullmatch(wanted):
+        return wanted
+    rows = [row for path in paths for row in client.list(path)["items"]]
+    return str(pick(rows, wanted, what, listed)["id"])
 
 
 def find_one(rows: Iterable[Row], wanted: str, what: str) -> Row | None:
     """Like `pick`, but returns None if there is none. Raises UsageError when it is ambiguous."""
     found = matching(rows, wanted)
     if len(found) > 1:
-        hint = f"Use the id instead: {', '.join(str(service['id']) for service in found)}."
-        raise UsageError(f"several {what}s are called {wanted}", hint=hint)
+        is_id = all(str(row["id"]).startswith(wanted) for row in found)
+        hint = f"Use {'more of the id' if is_id else 'the id instead'}: {', '.join(str(row['id']) for row in found)}."
+        raise UsageError(f"several {what}s {'begin with' if is_id else 'are called'} {wanted}", hint=hint)
     return found[0] if found else None
 
 
 def matching(rows: Iterable[Row], wanted: str) -> list[Row]:
-    """Return matching rows; ids and slugs are unique and take precedence over names."""
+    """Return matching rows: by id or slug, which are unique, else by name, else by the beginning of the id."""
     candidates = list(rows)
     exact = [candidate for candidate in candidates if wanted in {candidate["id"], candidate.get("slug")}]
-    return exact or [candidate for candidate in candidates if candidate["name"] == wanted]
+    found = exact or [candidate for candidate in candidates if candidate.get("name") == wanted]
+    if found or not _SHORT_ID.fullmatch(wanted):
+        return found
+    return [candidate for candidate in candidates if str(candidate["id"]).startswith(wanted)]
 
 
 def same_choice(call: Invocation) -> str:

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from orca.cli.command import whole_number
+from orca.cli.command import Invocation, whole_number
 from orca.cli.container_options import container_arguments, runtime_from
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
+from orca.cli.selection import find_id
 
 Fields = dict[str, Any]
+_CREDENTIALS = ("/git-credentials", "/registry-credentials")
 
 
 def settings_from(args: argparse.Namespace, stored: Fields) -> Fields:
@@ -78,6 +80,14 @@ def _port(number: int, text: str) -> Fields:
     return {"name": "http" if number == 0 else f"port-{port}", "port": int(port), "public": access != "private"}
 
 
+def choose_credential(call: Invocation) -> None:
+    """Let --credential name a credential, or begin its id: the settings need the whole id."""
+    if call.args.credential:
+        call.args.credential = find_id(
+            call.client, call.args.credential, "credential", "orc credentials list", *_CREDENTIALS
+        )
+
+
 def _merge(fields: Fields, stored: Fields, name: str, given: Fields) -> None:
     """Merge parts of a setting into the stored one, because the API replaces a setting as a whole."""
     said = {key: value for key, value in given.items() if value is not None}
@@ -114,7 +124,7 @@ def edit_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--submodules", action=argparse.BooleanOptionalAction, help="fetch the repositories inside of it, or not"
     )
-    source.add_argument("--credential", metavar="ID", help="what lets Orca in; `orc credentials` lists them")
+    source.add_argument("--credential", metavar="NAME", help="what lets Orca in; `orc credentials` lists them")
     build = parser.add_argument_group("build")
     build.add_argument(
         "--builder", metavar="NAME", help="how an image is made: auto, dockerfile, template, buildpacks, or a plugin's"

@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
         Entry("deploy", "deploy", "Send this folder, build it and make it live."),
         Entry("status", "status", "Show how the service of this folder is, or all services."),
         Entry("open", "open", "Open the URL of a service in the browser."),
+        Entry("dashboard", "open", "Open the panel in the browser, at the page of a service or project."),
         Entry("link", "link", "Remember which service this folder belongs to."),
     ),
     "Run it": (
@@ -70,6 +71,8 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             "env", "env", "Environment variables of a service or project.",
             {"list": "List variables; secret ones without their value.", "set": "Set variables.",
              "unset": "Remove variables.", "import": "Set all variables of a file of KEY=value lines.",
+             "pull": "Write variables to a file.", "edit": "Edit variables in $EDITOR.",
+             "diff": "Compare variables with a file, or with what runs.",
              "reveal": "Show the value of a secret variable."},
         ),
         Entry(

@@ -1,6 +1,7 @@
 """Parses `.env` files: KEY=value lines with comments, `export`, quotes and values over several lines."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _REST = re.compile(r"(?P<line>[^\n]*)(?:\n|\Z)")
 _REMARK = re.compile(r"[ \t]#")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
+_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"}
+"""The backslash first, as the others add some."""
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\n": ""}
 
 
@@ -89,6 +93,21 @@ def read_dotenv(text: str, *, most: int = 100_000) -> tuple[list[Assignment], li
             reader.at = begin
             reader.take(_REST)
     return found, problems
+
+
+def write_dotenv(values: Mapping[str, str]) -> str:
+    """Return lines that `read_dotenv` reads as the same values; simple ones are not quoted."""
+    return "".join(f"{key}={_written(value)}\n" for key, value in values.items())
+
+
+def _written(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    if "'" not in value and "\r" not in value:
+        return f"'{value}'"
+    for character, escape in _ESCAPES.items():
+        value = value.replace(character, escape)
+    return f'"{value}"'
 
 
 def _assignment(reader: _Reader) -> Assignment:

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -47,6 +47,8 @@ class Finding:
     state: Literal["ok", "warning", "problem"]
     message: str
     remedy: str = ""
+    seconds: float = 0.0
+    """How long looking took; the checks run at the same time."""
 
 
 class NoTasks:
@@ -66,10 +68,16 @@ async def examine(resources: Resources) -> list[Finding]:
     checks: tuple[Callable[[Resources], Awaitable[Finding]], ...] = (
         check_database, check_engine, check_ports, check_disk, check_proxy, check_clock, check_base_domain,
     )  # fmt: skip
-    found = await asyncio.gather(*(check(resources) for check in checks))
+    found = await asyncio.gather(*(_timed(check(resources)) for check in checks))
     known = {entry.message for entry in found}
     providers = [provider for provider in await check_providers(resources) if provider.message not in known]
     return [*found, *providers, *await check_background(resources), *await check_systems(resources)]
+
+
+async def _timed(check: Awaitable[Finding]) -> Finding:
+    begun = time.monotonic()
+    found = await check
+    return replace(found, seconds=round(time.monotonic() - begun, 2))
 
 
 async def check_database(resources: Resources) -> Finding:
@@ -293,7 +301,8 @@ def main() -> None:
     else:
         marks = {"ok": "✓", "warning": "!", "problem": "✗"}
         for finding in findings:
-            sys.stdout.write(f"{marks[finding.state]} {finding.name:<12} {finding.message}\n")
+            spent = f"  ({finding.seconds:.1f} s)" if finding.seconds else ""
+            sys.stdout.write(f"{marks[finding.state]} {finding.name:<12} {finding.message}{spent}\n")
             if finding.remedy:
                 sys.stdout.write(f"  {'':<12} → {finding.remedy}\n")
     sys.exit(1 if any(finding.state == "problem" for finding in findings) else 0)

@@ -8,7 +8,8 @@ from orca.errors import StepFailed
 from orca.features.deployments.actions.start import Request
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.operations.progress import fail
-from orca.features.deployments.service_status import read_status
+from orca.features.deployments.queries import find_rollback_release
+from orca.features.deployments.service_status import Changes, read_rollback, read_status, read_waiting
 from orca.features.services.actions import set_variables
 from orca.features.services.models import Service
 from orca.features.services.schemas.variables import NamedVariable
@@ -19,6 +20,13 @@ from orca.web.guard import Scope
 async def status_of(bench: Bench, service: Service) -> ServiceStatus:
     async with bench.resources.db.read() as session:
         return await read_status(session, await session.get_one(Service, service.id))
+
+
+async def changes_of(bench: Bench, service: Service, *, rollback: bool = False) -> Changes:
+    async with bench.resources.db.read() as session:
+        row = await session.get_one(Service, service.id)
+        target = await find_rollback_release(session, service.id, None) if rollback else None
+        return await read_rollback(session, row, target) if target else await read_waiting(session, row)
 
 
 async def put(bench: Bench, service: Service, key: str, value: str, *, is_secret: bool = True) -> None:
@@ -44,9 +52,16 @@ async def test_a_deployment_ends_all_differences(bench: Bench) -> None:
     await put(bench, service, "LEVEL", "info", is_secret=False)
     told = ("image app:1→app:2", "stop grace 10 s→3 s", "variable LEVEL added", "variable TOKEN changed")
     assert (await status_of(bench, service)).pending == told
+    waiting = await changes_of(bench, service)
+    assert (waiting.lines, waiting.variables) == ([*told], {"LEVEL": "added", "TOKEN": "changed"})
     ended = await bench.end_of(await bench.ask(service, Request()))
     assert ended.state == "succeeded", ended.reason
     assert await status_of(bench, service) == ServiceStatus(ended.release_id or "")
+    assert (await changes_of(bench, service)).lines == []
+    back = await changes_of(bench, service, rollback=True)
+    assert (back.live and back.live.number, back.target and back.target.number) == (2, 1)
+    assert back.lines == ["stop grace 3 s→10 s", "variable LEVEL removed", "variable TOKEN changed"]
+    assert back.variables == {"LEVEL": "removed", "TOKEN": "changed"}
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`orc audit`: lists events, and verifies that the records are unchanged."""
 
 import argparse
+import re
 from typing import Any
 
 from orca.cli.command import Command, Invocation, text_of
@@ -10,16 +11,24 @@ from orca.cli.output import Part, Screen, Styled
 from orca.cli.times import ago
 from orca.kit.amounts import counted
 
+_CAPITAL = re.compile(r"([A-Z])")
+_KINDS = frozenset({"restart", "start", "stop", "scale", "rollback", "remove"})
+"""Kinds of deployments that the panel calls by their own name."""
 _NAMES = ("service", "name", "slug", "hostname")
 """Fields of a payload that name the event's subject, in order of preference."""
 
 
 def list_events(call: Invocation) -> None:
     """List the team's events; for instance admins also those of no team."""
-    wanted = {"type": call.args.type, "object_type": call.args.object_type, "object_id": call.args.object_id}
-    page = call.client.get("/events", limit=call.args.limit, **wanted)
+    about = {"object_type": call.args.object_type, "object_id": call.args.object_id}
+    page = call.client.get("/events", limit=call.args.limit, type=_event_type(call.args.type), **about)
     columns = ["WHEN", "EVENT", "BY", "FROM", "ABOUT", "OUTCOME"]
     call.output.table(page, columns, _row, empty="Nothing of that kind has happened.")
+
+
+def _event_type(text: str | None) -> str | None:
+    """Accept the words that the list shows: `Hook created` is HookCreated."""
+    return None if text is None else "".join(word[:1].upper() + word[1:] for word in text.split())
 
 
 def verify(call: Invocation) -> int:
@@ -40,9 +49,18 @@ def verify(call: Invocation) -> int:
 def _row(event: dict[str, Any]) -> list[Part]:
     outcome = event["outcome"]
     return [
-        ago(event["at"]), event["type"], event["actor"], text_of(event["ip"] or event["via"]), text_of(_about(event)),
+        ago(event["at"]), Styled(event["type"], None, label=title_of(event)), event["actor"],
+        text_of(event["ip"] or event["via"]), text_of(_about(event)),
         outcome if outcome == "done" else Styled(outcome, "red"),
     ]  # fmt: skip
+
+
+def title_of(event: dict[str, Any]) -> str:
+    """`HookCreated` -> `Hook created`, as the panel says it; of a restart `Restart finished`."""
+    words = _CAPITAL.sub(r" \1", event["type"]).strip().capitalize()
+    kind = event["payload"].get("kind")
+    is_renamed = words.startswith("Deployment ") and isinstance(kind, str) and kind in _KINDS
+    return words.replace("Deployment", kind.capitalize(), 1) if is_renamed else words
 
 
 def _about(event: dict[str, Any]) -> str:

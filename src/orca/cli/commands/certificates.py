@@ -9,7 +9,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.dialogue import read_secret
 from orca.cli.failures import REFUSED, CommandFailed
-from orca.cli.output import Screen
+from orca.cli.output import Part, Screen, show_id
 from orca.cli.selection import pick
 
 _PATH = "/certificates"
@@ -21,8 +21,10 @@ def list_certificates(call: Invocation) -> None:
     answer = call.client.list(_PATH)
 
     def draw(screen: Screen) -> None:
-        rows = [[item["name"], ", ".join(item["hostnames"]), item["issuer"], item["not_after"][:10], item["id"]]
-                for item in answer["items"]]  # fmt: skip
+        rows: list[list[Part]] = [
+            [item["name"], ", ".join(item["hostnames"]), item["issuer"], item["not_after"][:10], show_id(item["id"])]
+            for item in answer["items"]
+        ]
         rows += [["(ordered)", managed["hostname"], managed["issuer"], managed["not_after"][:10], ""]
                  for managed in answer.get("managed") or []]  # fmt: skip
         if not rows:

@@ -9,7 +9,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.dialogue import read_secret
 from orca.cli.failures import REFUSED, CommandFailed
-from orca.cli.output import Part, Screen, Styled
+from orca.cli.output import Part, Screen, Styled, show_id
 from orca.cli.selection import pick
 from orca.cli.times import ago
 
@@ -85,11 +85,11 @@ def _known_hosts(path: str | None) -> str:
 
 def _git_row(row: dict[str, Any]) -> list[Part]:
     kind = "deploy key" if row["kind"] == "ssh" else "token"
-    return [row["name"], kind, row["host"] or Styled("no host yet", "dim"), ago(row["created_at"]), row["id"]]
+    return [row["name"], kind, row["host"] or Styled("no host yet", "dim"), ago(row["created_at"]), show_id(row["id"])]
 
 
 def _registry_row(row: dict[str, Any]) -> list[Part]:
-    return [row["name"], "login", f"{row['username']} at {row['host']}", ago(row["created_at"]), row["id"]]
+    return [row["name"], "login", f"{row['username']} at {row['host']}", ago(row["created_at"]), show_id(row["id"])]
 
 
 def _git_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,9 +11,11 @@ from orca.cli.failures import NOT_FOUND, CommandFailed
 from orca.cli.following import FINISHED
 from orca.cli.output import Part, Screen, Styled
 from orca.cli.progress import step_name
-from orca.cli.selection import Row, service_path
+from orca.cli.selection import Row, find_id, service_path
 from orca.cli.states import state_of
 from orca.cli.times import ago, duration
+
+_ID_LENGTH = 36
 
 
 def list_deployments(call: Invocation) -> None:
@@ -56,7 +58,9 @@ def fix(call: Invocation) -> int:
 def find_deployment(call: Invocation, wanted: str | None, *, active: bool = False) -> Row:
     """Find by number or id; without one the newest, with `active` among unfinished ones. Raises CommandFailed."""
     if wanted is not None and not wanted.isdecimal():
-        row: Row = call.client.get(f"/deployments/{segment(wanted)}")
+        path = service_path(call, "/deployments") if len(wanted) < _ID_LENGTH else ""
+        chosen = find_id(call.client, wanted, "deployment", "orc deployments list", path)
+        row: Row = call.client.get(f"/deployments/{segment(chosen)}")
         return row
     path, cursor = service_path(call, "/deployments"), None
     while True:

@@ -9,7 +9,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.dialogue import read_secret
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
-from orca.cli.output import Screen, Styled
+from orca.cli.output import Screen, Styled, show_id
 from orca.cli.selection import pick
 
 _PATH, _PROVIDERS = "/dns-credentials", "/dns-providers"
@@ -21,7 +21,7 @@ def list_credentials(call: Invocation) -> None:
     answer = call.client.list(_PATH)
 
     def draw(screen: Screen) -> None:
-        rows = [[row["name"], row["provider"], ", ".join(row["zones"]), row["id"]] for row in answer["items"]]
+        rows = [[row["name"], row["provider"], ", ".join(row["zones"]), show_id(row["id"])] for row in answer["items"]]
         if not rows:
             screen.line("There are none. `orc dns add NAME --provider PROVIDER --zone ZONE` stores one.")
             return
@@ -56,7 +56,7 @@ def add(call: Invocation) -> None:
 
 def update(call: Invocation) -> None:
     """Change a credential. Secrets are asked for only with --secrets."""
-    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "DNS credential")
+    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "DNS credential", "orc dns list")
     provider = _provider(call, chosen["provider"])
     fields = _given(provider, call.args.set) | (_secrets(provider) if call.args.secrets else {})
     changes: Row = {"fields": fields} if fields else {}
@@ -69,7 +69,7 @@ def update(call: Invocation) -> None:
 
 def check(call: Invocation) -> None:
     """Try a credential; nothing is changed at the provider."""
-    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "DNS credential")
+    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "DNS credential", "orc dns list")
     answer = call.client.post(f"{_PATH}/{segment(chosen['id'])}/check", {})
 
     def draw(screen: Screen) -> None:
@@ -84,7 +84,7 @@ def check(call: Invocation) -> None:
 
 def delete(call: Invocation) -> None:
     """Delete a credential. Refused while a wildcard needs it, or challenges made with it still exist."""
-    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "DNS credential")
+    chosen = pick(call.client.list(_PATH)["items"], call.args.name, "DNS credential", "orc dns list")
     call.client.call("DELETE", f"{_PATH}/{segment(chosen['id'])}")
     call.output.answer(chosen, lambda screen: screen.line(f"Removed {chosen['name']}."))
 

@@ -9,7 +9,7 @@ from orca.cli.command import Command, Invocation, text_of, whole_number
 from orca.cli.dialogue import read_secret
 from orca.cli.failures import FAILED, NOT_FOUND, OK, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
-from orca.cli.selection import Row, service_path
+from orca.cli.selection import Row, find_id, service_path
 from orca.cli.states import state_of
 from orca.cli.times import ago
 from orca.kit.text import join
@@ -45,6 +45,10 @@ def add(call: Invocation) -> None:
 def edit(call: Invocation) -> None:
     """Change only the passed settings; a route that cannot be served is not saved."""
     route = _find(call)
+    if call.args.certificate:
+        call.args.certificate = find_id(
+            call.client, call.args.certificate, "certificate", "orc certificates list", "/certificates"
+        )
     body = _changes(call.args) | ({"options": options} if (options := _options(call.args, route["options"])) else {})
     if not body:
         raise UsageError("nothing was given that should change", hint="`orc domains edit --help` lists what can.")
@@ -178,7 +182,7 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--redirect-status", type=whole_number, metavar="N", help="301, 302, 307 or 308")
     secure = parser.add_argument_group("encryption")
     secure.add_argument("--tls", choices=["acme", "internal", "custom", "off"], help="who issues the certificate")
-    secure.add_argument("--certificate", metavar="ID", help="your own one, which was uploaded")
+    secure.add_argument("--certificate", metavar="NAME", help="your own one, which was uploaded")
     secure.add_argument("--https-redirect", action=either, help="send plain HTTP to HTTPS")
     secure.add_argument(
         "--hsts-max-age", type=_age, metavar="SECONDS", help="browsers use HTTPS only for so long; off: say nothing"

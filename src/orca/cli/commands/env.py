@@ -3,18 +3,17 @@
 import argparse
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
+from orca.cli import env_files
+from orca.cli.changes import CHANGE_SIGNS, get_changes
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.dialogue import read_secret
 from orca.cli.failures import NOT_FOUND, REFUSED, CommandFailed, UsageError
 from orca.cli.output import Part, Screen, Styled
-from orca.cli.selection import get_project, service_path
+from orca.cli.selection import get_project, service_id, service_path
 from orca.cli.times import ago
-from orca.kit.amounts import counted
-from orca.kit.dotenv import MOST_PROBLEMS, BadLine, read_dotenv
 
 _PLACE = re.compile(r"variables\.(\d+)\.(?:key|value)")
 
@@ -56,25 +55,38 @@ def unset_variables(call: Invocation) -> None:
 
 def import_variables(call: Invocation) -> None:
     """Import all variables of a file, or of stdin."""
-    try:
-        text = sys.stdin.read() if call.args.file == "-" else Path(call.args.file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandFailed(f"{call.args.file} cannot be read: {error}", code=REFUSED) from None
-    found, problems = read_dotenv(text)
-    if problems:
-        raise _unreadable(call.args.file, problems)
+    found = env_files.read_file(call.args.file)
     if not found:
         raise CommandFailed(f"{call.args.file} sets no variables", code=REFUSED)
-    _change(call, {assignment.key: assignment.value for assignment in found})
+    _change(call, found)
 
 
-def _unreadable(file: str, problems: list[BadLine]) -> CommandFailed:
-    hint = "Nothing was changed."
-    if len(problems) == 1:
-        return CommandFailed(f"{file}, {problems[0]}", hint=hint, code=REFUSED)
-    least = "at least " if len(problems) >= MOST_PROBLEMS else ""
-    message = f"{file} has {least}{counted(len(problems), 'mistake')}:"
-    return CommandFailed(message, hint=hint, code=REFUSED, details=[str(problem) for problem in problems])
+def pull(call: Invocation) -> None:
+    """Write variables to a file; secret ones only on request, and each access is recorded."""
+    env_files.pull(call, _path(call))
+
+
+def edit(call: Invocation) -> None:
+    """Edit all variables but the secret ones in $EDITOR."""
+    env_files.edit(call, _path(call))
+
+
+def diff(call: Invocation) -> None:
+    """Compare with a file, or what waits for the next deployment with what runs."""
+    if call.args.file is not None:
+        env_files.diff(call, _path(call))
+        return
+    if call.args.shared:
+        raise UsageError("variables of a project are compared with a file", hint="`orc env diff --shared FILE`")
+    waiting = get_changes(call.client, service_id(call))
+
+    def draw(screen: Screen) -> None:
+        for variable in waiting["variables"]:
+            screen.line(CHANGE_SIGNS[variable["change"]], f" {variable['key']} {variable['change']}")
+        if not waiting["variables"]:
+            screen.line("What runs has the variables that are stored.")
+
+    call.output.answer(waiting["variables"], draw)
 
 
 def reveal(call: Invocation) -> None:
@@ -198,6 +210,20 @@ def _unset_arguments(parser: argparse.ArgumentParser) -> None:
     _shared(parser)
 
 
+def _pull_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", default=".env", metavar="FILE", help="where to (default: .env); - is stdout")
+    parser.add_argument("--reveal", action="store_true", help="secret values, too; each access is recorded")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    _shared(parser)
+
+
+def _diff_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="file of KEY=value lines; - is stdin (default: what runs)"
+    )
+    _shared(parser)
+
+
 def _reveal_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", help="which variable")
     _shared(parser)
@@ -213,6 +239,18 @@ COMMANDS = {
     "import": Command(
         import_variables, "orc env import .env.production\npass show shop | orc env import --secret -",
         arguments=_import_arguments,
+    ),
+    "pull": Command(
+        pull, "orc env pull\norc env pull --service web --reveal .env.production", arguments=_pull_arguments,
+        details="Only its owner can read the file. `orc env import` reads it again.",
+    ),
+    "edit": Command(
+        edit, "orc env edit web\nEDITOR=nano orc env edit --shared --project shop", arguments=_shared,
+        details="Shows what changed and asks; then all of it is stored, or nothing.",
+    ),
+    "diff": Command(
+        diff, "orc env diff\norc env diff .env.production", arguments=_diff_arguments,
+        details="Without a file: which variables the next deployment will change in what runs, by their names.",
     ),
     "reveal": Command(reveal, "orc env reveal API_KEY", arguments=_reveal_arguments),
 }  # fmt: skip

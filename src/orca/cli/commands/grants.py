@@ -6,7 +6,7 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import UsageError
-from orca.cli.output import Part
+from orca.cli.output import Part, show_id
 from orca.cli.selection import get_project, pick
 from orca.cli.times import ago
 
@@ -60,7 +60,7 @@ def _environments(call: Invocation, project_id: str) -> list[dict[str, Any]]:
 
 def _row(grant: dict[str, Any]) -> list[Part]:
     kind = next(kind for kind in ("project", "environment", "system") if grant[f"{kind}_id"])
-    return [grant["user_email"], grant["role"], kind, grant["part"], ago(grant["created_at"]), grant["id"]]
+    return [grant["user_email"], grant["role"], kind, grant["part"], ago(grant["created_at"]), show_id(grant["id"])]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import CommandFailed, UsageError
-from orca.cli.output import Part, Screen, Style, Styled
-from orca.cli.selection import service_path
+from orca.cli.output import Part, Screen, Style, Styled, show_id
+from orca.cli.selection import find_id, service_path
 from orca.cli.times import ago
 
 _PROVIDERS = ["github", "gitlab", "gitea", "bitbucket", "azure", "gerrit", "gogs", "generic"]
@@ -71,7 +71,10 @@ def test(call: Invocation) -> None:
 
 def replay(call: Invocation) -> None:
     """Replay a push, by the present settings of hook and service."""
-    answer = call.client.post(f"{_path(call)}/replay", {"push_id": call.args.push})
+    path, push = _path(call), call.args.push
+    if push is not None:
+        push = find_id(call.client, push, "push", f"orc hooks pushes {call.args.id} --json", f"{path}/pushes")
+    answer = call.client.post(f"{path}/replay", {"push_id": push})
     call.output.answer(answer, lambda screen: screen.line(answer["decision"]))
 
 
@@ -115,13 +118,14 @@ def _show_once(call: Invocation, hook: dict[str, Any]) -> None:
 
 
 def _path(call: Invocation) -> str:
-    return service_path(call, f"/hooks/{segment(call.args.id)}")
+    hooks = service_path(call, "/hooks")
+    return f"{hooks}/{segment(find_id(call.client, call.args.id, 'push hook', 'orc hooks list', hooks))}"
 
 
 def _row(hook: dict[str, Any]) -> list[Part]:
     last = hook.get("last_push")
     arrived, made = ago(last["received_at"]) if last else "never", ago(hook["created_at"])
-    return [hook["provider"], hook["branch"], ", ".join(hook["watch_paths"]), arrived, made, hook["id"]]
+    return [hook["provider"], hook["branch"], ", ".join(hook["watch_paths"]), arrived, made, show_id(hook["id"])]
 
 
 def _create_arguments(parser: argparse.ArgumentParser, *, is_new: bool = True) -> None:

@@ -3,17 +3,35 @@
 import argparse
 from contextlib import suppress
 
+from orca.cli.changes import get_rollback
 from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.deploying import follow_argument, start
 from orca.cli.failures import OK, CommandFailed
 from orca.cli.following import FINISHED
 from orca.cli.observing import count_running, find_newest
+from orca.cli.output import Styled
 from orca.cli.selection import Row, get_service, same_choice, service_id
+from orca.cli.times import ago
+
+_SHORT = 10
 
 
 def roll_back(call: Invocation) -> int:
     """Roll back to the release before the live one, or to a named one."""
-    return start(call, service_id(call), "rollback", {"release": call.args.release})
+    service = service_id(call)
+    with suppress(CommandFailed):  # a server of an earlier version cannot say it, and refusals come with the rollback
+        _say_what_changes(call, get_rollback(call.client, service, call.args.release))
+    return start(call, service, "rollback", {"release": call.args.release})
+
+
+def _say_what_changes(call: Invocation, found: Row) -> None:
+    for word, release in (("From", found["live"]), ("to", found["target"])):
+        if release is not None:
+            commit = f"{release['commit'][:_SHORT]} {release['commit_message'].partition(chr(10))[0]}".strip()
+            parts = ", ".join(part for part in (commit, release["image"], ago(release["created_at"])) if part)
+            call.output.note(f"{word} release {release['number']}", Styled(f"  {parts}", "dim"))
+    for line in found["changes"]:
+        call.output.note("  ", line)
 
 
 def scale(call: Invocation) -> int:

@@ -13,7 +13,7 @@ from orca.cli.dialogue import confirm
 from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.output import Part, Screen
 from orca.cli.selection import get_project, get_service
-from orca.cli.settings import edit_arguments, settings_from
+from orca.cli.settings import choose_credential, edit_arguments, settings_from
 from orca.cli.states import service_state
 from orca.cli.times import ago
 
@@ -43,6 +43,7 @@ def show(call: Invocation) -> None:
 
 def create(call: Invocation) -> int:
     """Create a service; nothing runs before its first deployment, which --deploy starts at once."""
+    choose_credential(call)
     settings = settings_from(call.args, {})
     body = {"name": call.args.name, "source": {"type": "directory"}, **slug_of(call), **settings}
     if call.args.deploy:
@@ -60,6 +61,7 @@ def create(call: Invocation) -> int:
 def edit(call: Invocation) -> None:
     """Change settings; a concurrent change by another user is not overwritten."""
     service = get_service(call)
+    choose_credential(call)
     changes = settings_from(call.args, service)
     if not changes:
         raise UsageError("nothing to change", hint="`orc services edit --help` lists what can be.")

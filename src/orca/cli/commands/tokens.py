@@ -5,7 +5,7 @@ from typing import Any
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of, whole_number
-from orca.cli.output import Part, Styled
+from orca.cli.output import Part, Styled, show_id
 from orca.cli.selection import pick
 from orca.cli.times import ago
 
@@ -35,7 +35,7 @@ def revoke(call: Invocation) -> None:
 
 def _row(token: dict[str, Any]) -> list[Part]:
     return [token["name"], ", ".join(token["scopes"]), ago(token["used_at"]), ago(token["expires_at"]),
-            text_of(token["user_email"]), token["id"]]  # fmt: skip
+            text_of(token["user_email"]), show_id(token["id"])]  # fmt: skip
 
 
 def _create_arguments(parser: argparse.ArgumentParser) -> None:

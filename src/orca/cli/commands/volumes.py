@@ -8,7 +8,7 @@ from orca.cli.command import Command, Invocation
 from orca.cli.commands.projects import confirm_argument
 from orca.cli.dialogue import confirm
 from orca.cli.failures import UsageError
-from orca.cli.output import Part, Screen, Styled
+from orca.cli.output import Part, Screen, Styled, show_id
 from orca.cli.selection import Row, get_project, get_service, pick
 from orca.cli.times import ago
 
@@ -97,7 +97,7 @@ def _row(volume: dict[str, Any]) -> list[Part]:
         service = Styled("detached", "yellow")
     if volume["destroying_since"]:
         service = Styled("being destroyed", "red")
-    return [volume["name"], service, volume["path"], ago(volume["created_at"]), volume["id"]]
+    return [volume["name"], service, volume["path"], ago(volume["created_at"]), show_id(volume["id"])]
 
 
 def _owner_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import CommandFailed, UsageError
-from orca.cli.output import Part, Style, Styled
+from orca.cli.output import Part, Style, Styled, show_id
+from orca.cli.selection import find_id
 from orca.cli.times import ago
 
 _PATH = "/api/v1/webhooks"
@@ -75,7 +76,10 @@ def list_deliveries(call: Invocation) -> None:
 
 def redeliver(call: Invocation) -> None:
     """Send a message that has ended again, under the same id."""
-    sent = call.client.post(f"{_one(call)}/deliveries/{segment(call.args.delivery)}/redeliver")
+    path = f"{_one(call)}/deliveries"
+    listed = f"orc webhooks deliveries {call.args.id}"
+    delivery = find_id(call.client, call.args.delivery, "delivery", listed, path)
+    sent = call.client.post(f"{path}/{segment(delivery)}/redeliver")
     call.output.answer(sent, lambda screen: screen.line("The message is sent again."))
 
 
@@ -86,14 +90,14 @@ def _row(webhook: dict[str, Any]) -> list[Part]:
     last = webhook["last_delivery"]
     sent = f"{last['state']} {ago(last['created_at'])}" if last else "never"
     events = ", ".join(webhook["types"]) or "all"
-    return [webhook["name"], state, events, sent, webhook["url"], webhook["id"]]
+    return [webhook["name"], state, events, sent, webhook["url"], show_id(webhook["id"])]
 
 
 def _delivery_row(row: dict[str, Any]) -> list[Part]:
     styles: dict[str, Style] = {"delivered": "green", "failed": "red"}
     answer = str(row["status_code"] or row["problem"] or "none yet")
     state = Styled(row["state"], styles.get(row["state"], "dim"))
-    return [ago(row["created_at"]), row["type"], state, answer, str(row["attempts"]), row["id"]]
+    return [ago(row["created_at"]), row["type"], state, answer, str(row["attempts"]), show_id(row["id"])]
 
 
 def _show_once(call: Invocation, webhook: dict[str, Any]) -> None:
@@ -103,6 +107,7 @@ def _show_once(call: Invocation, webhook: dict[str, Any]) -> None:
 
 
 def _one(call: Invocation) -> str:
+    call.args.id = find_id(call.client, call.args.id, "webhook", "orc webhooks list", _PATH)
     return f"{_PATH}/{segment(call.args.id)}"
 
 

@@ -126,6 +126,33 @@ class ReleaseOut(Out):
     is_live: bool = False
 
 
+class ComparedRelease(Out):
+    """A release that is compared with another one."""
+
+    id: str
+    number: int
+    image: str
+    commit: str
+    commit_message: str
+    created_at: datetime
+
+
+class VariableChange(Output):
+    """A variable that differs, without its value."""
+
+    key: str
+    change: Literal["added", "removed", "changed"]
+
+
+class ChangesOut(Output):
+    """What would change in what runs."""
+
+    live: ComparedRelease | None = Field(description="The live release; null when there is none.")
+    target: ComparedRelease | None = Field(description="The release to go back to; null for stored settings.")
+    changes: list[str] = Field(description="For people, without values of variables.")
+    variables: list[VariableChange]
+
+
 class ContainerOut(Out):
     """One replica as the engine reports it now."""
 

@@ -11,7 +11,13 @@ from orca.features.deployments.models import Build, Deployment, LiveRelease, Rel
 from orca.features.deployments.queries import find_workload
 from orca.features.deployments.rules import ACTIVE
 from orca.features.services.actions.freeze import StoredConfig, read_config
-from orca.features.services.comparison import compare_builds, compare_configs, compare_sources
+from orca.features.services.comparison import (
+    Difference,
+    compare_builds,
+    compare_configs,
+    compare_sources,
+    compare_variables,
+)
 from orca.features.services.models import Service
 from orca.features.services.orca_file import merge, parse_orca_file
 from orca.features.services.privileges import list_wanted
@@ -27,13 +33,22 @@ class Frozen(NamedTuple):
     deployment: Deployment | None
 
 
+class Changes(NamedTuple):
+    """What differs from the live release: in the stored settings, or in the release to go back to."""
+
+    live: Release | None
+    target: Release | None
+    lines: list[str]
+    variables: dict[str, Difference]
+
+
 async def read_status(session: AsyncSession, service: Service) -> ServiceStatus:
     """Read the status in a few short queries: deployments, live release, variables and volumes."""
     newest = select(Deployment).where(Deployment.service_id == service.id, Deployment.kind != "build")
     last = await session.scalar(newest.order_by(Deployment.number.desc()).limit(1))
     frozen = await _find_frozen(session, service.id)
     is_coming = last is not None and last.kind == "deploy" and last.state in ACTIVE
-    pending = [] if frozen is None or is_coming else await _list_pending(session, service, frozen)
+    pending = [] if frozen is None or is_coming else (await _compare_stored(session, service, frozen)).lines
     return ServiceStatus(frozen.release.id if frozen else "", pending=tuple(pending), failure=_failure(last))
 
 
@@ -43,7 +58,27 @@ def _failure(last: Deployment | None) -> Failure | None:
     return Failure(f"{last.kind.capitalize()} #{last.number} failed", last.reason, last.hint, f"/deployments/{last.id}")
 
 
-async def _find_frozen(session: AsyncSession, service_id: str) -> Frozen | None:
+async def read_waiting(session: AsyncSession, service: Service) -> Changes:
+    """Return what the next deployment would change in what runs."""
+    frozen = await _find_frozen(session, service.id)
+    return Changes(None, None, [], {}) if frozen is None else await _compare_stored(session, service, frozen)
+
+
+async def read_rollback(session: AsyncSession, service: Service, target: Release) -> Changes:
+    """Return what going back to a release would change in what runs. The number of replicas stays."""
+    live, back = await _find_frozen(session, service.id), await _find_frozen(session, service.id, target.id)
+    config = FrozenConfig.model_validate(target.config)
+    if live is None or back is None:
+        return Changes(None, target, [], {})
+    runs = FrozenConfig.model_validate(live.release.config).model_copy(update={"replicas": config.replicas})
+    now, then = (frozen.deployment.secret_revisions if frozen.deployment else {} for frozen in (live, back))
+    changed = {key for key, revision in then.items() if now.get(key) not in {None, revision}}
+    variables = compare_variables(config, runs, changed)
+    return Changes(live.release, target, compare_configs(config, runs, changed), variables)
+
+
+async def _find_frozen(session: AsyncSession, service_id: str, release_id: str | None = None) -> Frozen | None:
+    """Return a release with what made it; by default the live one."""
     other, maker = aliased(Deployment), aliased(Deployment)
     first = select(func.min(maker.seq)).where(maker.service_id == service_id, maker.release_id == Release.id)
     made = (other.build_id == Release.build_id) & (other.seq <= first.correlate(Release).scalar_subquery())
@@ -52,16 +87,19 @@ async def _find_frozen(session: AsyncSession, service_id: str) -> Frozen | None:
     )
     query = (
         select(Release, Build, Deployment)
-        .join(LiveRelease, LiveRelease.release_id == Release.id)
         .outerjoin(Build, Build.id == Release.build_id)
         .outerjoin(Deployment, Deployment.seq == froze.correlate(Release).scalar_subquery())
-        .where(LiveRelease.service_id == service_id)
+        .where(Release.service_id == service_id)
     )
+    if release_id is None:
+        query = query.join(LiveRelease, LiveRelease.release_id == Release.id)
+    else:
+        query = query.where(Release.id == release_id)
     row = (await session.execute(query)).first()
     return None if row is None else Frozen(*row)
 
 
-async def _list_pending(session: AsyncSession, service: Service, frozen: Frozen) -> list[str]:
+async def _compare_stored(session: AsyncSession, service: Service, frozen: Frozen) -> Changes:
     stored = await read_config(session, service)
     build = BuildOptions.model_validate(service.build)
     config, build = _as_deployed(stored.config, build, frozen.build)
@@ -70,11 +108,12 @@ async def _list_pending(session: AsyncSession, service: Service, frozen: Frozen)
     if workload := await find_workload(session, service.id):
         live = live.model_copy(update={"replicas": workload.replicas})
     taken_back = [privilege for privilege in list_wanted(config.runtime) if privilege not in service.privileges]
-    pending = [*compare_configs(config, live, changed), *(f"{lost} not granted" for lost in taken_back)]
-    if frozen.deployment is None:
-        return pending
-    deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))
-    return [*compare_sources(service.source, frozen.deployment.source), *compare_builds(build, deployed), *pending]
+    lines = [*compare_configs(config, live, changed), *(f"{lost} not granted" for lost in taken_back)]
+    if frozen.deployment is not None:
+        deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))
+        before = compare_sources(service.source, frozen.deployment.source)
+        lines = [*before, *compare_builds(build, deployed), *lines]
+    return Changes(frozen.release, None, lines, compare_variables(config, live, changed))
 
 
 def _list_changed(stored: StoredConfig, frozen: Frozen) -> set[str]:

@@ -101,7 +101,7 @@ async def read_me(session: ReadSession, subject: CurrentSubject, resources: Curr
     return MeOut(
         actor=subject.actor, via=subject.via, team_id=subject.team_id, role=subject.role,
         permissions=sorted(subject.permissions), parts=_parts_of(subject),
-        user=UserOut.model_validate(user) if user else None,
+        user=UserOut.model_validate(user) if user else None, panel_url=resources.settings.panel_url,
         csrf_token=csrf_token_of(resources.secret_box, subject.session_id) if subject.session_id else None,
     )  # fmt: skip
 

@@ -107,6 +107,7 @@ class MeOut(Output):
     permissions: list[str] = Field(description="Those in the whole team.")
     parts: list[PartOut] = Field(default_factory=list, description="Those in parts of it, by grants.")
     user: UserOut | None
+    panel_url: str = Field("", description="Where people open the panel.")
     csrf_token: str | None = Field(None, description="For browser sessions: what to send as `X-CSRF-Token`.")
 
 

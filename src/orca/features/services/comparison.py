@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig, HealthCheck, Limits, Port
 from orca.kit.text import shorten
 
+Difference = Literal["added", "removed", "changed"]
 _LONGEST = 40
 _HEALTH_WORDS = {
     "type": "health check", "path": "health check path", "method": "health check method",
@@ -151,20 +152,35 @@ def _health_value(health: HealthCheck, name: str) -> object:
     return value
 
 
-def _compare_variables(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]) -> Iterator[str]:
+def compare_variables(
+    stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()
+) -> dict[str, Difference]:
+    """Map the keys of variables that differ to how they do."""
     sealed = {key: ("secret", key in changed_secrets) for key in stored.secret_keys}
     was_sealed = dict.fromkeys(live.secret_keys, ("secret", False))
-    yield from _compare_keys("variable", {**stored.variables, **sealed}, {**live.variables, **was_sealed})
+    return _differences({**stored.variables, **sealed}, {**live.variables, **was_sealed})
+
+
+def _compare_variables(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]) -> Iterator[str]:
+    for key, difference in compare_variables(stored, live, changed_secrets).items():
+        yield f"variable {key} {difference}"
 
 
 def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, object]) -> Iterator[str]:
+    for key, difference in _differences(stored, live).items():
+        yield f"{word} {key} {difference}"
+
+
+def _differences(stored: Mapping[str, object], live: Mapping[str, object]) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
     for key in sorted({*stored, *live}):
         if key not in live:
-            yield f"{word} {key} added"
+            found[key] = "added"
         elif key not in stored:
-            yield f"{word} {key} removed"
+            found[key] = "removed"
         elif stored[key] != live[key]:
-            yield f"{word} {key} changed"
+            found[key] = "changed"
+    return found
 
 
 def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """REST doors of deployments and releases, and of what runs now."""
 
-from orca.features.deployments.api import deployments, running
+from orca.features.deployments.api import changes, deployments, running
 from orca.web.guard import Router, take_routes
 
 router = Router()
-take_routes(router, deployments.router, running.router)
+take_routes(router, deployments.router, changes.router, running.router)
