@@ -18,7 +18,8 @@ def root_help() -> str:
         lines += [f"{title}:", *_columns((entry.name, entry.summary) for entry in entries), ""]
     lines += ["Exit codes:", *_columns((str(code), meaning) for code, meaning in EXIT_CODES.items()), ""]
     lines += ["`orc COMMAND --help` says more. Commands that ask a server take --server and --json; those about"]
-    lines += ["a project take --project as well, and those about a service --project and --service."]
+    lines += ["a project take --project as well, and those about a service --project and --service. The name of a"]
+    lines += ["service may stand after the command: `orc logs web`, `orc scale web 3`, `orc logs shop/web`."]
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ _RESET = "\x1b[0m"
 _ERASE = "\r\x1b[K"
 _MIN_COLUMN = 8
 _SHORT_ID = 8
-_READABLE = 24
+_READABLE = 40
 """Characters of a cell below which another column is left out rather than this one cut."""
 
 

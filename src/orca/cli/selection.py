@@ -169,9 +169,11 @@ def list_projects(call: Invocation) -> list[Row]:
 
 def pick(rows: Iterable[Row], wanted: str, what: str, listed: str = "") -> Row:
     """Return the only row of that id, slug or name; `listed`: the command that lists them. Raises CommandFailed."""
-    found = find_one(rows, wanted, what)
+    known = list(rows)
+    found = find_one(known, wanted, what)
     if found is None:
-        hint = f"`{listed or f'orc {what}s list'}` shows what there is."
+        near = find_nearest(wanted, [str(row.get("slug") or row.get("name") or row["id"]) for row in known])
+        hint = f"Did you mean `{near}`?" if near else f"`{listed or f'orc {what}s list'}` shows what there is."
         raise CommandFailed(f"there is no {what} {wanted}", hint=hint, code=NOT_FOUND)
     return found
 
