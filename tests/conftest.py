@@ -192,6 +192,7 @@ def make_settings(data_dir: Path, **overrides: object) -> Settings:
         "data": {"dir": data_dir},
         "auth": {"token": API_TOKEN},
         "log": {"level": "warning", "format": "text"},
+        "logs": {"stored": False},
         "proxy": {"mode": "process", "http_port": free_port(), "https_port": free_port(), "bind": ("127.0.0.1",)},
     }
     return Settings(**{**values, **overrides})

@@ -21,6 +21,7 @@ from orca.features import all_owners, connect_subscribers, list_consumers, load_
 from orca.features.access.gate import AccessGate
 from orca.features.access.hosts import HostAllowList
 from orca.features.access.permissions import all_permissions
+from orca.features.manifest import Hook
 from orca.features.notifications.messages import describe_messages
 from orca.outdated import drain_when_outdated
 from orca.resources import Resources, open_resources
@@ -48,6 +49,7 @@ from orca.web.sockets import GuardedSocket
 
 log = structlog.get_logger("orca.app")
 LOOK_AFTER_SECONDS = 1.0
+COMPANION_PAUSE_SECONDS = 5.0
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -146,14 +148,32 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             if settings.worker:
                 await run_before_tasks(resources)
                 await engine.start(resources, list_periodic())
+            companions = [
+                asyncio.create_task(_accompany(feature.name, feature.companion, resources))
+                for feature in load_features()
+                if feature.companion is not None
+            ]
             try:
                 yield
             finally:
                 await _finish(resources)
                 if settings.worker:
                     await engine.stop(resources)
+                for companion in companions:
+                    companion.cancel()
+                await asyncio.gather(*companions, return_exceptions=True)
 
     return lifespan
+
+
+async def _accompany(name: str, run: Hook, resources: Resources) -> None:
+    """Run what accompanies the requests; when it fails, begin again."""
+    while True:
+        try:
+            return await run(resources)
+        except Exception:
+            log.exception("companion_failed", feature=name)
+        await asyncio.sleep(COMPANION_PAUSE_SECONDS)
 
 
 async def _prepare(resources: Resources) -> None:

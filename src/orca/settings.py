@@ -70,6 +70,20 @@ class Log(Group):
     format: Literal["json", "text"] = Field("json", description="One JSON object per line, or text for people.")
 
 
+class Logs(Group):
+    """`ORC_LOGS_*`: what services write, kept beyond their containers."""
+
+    stored: bool = Field(
+        default=True, description="Whether the output of services is kept on disk. `false` leaves it to the engine."
+    )
+    days: int = Field(14, ge=1, le=3650, description="The output of a service is kept for so many days.")
+    mb: int = Field(
+        256,
+        ge=8,
+        description="The output of a service may take so much disk, compressed, in MiB; the oldest goes first.",
+    )
+
+
 class Data(Group):
     """`ORC_DATA_*`."""
 
@@ -269,6 +283,7 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     oidc: Oidc = Oidc()
     log: Log = Log()
+    logs: Logs = Logs()
     data: Data = Data()
     admin: Admin = Admin()
     proxy: ProxySettings = ProxySettings()

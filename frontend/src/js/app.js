@@ -11,6 +11,7 @@ import "./fragment.js";
 import "./list.js";
 import "./live.js";
 import "./log.js";
+import "./logs.js";
 import "./menu.js";
 import "./palette.js";
 import "./posts.js";

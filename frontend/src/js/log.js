@@ -3,6 +3,7 @@
 // reconnects may repeat itself.
 import { confirmCopied, copyText } from "./copy.js";
 import { make } from "./dom.js";
+import { highlight } from "./highlight.js";
 import { htmx } from "./htmx-global.js";
 import { newPen, paint } from "./sgr.js";
 
@@ -198,7 +199,19 @@ class LogViewer {
     this.headings(wanted !== "");
     const output = this.root.querySelector("[data-log-found]");
     if (output) output.textContent = wanted ? `${found.length} of ${this.count}` : "";
+    this.noteNone(wanted !== "" && !found.length);
     highlight(wanted ? found : [], wanted);
+  }
+
+  /** @param {boolean} none */
+  noteNone(none) {
+    let note = /** @type {HTMLElement | null} */ (this.view.querySelector("[data-log-no-match]"));
+    if (!note && none) {
+      note = make("p", "log-none", "No line here has that text.");
+      note.dataset.logNoMatch = "";
+      this.view.prepend(note);
+    }
+    if (note) note.hidden = !none;
   }
 
   /** @param {Event} event */
@@ -226,36 +239,6 @@ class LogViewer {
     this.say(state, endTones.get(state) ?? "quiet");
     this.root.dispatchEvent(new CustomEvent("orca:log-end", { bubbles: true, detail: { state } }));
   }
-}
-
-/**
- * Marks what was searched for without touching the lines.
- * @param {HTMLElement[]} rows
- * @param {string} wanted
- */
-function highlight(rows, wanted) {
-  if (!("highlights" in CSS)) return;
-  const ranges = rows.slice(-500).flatMap((row) => rangesIn(row, wanted));
-  CSS.highlights.set("log-match", new Highlight(...ranges));
-}
-
-/**
- * @param {HTMLElement} row
- * @param {string} wanted
- */
-function rangesIn(row, wanted) {
-  const ranges = [];
-  const walker = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const text = node.textContent?.toLowerCase() ?? "";
-    for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
-      const range = document.createRange();
-      range.setStart(node, at);
-      range.setEnd(node, at + wanted.length);
-      ranges.push(range);
-    }
-  }
-  return ranges;
 }
 
 /** @type {WeakMap<Element, LogViewer>} */

@@ -27,6 +27,7 @@ FEATURES: Final = (
     "sources",
     "routing",
     "deployments",
+    "logs",
     "triggers",
     "terminals",
     "orphans",

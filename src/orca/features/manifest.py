@@ -186,3 +186,5 @@ class Feature:
     """Prepares what must be ready before the first request."""
     finish: Hook | None = None
     """Ends what must end before the process does, within seconds."""
+    companion: Hook | None = None
+    """Runs beside the requests of each serving process until that ends; begun again after a failure."""

@@ -66,6 +66,10 @@ STREAMS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "log": {"replica": _NUMBER, "stream": _TEXT, "text": _TEXT, "at": {"type": ["string", "null"]}},
         "end": {"state": _TEXT},
     },
+    "stream_lines": {
+        "lines": {"items": {"type": "array", "items": {"$ref": "#/components/schemas/LineOut"}}},
+        "end": {"state": _TEXT},
+    },
     "run_command": {
         "log": {"text": _TEXT}, "end": {"exit_code": _NUMBER, "error": _TEXT, "hint": _TEXT},
     },

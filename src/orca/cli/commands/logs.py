@@ -1,4 +1,4 @@
-"""`orc logs`: the output of the replicas, or the log of a deployment."""
+"""`orc logs`: what replicas write or wrote, or the log of a deployment."""
 
 import argparse
 from typing import Any
@@ -7,6 +7,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, whole_number
 from orca.cli.commands.deployments import find_deployment
 from orca.cli.failures import NOT_FOUND, CommandFailed
+from orca.cli.lines import add_filters, has_filters, read_last_words, read_lines
 from orca.cli.output import Style, Styled
 from orca.cli.selection import same_choice, service_path
 from orca.cli.sse import follow
@@ -21,6 +22,10 @@ def show_logs(call: Invocation) -> None:
     if call.args.deployment is not None:
         _show_deployment(call)
         return
+    if has_filters(call):
+        for line in read_lines(call):
+            _draw(call, line)
+        return
     if call.args.replica is not None:
         _check_replica(call)
     target = service_path(call, "/logs") + f"?tail={call.args.tail}"
@@ -33,6 +38,8 @@ def show_logs(call: Invocation) -> None:
             is_silent = False
             _draw(call, event.data)
     if is_silent and not call.client.get(service_path(call, "/containers")):
+        for line in read_last_words(call):
+            _draw(call, line)
         again = f"orc logs -d{same_choice(call)}"
         call.output.note(f"Nothing runs, so that nothing is written. The log of the last deployment: `{again}`.")
     elif call.args.follow:
@@ -80,9 +87,15 @@ def _show_chunk(call: Invocation, chunk: dict[str, Any]) -> None:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="wait for more")
     parser.add_argument(
-        "-n", "--tail", type=whole_number, default=200, metavar="N", help="lines of each replica to begin with"
+        "-n",
+        "--tail",
+        type=whole_number,
+        default=200,
+        metavar="N",
+        help="lines of each replica to begin with; with a filter, of all",
     )
     parser.add_argument("--replica", type=whole_number, metavar="N", help="only this replica")
+    add_filters(parser)
     parser.add_argument("-t", "--times", action="store_true", help="show when each line was written (UTC)")
     parser.add_argument(
         "-d", "--deployment", nargs="?", const=_NEWEST, metavar="NUMBER",
@@ -90,4 +103,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-COMMANDS = {"logs": Command(show_logs, "orc logs --follow\norc logs --deployment 12", arguments=_arguments)}
+COMMANDS = {
+    "logs": Command(
+        show_logs,
+        "orc logs --follow\norc logs --since 2h --level error\norc logs --deployment 12",
+        arguments=_arguments,
+    )
+}

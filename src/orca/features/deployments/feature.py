@@ -27,10 +27,8 @@ FEATURE = Feature(
     tabs=(
         Tab("service", "overview", "Overview", "", 10),
         Tab("service", "deployments", "Deployments", "/deployments", 20),
-        Tab("service", "logs", "Logs", "/output", 30),
     ),
     verbs=(
-        Verb("Logs of {}", "/output", "terminal", "service.read", 10),
         Verb("Deploy {}", "/deploy", "rocket", "service.deploy", 20, posts=True),
         Verb("Restart {}", "/operate/restart", "refresh", "service.operate", 30, posts=True, only_when="running"),
         Verb("Start {}", "/operate/start", "play", "service.operate", 40, posts=True, only_when="stopped"),

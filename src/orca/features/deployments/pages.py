@@ -1,11 +1,11 @@
-"""Pages of a service's first tab and logs, and of deployments."""
+"""Pages of a service's first tab, and of deployments."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
-from fastapi import Header, Path, Response
+from fastapi import Path, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +19,6 @@ from orca.features.deployments.actions.start import Request, start_deployment
 from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
 from orca.features.deployments.observer import watch_engines
-from orca.features.deployments.output import OutputLine, Positions, Wanted, follow_output, list_hidden
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.projects.models import Project
@@ -27,7 +26,6 @@ from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
-from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.web.forms import Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
@@ -37,7 +35,6 @@ from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
 SEE_OTHER = 303
-_VIEWER_LINES = 500
 _WORKER_SECONDS = 5.0
 """How long a step that runs in another process stays as it is on the page of its deployment: no notice comes of it."""
 
@@ -64,55 +61,6 @@ async def follow_service(
         return draw(request, "deployments/_service.html", view), False
 
     return stream_fragment(request, draw_now, Sources(others=[partial(watch_engines, resources)]))
-
-
-@dataclass(frozen=True, slots=True)
-class LogsPage:
-    """The output of a service's processes."""
-
-    service: Service
-    project: Project
-    status: ServiceStatus
-    tab: str = "logs"
-
-
-@router.get("/services/{service_id}/output")
-@guard("service.read", tenant="service_id", page=True)
-async def show_logs(service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope) -> Response:
-    """Live output of all replicas."""
-    page = LogsPage(*await load_header(session, scope, service_id))
-    return render(request, "deployments/logs.html", page)
-
-
-@router.get("/services/{service_id}/output/stream")
-@guard("service.read", tenant="service_id", rate="stream", page=True)
-async def stream_logs(
-    service_id: str,
-    scope: CurrentScope,
-    resources: CurrentResources,
-    last_event_id: Annotated[str, Header(max_length=4000)] = "",
-) -> StreamingResponse:
-    """Stream the output in the format of the log viewer; after an interruption it continues after the last line."""
-    async with resources.db.read(scope.team_id, scope.reach) as session:
-        system_id = await queries.find_system(session, service_id)
-    engine = await resources.systems.engine(system_id)
-    containers = await engine.observe({"orca.service": service_id})
-    hidden = await list_hidden(resources, scope, service_id, containers)
-    offset, _, position = last_event_id.partition("~")
-    after = Positions.parse(position)
-    wanted = Wanted(_VIEWER_LINES, follow=True, after=after, hidden=hidden)
-    lines = follow_output(engine, containers, wanted)
-    frames = _viewer_frames(lines, int(offset) + 1 if after and offset.isdecimal() else 0)
-    held = resources.systems.hold_during(system_id, frames)
-    return StreamingResponse(keep_open(held), media_type="text/event-stream", headers=STREAM_HEADERS)
-
-
-async def _viewer_frames(lines: AsyncIterator[tuple[OutputLine, str]], offset: int) -> AsyncGenerator[str, None]:
-    async for line, position in lines:
-        shown = {"offset": offset, "step": f"Replica {line.replica}", "text": line.text}
-        yield format_event("log", shown, event_id=f"{offset}~{position}")
-        offset += 1
-    yield format_event("end", {"state": "ended"})
 
 
 @dataclass(frozen=True, slots=True)

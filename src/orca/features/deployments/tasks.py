@@ -26,11 +26,11 @@ from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.pipeline import LANE, deploy
 from orca.features.deployments.queries import list_offered_releases, list_unknown, list_workloads, owes_volumes
 from orca.features.deployments.steps.give_back import give_back_volumes
+from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.services.models import Service
 from orca.features.services.queries import find_service
 from orca.kit.threads import run_in_thread
 from orca.resources import Resources
-from orca.sdk.engines import Engine
 from orca.sdk.workloads import Replica
 from orca.tasks import Periodic, TaskDefinition
 
@@ -72,7 +72,7 @@ async def _sweep_system(resources: Resources, system_id: str) -> None:
         for replica in replicas
         if rules.maker_of(replica) not in unknown and not _is_kept(replica, kept, leaving)
     ]
-    await asyncio.gather(*(_remove_orphan(engine, replica) for replica in orphans))
+    await asyncio.gather(*(_remove_orphan(resources, system_id, replica) for replica in orphans))
 
 
 def _list_work(work: Path) -> list[Path]:
@@ -102,12 +102,12 @@ async def _list_leaving(session: AsyncSession) -> set[str]:
     return set((await session.scalars(query)).all())
 
 
-async def _remove_orphan(engine: Engine, replica: Replica) -> None:
+async def _remove_orphan(resources: Resources, system_id: str, replica: Replica) -> None:
     """Stop and remove a container; an error is only logged, so that the others are still removed."""
     log.warning("orphan_removed", replica=replica.name)
     try:
-        await engine.stop(replica)
-        await engine.remove(replica)
+        await (await resources.systems.engine(system_id)).stop(replica)
+        await remove_replica(resources, system_id, replica)
     except OrcaError as error:
         log.warning("orphan_stays", replica=replica.name, reason=error.message)
 

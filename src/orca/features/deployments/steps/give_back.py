@@ -18,6 +18,7 @@ from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.log import LogWriter
 from orca.features.deployments.operations.progress import add_warning
+from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.deployments.steps.work import Facts, Work, find_own, load_facts, run_of, workload_of
 from orca.features.services.actions import check_volumes
 from orca.kit.text import join
@@ -89,7 +90,7 @@ async def _remove(work: Work, replica: Replica) -> None:
     engine = await work.engine()
     with suppress(OrcaError):
         await engine.stop(replica, grace=2)
-    await engine.remove(replica)
+    await remove_replica(work.resources, work.system_id, replica)
 
 
 async def find_undo_seconds(db: Database, deployment_id: str) -> float:

@@ -6,6 +6,7 @@ from orca.errors import OrcaError, ProviderError
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import TAKES_DOWN, maker_of
+from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.features.deployments.steps.work import Facts, Work, leave_networks, list_networks, load, systems_of
 from orca.features.projects.rules import network_of
@@ -92,7 +93,7 @@ async def _retire(work: Work, system_id: str, replica: Replica) -> str | None:
 
     async def stop_and_remove() -> None:
         await engine.stop(replica)
-        await engine.remove(replica)
+        await remove_replica(work.resources, system_id, replica)
 
     try:
         await retry_while_unavailable(work, stop_and_remove, system_id)

@@ -7,6 +7,7 @@ from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import maker_of
 from orca.features.deployments.steps.ensure_release import ensure_release
+from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.deployments.steps.stop_previous import stop_old
 from orca.features.deployments.steps.volumes import own_volumes, warn_of_closed_volumes
 from orca.features.deployments.steps.work import (
@@ -62,7 +63,7 @@ async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Replica]) -
                 f"there is a replica {replica.name} that this database does not know",
                 hint="Decide about it first: `orc orphans` shows it.",
             )
-        await (await work.engine()).remove(replica)
+        await remove_replica(work.resources, work.system_id, replica)
     return [replica for replica in replicas if replica not in left]
 
 

@@ -1,0 +1,97 @@
+// Searching all lines that are kept: how many match, and one after the other in their surroundings.
+import { highlight } from "./highlight.js";
+
+const pageSize = 500;
+const pause = 350;
+
+export class LogsSearch {
+  /** @param {import("./logs.js").Logs} logs */
+  constructor(logs) {
+    this.logs = logs;
+    this.input = /** @type {HTMLInputElement} */ (logs.button("search"));
+    this.output = /** @type {HTMLElement} */ (logs.button("found"));
+    /** @type {number[]} ids of matches, newest first */
+    this.matches = [];
+    this.total = 0;
+    this.exact = true;
+    this.at = -1;
+    this.timer = 0;
+    this.turn = 0;
+    this.input.value = logs.filters.query;
+    this.input.addEventListener("input", () => this.typed());
+    this.input.addEventListener("keydown", (event) => this.pressed(event));
+    logs.button("up")?.addEventListener("click", () => this.step(1));
+    logs.button("down")?.addEventListener("click", () => this.step(-1));
+    this.draw();
+  }
+
+  typed() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.logs.filters.search(this.input.value.trim());
+      this.logs.drawDownload();
+      void this.run(true);
+    }, pause);
+  }
+
+  /** @param {KeyboardEvent} event */
+  pressed(event) {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    void this.step(event.shiftKey ? -1 : 1);
+  }
+
+  /** @param {boolean} jump whether to go to the newest match */
+  async run(jump) {
+    const query = this.logs.filters.query;
+    const turn = (this.turn += 1);
+    this.matches = [];
+    this.at = -1;
+    if (!query || !this.logs.stored) return this.draw();
+    this.output.textContent = "searching…";
+    try {
+      const page = await this.logs.ask({ limit: pageSize }, true);
+      if (turn !== this.turn) return undefined;
+      this.matches = page.items.map((line) => line.id).reverse();
+      this.total = page.total ?? page.items.length;
+      this.exact = page.is_total_exact;
+      if (jump && this.matches.length) await this.step(1);
+      this.draw();
+    } catch (error) {
+      this.output.textContent = error instanceof Error ? error.message : "failed";
+    }
+    return undefined;
+  }
+
+  /** @param {number} by 1 is the next older match, -1 the next newer one */
+  async step(by) {
+    if (!this.matches.length) return;
+    const wanted = this.at + by;
+    if (wanted >= this.matches.length && this.matches.length < this.total) {
+      const page = await this.logs.ask({ before: this.matches[this.matches.length - 1], limit: pageSize }, true);
+      this.matches.push(...page.items.map((line) => line.id).reverse());
+    }
+    this.at = Math.min(Math.max(wanted, 0), this.matches.length - 1);
+    this.draw();
+    await this.logs.goTo(this.matches[this.at]);
+    this.mark();
+  }
+
+  draw() {
+    const query = this.logs.filters.query;
+    const total = `${this.total.toLocaleString("en")}${this.exact ? "" : "+"}`;
+    if (!query) this.output.textContent = "";
+    else this.output.textContent = this.matches.length ? `${this.at + 1} of ${total}` : "0 matches in all kept lines";
+    for (const name of ["up", "down"]) {
+      const button = this.logs.button(name);
+      if (button) button.hidden = !query || !this.matches.length;
+    }
+    this.mark();
+  }
+
+  mark() {
+    const query = this.logs.filters.query.toLowerCase();
+    const rows = query ? [.../** @type {NodeListOf<HTMLElement>} */ (this.logs.rows.querySelectorAll(".logs-text"))] : [];
+    highlight(rows.filter((row) => row.textContent?.toLowerCase().includes(query)), query);
+  }
+}

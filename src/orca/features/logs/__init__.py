@@ -1,0 +1,1 @@
+"""What services write, on disk beyond their containers: stored, searched and shown."""

@@ -1,0 +1,174 @@
+"""Finds lines in a store: a page of them in either direction, and how many there are. Blocks; runs in threads."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from orca.features.logs.frames import Block
+from orca.features.logs.rules import Filter, StoredLine
+from orca.features.logs.store import Chunk, Store
+
+MOST_COUNTED: Final = 100_000
+"""Counting stops there: more matches are no longer read by anyone."""
+SECONDS: Final = 20.0
+EVERYTHING: Final = Filter()
+_AHEAD = 4
+"""Chunks that are unpacked before they are needed: two threads work on them, as unpacking lets others run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A page: the newest lines, or those before or after a number, or around it."""
+
+    filter: Filter = EVERYTHING
+    limit: int = 200
+    before: int | None = None
+    after: int | None = None
+    context: int = 0
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Lines in the order of the timeline."""
+
+    lines: list[StoredLine]
+    is_more: bool
+    """Whether there are more matches in the direction in which was searched."""
+    total: int | None = None
+    """How many lines match in all; None where that was not asked for."""
+    is_total_exact: bool = True
+    """False where counting stopped before the end."""
+
+
+class Stopped(Exception):
+    """The search was given up."""
+
+
+def find(store: Store, wanted: Wanted, stop: threading.Event) -> Found:
+    """Return a page of matches. Raises Stopped when `stop` is set, because the client has left."""
+    is_forward = wanted.after is not None
+    chunks = (
+        store.chunks_from(0 if wanted.after is None else wanted.after + 1)
+        if is_forward
+        else store.chunks(backwards=True)
+    )
+    walk = _Walk(wanted, is_forward=is_forward)
+    with ThreadPoolExecutor(2, "logs") as pool:
+        for chunk, selected in _select(pool, walk.list_chunks(chunks), wanted.filter):
+            if stop.is_set():
+                raise Stopped
+            if not walk.take(chunk, *selected):
+                break
+    lines = walk.lines if is_forward else walk.lines[::-1]
+    lines, is_more = _cut(lines, wanted.limit, is_forward=is_forward)
+    if wanted.context:
+        lines = _add_context(store, lines, wanted.context)
+    return Found(lines, is_more, walk.total if wanted.counts else None, walk.is_exact)
+
+
+class _Walk:
+    """Collects a page, then only counts."""
+
+    def __init__(self, wanted: Wanted, *, is_forward: bool) -> None:
+        self._wanted = wanted
+        self._is_forward = is_forward
+        self._until = time.monotonic() + SECONDS
+        self.lines: list[StoredLine] = []
+        self.total = 0
+        self.is_exact = True
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.lines) > self._wanted.limit
+
+    def list_chunks(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Yield the chunks that must be unpacked; of the others the lines are only counted."""
+        for chunk in chunks:
+            header, before = chunk.header, self._wanted.before
+            if not header.may_have(self._wanted.filter):
+                continue
+            if before is not None and header.first >= before:
+                continue
+            if self._is_full and self._wanted.counts and header.is_all_of(self._wanted.filter):
+                self.total += header.count
+                continue
+            yield chunk
+
+    def take(self, chunk: Chunk, block: Block | None, matches: list[int]) -> bool:
+        """Take the matches of a chunk; return whether to go on."""
+        if block is None:
+            return True
+        before, after = self._wanted.before, self._wanted.after
+        if before is not None or after is not None:
+            least, most = -1 if after is None else after, 1 << 62 if before is None else before
+            matches = [index for index in matches if least < chunk.header.first + index < most]
+        self.total += len(matches)
+        room = self._wanted.limit + 1 - len(self.lines)
+        if room > 0:
+            chosen = matches[:room] if self._is_forward else matches[::-1][:room]
+            self.lines += [block.line(index) for index in chosen]
+        if self.total >= MOST_COUNTED or time.monotonic() > self._until:
+            self.is_exact = False
+            return False
+        return self._wanted.counts or not self._is_full
+
+
+def _select(
+    pool: ThreadPoolExecutor, chunks: Iterator[Chunk], wanted: Filter
+) -> Iterator[tuple[Chunk, tuple[Block | None, list[int]]]]:
+    waiting: deque[tuple[Chunk, Future[tuple[Block | None, list[int]]]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(_look, chunk, wanted)))
+            if len(waiting) > _AHEAD:
+                first, found = waiting.popleft()
+                yield first, found.result()
+        while waiting:
+            first, found = waiting.popleft()
+            yield first, found.result()
+    finally:
+        for _, found in waiting:
+            found.cancel()
+
+
+def _look(chunk: Chunk, wanted: Filter) -> tuple[Block | None, list[int]]:
+    block = chunk.read()
+    return block, [] if block is None else block.select(wanted)
+
+
+def _cut(lines: list[StoredLine], limit: int, *, is_forward: bool) -> tuple[list[StoredLine], bool]:
+    """Drop the one line too many that shows that there are more."""
+    if len(lines) <= limit:
+        return lines, False
+    return (lines[:limit] if is_forward else lines[-limit:] if limit else []), True
+
+
+def _add_context(store: Store, lines: list[StoredLine], context: int) -> list[StoredLine]:
+    """Add the lines around each match."""
+    matches = {line.number: line for line in lines}
+    if not matches:
+        return lines
+    numbers = {number + step for number in matches for step in range(-context, context + 1) if number + step >= 0}
+    found, last = [], max(numbers)
+    for chunk in store.chunks_from(min(numbers)):
+        header = chunk.header
+        if header.first > last:
+            break
+        here = sorted(numbers.intersection(range(header.first, header.first + header.count)))
+        block = chunk.read() if here else None
+        if block is not None:
+            found += [block.line(number - header.first, is_match=number in matches) for number in here]
+    return found
+
+
+def read_around(store: Store, number: int, limit: int, wanted: Filter, stop: threading.Event) -> list[StoredLine]:
+    """Return lines around a number, in order: half of them before it."""
+    half = max(1, limit // 2)
+    older = find(store, Wanted(wanted, half, before=number), stop)
+    newer = find(store, Wanted(wanted, half, after=number - 1), stop)
+    return [*older.lines, *newer.lines]

@@ -1,0 +1,211 @@
+"""What replicas write is stored once, with the replica, and stays when its container is gone or Orca was."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from tests.features.deployments.bench import Bench
+
+from orca.db import now
+from orca.features.deployments.actions.start import Request
+from orca.features.logs.collector import Collecting, _read, collect, folder_of
+from orca.features.logs.queries import follow_lines, open_store
+from orca.features.logs.retention import forget_lines
+from orca.features.logs.rules import Filter
+from orca.features.logs.search import Wanted, find
+from orca.features.logs.store import Store
+from orca.features.secrets.actions import put_secret
+from orca.sdk.workloads import LogLine
+from orca.systems import LOCAL
+
+NEVER = threading.Event()
+
+
+@asynccontextmanager
+async def collecting(bench: Bench) -> AsyncIterator[None]:
+    running = asyncio.create_task(collect(bench.resources, every=0.05))
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def read(bench: Bench, service_id: str) -> list[str]:
+    store = await open_store(bench.resources, service_id)
+    return [line.text for line in find(store, Wanted(limit=1000), NEVER).lines]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110 - a condition, no event
+            await asyncio.sleep(0.02)
+
+
+async def test_lines_of_a_replaced_container_stay_and_the_new_one_continues_the_timeline(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.resources.tasks.start(bench.resources)
+    await bench.make_web_live(service)
+    async with collecting(bench):
+        (first,) = await bench.containers(service)
+        bench.host.write(first.name, "one")
+        bench.host.write(first.name, "two")
+
+        async def has_two() -> bool:
+            return await read(bench, service.id) == ["one", "two"]
+
+        await until(has_two)
+        bench.host.write(first.name, "last words")
+        assert (await bench.end_of(await bench.ask(service, Request()))).state == "succeeded"
+        (second,) = await bench.containers(service)
+        assert second.name != first.name
+        bench.host.write(second.name, "three")
+
+        async def has_four() -> bool:
+            return await read(bench, service.id) == ["one", "two", "last words", "three"]
+
+        await until(has_four)
+        found = find(await open_store(bench.resources, service.id), Wanted(), NEVER).lines
+        assert [line.writer.release for line in found] == [1, 1, 1, 2]
+    assert Collecting.of(bench.resources).collector is None
+    assert await read(bench, service.id) == ["one", "two", "last words", "three"]
+
+
+async def test_a_collector_that_begins_again_repeats_and_misses_nothing(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    (container,) = await bench.containers(service)
+    written = []
+    for round_ in range(4):
+        for number in range(50):
+            written.append(f"{round_} {number}")
+            bench.host.write(container.name, written[-1])
+        async with collecting(bench):
+
+            async def has_all() -> bool:
+                return len(await read(bench, service.id)) >= len(written)
+
+            await until(has_all)
+    assert await read(bench, service.id) == written
+
+
+async def test_secrets_are_hidden_before_they_are_written(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.resources.tasks.start(bench.resources)
+    ended = await bench.make_web_live(service)
+    async with bench.resources.db.write() as session:
+        await put_secret(
+            session, bench.resources.secret_box, team_id=service.team_id, owner=("release", ended.release_id),
+            name="variables", value=json.dumps({"TOKEN": "hush-hush"}),
+        )  # fmt: skip
+    (container,) = await bench.containers(service)
+    bench.host.write(container.name, "token hush-hush!")
+    async with collecting(bench):
+
+        async def has_one() -> bool:
+            return bool(await read(bench, service.id))
+
+        await until(has_one)
+    assert await read(bench, service.id) == ["token •••!"]
+    assert b"hush" not in b"".join(
+        chunk.read().text for chunk in Store(folder_of(bench.resources) / service.id).chunks()
+    )
+
+
+async def test_one_process_at_a_time_collects_and_says_when_an_engine_is_away(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    bench.host.down = True
+    async with collecting(bench):
+
+        async def is_known() -> bool:
+            collector = Collecting.of(bench.resources).collector
+            return bool(collector and collector.problems.get(LOCAL))
+
+        await until(is_known)
+        first = Collecting.of(bench.resources).collector
+        async with collecting(bench):
+            await asyncio.sleep(0.2)
+            assert Collecting.of(bench.resources).collector is first
+
+
+async def test_a_stream_begins_where_a_page_has_ended(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    (container,) = await bench.containers(service)
+    bench.host.write(container.name, "old")
+    async with collecting(bench):
+
+        async def has_one() -> bool:
+            return bool(await read(bench, service.id))
+
+        await until(has_one)
+        stream = follow_lines(bench.resources, service.id, 0, Filter("new"))
+        for text in ("new 1", "other", "new 2"):
+            bench.host.write(container.name, text)
+        seen = []
+        async with asyncio.timeout(10):
+            async for lines in stream:
+                seen += [(line.number, line.text) for line in lines]
+                if len(seen) == 2:
+                    break
+        await stream.aclose()
+    assert seen == [(1, "new 1"), (3, "new 2")]
+
+
+async def test_lines_of_a_service_that_was_deleted_go_when_their_time_is_over(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    (container,) = await bench.containers(service)
+    bench.host.write(container.name, "one")
+    folder = folder_of(bench.resources) / service.id
+    async with collecting(bench):
+
+        async def has_one() -> bool:
+            return bool(await read(bench, service.id))
+
+        await until(has_one)
+        await Collecting.of(bench.resources).collector.timelines[service.id].flush()
+        await bench.edit(service, deleted_at=now())
+        await forget_lines(bench.resources)
+        assert folder.exists()
+        await forget_lines(replace(bench.resources, clock=_InThreeWeeks()))
+        assert not folder.exists()
+
+
+class _InThreeWeeks:
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(weeks=3)
+
+
+class _Rotated:
+    """An engine whose log has many lines in one microsecond, and loses old ones."""
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+
+    async def logs(self, replica, *, tail, follow, since=None):
+        for line in self.lines:
+            if since is None or line.at >= since:
+                yield line
+
+
+async def test_a_read_that_is_interrupted_anywhere_continues_with_the_next_line() -> None:
+    engine, start, seen, position = _Rotated(), datetime(2026, 12, 1, tzinfo=UTC), [], None
+    for number in range(120):
+        engine.lines.append(LogLine("stdout", str(number), start + timedelta(microseconds=number // 7)))
+        if number % 5 == 0:
+            async for line, place in _read(engine, None, position, follows=False):
+                seen.append(line.text)
+                position = place
+                if len(seen) % 3 == 0:
+                    break
+        if number == 60:
+            del engine.lines[:35]
+    async for line, _ in _read(engine, None, position, follows=False):
+        seen.append(line.text)
+    assert seen == [str(number) for number in range(120)]
