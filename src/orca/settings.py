@@ -109,6 +109,11 @@ class ProxySettings(Group):
     http_port: int = Field(80, ge=1, le=65535, description="Port for plain HTTP.")
     https_port: int = Field(443, ge=1, le=65535, description="Port for HTTPS and HTTP/3.")
     bind: Listed = Field(("0.0.0.0", "[::]"), description="Addresses the proxy listens on, separated by commas.")  # noqa: S104 - a public web server
+    public_addresses: Listed = Field(
+        (),
+        description="Public addresses that hostnames are to be pointed to, separated by commas. Default: those that"
+        " this machine itself has; behind a router it has none.",
+    )
     trusted_proxies: Listed = Field(
         (),
         description="Networks of load balancers and proxies in front of the sites, whose `X-Forwarded-*` headers count,"

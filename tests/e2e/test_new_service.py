@@ -1,11 +1,13 @@
 """A new service in a real browser: what is found is shown, fills the form, and never overwrites what was typed."""
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.conftest import OWNER, Panel, make_panel, running_panel
+from tests.conftest import OWNER, Panel, make_panel, running_panel, until
 from tests.e2e.test_walk import Watched, browser, serious_findings
 from tests.features.sources.steps.conftest import (
     GitServer,
@@ -151,9 +153,53 @@ def test_a_directory_is_explained_and_nothing_typed_is_told(panel: Panel, browse
     page.get_by_role("button", name="Look at it").click()
     expect(page.locator("#found-git")).to_contain_text("First type the repository")
     page.locator("input[value=directory]").check()
+    page.get_by_text("Or by command").click()
     expect(page.get_by_text("orc deploy --project shop --service web")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert serious_findings(page) == []
+
+
+@pytest.mark.docker
+def test_a_folder_that_was_chosen_is_looked_at_sent_and_live(panel: Panel, browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "hello"
+    for name, text in (
+        ("index.html", "from the folder"),
+        (".gitignore", "*.log\n"),
+        ("a.log", ""),
+        ("node_modules/x.js", ""),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    watched = Watched(browser.new_context(viewport={"width": 390, "height": 844}).new_page())
+    page = watched.page
+    open_form(panel, page)
+    page.locator("input[value=directory]").check()
+    for name, problem in (("../evil", "leads out of it"), ("bomb", "larger than it says")):
+        page.locator("input[accept]").set_input_files(
+            files=[{"name": "x.zip", "mimeType": "application/zip", "buffer": zip_of(name)}]
+        )
+        expect(page.get_by_text(problem)).to_be_visible()
+    page.locator("input[webkitdirectory]").set_input_files(folder)
+    expect(page.locator("[data-folder-state]")).to_contain_text("hello: 2 files")
+    expect(page.locator("[data-folder-found]")).to_contain_text("Static site", timeout=30_000)
+    expect(page.locator("#slug")).to_have_value("hello")
+    assert serious_findings(page) == []
+    page.get_by_role("button", name="Create and deploy").press("Enter")
+    page.wait_for_url("**/deployments/*", timeout=30_000)
+    until(lambda: panel.site("hello-shop.localhost").text == "from the folder", seconds=120, what="the folder is live")
+    assert watched.complaints == []
+
+
+def zip_of(name: str) -> bytes:
+    """A zip file with one file of that name; `bomb` says that it is smaller than it is."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, b"0" * 100_000)
+    return (
+        buffer.getvalue().replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+        if name == "bomb"
+        else buffer.getvalue()
+    )
 
 
 def test_a_name_that_was_only_found_does_not_stay_with_another_source(

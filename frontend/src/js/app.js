@@ -6,6 +6,7 @@ import "./choices.js";
 import "./copy.js";
 import "./dialog.js";
 import "./files.js";
+import "./folder.js";
 import "./forms.js";
 import "./fragment.js";
 import "./list.js";

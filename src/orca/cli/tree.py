@@ -58,7 +58,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
     "Set it up": (
         Entry(
             "projects", "projects", "Groups of services.",
-            {"list": "List projects.", "create": "Make a project.", "delete": "Delete a project without services."},
+            {"list": "List projects.", "create": "Make a project.", "delete": "Delete a project."},
         ),
         Entry(
             "services", "services", "What can be deployed.",
@@ -80,6 +80,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             {"list": "List hostnames and how they are served.", "add": "Give a service a hostname.",
              "edit": "Change how a hostname is served.", "remove": "Take a hostname away.",
              "check": "Look whether the world can reach a hostname.",
+             "records": "Show the DNS records to make for a hostname.",
              "retry": "Order a certificate again, without waiting for the next try."},
         ),
         Entry(

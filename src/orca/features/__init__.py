@@ -32,6 +32,7 @@ FEATURES: Final = (
     "terminals",
     "orphans",
     "disk",
+    "teardown",
     "dashboard",
 )
 """Folders with a `feature.py`. Routes, jobs and subscribers are installed in this order."""

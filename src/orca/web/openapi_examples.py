@@ -18,6 +18,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "ClaimIn": {"token": "…", "email": "ada@example.org", "name": "Ada", "password": _PASSWORD},
     "Confirmation": {"confirm": "data"},
     "Decision": {"kind": "deployment", "id": _ID},
+    "DeletionIn": {"confirm": "shop", "volumes": "keep"},
     "DeployIn": {"commit": "4f3c2b1a"},
     "DnsCredentialChanges": {"zones": ["example.org"]},
     "DnsCredentialIn": {"name": "Zone", "provider": "hetzner", "zones": ["example.org"], "fields": {"token": "…"}},

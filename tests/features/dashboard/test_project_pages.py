@@ -45,37 +45,6 @@ def main_of(answer: httpx.Response) -> str:
     return html.unescape(answer.text).partition("<main")[2]
 
 
-async def test_what_is_in_the_way_of_a_deletion_is_named_before_and_after_the_click(client, browser, project):
-    service = await make_service(client, project)
-    volumes = [
-        (await client.post(f"/api/v1/services/{service}/volumes", json={"name": name, "path": f"/{name}"})).json()
-        for name in ("data", "other")
-    ]
-    await client.delete(f"/api/v1/services/{service}/volumes/{volumes[0]['id']}")
-    page = main_of(await browser.get(f"/projects/{project}"))
-    assert "Shop cannot be deleted yet" in page
-    assert f'href="/services/{service}/settings">Site</a>' in page
-    assert "stays when Site is deleted" in page
-    assert f'action="/volumes/{volumes[0]["id"]}/destroy"' in page
-    assert f'action="/volumes/{volumes[1]["id"]}/destroy"' not in page
-    assert f'action="/projects/{project}/delete"' not in page
-    refused = await browser.post(f"/projects/{project}/delete", data={"confirm": "Shop"})
-    assert refused.status_code == 409
-    assert "The project was not deleted" in main_of(refused)
-    named = ", ".join(f"volume {each['name']} ({each['id']})" for each in volumes)
-    assert f"still has: service site, {named}" in main_of(refused)
-
-
-async def test_an_empty_project_goes_by_its_name_and_that_is_said(client, browser, project):
-    assert f'action="/projects/{project}/delete"' in main_of(await browser.get(f"/projects/{project}"))
-    wrong = await browser.post(f"/projects/{project}/delete", data={"confirm": "shop"})
-    assert (wrong.status_code, "Type “Shop”" in main_of(wrong)) == (422, True)
-    gone = await browser.post(f"/projects/{project}/delete", data={"confirm": "Shop"})
-    assert (gone.status_code, gone.headers["location"]) == (303, "/projects")
-    assert "Shop%20is%20deleted" in gone.headers["set-cookie"]
-    assert (await client.get(f"/api/v1/projects/{project}")).status_code == 404
-
-
 async def test_a_name_that_cannot_be_used_is_told_at_its_field(client, browser, project):
     path = f"/projects/{project}/rename"
     answer = await browser.post(path, data={"name": "", "description": "of the shop"})

@@ -143,7 +143,7 @@ async def test_a_refused_order_shows_reason_and_next_try(shown) -> None:
 async def test_a_name_without_dns_is_not_called_live(shown) -> None:
     page = await shown(state="live")
     assert "Waiting for a certificate" in page
-    assert f"Point an A record for {HOSTNAME} to this machine" in page
+    assert f"Make the DNS record of {HOSTNAME} that stands below" in page
     problem = f"No public certificate yet: {HOSTNAME} has no address in the DNS."
     page = await shown(acme_failures=1, acme_check_at=now() + timedelta(minutes=1), problem=problem)
     assert page.count('tone-warn"><span class="pill-dot" aria-hidden="true"></span>Does not lead here') == 2

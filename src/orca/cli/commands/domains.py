@@ -93,6 +93,27 @@ def check(call: Invocation) -> int:
     return _look(call, "")
 
 
+def records(call: Invocation) -> int:
+    """Show the DNS records that lead a hostname here, and whether the DNS has them. Fails while one is missing."""
+    found = call.client.get(f"/routes/{segment(_find(call)['id'])}/records")
+
+    def draw(screen: Screen) -> None:
+        if found["records"]:
+            screen.table(["TYPE", "NAME", "VALUE", "NOW"], map(_record_row, found["records"]))
+        if found["hint"]:
+            screen.line(Styled(found["hint"], "cyan"))
+
+    call.output.answer(found, draw)
+    return OK if found["ok"] else FAILED
+
+
+def _record_row(record: dict[str, Any]) -> list[Part]:
+    missing = "optional" if record["is_optional"] else "not there yet"
+    seen = ", ".join(record["seen"])
+    now = {"right": "right", "missing": missing, "elsewhere": f"leads to {seen}", "unknown": f"is {seen}"}
+    return [record["kind"], record["name"], record["value"] or "—", now.get(record["state"], record["state"])]
+
+
 def retry(call: Invocation) -> int:
     """Order the certificate, or serve a broken route, now, without the pause after a failure."""
     return _look(call, "?retry=true")
@@ -217,5 +238,6 @@ COMMANDS = {
     ),
     "remove": Command(remove, "orc domains remove www.example.org", arguments=_hostname_argument),
     "check": Command(check, "orc domains check www.example.org", arguments=_hostname_argument),
+    "records": Command(records, "orc domains records www.example.org", arguments=_hostname_argument),
     "retry": Command(retry, "orc domains retry www.example.org", arguments=_hostname_argument),
 }  # fmt: skip

@@ -1,14 +1,19 @@
 """`orc projects`: groups of services."""
 
 import argparse
+import time
 
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
+from orca.cli.deploying import follow_argument
 from orca.cli.dialogue import confirm
+from orca.cli.failures import FAILED, NOT_FOUND, CommandFailed
 from orca.cli.output import Screen
+from orca.cli.selection import Row, pick
 from orca.cli.selection import list_projects as all_projects
-from orca.cli.selection import pick
 from orca.cli.times import ago
+
+_LOOK_AGAIN = 1.0
 
 
 def list_projects(call: Invocation) -> None:
@@ -43,12 +48,52 @@ def slug_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def delete(call: Invocation) -> None:
-    """Delete a project. Refused while it has services or volumes."""
+    """Delete a project: an empty one, or with --with-services all that is in it."""
     project = pick(all_projects(call), call.args.name, "project")
+    if call.args.with_services:
+        _delete_all(call, project)
+        return
     what = f"The project {project['name']} will be deleted."
     confirm(call.output, what, project["slug"], call.args.confirm, title=project["name"])
     call.client.call("DELETE", f"/projects/{segment(project['id'])}")
     call.output.answer(project, lambda screen: screen.line(f"Deleted the project {project['slug']}."))
+
+
+def _delete_all(call: Invocation, project: Row) -> None:
+    path = f"/projects/{segment(project['id'])}/deletion"
+    left = call.client.get(path)
+    services = ", ".join(service["slug"] for service in left["services"]) or "none"
+    call.output.note(f"Services: {services}. Hostnames: {', '.join(left['domains']) or 'none'}.")
+    volumes = ", ".join(volume["name"] for volume in left["volumes"])
+    fate = "be destroyed with all data" if call.args.volumes == "delete" else "stay, and the project with them"
+    data = f" Its volumes ({volumes}) {fate}." if volumes else ""
+    what = f"The project {project['name']} will be deleted with all of that.{data}"
+    confirm(call.output, what, project["slug"], call.args.confirm, title=project["name"])
+    left = call.client.post(path, {"confirm": project["slug"], "volumes": call.args.volumes})
+    while left is not None and left["state"] == "running" and not call.args.no_follow:
+        time.sleep(_LOOK_AGAIN)
+        left = _look(call, path)
+    if left is not None and left["state"] == "failed":
+        raise CommandFailed(f"the project was not deleted: {left['problem']}", code=FAILED)
+    call.output.answer(project, lambda screen: screen.line(_tell_end(project["slug"], left)))
+
+
+def _look(call: Invocation, path: str) -> Row | None:
+    try:
+        found: Row = call.client.get(path)
+    except CommandFailed as error:
+        if error.code == NOT_FOUND:
+            return None
+        raise
+    return found
+
+
+def _tell_end(slug: str, left: Row | None) -> str:
+    if left is None:
+        return f"Deleted the project {slug} with all that was in it."
+    if left["state"] == "running":
+        return f"The project {slug} is being deleted."
+    return f"Deleted the services of {slug}. The project stays as the place of its volumes."
 
 
 def confirm_argument(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +109,11 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="project, by name or id")
+    parser.add_argument("--with-services", action="store_true", help="delete its services, hostnames and variables too")
+    parser.add_argument(
+        "--volumes", choices=("keep", "delete"), default="keep", help="what becomes of its volumes (default: keep)"
+    )
+    follow_argument(parser)
     confirm_argument(parser)
 
 
@@ -75,5 +125,10 @@ COMMANDS = {
         scope="server",
         arguments=_create_arguments,
     ),
-    "delete": Command(delete, "orc projects delete shop --confirm shop", scope="server", arguments=_delete_arguments),
+    "delete": Command(
+        delete,
+        "orc projects delete shop --confirm shop\norc projects delete shop --with-services --volumes delete",
+        scope="server",
+        arguments=_delete_arguments,
+    ),
 }

@@ -1,4 +1,4 @@
-"""The page of a project: its services, its volumes, its name, and its end."""
+"""The page of a project: its services, its volumes, and its name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,16 +9,14 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import BadInput, OrcaError
 from orca.features.dashboard.queries import list_service_names
 from orca.features.dashboard.views import ServiceRow, list_service_rows, watching
-from orca.features.projects.actions import delete_project, update_project
+from orca.features.projects.actions import update_project
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.projects.schemas import ProjectChanges
 from orca.features.services.schemas.volumes import VolumeFilter, VolumeOut
 from orca.features.services.volume_queries import list_project_volumes
-from orca.kit.text import join
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
@@ -29,7 +27,7 @@ from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
 MOST = 200
-"""Services and volumes that are named as being in the way of a deletion."""
+"""Volumes, and services that are named beside them."""
 _AS_USUAL = Asked()
 
 
@@ -41,10 +39,8 @@ class ProjectPage:
     listing: Listing[ServiceRow]
     volumes: Sequence[VolumeOut]
     names: Mapping[str, str]
-    """Id -> name of all its services: those and the volumes are in the way of its deletion."""
+    """Id -> name of its services, which volumes are shown with."""
     form: Filled[Any] = field(default_factory=Filled)
-    refusal: str = ""
-    """Why it was not deleted."""
     tab: str = "services"
 
 
@@ -107,26 +103,3 @@ async def rename_project(
         return see_other(request, f"/projects/{project_id}", said="Saved")
     page = replace(await _read_page(session, scope, resources, project_id), form=filled)
     return render(request, "dashboard/project.html", page, status=filled.status)
-
-
-@router.post("/projects/{project_id}/delete")
-@guard("project.delete", tenant="project_id", rate="write", audit="ProjectDeleted", page=True)
-async def remove_project(
-    project_id: str,
-    request: Request,
-    session: WriteSession,
-    scope: CurrentScope,
-    resources: CurrentResources,
-    form: Form,
-) -> Response:
-    """Only an empty project goes, and only by its name."""
-    project = await get_project(session, scope, project_id)
-    try:
-        if form.get("confirm") != project.name:
-            raise BadInput("The name does not match, so nothing was deleted", hint=f"Type “{project.name}”.")
-        await delete_project(session, scope, project_id)
-    except OrcaError as error:
-        await session.rollback()
-        page = replace(await _read_page(session, scope, resources, project_id), refusal=join(error.message, error.hint))
-        return render(request, "dashboard/project.html", page, status=error.status)
-    return see_other(request, "/projects", said=f"{project.name} is deleted")

@@ -58,5 +58,8 @@ async def update_project(project_id: str, body: ProjectChanges, session: WriteSe
 @router.delete("/projects/{project_id}", status_code=204, summary="Delete a project")
 @guard("project.delete", tenant="project_id", rate="write", audit="ProjectDeleted")
 async def delete_project(project_id: str, session: WriteSession, scope: CurrentScope) -> None:
-    """Delete a project. Refused (409) while it has services or volumes; `blockers` lists them."""
+    """Delete a project. Refused (409) while it has services or volumes; `blockers` lists them.
+
+    `POST …/deletion` deletes it with all that is in it.
+    """
     await actions.delete_project(session, scope, project_id)

@@ -9,7 +9,9 @@ FEATURE = Feature(
     tags={"projects": "Projects."},
     permissions=(
         Permission("project.create", "Make a project.", "owner", whole_team=True),
-        Permission("project.delete", "Delete a project that has no services left.", "owner"),
+        Permission(
+            "project.delete", "Delete a project; what is in it needs service.delete and volume.delete, too.", "owner"
+        ),
         Permission("project.read", "See projects.", "viewer"),
         Permission("project.update", "Rename a project and change its description.", "owner"),
     ),

@@ -18,6 +18,10 @@ class Project(TeamRow, Base):
     slug: Mapped[str] = mapped_column(String(40))
     description: Mapped[str] = mapped_column(String(500), default="")
     deleted_at: Mapped[datetime | None]
+    deleting_since: Mapped[datetime | None]
+    """Set while it is being deleted with all in it; nothing new is created in it meanwhile."""
+    deletion_problem: Mapped[str] = mapped_column(String(1000), default="", server_default="")
+    """Why that failed the last time."""
 
     @classmethod
     def is_within(cls, reach: Reach) -> ColumnElement[bool]:

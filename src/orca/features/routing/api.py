@@ -17,7 +17,7 @@ from orca.features.routing.schemas.certificates import (
     CertificateReplacement,
     ManagedCertificateOut,
 )
-from orca.features.routing.schemas.checks import CheckOut, FindingOut, ProxyOut
+from orca.features.routing.schemas.checks import CheckOut, FindingOut, ProxyOut, RecordsOut
 from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn, DnsCredentialOut, DnsProviderOut
 from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
 from orca.features.routing.steps.dns_records import check_zones
@@ -96,6 +96,16 @@ async def check_route(
     findings = await operations.check_route(resources, scope, route_id, retry=retry)
     found = [FindingOut.model_validate(finding) for finding in findings]
     return CheckOut(ok=all(finding.ok for finding in found), findings=found, checked_at=now())
+
+
+@router.get("/routes/{route_id}/records", response_model=RecordsOut, summary="List the DNS records of a hostname")
+@guard("route.read", tenant="route_id")
+async def list_records(route_id: str, scope: CurrentScope, resources: CurrentResources) -> operations.Records:
+    """List the records to enter at the DNS provider, compared with what the DNS answers now.
+
+    The addresses are those of `ORC_PROXY_PUBLIC_ADDRESSES`, or those that the machine itself has.
+    """
+    return await operations.read_records(resources, scope, route_id)
 
 
 @router.get("/certificates", response_model=CertificateList)

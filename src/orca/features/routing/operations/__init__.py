@@ -5,8 +5,10 @@ from orca.features.routing.operations.certificates import unlock_upload, watch_e
 from orca.features.routing.operations.orders import adopt_stored
 from orca.features.routing.operations.publish import publish_route, republish_route, retract_route
 from orca.features.routing.operations.reach import check_names, check_route
+from orca.features.routing.operations.records import Records, read_records
 
 __all__ = [
+    "Records",
     "Refusals",
     "adopt_stored",
     "apply_routes",
@@ -14,6 +16,7 @@ __all__ = [
     "check_names",
     "check_route",
     "publish_route",
+    "read_records",
     "republish_route",
     "retract_route",
     "unlock_upload",

@@ -15,6 +15,7 @@ from orca.features.routing.forms import edit_data, edit_values
 from orca.features.routing.pages.certificates import MAX_PAGE, Dated
 from orca.features.routing.queries import Ending, Numbered
 from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
+from orca.features.routing.rules.records import is_in_public_dns
 from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
@@ -75,7 +76,17 @@ class Shown:
             return ""
         if self.route.acme_ready_at is not None:
             return "It was ordered and is here within seconds, rarely minutes."
-        return f"Point an A record for {self.route.hostname} to this machine; where it leads is looked at in a moment."
+        return f"Make the DNS record of {self.route.hostname} that stands below; it is looked at in a moment."
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the name does not lead here yet, so that its DNS records are wanted."""
+        return self.route.condition in {"unreachable", "awaiting_certificate"}
+
+    @property
+    def has_records(self) -> bool:
+        """Whether the public DNS can have the name."""
+        return is_in_public_dns(self.route.hostname)
 
     @property
     def is_paused(self) -> bool:
@@ -244,6 +255,21 @@ async def remove_domain(route_id: str, request: Request, scope: CurrentScope, re
         service_id = (await queries.get_route(session, scope, route_id)).service_id
     await operations.retract_route(resources, scope, route_id)
     return see_other(request, f"/services/{service_id}/domains")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsFragment:
+    """The DNS records of one hostname."""
+
+    found: operations.Records
+
+
+@router.get("/routes/{route_id}/records")
+@guard("route.read", tenant="route_id", page=True)
+async def show_records(route_id: str, request: Request, scope: CurrentScope, resources: CurrentResources) -> Response:
+    """Return the DNS records of a hostname as a fragment, with what the DNS answers now."""
+    found = await operations.read_records(resources, scope, route_id)
+    return render(request, "routing/_records.html", RecordsFragment(found))
 
 
 @router.post("/routes/{route_id}/check")

@@ -28,23 +28,24 @@ def judge_addresses(hostname: str, addresses: Sequence[str], own: Collection[str
     if len(addresses) > _MOST_ADDRESSES:
         return Misdirected(f"{hostname} has more than {_MOST_ADDRESSES} addresses", f"{point_here} alone.")
     for address in addresses:
-        if address not in own and not _is_public(address):
+        if address not in own and not is_public(address):
             return Misdirected(f"{hostname} is {address}, which is not an address of this machine", f"{point_here}.")
     return None
 
 
-def _is_public(address: str) -> bool:
-    return is_allowed(ip_address(address.partition("%")[0]), private=False, loopback=False)
+def is_public(address: str) -> bool:
+    """Whether an address is one of the public internet; other texts, such as hardware addresses, are none."""
+    return _is_address(address) and is_allowed(ip_address(address.partition("%")[0]), private=False, loopback=False)
 
 
 def _whose(own: Collection[str]) -> str:
-    public = sorted(address for address in own if _is_address(address) and _is_public(address))
+    public = sorted(address for address in own if is_public(address))
     return f" ({', '.join(public)})" if public else ""
 
 
 def _is_address(text: str) -> bool:
     try:
-        ip_address(text)
+        ip_address(text.partition("%")[0])
     except ValueError:
         return False  # psutil also lists hardware addresses
     return True

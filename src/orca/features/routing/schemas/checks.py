@@ -27,6 +27,30 @@ class CheckOut(Output):
     checked_at: datetime
 
 
+class RecordOut(Output):
+    """A DNS record to make, and what the DNS has in its place."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: Literal["A", "AAAA", "CNAME"]
+    name: str
+    value: str = Field(description="Empty when the public address of the machine is not known.")
+    state: Literal["right", "missing", "elsewhere", "unknown"]
+    seen: list[str] = Field(description="The addresses that the DNS answers now.")
+    is_optional: bool = Field(description="Whether the hostname works without it.")
+
+
+class RecordsOut(Output):
+    """The DNS records that lead a hostname here."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    hostname: str
+    ok: bool = Field(description="Whether all that are needed are right.")
+    records: list[RecordOut] = Field(description="Empty for a name that no public DNS has.")
+    hint: str
+
+
 class ProxyOut(Output):
     """The proxy as observed now."""
 

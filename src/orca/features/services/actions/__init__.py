@@ -17,6 +17,7 @@ from orca.features.services.actions.volumes import (
     detach_volume,
     ensure_volumes,
     finish_destruction,
+    queue_destruction,
     request_destruction,
     update_volume,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "freeze_config",
     "import_variables",
     "list_secret_revisions",
+    "queue_destruction",
     "remove_variables",
     "replace_variables",
     "request_destruction",

@@ -47,6 +47,8 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
     requester may not add to an existing service either.
     """
     by = origin.get()
+    if project.deleting_since is not None:
+        raise Conflict("the project is being deleted", hint="Create the service in another project.")
     if fields.variables:
         by.check_may("variable.write", "A new service with variables")
     if fields.volumes:
@@ -252,7 +254,7 @@ async def check_project_empty(session: AsyncSession, project_id: str) -> None:
         more = f" and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
         raise Conflict(
             f"the project “{project.slug}” still has: {shown}{more}",
-            hint="Delete its services first, and destroy the volumes whose data is not needed any more.",
+            hint="`orc projects delete --with-services` deletes all of it, and so does the project's page.",
             blockers=blockers,
         )
 

@@ -147,13 +147,18 @@ async def request_destruction(
             f"to destroy the volume and its data, confirm with its name: “{volume.name}”",
             fields={"confirm": "is not the name of the volume"},
         )
-    if volume.destroying_since is None:
-        volume.destroying_since = now()
-        payload = {"volume_id": volume.id}
-        place = PlaceInLine(volume.team_id, needs=on_system(volume.system_id))
-        await tasks.enqueue(session, DESTROY_VOLUME, target=volume.id, payload=payload, place=place)
-        await _record(session, "VolumeDestructionRequested", volume)
+    await queue_destruction(session, tasks, volume)
     return volume
+
+
+async def queue_destruction(session: AsyncSession, tasks: TaskQueue, volume: Volume) -> None:
+    """Queue the destruction of a volume that nothing mounts; nothing can mount it any more then."""
+    if volume.destroying_since is not None:
+        return
+    volume.destroying_since = now()
+    place = PlaceInLine(volume.team_id, needs=on_system(volume.system_id))
+    await tasks.enqueue(session, DESTROY_VOLUME, target=volume.id, payload={"volume_id": volume.id}, place=place)
+    await _record(session, "VolumeDestructionRequested", volume)
 
 
 async def finish_destruction(session: AsyncSession, volume_id: str, failure: str | None) -> None:

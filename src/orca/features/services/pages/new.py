@@ -53,6 +53,7 @@ class NewServicePage:
     credentials: list[tuple[str, str]]
     registry_options: list[tuple[str, str]]
     panel_url: str
+    upload_limit_mb: int
     form: Filled[ServiceFields] = field(default_factory=Filled)
 
 
@@ -69,9 +70,11 @@ async def _draw_new(
     project = await get_project(session, scope, project_id)
     git = await list_credentials(session, scope, GitCredential, PageRequest(limit=200))
     registries = await list_credentials(session, scope, RegistryCredential, PageRequest(limit=200))
-    panel, subject = request.app.state.settings.panel_url, request.state.subject
+    settings, subject = request.app.state.settings, request.state.subject
     logins = credential_options(subject, registries.items)
-    page = NewServicePage(project, credential_options(subject, git.items), logins, panel, form)
+    page = NewServicePage(
+        project, credential_options(subject, git.items), logins, settings.panel_url, settings.disk.upload_limit_mb, form
+    )
     return render(request, "services/new.html", page, status=form.status)
 
 

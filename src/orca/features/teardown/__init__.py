@@ -1,0 +1,1 @@
+"""Deletes a project with all that is in it."""

@@ -1,0 +1,62 @@
+"""Reads of what a project has, and of how far its deletion is."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orca.features.deployments.models import Deployment
+from orca.features.deployments.rules import ACTIVE
+from orca.features.projects.models import Project
+from orca.features.routing.models import Route
+from orca.features.services.models import Service, Variable, Volume
+from orca.features.teardown.schemas import DeletionOut, GoingService, GoingVolume
+
+MOST = 200
+
+
+def _living(project_id: str) -> Select[str]:
+    return select(Service.id).where(Service.project_id == project_id, Service.deleted_at.is_(None))
+
+
+async def read_deletion(session: AsyncSession, project: Project) -> DeletionOut:
+    """Return what the project still has, and the state of its deletion."""
+    living = _living(project.id)
+    services = select(Service).where(Service.id.in_(living)).order_by(Service.name, Service.id).limit(MOST)
+    volumes = select(Volume).where(Volume.project_id == project.id).order_by(Volume.name, Volume.id).limit(MOST)
+    hosts = select(Route.hostname).where(Route.service_id.in_(living)).distinct().order_by(Route.hostname).limit(MOST)
+    deployments = select(func.count()).select_from(Deployment).where(Deployment.service_id.in_(living))
+    owned = or_(Variable.project_id == project.id, Variable.service_id.in_(living))
+    variables = select(func.count()).select_from(Variable).where(owned)
+    return DeletionOut(
+        state="running" if project.deleting_since else "failed" if project.deletion_problem else "none",
+        since=project.deleting_since,
+        problem=project.deletion_problem,
+        services=[GoingService.model_validate(service) for service in await session.scalars(services)],
+        volumes=[
+            GoingVolume(id=volume.id, name=volume.name, path=volume.last_path)
+            for volume in await session.scalars(volumes)
+        ],
+        domains=list(await session.scalars(hosts)),
+        deployments=await session.scalar(deployments) or 0,
+        variables=await session.scalar(variables) or 0,
+        removing=await count_removing(session, project.id),
+    )
+
+
+async def count_removing(session: AsyncSession, project_id: str) -> int:
+    """Count the deleted services of a project whose containers are still being removed."""
+    removing = select(Deployment.service_id).join(Service, Service.id == Deployment.service_id)
+    removing = removing.where(Service.project_id == project_id, Service.deleted_at.is_not(None))
+    active = removing.where(Deployment.state.in_(ACTIVE)).distinct().subquery()
+    return await session.scalar(select(func.count()).select_from(active)) or 0
+
+
+async def list_living(session: AsyncSession, project_id: str) -> Sequence[str]:
+    """Return the ids of the services of a project."""
+    return (await session.scalars(_living(project_id).order_by(Service.id))).all()
+
+
+async def list_volume_ids(session: AsyncSession, project_id: str) -> Sequence[str]:
+    """Return the ids of the volumes of a project."""
+    return (await session.scalars(select(Volume.id).where(Volume.project_id == project_id).order_by(Volume.id))).all()
