@@ -15,10 +15,16 @@ const dist = path.resolve(here, "../src/orca/web/static/dist");
 const browsers = ["chrome123", "firefox125", "safari17.5"];
 const watchedFolders = [path.join(here, "src"), path.resolve(here, "../src/orca")];
 
-async function bundleScripts() {
+// Alphabets that are shipped; a browser fetches only those whose letters a page shows.
+const alphabets = /-(latin|latin-ext|cyrillic)-wght-normal\.woff2$/;
+const bundled = ["@fontsource-variable/geist", "@fontsource-variable/geist-mono", "daisyui", "htmx-ext-sse", "htmx.org", "idiomorph", "tailwindcss", "uplot"];
+
+/** @param {string} entry a script with all that it imports; styles it imports come along as a file of their own */
+async function bundleScript(entry) {
   const result = await esbuild.build({
     absWorkingDir: here,
-    entryPoints: ["src/js/app.js"],
+    entryPoints: [entry],
+    outdir: dist,
     bundle: true,
     format: "iife",
     target: browsers,
@@ -26,7 +32,7 @@ async function bundleScripts() {
     legalComments: "none",
     write: false,
   });
-  return result.outputFiles[0].contents;
+  return result.outputFiles.map((file) => [path.basename(file.path), Buffer.from(file.contents)]);
 }
 
 async function bundleStyles() {
@@ -36,9 +42,34 @@ async function bundleStyles() {
     onDependency: () => {},
   });
   const candidates = new Scanner({ sources: compiler.sources }).scan();
-  const { code, warnings } = await esbuild.transform(compiler.build(candidates), { loader: "css", minify: true, target: browsers });
+  const { fonts, styles } = await takeFonts(compiler.build(candidates));
+  const { code, warnings } = await esbuild.transform(styles, { loader: "css", minify: true, target: browsers });
   for (const warning of warnings) console.warn(warning.text);
-  return Buffer.from(code);
+  return [...fonts, ["app.css", Buffer.from(code)]];
+}
+
+/** @param {string} styles with the font faces as their packages declare them */
+async function takeFonts(styles) {
+  /** @type {Map<string, Buffer>} */
+  const fonts = new Map();
+  for (const [face, name] of styles.matchAll(/@font-face\s*{[^}]*url\(["']?\.\/files\/([\w.-]+)["']?\)[^}]*}/g)) {
+    const family = name.startsWith("geist-mono-") ? "geist-mono" : "geist";
+    if (alphabets.test(name)) {
+      const content = await readFile(path.join(here, "node_modules/@fontsource-variable", family, "files", name));
+      fonts.set(name, content);
+      styles = styles.replace(`./files/${name}`, hashedName(name, content));
+    } else styles = styles.replace(face, "");
+  }
+  return { fonts, styles };
+}
+
+async function collectLicences() {
+  const texts = bundled.map(async (name) => {
+    const text = await readFile(path.join(here, "node_modules", name, "LICENSE"), "utf8");
+    return `${"=".repeat(100)}\n${name}\n\n${text.trim()}\n`;
+  });
+  const head = "Orca's pages contain the following software and typefaces of others, under their own licences.\n\n";
+  return [["notices.txt", Buffer.from(head + (await Promise.all(texts)).join("\n"))]];
 }
 
 function hashedName(name, content) {
@@ -52,12 +83,16 @@ async function writeAtomically(name, content) {
   await rename(`${target}.new`, target);
 }
 
+async function readPictures() {
+  return Promise.all(["favicon.svg", "logo.svg"].map(async (name) => [name, await readFile(path.join(dist, "..", name))]));
+}
+
 async function build() {
-  const [script, style] = await Promise.all([bundleScripts(), bundleStyles()]);
-  const manifest = {};
+  const made = [bundleScript("src/js/app.js"), bundleScript("src/js/charts.js"), bundleStyles(), readPictures(), collectLicences()];
+  const files = (await Promise.all(made)).flat();
   await mkdir(dist, { recursive: true });
-  const pictures = await Promise.all(["favicon.svg", "logo.svg"].map(async (name) => [name, await readFile(path.join(dist, "..", name))]));
-  for (const [name, content] of [["app.js", script], ["app.css", style], ...pictures]) {
+  const manifest = {};
+  for (const [name, content] of files) {
     manifest[name] = hashedName(name, content);
     await writeAtomically(manifest[name], content);
   }
@@ -65,7 +100,7 @@ async function build() {
   const wanted = new Set([...Object.values(manifest), "manifest.json"]);
   for (const name of await readdir(dist)) if (!wanted.has(name)) await rm(path.join(dist, name), { recursive: true });
   const size = (content) => `${(content.length / 1024).toFixed(0)} KiB`;
-  console.log(`${manifest["app.js"]} ${size(script)}, ${manifest["app.css"]} ${size(style)}`);
+  console.log(files.filter(([name]) => /\.(js|css)$/.test(name)).map(([name, content]) => `${manifest[name]} ${size(content)}`).join(", "));
 }
 
 await build();

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import sin
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 ITEMS = tuple(sorted((item for feature in load_features() for item in feature.nav), key=attrgetter("order")))
 WEB = ROOT / "src/orca/web"
 NONCE = "r4nd0mn0nce"
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -129,6 +130,32 @@ def sample() -> dict[str, Any]:
         "lines": [{"step": name, "text": text} for name, text in LINES],
         "states": STATES,
         "stream": "/log",
+        **charts(),
+    }
+
+
+def charts() -> dict[str, Any]:
+    start = 1_795_000_000
+    times = [start + 60 * i for i in range(60)]
+    wave = [round(40 + 30 * sin(i / 6) + (i * 7) % 11, 1) for i in range(60)]
+    gap: list[float | None] = [None if 20 <= i < 28 else value for i, value in enumerate(wave)]
+    replicas = [{"label": f"web-{n}", "values": [value + 12 * n for value in wave]} for n in range(1, 9)]
+    return {
+        "requests": {
+            "times": times,
+            "series": [{"label": "Requests", "values": gap}],
+            "marks": [{"at": times[35], "label": "Deployment #48"}],
+            "unit": "per minute",
+        },
+        "memory": {"times": times, "series": replicas, "marks": [], "unit": "MB"},
+        "builds": {
+            "times": [start + 3600 * i for i in range(24)],
+            "series": [{"label": "Deployments", "values": [(i * 5) % 7 for i in range(24)]}],
+            "marks": [],
+            "unit": "",
+        },
+        "silent": {"times": times, "series": [{"label": "CPU", "values": [None] * 60}], "marks": [], "unit": "%"},
+        "checks": [(f"Check {i}", None if i == 3 else i % 8) for i in range(30)],
     }
 
 
@@ -179,10 +206,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_file(self, file: Path) -> None:
-        self.send(Answer(file.read_text(), 200, {"Content-Type": TYPES[file.suffix]}))
+        self.send(Answer(status=200, headers={"Content-Type": TYPES[file.suffix]}), file.read_bytes())
 
-    def send(self, answer: Answer) -> None:
-        content = answer.body.encode()
+    def send(self, answer: Answer, content: bytes = b"") -> None:
+        content = content or answer.body.encode()
         self.send_response(answer.status)
         headers = {
             "Content-Type": "text/html; charset=utf-8",

@@ -104,6 +104,9 @@ MACROS = [
     "{{ ui.sentence(x) }}{{ ui.sentence('a `' ~ x ~ '`') }}",
     "{{ ui.prose(x) }}{{ ui.prose('`' ~ x ~ '`') }}{{ ui.error_summary({x: x, '': x}, title=x) }}{{ ui.csrf(x) }}",
     "{{ ui.notice(x, x, actions=x) }}{{ ui.empty_state(x, x, x, action=x) }}{{ ui.toast(x, x) }}{{ ui.progress(x, 3) }}",
+    "{{ ui.first_use(x, x, action=x) }}{{ ui.no_match(x, x, clear=x, label=x) }}{{ ui.all_well(x, x) }}",
+    "{% call ui.success(x, x) %}{{ x }}{% endcall %}{{ ui.sparkline([1, none], x) }}{{ ui.heat_strip(x, [(x, 1)]) }}",
+    "{{ ui.chart(x, {'times': [1], 'series': [{'label': x, 'values': [1]}], 'marks': [{'at': 1, 'label': x}], 'unit': x}) }}",
     "{{ ui.breadcrumbs([(x, x), (x, x)]) }}{{ ui.tabs([(x, x, x)], x, label=x) }}{{ ui.page_head(x, x) }}",
     "{% call ui.dialog(x, x) %}{{ x }}{% endcall %}",
     "{{ ui.confirm_dialog(x, x, x, x, x, submit=x, goes=[x], name=x, attrs={'hx-post': x}) }}",
@@ -149,7 +152,18 @@ def test_other_addresses_lead_nowhere(address: str) -> None:
 def test_every_macro_is_tried_with_hostile_values() -> None:
     names = draw("{% for name in names %}{{ name }} {% endfor %}", names=exported()).split()
     tried = " ".join(MACROS)
-    safe = {"mark", "skeleton", "menu_line", "tone_of", "duration", "elapsed", "relative_time", "ansi", "safe_href"}
+    safe = {
+        "mark",
+        "drawing",
+        "skeleton",
+        "menu_line",
+        "tone_of",
+        "duration",
+        "elapsed",
+        "relative_time",
+        "ansi",
+        "safe_href",
+    }
     assert [name for name in names if f"ui.{name}(" not in tried and name not in safe] == []
 
 

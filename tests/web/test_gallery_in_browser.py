@@ -60,6 +60,18 @@ def test_the_error_page_is_accessible(site: Site, open_tab: OpenTab, front_end: 
     assert serious(page, front_end) == []
 
 
+def test_charts_are_fetched_by_pages_that_have_some(site: Site, open_tab: OpenTab) -> None:
+    plain = open_tab(site.show("/plain", draw_page("<p>Hello</p>")))
+    expect(plain.locator("h1")).to_be_visible()
+    assert plain.evaluate("document.fonts.ready.then(() => document.fonts.check('14px \"Geist Variable\"'))")
+    assert not [path for _, path, _, _ in site.requests if "charts." in path]
+    page = open_tab(f"{site.address}/light")
+    expect(page.locator("[data-chart] canvas")).to_have_count(3)
+    expect(page.locator(".chart-none")).to_have_text("No data in this time.")
+    page.get_by_text("Numbers").first.click()
+    expect(page.get_by_role("region", name="Requests, numbers").get_by_role("row").nth(1)).to_contain_text("UTC")
+
+
 # ── keyboard ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

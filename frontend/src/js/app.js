@@ -16,6 +16,7 @@ import "./logs.js";
 import "./menu.js";
 import "./palette.js";
 import "./posts.js";
+import "./parts.js";
 import "./suggest.js";
 import "./repeats.js";
 import "./tabs.js";

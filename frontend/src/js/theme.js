@@ -11,6 +11,7 @@ function apply(theme) {
   for (const button of document.querySelectorAll("[data-theme-set]")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("data-theme-set") === theme));
   }
+  document.dispatchEvent(new Event("orca:theme"));
 }
 
 document.addEventListener("click", (event) => {

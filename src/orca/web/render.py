@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WEB = Path(__file__).parent
 _DIST = _WEB / "static" / "dist"
+_PARTS = ("charts.js", "charts.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class PageFrame:
     def tab_href(self, kind: str, address: str, key: str) -> str:
         """Return the address of one tab."""
         return next(address + tab.path for tab in self.tabs if (tab.of, tab.key) == (kind, key))
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The files that a page's script fetches when something on the page needs them: name -> URL."""
+        return {name: self.asset(name) for name in _PARTS}
 
     @staticmethod
     def asset(name: str) -> str:
@@ -134,7 +140,12 @@ def _environment() -> Environment:
     environment.globals |= {
         "now": lambda: datetime.now(UTC), "painter": painter, "PART": PART, "PART_END": PART_END,
     }  # fmt: skip
+    environment.filters["utc_minute"] = _utc_minute
     return environment
+
+
+def _utc_minute(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 @cache
