@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import json
 import pkgutil
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -20,7 +19,7 @@ from orca.cli.reference import render_reference
 from orca.errors import OrcaError, all_codes, meaning_of
 from orca.features.access.permissions import all_permissions, all_roles, permissions_of_grant, renamed_permissions
 from orca.features.services.orca_file import orca_file_schema
-from orca.settings import Settings
+from orca.settings import Settings, settings_fields
 from orca.web.openapi import describe_api
 from orca.web.reference import Operation, operations
 
@@ -105,21 +104,10 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def settings_fields() -> Iterator[tuple[str, str, FieldInfo]]:
-    """Every variable: its name, the group it belongs to, and the field that describes it."""
-    for name, field in Settings.model_fields.items():
-        kind = field.annotation
-        if inspect.isclass(kind) and issubclass(kind, BaseModel):
-            for inner, described in kind.model_fields.items():
-                yield f"ORC_{name}_{inner}".upper(), name, described
-        else:
-            yield str(field.validation_alias or f"ORC_{name}".upper()), "", field
-
-
 def render_settings() -> str:
     """Settings by group."""
     groups: dict[str, list[tuple[object, ...]]] = {}
-    for variable, group, field in settings_fields():
+    for variable, group, _, field in settings_fields():
         row = (f"`{variable}`", _default(field), (field.description or "") + _bounds(field))
         groups.setdefault(group, []).append(row)
     parts = [_SETTINGS]

@@ -4,11 +4,13 @@
 """
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
@@ -351,6 +353,17 @@ class Settings(BaseSettings):
         url = parse_database_url(self.database_url.get_secret_value())
         driver = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite+aiosqlite"}
         return url.set(drivername=driver.get(url.drivername, url.drivername))
+
+
+def settings_fields() -> Iterator[tuple[str, str, str, FieldInfo]]:
+    """Return every setting: its variable, its group (empty for those that stand alone), its name and its field."""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for inner, described in kind.model_fields.items():
+                yield f"ORC_{name}_{inner}".upper(), name, inner, described
+        else:
+            yield str(field.validation_alias or f"ORC_{name}".upper()), "", name, field
 
 
 def parse_database_url(text: str) -> URL:

@@ -77,7 +77,7 @@ def test_audit_knows_no_event_of_a_feature_above_it() -> None:
 def test_menus_have_their_order() -> None:
     menus = create_app(Settings()).state.menus
     assert [item.label for item in menus.nav] == [
-        "Overview", "Projects", "Credentials", "Certificates", "Webhooks", "Activity", "Tokens", "Systems", "Orphans", "Disk", "Account"
+        "Home", "Projects", "Systems", "Disk", "Orphans", "Activity", "Instance", "Credentials", "Certificates", "Webhooks", "API tokens", "Account"
     ]  # fmt: skip
     assert [tab.label for tab in menus.tabs if tab.of == "service"] == [
         "Overview", "Deployments", "Logs", "Variables", "Domains", "Push hooks", "Volumes", "Settings"

@@ -44,14 +44,14 @@ def is_sentence(text: str | None) -> bool:
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("variable", "field"), [(name, field) for name, _, field in pages.settings_fields()])
+@pytest.mark.parametrize(("variable", "field"), [(name, field) for name, _, _, field in pages.settings_fields()])
 def test_every_setting_says_what_it_does(variable: str, field: Any) -> None:
     assert is_sentence(field.description), f"{variable} needs a description that is a sentence"
     assert f"`{variable}`" in pages.render_settings()
 
 
 def test_settings_that_texts_name_exist() -> None:
-    known = {name for name, _, _ in pages.settings_fields()}
+    known = {name for name, _, _, _ in pages.settings_fields()}
     of_the_command_line = set(VARIABLE.findall(render_reference()))
     of_the_tests = {"ORC_CRASH_AT", "ORC_TEST_SEED", "ORC_TEST_ALL"}
     texts = {path.name: path.read_text() for path in WRITTEN} | {"errors.yml": (DOCS / "errors.yml").read_text()}

@@ -77,10 +77,11 @@ def draw(source: str, **values: Any) -> str:
     return _environment().from_string(head + source).render(**values)
 
 
-def draw_page(content: str, **values: Any) -> str:
+def draw_page(content: str, crumbs: str = "", **values: Any) -> str:
     """A whole page around some content."""
     head = '{% extends "layout/base.html" %}{% import "components/ui.html" as ui %}{% block title %}Test{% endblock %}'
-    template = _environment().from_string(f"{head}{{% block content %}}<h1>Test</h1>{content}{{% endblock %}}")
+    crumbs = f"{{% block breadcrumbs %}}{crumbs}{{% endblock %}}"
+    template = _environment().from_string(f"{head}{crumbs}{{% block content %}}<h1>Test</h1>{content}{{% endblock %}}")
     return template.render(page=frame(), **values)
 
 

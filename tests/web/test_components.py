@@ -108,6 +108,8 @@ MACROS = [
     "{% call ui.success(x, x) %}{{ x }}{% endcall %}{{ ui.sparkline([1, none], x) }}{{ ui.heat_strip(x, [(x, 1)]) }}",
     "{{ ui.chart(x, {'times': [1], 'series': [{'label': x, 'values': [1]}], 'marks': [{'at': 1, 'label': x}], 'unit': x}) }}",
     "{{ ui.breadcrumbs([(x, x), (x, x)]) }}{{ ui.tabs([(x, x, x)], x, label=x) }}{{ ui.page_head(x, x) }}",
+    "{{ ui.breadcrumbs([(x, '/projects/1'), (x, '/services/2')]) }}{{ ui.switcher_results([{'label': x, 'href': x, 'is_current': true}]) }}",
+    "{{ ui.section_links({'label': x, 'items': [{'label': x, 'href': x, 'icon': x, 'group': x}]}, none) }}{{ ui.section_tabs({'label': x, 'items': [{'label': x, 'href': x, 'icon': x, 'group': x}]}, none) }}",
     "{% call ui.dialog(x, x) %}{{ x }}{% endcall %}",
     "{{ ui.confirm_dialog(x, x, x, x, x, submit=x, goes=[x], name=x, attrs={'hx-post': x}) }}",
     "{% call ui.menu(x, x, icon=x, text=x) %}{{ ui.menu_item(x, x, x) }}{{ ui.menu_form(x, x, x, x) }}{% endcall %}",
@@ -235,11 +237,14 @@ def test_htmx_is_told_to_run_no_code() -> None:
 @pytest.mark.parametrize(
     ("path", "current"),
     [
-        ("/", ["Overview:page"]),
+        ("/", ["Home:page"]),
         ("/projects", ["Projects:page"]),
         ("/projects/1", ["Projects:true"]),
         ("/services/1/settings", ["Projects:true"]),
         ("/deployments/1", ["Projects:true"]),
+        ("/disk", ["Systems:true"]),
+        ("/tokens", ["Settings:true"]),
+        ("/dns/1", ["Settings:true"]),
         ("/projectiles", []),
     ],
 )
@@ -248,5 +253,6 @@ def test_the_navigation_marks_where_one_is(path: str, current: list[str]) -> Non
     markup = (
         _environment().from_string('{% extends "layout/base.html" %}{% block title %}x{% endblock %}').render(page=page)
     )
-    links = [attributes for tag, attributes in Elements(markup).found if attributes.get("class") == "nav-link"]
+    found = Elements(markup).found
+    links = [attributes for tag, attributes in found if attributes.get("class") == "nav-link" and "title" in attributes]
     assert [f"{each['title']}:{each['aria-current']}" for each in links if "aria-current" in each] == current

@@ -45,7 +45,7 @@ def test_axe_finds_nothing_serious_in_what_opens(site: Site, open_tab: OpenTab, 
     expect(page.locator("#palette [role=option]").first).to_be_visible()
     assert serious(page, front_end) == []
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="You and the display").click()
+    page.get_by_role("button", name="Account and theme").click()
     expect(page.locator("#user-menu")).to_be_visible()
     assert serious(page, front_end) == []
     page.keyboard.press("Escape")
@@ -88,7 +88,7 @@ def test_the_palette_is_used_without_a_mouse(site: Site, open_tab: OpenTab) -> N
     page = open_tab(f"{site.address}/auto")
     page.keyboard.press("Control+k")
     chosen = page.locator("[role=option][aria-selected=true]")
-    expect(chosen).to_contain_text("Overview")
+    expect(chosen).to_contain_text("Home")
     page.keyboard.press("ArrowUp")
     expect(chosen).to_contain_text("Account")
     page.keyboard.type("act")
@@ -97,6 +97,53 @@ def test_the_palette_is_used_without_a_mouse(site: Site, open_tab: OpenTab) -> N
     assert page.locator("#palette-search").get_attribute("aria-activedescendant") == chosen.get_attribute("id")
     page.keyboard.press("Enter")
     page.wait_for_url("**/activity")
+
+
+def test_single_keys_work_outside_of_fields_until_they_are_switched_off(site: Site, open_tab: OpenTab) -> None:
+    site.show("/projects", draw_page("<p>All projects</p>"))
+    content = '<input aria-label="Field">{{ ui.checkbox_field("single-keys", "Single keys", switch=true) }}'
+    page = open_tab(site.show("/keys", draw_page(content)))
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.locator("#palette-search")).to_be_focused()
+    assert page.locator("#palette-search").input_value() == ""
+    page.keyboard.press("Escape")
+    page.get_by_label("Field").fill("")
+    page.keyboard.type("?/gp")
+    expect(page.get_by_label("Field")).to_have_value("?/gp")
+    page.get_by_role("switch", name="Single keys").uncheck()
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_hidden()
+    page.get_by_role("switch", name="Single keys").check()
+    page.locator("h1").click()
+    page.keyboard.type("gp")
+    page.wait_for_url("**/projects")
+
+
+def test_a_part_of_the_breadcrumb_switches_to_its_neighbours(site: Site, open_tab: OpenTab) -> None:
+    entries = [{"label": name, "href": f"/services/{name}", "is_current": name == "web"} for name in ("api", "web")]
+    drawn = draw("{{ ui.switcher_results(entries) }}", entries=entries)
+    site.show("/switcher/services", drawn)
+    page = open_tab(f"{site.address}/auto")
+    page.get_by_role("button", name="Switch service").click()
+    expect(page.get_by_role("searchbox", name="Find a service")).to_be_focused()
+    expect(page.get_by_role("link", name="api")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("link", name="api")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Switch service")).to_be_focused()
+
+
+def test_long_names_leave_the_top_bar_whole(site: Site, open_tab: OpenTab) -> None:
+    crumbs = "{{ ui.breadcrumbs([('Projects', '/projects'), ('a-very-long-project-' * 8, '/projects/1'), ('s' * 200, '/services/1')]) }}"
+    for width in (1280, 800, 390):
+        page = open_tab(site.show("/long", draw_page("<p>Hello</p>", crumbs=crumbs)), width)
+        assert page.locator(".head").bounding_box()["height"] <= 53  # type: ignore[index]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator(".search-button").evaluate("e => e.scrollHeight <= e.clientHeight + 1")
 
 
 def test_the_palette_sends_what_does_something_with_the_token(site: Site, open_tab: OpenTab) -> None:
@@ -200,7 +247,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(site: Site, open_tab: O
     page.emulate_media(color_scheme="light")
     light = background(page)
     assert light != dark
-    page.get_by_role("button", name="You and the display").click()
+    page.get_by_role("button", name="Account and theme").click()
     page.locator("#user-menu").get_by_role("button", name="Dark").click()
     assert background(page) == dark
     expect(page.locator("[data-theme-set=dark]")).to_have_attribute("aria-pressed", "true")

@@ -11,6 +11,7 @@ import "./forms.js";
 import "./fragment.js";
 import "./list.js";
 import "./live.js";
+import "./keys.js";
 import "./log.js";
 import "./logs.js";
 import "./menu.js";

@@ -1,5 +1,6 @@
 // Menus are popovers of the browser (light dismiss, Escape); this places them and moves the focus with the arrow keys.
 import { closest } from "./dom.js";
+import { htmx } from "./htmx-global.js";
 
 const gap = 4;
 
@@ -18,12 +19,12 @@ function place(menu, anchor) {
 
 /** @param {Element} menu */
 function anchorOf(menu) {
-  return document.querySelector(`[popovertarget="${menu.id}"]`);
+  return [...document.querySelectorAll(`[popovertarget="${menu.id}"]`)].find((anchor) => anchor.checkVisibility());
 }
 
 /** @param {Element} menu */
 function itemsOf(menu) {
-  return [...menu.querySelectorAll("a[href], button:not(:disabled)")].filter((item) => item instanceof HTMLElement);
+  return [...menu.querySelectorAll("a[href], button:not(:disabled), input[type=search]")].filter((item) => item instanceof HTMLElement);
 }
 
 document.addEventListener("toggle", (event) => {
@@ -34,7 +35,9 @@ document.addEventListener("toggle", (event) => {
   anchor?.setAttribute("aria-expanded", String(open));
   if (!open || !anchor) return;
   place(menu, anchor);
-  itemsOf(menu)[0]?.focus();
+  const [first] = itemsOf(menu);
+  first?.focus();
+  if (first instanceof HTMLInputElement) htmx.trigger(first, "menu:open");
 }, true);
 
 document.addEventListener("keydown", (event) => {
@@ -43,7 +46,8 @@ document.addEventListener("keydown", (event) => {
   const items = itemsOf(menu);
   const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
-  if (next === undefined) return;
+  if (event.key === "Enter" && event.target instanceof HTMLInputElement) return items[1]?.click();
+  if (next === undefined || (event.target instanceof HTMLInputElement && !event.key.startsWith("Arrow"))) return;
   event.preventDefault();
   items.at(next % items.length)?.focus();
 });

@@ -5,7 +5,7 @@ import { htmx } from "./htmx-global.js";
 const search = () => /** @type {HTMLInputElement | null} */ (byId("palette-search"));
 const options = () => [...document.querySelectorAll("#palette-list [role=option]")];
 
-function open() {
+export function openPalette() {
   const dialog = byId("palette");
   const input = search();
   if (!(dialog instanceof HTMLDialogElement) || !input || dialog.open) return;
@@ -30,13 +30,13 @@ function move(step) {
 }
 
 document.addEventListener("click", (event) => {
-  if (closest(event, "[data-palette-open]")) open();
+  if (closest(event, "[data-palette-open]")) openPalette();
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
     event.preventDefault();
-    open();
+    openPalette();
   } else if (event.target === search()) navigate(event);
 });
 

@@ -83,6 +83,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     message = _plainer(request, error) if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
     problem = _problem(request, error.status_code, code, message, None)
     headers = {**(error.headers or {}), **({"Allow": ", ".join(allowed)} if allowed else {})}
+    if getattr(request.state, "subject", None) is None and _wants_page(request):
+        request.state.subject = await request.app.state.gate.recognise(request)
     return _draw(request, error.status_code, problem, headers)
 
 

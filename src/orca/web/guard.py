@@ -161,6 +161,10 @@ class Gate(Protocol):
         """Return the subject; None if public. Raises NotSignedIn, Forbidden, NotFound, RateLimited, NotClaimed."""
         ...
 
+    async def recognise(self, request: Request) -> Subject | None:
+        """Return who asks for an address that no route takes, so that the answer has the frame of a page."""
+        ...
+
     def watch(self, request: Request, guard: Guard, body: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yield the body of a stream, for as long as its subject is authorised."""
         ...

@@ -16,7 +16,7 @@ from orca import __version__
 from orca.web.guard import Subject, csrf_token_of
 from orca.web.lists import Listing
 from orca.web.marks import PART, PART_END, without_marks
-from orca.web.nav import Menus, NavItem, Tab, navigation
+from orca.web.nav import Menus, NavItem, Place, Tab, find_current, list_places, navigation
 from orca.web.sgr import painter
 
 if TYPE_CHECKING:
@@ -52,6 +52,21 @@ class PageFrame:
     theme: str
     version: str
     tabs: Sequence[Tab] = ()
+
+    @property
+    def places(self) -> list[Place]:
+        """The entries of the rail."""
+        return list_places(self.nav)
+
+    @property
+    def current(self) -> NavItem | None:
+        """The page of the navigation that is open, or to which the open page belongs."""
+        return find_current(self.nav, self.path)
+
+    @property
+    def place(self) -> Place | None:
+        """The entry of the rail behind which the open page is."""
+        return next((place for place in self.places if self.current in place.items), None)
 
     def tabs_of(self, kind: str, address: str) -> list[tuple[str, str]]:
         """Return the tabs of an object's pages that the user may open: label and address, after the object's own."""

@@ -4,7 +4,7 @@ from orca.features.access import api, pages, tasks
 from orca.features.access.actions import end_grants_on_project, found_team, revoke_tokens_of
 from orca.features.access.queries import find_grant_scope, find_token_scope
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
-from orca.web.nav import NavItem
+from orca.web.nav import SETTINGS, NavItem
 
 FEATURE = Feature(
     name="access",
@@ -29,7 +29,7 @@ FEATURE = Feature(
         Permission("token.read", "See one's own API tokens, never their secrets.", "guest", whole_team=True),
         Permission("token.revoke", "Revoke one's own API tokens.", "guest", whole_team=True),
     ),
-    nav=(NavItem("Tokens", "/tokens", "key", 60, "token.read"),),
+    nav=(NavItem("API tokens", "/tokens", "key", 78, "token.read", section=SETTINGS, group="Team"),),
     event_kinds=(EventKind("access", "Sign-ins, tokens and refusals", 70),),
     events=(
         EventWords("Token", "access"),

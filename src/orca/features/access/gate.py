@@ -124,6 +124,20 @@ class AccessGate:
         await self._check_stored_limit(request, guard)
         return request.state.subject if subject is None else replace(subject, at=request.state.object_scope)
 
+    async def recognise(self, request: Request) -> Subject | None:
+        """See `Gate.recognise`. Only sessions have pages; wrong ones count as for any other request."""
+        peer = peer_prefix(peer_of(request, self._resources.settings))
+        with suppress(OrcaError, *DATABASE_AWAY):
+            self._refused.check(peer)
+            try:
+                known = await self._authenticator.find(request, touch=False)
+            except NotSignedIn:
+                self._refused.take(peer)
+                raise
+            if known is not None and known.subject.via != "token":
+                return known.subject
+        return None
+
     async def answer_once(self, request: Request, produce: Produce) -> Response:
         """See `Gate.answer_once`."""
         sender = f"{_asker(request)} {request.state.subject.team_id}"

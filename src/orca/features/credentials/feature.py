@@ -5,7 +5,7 @@ from functools import partial
 from orca.features.credentials import api, pages, queries
 from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
-from orca.web.nav import NavItem
+from orca.web.nav import SETTINGS, NavItem
 
 FEATURE = Feature(
     name="credentials",
@@ -34,7 +34,7 @@ FEATURE = Feature(
         ),
         Permission("credential.use", "Choose a stored credential for a service.", "member", whole_team=True),
     ),
-    nav=(NavItem("Credentials", "/credentials", "lock", 30, "credential.read"),),
+    nav=(NavItem("Credentials", "/credentials", "lock", 72, "credential.read", section=SETTINGS, group="Team"),),
     event_kinds=(EventKind("credentials", "Credentials and hooks", 50),),
     events=(
         EventWords("GitCredential", "credentials"),

@@ -9,7 +9,14 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.features.dashboard import access_pages, bulk_pages, project_pages, queries
+from orca.features.dashboard import (
+    access_pages,
+    bulk_pages,
+    project_pages,
+    queries,
+    settings_pages,
+    switcher_pages,
+)
 from orca.features.dashboard.lookup import find_place, look_up
 from orca.features.dashboard.palette import (
     Entry,
@@ -51,7 +58,14 @@ from orca.web.nav import navigation
 from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
-take_routes(router, project_pages.router, access_pages.router, bulk_pages.router)
+take_routes(
+    router,
+    project_pages.router,
+    access_pages.router,
+    bulk_pages.router,
+    settings_pages.router,
+    switcher_pages.router,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
 from orca.features.notifications import api, pages, queries, tasks
-from orca.web.nav import NavItem
+from orca.web.nav import SETTINGS, NavItem
 
 FEATURE = Feature(
     name="notifications",
@@ -22,7 +22,7 @@ FEATURE = Feature(
             whole_team=True,
         ),
     ),
-    nav=(NavItem("Webhooks", "/webhooks", "link", 45, "webhook.read"),),
+    nav=(NavItem("Webhooks", "/webhooks", "link", 76, "webhook.read", section=SETTINGS, group="Team"),),
     event_kinds=(EventKind("webhooks", "Webhooks", 55),),
     events=(EventWords("Webhook", "webhooks"),),
     tasks=tasks.TASKS,

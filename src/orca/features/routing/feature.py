@@ -5,7 +5,7 @@ from orca.features.routing import api, events, metrics, pages, tasks
 from orca.features.routing.operations import adopt_stored
 from orca.features.routing.queries.certificates import find_certificate_scope, find_dns_credential_scope
 from orca.features.routing.queries.routes import find_route_scope
-from orca.web.nav import NavItem, Tab
+from orca.web.nav import SETTINGS, NavItem, Tab
 
 FEATURE = Feature(
     name="routing",
@@ -32,7 +32,7 @@ FEATURE = Feature(
         ),
         Permission("route.update", "Change how a hostname is served.", "member"),
     ),
-    nav=(NavItem("Certificates", "/certificates", "shield", 40, "certificate.read"),),
+    nav=(NavItem("Certificates", "/certificates", "shield", 74, "certificate.read", section=SETTINGS, group="Team"),),
     tabs=(Tab("service", "domains", "Domains", "/domains", 50),),
     verbs=(Verb("Domains of {}", "/domains", "globe", "route.read", 80),),
     event_kinds=(EventKind("hostnames", "Hostnames and certificates", 40),),
