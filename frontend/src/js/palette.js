@@ -2,6 +2,15 @@
 import { byId, closest } from "./dom.js";
 import { htmx } from "./htmx-global.js";
 
+// Where one was lately, as kinds and ids: the server says what they are called, to those who may know.
+const memory = "orca.recent";
+const kept = 7;
+const [here] = location.pathname.match(/(?<=^\/)(services|projects)\/[\w-]{1,64}/) ?? [];
+if (here) {
+  const before = (localStorage.getItem(memory) ?? "").split(",").filter((place) => place && place !== here);
+  localStorage.setItem(memory, [here, ...before].slice(0, kept).join(","));
+}
+
 const search = () => /** @type {HTMLInputElement | null} */ (byId("palette-search"));
 const options = () => [...document.querySelectorAll("#palette-list [role=option]")];
 
@@ -11,6 +20,8 @@ export function openPalette() {
   if (!(dialog instanceof HTMLDialogElement) || !input || dialog.open) return;
   dialog.showModal();
   input.value = "";
+  const recent = document.querySelector("[data-palette-recent]");
+  if (recent instanceof HTMLInputElement) recent.value = localStorage.getItem(memory) ?? "";
   htmx.trigger(input, "palette:open");
 }
 

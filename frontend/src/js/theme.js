@@ -8,7 +8,7 @@ function apply(theme) {
   const root = document.documentElement;
   if (theme === "auto") root.removeAttribute("data-theme");
   else root.setAttribute("data-theme", theme);
-  for (const button of document.querySelectorAll("[data-theme-set]")) {
+  for (const button of document.querySelectorAll(".menu-item[data-theme-set]")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("data-theme-set") === theme));
   }
   document.dispatchEvent(new Event("orca:theme"));

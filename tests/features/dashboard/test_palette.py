@@ -77,9 +77,9 @@ async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmles
     assert not {"Restart oven", "Start oven"} & {*labels(await ask(client, at=f"/services/{service}"))}
     deployment = await go_live(app, service)
     entries = await ask(client, at=f"/services/{service}/settings?x=1")
-    assert labels(entries)[:12] == [
-        "Logs of oven", "Deploy oven", "Restart oven", "Overview of oven", "Deployments of oven", "Variables of oven",
-        "Domains of oven", "Push hooks of oven", "Volumes of oven", "Settings of oven", "Stop oven…", "New service in Bakery",
+    assert labels(entries)[:13] == [
+        "Logs of oven", "Deploy oven", "Restart oven", "Overview of oven", "Deployments of oven", "Roll back oven…",
+        "Variables of oven", "Domains of oven", "Push hooks of oven", "Volumes of oven", "Settings of oven", "Stop oven…", "New service in Bakery",
     ]  # fmt: skip
     assert entries[0] == ("Logs of oven", f"/services/{service}/output", False)
     assert [each for each in entries if each[2]] == [
@@ -107,6 +107,58 @@ async def test_words_lead_to_services_and_to_what_one_does_with_them(app: FastAP
     assert await ask(client, "stop greenhouse") == [("Stop greenhouse…", f"/services/{service}#stop", False)]
     for word in ("stop", "delete", "rollback"):
         assert not any(posts for _, _, posts in await ask(client, f"{word} greenhouse"))
+
+
+async def test_what_is_inside_of_services_is_found(app: FastAPI, client: httpx.AsyncClient) -> None:
+    project, service = await make(client, "Harbour", "lighthouse")
+    deployment = await go_live(app, service)
+    route = {"hostname": "beacon.example.org", "tls": "off"}
+    assert (await client.post(f"/api/v1/services/{service}/routes", json=route)).status_code == 201
+    secret = {"value": "hunter2-value", "is_secret": False}
+    for owner in (f"services/{service}", f"projects/{project}"):
+        answer = await client.put(f"/api/v1/{owner}/variables/LAMP_OIL", json=secret)
+        assert answer.status_code in {200, 201}, answer.text
+    assert ("beacon.example.org", f"/services/{service}/domains", False) in await ask(client, "beacon")
+    assert list(await ask(client, "lamp_o")) == [
+        ("LAMP_OIL", f"/services/{service}/variables", False), ("LAMP_OIL", f"/projects/{project}/variables", False),
+    ]  # fmt: skip
+    assert await ask(client, "hunter2-value") == []
+    assert await ask(client, "#1 lighth") == [("lighthouse #1", f"/deployments/{deployment}", False)]
+    assert await ask(client, f"#{10**12} lighth") == []
+    rival = await add_person(app, "owner", team_id=await add_team(app, f"rivals-{new_id()[-8:]}"))
+    async with browser_of(app, rival.email) as browser:
+        for text in ("beacon", "lamp_o", "#1 lighth"):
+            assert await ask(browser, text) == []
+
+
+async def test_a_slip_of_the_keys_finds_what_was_meant(app: FastAPI, client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Meadow", "butterfly")
+    await go_live(app, service)
+    assert labels(await ask(client, "buterfly"))[0] == "butterfly"
+    assert labels(await ask(client, "restrat buterfly")) == ["Restart butterfly"]
+    assert ("Activity", "/activity", False) in await ask(client, "activty")
+    assert await ask(client, "xqzwvk") == []
+
+
+async def test_what_was_seen_lately_comes_first_and_only_to_those_who_may_know(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    project, service = await make(client, "Orchard", "apple")
+    recent = {"recent": f"services/{service},projects/{project},services/nope,../../x,deployments/1"}
+    shown = (await client.get("/palette", params=recent)).text
+    assert shown.index("Recent") < shown.index(f"/services/{service}") < shown.index(f"/projects/{project}")
+    assert shown.count(f'href="/services/{service}"') == 1
+    rival = await add_person(app, "owner", team_id=await add_team(app, f"rivals-{new_id()[-8:]}"))
+    async with browser_of(app, rival.email) as browser:
+        assert "apple" not in (await browser.get("/palette", params=recent)).text
+
+
+async def test_a_greater_than_asks_for_actions_alone(app: FastAPI, client: httpx.AsyncClient) -> None:
+    _, service = await make(client, "Mill", "grindstone")
+    await go_live(app, service)
+    assert labels(await ask(client, ">grindst")) == ["Logs of grindstone", "Deploy grindstone", "Restart grindstone"]
+    assert "Projects" not in labels(await ask(client, ">"))
+    assert 'data-theme-set="dark"' in (await client.get("/palette", params={"q": "theme: dark"})).text
 
 
 async def test_services_that_cannot_be_acted_on_take_no_place_from_those_that_can(

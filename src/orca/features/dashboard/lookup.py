@@ -1,19 +1,35 @@
-"""What the palette looks up: services and projects by a part of their name, and what a page is about."""
+"""What the palette looks up: services and projects by name, what is inside of them, and what a page is about."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from orca.features.dashboard.palette import Finds, Found, FoundProject, Wish, Words
+from orca.features.dashboard.palette import (
+    DEPLOYMENT,
+    HOSTNAME,
+    VARIABLE,
+    Entry,
+    Finds,
+    Found,
+    FoundProject,
+    Inside,
+    Kind,
+    Wish,
+    Words,
+)
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.projects.models import Project
-from orca.features.services.models import Service
+from orca.features.routing.models import Route
+from orca.features.services.models import Service, Variable
 from orca.web.guard import Scope
 
 _MOST = 8
+_FEW = 5
+_VOCABULARY = 400
+_DIGITS = 9
 _LOOKED_THROUGH = 50
 """So many with which something can be done, as far as the database can tell."""
 _STATE = case((LiveRelease.id.is_(None), "new"), else_=Service.desired_state)
@@ -52,6 +68,77 @@ async def find_place(
     return service, FoundProject(service.project_id, service.project) if service else None
 
 
+async def find_named(
+    session: AsyncSession, scope: Scope, places: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Entry]:
+    """Return the services and projects of a list of (kind, id) that there still are."""
+    if not places:
+        return {}
+    ids = {kind: [identifier for other, identifier in places if other == kind] for kind in ("services", "projects")}
+    services = [_found(row) for row in await session.execute(_living(scope).where(Service.id.in_(ids["services"])))]
+    query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    projects = [FoundProject(*row) for row in await session.execute(query.where(Project.id.in_(ids["projects"])))]
+    return {
+        **{("services", each.id): Entry(each.name, f"/services/{each.id}", "box", each.project) for each in services},
+        **{("projects", each.id): Entry(each.name, f"/projects/{each.id}", "folder", "project") for each in projects},
+    }
+
+
+async def list_vocabulary(session: AsyncSession, scope: Scope) -> set[str]:
+    """Return the words of the names of services and projects, of some hundreds of them."""
+    services = select(Service.name).where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
+    projects = select(Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    names = [
+        *await session.scalars(services.order_by(Service.id.desc()).limit(_VOCABULARY)),
+        *await session.scalars(projects.order_by(Project.id.desc()).limit(_VOCABULARY)),
+    ]
+    return {word for name in names for word in (name.lower(), *name.lower().replace("-", " ").split())}
+
+
+async def find_inside(session: AsyncSession, scope: Scope, words: Words) -> list[Inside]:
+    """Return hostnames and names of variables with what was typed in them, and deployments of a number that was."""
+    text = " ".join(words.said)
+    hosts = _living(scope).add_columns(Route.hostname).join(Route, Route.service_id == Service.id)
+    hosts = hosts.where(Route.hostname.icontains(text, autoescape=True)).order_by(Route.hostname).limit(_FEW)
+    keys = _living(scope).add_columns(Variable.key).join(Variable, Variable.service_id == Service.id)
+    keys = keys.where(Variable.key.icontains(text, autoescape=True)).order_by(Variable.key, Service.name).limit(_FEW)
+    shared = select(Project.id, Project.name, Variable.key).join(Variable, Variable.project_id == Project.id)
+    shared = shared.where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
+    shared = shared.where(Variable.key.icontains(text, autoescape=True)).order_by(Variable.key).limit(_FEW)
+    return [
+        *(_inside(row, HOSTNAME, "/domains") for row in await session.execute(hosts)),
+        *(_inside(row, VARIABLE, "/variables") for row in await session.execute(keys)),
+        *(
+            Inside(key, f"/projects/{identifier}/variables", FoundProject(identifier, name), VARIABLE)
+            for identifier, name, key in await session.execute(shared)
+        ),
+        *await _deployments(session, scope, words),
+    ]
+
+
+def _inside(row: Row[Any], kind: Kind, tab: str) -> Inside:
+    owner = _found(row[:-1])
+    return Inside(row[-1], f"/services/{owner.id}{tab}", owner, kind)
+
+
+async def _deployments(session: AsyncSession, scope: Scope, words: Words) -> list[Inside]:
+    """`#12 web` -> the twelfth deployments of services that are called so."""
+    numbers = [word[1:] for word in words.said if word[:1] == "#" and word[1:].isdecimal()]
+    if len(numbers) != 1 or len(numbers[0]) > _DIGITS:
+        return []
+    query = _living(scope).add_columns(Deployment.id).join(Deployment, Deployment.service_id == Service.id)
+    query = query.where(Deployment.number == int(numbers[0]))
+    for word in words.said:
+        if word[:1] != "#":
+            query = query.where(Service.name.icontains(word, autoescape=True))
+    rows = await session.execute(query.order_by(Deployment.created_at.desc()).limit(_FEW))
+    found = [(_found(service), identifier) for *service, identifier in rows]
+    return [
+        Inside(f"{owner.name} #{numbers[0]}", f"/deployments/{identifier}", owner, DEPLOYMENT)
+        for owner, identifier in found
+    ]
+
+
 def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any], str, str]:
     return (
         select(
@@ -70,7 +157,7 @@ def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any], str
     )
 
 
-def _found(row: Row[str, str, str, str, str, dict[str, Any], str, str]) -> Found:
+def _found(row: Row[str, str, str, str, str, dict[str, Any], str, str] | Sequence[Any]) -> Found:
     identifier, name, state, project_id, project, source, environment_id, system_id = row
     deployable = source.get("type") != "directory" or bool(source.get("upload_id"))
     return Found(identifier, name, state, project_id, project, deployable, environment_id, system_id)

@@ -1,10 +1,10 @@
-"""The overview, the lists of projects and their services, and the command palette."""
+"""The overview, and the lists of projects and their services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,21 +12,11 @@ from orca.db import ReadSession, WriteSession
 from orca.features.dashboard import (
     access_pages,
     bulk_pages,
+    palette_pages,
     project_pages,
     queries,
     settings_pages,
     switcher_pages,
-)
-from orca.features.dashboard.lookup import find_place, look_up
-from orca.features.dashboard.palette import (
-    Entry,
-    Group,
-    found_groups,
-    new_service,
-    place_of,
-    read_words,
-    service_entries,
-    without_shown,
 )
 from orca.features.dashboard.queries import RecentDeployment
 from orca.features.dashboard.views import (
@@ -54,7 +44,6 @@ from orca.web.guard import (
 )
 from orca.web.lists import Asked, AskedOf, Listing
 from orca.web.live import stream_fragment
-from orca.web.nav import navigation
 from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
@@ -63,6 +52,7 @@ take_routes(
     project_pages.router,
     access_pages.router,
     bulk_pages.router,
+    palette_pages.router,
     settings_pages.router,
     switcher_pages.router,
 )
@@ -199,41 +189,3 @@ async def make_project(
         return render(request, "dashboard/projects.html", page, status=422)
 
     return await submit(request, session, filled, make, draw_form)
-
-
-@dataclass(frozen=True, slots=True)
-class PaletteResults:
-    """What the palette shows."""
-
-    groups: Sequence[Group]
-    query: str
-
-
-@router.get("/palette")
-@narrowed("service.read")
-@guard(SIGNED_IN, page=True)
-async def palette(
-    request: Request,
-    session: ReadSession,
-    scope: CurrentScope,
-    subject: CurrentSubject,
-    q: str = "",
-    hx_current_url: Annotated[str, Header(max_length=2000)] = "",
-) -> Response:
-    """What can be done with what the page is about; services, projects and pages by name, and what to do with them."""
-    words = read_words(q[:100])
-    here: list[Entry] = []
-    found: list[Group] = []
-    service = None
-    if subject.can_anywhere("service.read"):
-        service, project = await find_place(session, scope, place_of(hx_current_url))
-        here = [*(service_entries(service, subject) if service else [])]
-        here += (
-            [new_service(project)] if project and subject.can("service.create", project.scope(subject.team_id)) else []
-        )
-        here = [entry for entry in here if words.fit(entry)]
-        found = found_groups(words, subject, await look_up(session, scope, words))
-    pages = [Entry(item.label, item.href, item.icon, "page") for item in navigation(request.app.state.menus, subject)]
-    found.append(Group("Pages", [entry for entry in pages if words.fit(entry)]))
-    groups = without_shown([Group(service.name if service else "Here", here)], ()) + without_shown(found, here)
-    return render(request, "dashboard/_palette.html", PaletteResults(groups, q[:100]))

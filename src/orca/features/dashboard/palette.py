@@ -1,8 +1,9 @@
 """What the command palette offers for some words: where to go, and what to do with a service. Without IO."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from itertools import islice
 from operator import attrgetter
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from orca.features import load_features
 from orca.features.manifest import Verb
 from orca.web.guard import Subject
+from orca.web.nav import NavItem
 from orca.web.rights import ObjectScope
 
 _MENTIONED = re.compile(r"/(services|projects|deployments)/([A-Za-z0-9_-]{1,64})(?:/|$)")
@@ -20,6 +22,11 @@ _ACTED_ON: Final = 3
 """For so many found services actions are offered, too."""
 _UNASKED: Final = 3
 """So many of each when only its name was said."""
+_LEAST_CORRECTED: Final = 4
+_LONGEST_WORD: Final = 40
+_SIMILARITY: Final = 0.72
+_RECENT: Final = 6
+_RECENT_TEXT: Final = 1000
 
 
 class Found(NamedTuple):
@@ -61,6 +68,8 @@ class Entry:
     icon: str
     note: str = ""
     posts: bool = False
+    theme: str = ""
+    """Instead of leading somewhere, it chooses this theme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,25 @@ def _rest(said: Iterable[str], label: str) -> tuple[str, ...]:
     return tuple(word for word in said if word not in _FILLERS and word not in known)
 
 
+def correct(words: Words, vocabulary: Collection[str]) -> Words | None:
+    """Return the words with those that occur nowhere replaced by what is spelled much like them; None without such."""
+    known = {*vocabulary, *(part for verb in _verbs() for part in _words_of(verb.label))}
+    near = [_closest(word, known) for word in words.said]
+    return read_words(" ".join(near)) if near != list(words.said) else None
+
+
+def _closest(word: str, known: Collection[str]) -> str:
+    if len(word) < _LEAST_CORRECTED or any(word in other for other in known):
+        return word
+    return next(iter(get_close_matches(word[:_LONGEST_WORD], known, 1, _SIMILARITY)), word)
+
+
+def read_recent(text: str) -> list[tuple[str, str]]:
+    """`services/ab,projects/cd` -> the kinds and ids, those that look like some."""
+    places = (place_of(f"/{part}") for part in text[:_RECENT_TEXT].split(","))
+    return list(dict.fromkeys(place for place in places if place and place[0] != "deployments"))[:_RECENT]
+
+
 def place_of(address: str) -> tuple[str, str] | None:
     """What a page is about: (`services`, `projects` or `deployments`, id); None for none of these."""
     try:
@@ -159,6 +187,14 @@ def service_entries(service: Found, subject: Subject) -> list[Entry]:
 def new_service(project: FoundProject) -> Entry:
     """The form for another service in a project."""
     return Entry(_GROW.format(project.name), f"/projects/{project.id}/services/new", "plus")
+
+
+def entries_of_place(service: Found | None, project: FoundProject | None, subject: Subject) -> list[Entry]:
+    """All that can be done with what a page is about."""
+    entries = service_entries(service, subject) if service else []
+    if project and subject.can("service.create", project.scope(subject.team_id)):
+        entries.append(new_service(project))
+    return entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +229,68 @@ def _to_do(words: Words, subject: Subject, finds: Finds) -> list[Entry]:
     return entries + [entry for entry in made if words.fit(entry)]
 
 
+class Inside(NamedTuple):
+    """Something of a service or a project: a hostname, the name of a variable, a deployment by its number."""
+
+    label: str
+    href: str
+    owner: Found | FoundProject
+    kind: "Kind"
+
+
+class Kind(NamedTuple):
+    """A kind of things inside of services."""
+
+    heading: str
+    icon: str
+    permission: str
+
+
+HOSTNAME: Final = Kind("Hostnames", "globe", "route.read")
+VARIABLE: Final = Kind("Variables", "code", "variable.read")
+DEPLOYMENT: Final = Kind("Deployments", "rocket", "deployment.read")
+
+
+def inside_groups(subject: Subject, found: Iterable[Inside]) -> list[Group]:
+    """What was found inside of services, as far as the subject may see it."""
+    allowed = [each for each in found if subject.can(each.kind.permission, each.owner.scope(subject.team_id))]
+    return [
+        Group(
+            kind.heading,
+            [Entry(each.label, each.href, kind.icon, each.owner.name) for each in allowed if each.kind == kind],
+        )
+        for kind in (HOSTNAME, VARIABLE, DEPLOYMENT)
+    ]
+
+
+ACTIONS: Final = frozenset({"Do", "Theme"})
+"""Headings of what does something; `>` asks for these alone."""
+_THEMES: Final = (("auto", "as the system", "laptop"), ("light", "light", "sun"), ("dark", "dark", "moon"))
+_HELP: Final = (
+    Entry("API reference", "/api/docs", "code", "docs"),
+    Entry("Errors and what to do", "/docs/errors", "alert", "docs"),
+    Entry("Keyboard shortcuts", "#shortcuts", "keyboard", "help"),
+)
+
+
+def page_groups(pages: Iterable[NavItem], words: Words) -> list[Group]:
+    """Pages of the navigation, of the documentation, and the themes."""
+    places = [
+        Entry(item.label, item.href, item.icon, item.section.label.lower() if item.section else "page")
+        for item in pages
+    ]
+    themes = [Entry(f"Theme: {label}", "#", icon, theme=theme) for theme, label, icon in _THEMES]
+    return [
+        Group("Pages", [entry for entry in (*places, *_HELP) if words.fit(entry)]),
+        Group("Theme", [entry for entry in themes if words.fit(entry)]),
+    ]
+
+
 def without_shown(groups: Iterable[Group], shown: Iterable[Entry]) -> list[Group]:
-    """The groups that have something left after what stands above was taken out."""
+    """The groups that have something left after what stands above, or was seen lately, was taken out."""
     seen = {entry.href for entry in shown}
-    rest = [Group(group.label, [entry for entry in group.items if entry.href not in seen]) for group in groups]
+    rest = []
+    for group in groups:
+        rest.append(Group(group.label, [entry for entry in group.items if entry.theme or entry.href not in seen]))
+        seen |= {entry.href for entry in group.items if group.label == "Recent"}
     return [group for group in rest if group.items]

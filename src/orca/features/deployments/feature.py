@@ -34,6 +34,7 @@ FEATURE = Feature(
         Verb("Start {}", "/operate/start", "play", "service.operate", 40, posts=True, only_when="stopped"),
         Verb("Overview of {}", "", "box", "service.read", 50),
         Verb("Deployments of {}", "/deployments", "activity", "deployment.read", 60),
+        Verb("Roll back {}…", "/deployments#releases", "undo", "service.deploy", 65, only_when="running"),
         Verb("Stop {}…", "#stop", "stop", "service.operate", 120, only_when="running"),
     ),
     event_kinds=(EventKind("deployments", "Deployments", 10),),
