@@ -105,14 +105,14 @@ async def test_lists_of_any_length_are_searched_and_turned_over(shown) -> None:
     assert ("n119.example.org" in first, "n119.example.org" in last) == (False, True)
     found = await read(f"{domains}?q=N119")
     assert ("n119.example.org" in found, "n118.example.org" in found) == (True, False)
-    assert "Nothing fits" in await read(f"{domains}?q=%25")
+    assert "No hostname matches" in await read(f"{domains}?q=%25")
     page = await read("/certificates")
     assert ("c119" in page, "n119.example.org" in page, "c000" in page) == (True, True, False), "what ends first"
     assert page.count("1 to 50 of 120") == 3
     found = await read("/certificates?q=c7.example.net")
     assert ("c007" in found, "c119" in found, "d007" in found) == (True, False, False)
     assert "d007" in await read("/certificates?q=z7.org")
-    assert "Nothing fits" in await read("/certificates?q=nothing")
+    assert "No certificate matches" in await read("/certificates?q=nothing")
 
 
 async def test_the_page_of_the_service_marks_what_leads_nowhere_yet(shown) -> None:

@@ -79,8 +79,14 @@ async def find_named(
     query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
     projects = [FoundProject(*row) for row in await session.execute(query.where(Project.id.in_(ids["projects"])))]
     return {
-        **{("services", each.id): Entry(each.name, f"/services/{each.id}", "box", each.project) for each in services},
-        **{("projects", each.id): Entry(each.name, f"/projects/{each.id}", "folder", "project") for each in projects},
+        **{
+            ("services", found.id): Entry(found.name, f"/services/{found.id}", "box", found.project)
+            for found in services
+        },
+        **{
+            ("projects", found.id): Entry(found.name, f"/projects/{found.id}", "folder", "project")
+            for found in projects
+        },
     }
 
 

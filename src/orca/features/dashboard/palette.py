@@ -253,11 +253,11 @@ DEPLOYMENT: Final = Kind("Deployments", "rocket", "deployment.read")
 
 def inside_groups(subject: Subject, found: Iterable[Inside]) -> list[Group]:
     """What was found inside of services, as far as the subject may see it."""
-    allowed = [each for each in found if subject.can(each.kind.permission, each.owner.scope(subject.team_id))]
+    allowed = [thing for thing in found if subject.can(thing.kind.permission, thing.owner.scope(subject.team_id))]
     return [
         Group(
             kind.heading,
-            [Entry(each.label, each.href, kind.icon, each.owner.name) for each in allowed if each.kind == kind],
+            [Entry(thing.label, thing.href, kind.icon, thing.owner.name) for thing in allowed if thing.kind == kind],
         )
         for kind in (HOSTNAME, VARIABLE, DEPLOYMENT)
     ]

@@ -79,7 +79,8 @@ async def _find(
     if near is None:
         return found
     similar = await _find_exactly(session, scope, subject, near) + offers.page_groups(pages, near)
-    return [Group(f"{group.label} like “{' '.join(near.said)}”", group.items) for group in similar]
+    filled = [group for group in similar if group.items]
+    return [Group(f"{group.label} like “{' '.join(near.said)}”", group.items) for group in filled[:1]] + filled[1:]
 
 
 async def _find_exactly(session: AsyncSession, scope: Scope, subject: Subject, words: Words) -> list[Group]:
