@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from benchmarks.large import Size, fill
 from benchmarks.lists import paths
@@ -46,11 +47,16 @@ async def counts(app: FastAPI, size: Size) -> dict[str, int]:
         team = (await http.get("/api/v1/me")).json()["team_id"]
         for label, path in paths(await fill(app.state.settings.data_dir, team, size)).items():
             await http.get(path)
-            with statements_of(app.state.resources.db) as told:
-                answer = await http.get(path)
-            assert answer.status_code == 200, answer.text
-            found[label] = len(told)
+            # The lesser of two: what the server does in the background falls into one of them at times.
+            found[label] = min([await count(app, http, path), await count(app, http, path)])
     return found
+
+
+async def count(app: FastAPI, http: httpx.AsyncClient, path: str) -> int:
+    with statements_of(app.state.resources.db) as told:
+        answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    return len(told)
 
 
 @pytest.mark.slow
