@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 
 from orca import __version__
@@ -67,7 +68,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.measurements = Measurements(_make_measures())
     install_error_handlers(app)
     _install_features(app, registry)
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "web" / "static"), name="static")
+    static = StaticFiles(directory=Path(__file__).parent / "web" / "static")
+    app.mount("/static", GZipMiddleware(static, minimum_size=1000), name="static")
     app.add_middleware(HostAllowList, settings=settings)
     app.add_middleware(RequestContext, is_https=settings.is_https, metrics=HttpMetrics(registry), draw_crash=draw_crash)
     app.add_middleware(HeadAsGet)

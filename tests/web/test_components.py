@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.web.conftest import LINES, draw, draw_error, draw_gallery, draw_palette, frame
 
+from orca.web.lists import Asked, Chip, Column, Group, Listing
 from orca.web.render import _environment
 
 HOSTILE = "\"><b id=x>' onclick=alert(1) hx-get=/evil data-hx-get=/evil {{ 7*7 }} javascript:alert(1)"
@@ -84,6 +85,16 @@ def test_sentences_of_the_house(text: str, shown: str) -> None:
     assert draw("{{ ui.sentence(text) }}", text=text).strip() == shown
 
 
+def listing_of(text: str) -> Listing[dict[str, str]]:
+    """A page of a list, with this text wherever one can come from a user."""
+    row = {"id": text, "name": text, "state": text}
+    return Listing(
+        text, "/things", "/things/live", Asked(q=text, state=text, sort=text, group=text, after=text),
+        [Column("name", text, sorts=True, optional=True), Column("more", text)], [Chip("kind", text, 1, is_chosen=True, href="/things")],
+        [("kind", text)], [Group(text, text, [row], 1, [(text, 1)])], 1, 1, text, text, text,
+    )  # fmt: skip
+
+
 MACROS = [
     "{{ ui.button(x, href=x, icon=x, attrs={'data-y': x}) }}",
     "{{ ui.button(x, type=x, attrs={'hx-post': x}) }}",
@@ -118,6 +129,10 @@ MACROS = [
     "{{ ui.log_lines([{'step': x, 'text': '\x1b[1m' ~ x ~ '\x1b[' ~ x}]) }}",
     "{{ ui.facts([(x, x)]) }}{{ ui.code_block(x, label=x, prompt=true) }}{{ ui.copyable(x, shown=x, label=x) }}",
     "{{ ui.secret_once(x, id=x) }}{{ ui.palette(x) }}",
+    "{% call ui.list_tools(listing, hidden={x: x}) %}{{ x }}{% endcall %}{% call ui.list_frame(listing) %}{{ x }}{% endcall %}",
+    "{{ ui.list_chips(listing) }}{{ ui.list_chips(listing, tiles=true) }}{{ ui.list_no_match(listing) }}{{ ui.state_word(x) }}",
+    "{% call(row) ui.list_rows(listing, bulk=true) %}{{ ui.list_cell(x, row.name, label=x) }}{% endcall %}",
+    "{{ ui.list_bulk(x, x, [(x, x, x, x)], x) }}",
     "{{ ui.palette_results([{'label': x, 'items': [{'label': x, 'href': x, 'icon': x, 'note': x}]}], x) }}",
     "{{ ui.palette_results([{'label': x, 'items': [{'label': x, 'href': x, 'icon': x, 'note': x, 'posts': true}]}], x, x) }}",
 ]
@@ -125,15 +140,16 @@ MACROS = [
 
 @pytest.mark.parametrize("source", MACROS)
 def test_a_value_never_becomes_markup(source: str) -> None:
-    hostile = Elements(draw(source, x=HOSTILE)).found
-    harmless = Elements(draw(source, x="plain")).found
+    hostile = Elements(draw(source, x=HOSTILE, listing=listing_of(HOSTILE))).found
+    harmless = Elements(draw(source, x="plain", listing=listing_of("plain"))).found
     assert [tag for tag, _ in hostile] == [tag for tag, _ in harmless]
     assert [set(attributes) for _, attributes in hostile] == [set(attributes) for _, attributes in harmless]
 
 
 @pytest.mark.parametrize("source", MACROS)
 def test_no_link_runs_code(source: str) -> None:
-    for _, attributes in Elements(draw(source, x="javascript:alert(1)")).found:
+    text = "javascript:alert(1)"
+    for _, attributes in Elements(draw(source, x=text, listing=listing_of(text))).found:
         assert not (attributes.get("href") or "").startswith("javascript"), attributes
 
 
