@@ -11,7 +11,7 @@ from tests.features.deployments.test_service_status import put, status_of
 
 from orca.db import now
 from orca.errors import BadInput
-from orca.features.dashboard.queries import list_failures, list_recent
+from orca.features.dashboard.queries import list_latest, list_recent
 from orca.features.deployments import history, queries
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.operations.prune_images import remove_old_images
@@ -91,7 +91,7 @@ async def test_lists_of_deployments_begin_with_the_newest(bench: Bench) -> None:
         rest = await queries.list_team_deployments(session, scope, TeamDeploymentFilter(cursor=page.next_cursor))
         assert [each.number for each in (*page.items, *rest.items)] == [2, 1]
         assert [each.deployment.number for each in await list_recent(session, scope)] == [2, 1]
-        assert (await list_failures(session, scope, [service.id]))[service.id].number == 2
+        assert (await list_latest(session, scope, [service.id]))[service.id].number == 2
 
 
 async def test_a_cursor_whose_deployment_is_forgotten_is_refused(bench: Bench) -> None:
