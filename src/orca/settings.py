@@ -205,7 +205,7 @@ class Registry(Group):
     )
 
 
-class Webhook(Group):
+class WebhookSettings(Group):
     """`ORC_WEBHOOK_*`."""
 
     private_networks: bool = Field(
@@ -214,7 +214,7 @@ class Webhook(Group):
     )
 
 
-class Build(Group):
+class BuildSettings(Group):
     """`ORC_BUILD_*`."""
 
     concurrency: int = Field(2, ge=1, le=32, description="Builds that may run at the same time on this machine.")
@@ -230,7 +230,7 @@ class Buildpacks(Group):
     run_image: str = Field("heroku/heroku:24", description="The run image that belongs to that builder.")
 
 
-class Disk(Group):
+class DiskSettings(Group):
     """`ORC_DISK_*`."""
 
     reserve_mb: int = Field(1024, ge=0, description="Builds are refused when less than this would stay free, in MiB.")
@@ -301,10 +301,10 @@ class Settings(BaseSettings):
     allowed: Allowed = Allowed()
     git: Git = Git()
     registry: Registry = Registry()
-    webhook: Webhook = Webhook()
-    build: Build = Build()
+    webhook: WebhookSettings = WebhookSettings()
+    build: BuildSettings = BuildSettings()
     buildpacks: Buildpacks = Buildpacks()
-    disk: Disk = Disk()
+    disk: DiskSettings = DiskSettings()
     keep: Keep = Keep()
 
     @model_validator(mode="after")

@@ -13,13 +13,13 @@ from tests.attacks.inventory import Door, doors_of
 from tests.attacks.people import ROLES, Person, add_person, add_team, browser_of, default_team
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 
-from orca.features.access.gate import AccessGate, Limits
-from orca.features.access.rate_limit import Pace
+from orca.features.access.gate import AccessGate, RateLimits
+from orca.features.access.rate_limit import Rate
 from orca.features.identity.rules import Limit
 
-UNLIMITED = Limits(
-    each=Pace(10**9, 1e9), refused=Pace(10**9, 1e9), open_streams=1000,
-    claim=Limit(10**6, 60), pushes=Pace(10**9, 1e9), unsigned=Pace(10**9, 1e9), reveal=Limit(10**6, 60),
+UNLIMITED = RateLimits(
+    each=Rate(10**9, 1e9), refused=Rate(10**9, 1e9), open_streams=1000,
+    claim=Limit(10**6, 60), pushes=Rate(10**9, 1e9), unsigned=Rate(10**9, 1e9), reveal=Limit(10**6, 60),
 )  # fmt: skip
 """The walker asks faster than any person; limits have tests of their own."""
 

@@ -15,7 +15,7 @@ from tests.attacks.inventory import Door
 from tests.attacks.people import Person, add_token, add_user, browser_of
 from tests.conftest import client_of
 
-from orca.features.access.authentication import Authenticator, Known
+from orca.features.access.authentication import AuthenticatedSubject, Authenticator
 from orca.features.access.gate import AccessGate
 from orca.features.access.permissions import all_roles, permissions_of_grant
 from orca.features.projects.models import Environment
@@ -36,7 +36,7 @@ class LimitedAuthenticator(Authenticator):
         super().__init__(resources)
         self._grants = grants
 
-    async def find(self, request: Request, *, touch: bool = True) -> Known | None:
+    async def find(self, request: Request, *, touch: bool = True) -> AuthenticatedSubject | None:
         known = await super().find(request, touch=touch)
         return known and replace(known, subject=replace(known.subject, grants=self._grants, is_instance_admin=False))
 

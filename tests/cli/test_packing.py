@@ -11,7 +11,7 @@ import pytest
 
 from orca.cli.failures import CommandFailed
 from orca.cli.packing import scan, stream
-from orca.sdk.archives import Limits, unpack_tar
+from orca.sdk.archives import ArchiveLimits, unpack_tar
 
 DOCKER = "/usr/bin/docker"
 
@@ -50,7 +50,7 @@ def test_all_of_a_plain_folder_arrives_as_it_is(tmp_path: Path) -> None:
     (source / "link").symlink_to("deep/er/page.html")
     (source / "deep/up").symlink_to("../index.html")
     os.link(source / "index.html", source / "same.html")
-    found = unpack_tar(io.BytesIO(archive(source)), tmp_path / "out", Limits())
+    found = unpack_tar(io.BytesIO(archive(source)), tmp_path / "out", ArchiveLimits())
     assert found.files == 6
     for path in ("index.html", "deep/er/page.html", "ünï/cödé ✓.txt", ".env.example", "run", "same.html"):
         assert (tmp_path / "out" / path).read_bytes() == (source / path).read_bytes()

@@ -17,7 +17,7 @@ from tests.core.test_tasks import eventually
 
 from orca.db import Database
 from orca.events import Event, Fact, record
-from orca.events.consumers import Consumer, EventCursor, Reader, consume, list_jobs, measure_lag
+from orca.events.consumers import Consumer, EventCursor, EventReader, consume, list_jobs, measure_lag
 from orca.resources import Resources
 from orca.tasks import TaskEngine
 
@@ -187,7 +187,7 @@ async def _has_moved(bench: Bench, to: int) -> bool:
 
 
 async def test_events_that_were_deleted_are_reported_and_the_rest_is_read(bench: Bench) -> None:
-    reader = Reader(bench.consumer(), bench.resources)
+    reader = EventReader(bench.consumer(), bench.resources)
     await bench.happen(WANTED)
     await reader.read(10)
     await bench.happen(WANTED, WANTED, WANTED)
@@ -201,7 +201,7 @@ async def test_events_that_were_deleted_are_reported_and_the_rest_is_read(bench:
 
 
 async def test_events_whose_end_was_cut_off_are_reported_and_new_ones_are_read(bench: Bench) -> None:
-    reader = Reader(bench.consumer(), bench.resources)
+    reader = EventReader(bench.consumer(), bench.resources)
     await reader.read(10)
     await bench.happen(WANTED, WANTED)
     await reader.read(10)

@@ -14,17 +14,17 @@ from tests.conftest import make_settings
 
 from orca.errors import StartRefused
 from orca.instance.marker import Marker, find_marker
-from orca.instance.rules import DatabaseFacts, Facts, judge
+from orca.instance.rules import DatabaseFacts, InstanceFacts, judge
 from orca.kit.crypto import SecretBox, find_key, load_key
 from orca.settings import Settings
-from orca.startup.check import Choice, check_before_start, establish
+from orca.startup.check import StartChoice, check_before_start, establish
 from orca.startup.facts import open_database
 
 NAMED = DatabaseFacts("db", "mine", "key-1", has_data=True, is_sealed=True, opens=True, last_seq=7)
 OLDER = DatabaseFacts("db", has_data=True, is_sealed=True, opens=True)
 EMPTY = DatabaseFacts("db")
 MARKED = Marker("mine", "key-1", seq=7, hash="h")
-FITS = Facts("/data", "key-1", "derived", MARKED, NAMED)
+FITS = InstanceFacts("/data", "key-1", "derived", MARKED, NAMED)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ FITS = Facts("/data", "key-1", "derived", MARKED, NAMED)
         (replace(FITS, marker=None, database=replace(OLDER, is_sealed=False, opens=False)), "derived"),
     ],
 )
-def test_judge_what_belongs_together_starts(facts: Facts, expected: str | None) -> None:
+def test_judge_what_belongs_together_starts(facts: InstanceFacts, expected: str | None) -> None:
     assert judge(facts).id == expected
 
 
@@ -59,7 +59,7 @@ def test_judge_what_belongs_together_starts(facts: Facts, expected: str | None) 
         (replace(FITS, marker=None, database=replace(OLDER, is_sealed=False), labelled=1), "does not say whose it is"),
     ],
 )
-def test_judge_what_does_not_belong_together_is_refused(facts: Facts, reason: str) -> None:
+def test_judge_what_does_not_belong_together_is_refused(facts: InstanceFacts, reason: str) -> None:
     with pytest.raises(StartRefused, match=reason) as refused:
         judge(facts)
     assert (
@@ -80,7 +80,7 @@ def settings(tmp_path: Path, database_url: str | None) -> Settings:
     return make_settings(tmp_path / "data", database_url=database_url, docker={"host": f"unix://{tmp_path}/no.sock"})
 
 
-def start(settings: Settings, choice: Choice | None = None) -> str:
+def start(settings: Settings, choice: StartChoice | None = None) -> str:
     return asyncio.run(establish(settings, choice)).id
 
 
@@ -133,8 +133,8 @@ def test_establish_a_key_that_is_not_the_one_is_refused_and_kept(settings: Setti
     assert tables_of(settings) == before
     if content in {None, bytes(32)}:
         with pytest.raises(StartRefused, match=r"secret\.key"):
-            start(settings, Choice(adopt=True))
-        start(settings, Choice(adopt=True, lost_secrets=True))
+            start(settings, StartChoice(adopt=True))
+        start(settings, StartChoice(adopt=True, lost_secrets=True))
         start(settings)
 
 
@@ -160,7 +160,7 @@ def test_establish_an_emptied_database_beside_its_data_directory_is_refused(sett
     for _ in range(2):
         with pytest.raises(StartRefused, match="is empty or missing"):
             start(settings)
-    fresh = start(settings, Choice(new_instance=True))
+    fresh = start(settings, StartChoice(new_instance=True))
     assert fresh != first
     assert start(settings) == fresh
     assert (settings.data_dir / f"instance-{first}.json").exists()
@@ -170,7 +170,7 @@ def test_establish_an_emptied_database_beside_its_data_directory_is_refused(sett
 def test_establish_adopt_keeps_the_name_of_the_containers(settings: Settings) -> None:
     first = start(settings)
     empty_database(settings)
-    assert start(settings, Choice(adopt=True)) == first
+    assert start(settings, StartChoice(adopt=True)) == first
 
 
 def empty_database(settings: Settings) -> None:
@@ -195,7 +195,7 @@ def test_establish_an_older_copy_starts_and_is_known_to_be_behind(settings: Sett
     start(settings)
     with open_database(settings.database) as connection:
         assert connection.execute(text("SELECT lost_after, lost_until FROM instance")).one() == (0, 9)
-    start(settings, Choice(adopt=True))
+    start(settings, StartChoice(adopt=True))
     with open_database(settings.database) as connection:
         assert connection.execute(text("SELECT lost_after FROM instance")).scalar() is None
 

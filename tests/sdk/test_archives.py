@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orca.errors import OrcaError, PayloadTooLarge
-from orca.sdk.archives import BadArchive, Limits, Unpacked, UnpackingStopped, unpack_tar
+from orca.sdk.archives import ArchiveLimits, BadArchive, Unpacked, UnpackingStopped, unpack_tar
 from orca.sdk.trees import UnsafePath
 
 Builder = Callable[[tarfile.TarFile], None]
@@ -43,8 +43,8 @@ def members(*builders: Builder) -> Builder:
     return build
 
 
-def unpack(data: bytes, into: Path, limits: Limits | None = None) -> Unpacked:
-    return unpack_tar(io.BytesIO(data), into, limits or Limits())
+def unpack(data: bytes, into: Path, limits: ArchiveLimits | None = None) -> Unpacked:
+    return unpack_tar(io.BytesIO(data), into, limits or ArchiveLimits())
 
 
 def test_unpacks_files_folders_links_and_long_names(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_million_entries_are_refused_quickly(tmp_path: Path) -> None:
     data = b"".join(header(number) for number in range(60_000)) + bytes(1024)
     started = time.monotonic()
     with pytest.raises(PayloadTooLarge):
-        unpack(data, tmp_path / "tree", Limits(entries=5_000))
+        unpack(data, tmp_path / "tree", ArchiveLimits(entries=5_000))
     assert time.monotonic() - started < 10
     assert not (tmp_path / "tree").exists()
 
@@ -178,14 +178,14 @@ def test_a_million_entries_are_refused_quickly(tmp_path: Path) -> None:
 def test_directories_count_as_entries(tmp_path: Path) -> None:
     packed = archive(members(*(member(f"a{n}/b/c/d/e/f", b"") for n in range(30))))
     with pytest.raises(PayloadTooLarge):
-        unpack(packed, tmp_path / "tree", Limits(entries=100))
+        unpack(packed, tmp_path / "tree", ArchiveLimits(entries=100))
 
 
 def test_bombs_stop_at_the_limit(tmp_path: Path) -> None:
     bomb = gzip.compress(archive(member("zeros", bytes(64 << 20))))
     assert len(bomb) < 1 << 17
     with pytest.raises(PayloadTooLarge):
-        unpack(bomb, tmp_path / "tree", Limits(total_bytes=1 << 20))
+        unpack(bomb, tmp_path / "tree", ArchiveLimits(total_bytes=1 << 20))
     liar = bytearray(archive(member("huge")))
     liar[124:136] = b"77777777777\0"
     liar[148:156] = b" " * 8
@@ -193,7 +193,7 @@ def test_bombs_stop_at_the_limit(tmp_path: Path) -> None:
     with pytest.raises(PayloadTooLarge):
         unpack(bytes(liar), tmp_path / "tree")
     padding = gzip.compress(archive(member("metadata", kind=tarfile.DIRTYPE))[:512] + bytes(8 << 20))
-    unpack(padding, tmp_path / "tree", Limits(total_bytes=1 << 20))
+    unpack(padding, tmp_path / "tree", ArchiveLimits(total_bytes=1 << 20))
 
 
 def test_truncated_and_foreign_data_are_refused(tmp_path: Path) -> None:
@@ -255,7 +255,9 @@ def test_metadata_counts_as_bytes(kind: bytes, tmp_path: Path) -> None:
     record = dict.fromkeys(names, records(90)) if kind == b"x" else {name: name.encode() * 60 for name in names}
     described = b"".join(metadata(kind, record[name]) + archive(member(name, b""))[:512] for name in names)
     with pytest.raises(PayloadTooLarge):
-        unpack(described + bytes(1024), tmp_path / "tree", Limits(total_bytes=sum(map(len, record.values())) // 2))
+        unpack(
+            described + bytes(1024), tmp_path / "tree", ArchiveLimits(total_bytes=sum(map(len, record.values())) // 2)
+        )
 
 
 def test_metadata_is_no_entry_of_its_own_and_yet_bounded(tmp_path: Path) -> None:
@@ -269,15 +271,15 @@ def test_metadata_is_no_entry_of_its_own_and_yet_bounded(tmp_path: Path) -> None
 
     described = archive(build)
     assert described.count(b" mtime=") == 60
-    assert unpack(described, tmp_path / "whole", Limits(entries=60)).files == 60
+    assert unpack(described, tmp_path / "whole", ArchiveLimits(entries=60)).files == 60
     with pytest.raises(PayloadTooLarge):
-        unpack(described, tmp_path / "tree", Limits(entries=59))
+        unpack(described, tmp_path / "tree", ArchiveLimits(entries=59))
     one = metadata(b"x", records(1))
     files = [archive(member(f"f{number}", b""))[:512] for number in range(2)]
     full = b"".join(one * 3 + file for file in files)
-    assert unpack(full + bytes(1024), tmp_path / "full", Limits(entries=2)).files == 2
+    assert unpack(full + bytes(1024), tmp_path / "full", ArchiveLimits(entries=2)).files == 2
     with pytest.raises(PayloadTooLarge):
-        unpack(full + one + bytes(1024), tmp_path / "tree", Limits(entries=2))
+        unpack(full + one + bytes(1024), tmp_path / "tree", ArchiveLimits(entries=2))
 
 
 def test_long_names_and_targets_of_both_kinds_still_fit(tmp_path: Path) -> None:
@@ -311,6 +313,6 @@ def test_unpacking_stops_when_it_is_told_to_and_leaves_nothing(after: int, tmp_p
 
     data = archive(members(*(member(f"f{n}", b"x" * 600_000) for n in range(30))))
     with pytest.raises(UnpackingStopped):
-        unpack_tar(io.BytesIO(data), tmp_path / "tree", Limits(), is_stopped=is_stopped)
+        unpack_tar(io.BytesIO(data), tmp_path / "tree", ArchiveLimits(), is_stopped=is_stopped)
     assert asked == after + 1
     assert not (tmp_path / "tree").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from orca.errors import ProviderUnavailable, RequestRefused
 from orca.sdk.containers import RegistryLogin
-from orca.sdk.testing.containers import ContainerHostConformance, Trial
+from orca.sdk.testing.containers import ContainerHostConformance, HostTrial
 from orca.sdk.testing.fake_host import FakeHost, FakeHostProvider
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ async def test_down_means_unknown(host):
 
 
 async def test_crashes_are_seen(host):
-    trial = Trial(host, "hello:1")
+    trial = HostTrial(host, "hello:1")
     await trial.make(trial.spec("web"))
     host.crash(f"{trial.id}-web", exit_code=137, out_of_memory=True)
     (container,) = await trial.inspect()
@@ -47,7 +47,7 @@ async def test_crashes_are_seen(host):
 
 
 async def test_what_is_written_is_in_the_log(host):
-    trial = Trial(host, "hello:1")
+    trial = HostTrial(host, "hello:1")
     (container,) = await trial.make(trial.spec("web"))
     host.write(container.name, "ready")
     assert [line.text async for line in host.logs(container.id, tail=5, follow=False)] == ["ready"]
@@ -105,7 +105,7 @@ class Careless(FakeHost):
     ],
 )
 async def test_the_suite_fails_a_broken_engine(broken, test):
-    trial = Trial(broken(["hello:1"]), "hello:1")
+    trial = HostTrial(broken(["hello:1"]), "hello:1")
     with pytest.raises(AssertionError):
         await test(ContainerHostConformance(), trial)
     await trial.clean()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orca.sdk.dockerfile import RESERVED_NAME, Dockerfile, Image, Resolved, parse_dockerfile, render, resolve
+from orca.sdk.dockerfile import RESERVED_NAME, BaseImage, Dockerfile, Resolved, parse_dockerfile, render, resolve
 from orca.sdk.dockerfile.errors import BadDockerfile
 
 SAMPLE = """\
@@ -193,8 +193,8 @@ def test_values_of_arguments_and_variables_are_put_in() -> None:
 def test_other_platforms_are_kept() -> None:
     text = "ARG P=linux/arm64\nFROM --platform=$P x\nFROM --platform=linux/amd64 x\nCOPY --from=0 / /"
     assert read(text).images == [
-        Image("docker.io/library/x:latest", "linux/arm64"),
-        Image("docker.io/library/x:latest"),
+        BaseImage("docker.io/library/x:latest", "linux/arm64"),
+        BaseImage("docker.io/library/x:latest"),
     ]
     assert [line for line in rendered(text) if line.startswith("FROM")] == [
         "FROM --platform=linux/arm64 pinned:0",

@@ -8,7 +8,14 @@ from ipaddress import ip_address
 import httpx
 import pytest
 
-from orca.sdk.egress import Forbidden, PinnedTransport, check_registry, is_allowed, is_allowed_name, read_address
+from orca.sdk.egress import (
+    AddressNotAllowed,
+    PinnedTransport,
+    check_registry,
+    is_allowed,
+    is_allowed_name,
+    read_address,
+)
 from orca.sdk.registries import explain_refusal
 
 NEVER = [
@@ -84,7 +91,7 @@ async def test_redirects_are_looked_at_like_the_first_address() -> None:
     async with answering("302 Found\r\nLocation: http://169.254.169.254/latest") as place:
         transport = PinnedTransport(lambda address: is_allowed(address, private=True, loopback=True))
         async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
-            with pytest.raises(Forbidden, match=r"169\.254\.169\.254"):
+            with pytest.raises(AddressNotAllowed, match=r"169\.254\.169\.254"):
                 await client.get(f"http://localhost:{place.rpartition(':')[2]}/x")
 
 
@@ -102,9 +109,9 @@ async def test_where_a_registry_sends_for_a_token_is_looked_at(realm: str, allow
         if allowed:
             await check_registry(place, private=True)
         else:
-            with pytest.raises(Forbidden):
+            with pytest.raises(AddressNotAllowed):
                 await check_registry(place, private=True)
-        with pytest.raises(Forbidden, match=r"127\.0\.0\.1"):
+        with pytest.raises(AddressNotAllowed, match=r"127\.0\.0\.1"):
             await check_registry(place, private=False)
     await check_registry(place, private=True)  # nothing answers: the engine will say
 

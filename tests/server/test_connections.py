@@ -11,12 +11,12 @@ from functools import partial
 import pytest
 import uvicorn
 
-from orca.server.connections import Caps, Connection, Connections, Patience, RateLimitedLogFilter, raise_file_limit
+from orca.server.connections import Caps, Connection, Connections, RateLimitedLogFilter, Timeouts, raise_file_limit
 
 pytestmark = pytest.mark.slow
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n"
-PATIENCE = Patience(head=2, body=2, body_rate=100, reading=3)
+PATIENCE = Timeouts(head=2, body=2, body_rate=100, reading=3)
 
 
 async def answer(scope, receive, send) -> None:

@@ -20,7 +20,7 @@ from orca.errors import RequestRefused
 from orca.providers.proxies.caddy.config import CaddyConfig
 from orca.providers.proxies.caddy.provider import CaddyProxyProvider
 from orca.sdk.connectors import Connector
-from orca.sdk.testing.connectors import ConnectorConformance, Listener
+from orca.sdk.testing.connectors import ConnectorConformance, EchoAddresses
 from orca.systems import System
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -212,7 +212,7 @@ class TestNamespaceConnector(ConnectorConformance):
         return NamespaceConnector(machine.namespace)
 
     @pytest.fixture
-    async def listener(self, machine: SecondMachine) -> AsyncIterator[Listener]:
+    async def listener(self, machine: SecondMachine) -> AsyncIterator[EchoAddresses]:
         inside = NamespaceConnector(machine.namespace)._make_socket()
         inside.bind(("127.0.0.1", 0))
 
@@ -222,4 +222,4 @@ class TestNamespaceConnector(ConnectorConformance):
             writer.close()
 
         async with await asyncio.start_server(echo, sock=inside):
-            yield Listener(("127.0.0.1", inside.getsockname()[1]), ("127.0.0.1", 9))
+            yield EchoAddresses(("127.0.0.1", inside.getsockname()[1]), ("127.0.0.1", 9))

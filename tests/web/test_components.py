@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.web.conftest import LINES, draw, draw_error, draw_gallery, draw_palette, frame
 
-from orca.web.lists import Asked, Chip, Column, Group, Listing
+from orca.web.lists import Chip, Column, Listing, ListQuery, RowGroup
 from orca.web.render import _environment
 
 HOSTILE = "\"><b id=x>' onclick=alert(1) hx-get=/evil data-hx-get=/evil {{ 7*7 }} javascript:alert(1)"
@@ -89,9 +89,9 @@ def listing_of(text: str) -> Listing[dict[str, str]]:
     """A page of a list, with this text wherever one can come from a user."""
     row = {"id": text, "name": text, "state": text}
     return Listing(
-        text, "/things", "/things/live", Asked(q=text, state=text, sort=text, group=text, after=text),
+        text, "/things", "/things/live", ListQuery(q=text, state=text, sort=text, group=text, after=text),
         [Column("name", text, sorts=True, optional=True), Column("more", text)], [Chip("kind", text, 1, is_chosen=True, href="/things")],
-        [("kind", text)], [Group(text, text, [row], 1, [(text, 1)])], 1, 1, text, text, text,
+        [("kind", text)], [RowGroup(text, text, [row], 1, [(text, 1)])], 1, 1, text, text, text,
     )  # fmt: skip
 
 

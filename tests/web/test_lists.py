@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orca.web.lists import Asked, Column, Grouping, Listing, ListSpec, arrange
+from orca.web.lists import Column, Grouping, Listing, ListQuery, ListSpec, arrange
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ SPEC: ListSpec[Thing] = ListSpec(
 
 
 def ask(limit: int = 200, **asked: str) -> Listing[Thing]:
-    return arrange(THINGS, Asked(**asked), SPEC, "/things", limit=limit)
+    return arrange(THINGS, ListQuery(**asked), SPEC, "/things", limit=limit)
 
 
 def names(listing: Listing[Thing]) -> list[str]:
@@ -76,7 +76,7 @@ def test_pages_follow_each_other_and_a_row_that_is_gone_leaves_no_gap() -> None:
     assert names(second) == ["web", "Worker"]
     assert (second.next_href, second.first_href) == ("", "/things")
     rest = [thing for thing in THINGS if thing.name != "cache"]
-    assert names(arrange(rest, Asked(after=after), SPEC, "/things", limit=2)) == ["Worker"]
+    assert names(arrange(rest, ListQuery(after=after), SPEC, "/things", limit=2)) == ["Worker"]
     new = [*THINGS, Thing("5", "a first one", "running", "shop")]
-    assert names(arrange(new, Asked(after=after), SPEC, "/things", limit=2)) == ["web", "Worker"]
+    assert names(arrange(new, ListQuery(after=after), SPEC, "/things", limit=2)) == ["web", "Worker"]
     assert names(ask(limit=2, after="nonsense")) == ["api", "cache"]

@@ -74,7 +74,7 @@ def list_jobs(consumers: Sequence[Consumer]) -> list[Periodic]:
 
 async def consume(consumer: Consumer, resources: Resources) -> None:
     """Read events whenever there may be new ones, until this is cancelled."""
-    reader = Reader(consumer, resources)
+    reader = EventReader(consumer, resources)
     failures = 0
     with Feed.of(resources.db).listen() as bell:
         while True:
@@ -102,7 +102,7 @@ async def _wait(bell: asyncio.Event) -> None:
     await asyncio.sleep(PAUSE_SECONDS)  # what is recorded together is handled together
 
 
-class Reader:
+class EventReader:
     """One consumer at work, and where it is."""
 
     def __init__(self, consumer: Consumer, resources: Resources) -> None:

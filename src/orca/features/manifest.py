@@ -47,7 +47,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedObject:
     """A name, and the page of the object; without an address once it is deleted."""
 
     name: str
@@ -57,7 +57,7 @@ class Named:
 class Directory(Protocol):
     """Finds the names of one type of object in a team, for the activity page."""
 
-    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, Named]:
+    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, NamedObject]:
         """Id -> name, of those that exist."""
         ...
 

@@ -26,7 +26,7 @@ class DatabaseFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class InstanceFacts:
     """All facts that are checked before a start."""
 
     data_dir: str
@@ -58,7 +58,7 @@ _ADOPT = "`orc adopt` accepts what is there as it is"
 _NEW = "`orc serve --new-instance` starts beside it and leaves everything of the other one alone"
 
 
-def judge(facts: Facts) -> Verdict:
+def judge(facts: InstanceFacts) -> Verdict:
     """Decide. Raises StartRefused with the facts and the possible next steps."""
     if facts.database.id is not None:
         return _judge_named(facts, facts.database.id)
@@ -67,7 +67,7 @@ def judge(facts: Facts) -> Verdict:
     return _judge_empty(facts)
 
 
-def _judge_named(facts: Facts, instance_id: str) -> Verdict:
+def _judge_named(facts: InstanceFacts, instance_id: str) -> Verdict:
     database, marker = facts.database, facts.marker
     check_key(facts)
     if marker is not None and marker.id != instance_id:
@@ -79,7 +79,7 @@ def _judge_named(facts: Facts, instance_id: str) -> Verdict:
     return Verdict(instance_id, None if database.knows_marked else database.last_seq)
 
 
-def check_key(facts: Facts) -> None:
+def check_key(facts: InstanceFacts) -> None:
     """Raise StartRefused when the key is not the database's."""
     database = facts.database
     is_known = database.key_fingerprint is not None
@@ -98,7 +98,7 @@ def check_key(facts: Facts) -> None:
         )
 
 
-def _judge_unnamed(facts: Facts) -> Verdict:
+def _judge_unnamed(facts: InstanceFacts) -> Verdict:
     """Judge a database from before instances were recorded: it is ours if the key decrypts its secrets."""
     database = facts.database
     check_key(facts)
@@ -112,7 +112,7 @@ def _judge_unnamed(facts: Facts) -> Verdict:
     return Verdict(facts.marker.id if facts.marker else facts.derived_id, lost)
 
 
-def _judge_empty(facts: Facts) -> Verdict:
+def _judge_empty(facts: InstanceFacts) -> Verdict:
     """Judge an empty database: a first start, the wrong database, or a lost one."""
     marker = facts.marker
     if marker is None and not facts.labelled and not facts.left_behind:

@@ -35,7 +35,7 @@ _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """Maximum unpacked size. Metadata counts as bytes; entries are files, folders and links."""
 
     total_bytes: int = 1 << 30
@@ -64,7 +64,9 @@ def _never() -> bool:
     return False
 
 
-def unpack_tar(source: BinaryIO, into: Path, limits: Limits, *, is_stopped: Callable[[], bool] = _never) -> Unpacked:
+def unpack_tar(
+    source: BinaryIO, into: Path, limits: ArchiveLimits, *, is_stopped: Callable[[], bool] = _never
+) -> Unpacked:
     """Unpack a tar stream (plain or gzip) into `into`, which must not exist yet. Blocking: run it in a thread.
 
     Raises BadArchive, UnsafePath or PayloadTooLarge, and UnpackingStopped soon after `is_stopped` (called often, from
@@ -83,7 +85,7 @@ def unpack_tar(source: BinaryIO, into: Path, limits: Limits, *, is_stopped: Call
 class _Stream:
     """The decompressed bytes of the tar, never more than the limits allow."""
 
-    def __init__(self, source: BinaryIO, limits: Limits) -> None:
+    def __init__(self, source: BinaryIO, limits: ArchiveLimits) -> None:
         head = source.read(len(_GZIP))
         pieces = _raw(source, head)
         self._pieces = _inflate(pieces) if head == _GZIP else pieces
@@ -141,7 +143,7 @@ class _Entry:
 @dataclass(slots=True)
 class _Extraction:
     into: Path
-    limits: Limits
+    limits: ArchiveLimits
     is_stopped: Callable[[], bool]
     kinds: dict[tuple[str, ...], bytes] = field(default_factory=lambda: {(): b"5"})
     links: list[tuple[tuple[str, ...], str]] = field(default_factory=list)

@@ -35,7 +35,7 @@ _REALM = re.compile(r'realm="(https?://[^"\s]{1,1000})"', re.IGNORECASE)
 REGISTRY_HINT = "Use a registry with a public address; ORC_REGISTRY_PRIVATE_NETWORKS says whether others may be used."
 
 
-class Forbidden(ValueError):
+class AddressNotAllowed(ValueError):
     """The policy does not allow an address, which is in the message."""
 
 
@@ -104,7 +104,7 @@ async def check_host(host: str, port: int | None, allow: Allow) -> list[Address]
     found = await resolve(host, port)
     for address in found:
         if not allow(address):
-            raise Forbidden(f"{host[:100]} is at {address}, where nothing is sent to")
+            raise AddressNotAllowed(f"{host[:100]} is at {address}, where nothing is sent to")
     return found
 
 

@@ -7,7 +7,7 @@ import sys
 from orca.errors import OrcaError
 from orca.server.serve import only_one
 from orca.settings import Settings
-from orca.startup.check import Choice, establish
+from orca.startup.check import StartChoice, establish
 from orca.startup.facts import describe
 from orca.startup.integrity import check_integrity
 
@@ -21,7 +21,7 @@ def main() -> None:
     try:
         with only_one(settings.data_dir):
             check_integrity(settings.database)
-            identity = asyncio.run(establish(settings, Choice(adopt=True, lost_secrets=lost)))
+            identity = asyncio.run(establish(settings, StartChoice(adopt=True, lost_secrets=lost)))
     except OrcaError as error:
         raise SystemExit(f"not adopted: {error.message}\n{error.hint}") from None
     name = describe(settings.database)

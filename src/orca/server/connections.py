@@ -34,7 +34,7 @@ _ANSWER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long to wait for the client, in seconds."""
 
     head: float = 10
@@ -73,9 +73,9 @@ def raise_file_limit() -> int:
 class Connections:
     """All open connections of one listener, oldest first, and their peers."""
 
-    def __init__(self, caps: Caps, *, patience: Patience | None = None, trusted: Collection[str] = ()) -> None:
+    def __init__(self, caps: Caps, *, patience: Timeouts | None = None, trusted: Collection[str] = ()) -> None:
         self.caps = caps
-        self.patience = patience or Patience()
+        self.patience = patience or Timeouts()
         self._trusted = [ip_network(network) for network in trusted]
         self._open: dict[Connection, str | None] = {}
         self._by_peer: dict[str, dict[Connection, None]] = {}

@@ -30,7 +30,7 @@ from orca.kit.validation import explain
 from orca.migrations import upgrade_apart
 from orca.server.connections import Caps, Connection, Connections, RateLimitedLogFilter, raise_file_limit
 from orca.settings import Settings
-from orca.startup.check import Choice, check_before_start, establish
+from orca.startup.check import StartChoice, check_before_start, establish
 from orca.tasks import TaskEngine
 
 log = structlog.get_logger("orca.serve")
@@ -166,7 +166,7 @@ def main() -> None:
         logging.getLogger(name).addFilter(RateLimitedLogFilter())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no core dumps, as memory has keys; inherited by children
     os.umask(0o022)  # files of a source tree keep their modes in the image; private files are created with mode 0600
-    choice = Choice(new_instance="--new-instance" in sys.argv[1:])
+    choice = StartChoice(new_instance="--new-instance" in sys.argv[1:])
     try:
         with only_one(settings.data_dir):
             check_before_start(settings, choice)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from orca.errors import OrcaError, StartRefused
 from orca.instance.marker import Marker, find_marker, set_aside_broken, write_marker
 from orca.instance.models import Instance
-from orca.instance.rules import Facts, Verdict, check_key, judge
+from orca.instance.rules import InstanceFacts, Verdict, check_key, judge
 from orca.kit.crypto import fingerprint_of, load_key
 from orca.kit.threads import run_in_thread
 from orca.migrations import upgrade
@@ -28,7 +28,7 @@ _ENGINE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StartChoice:
     """An administrator's decision about a database that does not match."""
 
     new_instance: bool = False
@@ -36,7 +36,7 @@ class Choice:
     lost_secrets: bool = False
 
 
-def check_before_start(settings: Settings, choice: Choice | None = None) -> None:
+def check_before_start(settings: Settings, choice: StartChoice | None = None) -> None:
     """Run every check that is possible before the schema is changed. Raises StartRefused."""
     prepare_data_dir(settings.data_dir)
     if not check_integrity(settings.database):
@@ -44,9 +44,9 @@ def check_before_start(settings: Settings, choice: Choice | None = None) -> None
     asyncio.run(check_start(settings, choice))
 
 
-async def check_start(settings: Settings, choice: Choice | None = None) -> Verdict:
+async def check_start(settings: Settings, choice: StartChoice | None = None) -> Verdict:
     """Check whether to start. Raises StartRefused; changes only the modes of files that other users could read."""
-    choice = choice or Choice()
+    choice = choice or StartChoice()
     if choice.adopt:
         await run_in_thread(set_aside_broken, settings.data_dir)
     facts = await _gather(settings)
@@ -61,7 +61,7 @@ async def check_start(settings: Settings, choice: Choice | None = None) -> Verdi
         raise
 
 
-def _accept(facts: Facts, choice: Choice) -> Verdict:
+def _accept(facts: InstanceFacts, choice: StartChoice) -> Verdict:
     """Accept this database and this key. The id is that of the labels of the database's containers."""
     database = facts.database
     is_same = database.key_fingerprint in {None, facts.key_fingerprint}
@@ -71,7 +71,7 @@ def _accept(facts: Facts, choice: Choice) -> Verdict:
     return Verdict(database.id or (facts.marker.id if facts.marker else facts.derived_id), is_accepted=True)
 
 
-async def establish(settings: Settings, choice: Choice | None = None) -> Identity:
+async def establish(settings: Settings, choice: StartChoice | None = None) -> Identity:
     """Check, migrate the schema, and record the decision."""
     prepare_data_dir(settings.data_dir)
     verdict = await check_start(settings, choice)
@@ -117,12 +117,12 @@ def _write_row(connection: Connection, wanted: Instance, verdict: Verdict, earli
         connection.execute(update(Instance).values(lost_after=verdict.lost_after, lost_until=until))
 
 
-async def _gather(settings: Settings) -> Facts:
+async def _gather(settings: Settings) -> InstanceFacts:
     """Collect the facts for the decision; those of the engine only when they may matter."""
     key = await asyncio.to_thread(find_usable_key, settings.data_dir / KEY_FILE)
     marker = await asyncio.to_thread(find_marker, settings.data_dir)
     database = await asyncio.to_thread(read_database, settings.database, key, marker)
-    facts = Facts(
+    facts = InstanceFacts(
         data_dir=str(settings.data_dir), key_fingerprint=fingerprint_of(key) if key else None,
         derived_id=derive_id(key) if key else None, marker=marker, database=database,
         left_behind=await asyncio.to_thread(_find_left_behind, settings),

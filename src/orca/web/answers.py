@@ -11,7 +11,7 @@ from orca.web.forms import Filled, Model
 from orca.web.redirects import see_other
 
 
-class Done(NamedTuple):
+class Redirect(NamedTuple):
     """The page to redirect to after the action, and the message to show there."""
 
     path: str
@@ -23,7 +23,7 @@ async def submit(
     request: Request,
     session: AsyncSession,
     filled: Filled[Model],
-    act: Callable[[Model], Awaitable[Done]],
+    act: Callable[[Model], Awaitable[Redirect]],
     draw: Callable[[Filled[Model]], Awaitable[Response]],
 ) -> Response:
     """Perform the action and redirect with its message. If the form is invalid or refused, roll back and redraw it."""
@@ -38,7 +38,7 @@ async def submit(
 async def submit_apart(
     request: Request,
     filled: Filled[Model],
-    act: Callable[[Model], Awaitable[Done]],
+    act: Callable[[Model], Awaitable[Redirect]],
     draw: Callable[[Filled[Model]], Awaitable[Response]],
 ) -> Response:
     """Like `submit`, for an action that opens its own transactions, as one does that calls machines."""
@@ -56,7 +56,7 @@ async def attempt(
     request: Request,
     session: AsyncSession,
     act: Awaitable[object],
-    done: Done,
+    done: Redirect,
     draw: Callable[..., Awaitable[Response]],
 ) -> Response:
     """Perform an action without a form and redirect with its message. If refused, roll back and draw `refusal`."""

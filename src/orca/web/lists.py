@@ -16,7 +16,7 @@ PAGE_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListQuery:
     """What the address asks of a list; what is empty is as usual."""
 
     q: str = ""
@@ -47,11 +47,11 @@ _Key = Annotated[str, Query(max_length=40)]
 def _asked(
     q: _Short = "", state: _Key = "", sort: _Key = "", group: _Key = "",
     after: Annotated[str, Query(max_length=600)] = "",
-) -> Asked:  # fmt: skip
-    return Asked(q.strip(), state, sort, group, after)
+) -> ListQuery:  # fmt: skip
+    return ListQuery(q.strip(), state, sort, group, after)
 
 
-AskedOf = Annotated[Asked, Depends(_asked)]
+AskedOf = Annotated[ListQuery, Depends(_asked)]
 """Of a route whose page has one list."""
 
 
@@ -111,7 +111,7 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Group(Generic[Row]):
+class RowGroup(Generic[Row]):
     """Rows under one heading, those of this page, and how many there are in each state on all pages."""
 
     title: str
@@ -129,11 +129,11 @@ class Listing(Generic[Row]):
     path: str
     live: str
     """The path of its stream; empty for a list that does not change by itself."""
-    asked: Asked
+    asked: ListQuery
     columns: Sequence[Column]
     chips: Sequence[Chip]
     groupings: Sequence[tuple[str, str]]
-    groups: Sequence[Group[Row]]
+    groups: Sequence[RowGroup[Row]]
     total: int
     matching: int
     sort: str
@@ -167,12 +167,12 @@ class Listing(Generic[Row]):
 
     def with_rows(self, change: Callable[[Row], Any]) -> "Listing[Any]":
         """Return the page with each row replaced by what `change` makes of it."""
-        groups = [Group(g.title, g.href, [change(row) for row in g.rows], g.total, g.states) for g in self.groups]
+        groups = [RowGroup(g.title, g.href, [change(row) for row in g.rows], g.total, g.states) for g in self.groups]
         return Listing(**{field.name: getattr(self, field.name) for field in fields(self)} | {"groups": groups})
 
 
 def arrange(
-    rows: Sequence[Row], asked: Asked, spec: ListSpec[Row], path: str, *, live: str = "", limit: int = PAGE_ROWS
+    rows: Sequence[Row], asked: ListQuery, spec: ListSpec[Row], path: str, *, live: str = "", limit: int = PAGE_ROWS
 ) -> Listing[Row]:
     """Return the page of a list that is asked for. An unknown state, order or group is as if none was asked for."""
     words = asked.q.casefold().split()
@@ -243,12 +243,12 @@ def _chips(listing: Listing[Any], counts: Mapping[str, int], states: Sequence[St
 
 
 def listed(
-    rows: Sequence[Row], asked: Asked, spec: ListSpec[Row], path: str, counts: Mapping[str, int], following: str
+    rows: Sequence[Row], asked: ListQuery, spec: ListSpec[Row], path: str, counts: Mapping[str, int], following: str
 ) -> Listing[Row]:
     """Return the page of a list that the database has filtered. `counts`: rows by state, whatever state is wanted."""
     kept = {key: some for key, _, some in spec.states}.get(asked.state)
     matching = sum(count for state, count in counts.items() if kept is None or state in kept)
-    groups = [Group("", "", rows)]
+    groups = [RowGroup("", "", rows)]
     total = sum(counts.values())
     listing = Listing(spec.name, path, f"{path}/live", asked, spec.columns, [], [], groups, total, matching, "")
     return replace(
@@ -261,9 +261,9 @@ def listed(
 
 def _group(
     page: Sequence[Row], matching: Sequence[Row], grouping: Grouping[Row] | None, spec: ListSpec[Row]
-) -> list[Group[Row]]:
+) -> list[RowGroup[Row]]:
     if grouping is None:
-        return [Group("", "", page)]
+        return [RowGroup("", "", page)]
     rows: dict[str, list[Row]] = {}
     for row in page:
         rows.setdefault(grouping.of(row), []).append(row)
@@ -272,6 +272,6 @@ def _group(
         if (title := grouping.of(row)) in states:
             states[title][spec.state(row)] += 1
     return [
-        Group(title, grouping.href(some[0]), some, states[title].total(), states[title].most_common())
+        RowGroup(title, grouping.href(some[0]), some, states[title].total(), states[title].most_common())
         for title, some in rows.items()
     ]

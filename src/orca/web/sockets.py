@@ -27,7 +27,7 @@ _HTTP = {"ws": "http", "wss": "https"}
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class AdmittedSocket:
     """An admitted WebSocket, not yet accepted: its subject, and the handshake as the request that it is."""
 
     socket: WebSocket
@@ -49,7 +49,7 @@ class Visit:
 class GuardedSocket(WebSocketRoute):
     """A WebSocket that enforces its guard."""
 
-    def __init__(self, path: str, endpoint: Callable[[Visit], Awaitable[None]]) -> None:
+    def __init__(self, path: str, endpoint: Callable[[AdmittedSocket], Awaitable[None]]) -> None:
         self.guard = replace(guard_of(endpoint), is_socket=True, streams=True)
         self._endpoint = endpoint
         super().__init__(path, self._serve, name=endpoint.__name__)
@@ -70,7 +70,7 @@ class GuardedSocket(WebSocketRoute):
             if subject is not None:
                 origin.set(origin_of(request, subject))
                 log.info("socket", path=self.path)
-                await self._endpoint(Visit(socket, request, self.guard, subject))
+                await self._endpoint(AdmittedSocket(socket, request, self.guard, subject))
         finally:
             request.app.state.gate.leave(request)
             origin.reset(token)

@@ -31,9 +31,9 @@ from tests.conftest import API_TOKEN, client_of
 from orca.db import ReadSession, WriteSession, now
 from orca.events import Event
 from orca.features.access import gate as gate_module
-from orca.features.access.gate import AccessGate, Limits
+from orca.features.access.gate import AccessGate, RateLimits
 from orca.features.access.models import Membership, Team
-from orca.features.access.rate_limit import Pace, RepeatCounter
+from orca.features.access.rate_limit import Rate, RepeatCounter
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.features.triggers.models import Push
@@ -372,7 +372,7 @@ async def test_secrets_are_for_those_who_entered_their_password_lately(app: Fast
 
 
 async def test_each_subject_has_a_pace_of_its_own(app: FastAPI) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(each=Pace(5, 0.1)))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(each=Rate(5, 0.1)))
     first, second = [await add_token(app, await add_person(app, "viewer"), "*") for _ in range(2)]
     async with (
         client_of(app, Authorization=f"Bearer {first}") as one,
@@ -397,7 +397,7 @@ async def make_hook(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def test_unsigned_pushes_never_spend_what_signed_ones_need(app: FastAPI, client: httpx.AsyncClient) -> None:
-    limits = Limits(refused=Pace(30, 0.001), unsigned=Pace(5, 0.001), pushes=Pace(4, 0.001))
+    limits = RateLimits(refused=Rate(30, 0.001), unsigned=Rate(5, 0.001), pushes=Rate(4, 0.001))
     app.state.gate = AccessGate(app.state.resources, limits)
     one, two = await make_hook(client), await make_hook(client)
     body = b'{"branch": "dev", "commit": "' + b"a" * 40 + b'"}'
@@ -423,7 +423,7 @@ async def test_unsigned_pushes_never_spend_what_signed_ones_need(app: FastAPI, c
 
 
 async def test_invented_hooks_are_counted_by_address_and_leave_nothing(app: FastAPI) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(refused=Pace(30, 0.1)))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(refused=Rate(30, 0.1)))
     async with client_from(app, "198.51.100.77") as stranger, client_from(app, "198.51.100.78") as other:
         statuses = [(await stranger.post(f"/api/v1/hooks/{number}", json={})).status_code for number in range(40)]
         assert statuses == [401] * 30 + [429] * 10
@@ -452,16 +452,16 @@ async def test_refusals_of_a_stranger_are_in_the_trail_once_a_minute_with_how_ma
 
 
 async def test_secrets_are_shown_so_many_times_an_hour(app: FastAPI) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(reveal=Limit(2, 3600)))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(reveal=Limit(2, 3600)))
     async with browser_of(app) as browser:
         assert [(await browser.get("/probe/hidden")).status_code for _ in range(3)] == [200, 200, 429]
-    app.state.gate = AccessGate(app.state.resources, Limits(reveal=Limit(2, 3600)))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(reveal=Limit(2, 3600)))
     async with browser_of(app) as again:
         assert (await again.get("/probe/hidden")).status_code == 429
 
 
 async def test_a_met_limit_is_in_the_trail_once(app: FastAPI, client: httpx.AsyncClient) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(claim=Limit(2, 60)))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(claim=Limit(2, 60)))
     async with client_from(app, "2001:db8::7") as sender:
         for _ in range(6):
             await sender.post("/api/v1/claim", json={"token": "x", "email": "a@b.example", "password": "x" * 20})
@@ -589,7 +589,7 @@ async def test_refusals_of_a_signed_in_person_are_collapsed_in_the_trail(app: Fa
 
 
 async def test_streams_of_one_subject_are_bounded_and_leaving_makes_room(app: FastAPI) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(open_streams=2))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(open_streams=2))
     async with browser_of(app) as browser:
         readers = [reader_of(app, browser) for _ in range(2)]
         assert [await reader.first_line() for reader in readers] == [200, 200]
@@ -603,7 +603,7 @@ async def test_streams_of_one_subject_are_bounded_and_leaving_makes_room(app: Fa
 
 
 async def test_streams_that_are_asked_for_at_the_same_moment_are_bounded_too(app: FastAPI) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(open_streams=3))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(open_streams=3))
     async with browser_of(app) as browser:
         readers = [reader_of(app, browser) for _ in range(40)]
         statuses = [await reader.first_line() for reader in readers]
@@ -616,7 +616,7 @@ async def test_streams_that_are_asked_for_at_the_same_moment_are_bounded_too(app
 async def test_a_stream_that_fails_before_it_begins_gives_its_place_back(
     app: FastAPI, client: httpx.AsyncClient
 ) -> None:
-    app.state.gate = AccessGate(app.state.resources, Limits(open_runs=1))
+    app.state.gate = AccessGate(app.state.resources, RateLimits(open_runs=1))
     project = (await client.post("/api/v1/projects", json={"name": "Runs"})).json()
     body = {"name": "web", "kind": "worker", "source": {"type": "image", "image": "app"}}
     service = (await client.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()

@@ -3,7 +3,7 @@
 import pytest
 
 from orca.errors import RateLimited
-from orca.features.access.rate_limit import MAX_KEYS, Buckets, Pace, RepeatCounter
+from orca.features.access.rate_limit import MAX_KEYS, Buckets, Rate, RepeatCounter
 
 
 class Hands:
@@ -22,7 +22,7 @@ def clock() -> Hands:
 
 
 def test_a_burst_is_let_through_and_then_one_per_interval(clock: Hands) -> None:
-    buckets = Buckets(Pace(3, 0.5), clock)
+    buckets = Buckets(Rate(3, 0.5), clock)
     for _ in range(3):
         buckets.take("a")
     with pytest.raises(RateLimited) as refused:
@@ -35,7 +35,7 @@ def test_a_burst_is_let_through_and_then_one_per_interval(clock: Hands) -> None:
 
 
 def test_keys_do_not_share(clock: Hands) -> None:
-    buckets = Buckets(Pace(1, 1), clock)
+    buckets = Buckets(Rate(1, 1), clock)
     buckets.take("a")
     buckets.take("b")
     with pytest.raises(RateLimited):
@@ -43,7 +43,7 @@ def test_keys_do_not_share(clock: Hands) -> None:
 
 
 def test_checking_takes_nothing(clock: Hands) -> None:
-    buckets = Buckets(Pace(1, 1), clock)
+    buckets = Buckets(Rate(1, 1), clock)
     for _ in range(5):
         buckets.check("a")
     buckets.take("a")
@@ -52,7 +52,7 @@ def test_checking_takes_nothing(clock: Hands) -> None:
 
 
 def test_refusals_do_not_postpone_the_next_token(clock: Hands) -> None:
-    buckets = Buckets(Pace(1, 1), clock)
+    buckets = Buckets(Rate(1, 1), clock)
     buckets.take("a")
     for tenth in range(10):
         clock.seconds = tenth / 10
@@ -63,7 +63,7 @@ def test_refusals_do_not_postpone_the_next_token(clock: Hands) -> None:
 
 
 def test_memory_is_bounded_by_forgetting_the_longest_unused(clock: Hands) -> None:
-    buckets = Buckets(Pace(1, 0.001), clock)
+    buckets = Buckets(Rate(1, 0.001), clock)
     for number in range(MAX_KEYS + 10):
         buckets.take(str(number))
     assert len(buckets._levels) == MAX_KEYS

@@ -13,7 +13,7 @@ from tests.attacks.people import add_person, add_team, browser_of, default_team
 from tests.conftest import client_of
 
 from orca.events import Event, Fact, Origin, origin, record
-from orca.features.audit.feed import Wanted, list_feed
+from orca.features.audit.feed import FeedFilter, list_feed
 from orca.features.audit.words import detail_of, kind_of, list_kinds, title_of
 from orca.kit.ids import new_id
 from orca.web.guard import Subject
@@ -124,9 +124,9 @@ async def test_a_search_ends_and_the_next_page_goes_on_from_there(app: FastAPI) 
     for _ in range(10):
         await happen(app, Fact("TeamCreated", team, "team", team, {"name": "hay"}))
     async with app.state.resources.db.read() as session:
-        first = await list_feed(session, subject, Wanted(text="needle"), limit=5, before=None, most=8)
+        first = await list_feed(session, subject, FeedFilter(text="needle"), limit=5, before=None, most=8)
         assert (first.events, first.next_before) == ([], needle.seq + 3)
-        second = await list_feed(session, subject, Wanted(text="needle"), limit=5, before=first.next_before, most=8)
+        second = await list_feed(session, subject, FeedFilter(text="needle"), limit=5, before=first.next_before, most=8)
         assert [event.seq for event in second.events] == [needle.seq]
 
 

@@ -14,7 +14,7 @@ from tests.attacks.people import add_person, add_team, browser_of
 from tests.conftest import client_of
 
 from orca.db import now
-from orca.features.dashboard.palette import Wish, place_of, read_words
+from orca.features.dashboard.palette import ServiceSelection, place_of, read_words
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.services.models import Service
 from orca.kit.ids import new_id
@@ -240,15 +240,15 @@ async def test_the_page_says_what_it_is_about(address: str, place: tuple[str, st
 @pytest.mark.parametrize(
     ("text", "wishes", "grows"),
     [
-        ("restart web", {Wish(("web",), "running")}, set()),
+        ("restart web", {ServiceSelection(("web",), "running")}, set()),
         ("web", set(), set()),
-        ("New service in shop", set(), {Wish(("shop",))}),
+        ("New service in shop", set(), {ServiceSelection(("shop",))}),
         ("d", set(), set()),
-        ("hooks of gitsvc", {Wish(("gitsvc",))}, set()),
-        ("push hooks", {Wish(())}, set()),
-        ("restart hooks", {Wish(("hooks",), "running"), Wish(("restart",))}, set()),
+        ("hooks of gitsvc", {ServiceSelection(("gitsvc",))}, set()),
+        ("push hooks", {ServiceSelection(())}, set()),
+        ("restart hooks", {ServiceSelection(("hooks",), "running"), ServiceSelection(("restart",))}, set()),
     ],
 )
-async def test_words_are_told_apart(text: str, wishes: set[Wish], grows: set[Wish]) -> None:
+async def test_words_are_told_apart(text: str, wishes: set[ServiceSelection], grows: set[ServiceSelection]) -> None:
     words = read_words(text)
     assert (words.wishes, words.grows) == (wishes, grows)

@@ -14,7 +14,7 @@ from tests.open_systems import host_of
 from orca.db import now
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.models import Deployment, LiveRelease, LogChunk, Release
 from orca.features.deployments.rules import FINISHED
 from orca.features.secrets.actions import put_secret
@@ -130,7 +130,7 @@ class Bench:
         await self.edit(
             service, kind="web", ports=[{"name": "http", "port": 8080, "public": True}], health={"type": "none"}
         )
-        ended = await self.end_of(await self.ask(service, Request()))
+        ended = await self.end_of(await self.ask(service, DeploymentRequest()))
         assert ended.state == "succeeded", ended.reason
         return ended
 
@@ -172,7 +172,7 @@ class Bench:
     async def containers(self, service: Service) -> list[Container]:
         return await self.host.inspect({"orca.service": service.id})
 
-    async def ask(self, service: Service, request: Request) -> str:
+    async def ask(self, service: Service, request: DeploymentRequest) -> str:
         async with self.resources.db.write() as session:
             row = await session.get_one(Service, service.id)
             return (await start_deployment(session, self.resources, row, request)).id

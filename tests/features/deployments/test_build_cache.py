@@ -13,7 +13,7 @@ from orca.errors import ProviderUnavailable
 from orca.features.deployments.models import CachedRecord
 from orca.features.deployments.operations.cache import remember_cache, trim_build_cache
 from orca.sdk.caches import CacheRecord
-from orca.settings import Disk
+from orca.settings import DiskSettings
 
 MIB = 1 << 20
 FOREIGN = CacheRecord("foreign", 9 * MIB)
@@ -37,7 +37,7 @@ class CachingHost(TroubledHost):
 def host(bench: Bench) -> CachingHost:
     host = CachingHost(["app:1"])
     host.cache = [FOREIGN]
-    settings = bench.resources.settings.model_copy(update={"disk": Disk(cache_budget_mb=4)})
+    settings = bench.resources.settings.model_copy(update={"disk": DiskSettings(cache_budget_mb=4)})
     bench.resources = replace(exchange(bench.resources, containers=host), settings=settings)
     return host
 

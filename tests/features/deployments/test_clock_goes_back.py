@@ -20,7 +20,7 @@ from orca.features.services.models import Service, Variable
 from orca.features.triggers import queries as triggers
 from orca.features.triggers.models import Push
 from orca.kit.pagination import PageRequest
-from orca.settings import Disk
+from orca.settings import DiskSettings
 from orca.tasks import Task
 from orca.tasks.claims import Claimant, claim
 from orca.tasks.lanes import Opening
@@ -66,7 +66,9 @@ async def test_the_oldest_image_is_the_one_of_the_first_build(bench: Bench) -> N
             moment["id"], size_bytes=200 << 20, labels={"orca.instance": "test", "orca.build": moment["id"]}
         )
     object.__setattr__(
-        bench.resources, "settings", bench.resources.settings.model_copy(update={"disk": Disk(image_budget_mb=256)})
+        bench.resources,
+        "settings",
+        bench.resources.settings.model_copy(update={"disk": DiskSettings(image_budget_mb=256)}),
     )
     await remove_old_images(bench.resources)
     left = await bench.host.list_images({"orca.build": ""})

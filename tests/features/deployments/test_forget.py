@@ -12,10 +12,10 @@ from tests.features.deployments.bench import Bench
 from orca.db import now
 from orca.events import Event
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Build, Deployment, LiveRelease, LogChunk, Release
 from orca.features.deployments.operations.forget import forget_past
-from orca.features.deployments.rules import Past, choose_forgotten
+from orca.features.deployments.rules import FinishedDeployment, choose_forgotten
 from orca.features.deployments.tasks import sweep
 from orca.features.secrets.actions import put_secret
 from orca.features.secrets.models import Secret
@@ -28,9 +28,9 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 OLD = NOON - timedelta(days=1)
 
 
-def past(number: int, kind: str = "deploy", state: str = "succeeded", **more: object) -> Past:
+def past(number: int, kind: str = "deploy", state: str = "succeeded", **more: object) -> FinishedDeployment:
     finished_at = None if state in {"queued", "running"} else OLD
-    return Past(**{"id": str(number), "number": number, "kind": kind, "state": state, "finished_at": finished_at,
+    return FinishedDeployment(**{"id": str(number), "number": number, "kind": kind, "state": state, "finished_at": finished_at,
                    "release_id": f"r{number}", "build_id": f"b{number}", **more})  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ FIVE = [past(number) for number in range(1, 6)]
     ],
 )  # fmt: skip
 def test_choose_forgotten(
-    rows: Sequence[Past], needed: list[str], offered: list[tuple[str, str | None]], newest: int, gone: str
+    rows: Sequence[FinishedDeployment], needed: list[str], offered: list[tuple[str, str | None]], newest: int, gone: str
 ) -> None:
     assert "".join(choose_forgotten(rows, needed, offered, newest, NOON)) == gone
 
@@ -130,7 +130,7 @@ async def test_forget_past_the_newest_build_and_release_and_what_work_needs_stay
     async with bench.resources.db.write() as session:  # failed before they had an image; another one made theirs
         late = Deployment.service_id == service.id, Deployment.number > 2
         await session.execute(update(Deployment).where(*late).values(release_id=None, build_id=None))
-    waiting = await bench.ask(service, Request(kind="rollback", release=2))
+    waiting = await bench.ask(service, DeploymentRequest(kind="rollback", release=2))
     keep(bench, deployments=1)
     await forget_past(bench.resources)
     left = {each.id: each.number for each in await bench.deployments(service)}

@@ -13,7 +13,7 @@ from tests.features.deployments.test_pipeline import start_tasks
 from tests.open_systems import handle_of
 
 from orca.errors import Conflict
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.routing.models import Route
 from orca.features.services.actions import attach_volume, delete_service, detach_volume, set_variables
 from orca.features.services.models import Service, ServiceMount, Volume
@@ -82,7 +82,7 @@ async def test_the_build_gets_the_variables_of_the_moment_it_was_asked_for(bench
     service, imager = await bench.make_service(), Imager(bench)
     await send(bench, service, {"Dockerfile": "FROM scratch\n"})
     await set_token(bench, service, "old-secret")
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     await set_token(bench, service, "new-secret")
     await start_tasks(bench)
     assert (await bench.end_of(deployment_id)).state == "succeeded"
@@ -93,12 +93,12 @@ async def test_a_build_deployed_later_runs_as_its_source_said(bench: Bench) -> N
     service, _ = await bench.make_service(), Imager(bench)
     await send(bench, service, {"Dockerfile": "FROM scratch\n", "orca.yaml": ORCA_FILE})
     await start_tasks(bench)
-    built = await bench.end_of(await bench.ask(service, Request(kind="build")))
+    built = await bench.end_of(await bench.ask(service, DeploymentRequest(kind="build")))
     assert (built.state, built.reason) == ("succeeded", "")
     async with bench.resources.db.read() as session:
         assert (await session.scalars(select(Volume))).all() == [], "a build makes an image and nothing else"
         assert (await session.scalars(select(Route))).all() == []
-    deployed = await bench.end_of(await bench.ask(service, Request(build_id=built.build_id)))
+    deployed = await bench.end_of(await bench.ask(service, DeploymentRequest(build_id=built.build_id)))
     assert (deployed.state, deployed.reason) == ("succeeded", "")
     assert [port["port"] for port in deployed.config["ports"]] == [4000]
     assert list(deployed.config["volume_names"]) == ["data"]
@@ -111,8 +111,8 @@ async def test_a_build_deployed_later_listens_where_its_image_does(bench: Bench)
     bench.host.add_image("web:1", ports=(3000,))
     await bench.edit(service, kind="web", health={"type": "none"}, source={"type": "image", "image": "web:1"})
     await start_tasks(bench)
-    built = await bench.end_of(await bench.ask(service, Request(kind="build")))
-    later = await bench.end_of(await bench.ask(service, Request(build_id=built.build_id)))
+    built = await bench.end_of(await bench.ask(service, DeploymentRequest(kind="build")))
+    later = await bench.end_of(await bench.ask(service, DeploymentRequest(build_id=built.build_id)))
     assert [port["port"] for port in later.config["ports"]] == [3000]
     assert later.config["variables"] == {"PORT": "3000"}
 
@@ -122,7 +122,7 @@ async def test_a_service_deleted_while_it_builds_leaves_no_volume(bench: Bench) 
     imager.go_on.clear()
     await send(bench, service, {"Dockerfile": "FROM scratch\n", "orca.yaml": ORCA_FILE})
     await start_tasks(bench)
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     await imager.begun.wait()
     async with bench.resources.db.write() as session:
         await delete_service(session, Scope(service.team_id), service.id, service.slug)
@@ -140,25 +140,25 @@ async def test_going_back_takes_no_volume_that_is_anothers(bench: Bench) -> None
     await start_tasks(bench)
     for changes in ({}, {"source": {"type": "image", "image": "app:2"}}):
         await bench.edit(service, **changes)
-        assert (await bench.end_of(await bench.ask(service, Request()))).state == "succeeded"
+        assert (await bench.end_of(await bench.ask(service, DeploymentRequest()))).state == "succeeded"
         async with bench.resources.db.write() as session:
             if not changes:
                 await detach_volume(session, scope, service.id, volume.id)
     async with bench.resources.db.write() as session:
         await attach_volume(session, scope, other.id, VolumeFields(volume_id=volume.id, path="/other"))
     with pytest.raises(Conflict, match="“data” belongs to another service now"):
-        await bench.ask(service, Request(kind="rollback"))
+        await bench.ask(service, DeploymentRequest(kind="rollback"))
     async with bench.resources.db.write() as session:
         await destroy(session, volume)
     with pytest.raises(Conflict, match="“data” was destroyed"):
-        await bench.ask(service, Request(kind="rollback"))
+        await bench.ask(service, DeploymentRequest(kind="rollback"))
 
 
 async def test_a_volume_destroyed_after_the_asking_is_not_made_again(bench: Bench) -> None:
     service = await bench.make_service()
     async with bench.resources.db.write() as session:
         volume = await attach_volume(session, Scope(service.team_id), service.id, VolumeFields(name="data", path="/d"))
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     async with bench.resources.db.write() as session:
         await destroy(session, volume)
     await start_tasks(bench)
@@ -175,10 +175,10 @@ async def test_builds_wait_for_builds_and_nothing_else_does(bench: Bench) -> Non
     for slug in ("one", "two", "three"):
         service = await bench.make_service(slug)
         await send(bench, service, {"Dockerfile": "FROM scratch\n"})
-        asked.append(await bench.ask(service, Request(kind="build")))
+        asked.append(await bench.ask(service, DeploymentRequest(kind="build")))
     await start_tasks(bench)
     await imager.begun.wait()
-    assert (await bench.end_of(await bench.ask(idle, Request(kind="stop")))).state == "succeeded"
+    assert (await bench.end_of(await bench.ask(idle, DeploymentRequest(kind="stop")))).state == "succeeded"
     logs = [await bench.log_of(deployment_id) for deployment_id in asked]
     assert sum("Waiting for another build to end" in log for log in logs) == 1
     imager.go_on.set()

@@ -8,7 +8,7 @@ import pytest
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_pipeline import start_tasks
 
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.sources.models import Upload
 from orca.kit.ids import new_id
 
@@ -29,7 +29,7 @@ async def test_an_upload_of_metadata_ends_its_deployment_at_once(bench: Bench) -
     await bench.edit(service, kind="web", source={"type": "directory", "upload_id": upload_id}, health={"type": "none"})
     await start_tasks(bench)
     started = time.monotonic()
-    ended = await bench.end_of(await bench.ask(service, Request()))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert ended.state == "failed"
     assert "metadata" in ended.reason
     assert time.monotonic() - started < 10

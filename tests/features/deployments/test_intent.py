@@ -10,7 +10,7 @@ from tests.open_systems import proxy_of
 
 from orca.errors import Conflict
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
@@ -41,14 +41,16 @@ async def desired_state(bench: Bench, service: Service) -> str:
         return (await session.get_one(Service, service.id)).desired_state
 
 
-@pytest.mark.parametrize("request_", [Request(kind="restart"), Request(kind="scale", replicas=2)])
-async def test_what_was_deployed_meanwhile_is_restarted_not_what_was_live(bench: Bench, request_: Request) -> None:
+@pytest.mark.parametrize("request_", [DeploymentRequest(kind="restart"), DeploymentRequest(kind="scale", replicas=2)])
+async def test_what_was_deployed_meanwhile_is_restarted_not_what_was_live(
+    bench: Bench, request_: DeploymentRequest
+) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
     await bench.edit(service, source=APP_2)
     begun, go_on = await bench.hold_pulls()
     await start_tasks(bench)
-    deploying = await bench.ask(service, Request())
+    deploying = await bench.ask(service, DeploymentRequest())
     await begun.wait()
     after = await bench.ask(service, request_)
     go_on.set()
@@ -61,7 +63,7 @@ async def test_a_cancelled_start_leaves_the_service_stopped(bench: Bench) -> Non
     service = await bench.make_service()
     await bench.make_live(service)
     await start_tasks(bench)
-    assert (await bench.end_of(await bench.ask(service, Request(kind="stop")))).state == "succeeded"
+    assert (await bench.end_of(await bench.ask(service, DeploymentRequest(kind="stop")))).state == "succeeded"
     starting = asyncio.Event()
 
     async def hang() -> None:
@@ -69,7 +71,7 @@ async def test_a_cancelled_start_leaves_the_service_stopped(bench: Bench) -> Non
         await asyncio.sleep(60)
 
     bench.host.at_apply = hang  # type: ignore[method-assign]
-    start = await bench.ask(service, Request(kind="start"))
+    start = await bench.ask(service, DeploymentRequest(kind="start"))
     await starting.wait()
     await bench.cancel(start)
     assert (await bench.end_of(start)).state == "cancelled"
@@ -82,9 +84,9 @@ async def test_a_failed_deployment_does_not_start_a_stopped_service(bench: Bench
     service = await bench.make_service()
     await bench.make_live(service)
     await start_tasks(bench)
-    assert (await bench.end_of(await bench.ask(service, Request(kind="stop")))).state == "succeeded"
+    assert (await bench.end_of(await bench.ask(service, DeploymentRequest(kind="stop")))).state == "succeeded"
     await bench.edit(service, source={"type": "image", "image": "nosuch:1"})
-    assert (await bench.end_of(await bench.ask(service, Request()))).state == "failed"
+    assert (await bench.end_of(await bench.ask(service, DeploymentRequest()))).state == "failed"
     await look_after(bench)
     assert await kinds(bench, service) == ["deploy", "stop", "deploy"]
 
@@ -94,9 +96,9 @@ async def test_a_cancelled_stop_keeps_the_site_up(bench: Bench) -> None:
     await start_tasks(bench)
     await bench.make_web_live(service)
     begun, go_on = await bench.hold_pulls()
-    building = await bench.ask(service, Request(kind="build"))
+    building = await bench.ask(service, DeploymentRequest(kind="build"))
     await begun.wait()
-    stop = await bench.ask(service, Request(kind="stop"))
+    stop = await bench.ask(service, DeploymentRequest(kind="stop"))
     await bench.cancel(stop)
     go_on.set()
     assert (await bench.end_of(building)).state == "succeeded"
@@ -117,7 +119,7 @@ async def test_a_stop_that_works_already_is_not_cancelled(bench: Bench) -> None:
             await bench.cancel(stop)
 
     bench.host.at_stop = cancel  # type: ignore[method-assign]
-    stop = await bench.ask(service, Request(kind="stop"))
+    stop = await bench.ask(service, DeploymentRequest(kind="stop"))
     await start_tasks(bench)
     assert (await bench.end_of(stop)).state == "succeeded"
     assert await bench.containers(service) == []
@@ -131,7 +133,7 @@ async def test_nothing_comes_to_life_once_its_service_is_deleted(bench: Bench) -
     )
     begun, go_on = await bench.hold_pulls()
     await start_tasks(bench)
-    deploying = await bench.ask(service, Request())
+    deploying = await bench.ask(service, DeploymentRequest())
     await begun.wait()
     async with bench.resources.db.write() as session:
         await delete_service(session, Scope(service.team_id), service.id, service.slug)
@@ -151,10 +153,10 @@ async def test_only_releases_that_were_healthy_are_gone_back_to(bench: Bench) ->
     await bench.make_live(service)
     await start_tasks(bench)
     await bench.edit(service, source=APP_2, health=NEVER_HEALTHY)
-    broken = await bench.end_of(await bench.ask(service, Request()))
+    broken = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert broken.state == "failed"
     await bench.edit(service, health={"type": "none"})
-    assert (await bench.end_of(await bench.ask(service, Request()))).state == "succeeded"
+    assert (await bench.end_of(await bench.ask(service, DeploymentRequest()))).state == "succeeded"
     async with bench.resources.db.read() as session:
         assert (await session.get_one(Release, broken.release_id)).went_live_at is None
         back = await queries.find_rollback_release(session, service.id, None)
@@ -165,7 +167,7 @@ async def test_only_releases_that_were_healthy_are_gone_back_to(bench: Bench) ->
 async def test_requests_at_the_same_moment_get_their_turn(bench: Bench) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
-    asked = await asyncio.gather(*(bench.ask(service, Request()) for _ in range(8)))
+    asked = await asyncio.gather(*(bench.ask(service, DeploymentRequest()) for _ in range(8)))
     async with bench.resources.db.read() as session:
         numbers = await session.scalars(select(Deployment.number).where(Deployment.id.in_(asked)))
     assert sorted(numbers) == list(range(2, 10))
@@ -180,7 +182,7 @@ async def test_undo_takes_all_replicas_down_at_once(bench: Bench) -> None:
 
     bench.host.at_stop = ignore_term  # type: ignore[method-assign]
     await start_tasks(bench)
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     async with asyncio.timeout(20):
         while len(await bench.containers(service)) < 12:  # noqa: ASYNC110 - an engine rings no bell
             await asyncio.sleep(0.05)
@@ -203,7 +205,7 @@ async def test_what_is_recreated_stays_down_until_the_new_one_runs(bench: Bench)
 
     bench.host.at_apply = wait  # type: ignore[method-assign]
     await start_tasks(bench)
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     await starting.wait()
     await reconcile_services(bench.resources)
     assert [(each.name, each.state) for each in await bench.containers(service)] == [(old.name, "exited")]

@@ -9,7 +9,7 @@ from tests.features.deployments.test_pipeline import start_tasks
 from orca.errors import Forbidden
 from orca.events import Event, Origin, origin
 from orca.features.access.permissions import all_roles
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.routing.models import Route
 from orca.features.services.models import Service, Volume
 
@@ -23,10 +23,10 @@ FILES = {
 }
 
 
-async def deploy_as(bench: Bench, service: Service, by: Origin, request: Request | None = None) -> str:
+async def deploy_as(bench: Bench, service: Service, by: Origin, request: DeploymentRequest | None = None) -> str:
     token = origin.set(by)
     try:
-        return await bench.ask(service, request or Request())
+        return await bench.ask(service, request or DeploymentRequest())
     finally:
         origin.reset(token)
 
@@ -57,10 +57,10 @@ async def test_what_orca_yaml_asks_for_needs_the_permission_of_the_one_who_deplo
 
 async def test_a_build_deployed_later_asks_for_the_same_permissions(bench: Bench) -> None:
     service = await prepare(bench, FILES["route.create"])
-    built = await bench.end_of(await bench.ask(service, Request(kind="build")))
+    built = await bench.end_of(await bench.ask(service, DeploymentRequest(kind="build")))
     by = Origin("ci@example.org", "token", permissions=frozenset({"service.deploy"}))
     with pytest.raises(Forbidden, match=r"route\.create"):
-        await deploy_as(bench, service, by, Request(build_id=built.build_id))
+        await deploy_as(bench, service, by, DeploymentRequest(build_id=built.build_id))
 
 
 async def test_what_happens_on_the_way_carries_the_name_of_the_one_who_asked(bench: Bench) -> None:

@@ -5,7 +5,7 @@ import json
 from tests.features.deployments.bench import Bench
 
 from orca.features.deployments import queries
-from orca.features.deployments.output import Wanted, follow_output, list_hidden
+from orca.features.deployments.output import OutputRange, follow_output, list_hidden
 from orca.features.secrets.actions import put_secret
 from orca.features.services.models import Service
 from orca.web.guard import Scope
@@ -15,7 +15,7 @@ async def read(bench: Bench, service: Service) -> list[str]:
     engine = await bench.engine()
     replicas = await engine.observe({"orca.service": service.id})
     hidden = await list_hidden(bench.resources, Scope(service.team_id), service.id, replicas)
-    lines = follow_output(engine, replicas, Wanted(100, follow=False, hidden=hidden))
+    lines = follow_output(engine, replicas, OutputRange(100, follow=False, hidden=hidden))
     return [line.text async for line, _ in lines]
 
 

@@ -11,7 +11,7 @@ from tests.open_systems import exchange
 from orca.db import now
 from orca.errors import RequestRefused
 from orca.features import connect_subscribers
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.steps.give_back import UNDO_SECONDS, find_undo_seconds, give_back_volumes
@@ -81,7 +81,7 @@ async def make_owned(bench: Bench, owner: str = "2:2", mode: str = "") -> tuple[
 
 async def fail(bench: Bench, service: Service, *, away: bool) -> Deployment:
     """A deployment that stopped the old release, after which the engine is away for the undoing, or is not."""
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
 
     async def vanish() -> None:
         bench.host.down = away
@@ -132,7 +132,7 @@ async def test_the_old_release_waits_until_it_can_write_again(bench: Bench, host
 async def test_the_next_deployment_gives_it_back_first(bench: Bench, host: OwningHost) -> None:
     service, _ = await make_owned(bench)
     failed = await fail(bench, service, away=True)
-    again = await bench.end_of(await bench.ask(service, Request()))
+    again = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert (again.state, again.former_owners, await owed(bench, failed)) == ("succeeded", {}, {})
     assert host.given == ["all to 2:2", "all back to 1:1", "all to 2:2"]
 
@@ -154,7 +154,7 @@ async def test_what_was_not_changed_is_not_rewritten(
 async def test_a_debt_ends_with_what_it_was_about(bench: Bench, host: OwningHost, reason: str) -> None:
     """Else it would take the volume from the release that is live, or make a destroyed one anew."""
     service, volume = await make_owned(bench)
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     async with bench.resources.db.write() as session:
         failed = await session.get_one(Deployment, deployment_id)
         former = {"folder": "1:1", "mode": 0o755, "contents": "1:1", "changed": True}

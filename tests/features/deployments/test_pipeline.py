@@ -9,7 +9,7 @@ from orca.db import DatabaseAway
 from orca.db.failures import GONE
 from orca.errors import Conflict
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.tasks import sweep
 from orca.features.services.models import Service
 from orca.tasks import TaskEngine
@@ -31,7 +31,7 @@ async def test_a_step_waits_for_a_database_that_is_away(bench: Bench) -> None:
             raise DatabaseAway(GONE, "server closed the connection unexpectedly")
 
     bench.host.at_pull = lose_connection_once
-    deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))
+    deployment_id = await bench.ask(await bench.make_service(), DeploymentRequest(kind="build"))
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason) == ("succeeded", "")
@@ -49,7 +49,7 @@ async def surprise() -> None:
 async def test_after_traffic_moved_a_failure_is_a_warning(bench: Bench) -> None:
     service = await bench.make_service()
     before = await bench.make_live(service)
-    deployment_id = await bench.ask(service, Request(kind="restart"))
+    deployment_id = await bench.ask(service, DeploymentRequest(kind="restart"))
 
     async def fail_and_be_cancelled() -> None:
         with pytest.raises(Conflict, match="live already"):
@@ -75,7 +75,7 @@ async def test_what_a_stop_left_is_swept(bench: Bench) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
     bench.host.at_stop = surprise
-    stop_id = await bench.ask(service, Request(kind="stop"))
+    stop_id = await bench.ask(service, DeploymentRequest(kind="stop"))
     await start_tasks(bench)
     assert (await bench.end_of(stop_id)).state == "succeeded"
     assert [each.state for each in await bench.containers(service)] == ["running"]
@@ -93,7 +93,7 @@ async def test_a_step_waits_for_room_on_the_disk(bench: Bench) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     bench.host.at_pull = find_no_room_once  # type: ignore[method-assign]
-    deployment_id = await bench.ask(await bench.make_service(), Request(kind="build"))
+    deployment_id = await bench.ask(await bench.make_service(), DeploymentRequest(kind="build"))
     await start_tasks(bench)
     ended = await bench.end_of(deployment_id)
     assert (ended.state, ended.reason, len(tries)) == ("succeeded", "", 2)

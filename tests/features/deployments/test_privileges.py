@@ -6,7 +6,7 @@ from tests.features.deployments.test_frozen import Imager, send
 
 from orca.errors import OrcaError
 from orca.events import Origin, origin
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.service_status import read_status
 from orca.features.deployments.steps.work import load_facts, workload_of
@@ -27,12 +27,12 @@ async def grant(bench: Bench, service: Service, *privileges: str) -> None:
 
 
 async def deploy(bench: Bench, service: Service, **request: object) -> Deployment:
-    return await bench.end_of(await bench.ask(service, Request(**request)))  # type: ignore[arg-type]
+    return await bench.end_of(await bench.ask(service, DeploymentRequest(**request)))  # type: ignore[arg-type]
 
 
 async def refusal(bench: Bench, service: Service, **request: object) -> str:
     with pytest.raises(NotGranted) as refused:
-        await bench.ask(service, Request(**request))  # type: ignore[arg-type]
+        await bench.ask(service, DeploymentRequest(**request))  # type: ignore[arg-type]
     assert "orc services grant" in refused.value.hint
     return refused.value.message
 
@@ -110,9 +110,9 @@ async def test_a_grant_that_is_taken_back_while_a_rollback_waits_ends_the_rollba
 ) -> None:
     await bench.edit(service, runtime={})
     begun, go_on = await bench.hold_pulls()
-    plain = await bench.ask(service, Request())
+    plain = await bench.ask(service, DeploymentRequest())
     await begun.wait()
-    back = await bench.ask(service, Request(kind="rollback", release=1))
+    back = await bench.ask(service, DeploymentRequest(kind="rollback", release=1))
     await grant(bench, service)
     go_on.set()
     assert (await bench.end_of(plain)).state == "succeeded"
@@ -142,4 +142,4 @@ async def test_engine_refuses_a_workload_that_came_past_every_check(bench: Bench
         row = await session.get_one(Service, service.id)
         row.runtime, row.privileges = {"cap_add": ["SYS_ADMIN"]}, ["capability:SYS_ADMIN"]
     with pytest.raises(OrcaError, match="take over the machine"):
-        await bench.ask(service, Request())
+        await bench.ask(service, DeploymentRequest())

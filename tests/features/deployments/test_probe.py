@@ -13,7 +13,7 @@ from tests.conftest import NO_TLS
 from tests.features.deployments.bench import Bench
 from tests.open_systems import exchange
 
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.exits import explain_exit, is_other_machine
 from orca.features.deployments.steps.answers import explain_status, redirect_note
 from orca.features.deployments.steps.listening import explain_listeners
@@ -230,15 +230,15 @@ async def test_which_of_several_ports_is_meant_is_asked(bench: Bench) -> None:
     source = {"type": "image", "image": "app:9"}
     await bench.edit(service, kind="web", ports=[], source=source, health={"type": "none"})
     await bench.resources.tasks.start(bench.resources)
-    ended = await bench.end_of(await bench.ask(service, Request()))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert (ended.state, ended.code) == ("failed", "several-ports")
     assert ended.reason.endswith("for visitors: 80, 9000")
     assert "ports: [{name: http, port: 80, public: true}]" in ended.hint
     assert [(each["action"], each["port"]) for each in ended.remedies] == [("set-port", 80), ("set-port", 9000)]
     await bench.edit(service, ports=[{"name": "http", "port": 9000, "public": True}])
-    chosen = await bench.end_of(await bench.ask(service, Request()))
+    chosen = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert chosen.state == "succeeded", chosen.reason
     await bench.edit(service, ports=[])
-    again = await bench.end_of(await bench.ask(service, Request()))
+    again = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert again.state == "succeeded", again.reason
     assert again.config["ports"][0]["port"] == 9000, "what has served so far is taken"

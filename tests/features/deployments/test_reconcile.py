@@ -12,7 +12,7 @@ from tests.features.deployments.test_pipeline import start_tasks
 from orca.db import now
 from orca.errors import RequestRefused
 from orca.events import Event
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
 from orca.features.deployments.operations.prune_images import remove_old_images
 from orca.features.deployments.operations.reconcile import count_failures, pause_after, reconcile_services
@@ -21,11 +21,11 @@ from orca.features.services.schemas.settings import FrozenConfig
 
 
 async def stop(bench: Bench, service: Service) -> None:
-    await bench.ask(service, Request(kind="stop"))
+    await bench.ask(service, DeploymentRequest(kind="stop"))
 
 
 async def deploy(bench: Bench, service: Service) -> None:
-    await bench.ask(service, Request())
+    await bench.ask(service, DeploymentRequest())
 
 
 async def delete(bench: Bench, service: Service) -> None:
@@ -126,7 +126,7 @@ async def test_what_cannot_be_revived_is_tried_after_growing_pauses(bench: Bench
     assert await times_told(bench, service) == 0
     assert [await look(bench, service, later=each) for each in (61, 61, 60)] == [2, 2, 3]
     assert await times_told(bench, service) == 1
-    restart_id = await bench.ask(service, Request(kind="restart", trigger="page"))
+    restart_id = await bench.ask(service, DeploymentRequest(kind="restart", trigger="page"))
     assert (await bench.end_of(restart_id)).state == "failed"
     assert [await look(bench, service), await look(bench, service)] == [4, 4]
     bench.host.add_image("app:1")
@@ -197,7 +197,7 @@ async def change_release(bench: Bench, service: Service, **changes: object) -> N
 async def fail_while_recreating(bench: Bench, service: Service) -> str:
     """A deployment stopped the old release, and neither it nor its undoing reaches the engine any more."""
     await bench.edit(service, strategy="recreate")
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
 
     async def vanish() -> None:
         bench.host.down = True

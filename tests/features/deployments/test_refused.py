@@ -8,7 +8,7 @@ from tests.open_systems import exchange
 
 from orca.errors import RequestRefused
 from orca.features import connect_subscribers
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.routing.models import Route
 from orca.sdk.proxies import ProxyConfig
 from orca.sdk.testing.fake_proxy import FakeProxy
@@ -44,7 +44,7 @@ async def test_a_hostname_that_worked_and_is_refused_ends_the_deployment(bench: 
     before = await bench.make_web_live(service)
     served = [route.upstreams for route in proxy.served.routes]
     proxy.disliked, proxy.refusals = proxy.served.routes[0].hostname, 1
-    ended = await bench.end_of(await bench.ask(service, Request(kind="restart")))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest(kind="restart")))
     assert ended.state == "failed"
     assert "is not served: nothing answered" in ended.reason
     assert ended.hint.endswith("The old release still serves.")
@@ -60,6 +60,6 @@ async def test_a_hostname_that_was_broken_before_is_a_warning(bench: Bench, prox
         route = (await session.scalars(select(Route))).one()
         route.state, route.problem = "broken", "nothing answered"
     proxy.disliked, proxy.refusals = route.hostname, 99
-    ended = await bench.end_of(await bench.ask(service, Request(kind="restart")))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest(kind="restart")))
     assert (ended.state, ended.reason) == ("succeeded", "")
     assert ended.warnings == [f"{route.hostname} is not served: nothing answered."]

@@ -3,7 +3,7 @@
 import pytest
 from tests.features.deployments.bench import Bench
 
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.sdk.engines import EngineUnreachable
 
 
@@ -22,5 +22,5 @@ async def test_an_engine_that_stops_is_not_told_as_a_fault_of_the_command(
 
     bench.host.at_run = trouble  # type: ignore[method-assign]
     await bench.resources.tasks.start(bench.resources)
-    ended = await bench.end_of(await bench.ask(service, Request()))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert (ended.state, ended.code) == ("failed", code), ended.reason

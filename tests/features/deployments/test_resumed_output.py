@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orca.features.deployments.output import Positions, Wanted, follow_output, start_here
+from orca.features.deployments.output import OutputRange, Positions, follow_output, start_here
 from orca.sdk.workloads import LogLine, Replica
 
 BEGUN = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -54,14 +54,14 @@ async def test_a_stream_that_breaks_everywhere_misses_nothing_and_repeats_nothin
     engine, replicas = Recorded(), [container(1), container(2)]
     for each in replicas:
         write(engine, each, 10)
-    found, identifier = await read(engine, replicas, Wanted(200, follow=False), step)
+    found, identifier = await read(engine, replicas, OutputRange(200, follow=False), step)
     while True:
         for each in replicas:
             if len(engine.logs_of[each.id]) < 40:
                 write(engine, each, 1)
         after = Positions.parse(identifier)
         assert after is not None
-        more, following = await read(engine, replicas, Wanted(200, follow=False, after=after), step)
+        more, following = await read(engine, replicas, OutputRange(200, follow=False, after=after), step)
         if not more:
             break
         found, identifier = found + more, following
@@ -74,9 +74,9 @@ async def test_a_stream_that_breaks_everywhere_misses_nothing_and_repeats_nothin
 async def test_a_replica_that_started_meanwhile_is_read_from_its_first_line():
     engine, old, new = Recorded(), container(1), container(2, datetime.now(UTC) + timedelta(seconds=5))
     write(engine, old, 3)
-    _, identifier = await read(engine, [old], Wanted(1, follow=False))
+    _, identifier = await read(engine, [old], OutputRange(1, follow=False))
     write(engine, new, 10, at=BEGUN + timedelta(hours=1))
-    more, _ = await read(engine, [old, new], Wanted(1, follow=False, after=Positions.parse(identifier)))
+    more, _ = await read(engine, [old, new], OutputRange(1, follow=False, after=Positions.parse(identifier)))
     assert more == [f"c2 {number}" for number in range(10)]
 
 
@@ -84,9 +84,9 @@ async def test_a_stream_without_a_tail_has_what_comes_after_it_was_opened():
     engine, one = Recorded(), container(1)
     write(engine, one, 9)
     opened = start_here([one], BEGUN + timedelta(seconds=1))
-    assert (await read(engine, [one], Wanted(0, follow=False, after=opened)))[0] == []
+    assert (await read(engine, [one], OutputRange(0, follow=False, after=opened)))[0] == []
     engine.logs_of[one.id].append(LogLine("stdout", "late", BEGUN + timedelta(seconds=2)))
-    assert (await read(engine, [one], Wanted(0, follow=False, after=Positions.parse(str(opened)))))[0] == ["late"]
+    assert (await read(engine, [one], OutputRange(0, follow=False, after=Positions.parse(str(opened)))))[0] == ["late"]
 
 
 @pytest.mark.parametrize("text", ["", "zzz", "1_x", "1_abc.1.1", "-1", "1" * 18, "1_" + "a" * 12 + ".1"])

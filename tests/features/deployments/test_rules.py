@@ -4,7 +4,7 @@ import pytest
 
 from orca.features.deployments import rules
 from orca.features.deployments.pipeline import STEPS
-from orca.features.deployments.rules import KeptImage, Observed
+from orca.features.deployments.rules import KeptImage, ReplicaCounts
 
 BUILD = ("fetch_source", "build_image")
 LIVE = ("start_release", "check_health", "route_traffic", "retire_previous")
@@ -86,17 +86,17 @@ def test_every_state_is_finished_or_can_move_on() -> None:
         ("running", True, True, None, None, "deploying"),
         ("running", False, False, None, None, "empty"),
         ("running", False, True, None, None, "failed"),
-        ("stopped", False, True, 1, Observed(0, 0), "stopped"),
+        ("stopped", False, True, 1, ReplicaCounts(0, 0), "stopped"),
         ("running", False, True, 1, None, "unknown"),
-        ("running", False, False, 2, Observed(2, 1), "crash-looping"),
-        ("running", False, True, 2, Observed(2, 0), "running"),
-        ("running", False, False, 2, Observed(1, 0), "degraded"),
-        ("running", False, False, 1, Observed(0, 0), "crashed"),
-        ("running", False, False, 0, Observed(0, 0), "down"),
+        ("running", False, False, 2, ReplicaCounts(2, 1), "crash-looping"),
+        ("running", False, True, 2, ReplicaCounts(2, 0), "running"),
+        ("running", False, False, 2, ReplicaCounts(1, 0), "degraded"),
+        ("running", False, False, 1, ReplicaCounts(0, 0), "crashed"),
+        ("running", False, False, 0, ReplicaCounts(0, 0), "down"),
     ],
 )
 def test_the_word_of_a_service(
-    desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None, word: str
+    desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: ReplicaCounts | None, word: str
 ) -> None:
     assert word == rules.state_of(
         desired=desired, is_busy=is_busy, has_failed=has_failed, wanted=wanted, observed=observed

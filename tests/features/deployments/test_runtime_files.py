@@ -9,7 +9,7 @@ from tests.features.deployments.test_frozen import Imager, send
 
 from orca.errors import Conflict
 from orca.events import Event
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.steps.work import load_facts, workload_of
 from orca.features.services.actions import attach_volume, set_variables
@@ -33,7 +33,7 @@ async def set_key(bench: Bench, service: Service, value: str) -> None:
 
 
 async def deploy(bench: Bench, service: Service, **request: object) -> Deployment:
-    return await bench.end_of(await bench.ask(service, Request(**request)))  # type: ignore[arg-type]
+    return await bench.end_of(await bench.ask(service, DeploymentRequest(**request)))  # type: ignore[arg-type]
 
 
 async def workload(bench: Bench, deployment: Deployment) -> Workload:
@@ -85,7 +85,7 @@ async def test_a_file_of_a_secret_that_is_not_there_is_refused_with_the_next_ste
 ) -> None:
     await bench.edit(service, runtime={"files": {SECRET: {"secret": "OTHER"}}})
     with pytest.raises(Conflict, match="OTHER, which does not exist") as refused:
-        await bench.ask(service, Request())
+        await bench.ask(service, DeploymentRequest())
     assert "orc env set --secret OTHER" in str(refused.value.hint)
 
 
@@ -94,7 +94,7 @@ async def test_a_file_in_a_volume_is_refused(bench: Bench, service: Service) -> 
         fields = VolumeFields(name="data", path="/run/secrets")
         await attach_volume(session, Scope(service.team_id), service.id, fields)
     with pytest.raises(Conflict, match="put into the volume data"):
-        await bench.ask(service, Request())
+        await bench.ask(service, DeploymentRequest())
 
 
 async def test_files_of_orca_yaml_are_checked_against_the_service(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from tests.features.deployments.test_refused import Moody, proxy  # noqa: F401 -
 
 from orca.db import now
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 async def scale(bench: Bench, service: Service, replicas: int) -> Deployment:
-    return await bench.end_of(await bench.ask(service, Request(kind="scale", replicas=replicas)))
+    return await bench.end_of(await bench.ask(service, DeploymentRequest(kind="scale", replicas=replicas)))
 
 
 async def ids(bench: Bench, service: Service) -> list[str]:
@@ -67,11 +67,11 @@ async def test_replicas_that_can_stay_are_kept_and_found_afterwards(bench: Bench
         workloads = await queries.list_workloads(session)
     assert live is not None
     assert (live.release_id, workloads[service.id].replicas) == (wide.release_id, 2)
-    await bench.end_of(await bench.ask(service, Request(kind="restart")))
+    await bench.end_of(await bench.ask(service, DeploymentRequest(kind="restart")))
     fresh = await ids(bench, service)
     assert len(fresh) == 2
     assert not set(fresh) & set(three)
-    await bench.end_of(await bench.ask(service, Request(kind="stop")))
+    await bench.end_of(await bench.ask(service, DeploymentRequest(kind="stop")))
     assert await bench.containers(service) == []
     assert (await scale(bench, service, 1)).state == "succeeded"
     assert len(await ids(bench, service)) == 1
@@ -81,13 +81,13 @@ async def test_a_deployment_of_the_same_at_another_scale_keeps_them_too(bench: B
     service = await bench.make_service()
     await start_tasks(bench)
     await bench.edit(service, strategy="recreate")
-    first = await bench.end_of(await bench.ask(service, Request()))
+    first = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     [kept] = await ids(bench, service)
     await bench.edit(service, replicas=2)
-    second = await bench.end_of(await bench.ask(service, Request()))
+    second = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert (second.state, second.release_id, (await ids(bench, service))[0]) == ("succeeded", first.release_id, kept)
     await bench.edit(service, replicas=1, command=["sleep", "1000"])
-    third = await bench.end_of(await bench.ask(service, Request()))
+    third = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert third.release_id != first.release_id
     assert kept not in await ids(bench, service)
 
@@ -126,7 +126,7 @@ async def test_replicas_that_do_not_run_get_no_traffic_and_are_replaced(bench: B
     assert (narrow.state, narrow.code) == ("failed", "keeps-crashing")
     assert await served(bench, service) == [1]
     await bench.edit(service, replicas=3)
-    deployed = await bench.end_of(await bench.ask(service, Request()))
+    deployed = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert (deployed.state, deployed.workload_id) == ("succeeded", None)
     assert await served(bench, service) == [0, 1, 2]
     assert len(await ids(bench, service)) == len(await bench.containers(service)) == 3
@@ -159,7 +159,7 @@ async def test_a_scaling_from_nothing_that_fails_leaves_it_at_nothing(bench: Ben
     assert (await scale(bench, service, 0)).state == "succeeded"
     for before in ("running", "stopped"):
         if before == "stopped":
-            await bench.end_of(await bench.ask(service, Request(kind="stop")))
+            await bench.end_of(await bench.ask(service, DeploymentRequest(kind="stop")))
         proxy.refusals = 1
         assert (await scale(bench, service, 1)).state == "failed"
         assert await desired_state(bench, service) == before

@@ -5,11 +5,11 @@ from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_pipeline import start_tasks
 
 from orca.errors import StepFailed
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.queries import find_rollback_release
-from orca.features.deployments.service_status import Changes, read_rollback, read_status, read_waiting
+from orca.features.deployments.service_status import ReleaseDifference, read_rollback, read_status, read_waiting
 from orca.features.services.actions import set_variables
 from orca.features.services.models import Service
 from orca.features.services.schemas.variables import NamedVariable
@@ -22,7 +22,7 @@ async def status_of(bench: Bench, service: Service) -> ServiceStatus:
         return await read_status(session, await session.get_one(Service, service.id))
 
 
-async def changes_of(bench: Bench, service: Service, *, rollback: bool = False) -> Changes:
+async def changes_of(bench: Bench, service: Service, *, rollback: bool = False) -> ReleaseDifference:
     async with bench.resources.db.read() as session:
         row = await session.get_one(Service, service.id)
         target = await find_rollback_release(session, service.id, None) if rollback else None
@@ -54,7 +54,7 @@ async def test_a_deployment_ends_all_differences(bench: Bench) -> None:
     assert (await status_of(bench, service)).pending == told
     waiting = await changes_of(bench, service)
     assert (waiting.lines, waiting.variables) == ([*told], {"LEVEL": "added", "TOKEN": "changed"})
-    ended = await bench.end_of(await bench.ask(service, Request()))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert ended.state == "succeeded", ended.reason
     assert await status_of(bench, service) == ServiceStatus(ended.release_id or "")
     assert (await changes_of(bench, service)).lines == []
@@ -70,7 +70,7 @@ async def test_a_scaled_and_a_restarted_service_is_deployed(bench: Bench) -> Non
     await put(bench, service, "TOKEN", "one")
     await start_tasks(bench)
     await bench.make_web_live(service)
-    for request in (Request(kind="scale", replicas=2), Request(kind="restart")):
+    for request in (DeploymentRequest(kind="scale", replicas=2), DeploymentRequest(kind="restart")):
         ended = await bench.end_of(await bench.ask(service, request))
         assert ended.state == "succeeded", ended.reason
         assert (await status_of(bench, service)).pending == ()
@@ -100,7 +100,7 @@ async def test_a_failure_is_told_until_something_else_was_asked_for(bench: Bench
     service = await bench.make_service()
     await start_tasks(bench)
     await bench.make_web_live(service)
-    asked = await bench.ask(service, Request(kind="stop"))
+    asked = await bench.ask(service, DeploymentRequest(kind="stop"))
     await bench.end_of(asked)
     async with bench.resources.db.write() as session:
         (await session.get_one(Deployment, asked)).state = "running"
@@ -109,5 +109,5 @@ async def test_a_failure_is_told_until_something_else_was_asked_for(bench: Bench
     assert failure is not None
     assert (failure.title, failure.reason, failure.hint) == ("Stop #2 failed", "the disk is full", "Make room.")
     assert failure.href == f"/deployments/{asked}"
-    await bench.end_of(await bench.ask(service, Request(kind="start")))
+    await bench.end_of(await bench.ask(service, DeploymentRequest(kind="start")))
     assert (await status_of(bench, service)).failure is None

@@ -8,7 +8,7 @@ from tests.features.deployments.test_pipeline import start_tasks
 
 from orca.errors import Conflict
 from orca.features.deployments.actions.remedy import apply_remedy
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.features.services.actions import apply_orca_file, attach_volume, freeze_config, update_volume
 from orca.features.services.models import Service, ServiceMount, Volume
@@ -35,7 +35,7 @@ async def share(bench: Bench, owner: str = "") -> tuple[Service, Service, Volume
 
 
 async def deploy(bench: Bench, service: Service, kind: str = "deploy") -> Deployment:
-    ended = await bench.end_of(await bench.ask(service, Request(kind=kind)))  # type: ignore[arg-type]
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest(kind=kind)))  # type: ignore[arg-type]
     assert ended.state == "succeeded", ended.reason
     return ended
 
@@ -78,7 +78,7 @@ async def test_owner_in_a_file_counts_for_a_volume_of_its_own_alone(bench: Bench
         config, _ = await freeze_config(session, bench.resources.secret_box, await session.get_one(Service, api.id))
         merged, _ = await apply_orca_file(session, api, config, BuildOptions(), file)
     assert [each.owner for each in merged.mounts] == ["3:3"]
-    deployment_id = await bench.ask(api, Request(kind="deploy"))
+    deployment_id = await bench.ask(api, DeploymentRequest(kind="deploy"))
     async with bench.resources.db.write() as session:
         deployment = await session.get_one(Deployment, deployment_id)
         deployment.config = {**deployment.config, **merged.model_dump(mode="json")}

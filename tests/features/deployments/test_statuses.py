@@ -5,7 +5,7 @@ from sqlalchemy import event
 from tests.features.deployments.bench import Bench
 
 from orca.errors import StepFailed
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.schemas import ServiceStatusOut
@@ -33,7 +33,7 @@ async def test_read_statuses_never_deployed_is_empty(bench: Bench) -> None:
 
 async def test_read_statuses_queued_deployment_is_deploying(bench: Bench) -> None:
     service = await bench.make_service()
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     status = await status_of(bench, service)
     assert (status.state, status.reason, status.deployment_id) == (
         "deploying", "Deployment 1 is queued.", deployment_id,
@@ -42,7 +42,7 @@ async def test_read_statuses_queued_deployment_is_deploying(bench: Bench) -> Non
 
 async def test_read_statuses_failed_deployment_says_its_reason(bench: Bench) -> None:
     service = await bench.make_service()
-    deployment_id = await bench.ask(service, Request())
+    deployment_id = await bench.ask(service, DeploymentRequest())
     await fail(bench.resources.db, deployment_id, StepFailed("the build broke"))
     status = await status_of(bench, service)
     assert (status.state, status.reason) == ("failed", "the build broke")

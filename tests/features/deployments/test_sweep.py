@@ -15,7 +15,7 @@ from orca.errors import RequestRefused
 from orca.features import connect_subscribers
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.rules import Kind
@@ -92,7 +92,7 @@ async def test_the_old_release_stays_until_the_proxy_has_answered(bench: Bench) 
         await sweep(bench.resources)
 
     proxy.before_refusing = sweep_meanwhile
-    deployment_id = await bench.ask(service, Request(kind="restart"))
+    deployment_id = await bench.ask(service, DeploymentRequest(kind="restart"))
     await start_tasks(bench)
     assert (await bench.end_of(deployment_id)).state == "failed"
     assert moved_to == [deployment_id]
@@ -114,7 +114,7 @@ async def test_who_retires_a_container_is_not_disturbed(bench: Bench, host: Watc
             await sweep(bench.resources)
 
     host.at_stop = sweep_meanwhile
-    deployment_id = await bench.ask(service, Request(kind=kind))
+    deployment_id = await bench.ask(service, DeploymentRequest(kind=kind))
     await start_tasks(bench)
     assert (await bench.end_of(deployment_id)).state == "succeeded"
     assert host.stops == [(before, 10.0)]
@@ -162,7 +162,7 @@ async def test_what_nobody_wants_any_more_goes(bench: Bench, column: str) -> Non
 async def test_a_stop_that_waits_or_was_cancelled_stops_nothing(bench: Bench) -> None:
     service = await bench.make_service()
     await bench.make_live(service)
-    stop_id = await bench.ask(service, Request(kind="stop"))
+    stop_id = await bench.ask(service, DeploymentRequest(kind="stop"))
     await sweep(bench.resources)
     assert len(await bench.containers(service)) == 1
     async with bench.resources.db.write() as session:
@@ -185,10 +185,10 @@ async def test_deleting_a_service_ends_what_runs(bench: Bench) -> None:
         await asyncio.Event().wait()
 
     bench.host.at_pull = hang
-    running = await bench.ask(service, Request())
+    running = await bench.ask(service, DeploymentRequest())
     await start_tasks(bench)
     await begun.wait()
-    waiting = await bench.ask(service, Request(kind="build"))
+    waiting = await bench.ask(service, DeploymentRequest(kind="build"))
     asked_at = now()
     async with bench.resources.db.write() as session:
         await delete_service(session, Scope(service.team_id), service.id, service.slug)

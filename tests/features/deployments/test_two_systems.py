@@ -10,7 +10,7 @@ from tests.open_systems import OpenSystems, host_of, proxy_of
 from orca.errors import Conflict, Forbidden
 from orca.events import Origin, origin
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.states import observe_services
 from orca.features.deployments.tasks import sweep
@@ -50,7 +50,7 @@ async def there(bench: Bench) -> dict[str, object]:
 
 
 async def deploy(bench: Bench, service: Service, kind: str = "deploy") -> None:
-    ended = await bench.end_of(await bench.ask(service, Request(kind=kind)))  # type: ignore[arg-type]
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest(kind=kind)))  # type: ignore[arg-type]
     assert (ended.state, ended.warnings) == ("succeeded", []), ended.reason
 
 
@@ -85,7 +85,7 @@ async def test_moved_service_that_fails_there_serves_on_here(bench: Bench, there
         raise Conflict("the second machine is full")
 
     there["containers"].at_apply = fail
-    ended = await bench.end_of(await bench.ask(service, Request()))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert ended.state == "failed"
     assert len(await bench.containers(service)) == 1
     async with bench.resources.db.read() as session:
@@ -133,4 +133,4 @@ async def test_volume_on_another_system_is_not_deployed(bench: Bench, there, tmp
         row.system_id = "second"
         await session.flush()
         with pytest.raises(Conflict, match="on the system local"):
-            await start_deployment(session, bench.resources, row, Request())
+            await start_deployment(session, bench.resources, row, DeploymentRequest())

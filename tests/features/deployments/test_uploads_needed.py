@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import select
 from tests.features.deployments.bench import Bench
 
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.sources.actions.uploads import KEPT_UPLOADS, keep_upload
 from orca.features.sources.models import Upload
 from orca.features.sources.uploads import StoredUpload
@@ -21,7 +21,7 @@ async def send(bench: Bench, service_id: str, team_id: str, upload_id: str) -> l
 async def test_keep_upload_what_a_waiting_deployment_names_stays(bench: Bench) -> None:
     service = await bench.make_service()
     await send(bench, service.id, service.team_id, "waited-for")
-    await bench.ask(service, Request(upload_id="waited-for"))
+    await bench.ask(service, DeploymentRequest(upload_id="waited-for"))
     replaced = [
         each for number in range(KEPT_UPLOADS + 2)
         for each in await send(bench, service.id, service.team_id, f"later-{number}")

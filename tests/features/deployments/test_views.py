@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orca.db import now
-from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, Observed, WorkloadRef
+from orca.features.deployments.rules import CRASHING_RESTARTS, STEADY_AFTER, ReplicaCounts, WorkloadRef
 from orca.features.deployments.states import observe
 from orca.sdk.workloads import ProcessState, Replica
 
@@ -27,15 +27,15 @@ SOON, LATER = timedelta(seconds=1), STEADY_AFTER + timedelta(seconds=1)
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (("running", 0, SOON), Observed(1, 0)),
-        (("running", 0, None), Observed(1, 0)),
-        (("running", CRASHING_RESTARTS, SOON), Observed(1, 1)),
-        (("running", CRASHING_RESTARTS, LATER), Observed(1, 0)),
-        (("restarting", 1, SOON), Observed(0, 1)),
-        (("exited", 0, LATER), Observed(0, 0)),
-        (("running", 0, SOON, "another"), Observed(0, 0)),
-        (("running", 0, SOON, "mine", 2), Observed(0, 0)),
+        (("running", 0, SOON), ReplicaCounts(1, 0)),
+        (("running", 0, None), ReplicaCounts(1, 0)),
+        (("running", CRASHING_RESTARTS, SOON), ReplicaCounts(1, 1)),
+        (("running", CRASHING_RESTARTS, LATER), ReplicaCounts(1, 0)),
+        (("restarting", 1, SOON), ReplicaCounts(0, 1)),
+        (("exited", 0, LATER), ReplicaCounts(0, 0)),
+        (("running", 0, SOON, "another"), ReplicaCounts(0, 0)),
+        (("running", 0, SOON, "mine", 2), ReplicaCounts(0, 0)),
     ],
 )
-def test_replicas_are_counted_by_condition(seen: tuple[Any, ...], expected: Observed) -> None:
+def test_replicas_are_counted_by_condition(seen: tuple[Any, ...], expected: ReplicaCounts) -> None:
     assert observe([replica(*seen)], WorkloadRef("mine", 2)) == expected

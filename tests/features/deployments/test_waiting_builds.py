@@ -7,7 +7,7 @@ from tests.features.deployments.test_frozen import Imager, send
 from tests.features.deployments.test_pipeline import start_tasks
 
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
 from orca.tasks import Task
 from orca.tasks.lanes import LANES
@@ -36,7 +36,7 @@ async def ask_for_builds(bench: Bench, number: int) -> list[str]:
     for index in range(number):
         service = await bench.make_service(f"built-{index}")
         await send(bench, service, {"Dockerfile": "FROM scratch\n"})
-        asked.append(await bench.ask(service, Request(kind="build")))
+        asked.append(await bench.ask(service, DeploymentRequest(kind="build")))
     return asked
 
 
@@ -47,7 +47,7 @@ async def test_deployments_that_wait_for_builds_hold_up_no_stop_of_another_servi
     asked = await ask_for_builds(bench, LANES["build"] + WAITING)
     await start_tasks(bench)
     waiting = await waiting_of(bench, asked)
-    stopped = await bench.end_of(await bench.ask(service, Request(kind="stop")))
+    stopped = await bench.end_of(await bench.ask(service, DeploymentRequest(kind="stop")))
     assert (stopped.state, await bench.containers(service)) == ("succeeded", [])
     why = await explain(bench, waiting[1])
     assert why == (

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from tests.features.deployments.bench import Bench
 
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment
-from orca.features.deployments.steps.work import Facts, load_facts, workload_of
+from orca.features.deployments.steps.work import DeploymentRows, load_facts, workload_of
 from orca.sdk.trees import UnsafePath
 from orca.sdk.workloads import Tmpfs, Ulimit
 
 NOTHING: Any = None
 
 
-def facts(subdirectory: str) -> Facts:
+def facts(subdirectory: str) -> DeploymentRows:
     row = Deployment(source={"type": "git", "subdirectory": subdirectory}, config={})
-    return Facts(row, NOTHING, None, None, {})
+    return DeploymentRows(row, NOTHING, None, None, {})
 
 
 def test_a_subdirectory_is_found(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ async def test_workload_of_service_with_runtime_options_has_them(bench: Bench) -
         },
     )  # fmt: skip
     await bench.resources.tasks.start(bench.resources)
-    ended = await bench.end_of(await bench.ask(service, Request()))
+    ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert ended.state == "succeeded", ended.reason
     workload = workload_of(await load_facts(bench.resources, ended.id), bench.resources)
     assert (workload.name, workload.replicas) == (f"orca-{ended.id}", 1)

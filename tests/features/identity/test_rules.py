@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orca.features.identity.rules import (
+    AttemptCounter,
     Lifetime,
     Limit,
-    Tries,
     is_stepped_up,
     name_browser,
     normalise_email,
@@ -102,7 +102,7 @@ def test_an_entered_password_opens_secrets_for_ten_minutes() -> None:
 
 
 def spend_many(limit: Limit, instants: list[float]) -> list[float | None]:
-    tries, waits = Tries(NOW), []
+    tries, waits = AttemptCounter(NOW), []
     for seconds in instants:
         tries, wait = spend_try(tries, limit, NOW + timedelta(seconds=seconds))
         waits.append(wait)
@@ -113,7 +113,7 @@ def test_five_tries_a_minute_then_pauses_that_double_up_to_a_quarter_of_an_hour(
     assert spend_many(LOGIN, [0, 1, 2, 3, 4]) == [None] * 5
     assert spend_many(LOGIN, [0, 1, 2, 3, 4, 5]) == [*[None] * 5, 59.0]
     pauses, at = [], 4.0
-    tries = Tries(NOW, 5, NOW + timedelta(seconds=64))
+    tries = AttemptCounter(NOW, 5, NOW + timedelta(seconds=64))
     for _ in range(7):
         at += pauses[-1] if pauses else 60
         tries, wait = spend_try(tries, LOGIN, NOW + timedelta(seconds=at))
@@ -128,7 +128,7 @@ def test_slow_tries_are_never_refused() -> None:
 
 
 def test_a_block_is_never_for_ever() -> None:
-    blocked = Tries(NOW, 400, NOW + timedelta(seconds=900))
+    blocked = AttemptCounter(NOW, 400, NOW + timedelta(seconds=900))
     tries, wait = spend_try(blocked, LOGIN, NOW + timedelta(seconds=900 + 900))
     assert (tries.count, wait) == (1, None)
 
@@ -140,10 +140,10 @@ def test_a_limit_without_ceiling_waits_for_the_end_of_its_window() -> None:
 
 
 def test_an_honest_try_is_given_back_and_lifts_the_pause_it_caused() -> None:
-    tries, _ = spend_try(Tries(NOW, 4), LOGIN, NOW)
+    tries, _ = spend_try(AttemptCounter(NOW, 4), LOGIN, NOW)
     assert tries.blocked_until is not None
-    assert refund_try(tries, LOGIN) == Tries(NOW, 4)
-    assert refund_try(Tries(NOW, 0), LOGIN) == Tries(NOW, 0)
+    assert refund_try(tries, LOGIN) == AttemptCounter(NOW, 4)
+    assert refund_try(AttemptCounter(NOW, 0), LOGIN) == AttemptCounter(NOW, 0)
 
 
 @given(st.lists(st.floats(min_value=0, max_value=100), max_size=200))

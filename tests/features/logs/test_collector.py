@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from tests.features.deployments.bench import Bench
 
 from orca.db import now
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.logs.collector import Collecting, _read, collect, folder_of
 from orca.features.logs.queries import follow_lines, open_store
 from orca.features.logs.retention import forget_lines
 from orca.features.logs.rules import Filter
 from orca.features.logs.search import Wanted, find
-from orca.features.logs.store import Store
+from orca.features.logs.store import LogStore
 from orca.features.secrets.actions import put_secret
 from orca.sdk.workloads import LogLine
 from orca.systems import LOCAL
@@ -60,7 +60,7 @@ async def test_lines_of_a_replaced_container_stay_and_the_new_one_continues_the_
 
         await until(has_two)
         bench.host.write(first.name, "last words")
-        assert (await bench.end_of(await bench.ask(service, Request()))).state == "succeeded"
+        assert (await bench.end_of(await bench.ask(service, DeploymentRequest()))).state == "succeeded"
         (second,) = await bench.containers(service)
         assert second.name != first.name
         bench.host.write(second.name, "three")
@@ -112,7 +112,7 @@ async def test_secrets_are_hidden_before_they_are_written(bench: Bench) -> None:
         await until(has_one)
     assert await read(bench, service.id) == ["token •••!"]
     assert b"hush" not in b"".join(
-        chunk.read().text for chunk in Store(folder_of(bench.resources) / service.id).chunks()
+        chunk.read().text for chunk in LogStore(folder_of(bench.resources) / service.id).chunks()
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from orca.features.deployments.output import to_microseconds
 from orca.features.logs.collector import folder_of
 from orca.features.logs.rules import Line, Writer
-from orca.features.logs.store import Store
+from orca.features.logs.store import LogStore
 
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ START = datetime(2026, 12, 1, 9, tzinfo=UTC)
 @pytest.fixture
 async def written(app, service) -> str:
     """The address of a service with 500 lines of two releases, and no container."""
-    store = Store(folder_of(app.state.resources) / service["id"], writes=True)
+    store = LogStore(folder_of(app.state.resources) / service["id"], writes=True)
     lines = [
         Line(
             to_microseconds(START + timedelta(seconds=number)), Writer("a" * 16, number % 2, 1 + number // 250),

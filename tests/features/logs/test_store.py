@@ -9,8 +9,8 @@ import tracemalloc
 import pytest
 
 from orca.features.logs.rules import LEVELS, Filter, Line, Writer, find_level
-from orca.features.logs.search import Stopped, Wanted, find, read_around
-from orca.features.logs.store import Store
+from orca.features.logs.search import SearchStopped, Wanted, find, read_around
+from orca.features.logs.store import LogStore
 
 START = 1_790_000_000_000_000
 WRITERS = [Writer("a" * 16, 0, 3), Writer("b" * 16, 1, 3)]
@@ -24,7 +24,7 @@ def make(first: int, count: int, text: str = "request {0} took 3 ms") -> list[Li
     ]
 
 
-def fill(store: Store, count: int, *, flush_every: int = 0, **options) -> None:
+def fill(store: LogStore, count: int, *, flush_every: int = 0, **options) -> None:
     for first in range(0, count, flush_every or count):
         lines = make(first, flush_every or count, **options)
         store.append(lines, {lines[-1].writer.id: (lines[-1].at, 1)})
@@ -32,18 +32,18 @@ def fill(store: Store, count: int, *, flush_every: int = 0, **options) -> None:
             store.flush()
 
 
-def texts(store: Store, wanted: Wanted) -> list[str]:
+def texts(store: LogStore, wanted: Wanted) -> list[str]:
     return [line.text for line in find(store, wanted, NEVER).lines]
 
 
 @pytest.fixture
-def store(tmp_path) -> Store:
-    return Store(tmp_path / "service", writes=True)
+def store(tmp_path) -> LogStore:
+    return LogStore(tmp_path / "service", writes=True)
 
 
 def test_lines_are_read_again_by_another_process_and_numbered_on(store):
     fill(store, 1000, flush_every=100)
-    again = Store(store.folder, writes=True)
+    again = LogStore(store.folder, writes=True)
     assert again.next_number == 1000
     assert again.positions == store.positions
     again.append(make(1000, 1), {})
@@ -80,12 +80,12 @@ def test_a_torn_end_is_cut_off_and_read_again_from_the_positions_before_it(store
     fill(store, 300, flush_every=100)
     (path,) = store.folder.glob("*.log")
     os.truncate(path, path.stat().st_size - cut)
-    again = Store(store.folder, writes=True)
+    again = LogStore(store.folder, writes=True)
     assert again.next_number == 200
     assert again.positions == {WRITERS[1].id: (START + 199_000, 1)}
     again.append(make(200, 100), {})
     again.flush()
-    assert len(texts(Store(store.folder), Wanted(limit=1000))) == 300
+    assert len(texts(LogStore(store.folder), Wanted(limit=1000))) == 300
 
 
 def test_a_damaged_chunk_is_left_out_and_the_others_are_read(store):
@@ -94,14 +94,14 @@ def test_a_damaged_chunk_is_left_out_and_the_others_are_read(store):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
-    found = texts(Store(store.folder), Wanted(limit=1000))
+    found = texts(LogStore(store.folder), Wanted(limit=1000))
     assert len(found) == 200
     assert found[0] == "request 0 took 3 ms"
     assert found[-1] == "request 299 took 3 ms"
 
 
 def test_the_oldest_segments_go_first_and_what_was_read_is_still_known(tmp_path):
-    store = Store(tmp_path / "service", writes=True, segment_bytes=20_000)
+    store = LogStore(tmp_path / "service", writes=True, segment_bytes=20_000)
     noise = random.Random(1)
     for first in range(0, 2000, 100):
         numbers = range(first, first + 100)
@@ -114,7 +114,7 @@ def test_the_oldest_segments_go_first_and_what_was_read_is_still_known(tmp_path)
     assert store.first_number > 0
     assert store.first_number == find(store, Wanted(limit=2000), NEVER).lines[0].number
     assert store.prune(most_bytes=1 << 30, oldest=time.time() + 60)
-    again = Store(store.folder, writes=True)
+    again = LogStore(store.folder, writes=True)
     assert (texts(again, Wanted()), again.next_number, again.first_number) == ([], 2000, 2000)
     assert again.positions == {WRITERS[0].id: (START + 1999, 1)}
     assert not again.prune(most_bytes=0, oldest=time.time() + 60)
@@ -131,7 +131,7 @@ def test_a_full_disk_loses_nothing_that_was_appended(store):
     folder.unlink()
     folder.with_name("away").rename(folder)
     store.flush()
-    assert len(texts(Store(folder), Wanted(limit=1000))) == 105
+    assert len(texts(LogStore(folder), Wanted(limit=1000))) == 105
 
 
 @pytest.mark.parametrize("wanted", [
@@ -188,5 +188,5 @@ def test_a_search_ends_when_it_is_given_up_and_takes_little_memory(store):
     assert peak < 8 << 20
     given_up = threading.Event()
     given_up.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(SearchStopped):
         find(store, Wanted(Filter("not there"), counts=True), given_up)

@@ -12,7 +12,7 @@ from tests.open_systems import proxy_of
 
 from orca.errors import Conflict, NotFound
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request
+from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.operations.reconcile import reconcile_services
 from orca.features.deployments.tasks import sweep
@@ -143,7 +143,7 @@ async def test_unfinished_deployments_of_an_older_database_are_held_back(bench: 
     service = await restore_older(bench)
     other = await bench.make_service("other")
     await bench.make_live(other)
-    held, free = [await bench.ask(each, Request(kind="restart")) for each in (service, other)]
+    held, free = [await bench.ask(each, DeploymentRequest(kind="restart")) for each in (service, other)]
     await hold_back(bench.resources)
     async with bench.resources.db.read() as session:
         states = {

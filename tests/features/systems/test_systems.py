@@ -10,7 +10,7 @@ from tests.conftest import client_of
 from tests.open_systems import exchange
 
 from orca.errors import NotFound
-from orca.features.systems.queries import Seen, view_system, view_systems
+from orca.features.systems.queries import LastInspection, view_system, view_systems
 from orca.resources import Resources
 from orca.sdk.containers import HostInfo
 from orca.sdk.engines import EngineUnreachable
@@ -40,7 +40,7 @@ def host() -> Described:
 def resources(app: FastAPI, host: Described) -> Resources:
     """Resources whose looks count for no time at all."""
     resources = exchange(app.state.resources, containers=host)
-    resources.systems.state(LOCAL, Seen).kept_for = timedelta(0)
+    resources.systems.state(LOCAL, LastInspection).kept_for = timedelta(0)
     return resources
 
 

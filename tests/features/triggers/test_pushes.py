@@ -26,7 +26,7 @@ from tests.features.triggers.hosts import (
 
 from orca.errors import BadInput
 from orca.features.triggers.pushes import (
-    Change,
+    RefChange,
     decide,
     explain_mismatch,
     is_signed,
@@ -246,21 +246,27 @@ NOT_SKIPPED = (
 @pytest.mark.parametrize(
     ("change", "branch", "paths", "accepted", "reason"),
     [
-        (Change("branch", "main", NEW), "main", (), True, "aaaaaaaaaaaa on main will be deployed"),
-        (Change("branch", "dev", NEW), "main", (), False, "branch dev is not main"),
-        (Change("branch", "release/2", NEW), "release/*", (), True, "will be deployed"),
-        (Change("branch", "main", NEW), "*", (), True, "will be deployed"),
-        (Change("tag", "main", NEW), "main", (), False, "only branches are deployed"),
-        (Change("branch", "main", "", is_deletion=True), "main", (), False, "was deleted"),
-        (Change("branch", "main", NEW, "Docs [skip orca]"), "main", (), False, "asks to skip"),
-        (Change("branch", "main", NEW, "[ORCA SKIP] x"), "main", (), False, "asks to skip"),
-        *((Change("branch", "main", NEW, message), "main", (), False, "asks to skip") for message in SKIPPED),
-        *((Change("branch", "main", NEW, message), "main", (), True, "will be deployed") for message in NOT_SKIPPED),
-        (Change("branch", "main", NEW, files=("web/a.js",)), "main", ("web/**",), True, "will be deployed"),
-        (Change("branch", "main", NEW, files=("docs/a.md",)), "main", ("web/**",), False, "no changed file is watched"),
-        (Change("branch", "main", NEW, files=("web/a.md",)), "main", ("web/**", "!*.md"), False, "no changed file"),
-        (Change("branch", "main", NEW, files=None), "main", ("web/**",), True, "will be deployed"),
-        (Change("branch", "main", NEW, files=()), "main", ("web/**",), False, "no changed file"),
+        (RefChange("branch", "main", NEW), "main", (), True, "aaaaaaaaaaaa on main will be deployed"),
+        (RefChange("branch", "dev", NEW), "main", (), False, "branch dev is not main"),
+        (RefChange("branch", "release/2", NEW), "release/*", (), True, "will be deployed"),
+        (RefChange("branch", "main", NEW), "*", (), True, "will be deployed"),
+        (RefChange("tag", "main", NEW), "main", (), False, "only branches are deployed"),
+        (RefChange("branch", "main", "", is_deletion=True), "main", (), False, "was deleted"),
+        (RefChange("branch", "main", NEW, "Docs [skip orca]"), "main", (), False, "asks to skip"),
+        (RefChange("branch", "main", NEW, "[ORCA SKIP] x"), "main", (), False, "asks to skip"),
+        *((RefChange("branch", "main", NEW, message), "main", (), False, "asks to skip") for message in SKIPPED),
+        *((RefChange("branch", "main", NEW, message), "main", (), True, "will be deployed") for message in NOT_SKIPPED),
+        (RefChange("branch", "main", NEW, files=("web/a.js",)), "main", ("web/**",), True, "will be deployed"),
+        (
+            RefChange("branch", "main", NEW, files=("docs/a.md",)),
+            "main",
+            ("web/**",),
+            False,
+            "no changed file is watched",
+        ),
+        (RefChange("branch", "main", NEW, files=("web/a.md",)), "main", ("web/**", "!*.md"), False, "no changed file"),
+        (RefChange("branch", "main", NEW, files=None), "main", ("web/**",), True, "will be deployed"),
+        (RefChange("branch", "main", NEW, files=()), "main", ("web/**",), False, "no changed file"),
     ],
 )
 def test_which_pushes_deploy_and_why_not(change, branch, paths, accepted, reason):

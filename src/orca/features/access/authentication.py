@@ -37,7 +37,7 @@ _SIGN_IN = "Sign in, or send `Authorization: Bearer <API token>`."
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class AuthenticatedSubject:
     """An authenticated subject, and whether their password was entered within ten minutes."""
 
     subject: Subject
@@ -61,23 +61,25 @@ class Authenticator:
         """Whether the request needs no credentials: it came over the private socket, or authentication is off."""
         return is_local(request) or not self._settings.auth.enabled
 
-    async def find(self, request: Request, *, touch: bool = True) -> Known | None:
+    async def find(self, request: Request, *, touch: bool = True) -> AuthenticatedSubject | None:
         """Return the subject of a request; None without any credentials. Raises NotSignedIn for invalid ones.
 
         `touch`: store that the session or token was used, at most once a minute.
         """
         if self.is_open(request):
-            return Known(await self._machine_owner("local", "socket" if is_local(request) else "none"), True)
+            return AuthenticatedSubject(
+                await self._machine_owner("local", "socket" if is_local(request) else "none"), True
+            )
         headers = request.headers.getlist("authorization")
         if headers:
             return await self._by_bearer(_read_bearer(headers), touch=touch)
         cookie = request.cookies.get(session_cookie_name(self._settings))
         return None if cookie is None else await self._by_cookie(cookie, touch=touch)
 
-    async def _by_bearer(self, text: str, *, touch: bool) -> Known:
+    async def _by_bearer(self, text: str, *, touch: bool) -> AuthenticatedSubject:
         configured = self._settings.auth.token
         if configured is not None and secrets.compare_digest(digest(text), digest(configured.get_secret_value())):
-            return Known(await self._machine_owner("instance token", "token"), True)
+            return AuthenticatedSubject(await self._machine_owner("instance token", "token"), True)
         parsed = parse_token(text)
         if parsed is None:
             raise NotSignedIn(_BAD_TOKEN, hint=_SIGN_IN)
@@ -89,9 +91,9 @@ class Authenticator:
             subject = await _subject_of_token(session, row, user)
         if touch and _is_stale(row.used_at):
             await self._note(update(ApiToken).where(ApiToken.id == row.id).values(used_at=now()))
-        return Known(subject, True)
+        return AuthenticatedSubject(subject, True)
 
-    async def _by_cookie(self, cookie: str, *, touch: bool) -> Known:
+    async def _by_cookie(self, cookie: str, *, touch: bool) -> AuthenticatedSubject:
         async with self._db.read() as session:
             found = await find_browser_session(session, cookie[:_MAX_COOKIE], lifetime_of(self._settings), now())
             if found is None:
@@ -100,7 +102,7 @@ class Authenticator:
             subject = await self._subject_of_session(session, row, user)
         if touch and _is_stale(row.seen_at):
             await self._note(update(BrowserSession).where(BrowserSession.id == row.id).values(seen_at=now()))
-        return Known(subject, is_stepped_up(row.stepped_up_at, now()))
+        return AuthenticatedSubject(subject, is_stepped_up(row.stepped_up_at, now()))
 
     async def _subject_of_session(self, session: AsyncSession, row: BrowserSession, user: User) -> Subject:
         memberships = await list_memberships(session, user.id, row.team_id)

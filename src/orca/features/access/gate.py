@@ -18,13 +18,13 @@ from starlette.responses import Response
 from orca.db import DATABASE_AWAY
 from orca.errors import BadInput, Forbidden, NotClaimed, NotFound, NotSignedIn, OrcaError, RateLimited, StepUpRequired
 from orca.events import origin
-from orca.features.access.authentication import Authenticator, Known, is_local
+from orca.features.access.authentication import AuthenticatedSubject, Authenticator, is_local
 from orca.features.access.client_address import peer_of
 from orca.features.access.csrf import SAFE_METHODS, check_csrf_token, check_names_origin, check_same_origin
 from orca.features.access.idempotency import Idempotency, Produce
 from orca.features.access.media_types import check_media_type, check_query
 from orca.features.access.permissions import instance_permissions, permissions_of
-from orca.features.access.rate_limit import Buckets, Pace, RepeatCounter
+from orca.features.access.rate_limit import Buckets, Rate, RepeatCounter
 from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix, spend_attempts
 from orca.features.identity.queries import is_claimed
 from orca.features.identity.rules import Limit
@@ -38,31 +38,31 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RECHECK_SECONDS = 4.0
 
 
-_EACH = Pace(600, 10)
-_REFUSED = Pace(120, 2)
+_EACH = Rate(600, 10)
+_REFUSED = Rate(120, 2)
 _CLAIM = Limit(30, 60, ceiling=900)
-_PUSHES = Pace(600, 10)
-_UNSIGNED = Pace(60, 1)
+_PUSHES = Rate(600, 10)
+_UNSIGNED = Rate(60, 1)
 _LARGE_PUSHES = 3
 _REVEAL = Limit(20, 3600)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimits:
     """Rate limits of requests. Paces are counted in memory, the others in the database."""
 
-    each: Pace = _EACH
+    each: Rate = _EACH
     """All requests of one subject, or of one address for requests without a subject."""
-    refused: Pace = _REFUSED
+    refused: Rate = _REFUSED
     """Requests without valid credentials, per address."""
     open_streams: int = 120
     """Open streams of one user, in all tabs and by all tokens together."""
     open_runs: int = 10
     """Open streams of one user that keep something running, such as one-off commands."""
     claim: Limit = _CLAIM
-    pushes: Pace = _PUSHES
+    pushes: Rate = _PUSHES
     """Signed deliveries at one hook; unsigned ones do not count."""
-    unsigned: Pace = _UNSIGNED
+    unsigned: Rate = _UNSIGNED
     """Stored refusals of unsigned deliveries at one hook."""
     reveal: Limit = _REVEAL
 
@@ -88,10 +88,10 @@ class StreamPlace:
 class AccessGate:
     """Implements `orca.web.guard.Gate`."""
 
-    def __init__(self, resources: Resources, limits: Limits | None = None) -> None:
+    def __init__(self, resources: Resources, limits: RateLimits | None = None) -> None:
         self._resources = resources
         self._authenticator = Authenticator(resources)
-        self._limits = limits or Limits()
+        self._limits = limits or RateLimits()
         self._each = Buckets(self._limits.each)
         self._refused = Buckets(self._limits.refused)
         self._pushes = Buckets(self._limits.pushes)
@@ -232,7 +232,7 @@ class AccessGate:
                 "This instance has no owner yet.", hint="Open the claim link that Orca printed when it started."
             )
 
-    async def _identify(self, request: Request, guard: Guard) -> Known | None:
+    async def _identify(self, request: Request, guard: Guard) -> AuthenticatedSubject | None:
         if guard.permission in ANYONE:
             if guard.rate == "none":  # probes are answered without the database
                 return None
@@ -247,7 +247,7 @@ class AccessGate:
             self._refused.take(peer)
             raise
 
-    async def _known(self, request: Request) -> Known:
+    async def _known(self, request: Request) -> AuthenticatedSubject:
         known = await self._authenticator.find(request)
         if known is None:
             raise NotSignedIn("You are not signed in.", hint="Sign in, or send `Authorization: Bearer <API token>`.")
@@ -294,7 +294,7 @@ class AccessGate:
         key, limit = stored[guard.rate]
         await spend_attempts(self._resources.db, {key: limit})
 
-    async def _check_rights(self, request: Request, guard: Guard, known: Known) -> None:
+    async def _check_rights(self, request: Request, guard: Guard, known: AuthenticatedSubject) -> None:
         subject = known.subject
         somewhere = guard.tenant or guard.narrowed_by
         may = subject.can_anywhere if somewhere else partial(subject.can, scope=subject.whole_team)

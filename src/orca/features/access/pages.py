@@ -16,7 +16,7 @@ from orca.features.access.queries import list_tokens
 from orca.features.access.schemas import TokenFilter, TokenIn
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, Subject, guard
-from orca.web.lists import Asked, AskedOf, Column, Listing, ListSpec, arrange
+from orca.web.lists import AskedOf, Column, Listing, ListQuery, ListSpec, arrange
 from orca.web.render import render, render_list
 
 router = Router(include_in_schema=False)
@@ -45,7 +45,7 @@ class TokenRow:
     of: str
 
 
-_AS_USUAL = Asked()
+_AS_USUAL = ListQuery()
 _MOST = 5000
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SPEC: ListSpec[TokenRow] = ListSpec(
@@ -78,7 +78,7 @@ async def _page(
     session: ReadSession,
     scope: CurrentScope,
     subject: CurrentSubject,
-    asked: Asked = _AS_USUAL,
+    asked: ListQuery = _AS_USUAL,
     *,
     form: Filled[TokenIn] | None = None,
     made: str = "",

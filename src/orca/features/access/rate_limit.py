@@ -12,7 +12,7 @@ MAX_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Rate:
     """How many requests may come at once, and how many per second after that."""
 
     burst: int
@@ -22,7 +22,7 @@ class Pace:
 class Buckets:
     """One token bucket per key; the longest unused ones are dropped (they are full again by then)."""
 
-    def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pace: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         self._pace = pace
         self._clock = clock
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()

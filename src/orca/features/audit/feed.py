@@ -12,7 +12,7 @@ from orca.events import Event
 from orca.features.audit.names import find_named, find_names
 from orca.features.audit.queries import find_last_seq, visible_to
 from orca.features.audit.words import list_kinds, list_operations
-from orca.features.manifest import Named, OperationEvents
+from orca.features.manifest import NamedObject, OperationEvents
 from orca.web.guard import Scope, Subject
 
 SEARCHED: Final = 20_000
@@ -26,7 +26,7 @@ Conditions = Sequence[ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FeedFilter:
     """What is asked for; what is empty does not matter."""
 
     type: str = ""
@@ -42,24 +42,24 @@ class Wanted:
     @property
     def is_narrow(self) -> bool:
         """Whether anything is left out besides the steps."""
-        return self != Wanted(steps=self.steps)
+        return self != FeedFilter(steps=self.steps)
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class FeedPage:
     """One page, newest first."""
 
     events: Sequence[Event]
     askers: Mapping[int, Event]
     """`seq` of the end of an operation -> the event that asked for it, as far as it is near."""
-    names: Mapping[tuple[str, str], Named]
+    names: Mapping[tuple[str, str], NamedObject]
     next_before: int | None
     """The `seq` before which the next page begins."""
 
 
 async def list_feed(
-    session: AsyncSession, subject: Subject, wanted: Wanted, *, limit: int, before: int | None, most: int = SEARCHED
-) -> Feed:
+    session: AsyncSession, subject: Subject, wanted: FeedFilter, *, limit: int, before: int | None, most: int = SEARCHED
+) -> FeedPage:
     """At most `limit` events before a `seq`. A narrow search ends after `most` events, full or not."""
     top = before or await find_last_seq(session) + 1
     floor = max(top - most, 1) if wanted.is_narrow else 1
@@ -82,7 +82,7 @@ async def list_feed(
             break
     shown = rows[:limit]
     following = shown[-1].seq if len(rows) > limit else following
-    return Feed(shown, await _askers(session, shown), await _names(session, subject, shown), following)
+    return FeedPage(shown, await _askers(session, shown), await _names(session, subject, shown), following)
 
 
 async def list_actors(session: AsyncSession, subject: Subject) -> list[str]:
@@ -91,7 +91,7 @@ async def list_actors(session: AsyncSession, subject: Subject) -> list[str]:
     return sorted(await session.scalars(select(newest.c.actor).distinct()))
 
 
-async def _conditions(session: AsyncSession, subject: Subject, wanted: Wanted) -> list[ColumnElement[bool]]:
+async def _conditions(session: AsyncSession, subject: Subject, wanted: FeedFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     kinds = list_kinds()
     if wanted.type in kinds:
@@ -168,7 +168,7 @@ async def _near(
     return {row.payload[operation.id_key]: row for row in await session.scalars(query)}
 
 
-async def _names(session: AsyncSession, subject: Subject, shown: Sequence[Event]) -> dict[tuple[str, str], Named]:
+async def _names(session: AsyncSession, subject: Subject, shown: Sequence[Event]) -> dict[tuple[str, str], NamedObject]:
     ids: dict[str, set[str]] = {
         "service": {row.payload["service_id"] for row in shown if row.payload.get("service_id")}
     }

@@ -6,13 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features import all_directories
 from orca.features.identity.queries import find_emails
-from orca.features.manifest import Named
+from orca.features.manifest import NamedObject
 from orca.web.guard import Scope
 
 
 async def find_names(
     session: AsyncSession, scope: Scope, wanted: Mapping[str, Collection[str]]
-) -> dict[tuple[str, str], Named]:
+) -> dict[tuple[str, str], NamedObject]:
     """(object type, id) -> name."""
     people = await _find_people(session, wanted["user"]) if wanted.get("user") else {}
     found = {("user", identifier): name for identifier, name in people.items()}
@@ -31,6 +31,6 @@ async def find_named(session: AsyncSession, scope: Scope, text: str) -> list[str
     return [identifier for ids in found for identifier in ids]
 
 
-async def _find_people(session: AsyncSession, ids: Collection[str]) -> dict[str, Named]:
+async def _find_people(session: AsyncSession, ids: Collection[str]) -> dict[str, NamedObject]:
     """Return the e-mails of users; a subject that may read an event may also read whom it is about."""
-    return {identifier: Named(email) for identifier, email in (await find_emails(session, ids)).items()}
+    return {identifier: NamedObject(email) for identifier, email in (await find_emails(session, ids)).items()}

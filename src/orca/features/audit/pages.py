@@ -12,27 +12,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession
 from orca.events import Event
-from orca.features.audit.feed import Feed, Wanted, list_actors, list_feed
+from orca.features.audit.feed import FeedFilter, FeedPage, list_actors, list_feed
 from orca.features.audit.words import OUTCOMES, detail_of, list_kinds, page_of, state_of, title_of, who_of
-from orca.features.manifest import Named
+from orca.features.manifest import NamedObject
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, Subject, guard, narrowed
 from orca.web.live import Sources, stream_fragment
 from orca.web.render import draw, render
 
 router = Router(include_in_schema=False)
 PAGE_SIZE = 50
-_NAMELESS = Named("")
+_NAMELESS = NamedObject("")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class EventLine:
     """One event as it is read."""
 
     seq: int
     type: str
     title: str
-    about: Named
-    of: Named
+    about: NamedObject
+    of: NamedObject
     """The service to which the object belongs."""
     detail: str
     operation: str
@@ -50,9 +50,9 @@ class Line:
 class ActivityPage:
     """Events, newest first."""
 
-    lines: Sequence[Line]
+    lines: Sequence[EventLine]
     next: str
-    wanted: Wanted
+    wanted: FeedFilter
     is_narrow: bool
     kinds: Sequence[tuple[str, str]]
     outcomes: Sequence[tuple[str, str]]
@@ -71,8 +71,8 @@ def _wanted(
     about: Short = "",
     text: Short = "",
     steps: Annotated[str, Query(max_length=8)] = "",
-) -> Wanted:
-    return Wanted(type.strip(), who.strip(), outcome.strip(), about.strip(), text.strip(), bool(steps))
+) -> FeedFilter:
+    return FeedFilter(type.strip(), who.strip(), outcome.strip(), about.strip(), text.strip(), bool(steps))
 
 
 @router.get("/activity")
@@ -82,7 +82,7 @@ async def show_activity(
     request: Request,
     session: ReadSession,
     subject: CurrentSubject,
-    wanted: Annotated[Wanted, Depends(_wanted)],
+    wanted: Annotated[FeedFilter, Depends(_wanted)],
     before: Annotated[int | None, Query(ge=1, le=1 << 62)] = None,
 ) -> Response:
     """Who did what, when, from where, and how it ended."""
@@ -95,7 +95,7 @@ async def show_activity(
 @guard("event.read", rate="stream", page=True)
 async def follow_activity(
     request: Request, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject,
-    wanted: Annotated[Wanted, Depends(_wanted)],
+    wanted: Annotated[FeedFilter, Depends(_wanted)],
 ) -> StreamingResponse:  # fmt: skip
     """Stream the newest events."""
 
@@ -107,7 +107,7 @@ async def follow_activity(
     return stream_fragment(request, draw_now, Sources(with_instance=subject.is_instance_admin), shared=True)
 
 
-async def _read_page(session: AsyncSession, subject: Subject, wanted: Wanted, before: int | None) -> ActivityPage:
+async def _read_page(session: AsyncSession, subject: Subject, wanted: FeedFilter, before: int | None) -> ActivityPage:
     feed = await list_feed(session, subject, wanted, limit=PAGE_SIZE, before=before)
     return ActivityPage(
         lines=[_line(event, feed) for event in feed.events],
@@ -127,7 +127,7 @@ def _kinds(chosen: str) -> list[tuple[str, str]]:
     return kinds if chosen in {"", *list_kinds()} else [*kinds, (chosen, f"Only “{title_of(chosen, {})}”")]
 
 
-def _address(wanted: Wanted, before: int | None) -> str:
+def _address(wanted: FeedFilter, before: int | None) -> str:
     """Of this page, with what is asked for and nothing else."""
     asked: Mapping[str, object] = {
         "type": wanted.type, "who": wanted.who, "outcome": wanted.outcome, "about": wanted.about, "text": wanted.text,
@@ -137,12 +137,12 @@ def _address(wanted: Wanted, before: int | None) -> str:
     return f"/activity?{query}" if query else "/activity"
 
 
-def _line(event: Event, feed: Feed) -> Line:
+def _line(event: Event, feed: FeedPage) -> EventLine:
     payload = event.payload
     by = feed.askers.get(event.seq, event)
     state, outcome = state_of(event)
     who, door = who_of(by.actor, by.via)
-    return Line(
+    return EventLine(
         seq=event.seq,
         type=event.type,
         title=title_of(event.type, payload),
@@ -160,8 +160,8 @@ def _line(event: Event, feed: Feed) -> Line:
     )
 
 
-def _about(event: Event, feed: Feed) -> Named:
+def _about(event: Event, feed: FeedPage) -> NamedObject:
     """Return the object with its present name, or with that in the event; none when it is the actor themselves."""
-    then = Named(str(event.payload.get("service") or event.payload.get("name") or ""))
+    then = NamedObject(str(event.payload.get("service") or event.payload.get("name") or ""))
     named = feed.names.get((event.object_type or "", event.object_id or ""), then)
     return _NAMELESS if event.object_type == "user" and named.name == event.actor else named

@@ -12,7 +12,7 @@ from orca.db import WriteSession
 from orca.errors import BadInput, Forbidden, NotFound, OrcaError
 from orca.events import origin
 from orca.features.deployments import rules
-from orca.features.deployments.actions.start import Request as Wanted
+from orca.features.deployments.actions.start import DeploymentRequest as Wanted
 from orca.features.deployments.actions.start import start_deployment
 from orca.features.services.models import Service
 from orca.features.services.queries import find_service_scope, get_service

@@ -13,12 +13,12 @@ from orca.features.dashboard.palette import (
     VARIABLE,
     Entry,
     Finds,
-    Found,
     FoundProject,
+    FoundService,
     Inside,
-    Kind,
-    Wish,
-    Words,
+    ObjectKind,
+    ParsedInput,
+    ServiceSelection,
 )
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.projects.models import Project
@@ -35,9 +35,9 @@ _LOOKED_THROUGH = 50
 _STATE = case((LiveRelease.id.is_(None), "new"), else_=Service.desired_state)
 
 
-async def look_up(session: AsyncSession, scope: Scope, words: Words) -> Finds:
+async def look_up(session: AsyncSession, scope: Scope, words: ParsedInput) -> Finds:
     """By all the words; and when some of them say what to do, by the others, those with which it can be done."""
-    called = frozenset({Wish((" ".join(words.said),))})
+    called = frozenset({ServiceSelection((" ".join(words.said),))})
     services, projects = await _services(session, scope, called), await _projects(session, scope, called)
     if not words.says_what:
         return Finds(services, projects, services, projects)
@@ -49,7 +49,7 @@ async def look_up(session: AsyncSession, scope: Scope, words: Words) -> Finds:
 
 async def find_place(
     session: AsyncSession, scope: Scope, place: tuple[str, str] | None
-) -> tuple[Found | None, FoundProject | None]:
+) -> tuple[FoundService | None, FoundProject | None]:
     """The service and the project that a page is about, as far as it is about them."""
     if place is None:
         return None, None
@@ -101,7 +101,7 @@ async def list_vocabulary(session: AsyncSession, scope: Scope) -> set[str]:
     return {word for name in names for word in (name.lower(), *name.lower().replace("-", " ").split())}
 
 
-async def find_inside(session: AsyncSession, scope: Scope, words: Words) -> list[Inside]:
+async def find_inside(session: AsyncSession, scope: Scope, words: ParsedInput) -> list[Inside]:
     """Return hostnames and names of variables with what was typed in them, and deployments of a number that was."""
     text = " ".join(words.said)
     hosts = _living(scope).add_columns(Route.hostname).join(Route, Route.service_id == Service.id)
@@ -122,12 +122,12 @@ async def find_inside(session: AsyncSession, scope: Scope, words: Words) -> list
     ]
 
 
-def _inside(row: Row[Any], kind: Kind, tab: str) -> Inside:
+def _inside(row: Row[Any], kind: ObjectKind, tab: str) -> Inside:
     owner = _found(row[:-1])
     return Inside(row[-1], f"/services/{owner.id}{tab}", owner, kind)
 
 
-async def _deployments(session: AsyncSession, scope: Scope, words: Words) -> list[Inside]:
+async def _deployments(session: AsyncSession, scope: Scope, words: ParsedInput) -> list[Inside]:
     """`#12 web` -> the twelfth deployments of services that are called so."""
     numbers = [word[1:] for word in words.said if word[:1] == "#" and word[1:].isdecimal()]
     if len(numbers) != 1 or len(numbers[0]) > _DIGITS:
@@ -163,23 +163,25 @@ def _living(scope: Scope) -> Select[str, str, str, str, str, dict[str, Any], str
     )
 
 
-def _found(row: Row[str, str, str, str, str, dict[str, Any], str, str] | Sequence[Any]) -> Found:
+def _found(row: Row[str, str, str, str, str, dict[str, Any], str, str] | Sequence[Any]) -> FoundService:
     identifier, name, state, project_id, project, source, environment_id, system_id = row
     deployable = source.get("type") != "directory" or bool(source.get("upload_id"))
-    return Found(identifier, name, state, project_id, project, deployable, environment_id, system_id)
+    return FoundService(identifier, name, state, project_id, project, deployable, environment_id, system_id)
 
 
-async def _services(session: AsyncSession, scope: Scope, wishes: Collection[Wish], most: int = _MOST) -> list[Found]:
+async def _services(
+    session: AsyncSession, scope: Scope, wishes: Collection[ServiceSelection], most: int = _MOST
+) -> list[FoundService]:
     query = _living(scope).where(or_(false(), *(_fits(Service.name, wish) for wish in wishes)))
     return [_found(row) for row in await session.execute(query.order_by(Service.name, Service.id).limit(most))]
 
 
-async def _projects(session: AsyncSession, scope: Scope, wishes: Collection[Wish]) -> list[FoundProject]:
+async def _projects(session: AsyncSession, scope: Scope, wishes: Collection[ServiceSelection]) -> list[FoundProject]:
     query = select(Project.id, Project.name).where(Project.team_id == scope.team_id, Project.deleted_at.is_(None))
     query = query.where(or_(false(), *(_fits(Project.name, wish) for wish in wishes)))
     return [FoundProject(*row) for row in await session.execute(query.order_by(Project.name, Project.id).limit(_MOST))]
 
 
-def _fits(name: InstrumentedAttribute[str], wish: Wish) -> ColumnElement[bool]:
+def _fits(name: InstrumentedAttribute[str], wish: ServiceSelection) -> ColumnElement[bool]:
     parts = [name.icontains(part, autoescape=True) for part in wish.names]
     return and_(true(), *parts, *([_STATE.in_([wish.state])] if wish.state else []))

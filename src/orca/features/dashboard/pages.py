@@ -21,16 +21,16 @@ from orca.features.dashboard import (
 from orca.features.dashboard.queries import RecentDeployment
 from orca.features.dashboard.views import (
     ProjectRow,
-    ServiceRow,
+    ServiceListRow,
     list_project_rows,
     list_service_rows,
     watching,
 )
 from orca.features.projects.actions import create_project
 from orca.features.projects.queries import read_naming
-from orca.features.projects.rules import Proposal, propose_slug
+from orca.features.projects.rules import SlugFragment, propose_slug
 from orca.features.projects.schemas import ProjectFields
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import (
     SIGNED_IN,
@@ -42,7 +42,7 @@ from orca.web.guard import (
     narrowed,
     take_routes,
 )
-from orca.web.lists import Asked, AskedOf, Listing
+from orca.web.lists import AskedOf, Listing, ListQuery
 from orca.web.live import stream_fragment
 from orca.web.render import draw, render, render_list
 
@@ -62,7 +62,7 @@ take_routes(
 class Overview:
     """The first page."""
 
-    listing: Listing[ServiceRow]
+    listing: Listing[ServiceListRow]
     recent: Sequence[RecentDeployment]
     new_service: str
     sees_all: bool
@@ -70,7 +70,7 @@ class Overview:
 
 
 async def _read_overview(
-    session: AsyncSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject, asked: Asked
+    session: AsyncSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject, asked: ListQuery
 ) -> Overview:
     recent = await queries.list_recent(session, scope) if subject.can_anywhere("deployment.read") else []
     projects = await queries.list_project_ids(session, scope, limit=2) if subject.can_anywhere("project.read") else []
@@ -155,13 +155,6 @@ async def follow_projects(
     return stream_fragment(request, draw_now, watching(resources), shared=True)
 
 
-@dataclass(frozen=True, slots=True)
-class SlugFragment:
-    """The slug that the form of a new project should hold."""
-
-    proposal: Proposal
-
-
 @router.get("/projects/new/slug")
 @guard("project.create", page=True)
 async def suggest_slug(
@@ -180,12 +173,12 @@ async def make_project(
     """Make a project and go there."""
     filled = fill(ProjectFields, {key: value for key, value in form.items() if value}, form)
 
-    async def make(fields: ProjectFields) -> Done:
+    async def make(fields: ProjectFields) -> Redirect:
         project = await create_project(session, scope, fields)
-        return Done(f"/projects/{project.id}", f"{project.name} is created")
+        return Redirect(f"/projects/{project.id}", f"{project.name} is created")
 
     async def draw_form(again: Filled[ProjectFields]) -> Response:
-        page = ProjectsPage(await list_project_rows(session, scope, resources, Asked()), form=again)
+        page = ProjectsPage(await list_project_rows(session, scope, resources, ListQuery()), form=again)
         return render(request, "dashboard/projects.html", page, status=422)
 
     return await submit(request, session, filled, make, draw_form)

@@ -29,7 +29,7 @@ _RECENT: Final = 6
 _RECENT_TEXT: Final = 1000
 
 
-class Found(NamedTuple):
+class FoundService(NamedTuple):
     """A service that was found."""
 
     id: str
@@ -73,7 +73,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class EntryGroup:
     """Entries under one heading."""
 
     label: str
@@ -89,7 +89,7 @@ def _verbs() -> tuple[Verb, ...]:
     return tuple(sorted((verb for feature in load_features() for verb in feature.verbs), key=attrgetter("order")))
 
 
-class Wish(NamedTuple):
+class ServiceSelection(NamedTuple):
     """With which things something that was said can be done: those called so, and wanted in this state, if any."""
 
     names: tuple[str, ...]
@@ -98,12 +98,12 @@ class Wish(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ParsedInput:
     """What was typed: what it may be called, and what it says to do with which services, and in which projects."""
 
     said: tuple[str, ...]
-    wishes: frozenset[Wish] = frozenset()
-    grows: frozenset[Wish] = frozenset()
+    wishes: frozenset[ServiceSelection] = frozenset()
+    grows: frozenset[ServiceSelection] = frozenset()
 
     @property
     def says_what(self) -> bool:
@@ -116,12 +116,14 @@ class Words:
         return all(word in label for word in self.said if word not in _FILLERS)
 
 
-def read_words(text: str) -> Words:
+def read_words(text: str) -> ParsedInput:
     """`restart web` -> to be done with running services called `web`. Two letters may begin a word of a verb."""
     said = tuple(text.lower().split())
-    wishes = {Wish(_rest(said, verb.label), verb.only_when) for verb in _verbs() if _is_named(said, verb.label)}
-    grows = {Wish(_rest(said, _GROW))} if _is_named(said, _GROW) else set()
-    return Words(said, frozenset(wishes), frozenset(grows))
+    wishes = {
+        ServiceSelection(_rest(said, verb.label), verb.only_when) for verb in _verbs() if _is_named(said, verb.label)
+    }
+    grows = {ServiceSelection(_rest(said, _GROW))} if _is_named(said, _GROW) else set()
+    return ParsedInput(said, frozenset(wishes), frozenset(grows))
 
 
 def _words_of(label: str) -> set[str]:
@@ -139,7 +141,7 @@ def _rest(said: Iterable[str], label: str) -> tuple[str, ...]:
     return tuple(word for word in said if word not in _FILLERS and word not in known)
 
 
-def correct(words: Words, vocabulary: Collection[str]) -> Words | None:
+def correct(words: ParsedInput, vocabulary: Collection[str]) -> ParsedInput | None:
     """Return the words with those that occur nowhere replaced by what is spelled much like them; None without such."""
     known = {*vocabulary, *(part for verb in _verbs() for part in _words_of(verb.label))}
     near = [_closest(word, known) for word in words.said]
@@ -167,7 +169,7 @@ def place_of(address: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def service_entries(service: Found, subject: Subject) -> list[Entry]:
+def service_entries(service: FoundService, subject: Subject) -> list[Entry]:
     """All that can be done with it."""
     return [
         Entry(
@@ -189,7 +191,7 @@ def new_service(project: FoundProject) -> Entry:
     return Entry(_GROW.format(project.name), f"/projects/{project.id}/services/new", "plus")
 
 
-def entries_of_place(service: Found | None, project: FoundProject | None, subject: Subject) -> list[Entry]:
+def entries_of_place(service: FoundService | None, project: FoundProject | None, subject: Subject) -> list[Entry]:
     """All that can be done with what a page is about."""
     entries = service_entries(service, subject) if service else []
     if project and subject.can("service.create", project.scope(subject.team_id)):
@@ -201,21 +203,25 @@ def entries_of_place(service: Found | None, project: FoundProject | None, subjec
 class Finds:
     """What was looked up: things called so, and things with which something that was said can be done."""
 
-    services: Sequence[Found]
+    services: Sequence[FoundService]
     projects: Sequence[FoundProject]
-    acted_on: Sequence[Found]
+    acted_on: Sequence[FoundService]
     grown: Sequence[FoundProject]
 
 
-def found_groups(words: Words, subject: Subject, finds: Finds) -> list[Group]:
+def found_groups(words: ParsedInput, subject: Subject, finds: Finds) -> list[EntryGroup]:
     """Services and projects by name, and what can be done; with nothing typed only where to go."""
     services = [Entry(service.name, f"/services/{service.id}", "box", service.project) for service in finds.services]
     projects = [Entry(project.name, f"/projects/{project.id}", "folder", "project") for project in finds.projects]
     shown = projects if subject.can_anywhere("project.read") else []
-    return [Group("Services", services), Group("Do", _to_do(words, subject, finds)), Group("Projects", shown)]
+    return [
+        EntryGroup("Services", services),
+        EntryGroup("Do", _to_do(words, subject, finds)),
+        EntryGroup("Projects", shown),
+    ]
 
 
-def _to_do(words: Words, subject: Subject, finds: Finds) -> list[Entry]:
+def _to_do(words: ParsedInput, subject: Subject, finds: Finds) -> list[Entry]:
     if not words.said:
         return []
     most = None if words.says_what else _UNASKED
@@ -234,11 +240,11 @@ class Inside(NamedTuple):
 
     label: str
     href: str
-    owner: Found | FoundProject
-    kind: "Kind"
+    owner: FoundService | FoundProject
+    kind: "ObjectKind"
 
 
-class Kind(NamedTuple):
+class ObjectKind(NamedTuple):
     """A kind of things inside of services."""
 
     heading: str
@@ -246,16 +252,16 @@ class Kind(NamedTuple):
     permission: str
 
 
-HOSTNAME: Final = Kind("Hostnames", "globe", "route.read")
-VARIABLE: Final = Kind("Variables", "code", "variable.read")
-DEPLOYMENT: Final = Kind("Deployments", "rocket", "deployment.read")
+HOSTNAME: Final = ObjectKind("Hostnames", "globe", "route.read")
+VARIABLE: Final = ObjectKind("Variables", "code", "variable.read")
+DEPLOYMENT: Final = ObjectKind("Deployments", "rocket", "deployment.read")
 
 
-def inside_groups(subject: Subject, found: Iterable[Inside]) -> list[Group]:
+def inside_groups(subject: Subject, found: Iterable[Inside]) -> list[EntryGroup]:
     """What was found inside of services, as far as the subject may see it."""
     allowed = [thing for thing in found if subject.can(thing.kind.permission, thing.owner.scope(subject.team_id))]
     return [
-        Group(
+        EntryGroup(
             kind.heading,
             [Entry(thing.label, thing.href, kind.icon, thing.owner.name) for thing in allowed if thing.kind == kind],
         )
@@ -273,7 +279,7 @@ _HELP: Final = (
 )
 
 
-def page_groups(pages: Iterable[NavItem], words: Words) -> list[Group]:
+def page_groups(pages: Iterable[NavItem], words: ParsedInput) -> list[EntryGroup]:
     """Pages of the navigation, of the documentation, and the themes."""
     places = [
         Entry(item.label, item.href, item.icon, item.section.label.lower() if item.section else "page")
@@ -281,16 +287,16 @@ def page_groups(pages: Iterable[NavItem], words: Words) -> list[Group]:
     ]
     themes = [Entry(f"Theme: {label}", "#", icon, theme=theme) for theme, label, icon in _THEMES]
     return [
-        Group("Pages", [entry for entry in (*places, *_HELP) if words.fit(entry)]),
-        Group("Theme", [entry for entry in themes if words.fit(entry)]),
+        EntryGroup("Pages", [entry for entry in (*places, *_HELP) if words.fit(entry)]),
+        EntryGroup("Theme", [entry for entry in themes if words.fit(entry)]),
     ]
 
 
-def without_shown(groups: Iterable[Group], shown: Iterable[Entry]) -> list[Group]:
+def without_shown(groups: Iterable[EntryGroup], shown: Iterable[Entry]) -> list[EntryGroup]:
     """The groups that have something left after what stands above, or was seen lately, was taken out."""
     seen = {entry.href for entry in shown}
     rest = []
     for group in groups:
-        rest.append(Group(group.label, [entry for entry in group.items if entry.theme or entry.href not in seen]))
+        rest.append(EntryGroup(group.label, [entry for entry in group.items if entry.theme or entry.href not in seen]))
         seen |= {entry.href for entry in group.items if group.label == "Recent"}
     return [group for group in rest if group.items]

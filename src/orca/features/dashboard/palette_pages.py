@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import ReadSession
 from orca.features.dashboard import palette as offers
 from orca.features.dashboard.lookup import find_inside, find_named, find_place, list_vocabulary, look_up
-from orca.features.dashboard.palette import Entry, Group, Words
+from orca.features.dashboard.palette import Entry, EntryGroup, ParsedInput
 from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, Scope, Subject, guard, narrowed
 from orca.web.nav import NavItem, navigation
 from orca.web.render import render
@@ -20,7 +20,7 @@ router = Router(include_in_schema=False)
 _LONGEST = 100
 
 
-class Asked(BaseModel):
+class PaletteQuery(BaseModel):
     """What was typed, and where the browser was lately: `services/<id>` and `projects/<id>`, separated by commas."""
 
     q: str = ""
@@ -31,7 +31,7 @@ class Asked(BaseModel):
 class PaletteResults:
     """What the palette shows."""
 
-    groups: Sequence[Group]
+    groups: Sequence[EntryGroup]
     query: str
 
 
@@ -43,7 +43,7 @@ async def palette(
     session: ReadSession,
     scope: CurrentScope,
     subject: CurrentSubject,
-    asked: Annotated[Asked, Query()],
+    asked: Annotated[PaletteQuery, Query()],
     hx_current_url: Annotated[str, Header(max_length=2000)] = "",
 ) -> Response:
     """What can be done with what the page is about, what is called so and what to do with it, and pages."""
@@ -51,25 +51,25 @@ async def palette(
     words = offers.read_words(text.removeprefix(">"))
     pages = navigation(request.app.state.menus, subject)
     name, here = "Here", list[Entry]()
-    found: list[Group] = []
+    found: list[EntryGroup] = []
     if subject.can_anywhere("service.read"):
         service, project = await find_place(session, scope, offers.place_of(hx_current_url))
         name = service.name if service else name
         here = [entry for entry in offers.entries_of_place(service, project, subject) if words.fit(entry)]
         if not text:
-            found.append(Group("Recent", await _recent(session, scope, asked.recent, name)))
+            found.append(EntryGroup("Recent", await _recent(session, scope, asked.recent, name)))
         found += await _find(session, scope, subject, words, pages)
     else:
         found = offers.page_groups(pages, words)
     if text.startswith(">"):
         found = [group for group in found if group.label in offers.ACTIONS]
-    groups = offers.without_shown([Group(name, here)], ()) + offers.without_shown(found, here)
+    groups = offers.without_shown([EntryGroup(name, here)], ()) + offers.without_shown(found, here)
     return render(request, "dashboard/_palette.html", PaletteResults(groups, text))
 
 
 async def _find(
-    session: AsyncSession, scope: Scope, subject: Subject, words: Words, pages: Sequence[NavItem]
-) -> list[Group]:
+    session: AsyncSession, scope: Scope, subject: Subject, words: ParsedInput, pages: Sequence[NavItem]
+) -> list[EntryGroup]:
     """What fits the words; when nothing does, what fits those that are spelled much like them."""
     found = await _find_exactly(session, scope, subject, words) + offers.page_groups(pages, words)
     if any(group.items for group in found) or not words.said:
@@ -80,10 +80,10 @@ async def _find(
         return found
     similar = await _find_exactly(session, scope, subject, near) + offers.page_groups(pages, near)
     filled = [group for group in similar if group.items]
-    return [Group(f"{group.label} like “{' '.join(near.said)}”", group.items) for group in filled[:1]] + filled[1:]
+    return [EntryGroup(f"{group.label} like “{' '.join(near.said)}”", group.items) for group in filled[:1]] + filled[1:]
 
 
-async def _find_exactly(session: AsyncSession, scope: Scope, subject: Subject, words: Words) -> list[Group]:
+async def _find_exactly(session: AsyncSession, scope: Scope, subject: Subject, words: ParsedInput) -> list[EntryGroup]:
     found = offers.found_groups(words, subject, await look_up(session, scope, words))
     return found + offers.inside_groups(subject, await find_inside(session, scope, words) if words.said else ())
 

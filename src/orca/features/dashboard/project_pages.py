@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.features.dashboard.queries import list_service_names
-from orca.features.dashboard.views import ServiceRow, list_service_rows, watching
+from orca.features.dashboard.views import ServiceListRow, list_service_rows, watching
 from orca.features.projects.actions import update_project
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
@@ -20,7 +20,7 @@ from orca.features.services.volume_queries import list_project_volumes
 from orca.resources import Resources
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
-from orca.web.lists import Asked, AskedOf, Listing
+from orca.web.lists import AskedOf, Listing, ListQuery
 from orca.web.live import stream_fragment
 from orca.web.redirects import see_other
 from orca.web.render import draw, render, render_list
@@ -28,7 +28,7 @@ from orca.web.render import draw, render, render_list
 router = Router(include_in_schema=False)
 MOST = 200
 """Volumes, and services that are named beside them."""
-_AS_USUAL = Asked()
+_AS_USUAL = ListQuery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ProjectPage:
     """One project."""
 
     project: Project
-    listing: Listing[ServiceRow]
+    listing: Listing[ServiceListRow]
     volumes: Sequence[VolumeOut]
     names: Mapping[str, str]
     """Id -> name of its services, which volumes are shown with."""
@@ -77,7 +77,7 @@ async def follow_project(
 
 
 async def _read_page(
-    session: AsyncSession, scope: CurrentScope, resources: Resources, project_id: str, asked: Asked = _AS_USUAL
+    session: AsyncSession, scope: CurrentScope, resources: Resources, project_id: str, asked: ListQuery = _AS_USUAL
 ) -> ProjectPage:
     project = await get_project(session, scope, project_id)
     volumes = await list_project_volumes(session, scope, project_id, VolumeFilter(limit=MOST))

@@ -14,7 +14,7 @@ from orca.features.services.models import Service
 from orca.web.guard import Scope
 
 
-class Listed(NamedTuple):
+class ServiceSummary(NamedTuple):
     """What a list needs of every service, also of those that are not on the page: there may be thousands."""
 
     id: str
@@ -25,7 +25,7 @@ class Listed(NamedTuple):
     desired_state: str
 
 
-class Latest(NamedTuple):
+class LatestDeployment(NamedTuple):
     """The newest deployment of a service."""
 
     service_id: str
@@ -47,7 +47,7 @@ class RecentDeployment:
 
 async def list_all_services(
     session: AsyncSession, scope: Scope, project_id: str | None = None, *, limit: int = 5000
-) -> list[Listed]:
+) -> list[ServiceSummary]:
     """Services of a team, or of one project, by name."""
     query = select(
         Service.id, Service.name, Service.slug, Service.project_id, func.coalesce(Project.name, ""),
@@ -57,10 +57,10 @@ async def list_all_services(
     if project_id is not None:
         query = query.where(Service.project_id == project_id)
     rows = await session.execute(query.order_by(Service.name, Service.id).limit(limit))
-    return [Listed(*row) for row in rows]
+    return [ServiceSummary(*row) for row in rows]
 
 
-async def list_latest(session: AsyncSession, scope: Scope, service_ids: Sequence[str]) -> dict[str, Latest]:
+async def list_latest(session: AsyncSession, scope: Scope, service_ids: Sequence[str]) -> dict[str, LatestDeployment]:
     """Service id -> its newest deployment."""
     newest = select(func.max(Deployment.seq)).where(
         Deployment.team_id == scope.team_id, Deployment.service_id.in_(service_ids)
@@ -69,7 +69,7 @@ async def list_latest(session: AsyncSession, scope: Scope, service_ids: Sequence
         Deployment.service_id, Deployment.id, Deployment.number, Deployment.kind, Deployment.state,
         func.coalesce(Deployment.reason, ""), Deployment.created_at,
     ).where(Deployment.seq.in_(newest.group_by(Deployment.service_id)))  # fmt: skip
-    return {row.service_id: row for row in (Latest(*found) for found in await session.execute(query))}
+    return {row.service_id: row for row in (LatestDeployment(*found) for found in await session.execute(query))}
 
 
 async def list_project_ids(session: AsyncSession, scope: Scope, *, limit: int) -> Sequence[str]:

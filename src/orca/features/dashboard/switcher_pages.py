@@ -37,7 +37,7 @@ class Choices:
     has_more: bool
 
 
-class Asked(BaseModel):
+class SwitcherQuery(BaseModel):
     """What a switcher is asked for."""
 
     q: str = Field("", max_length=100)
@@ -54,7 +54,7 @@ async def show_choices(
     session: ReadSession,
     scope: CurrentScope,
     subject: CurrentSubject,
-    asked: Annotated[Asked, Query()],
+    asked: Annotated[SwitcherQuery, Query()],
 ) -> Response:
     """Projects, or services of one, whose name contains what was typed; services open at the tab that is open now."""
     parts = urlsplit(request.headers.get("HX-Current-URL", "")[:2000]).path.split("/")[1:]

@@ -9,14 +9,14 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.dashboard import queries
-from orca.features.dashboard.queries import Latest, Listed
+from orca.features.dashboard.queries import LatestDeployment, ServiceSummary
 from orca.features.deployments.observer import survey_recently, watch_engines
 from orca.features.deployments.states import observe_services
 from orca.features.projects.models import Project
 from orca.features.routing.queries import list_urls_by_service
 from orca.resources import Resources
 from orca.web.guard import Scope
-from orca.web.lists import Asked, Column, Grouping, Listing, ListSpec, arrange
+from orca.web.lists import Column, Grouping, Listing, ListQuery, ListSpec, arrange
 from orca.web.live import Sources
 
 TROUBLES: Final = {
@@ -42,12 +42,12 @@ _STATES = (
 class ServiceState:
     """A service and its word."""
 
-    listed: Listed
+    listed: ServiceSummary
     state: str
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceRow:
+class ServiceListRow:
     """A service in a list, with what only the rows of the page have."""
 
     id: str
@@ -56,7 +56,7 @@ class ServiceRow:
     project: str
     state: str
     url: str
-    latest: Latest | None
+    latest: LatestDeployment | None
 
     @property
     def reason(self) -> str:
@@ -118,7 +118,7 @@ def _list_spec(*, with_project: bool) -> ListSpec[ServiceState]:
 
 
 async def read_states(
-    session: AsyncSession, scope: Scope, resources: Resources, services: Sequence[Listed]
+    session: AsyncSession, scope: Scope, resources: Resources, services: Sequence[ServiceSummary]
 ) -> Mapping[str, str]:
     """Service id -> its word. The session is closed meanwhile."""
     desired = {service.id: service.desired_state for service in services}
@@ -127,8 +127,8 @@ async def read_states(
 
 
 async def list_service_rows(
-    session: AsyncSession, scope: Scope, resources: Resources, asked: Asked, project_id: str | None = None
-) -> Listing[ServiceRow]:
+    session: AsyncSession, scope: Scope, resources: Resources, asked: ListQuery, project_id: str | None = None
+) -> Listing[ServiceListRow]:
     """Return the page that is asked for of the services of a team, or of one project."""
     path, live = (
         ("/", "/live/overview") if project_id is None else (f"/projects/{project_id}", f"/projects/{project_id}/live")
@@ -141,10 +141,10 @@ async def list_service_rows(
     urls = await list_urls_by_service(session, resources.settings, shown)
     latest = await queries.list_latest(session, scope, shown)
 
-    def complete(row: ServiceState) -> ServiceRow:
+    def complete(row: ServiceState) -> ServiceListRow:
         one = row.listed
         url = next(iter(urls[one.id]), "")
-        return ServiceRow(one.id, one.name, one.project_id, one.project, row.state, url, latest.get(one.id))
+        return ServiceListRow(one.id, one.name, one.project_id, one.project, row.state, url, latest.get(one.id))
 
     return listing.with_rows(complete)
 
@@ -166,7 +166,7 @@ _PROJECTS: ListSpec[ProjectRow] = ListSpec(
 
 
 async def list_project_rows(
-    session: AsyncSession, scope: Scope, resources: Resources, asked: Asked
+    session: AsyncSession, scope: Scope, resources: Resources, asked: ListQuery
 ) -> Listing[ProjectRow]:
     """Return the page that is asked for of the projects of a team."""
     projects = await queries.list_all_projects(session, scope)

@@ -18,18 +18,18 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitReason:
     """Why a process ended, and what to do."""
 
     text: str
     hint: str
 
 
-def explain_exit(code: int | None, *, kind: str = "web") -> Ending:
+def explain_exit(code: int | None, *, kind: str = "web") -> ExitReason:
     """Explain an exit code; the returned `text` continues a sentence that begins "the process ended"."""
     log = "The last lines it wrote are in the deployment's log."
     if code is None:
-        return Ending("", log)
+        return ExitReason("", log)
     text = f" with exit code {code}"
     if code == 0:
         wanted = "must keep running" if kind == "worker" else "must keep running and answer requests"
@@ -37,11 +37,13 @@ def explain_exit(code: int | None, *, kind: str = "web") -> Ending:
             f"It did what it was asked for and ended. A {kind} service {wanted}: check the start command. Something "
             "that is to run once is a release command; something for now and then belongs into `orc run`."
         )
-        return Ending(f" by itself{text}", hint)
+        return ExitReason(f" by itself{text}", hint)
     if code > _BY_SIGNAL and code - _BY_SIGNAL in _signals() and code not in _WORDS:
         name = signal.Signals(code - _BY_SIGNAL).name
-        return Ending(f"{text} ({name})", f"It crashed, not by an error of its own language but of native code. {log}")
-    return Ending(text, f"{_WORDS[code]} {log}" if code in _WORDS else log)
+        return ExitReason(
+            f"{text} ({name})", f"It crashed, not by an error of its own language but of native code. {log}"
+        )
+    return ExitReason(text, f"{_WORDS[code]} {log}" if code in _WORDS else log)
 
 
 def _signals() -> set[int]:

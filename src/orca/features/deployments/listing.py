@@ -11,7 +11,7 @@ from orca.features.deployments.models import Deployment
 from orca.features.deployments.rules import ACTIVE
 from orca.kit.pagination import PageRequest
 from orca.web.guard import Scope
-from orca.web.lists import Asked, Column, Listing, ListSpec, StateFilter, listed
+from orca.web.lists import Column, Listing, ListQuery, ListSpec, StateFilter, listed
 
 ROWS: Final = 50
 _STATES: Final[tuple[StateFilter, ...]] = (
@@ -30,7 +30,7 @@ _SPEC: Final[ListSpec[DeploymentLine]] = ListSpec(
 
 
 async def list_deployment_rows(
-    session: AsyncSession, scope: Scope, service_id: str, asked: Asked
+    session: AsyncSession, scope: Scope, service_id: str, asked: ListQuery
 ) -> Listing[DeploymentLine]:
     """Return the page that is asked for, newest first."""
     found = select(Deployment).where(Deployment.team_id == scope.team_id, Deployment.service_id == service_id)

@@ -105,7 +105,7 @@ def start_here(replicas: Sequence[Replica], at: datetime) -> Positions:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class OutputRange:
     """Which part of the output is requested."""
 
     tail: int
@@ -118,7 +118,7 @@ class Wanted:
 
 
 async def follow_output(
-    engine: Engine, replicas: Sequence[Replica], wanted: Wanted
+    engine: Engine, replicas: Sequence[Replica], wanted: OutputRange
 ) -> AsyncIterator[tuple[OutputLine, str]]:
     """Yield lines as they arrive, each with its id; a slow reader slows down the sources instead of filling memory."""
     lines: asyncio.Queue[tuple[Replica, LogLine, bool] | None] = asyncio.Queue(QUEUE_LINES)
@@ -150,7 +150,7 @@ async def follow_output(
 
 
 async def _read(
-    engine: Engine, replica: Replica, wanted: Wanted, before: Mapping[str, Position]
+    engine: Engine, replica: Replica, wanted: OutputRange, before: Mapping[str, Position]
 ) -> AsyncIterator[tuple[LogLine, bool]]:
     """Yield the lines of one replica, and whether each is new: a resumed read repeats the whole last microsecond."""
     known = before.get(_short(replica))
@@ -169,7 +169,7 @@ async def _read(
         yield line, not is_known
 
 
-def _clean(line: LogLine, wanted: Wanted) -> LogLine:
+def _clean(line: LogLine, wanted: OutputRange) -> LogLine:
     return replace(line, text=redact(clean_output(line.text), wanted.hidden))
 
 

@@ -15,7 +15,7 @@ from orca.errors import BadInput, NotFound
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.remedy import apply_remedy
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
 from orca.features.deployments.observer import watch_engines
@@ -29,7 +29,7 @@ from orca.kit.pagination import PageRequest
 from orca.kit.text import clean_output
 from orca.web.forms import Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
-from orca.web.lists import Asked, AskedOf, Listing
+from orca.web.lists import AskedOf, Listing, ListQuery
 from orca.web.live import Sources, stream_fragment
 from orca.web.render import draw, render, render_list
 
@@ -76,7 +76,7 @@ class DeploymentsPage:
 
 
 async def _read_deployments(
-    session: AsyncSession, scope: CurrentScope, service_id: str, asked: Asked
+    session: AsyncSession, scope: CurrentScope, service_id: str, asked: ListQuery
 ) -> DeploymentsPage:
     head = await load_header(session, scope, service_id)
     releases = await queries.list_releases(session, scope, service_id, PageRequest(limit=10))
@@ -119,7 +119,7 @@ async def deploy(
     service_id: str, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> RedirectResponse:
     """Deploy the source as it is now."""
-    return await _ask(session, scope, resources, service_id, Request(trigger="page"))
+    return await _ask(session, scope, resources, service_id, DeploymentRequest(trigger="page"))
 
 
 @router.post("/services/{service_id}/operate/{verb}")
@@ -131,7 +131,7 @@ async def operate(
     kinds: dict[str, rules.Kind] = {"restart": "restart", "start": "start", "stop": "stop"}
     if verb not in kinds:
         raise NotFound("there is no such operation")
-    return await _ask(session, scope, resources, service_id, Request(kind=kinds[verb], trigger="page"))
+    return await _ask(session, scope, resources, service_id, DeploymentRequest(kind=kinds[verb], trigger="page"))
 
 
 @router.post("/services/{service_id}/scale")
@@ -143,7 +143,7 @@ async def scale(
     filled = fill(ScaleIn, {"replicas": form.get("replicas", "")}, form)
     if filled.model is None:
         raise BadInput(f"the number of replicas {filled.errors['replicas']}", hint="Go back and choose another one.")
-    request = Request(kind="scale", trigger="page", replicas=filled.model.replicas)
+    request = DeploymentRequest(kind="scale", trigger="page", replicas=filled.model.replicas)
     return await _ask(session, scope, resources, service_id, request)
 
 
@@ -153,12 +153,12 @@ async def roll_back(
     service_id: str, number: int, session: WriteSession, scope: CurrentScope, resources: CurrentResources
 ) -> RedirectResponse:
     """Make an earlier release live again."""
-    request = Request(kind="rollback", trigger="page", release=number)
+    request = DeploymentRequest(kind="rollback", trigger="page", release=number)
     return await _ask(session, scope, resources, service_id, request)
 
 
 async def _ask(
-    session: WriteSession, scope: CurrentScope, resources: CurrentResources, service_id: str, request: Request
+    session: WriteSession, scope: CurrentScope, resources: CurrentResources, service_id: str, request: DeploymentRequest
 ) -> RedirectResponse:
     service = await get_service(session, scope, service_id)
     deployment = await start_deployment(session, resources, service, request)
@@ -239,5 +239,5 @@ async def retry(
 ) -> RedirectResponse:
     """Request the same deployment once more."""
     row = await queries.get_deployment(session, scope, deployment_id)
-    request = Request(kind="deploy", trigger="page", source=row.source)
+    request = DeploymentRequest(kind="deploy", trigger="page", source=row.source)
     return await _ask(session, scope, resources, row.service_id, request)

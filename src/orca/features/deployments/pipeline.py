@@ -23,7 +23,7 @@ from orca.features.deployments.steps.route_traffic import restore_traffic, route
 from orca.features.deployments.steps.run_release_command import run_release_command
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.stop_previous import start_previous, stop_previous
-from orca.features.deployments.steps.work import Work, leave_networks, list_networks, load_facts
+from orca.features.deployments.steps.work import StepContext, leave_networks, list_networks, load_facts
 from orca.kit.crash import crash_point
 from orca.kit.text import join
 from orca.kit.threads import run_in_thread
@@ -32,7 +32,7 @@ from orca.tasks.run import PutBack
 
 log = structlog.get_logger("orca.deployments")
 
-STEPS: Mapping[str, Callable[[Work], Awaitable[str]]] = {
+STEPS: Mapping[str, Callable[[StepContext], Awaitable[str]]] = {
     "fetch_source": fetch_source,
     "build_image": build_image,
     "stop_previous": stop_previous,
@@ -74,7 +74,7 @@ async def _deploy(run: TaskRun, deployment_id: str, selection: ReleaseSelection)
         await _work(run, work, names)
 
 
-async def _work(run: TaskRun, work: Work, names: list[str]) -> None:
+async def _work(run: TaskRun, work: StepContext, names: list[str]) -> None:
     """Do the steps, and undo them after a failure."""
     db, deployment_id = run.resources.db, work.deployment_id
     try:
@@ -99,17 +99,17 @@ async def _begin(run: TaskRun, deployment_id: str, selection: ReleaseSelection) 
         raise
 
 
-async def _open(run: TaskRun, deployment_id: str) -> Work:
+async def _open(run: TaskRun, deployment_id: str) -> StepContext:
     facts = await load_facts(run.resources, deployment_id)
     log = LogWriter(run.resources.db, deployment_id, tuple(facts.secrets.values()))
     kind, source = facts.deployment.kind, facts.deployment.source["type"]
-    return Work(
+    return StepContext(
         run.resources, deployment_id, log, system_id=facts.system_id, takes_down=kind in TAKES_DOWN,
         builds=source != "image",
     )  # fmt: skip
 
 
-async def _take_slot(run: TaskRun, work: Work, name: str) -> None:
+async def _take_slot(run: TaskRun, work: StepContext, name: str) -> None:
     """Exchange the slot for one of the lane that a step needs. Builds are heavy, so few run at a time."""
     if run.has_done(name):
         return
@@ -125,7 +125,7 @@ async def _take_slot(run: TaskRun, work: Work, name: str) -> None:
         raise
 
 
-async def _step(run: TaskRun, work: Work, name: str) -> None:
+async def _step(run: TaskRun, work: StepContext, name: str) -> None:
     async def tell_and_do() -> None:
         db = run.resources.db
         await progress.mark_step(db, work.deployment_id, name, "running")
@@ -156,7 +156,7 @@ async def _step(run: TaskRun, work: Work, name: str) -> None:
     crash_point(f"{name}.recorded")
 
 
-async def _step_afterwards(run: TaskRun, work: Work, name: str) -> None:
+async def _step_afterwards(run: TaskRun, work: StepContext, name: str) -> None:
     try:
         await _step(run, work, name)
     except OrcaError as error:
@@ -165,7 +165,7 @@ async def _step_afterwards(run: TaskRun, work: Work, name: str) -> None:
         await run.step("warn", lambda: progress.add_warning(db, deployment_id, warning), deadline=60, cancellable=False)
 
 
-async def _undo(work: Work, error: OrcaError) -> None:
+async def _undo(work: StepContext, error: OrcaError) -> None:
     """Undo as much as is possible now, and mark the deployment as ended even when the undo fails."""
     work.log.step = "undo"
     try:
@@ -179,7 +179,7 @@ async def _undo(work: Work, error: OrcaError) -> None:
     await _clean(work)
 
 
-async def _take_back(work: Work) -> None:
+async def _take_back(work: StepContext) -> None:
     """Restore the routes, remove this deployment's containers, restore the volumes, start the old release."""
     refused: OrcaError | None = None
     try:
@@ -198,10 +198,10 @@ async def _take_back(work: Work) -> None:
         raise refused
 
 
-async def _finish(work: Work) -> None:
+async def _finish(work: StepContext) -> None:
     await progress.succeed(work.resources.db, work.deployment_id)
     await _clean(work)
 
 
-async def _clean(work: Work) -> None:
+async def _clean(work: StepContext) -> None:
     await run_in_thread(shutil.rmtree, work.folder, ignore_errors=True)

@@ -110,7 +110,7 @@ def image_tag(service_id: str, build_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ReplicaCounts:
     """How many replicas of a live release run or crash. Callers pass None when the engine could not be asked."""
 
     running: int = 0
@@ -154,7 +154,7 @@ def was_stopped_by(began: datetime | None, replica: Replica) -> bool:
 
 
 def state_of(
-    *, desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: Observed | None
+    *, desired: str, is_busy: bool, has_failed: bool, wanted: int | None, observed: ReplicaCounts | None
 ) -> ServiceState:
     """Return the state of a service as lists show it. `wanted` is None while there is no live release.
 
@@ -169,7 +169,7 @@ def state_of(
     return "unknown" if observed is None else _condition(wanted, observed)
 
 
-def _condition(wanted: int, observed: Observed) -> ServiceState:
+def _condition(wanted: int, observed: ReplicaCounts) -> ServiceState:
     if observed.crashing:
         return "crash-looping"
     if observed.running >= max(wanted, 1):
@@ -207,7 +207,7 @@ def needed_disk_bytes(last_image_bytes: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class FinishedDeployment:
     """A deployment of a service, as the retention rule reads it."""
 
     id: str
@@ -220,8 +220,8 @@ class Past:
 
 
 def choose_forgotten(
-    past: Sequence[Past], needed: Collection[str], offered: Collection[tuple[str, str | None]], newest: int,
-    before: datetime,
+    past: Sequence[FinishedDeployment], needed: Collection[str], offered: Collection[tuple[str, str | None]],
+    newest: int, before: datetime,
 ) -> list[str]:  # fmt: skip
     """Return the ids of deployments of a service that may be deleted, oldest first.
 

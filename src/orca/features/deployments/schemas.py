@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, StringConstraints
+from pydantic import ConfigDict, Field, SkipValidation, StringConstraints
 
 from orca.features.deployments.rules import Kind, ServiceState, State, Trigger
 from orca.features.services.schemas.services import ServiceFilter, ServiceOut
 from orca.features.services.schemas.settings import Argument
-from orca.kit.fields import Identifier, Output
+from orca.kit.fields import Identifier, Output, Strict
 from orca.kit.pagination import RecentPage, Word
 from orca.sdk.workloads import ProcessState
 
@@ -17,12 +17,6 @@ class Out(Output):
     """Read from a row. `SkipValidation`: a value stored by another version is returned as it is, without an error."""
 
     model_config = ConfigDict(from_attributes=True)
-
-
-class In(BaseModel):
-    """Unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ReleaseFilter(RecentPage):
@@ -196,7 +190,7 @@ class TeamServiceFilter(ServiceFilter):
     project_id: Identifier | None = None
 
 
-class BuildIn(In):
+class BuildIn(Strict):
     """What to build; without fields, the service's current source is built."""
 
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{7,64}$")] | None = None
@@ -209,19 +203,19 @@ class DeployIn(BuildIn):
     build_id: str | None = Field(None, max_length=36)
 
 
-class RollbackIn(In):
+class RollbackIn(Strict):
     """Which release to go back to; by default the one before the live one."""
 
     release: int | None = Field(None, ge=1, description="Number of the release.")
 
 
-class ScaleIn(In):
+class ScaleIn(Strict):
     """How many replicas should run."""
 
     replicas: int = Field(ge=0, le=50)
 
 
-class RunIn(In):
+class RunIn(Strict):
     """A command to run once in a fresh container of the live release."""
 
     command: list[Argument] = Field(min_length=1, max_length=100)

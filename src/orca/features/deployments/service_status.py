@@ -33,7 +33,7 @@ class Frozen(NamedTuple):
     deployment: Deployment | None
 
 
-class Changes(NamedTuple):
+class ReleaseDifference(NamedTuple):
     """What differs from the live release: in the stored settings, or in the release to go back to."""
 
     live: Release | None
@@ -58,23 +58,23 @@ def _failure(last: Deployment | None) -> Failure | None:
     return Failure(f"{last.kind.capitalize()} #{last.number} failed", last.reason, last.hint, f"/deployments/{last.id}")
 
 
-async def read_waiting(session: AsyncSession, service: Service) -> Changes:
+async def read_waiting(session: AsyncSession, service: Service) -> ReleaseDifference:
     """Return what the next deployment would change in what runs."""
     frozen = await _find_frozen(session, service.id)
-    return Changes(None, None, [], {}) if frozen is None else await _compare_stored(session, service, frozen)
+    return ReleaseDifference(None, None, [], {}) if frozen is None else await _compare_stored(session, service, frozen)
 
 
-async def read_rollback(session: AsyncSession, service: Service, target: Release) -> Changes:
+async def read_rollback(session: AsyncSession, service: Service, target: Release) -> ReleaseDifference:
     """Return what going back to a release would change in what runs. The number of replicas stays."""
     live, back = await _find_frozen(session, service.id), await _find_frozen(session, service.id, target.id)
     config = FrozenConfig.model_validate(target.config)
     if live is None or back is None:
-        return Changes(None, target, [], {})
+        return ReleaseDifference(None, target, [], {})
     runs = FrozenConfig.model_validate(live.release.config).model_copy(update={"replicas": config.replicas})
     now, then = (frozen.deployment.secret_revisions if frozen.deployment else {} for frozen in (live, back))
     changed = {key for key, revision in then.items() if now.get(key) not in {None, revision}}
     variables = compare_variables(config, runs, changed)
-    return Changes(live.release, target, compare_configs(config, runs, changed), variables)
+    return ReleaseDifference(live.release, target, compare_configs(config, runs, changed), variables)
 
 
 async def _find_frozen(session: AsyncSession, service_id: str, release_id: str | None = None) -> Frozen | None:
@@ -99,7 +99,7 @@ async def _find_frozen(session: AsyncSession, service_id: str, release_id: str |
     return None if row is None else Frozen(*row)
 
 
-async def _compare_stored(session: AsyncSession, service: Service, frozen: Frozen) -> Changes:
+async def _compare_stored(session: AsyncSession, service: Service, frozen: Frozen) -> ReleaseDifference:
     stored = await read_config(session, service)
     build = BuildOptions.model_validate(service.build)
     config, build = _as_deployed(stored.config, build, frozen.build)
@@ -113,7 +113,7 @@ async def _compare_stored(session: AsyncSession, service: Service, frozen: Froze
         deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))
         before = compare_sources(service.source, frozen.deployment.source)
         lines = [*before, *compare_builds(build, deployed), *lines]
-    return Changes(frozen.release, None, lines, compare_variables(config, live, changed))
+    return ReleaseDifference(frozen.release, None, lines, compare_variables(config, live, changed))
 
 
 def _list_changed(stored: StoredConfig, frozen: Frozen) -> set[str]:

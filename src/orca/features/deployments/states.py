@@ -9,7 +9,7 @@ from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments import queries, rules
 from orca.features.deployments.observer import Survey, survey
-from orca.features.deployments.rules import Observed, ServiceState, WorkloadRef
+from orca.features.deployments.rules import ReplicaCounts, ServiceState, WorkloadRef
 from orca.features.services.models import Service
 from orca.resources import Resources
 from orca.sdk.workloads import Replica
@@ -21,7 +21,7 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RunningService:
     """A service as it runs now."""
 
     state: ServiceState
@@ -29,7 +29,7 @@ class Seen:
     """What should run: the live release's."""
     replicas: tuple[Replica, ...]
     """All of the service by name, also those that are being started or retired."""
-    observed: Observed | None
+    observed: ReplicaCounts | None
     """None when an engine could not be asked and nothing of the workload was found on the others."""
     problem: str
     """Why an engine could not be asked."""
@@ -42,7 +42,7 @@ class Seen:
 
 async def observe_services(
     session: AsyncSession, scope: Scope, resources: Resources, desired: Mapping[str, str], *, look: Look = survey
-) -> dict[str, Seen]:
+) -> dict[str, RunningService]:
     """Observe services, given by id with their desired state: a few queries and one call of each engine.
 
     The session is closed before the engines are asked. For many services, replicas are surveyed: to observe each one
@@ -66,7 +66,7 @@ async def observe_services(
             desired=wish, is_busy=service_id in busy, has_failed=service_id in failed,
             wanted=workload.replicas if workload else None, observed=observed,
         )  # fmt: skip
-        seen[service_id] = Seen(state, workload, tuple(own), observed, problem)
+        seen[service_id] = RunningService(state, workload, tuple(own), observed, problem)
     return seen
 
 
@@ -78,8 +78,8 @@ async def _observe_one(resources: Resources, system_id: str, service_id: str) ->
         return Survey({}, error.message)
 
 
-def observe(replicas: Sequence[Replica], workload: WorkloadRef | None) -> Observed:
+def observe(replicas: Sequence[Replica], workload: WorkloadRef | None) -> ReplicaCounts:
     """Count replicas by condition."""
     own = [replica for replica in replicas if workload is not None and workload.includes(replica)]
     crashing = sum(rules.is_crashing(replica, now()) for replica in own)
-    return Observed(sum(replica.state == "running" for replica in own), crashing)
+    return ReplicaCounts(sum(replica.state == "running" for replica in own), crashing)

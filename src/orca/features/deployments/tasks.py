@@ -16,7 +16,7 @@ from orca.db import now
 from orca.errors import OrcaError, StepFailed
 from orca.events import Fact
 from orca.features.deployments import rules
-from orca.features.deployments.actions.start import TASK, Request, start_deployment
+from orca.features.deployments.actions.start import TASK, DeploymentRequest, start_deployment
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations import progress
 from orca.features.deployments.operations.cache import trim_build_cache
@@ -138,7 +138,7 @@ async def on_service_deleted(session: AsyncSession, resources: Resources, fact: 
     service = await find_service(session, str(fact.object_id))
     if service is not None:
         await _cancel_running(session, resources, service.id)
-        await start_deployment(session, resources, service, Request(kind="remove", trigger="system"))
+        await start_deployment(session, resources, service, DeploymentRequest(kind="remove", trigger="system"))
 
 
 async def _cancel_running(session: AsyncSession, resources: Resources, service_id: str) -> None:

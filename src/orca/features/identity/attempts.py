@@ -14,7 +14,7 @@ from orca.db import Database, now
 from orca.errors import RateLimited
 from orca.events import Fact, record
 from orca.features.identity.models import Attempt
-from orca.features.identity.rules import Limit, Tries, refund_try, spend_try
+from orca.features.identity.rules import AttemptCounter, Limit, refund_try, spend_try
 from orca.kit.crypto import digest
 
 LOGIN_BY_ACCOUNT = Limit(5, 60, ceiling=900)
@@ -63,7 +63,7 @@ async def spend_attempts(db: Database, limits: Mapping[str, Limit]) -> None:
     async with db.write() as session:
         for key, limit in sorted(limits.items(), key=itemgetter(0)):
             row = await _get_or_add(session, key)
-            tries, wait = spend_try(Tries(row.window_started_at, row.count, row.blocked_until), limit, now())
+            tries, wait = spend_try(AttemptCounter(row.window_started_at, row.count, row.blocked_until), limit, now())
             if tries.blocked_until not in {None, row.blocked_until}:
                 what, *by = key.split(":")[:-1]
                 told = {"what": what, "by": by[0] if by else ""}
@@ -79,7 +79,7 @@ async def refund_attempts(session: AsyncSession, limits: Mapping[str, Limit]) ->
     """Uncount attempts that turned out to be legitimate."""
     for key, limit in sorted(limits.items(), key=itemgetter(0)):
         row = await _get_or_add(session, key)
-        _store(row, refund_try(Tries(row.window_started_at, row.count, row.blocked_until), limit))
+        _store(row, refund_try(AttemptCounter(row.window_started_at, row.count, row.blocked_until), limit))
 
 
 async def forget_attempts(session: AsyncSession, key: str) -> None:
@@ -104,5 +104,5 @@ async def _get_or_add(session: AsyncSession, key: str) -> Attempt:
     return row
 
 
-def _store(row: Attempt, tries: Tries) -> None:
+def _store(row: Attempt, tries: AttemptCounter) -> None:
     row.window_started_at, row.count, row.blocked_until = tries.started_at, tries.count, tries.blocked_until

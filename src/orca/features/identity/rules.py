@@ -95,7 +95,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class AttemptCounter:
     """The stored counter of one key."""
 
     started_at: datetime
@@ -103,19 +103,19 @@ class Tries:
     blocked_until: datetime | None = None
 
 
-def spend_try(tries: Tries, limit: Limit, instant: datetime) -> tuple[Tries, float | None]:
+def spend_try(tries: AttemptCounter, limit: Limit, instant: datetime) -> tuple[AttemptCounter, float | None]:
     """Count one more attempt; return the new counter, and the seconds to wait when it is refused (else None)."""
     if tries.blocked_until is not None and instant < tries.blocked_until:
         return tries, (tries.blocked_until - instant).total_seconds()
     if _is_forgotten(tries, limit, instant):
-        tries = Tries(instant)
+        tries = AttemptCounter(instant)
     count = tries.count + 1
     if count < limit.count:
         return replace(tries, count=count), None
     return replace(tries, count=count, blocked_until=_pause_end(tries, limit, count, instant)), None
 
 
-def _pause_end(tries: Tries, limit: Limit, count: int, instant: datetime) -> datetime:
+def _pause_end(tries: AttemptCounter, limit: Limit, count: int, instant: datetime) -> datetime:
     """Return the end of the pause after the last allowed attempt: the window's end, or with a ceiling, ever later."""
     if limit.ceiling is None:
         return tries.started_at + timedelta(seconds=limit.seconds)
@@ -123,13 +123,13 @@ def _pause_end(tries: Tries, limit: Limit, count: int, instant: datetime) -> dat
     return instant + timedelta(seconds=min(limit.seconds * 2**doublings, limit.ceiling))
 
 
-def _is_forgotten(tries: Tries, limit: Limit, instant: datetime) -> bool:
+def _is_forgotten(tries: AttemptCounter, limit: Limit, instant: datetime) -> bool:
     if limit.ceiling is not None and tries.blocked_until is not None:
         return instant - tries.blocked_until >= timedelta(seconds=limit.ceiling)
     return instant - tries.started_at >= timedelta(seconds=limit.seconds)
 
 
-def refund_try(tries: Tries, limit: Limit) -> Tries:
+def refund_try(tries: AttemptCounter, limit: Limit) -> AttemptCounter:
     """Return the counter without one attempt that turned out to be legitimate."""
     count = max(tries.count - 1, 0)
     return replace(tries, count=count, blocked_until=None if count < limit.count else tries.blocked_until)

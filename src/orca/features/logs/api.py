@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from orca.features.deployments.output import Positions, Wanted, follow_output, list_hidden
+from orca.features.deployments.output import OutputRange, Positions, follow_output, list_hidden
 from orca.features.deployments.queries import find_system
 from orca.features.logs.queries import explain_gap, follow_lines, open_store, read_all, read_page, search
 from orca.features.logs.rules import Filter, StoredLine
 from orca.features.logs.schemas import DownloadQuery, LineOut, LineQuery, LinesOut, StreamQuery, show_line
-from orca.features.logs.search import Found
+from orca.features.logs.search import FoundLines
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
@@ -35,7 +35,7 @@ async def list_lines(
     Without `before`, `after` or `around`, these are the newest ones, with the number of all matches.
     """
     store = await open_store(resources, service_id)
-    found = await search(resources, request, partial(read_page, store, query)) or Found([], is_more=False)
+    found = await search(resources, request, partial(read_page, store, query)) or FoundLines([], is_more=False)
     items, is_forward = [show_line(line) for line in found.lines], query.after is not None
     first = items[0].id if items else None
     async with resources.db.read(scope.team_id, scope.reach) as session:
@@ -113,7 +113,7 @@ async def _engine_frames(resources: Resources, scope: Scope, service_id: str, la
     hidden = await list_hidden(resources, scope, service_id, replicas)
     number, _, position = last_id.partition("~")
     after = Positions.parse(position)
-    lines = follow_output(engine, replicas, Wanted(_TAIL, follow=True, after=after, hidden=hidden))
+    lines = follow_output(engine, replicas, OutputRange(_TAIL, follow=True, after=after, hidden=hidden))
     offset = int(number) + 1 if after and number.isdecimal() else 0
 
     async def draw() -> AsyncGenerator[str, None]:

@@ -19,7 +19,7 @@ from orca.events.feed import Feed
 from orca.features.deployments.output import list_hidden, to_microseconds
 from orca.features.deployments.queries import find_release
 from orca.features.logs.rules import Line, Writer
-from orca.features.logs.store import Store
+from orca.features.logs.store import LogStore
 from orca.features.logs.timeline import Timeline
 from orca.features.services.models import Service
 from orca.kit.text import clean_output, redact
@@ -185,7 +185,7 @@ class Collector:
         try:
             async with self._opening:
                 if service_id not in self.timelines:
-                    store = await asyncio.to_thread(Store, self.folder / service_id, writes=True)
+                    store = await asyncio.to_thread(LogStore, self.folder / service_id, writes=True)
                     self.timelines[service_id] = Timeline(store)
             yield self.timelines[service_id]
         finally:

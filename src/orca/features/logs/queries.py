@@ -12,8 +12,8 @@ from fastapi import Request
 from orca.features.logs.collector import Collecting, folder_of
 from orca.features.logs.rules import Filter, StoredLine
 from orca.features.logs.schemas import LineQuery
-from orca.features.logs.search import Found, Stopped, Wanted, find, read_around
-from orca.features.logs.store import Store
+from orca.features.logs.search import FoundLines, SearchStopped, Wanted, find, read_around
+from orca.features.logs.store import LogStore
 from orca.features.logs.timeline import Timeline
 from orca.resources import Resources
 
@@ -29,11 +29,11 @@ def find_timeline(resources: Resources, service_id: str) -> Timeline | None:
     return collector.timelines.get(service_id) if collector else None
 
 
-async def open_store(resources: Resources, service_id: str) -> Store:
+async def open_store(resources: Resources, service_id: str) -> LogStore:
     """Return the lines of a service for reading, with those in the memory of this process."""
     if timeline := find_timeline(resources, service_id):
         return timeline.store
-    return await asyncio.to_thread(Store, folder_of(resources) / service_id)
+    return await asyncio.to_thread(LogStore, folder_of(resources) / service_id)
 
 
 async def search(resources: Resources, request: Request, work: Callable[[threading.Event], T]) -> T | None:
@@ -46,22 +46,22 @@ async def search(resources: Resources, request: Request, work: Callable[[threadi
                 if await request.is_disconnected():
                     stop.set()
             return searching.result()
-        except Stopped:
+        except SearchStopped:
             return None
         finally:
             stop.set()
             await asyncio.wait({searching})
 
 
-def read_page(store: Store, query: LineQuery, stop: threading.Event) -> Found:
+def read_page(store: LogStore, query: LineQuery, stop: threading.Event) -> FoundLines:
     """Return the page that is asked for. Blocks."""
     wanted = query.to_filter()
     if query.around is not None:
-        return Found(read_around(store, query.around, query.limit, wanted, stop), is_more=True)
+        return FoundLines(read_around(store, query.around, query.limit, wanted, stop), is_more=True)
     is_first = query.before is None and query.after is None
     if is_first and wanted == Filter():
         found = find(store, Wanted(limit=query.limit), stop)
-        return Found(found.lines, found.is_more, store.next_number - store.first_number)
+        return FoundLines(found.lines, found.is_more, store.next_number - store.first_number)
     page = Wanted(wanted, query.limit, query.before, query.after, query.context, counts=is_first)
     return find(store, page, stop)
 
@@ -101,7 +101,7 @@ async def _wait(bell: asyncio.Event) -> None:
         return
 
 
-async def read_all(store: Store, wanted: Filter) -> AsyncIterator[list[StoredLine]]:
+async def read_all(store: LogStore, wanted: Filter) -> AsyncIterator[list[StoredLine]]:
     """Yield all lines that match, in order and in batches."""
     last, is_more = -1, True
     while is_more:

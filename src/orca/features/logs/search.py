@@ -10,7 +10,7 @@ from typing import Final
 
 from orca.features.logs.frames import Block
 from orca.features.logs.rules import Filter, StoredLine
-from orca.features.logs.store import Chunk, Store
+from orca.features.logs.store import Chunk, LogStore
 
 MOST_COUNTED: Final = 100_000
 """Counting stops there: more matches are no longer read by anyone."""
@@ -33,7 +33,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundLines:
     """Lines in the order of the timeline."""
 
     lines: list[StoredLine]
@@ -45,11 +45,11 @@ class Found:
     """False where counting stopped before the end."""
 
 
-class Stopped(Exception):
+class SearchStopped(Exception):
     """The search was given up."""
 
 
-def find(store: Store, wanted: Wanted, stop: threading.Event) -> Found:
+def find(store: LogStore, wanted: Wanted, stop: threading.Event) -> FoundLines:
     """Return a page of matches. Raises Stopped when `stop` is set, because the client has left."""
     is_forward = wanted.after is not None
     chunks = (
@@ -61,14 +61,14 @@ def find(store: Store, wanted: Wanted, stop: threading.Event) -> Found:
     with ThreadPoolExecutor(2, "logs") as pool:
         for chunk, selected in _select(pool, walk.list_chunks(chunks), wanted.filter):
             if stop.is_set():
-                raise Stopped
+                raise SearchStopped
             if not walk.take(chunk, *selected):
                 break
     lines = walk.lines if is_forward else walk.lines[::-1]
     lines, is_more = _cut(lines, wanted.limit, is_forward=is_forward)
     if wanted.context:
         lines = _add_context(store, lines, wanted.context)
-    return Found(lines, is_more, walk.total if wanted.counts else None, walk.is_exact)
+    return FoundLines(lines, is_more, walk.total if wanted.counts else None, walk.is_exact)
 
 
 class _Walk:
@@ -148,7 +148,7 @@ def _cut(lines: list[StoredLine], limit: int, *, is_forward: bool) -> tuple[list
     return (lines[:limit] if is_forward else lines[-limit:] if limit else []), True
 
 
-def _add_context(store: Store, lines: list[StoredLine], context: int) -> list[StoredLine]:
+def _add_context(store: LogStore, lines: list[StoredLine], context: int) -> list[StoredLine]:
     """Add the lines around each match."""
     matches = {line.number: line for line in lines}
     if not matches:
@@ -166,7 +166,7 @@ def _add_context(store: Store, lines: list[StoredLine], context: int) -> list[St
     return found
 
 
-def read_around(store: Store, number: int, limit: int, wanted: Filter, stop: threading.Event) -> list[StoredLine]:
+def read_around(store: LogStore, number: int, limit: int, wanted: Filter, stop: threading.Event) -> list[StoredLine]:
     """Return lines around a number, in order: half of them before it."""
     half = max(1, limit // 2)
     older = find(store, Wanted(wanted, half, before=number), stop)

@@ -58,7 +58,7 @@ class _Segment:
     size: int
 
 
-class Store:
+class LogStore:
     """One service's folder. Reading is safe from any thread, also while its one writer appends."""
 
     def __init__(self, folder: Path, *, writes: bool = False, segment_bytes: int = SEGMENT_BYTES) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import structlog
 
 from orca.features.logs.rules import Line
-from orca.features.logs.store import Store
+from orca.features.logs.store import LogStore
 from orca.kit.threads import run_in_thread
 
 log = structlog.get_logger("orca.logs")
@@ -21,7 +21,7 @@ _MOST_LINES, _MOST_CHARACTERS = 4000, 1 << 20
 class Timeline:
     """The only writer of a store in this process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LogStore) -> None:
         self.store = store
         self.positions = dict(store.positions)
         """How far each writer was read, with what is not written yet."""

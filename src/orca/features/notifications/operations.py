@@ -21,7 +21,7 @@ from orca.kit.clock import format_instant
 from orca.kit.crypto import Undecipherable
 from orca.kit.text import shorten
 from orca.resources import Resources
-from orca.sdk.egress import Forbidden, PinnedTransport, Unresolved
+from orca.sdk.egress import AddressNotAllowed, PinnedTransport, Unresolved
 
 SECONDS = 15.0
 """How long a receiver has, from the first look at its name to the end of its answer."""
@@ -103,7 +103,7 @@ async def _post(url: str, headers: dict[str, str], body: bytes, transport: Pinne
         ):
             status = response.status_code
             await _read_some(response)
-    except (Forbidden, Unresolved) as error:
+    except (AddressNotAllowed, Unresolved) as error:
         return None, f"{error}."
     except (TimeoutError, httpx.TimeoutException):
         return None, f"The receiver did not answer within {SECONDS:g} s."

@@ -17,7 +17,7 @@ from orca.features.notifications.messages import list_offered
 from orca.features.notifications.models import Delivery, Webhook
 from orca.features.notifications.schemas import DeliveryFilter, WebhookChanges, WebhookFields, WebhookFilter
 from orca.kit.pagination import Cursor
-from orca.web.answers import Done, attempt, submit
+from orca.web.answers import Redirect, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.live import Sources, stream_fragment
@@ -33,7 +33,7 @@ _CHOSEN = "on_"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TypeChoice:
     """An event that can be chosen in the form."""
 
     field: str
@@ -41,9 +41,9 @@ class Choice:
     is_chosen: bool
 
 
-def _choices(values: Mapping[str, str]) -> list[Choice]:
+def _choices(values: Mapping[str, str]) -> list[TypeChoice]:
     fields = {_CHOSEN + name.replace(".", "_"): event for name, event in sorted(list_offered().items())}
-    return [Choice(name, event, values.get(name) == "true") for name, event in fields.items()]
+    return [TypeChoice(name, event, values.get(name) == "true") for name, event in fields.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class WebhooksPage:
     webhooks: Sequence[Webhook]
     last: Mapping[str, Delivery]
     next: str
-    choices: Sequence[Choice]
+    choices: Sequence[TypeChoice]
     form: Filled[WebhookFields] = field(default_factory=Filled)
 
 
@@ -65,7 +65,7 @@ class WebhookPage:
     deliveries: Sequence[Delivery]
     next: str
     is_first: bool
-    choices: Sequence[Choice]
+    choices: Sequence[TypeChoice]
     form: Filled[WebhookChanges]
     secret: str = ""
     """The new signing secret, in the one answer that shows it."""
@@ -186,9 +186,9 @@ async def change_webhook(
 ) -> Response:
     """Change name, address and events; its secret stays."""
 
-    async def save(changes: WebhookChanges) -> Done:
+    async def save(changes: WebhookChanges) -> Redirect:
         await actions.update_webhook(session, resources, scope, webhook_id, changes)
-        return Done(f"/webhooks/{webhook_id}", "Saved")
+        return Redirect(f"/webhooks/{webhook_id}", "Saved")
 
     filled = fill(WebhookChanges, _typed(form), form)
     return await submit(request, session, filled, save, partial(_draw, request, session, scope, webhook_id))
@@ -207,7 +207,7 @@ async def enable_webhook(
     """Switch it on or off: the field `on` is `true` or `false`."""
     is_on = form.get("on") == "true"
     switch = actions.update_webhook(session, resources, scope, webhook_id, WebhookChanges(is_enabled=is_on))
-    done = Done(f"/webhooks/{webhook_id}", "The webhook is enabled" if is_on else "The webhook is disabled")
+    done = Redirect(f"/webhooks/{webhook_id}", "The webhook is enabled" if is_on else "The webhook is disabled")
     return await attempt(request, session, switch, done, partial(_draw, request, session, scope, webhook_id))
 
 
@@ -251,5 +251,5 @@ async def redeliver(
 ) -> Response:
     """Send a message that has ended again."""
     again = actions.redeliver(session, resources, scope, webhook_id, delivery_id)
-    done = Done(f"/webhooks/{webhook_id}", "The message is sent again")
+    done = Redirect(f"/webhooks/{webhook_id}", "The message is sent again")
     return await attempt(request, session, again, done, partial(_draw, request, session, scope, webhook_id))

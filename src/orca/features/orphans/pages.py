@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from orca.errors import OrcaError
 from orca.features.orphans import operations, queries
 from orca.features.orphans.schemas import Decision, Orphan
-from orca.web.answers import Done
+from orca.web.answers import Redirect
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, Router, guard
 from orca.web.redirects import see_other
@@ -63,5 +63,5 @@ async def _decide(
         orphan = await (operations.adopt if is_adopted else operations.remove)(resources, filled.model)
     except OrcaError as error:
         return await _draw(request, resources, error)
-    done = Done(_PATH, f"{orphan.name} is {'adopted' if is_adopted else 'removed'}")
+    done = Redirect(_PATH, f"{orphan.name} is {'adopted' if is_adopted else 'removed'}")
     return see_other(request, done.path, said=done.said)

@@ -50,7 +50,7 @@ async def _look_at_system(resources: Resources, system_id: str) -> list[Replica]
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Inventory:
     """What engine and proxy have; empty where they did not answer, and `problems` says so."""
 
     replicas: list[Replica]
@@ -59,7 +59,7 @@ class Observed:
     problems: list[str]
 
 
-async def observe(resources: Resources) -> Observed:
+async def observe(resources: Resources) -> Inventory:
     """Look at engine and proxy of every system; what does not answer is a problem, and the rest is there."""
 
     async def look(system_id: str) -> tuple[list[Replica], list[str]]:
@@ -71,7 +71,7 @@ async def observe(resources: Resources) -> Observed:
 
     found, away = await resources.systems.try_each(look)
     served, gone = await resources.systems.try_each(look_at_proxy)
-    return Observed(
+    return Inventory(
         [replica for replicas, _ in found.values() for replica in replicas],
         [volume for _, volumes in found.values() for volume in volumes],
         [config for config in served.values() if config is not None],

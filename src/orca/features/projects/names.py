@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orca.features.manifest import Directory, Named
+from orca.features.manifest import Directory, NamedObject
 from orca.features.projects.models import Environment, Project
 from orca.web.guard import Scope
 
@@ -22,12 +22,12 @@ class Names:
     table: Any
     place: str
 
-    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, Named]:
+    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, NamedObject]:
         """Id -> name, of those that exist."""
         row = self.table
         query = select(row.id, row.name, row.deleted_at).where(row.team_id == scope.team_id, row.id.in_(ids))
         return {
-            identifier: Named(name, "" if deleted_at else f"{self.place}/{identifier}")
+            identifier: NamedObject(name, "" if deleted_at else f"{self.place}/{identifier}")
             for identifier, name, deleted_at in await session.execute(query)
         }
 
@@ -42,7 +42,7 @@ class Names:
 class EnvironmentNames:
     """Of environments: with the name of their project. Their page is that of the project."""
 
-    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, Named]:
+    async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, NamedObject]:
         """Id -> name, of those that exist."""
         query = (
             select(Environment.id, Environment.name, Project.id, Project.name)
@@ -50,7 +50,7 @@ class EnvironmentNames:
             .where(Environment.team_id == scope.team_id, Environment.id.in_(ids), Project.deleted_at.is_(None))
         )
         return {
-            identifier: Named(f"{name} of {project}", f"/projects/{project_id}")
+            identifier: NamedObject(f"{name} of {project}", f"/projects/{project_id}")
             for identifier, name, project_id, project in await session.execute(query)
         }
 

@@ -101,6 +101,13 @@ class Proposal:
     """Why there is no slug, or not the one that the name spells."""
 
 
+@dataclass(frozen=True, slots=True)
+class SlugFragment:
+    """What `projects/_slug.html` shows."""
+
+    proposal: Proposal
+
+
 def propose_slug(naming: Naming, name: str) -> Proposal:
     """Return the slug that a form should hold for a name, and what the user should know about it."""
     name = unicodedata.normalize("NFC", name).strip()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-class Reader:
+class FormReader:
     """Parses the texts of a form, and collects the errors."""
 
     def __init__(self, form: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from orca.errors import BadInput
 from orca.features.services.comparison import show_ports
-from orca.features.services.form_texts import Reader, parse_lines, show_lines, split_command
+from orca.features.services.form_texts import FormReader, parse_lines, show_lines, split_command
 from orca.features.services.models import Service
 from orca.features.services.rules import MAX_VARIABLES, name_port_choices, shell_argv
 from orca.features.services.runtime_form import PREFIX, name_entry, runtime_data, runtime_values
@@ -158,7 +158,7 @@ def settings_values(service: Service) -> dict[str, str]:
 
 def settings_data(service: Service, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the form as the API's JSON, and field -> parse error; the stored value replaces an invalid one."""
-    reader = Reader(form)
+    reader = FormReader(form)
     data = {
         **given(form, "name", "kind", "replicas", "restart", "strategy", "stop_grace", "version", "masks_secrets"),
         "user": form.get("user", service.user),
@@ -193,7 +193,7 @@ def _field_of(place: str) -> str:
     return place.split(".", maxsplit=1)[0]
 
 
-def _health_data(service: Service, form: Mapping[str, str], reader: Reader) -> dict[str, Any]:
+def _health_data(service: Service, form: Mapping[str, str], reader: FormReader) -> dict[str, Any]:
     health = {**service.health, "type": form.get("health_type", "auto"), "path": form.get("health_path") or "/"}
     is_command = health["type"] == "command"
     health["command"] = reader.read("health_command", split_command, service.health["command"]) if is_command else []
@@ -210,7 +210,7 @@ def _health_data(service: Service, form: Mapping[str, str], reader: Reader) -> d
     return health
 
 
-def _build_data(service: Service, form: Mapping[str, str], reader: Reader) -> dict[str, Any]:
+def _build_data(service: Service, form: Mapping[str, str], reader: FormReader) -> dict[str, Any]:
     build = {
         **service.build,
         "builder": form.get("builder", "auto"),

@@ -18,7 +18,7 @@ from orca.features.services.schemas.settings import (
     HealthCheck,
     Limits,
     Port,
-    Settings,
+    ServiceSettings,
     kind_alias,
     ports_for_kind,
 )
@@ -45,7 +45,7 @@ Hostname = Annotated[
 ]
 
 
-class OrcaFile(Settings):
+class OrcaFile(ServiceSettings):
     """The settings in a repository's `orca.yaml`. Each key that is present overrides the stored setting."""
 
     name: Name | None = Field(None, description="The name of a service that is made from this file.")
@@ -171,7 +171,7 @@ def merge(config: FrozenConfig, build: BuildOptions, file: OrcaFile) -> tuple[Fr
     a secret of that name is stored, volumes are added. New volumes have no engine name yet: see `apply_orca_file`.
     """
     given = file.model_fields_set
-    settings = {name: getattr(file, name) for name in Settings.model_fields if name in given}
+    settings = {name: getattr(file, name) for name in ServiceSettings.model_fields if name in given}
     kind = file.kind or config.kind
     merged = config.model_copy(update={
         **settings,

@@ -32,7 +32,7 @@ from orca.kit.ids import new_id
 from orca.kit.text import clean_output, join, shorten
 from orca.kit.threads import run_in_thread
 from orca.resources import Resources
-from orca.sdk.archives import Limits
+from orca.sdk.archives import ArchiveLimits
 from orca.sdk.builders import Refusal
 from orca.sdk.containers import Image
 from orca.sdk.images import is_guarded
@@ -43,7 +43,7 @@ from orca.web.guard import Scope
 
 DEADLINE = 60.0
 """Seconds for a whole inspection."""
-LIMITS = Limits(total_bytes=512 << 20, entries=100_000)
+LIMITS = ArchiveLimits(total_bytes=512 << 20, entries=100_000)
 AT_ONCE, EACH_TEAM = 4, 2
 _PATIENCE = 10.0
 _PROBLEMS_TOLD = 100
@@ -53,7 +53,7 @@ _UNLIKELY = frozenset({"node_modules", "vendor", "test", "tests", "docs"})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSource:
     """A source tree on the disk, with its name, commit and warnings."""
 
     tree: Path
@@ -92,7 +92,7 @@ async def detect_archive(resources: Resources, scope: Scope, project_id: str, ar
 async def _look_into(resources: Resources, scope: Scope, archive: Path) -> Detected:
     async with _desk(resources, scope) as folder:
         await unpack_upload(archive, folder / "tree", LIMITS)
-        return await _describe(resources, Found(folder / "tree", "app"))
+        return await _describe(resources, FoundSource(folder / "tree", "app"))
 
 
 async def _note(resources: Resources, scope: Scope, project_id: str, source: Source) -> Path | None:
@@ -155,7 +155,7 @@ async def _turn(looks: Counter[str], team_id: str) -> AsyncIterator[None]:
             del looks[team_id]
 
 
-async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: Path) -> Found:
+async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: Path) -> FoundSource:
     async def log(_line: str) -> None:
         """Discard the line."""
 
@@ -169,10 +169,10 @@ async def _fetch(resources: Resources, scope: Scope, source: GitSource, folder: 
         submodules_left_out=not source.submodules and await asyncio.to_thread(tree.is_file, ".gitmodules"),
     )
     name = source.subdirectory.rsplit("/", 1)[-1] or RepoUrl.parse(source.repository).name
-    return Found(checkout.tree, name, source.subdirectory, checkout.commit, message, warnings, checkout.branches)
+    return FoundSource(checkout.tree, name, source.subdirectory, checkout.commit, message, warnings, checkout.branches)
 
 
-async def _describe(resources: Resources, found: Found) -> Detected:
+async def _describe(resources: Resources, found: FoundSource) -> Detected:
     """Ask the builders about the folder, with the build options of its `orca.yaml`, as a deployment will."""
     folder = await asyncio.to_thread(_source_folder, found)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
@@ -205,7 +205,7 @@ async def _describe(resources: Resources, found: Found) -> Detected:
     })  # fmt: skip
 
 
-def _source_folder(found: Found) -> Path:
+def _source_folder(found: FoundSource) -> Path:
     """Return the subdirectory. Raises UnsafePath when a link leaves the tree; BadInput lists the existing folders."""
     tree = Tree(found.tree)
     try:

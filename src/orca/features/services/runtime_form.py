@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from orca.features.services.form_texts import Reader, parse_lines, show_lines
+from orca.features.services.form_texts import FormReader, parse_lines, show_lines
 from orca.features.services.schemas.runtime import RuntimeOptions
 
 PREFIX: Final = "runtime_"
@@ -68,7 +68,7 @@ def label_fields(values: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def runtime_data(stored: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+def runtime_data(stored: Mapping[str, Any], reader: FormReader) -> dict[str, Any]:
     """Return the options in the form as the API's JSON; those that the form has no field for stay as stored."""
     given = {name.removeprefix(PREFIX): text for name, text in reader.form.items() if name.startswith(PREFIX)}
     data = {**stored, **{name: given[name] for name in _TEXTS if name in given}}
@@ -98,7 +98,7 @@ def _parse_networks(text: str) -> dict[str, list[str]]:
     return {name: aliases.replace(",", " ").split() for name, aliases in parse_lines(named, "name=alias").items()}
 
 
-def _read_files(stored: Mapping[str, Any], reader: Reader) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read_files(stored: Mapping[str, Any], reader: FormReader) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each file of the form. A row without anything in it is no file; the permissions stay as stored."""
     seen: set[str] = set()
     for row in list_file_rows(reader.form):

@@ -17,7 +17,7 @@ _OWNER_AND_NAME = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Pasted:
+class ParsedAddress:
     """A parsed address: the repository and, if the address names them, ref and folder."""
 
     repository: str
@@ -27,20 +27,20 @@ class Pasted:
     subdirectory: str = ""
 
 
-def read_pasted(text: str) -> Pasted:
+def read_pasted(text: str) -> ParsedAddress:
     """Parse an address; one that is not valid is returned unchanged, and refused by later checks."""
     text = text.strip()
     if len(text) > LIMIT:
-        return Pasted(text)
+        return ParsedAddress(text)
     text = text.removeprefix("git+")
     match = _SCHEME.fullmatch(text)
     if match is None:
         plain = _HOST_AND_PATH.fullmatch(text)
         if plain is None:
-            return Pasted(text.rstrip("/"))
+            return ParsedAddress(text.rstrip("/"))
         match = _SCHEME.fullmatch(f"https://{text}")
     if match is None or match["scheme"].lower() not in {"http", "https"}:
-        return Pasted(text.partition("#")[0].rstrip("/"))
+        return ParsedAddress(text.partition("#")[0].rstrip("/"))
     authority, _, path = match["rest"].partition("/")
     user, _, host = authority.rpartition("@")
     if _USER.fullmatch(user):  # clone buttons add the user's own name; a password is refused later
@@ -49,7 +49,7 @@ def read_pasted(text: str) -> Pasted:
     return _read_path(place, path, host.removeprefix("www.").lower())
 
 
-def _read_path(place: str, path: str, host: str) -> Pasted:
+def _read_path(place: str, path: str, host: str) -> ParsedAddress:
     path = path.partition("#")[0].partition("?")[0]
     parts = [part for part in path.split("/") if part]
     if "-" in parts[1:]:  # in GitLab, what follows /-/ is not the repository
@@ -59,10 +59,10 @@ def _read_path(place: str, path: str, host: str) -> Pasted:
     known = behind and (behind[0] in _FOLDERS | _FILES | _COMMITS or (behind[0] == "src" and len(behind) > 1))
     if known or host in _OF_GITHUB:
         return _understand(place, parts[:_OWNER_AND_NAME], behind)
-    return Pasted("/".join([place, *parts]))
+    return ParsedAddress("/".join([place, *parts]))
 
 
-def _understand(place: str, repository: list[str], view: list[str]) -> Pasted:
+def _understand(place: str, repository: list[str], view: list[str]) -> ParsedAddress:
     url = "/".join([place, *repository])
     if view[:1] == ["src"]:  # Gitea names the kind of ref, Bitbucket does not
         kind, *rest = view[1:] if view[1:2] and view[1] in {"branch", "tag", "commit"} else ["branch", *view[1:]]
@@ -71,11 +71,11 @@ def _understand(place: str, repository: list[str], view: list[str]) -> Pasted:
     else:
         kind, rest = view[0] if view else "", view[1:]
     if not rest or kind not in {"branch", "tag", *_FOLDERS, *_FILES, *_COMMITS}:
-        return Pasted(url)
+        return ParsedAddress(url)
     ref, *inside = (unquote(part) for part in rest)
     folder = "/".join(inside) if kind not in _FILES else dirname("/".join(inside))
     if _COMMIT.fullmatch(ref):
-        return Pasted(url, commit=ref, subdirectory=folder)
+        return ParsedAddress(url, commit=ref, subdirectory=folder)
     if kind == "tag":
-        return Pasted(url, tag=ref, subdirectory=folder)
-    return Pasted(url) if kind == "commit" else Pasted(url, branch=ref, subdirectory=folder)
+        return ParsedAddress(url, tag=ref, subdirectory=folder)
+    return ParsedAddress(url) if kind == "commit" else ParsedAddress(url, branch=ref, subdirectory=folder)

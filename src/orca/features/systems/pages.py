@@ -11,7 +11,7 @@ from orca.features.systems.schemas import SystemOut, UnusedProvider
 from orca.kit.amounts import show_bytes
 from orca.resources import Resources
 from orca.web.guard import CurrentResources, Router, guard
-from orca.web.lists import Asked, AskedOf, Column, Listing, ListSpec, arrange
+from orca.web.lists import AskedOf, Column, Listing, ListQuery, ListSpec, arrange
 from orca.web.live import Sources, stream_fragment
 from orca.web.render import draw, render, render_list
 
@@ -19,7 +19,7 @@ router = Router(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SystemRow:
     """A system, with sizes as people read them."""
 
     system: SystemOut
@@ -28,7 +28,7 @@ class Row:
     memory: str
 
     @classmethod
-    def of(cls, system: SystemOut) -> "Row":
+    def of(cls, system: SystemOut) -> "SystemRow":
         """Return the row of a system."""
         disks = [
             (disk.path, f"{show_bytes(disk.free_bytes)} of {show_bytes(disk.total_bytes)} free")
@@ -41,13 +41,13 @@ class Row:
 class SystemsPage:
     """All systems."""
 
-    listing: Listing[Row]
+    listing: Listing[SystemRow]
     unused: Sequence[UnusedProvider]
 
 
 _LOOK_AGAIN_SECONDS = 10.0
 """How often systems are asked while their page is open: once for all who look."""
-_SPEC: ListSpec[Row] = ListSpec(
+_SPEC: ListSpec[SystemRow] = ListSpec(
     name="systems",
     columns=(
         Column("name", "System", sorts=True), Column("state", "State", sorts=True), Column("engine", "Engine"),
@@ -63,8 +63,8 @@ _SPEC: ListSpec[Row] = ListSpec(
 )  # fmt: skip
 
 
-async def _read_page(resources: Resources, asked: Asked) -> SystemsPage:
-    rows = [Row.of(system) for system in await queries.view_systems(resources)]
+async def _read_page(resources: Resources, asked: ListQuery) -> SystemsPage:
+    rows = [SystemRow.of(system) for system in await queries.view_systems(resources)]
     listing = arrange(rows, asked, _SPEC, "/systems", live="/live/systems")
     return SystemsPage(listing, queries.list_unused_providers(resources))
 
@@ -73,7 +73,7 @@ async def _read_page(resources: Resources, asked: Asked) -> SystemsPage:
 class SystemPage:
     """One system."""
 
-    row: Row
+    row: SystemRow
 
 
 @router.get("/systems")
@@ -100,5 +100,5 @@ async def follow_systems(request: Request, resources: CurrentResources, asked: A
 @guard("instance.admin", page=True)
 async def show_system(system_id: str, request: Request, resources: CurrentResources) -> Response:
     """Show one system."""
-    row = Row.of(await queries.view_system(resources, system_id))
+    row = SystemRow.of(await queries.view_system(resources, system_id))
     return render(request, "systems/system.html", SystemPage(row))

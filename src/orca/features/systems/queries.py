@@ -22,7 +22,7 @@ AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SystemInspection:
     """What one look found. `reason` is empty when the system answered."""
 
     checked_at: datetime
@@ -34,11 +34,11 @@ class Look:
 
 
 @dataclass(slots=True)
-class Seen:
+class LastInspection:
     """What this process has seen of one system."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    look: Look | None = None
+    look: SystemInspection | None = None
     since: datetime | None = None
     """When its present state was first seen."""
     kept_for: timedelta = timedelta(seconds=5)
@@ -90,7 +90,7 @@ def list_unused_providers(resources: Resources) -> list[UnusedProvider]:
 
 
 async def _view(resources: Resources, system: System) -> SystemOut:
-    seen = resources.systems.state(system.id, Seen)
+    seen = resources.systems.state(system.id, LastInspection)
     async with seen.turn:  # callers that come together share one look
         if seen.look is None or now() - seen.look.checked_at > seen.kept_for:
             look = await _look_at(resources, system.id)
@@ -111,7 +111,7 @@ async def _view(resources: Resources, system: System) -> SystemOut:
     )  # fmt: skip
 
 
-async def _look_at(resources: Resources, system_id: str) -> Look:
+async def _look_at(resources: Resources, system_id: str) -> SystemInspection:
     """Ask the engine, then the connector. What answered is kept when the rest does not."""
     info: HostInfo | None = None
     addresses: list[str] = []
@@ -131,7 +131,7 @@ async def _look_at(resources: Resources, system_id: str) -> Look:
         reason = f"It did not answer within {DEADLINE:g} seconds."
     except OrcaError as error:
         reason = join(error.message, error.hint)
-    return Look(now(), reason, info, addresses, disks, problems)
+    return SystemInspection(now(), reason, info, addresses, disks, problems)
 
 
 def _by_use(address: str) -> tuple[bool, int, str]:

@@ -14,7 +14,7 @@ from orca.features.projects.queries import get_project
 from orca.features.teardown.actions import request_deletion
 from orca.features.teardown.queries import read_deletion
 from orca.features.teardown.schemas import DeletionIn, DeletionOut
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
 from orca.web.live import Sources, stream_fragment
@@ -61,14 +61,14 @@ async def remove_project(
 ) -> Response:
     """Delete a project by its slug: an empty one at once, any other by a task that this page then shows."""
 
-    async def act(wanted: DeletionIn) -> Done:
+    async def act(wanted: DeletionIn) -> Redirect:
         project = await get_project(session, scope, project_id)
         left = await read_deletion(session, project)
         if wanted.confirm == project.slug and not (left.services or left.volumes or left.removing):
             await delete_project(session, scope, project_id)
-            return Done("/projects", f"{project.name} is deleted")
+            return Redirect("/projects", f"{project.name} is deleted")
         await request_deletion(session, resources.tasks, scope, project_id, wanted)
-        return Done(f"/projects/{project_id}/delete")
+        return Redirect(f"/projects/{project_id}/delete")
 
     async def draw_again(again: Filled[DeletionIn]) -> Response:
         return await _draw(request, session, scope, project_id, again)

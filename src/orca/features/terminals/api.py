@@ -23,13 +23,13 @@ from orca.features.terminals.schemas import (
 from orca.resources import Resources
 from orca.sdk.terminals import TerminalSize
 from orca.web.guard import guard
-from orca.web.sockets import GuardedSocket, Visit
+from orca.web.sockets import AdmittedSocket, GuardedSocket
 
 _FIRST_SECONDS = 10.0
 
 
 @guard("service.shell", tenant="service_id", rate="write", audit="TerminalOpened")
-async def serve_terminal(visit: Visit) -> None:
+async def serve_terminal(visit: AdmittedSocket) -> None:
     """Open a terminal, or show one again that was kept, until either side ends it."""
     await visit.socket.accept()
     viewer = Viewer(visit.socket)
@@ -47,7 +47,7 @@ async def serve_terminal(visit: Visit) -> None:
         session.leave(viewer)
 
 
-async def _begin(visit: Visit, viewer: Viewer) -> TerminalSession:
+async def _begin(visit: AdmittedSocket, viewer: Viewer) -> TerminalSession:
     resources: Resources = visit.request.app.state.resources
     service_id = visit.request.path_params["service_id"]
     try:
@@ -68,7 +68,7 @@ async def _begin(visit: Visit, viewer: Viewer) -> TerminalSession:
     return session
 
 
-async def _listen(visit: Visit, viewer: Viewer, session: TerminalSession) -> None:
+async def _listen(visit: AdmittedSocket, viewer: Viewer, session: TerminalSession) -> None:
     """Take messages until the socket is closed, by whichever side."""
     while True:
         try:
@@ -107,7 +107,7 @@ def _obey(text: str, viewer: Viewer, session: TerminalSession) -> None:
             session.stop("closed")
 
 
-async def _receive(visit: Visit) -> dict[str, Any]:
+async def _receive(visit: AdmittedSocket) -> dict[str, Any]:
     """Return the next message. Raises WebSocketDisconnect."""
     message = dict(await visit.socket.receive())
     if message["type"] == "websocket.disconnect":

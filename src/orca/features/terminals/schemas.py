@@ -15,13 +15,13 @@ WINDOW: Final = 256 << 10
 Columns = Annotated[int, Field(ge=1, le=1000)]
 
 
-class In(BaseModel):
+class TerminalMessage(BaseModel):
     """Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class OpenIn(In):
+class OpenIn(TerminalMessage):
     """Start a command in a replica. The first message, unless it is `attach`."""
 
     type: Literal["open"]
@@ -35,7 +35,7 @@ class OpenIn(In):
     """Keep it for a minute after the connection is lost, so that `attach` finds it again."""
 
 
-class AttachIn(In):
+class AttachIn(TerminalMessage):
     """Show a terminal again that was kept."""
 
     type: Literal["attach"]
@@ -44,7 +44,7 @@ class AttachIn(In):
     rows: Columns = 24
 
 
-class ResizeIn(In):
+class ResizeIn(TerminalMessage):
     """The window has another size."""
 
     type: Literal["resize"]
@@ -52,20 +52,20 @@ class ResizeIn(In):
     rows: Columns
 
 
-class AckIn(In):
+class AckIn(TerminalMessage):
     """So many further bytes of output were shown."""
 
     type: Literal["ack"]
     bytes: int = Field(ge=1, le=WINDOW)
 
 
-class EndOfInputIn(In):
+class EndOfInputIn(TerminalMessage):
     """There will be no more input."""
 
     type: Literal["end-of-input"]
 
 
-class CloseIn(In):
+class CloseIn(TerminalMessage):
     """End the command and all that it started."""
 
     type: Literal["close"]

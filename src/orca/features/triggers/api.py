@@ -19,7 +19,7 @@ from orca.features.services.queries import find_git_source
 from orca.features.sources.api import ANY_SIZE
 from orca.features.sources.errors import BodyCutOff
 from orca.features.triggers import actions, pushes, queries
-from orca.features.triggers.actions.pushes import Delivery
+from orca.features.triggers.actions.pushes import SignedPush
 from orca.features.triggers.metrics import UNKNOWN, Result
 from orca.features.triggers.models import Hook, Push
 from orca.features.triggers.operations import send_test_delivery as operations
@@ -228,7 +228,7 @@ def _count(request: Request, provider: str, result: Result) -> None:
     request.app.state.hook_deliveries.labels(provider, result).inc()
 
 
-async def _admit(request: Request, resources: Resources, hook_id: str, token: str) -> tuple[Hook, Delivery]:
+async def _admit(request: Request, resources: Resources, hook_id: str, token: str) -> tuple[Hook, SignedPush]:
     """Authenticate and parse a delivery. The reason of a refusal is stored, so that the hook's page can show it."""
     async with resources.db.read() as session:
         found = await queries.open_hook(session, resources.secret_box, hook_id)
@@ -302,7 +302,7 @@ def _check_size(size: int) -> None:
         raise PayloadTooLarge("a push may have 25 MiB at most", hint="Push fewer commits at once, or deploy by hand.")
 
 
-def _judge(request: Request, hook: Hook, body: bytes) -> Delivery:
+def _judge(request: Request, hook: Hook, body: bytes) -> SignedPush:
     values, content_type = request.headers.getlist, request.headers.get("content-type", "")
     digest = hashlib.sha256(pushes.signed_content(hook.provider, body, content_type)).hexdigest()
     payload = pushes.parse_body(body, content_type)
@@ -310,4 +310,4 @@ def _judge(request: Request, hook: Hook, body: bytes) -> Delivery:
     changes = pushes.read_changes(hook.provider, event, payload)
     decision = pushes.decide(changes, event, branch=hook.branch, watch_paths=hook.watch_paths)
     name = pushes.name_delivery(hook.provider, values, digest, read_identity(hook.provider, payload, changes))
-    return Delivery(name, digest, event, decision, pushes.read_places(hook.provider, payload))
+    return SignedPush(name, digest, event, decision, pushes.read_places(hook.provider, payload))

@@ -20,13 +20,13 @@ from orca.features.triggers.rules import is_watched
 from orca.kit.ids import new_id
 from orca.kit.threads import run_in_thread
 from orca.resources import Resources
-from orca.sdk.archives import Limits
+from orca.sdk.archives import ArchiveLimits
 from orca.systems import LOCAL
 from orca.tasks import Periodic, Task, TaskDefinition, TaskRun
 from orca.web.guard import Scope
 
 _SECONDS = 60.0
-_LIMITS = Limits(total_bytes=256 << 20, entries=1_000_000)
+_LIMITS = ArchiveLimits(total_bytes=256 << 20, entries=1_000_000)
 
 
 async def look_at_push(run: TaskRun, payload: Mapping[str, Any]) -> None:

@@ -11,9 +11,20 @@ the text for the engine.
 from orca.sdk.dockerfile.flags import Flag
 from orca.sdk.dockerfile.read import Dockerfile, Instruction, parse_dockerfile, read_json
 from orca.sdk.dockerfile.render import RESERVED_NAME, Rewritten, render
-from orca.sdk.dockerfile.resolve import Image, Resolved, ResolvedInstruction, Stage, resolve
+from orca.sdk.dockerfile.resolve import BaseImage, Resolved, ResolvedInstruction, Stage, resolve
 
 __all__ = [
-    "RESERVED_NAME", "Dockerfile", "Flag", "Image", "Instruction", "Resolved", "ResolvedInstruction", "Rewritten",
-    "Stage", "parse_dockerfile", "read_json", "render", "resolve",
+    "RESERVED_NAME",
+    "BaseImage",
+    "Dockerfile",
+    "Flag",
+    "Instruction",
+    "Resolved",
+    "ResolvedInstruction",
+    "Rewritten",
+    "Stage",
+    "parse_dockerfile",
+    "read_json",
+    "render",
+    "resolve",
 ]  # fmt: skip

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from orca.sdk.dockerfile.errors import BadDockerfile
 from orca.sdk.dockerfile.flags import Flag, origin_of, with_origin
 from orca.sdk.dockerfile.read import LINE_LIMIT
-from orca.sdk.dockerfile.resolve import SCRATCH, Image, Origin, Resolved, ResolvedInstruction, Stage
+from orca.sdk.dockerfile.resolve import SCRATCH, BaseImage, Origin, Resolved, ResolvedInstruction, Stage
 
 RESERVED_NAME = ".orca-build-"
 """Prefix of Orca's own entries in the tree, which no build sees."""
 
-Pins = Mapping[Image, str]
+Pins = Mapping[BaseImage, str]
 """The checked images, and the names that pin them on the engine."""
 
 
@@ -67,7 +67,7 @@ def _render_from(stage: Stage, base: str) -> str:
 def _name(origin: Origin, resolved: Resolved, pins: Pins) -> str:
     if origin is None:
         return SCRATCH
-    return pins[origin] if isinstance(origin, Image) else resolved.stages[origin].name or str(origin)
+    return pins[origin] if isinstance(origin, BaseImage) else resolved.stages[origin].name or str(origin)
 
 
 def _render_instruction(instruction: ResolvedInstruction, resolved: Resolved, pins: Pins) -> Iterator[tuple[int, str]]:

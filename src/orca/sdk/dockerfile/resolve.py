@@ -20,14 +20,14 @@ _HARMLESS_PLATFORM = {"$BUILDPLATFORM", "${BUILDPLATFORM}", "$TARGETPLATFORM", "
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class BaseImage:
     """A complete reference to an external image: `docker.io/library/python:3.12`. An empty platform: the engine's."""
 
     name: str
     platform: str = ""
 
 
-Origin = int | Image | None
+Origin = int | BaseImage | None
 """A source of files: the stage with that number, an image, or None for `scratch`."""
 
 
@@ -105,10 +105,10 @@ class Resolved:
         return found
 
     @property
-    def images(self) -> list[Image]:
+    def images(self) -> list[BaseImage]:
         """The external images that the final stage needs."""
         needed = (origin for index in sorted(self.reachable) for origin in self.stages[index].origins)
-        return list(dict.fromkeys(origin for origin in needed if isinstance(origin, Image)))
+        return list(dict.fromkeys(origin for origin in needed if isinstance(origin, BaseImage)))
 
 
 def resolve(
@@ -239,7 +239,7 @@ class _Reader:
                 raise BadWord(f"there is no stage {text[:20]} before this one")
         if found is not None:
             return found
-        return None if text == SCRATCH else Image(normalise_image(text), platform)
+        return None if text == SCRATCH else BaseImage(normalise_image(text), platform)
 
     def follow(self, stage: _Open, instruction: Instruction) -> ResolvedInstruction:
         origins = tuple(

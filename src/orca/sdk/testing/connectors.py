@@ -42,7 +42,7 @@ Program = Callable[[Command, Emit], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class EchoAddresses:
     """Two addresses of the system: one where a server returns what it is sent, one where nothing listens."""
 
     open: tuple[str, int]
@@ -57,7 +57,7 @@ class ConnectorConformance:
     """Subclass it and define a `connector` fixture, and `listener` where its system is not this machine."""
 
     @pytest.fixture
-    async def listener(self) -> AsyncIterator[Listener]:
+    async def listener(self) -> AsyncIterator[EchoAddresses]:
         """A server on this machine, on a port of the loopback."""
 
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,7 +70,7 @@ class ConnectorConformance:
             unused = await asyncio.start_server(echo, "127.0.0.1", 0)
             closed = unused.sockets[0].getsockname()[1]
             unused.close()
-            yield Listener(("127.0.0.1", port), ("127.0.0.1", closed))
+            yield EchoAddresses(("127.0.0.1", port), ("127.0.0.1", closed))
 
     async def test_exit_code_is_a_result(self, connector: Connector) -> None:
         """A non-zero exit is an answer, not an error."""
@@ -158,7 +158,7 @@ class ConnectorConformance:
         results = await asyncio.gather(*(connector.run(command) for command in commands))
         assert [result.text for result in results] == [f"{number}" for number in range(8)]
 
-    async def test_connections_are_opened_from_the_system(self, connector: Connector, listener: Listener) -> None:
+    async def test_connections_are_opened_from_the_system(self, connector: Connector, listener: EchoAddresses) -> None:
         """Bytes travel both ways, the end is seen, and an address where nothing listens raises OSError."""
         if not isinstance(connector, SupportsConnections):
             pytest.skip("it opens no connections")
@@ -189,7 +189,7 @@ class ConnectorConformance:
         assert found
         assert all(ip_address(address) for address in found)
 
-    async def test_sockets_are_those_of_the_system(self, connector: Connector, listener: Listener) -> None:
+    async def test_sockets_are_those_of_the_system(self, connector: Connector, listener: EchoAddresses) -> None:
         """A server and a connection to it are there, a port on which nothing listens is not."""
         if not (isinstance(connector, SupportsSockets) and isinstance(connector, SupportsConnections)):
             pytest.skip("it lists no sockets")

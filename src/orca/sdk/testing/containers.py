@@ -41,11 +41,11 @@ from orca.sdk.testing.fake_host import FakeHost
 from orca.sdk.testing.trials import STOPPED_SOON, ignore, reach_state
 from orca.sdk.workloads import Attachment, LogLine, Mount, Privilege
 
-__all__ = ["ContainerHostConformance", "FakeHost", "Trial"]
+__all__ = ["ContainerHostConformance", "FakeHost", "HostTrial"]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class HostTrial:
     """Containers of one test under unique names."""
 
     host: ContainerHost
@@ -97,9 +97,9 @@ class ContainerHostConformance:
     """Subclass it and define the fixtures `host` and `image`."""
 
     @pytest.fixture
-    async def trial(self, host: ContainerHost, image: str) -> AsyncIterator[Trial]:
+    async def trial(self, host: ContainerHost, image: str) -> AsyncIterator[HostTrial]:
         """Unique names, and nothing left behind."""
-        trial = Trial(host, image)
+        trial = HostTrial(host, image)
         yield trial
         await trial.clean()
 
@@ -110,7 +110,7 @@ class ContainerHostConformance:
         assert info.cpus > 0
         assert info.memory_bytes > 0
 
-    async def test_desired_containers_run(self, trial: Trial) -> None:
+    async def test_desired_containers_run(self, trial: HostTrial) -> None:
         """From nothing to running, with what was asked for."""
         (container,) = await trial.make(trial.spec("web"))
         assert container.state == "running"
@@ -121,13 +121,13 @@ class ContainerHostConformance:
         assert container.exit_code is None
         assert container.restarts == 0
 
-    async def test_what_runs_is_left_alone(self, trial: Trial) -> None:
+    async def test_what_runs_is_left_alone(self, trial: HostTrial) -> None:
         """A plan for what is there already is empty."""
         spec = trial.spec("web")
         current = await trial.make(spec)
         assert trial.host.plan(current, [spec]) == []
 
-    async def test_applying_twice_changes_nothing(self, trial: Trial) -> None:
+    async def test_applying_twice_changes_nothing(self, trial: HostTrial) -> None:
         """A crash after the effect and before its record must not make a second container."""
         changes = trial.host.plan([], [trial.spec("web")])
         await trial.host.apply(changes)
@@ -135,20 +135,20 @@ class ContainerHostConformance:
         await trial.host.apply(changes)
         assert await trial.inspect() == before
 
-    async def test_changes_describe_themselves(self, trial: Trial) -> None:
+    async def test_changes_describe_themselves(self, trial: HostTrial) -> None:
         """People read a plan before it is applied."""
         (container,) = await trial.make(trial.spec("old"))
         descriptions = [change.describe() for change in trial.host.plan([container], [trial.spec("new")])]
         assert any("new" in text for text in descriptions)
         assert any("old" in text for text in descriptions)
 
-    async def test_what_is_not_desired_goes(self, trial: Trial) -> None:
+    async def test_what_is_not_desired_goes(self, trial: HostTrial) -> None:
         """The old container goes after the new one stands."""
         old = await trial.make(trial.spec("old"))
         await trial.host.apply(trial.host.plan(old, [trial.spec("new")]))
         assert [container.name for container in await trial.inspect()] == [f"{trial.id}-new"]
 
-    async def test_a_stopped_container_keeps_its_address(self, trial: Trial) -> None:
+    async def test_a_stopped_container_keeps_its_address(self, trial: HostTrial) -> None:
         """The proxy's configuration stays valid over a restart, and no other container gets the address meanwhile."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
@@ -161,7 +161,7 @@ class ContainerHostConformance:
         started = await trial.reach(spec, "running")
         assert (started.id, started.address) == (container.id, container.address)
 
-    async def test_what_was_stopped_starts_where_it_stands(self, trial: Trial) -> None:
+    async def test_what_was_stopped_starts_where_it_stands(self, trial: HostTrial) -> None:
         """Once or twice makes no difference; what is gone cannot."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
@@ -173,7 +173,7 @@ class ContainerHostConformance:
         with pytest.raises(RequestRefused):
             await trial.host.start(spec.name)
 
-    async def test_labels_select(self, trial: Trial) -> None:
+    async def test_labels_select(self, trial: HostTrial) -> None:
         """An empty value matches any; another value, or a label that is missing, matches none."""
         await trial.make(trial.spec("a"), trial.spec("b"))
         names = {
@@ -187,7 +187,7 @@ class ContainerHostConformance:
         assert await trial.host.inspect({**trial.labels, "orca.part": "c"}) == []
         assert await trial.host.inspect({**trial.labels, "orca.other": ""}) == []
 
-    async def test_stopping_and_removing_what_is_gone_is_no_error(self, trial: Trial) -> None:
+    async def test_stopping_and_removing_what_is_gone_is_no_error(self, trial: HostTrial) -> None:
         """Cleaning up twice is cleaning up."""
         (container,) = await trial.make(trial.spec("web"))
         await trial.host.stop(container.id, grace=0)
@@ -199,7 +199,7 @@ class ContainerHostConformance:
         await trial.host.remove_network(trial.id)
         assert await trial.inspect() == []
 
-    async def test_a_missing_image_is_final(self, trial: Trial) -> None:
+    async def test_a_missing_image_is_final(self, trial: HostTrial) -> None:
         """Trying again would change nothing."""
         missing = replace(trial.spec("web"), image=f"sha256:{'0' * 64}")
         with pytest.raises(RequestRefused):
@@ -207,7 +207,7 @@ class ContainerHostConformance:
         assert await trial.host.find_image(missing.image) is None
         assert await trial.host.remove_image(missing.image) is False
 
-    async def test_create_more_than_was_granted_is_refused(self, trial: Trial) -> None:
+    async def test_create_more_than_was_granted_is_refused(self, trial: HostTrial) -> None:
         """No layer above is trusted to have asked; a grant for what nothing may have changes nothing."""
         further = {"attachments": (Attachment("orca-other"),)}
         mighty = {"cap_add": ("SYS_ADMIN",), "grants": (Privilege("capability", "SYS_ADMIN"),)}
@@ -218,7 +218,7 @@ class ContainerHostConformance:
                 await trial.host.run_once(trial.spec("once", "true", **more), deadline=60, progress=ignore)
         assert await trial.inspect() == []
 
-    async def test_an_image_in_use_stays(self, trial: Trial) -> None:
+    async def test_an_image_in_use_stays(self, trial: HostTrial) -> None:
         """The live release cannot lose its image."""
         await trial.make(trial.spec("web"))
         assert await trial.host.remove_image(trial.image) is False
@@ -226,7 +226,7 @@ class ContainerHostConformance:
         assert found is not None
         assert found.size_bytes > 0
 
-    async def test_a_run_gives_its_lines_and_its_exit_code(self, trial: Trial) -> None:
+    async def test_a_run_gives_its_lines_and_its_exit_code(self, trial: HostTrial) -> None:
         """The release command's verdict."""
         lines: list[str] = []
 
@@ -238,7 +238,7 @@ class ContainerHostConformance:
         assert lines == ["two words ü"]
         assert await trial.host.run_once(trial.spec("bad", "false"), deadline=60, progress=progress) == 1
 
-    async def test_a_run_never_happens_twice(self, trial: Trial) -> None:
+    async def test_a_run_never_happens_twice(self, trial: HostTrial) -> None:
         """A migration that ran is reported, not repeated."""
         spec = trial.spec("migrate", "false")
         assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 1
@@ -246,7 +246,7 @@ class ContainerHostConformance:
         assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 1
         assert await trial.inspect() == [before]
 
-    async def test_a_running_run_is_joined(self, trial: Trial) -> None:
+    async def test_a_running_run_is_joined(self, trial: HostTrial) -> None:
         """A second caller waits for the same container."""
         spec = trial.spec("migrate", "sleep", "2")
         first = asyncio.ensure_future(trial.host.run_once(spec, deadline=60, progress=ignore))
@@ -255,7 +255,7 @@ class ContainerHostConformance:
         assert await first == 0
         assert [container.id for container in await trial.inspect()] == [running.id]
 
-    async def test_a_run_ends_at_its_deadline(self, trial: Trial) -> None:
+    async def test_a_run_ends_at_its_deadline(self, trial: HostTrial) -> None:
         """Nothing runs longer than it may."""
         spec = trial.spec("migrate")
         begun = time.monotonic()
@@ -265,7 +265,7 @@ class ContainerHostConformance:
         (container,) = await trial.inspect()
         assert container.state == "exited"
 
-    async def test_a_cancelled_run_is_killed(self, trial: Trial) -> None:
+    async def test_a_cancelled_run_is_killed(self, trial: HostTrial) -> None:
         """Cancel means that the work stops."""
         spec = trial.spec("migrate")
         running = asyncio.ensure_future(trial.host.run_once(spec, deadline=600, progress=ignore))
@@ -276,7 +276,7 @@ class ContainerHostConformance:
         (container,) = await trial.inspect()
         assert container.state == "exited"
 
-    async def test_logs_can_be_read_and_followed(self, trial: Trial) -> None:
+    async def test_logs_can_be_read_and_followed(self, trial: HostTrial) -> None:
         """The tail first, then the end of the stream when the container ends."""
         spec = trial.spec("said", "echo", "one\ntwo\nthree")
         assert await trial.host.run_once(spec, deadline=60, progress=ignore) == 0
@@ -285,7 +285,7 @@ class ContainerHostConformance:
             lines = [line async for line in trial.host.logs(container.id, tail=2, follow=follow)]
             assert [(line.stream, line.text) for line in lines] == [("stdout", "two"), ("stdout", "three")]
 
-    async def test_following_ends_with_the_container(self, trial: Trial) -> None:
+    async def test_following_ends_with_the_container(self, trial: HostTrial) -> None:
         """A follower is not left waiting."""
         (container,) = await trial.make(trial.spec("web"))
 
@@ -298,7 +298,7 @@ class ContainerHostConformance:
         await trial.host.stop(container.id, grace=0)
         assert await asyncio.wait_for(following, STOPPED_SOON) == []
 
-    async def test_a_follower_may_leave(self, trial: Trial) -> None:
+    async def test_a_follower_may_leave(self, trial: HostTrial) -> None:
         """Closing the page must not leave a stream behind."""
         (container,) = await trial.make(trial.spec("chatty", "sleep", "600"))
         lines = trial.host.logs(container.id, tail=10, follow=True)
@@ -306,7 +306,7 @@ class ContainerHostConformance:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(lines), 0.5)
 
-    async def test_volumes_outlive_containers(self, trial: Trial) -> None:
+    async def test_volumes_outlive_containers(self, trial: HostTrial) -> None:
         """Data goes by a separate, explicit act only."""
         name = f"{trial.id}-data"
         (container,) = await trial.make(trial.spec("db", mounts=(Mount(name, "/data"),)))
@@ -318,7 +318,7 @@ class ContainerHostConformance:
         await trial.host.remove_volume(name)
         assert await trial.host.list_volumes(trial.labels) == []
 
-    async def test_a_network_in_use_stays(self, trial: Trial) -> None:
+    async def test_a_network_in_use_stays(self, trial: HostTrial) -> None:
         """A stopped container uses its network too: it could not start again without."""
         spec = trial.spec("web")
         (container,) = await trial.make(spec)
@@ -327,7 +327,7 @@ class ContainerHostConformance:
         with pytest.raises(RequestRefused):
             await trial.host.remove_network(trial.id)
 
-    async def test_commands_run_inside(self, trial: Trial) -> None:
+    async def test_commands_run_inside(self, trial: HostTrial) -> None:
         """Arguments arrive as they are; a command that takes too long is killed. Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
         if not isinstance(trial.host, SupportsExec):
@@ -339,7 +339,7 @@ class ContainerHostConformance:
         with pytest.raises(DeadlineExceeded):
             await trial.host.exec(container.id, ("sleep", "600"), deadline=1)
 
-    async def test_a_terminal_carries_every_byte(self, trial: Trial) -> None:
+    async def test_a_terminal_carries_every_byte(self, trial: HostTrial) -> None:
         """Input and output are bytes, and the process sees where its input ends. Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
         if not isinstance(trial.host, SupportsTerminals):
@@ -352,7 +352,7 @@ class ContainerHostConformance:
             assert await read_all(terminal) == content
             assert await terminal.wait() == 0
 
-    async def test_a_terminal_has_a_size_and_an_exit_code(self, trial: Trial) -> None:
+    async def test_a_terminal_has_a_size_and_an_exit_code(self, trial: HostTrial) -> None:
         """A shell on a pseudo-terminal ends with the code that it was left with. Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
         if not isinstance(trial.host, SupportsTerminals):
@@ -365,7 +365,7 @@ class ContainerHostConformance:
             assert b"exit 1" in await read_all(terminal)
             assert await terminal.wait() == 1
 
-    async def test_a_terminal_that_is_left_leaves_nothing(self, trial: Trial) -> None:
+    async def test_a_terminal_that_is_left_leaves_nothing(self, trial: HostTrial) -> None:
         """The process ends with the context. Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
         if not isinstance(trial.host, SupportsTerminals):
@@ -377,7 +377,7 @@ class ContainerHostConformance:
                 pass
             assert await trial.host.end_terminal(container.id, terminal_id)
 
-    async def test_use_can_be_measured(self, trial: Trial) -> None:
+    async def test_use_can_be_measured(self, trial: HostTrial) -> None:
         """Optional ability."""
         (container,) = await trial.make(trial.spec("web"))
         if not isinstance(trial.host, SupportsStats):

@@ -25,7 +25,7 @@ from orca.sdk.workloads import LogLine, Observation, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class FakeChange:
+class FakeHostChange:
     """`create`, `start` or `remove` a container by name."""
 
     verb: str
@@ -98,16 +98,16 @@ class FakeHost:
         for spec in desired:
             state = states.pop(spec.name, None)
             if state is None:
-                changes.append(FakeChange("create", spec.name, spec))
+                changes.append(FakeHostChange("create", spec.name, spec))
             if state not in {"running", "restarting", "unknown"}:
-                changes.append(FakeChange("start", spec.name))
-        return [*changes, *(FakeChange("remove", name) for name in states)]
+                changes.append(FakeHostChange("start", spec.name))
+        return [*changes, *(FakeHostChange("remove", name) for name in states)]
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """At once."""
         self._check_up()
         for change in changes:
-            if not isinstance(change, FakeChange):
+            if not isinstance(change, FakeHostChange):
                 raise TypeError(f"{type(change).__name__} is not a change of the fake host")
             if change.verb == "remove":
                 self._remove(change.name)

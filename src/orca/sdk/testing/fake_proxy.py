@@ -21,7 +21,7 @@ _NETWORK = re.compile(r"[0-9a-f.:/]+")
 
 
 @dataclass(frozen=True, slots=True)
-class FakeChange:
+class FakeProxyChange:
     """A sentence."""
 
     text: str
@@ -64,7 +64,7 @@ class FakeProxy:
         before = {route.id: route for route in (current.routes if current else ())}
         after = {route.id: route for route in desired.routes}
         differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        return [FakeChange(f"set {(after.get(name) or before[name]).hostname}") for name in differing]
+        return [FakeProxyChange(f"set {(after.get(name) or before[name]).hostname}") for name in differing]
 
     async def apply(self, desired: ProxyConfig) -> None:
         """Store it, unless a route is in `refused`."""

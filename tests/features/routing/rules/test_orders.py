@@ -4,7 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orca.features.routing.rules.orders import Held, OrderFailed, is_order_due, next_order_delay, parse_retry_after
+from orca.features.routing.rules.orders import (
+    HeldCertificate,
+    OrderFailed,
+    is_order_due,
+    next_order_delay,
+    parse_retry_after,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,7 @@ def test_pauses_fit_what_happened(kind, failures: int, retry_after: int | None, 
 
 def test_a_third_of_a_life_left_is_when_to_renew() -> None:
     at = datetime(2026, 11, 29, tzinfo=UTC)
-    held = Held(at - timedelta(days=60), at + timedelta(days=30), "a")
+    held = HeldCertificate(at - timedelta(days=60), at + timedelta(days=30), "a")
     assert is_order_due(held, "a", at)
     assert not is_order_due(held, "a", at - timedelta(seconds=1))
     assert is_order_due(held, "b", at - timedelta(days=59))

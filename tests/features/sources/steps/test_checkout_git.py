@@ -13,7 +13,7 @@ from tests.cancelling import CancelledAt
 
 from orca.errors import DeadlineExceeded, OrcaError
 from orca.features.sources import errors
-from orca.sdk.archives import Limits
+from orca.sdk.archives import ArchiveLimits
 from orca.sdk.connectors import Command
 
 pytestmark = pytest.mark.slow
@@ -301,13 +301,13 @@ async def test_what_is_too_large_is_refused(fetch: Fetch, server: Any, make_repo
     repository = make_repository("app.git")
     repository.commit({"zeros": "0" * 3_000_000} | {f"f{n}": str(n) for n in range(50)})
     ca = {"certificate_authority": server.certificate_authority}
-    for limits in (Limits(total_bytes=2_000_000), Limits(entries=20)):
+    for limits in (ArchiveLimits(total_bytes=2_000_000), ArchiveLimits(entries=20)):
         with pytest.raises(errors.SourceTooLarge):
             await fetch(server.url("/app.git"), limits=limits, **ca)
     (repository.work / "random").write_bytes(os.urandom(4_000_000))
     repository.commit({})
     with pytest.raises(errors.SourceTooLarge):
-        await fetch(server.url("/app.git"), limits=Limits(total_bytes=3_500_000), **ca)
+        await fetch(server.url("/app.git"), limits=ArchiveLimits(total_bytes=3_500_000), **ca)
     assert leftovers(tmp_path) == []
 
 
@@ -325,7 +325,9 @@ async def test_a_tree_that_unfolds_without_end_is_refused_quickly(
     started = time.monotonic()
     with pytest.raises(errors.SourceTooLarge):
         await fetch(
-            server.url("/app.git"), certificate_authority=server.certificate_authority, limits=Limits(entries=10_000)
+            server.url("/app.git"),
+            certificate_authority=server.certificate_authority,
+            limits=ArchiveLimits(entries=10_000),
         )
     assert time.monotonic() - started < 20
     assert leftovers(tmp_path) == []

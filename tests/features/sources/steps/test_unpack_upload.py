@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orca.features.sources.steps.unpack_upload import unpack_upload
-from orca.sdk.archives import BadArchive, Limits, Unpacked
+from orca.sdk.archives import ArchiveLimits, BadArchive, Unpacked
 
 
 async def test_an_upload_is_unpacked_or_leaves_nothing(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ async def test_an_upload_is_unpacked_or_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "tree" / "index.html").read_text() == "hello"
     upload.write_bytes(buffer.getvalue()[:40])
     with pytest.raises(BadArchive):
-        await unpack_upload(upload, tmp_path / "other", Limits())
+        await unpack_upload(upload, tmp_path / "other", ArchiveLimits())
     assert not (tmp_path / "other").exists()
 
 

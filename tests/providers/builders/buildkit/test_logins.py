@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from orca.providers.builders.buildkit.failures import Observed, explain_step
+from orca.providers.builders.buildkit.failures import FailedBuild, explain_step
 from orca.providers.builders.buildkit.logins import choose_logins, render_config, words_of
 from orca.providers.builders.buildkit.progress import Step
 from orca.sdk.containers import RegistryLogin
@@ -45,13 +45,13 @@ def test_a_build_gets_the_first_login_of_each_registry_it_needs() -> None:
 @pytest.mark.parametrize(
     ("observed", "hint"),
     [
-        (Observed(registry="r.example"), "orc credentials add-registry r.example"),
-        (Observed(registry="r.example", username="me"), "Logging in to r.example as me fails"),
-        (Observed(registry="r.example", username="me", login_works=True), "r.example accepts the login of me"),
-        (Observed(registry="r.example", registry_known=False), "cannot be resolved"),
+        (FailedBuild(registry="r.example"), "orc credentials add-registry r.example"),
+        (FailedBuild(registry="r.example", username="me"), "Logging in to r.example as me fails"),
+        (FailedBuild(registry="r.example", username="me", login_works=True), "r.example accepts the login of me"),
+        (FailedBuild(registry="r.example", registry_known=False), "cannot be resolved"),
     ],
 )
-def test_a_base_image_that_is_not_given_out_says_what_to_do(observed: Observed, hint: str) -> None:
+def test_a_base_image_that_is_not_given_out_says_what_to_do(observed: FailedBuild, hint: str) -> None:
     error = explain_step(Step("[internal] load metadata for r.example/app:1", error="401"), observed)
     assert error.code == "base-image-unavailable"
     assert hint in error.hint

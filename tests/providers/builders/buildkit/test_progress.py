@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orca.providers.builders.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
+from orca.providers.builders.buildkit.failures import FailedBuild, copied_files, explain_refusal, explain_step
 from orca.providers.builders.buildkit.progress import LogSink, Progress, Step
 
 OLD = """\
@@ -156,20 +156,20 @@ no exit code: 9
 @pytest.mark.parametrize(
     ("name", "error", "code", "observed", "kind", "words", "hint"),
     [
-        ("[2/3] RUN x", "exit code: 127", 127, Observed(), "build-command-missing", "1/2: RUN x", "Install it"),
-        ("[2/3] RUN x", "exit code: 126", 126, Observed(), "build-command-missing", "executed", "chmod=+x"),
-        ("[2/3] RUN x", "exit code: 137", 137, Observed(), "build-failed", "exit code 137", "memory"),
-        ("[2/3] RUN x", "exit code: 137", 137, Observed(out_of_memory=True, memory_bytes=1 << 30), "build-out-of-memory", "1024 MiB", "raise"),
-        ("[2/3] RUN x", "exit code: 1", 1, Observed(), "build-failed", "exit code 1", "lines above"),
-        ("[2/3] RUN x", "the daemon said so", None, Observed(), "build-failed", "daemon said so", "lines above"),
-        ("[2/3] COPY a /b", "not found", None, Observed(missing_files=("a",)), "build-file-missing", "copies a", "committed"),
-        ("[2/3] COPY a /b", "not found", None, Observed(), "build-file-missing", "not found", ".dockerignore"),
-        ("[internal] load metadata for docker.io/a/b:1", "no", None, Observed(registry_known=False), "base-image-unavailable", "docker.io/a/b:1", "DNS"),
-        ("[1/3] FROM ghcr.io/a:1@sha256:00", "no", None, Observed(), "base-image-unavailable", "ghcr.io/a:1", "tag"),
+        ("[2/3] RUN x", "exit code: 127", 127, FailedBuild(), "build-command-missing", "1/2: RUN x", "Install it"),
+        ("[2/3] RUN x", "exit code: 126", 126, FailedBuild(), "build-command-missing", "executed", "chmod=+x"),
+        ("[2/3] RUN x", "exit code: 137", 137, FailedBuild(), "build-failed", "exit code 137", "memory"),
+        ("[2/3] RUN x", "exit code: 137", 137, FailedBuild(out_of_memory=True, memory_bytes=1 << 30), "build-out-of-memory", "1024 MiB", "raise"),
+        ("[2/3] RUN x", "exit code: 1", 1, FailedBuild(), "build-failed", "exit code 1", "lines above"),
+        ("[2/3] RUN x", "the daemon said so", None, FailedBuild(), "build-failed", "daemon said so", "lines above"),
+        ("[2/3] COPY a /b", "not found", None, FailedBuild(missing_files=("a",)), "build-file-missing", "copies a", "committed"),
+        ("[2/3] COPY a /b", "not found", None, FailedBuild(), "build-file-missing", "not found", ".dockerignore"),
+        ("[internal] load metadata for docker.io/a/b:1", "no", None, FailedBuild(registry_known=False), "base-image-unavailable", "docker.io/a/b:1", "DNS"),
+        ("[1/3] FROM ghcr.io/a:1@sha256:00", "no", None, FailedBuild(), "base-image-unavailable", "ghcr.io/a:1", "tag"),
     ],
 )  # fmt: skip
 def test_failures_are_explained(
-    name: str, error: str, code: int | None, observed: Observed, kind: str, words: str, hint: str
+    name: str, error: str, code: int | None, observed: FailedBuild, kind: str, words: str, hint: str
 ) -> None:
     failure = explain_step(Step(name, "failed", error=error, exit_code=code), observed)
     assert failure.code == kind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orca.providers.builders.buildkit.failures import Observed, explain_step
+from orca.providers.builders.buildkit.failures import FailedBuild, explain_step
 from orca.providers.builders.buildkit.progress import Step
 from orca.providers.builders.buildkit.unreachable import Unreachable, find_unreachable
 
@@ -42,7 +42,7 @@ def test_a_step_that_reaches_no_server_is_explained_by_the_network(name: str) ->
     assert find_unreachable(lines) == Unreachable(host, is_unknown)
     step = Step("[build 3/5] RUN install", "failed", exit_code=1)
     step.last_lines.extend(lines)
-    error = explain_step(step, Observed())
+    error = explain_step(step, FailedBuild())
     assert f"this machine could not reach {host or 'a server that it needs'}" in error.message
     assert ("DNS" if is_unknown else "firewall") in error.hint
     assert error.code == "build-failed"
@@ -64,11 +64,11 @@ def test_other_failures_are_not_blamed_on_the_network(output: str) -> None:
     assert find_unreachable(output.split("\n")) is None
     step = Step("[build 3/5] RUN make", "failed", exit_code=2)
     step.last_lines.extend(output.split("\n"))
-    assert explain_step(step, Observed()).hint == "Read the lines above it in the log."
+    assert explain_step(step, FailedBuild()).hint == "Read the lines above it in the log."
 
 
 @pytest.mark.parametrize("code", [126, 127, 137])
 def test_exit_codes_that_explain_themselves_come_first(code: int) -> None:
     step = Step("[build 3/5] RUN make", "failed", exit_code=code)
     step.last_lines.append("curl: (6) Could not resolve host: example.org")
-    assert "reach" not in explain_step(step, Observed()).message
+    assert "reach" not in explain_step(step, FailedBuild()).message

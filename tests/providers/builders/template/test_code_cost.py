@@ -8,7 +8,7 @@ from tests.providers.builders.template.test_template import make
 
 from orca.providers.builders.template.languages import find_recipe
 from orca.providers.builders.template.options import TemplateOptions
-from orca.providers.builders.template.python_code import Reading
+from orca.providers.builders.template.python_code import ReadBudget
 from orca.providers.builders.template.recipe import Recipe
 
 PIECES = ("a\n", "[a]\n", "def f(a, b):\n    return a.b(c, 3)\n")
@@ -27,7 +27,7 @@ def seconds(tree: Path) -> float:
 @pytest.mark.parametrize("piece", PIECES)
 def test_one_file_takes_time_in_proportion_to_its_length(piece: str) -> None:
     def spent(length: int) -> float:
-        return processor_seconds(lambda: Reading().read((piece * length)[:length]))
+        return processor_seconds(lambda: ReadBudget().read((piece * length)[:length]))
 
     spent(1000)
     assert spent(120_000) < 8 * spent(30_000) + 0.2
@@ -56,7 +56,7 @@ def test_likely_files_are_read_before_the_bound_is_reached(tmp_path: Path) -> No
 
 
 def test_a_text_that_comes_again_costs_nothing_and_a_long_one_is_not_read() -> None:
-    reading = Reading()
+    reading = ReadBudget()
     assert reading.read("a = 1\n").names == {"a"}
     left = (reading.bytes_left, reading.parts_left)
     reading.read("a = 1\n")

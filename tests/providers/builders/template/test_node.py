@@ -13,7 +13,7 @@ from orca.providers.builders.template.node import find_member
 from orca.providers.builders.template.node.commands import expand
 from orca.providers.builders.template.node.javascript import LIMIT, Module
 from orca.providers.builders.template.node.managers import find_manager
-from orca.providers.builders.template.node.package import Package, Project, read_package, without_comments
+from orca.providers.builders.template.node.package import NodeProject, Package, read_package, without_comments
 from orca.providers.builders.template.node.programs import is_development
 from orca.providers.builders.template.node.versions import LATEST, find_version
 from orca.providers.builders.template.options import TemplateOptions
@@ -35,9 +35,9 @@ def look_at(home: Path, files: Mapping[str, object], **options: Any) -> Recipe |
     return find_recipe(make(home, files), TemplateOptions(**options))
 
 
-def project(home: Path, files: Mapping[str, object]) -> Project:
+def project(home: Path, files: Mapping[str, object]) -> NodeProject:
     tree = Tree(make(home, {"package.json": {}, **files}))
-    return Project(tree, read_package(tree) or Package())
+    return NodeProject(tree, read_package(tree) or Package())
 
 
 # ── reading code ─────────────────────────────────────────────────────────────────────────────────────────────────

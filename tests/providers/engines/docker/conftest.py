@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("orca.sdk.testing.containers", "orca.sdk.testing.
 
 from orca.providers.connectors.local import LocalConnector  # noqa: E402 - after the line above
 from orca.providers.engines.docker import DockerEngine, DockerHostProvider  # noqa: E402
-from orca.sdk.testing.containers import Trial  # noqa: E402
+from orca.sdk.testing.containers import HostTrial  # noqa: E402
 
 SOCKET = "/var/run/docker.sock"
 APPLETS = (
@@ -94,7 +94,7 @@ def make_image():
 
 @pytest.fixture
 async def trial(host, image):
-    trial = Trial(host, image)
+    trial = HostTrial(host, image)
     yield trial
     await trial.clean()
 

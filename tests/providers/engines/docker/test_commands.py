@@ -14,7 +14,7 @@ from orca.errors import DeadlineExceeded, RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.sdk.connectors import Command, CommandResult
 from orca.sdk.terminals import TerminalRequest, TerminalSize
-from orca.sdk.testing.containers import Trial, read_all
+from orca.sdk.testing.containers import HostTrial, read_all
 
 pytestmark = pytest.mark.docker
 
@@ -51,7 +51,7 @@ async def worker(open_host, image):
     trials = []
 
     async def open_worker(connector):
-        trial = Trial(await open_host(connector), image)
+        trial = HostTrial(await open_host(connector), image)
         trials.append(trial)
         (container,) = await trial.make(trial.spec("web"))
         return trial, container

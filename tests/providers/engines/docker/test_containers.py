@@ -10,7 +10,7 @@ import pytest
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.observe import is_steady, read_steady
-from orca.sdk.testing.containers import Trial
+from orca.sdk.testing.containers import HostTrial
 from orca.sdk.workloads import Mount
 
 pytestmark = pytest.mark.docker
@@ -74,7 +74,7 @@ async def test_the_host_reaches_the_address_and_nothing_is_published(trial):
 
 
 async def test_projects_cannot_reach_each_other(trial, host, image):
-    other = Trial(host, image)
+    other = HostTrial(host, image)
     server = trial.spec("server", "nc", "-ll", "-p", "8080", "-e", "echo", "hello")
     try:
         (near, far) = (await trial.make(server, trial.spec("near")))[0], (await other.make(other.spec("far")))[0]
@@ -91,7 +91,7 @@ async def test_projects_cannot_reach_each_other(trial, host, image):
 
 async def test_many_at_once_from_two_processes_get_different_addresses(trial, open_host, image):
     """Two engines know nothing of each other, as two workers do."""
-    other = Trial(await open_host(), image, trial.id)
+    other = HostTrial(await open_host(), image, trial.id)
     await asyncio.gather(
         *(who.make(who.spec(f"{part}-{number}")) for number in range(4) for part, who in (("a", trial), ("b", other)))
     )
@@ -188,7 +188,7 @@ async def test_labels_of_an_image_steer_nothing(host, make_image, by_hand):
         "autoheal",
     )
     image = make_image(*(f"LABEL {key}=true" for key in steering), "LABEL maintainer=me")
-    trial = Trial(host, image)
+    trial = HostTrial(host, image)
     try:
         (container,) = await trial.make(trial.spec("web"))
         assert not set(steering) & set(container.labels)
@@ -249,7 +249,7 @@ async def test_a_volume_keeps_what_is_in_it(trial):
 async def test_an_exhausted_pool_is_explained_and_leaves_nothing(trial, open_host, image, by_hand):
     pool = f"10.211.{secrets.randbelow(256)}.0/24"
     host = await open_host(address_pool=pool)
-    first, second = Trial(host, image), Trial(host, image)
+    first, second = HostTrial(host, image), HostTrial(host, image)
     try:
         (container,) = await first.make(first.spec("web"))
         assert container.address == pool.replace(".0/24", ".10")
@@ -268,7 +268,7 @@ async def test_ranges_that_others_use_are_passed_over(open_host, image, by_hand)
     name = f"foreign-{secrets.token_hex(4)}"
     by_hand("network", "create", "--subnet", f"10.210.{third}.0/25", name)
     host = await open_host(address_pool=f"10.210.{third}.0/22")
-    trial = Trial(host, image)
+    trial = HostTrial(host, image)
     try:
         (container,) = await trial.make(trial.spec("web"))
         assert container.address == f"10.210.{third + 1}.10"
@@ -278,7 +278,7 @@ async def test_ranges_that_others_use_are_passed_over(open_host, image, by_hand)
 
 
 async def test_two_engines_make_one_network(trial, open_host, image, by_hand):
-    others = [Trial(await open_host(), image, trial.id) for _ in range(3)]
+    others = [HostTrial(await open_host(), image, trial.id) for _ in range(3)]
     await asyncio.gather(*(who.make(who.spec(f"{number}")) for number, who in enumerate([trial, *others])))
     assert by_hand("network", "ls", "--format", "{{.Name}}").split().count(trial.id) == 1
     assert [container.state for container in await trial.inspect()] == ["running"] * 4
@@ -370,7 +370,7 @@ async def test_impossible_limits_are_refused(trial):
 
 
 async def test_health_of_the_image_is_reported(host, make_image):
-    trial = Trial(host, make_image('HEALTHCHECK --interval=1s CMD ["true"]'))
+    trial = HostTrial(host, make_image('HEALTHCHECK --interval=1s CMD ["true"]'))
     try:
         spec = trial.spec("web")
         (container,) = await trial.make(spec)

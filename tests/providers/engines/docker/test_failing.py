@@ -18,7 +18,7 @@ from orca.features.deployments.steps import retry
 from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.kit.fence import NotOwner, fence
 from orca.sdk.engines import EngineFailed, EngineUnreachable
-from orca.sdk.testing.containers import Trial
+from orca.sdk.testing.containers import HostTrial
 from orca.systems import LOCAL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -94,14 +94,14 @@ async def front(scratch: Path) -> AsyncIterator[Front]:
 
 
 @pytest.fixture
-async def fronted(front: Front, open_host, image: str) -> AsyncIterator[Trial]:
-    trial = Trial(await open_host(host=f"unix://{front.socket}"), image)
+async def fronted(front: Front, open_host, image: str) -> AsyncIterator[HostTrial]:
+    trial = HostTrial(await open_host(host=f"unix://{front.socket}"), image)
     yield trial
     front.fails = b""
     await trial.clean()
 
 
-def work_on(trial: Trial, lines: list[str]) -> Any:
+def work_on(trial: HostTrial, lines: list[str]) -> Any:
     async def write(line: str) -> None:
         lines.append(line)
 
@@ -115,7 +115,7 @@ async def heal(front: Front, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("fails", [b" /", b"/start", b"/create"])
-async def test_failures_of_the_engine_itself_are_waited_for(front: Front, fronted: Trial, fails: bytes) -> None:
+async def test_failures_of_the_engine_itself_are_waited_for(front: Front, fronted: HostTrial, fails: bytes) -> None:
     lines: list[str] = []
     await fronted.host.info()
     front.fails = fails
@@ -129,7 +129,7 @@ async def test_failures_of_the_engine_itself_are_waited_for(front: Front, fronte
     assert "This is tried again" in lines[0]
 
 
-async def test_what_a_healthy_engine_cannot_do_is_said_in_bounded_time(front: Front, fronted: Trial) -> None:
+async def test_what_a_healthy_engine_cannot_do_is_said_in_bounded_time(front: Front, fronted: HostTrial) -> None:
     front.fails = b"/start"
     began = time.monotonic()
     with pytest.raises(EngineFailed, match="connection refused"):
@@ -137,7 +137,7 @@ async def test_what_a_healthy_engine_cannot_do_is_said_in_bounded_time(front: Fr
     assert retry.FAILURE_SECONDS <= time.monotonic() - began < retry.AWAY_SECONDS
 
 
-async def test_a_command_that_is_not_there_is_said_at_once(front: Front, fronted: Trial) -> None:
+async def test_a_command_that_is_not_there_is_said_at_once(front: Front, fronted: HostTrial) -> None:
     """Also by a version of Docker that answers 500, where others answer 400."""
     front.fails, front.passes_on = b"/start", True
     began = time.monotonic()
@@ -165,7 +165,7 @@ async def test_a_lost_containerd_is_an_engine_that_is_away(scratch: Path, open_h
     server.close()
 
 
-async def test_a_process_that_lost_its_work_only_looks(trial: Trial) -> None:
+async def test_a_process_that_lost_its_work_only_looks(trial: HostTrial) -> None:
     spec = trial.spec("kept")
     (made,) = await trial.make(spec)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
-from orca.sdk.testing.containers import Trial
+from orca.sdk.testing.containers import HostTrial
 from orca.sdk.testing.trials import ignore
 from orca.sdk.workloads import (
     SECRET,
@@ -28,13 +28,13 @@ from orca.sdk.workloads import (
 pytestmark = pytest.mark.docker
 
 
-async def say(trial: Trial, name: str, *argv: str) -> str:
+async def say(trial: HostTrial, name: str, *argv: str) -> str:
     """What a command writes inside the container."""
     (found,) = [each for each in await trial.inspect() if each.name == f"{trial.id}-{name}"]
     return (await trial.host.exec(found.id, argv, deadline=30)).text.strip()
 
 
-async def test_container_options_the_process_sees_them(trial: Trial, by_hand) -> None:
+async def test_container_options_the_process_sees_them(trial: HostTrial, by_hand) -> None:
     await trial.make(
         trial.spec(
             "web", working_directory="/tmp", hostname="db-1", tmpfs=(Tmpfs("/cache", 1 << 20, 0o700),), shm_bytes=8 << 20,
@@ -60,13 +60,13 @@ async def test_container_options_the_process_sees_them(trial: Trial, by_hand) ->
     assert not {"CHOWN", "KILL", "CAP_CHOWN", "CAP_KILL"} & set(facts["HostConfig"]["CapAdd"])
 
 
-async def test_container_no_options_has_the_defaults(trial: Trial, by_hand) -> None:
+async def test_container_no_options_has_the_defaults(trial: HostTrial, by_hand) -> None:
     await trial.make(trial.spec("web"))
     facts = json.loads(by_hand("inspect", f"{trial.id}-web"))[0]["HostConfig"]
     assert not any(facts.get(name) for name in ("ReadonlyRootfs", "PortBindings", "Devices", "Tmpfs"))
 
 
-async def test_container_files_are_there_before_the_start_and_belong_to_its_user(trial: Trial, by_hand) -> None:
+async def test_container_files_are_there_before_the_start_and_belong_to_its_user(trial: HostTrial, by_hand) -> None:
     secret = File("/run/secrets/key", b"hush \x00 hush", SECRET)
     plain = File("/etc/app/deep/app.conf", b"listen 80\n")
     await trial.make(trial.spec("web", "sh", "-c", "cat /run/secrets/key /etc/app/deep/app.conf; sleep 600",
@@ -81,7 +81,7 @@ async def test_container_files_are_there_before_the_start_and_belong_to_its_user
     assert "hush" not in repr(trial.spec("web", files=(secret,)))
 
 
-async def test_container_files_behind_links_of_the_image_or_a_volume_stay_inside(trial: Trial) -> None:
+async def test_container_files_behind_links_of_the_image_or_a_volume_stay_inside(trial: HostTrial) -> None:
     """A volume with a link to the root of the machine, as a hostile process may leave it."""
     mount, canary = Mount(f"{trial.id}-data", "/data"), f"orca-canary-{trial.id}"
     planted = trial.spec("first", "sh", "-c", "ln -s /etc /data/abs; ln -s ../../../../etc /data/up; sleep 600",
@@ -97,13 +97,15 @@ async def test_container_files_behind_links_of_the_image_or_a_volume_stay_inside
     assert await say(trial, "first", "sh", "-c", f"ls /etc | grep -c {canary}") == "0"
 
 
-async def test_container_file_in_place_of_one_of_the_image_replaces_it_for_this_container_only(trial: Trial) -> None:
+async def test_container_file_in_place_of_one_of_the_image_replaces_it_for_this_container_only(
+    trial: HostTrial,
+) -> None:
     await trial.make(trial.spec("web", files=(File("/etc/passwd", b"me:x:0:0::/:/bin/sh\n"),)), trial.spec("other"))
     assert await say(trial, "web", "cat", "/etc/passwd") == "me:x:0:0::/:/bin/sh"
     assert "me:x:0:0" not in await say(trial, "other", "sh", "-c", "cat /etc/passwd || true")
 
 
-async def test_container_that_was_created_only_gets_its_files_at_the_next_start(trial: Trial) -> None:
+async def test_container_that_was_created_only_gets_its_files_at_the_next_start(trial: HostTrial) -> None:
     """The process may have died between the creation and the files."""
     bare, whole = (
         trial.spec("web"),
@@ -118,7 +120,7 @@ async def test_container_that_was_created_only_gets_its_files_at_the_next_start(
     await trial.host.remove_network(f"{trial.id}-b")
 
 
-async def test_container_read_only_root_has_its_files_at_their_paths(trial: Trial, by_hand) -> None:
+async def test_container_read_only_root_has_its_files_at_their_paths(trial: HostTrial, by_hand) -> None:
     mount, secret = Mount(f"{trial.id}-data", "/data"), File("/run/secrets/key", b"hush", SECRET)
     files = (secret, File("/etc/app/deep/app.conf", b"listen 80"), File("/unique", b"mine"), File("/data/key", b"1"))
     spec = trial.spec("web", read_only=True, mounts=(mount,), files=files, user="1000:50")
@@ -148,7 +150,7 @@ async def test_container_read_only_root_has_its_files_at_their_paths(trial: Tria
 
 
 async def test_container_read_only_root_interrupted_attempt_is_finished_and_leaves_nothing(
-    trial: Trial, by_hand
+    trial: HostTrial, by_hand
 ) -> None:
     spec = trial.spec("web", read_only=True, files=(File("/key", b"1"),))
     left = by_hand("create", "--name", f"{spec.name}-files", trial.image, "true")
@@ -166,7 +168,7 @@ async def test_container_read_only_root_interrupted_attempt_is_finished_and_leav
     assert trial.id not in by_hand("volume", "ls", "--quiet") + by_hand("ps", "--all", "--format", "{{.Names}}")
 
 
-async def test_container_in_several_networks_is_found_by_its_names_also_after_a_restart(trial: Trial) -> None:
+async def test_container_in_several_networks_is_found_by_its_names_also_after_a_restart(trial: HostTrial) -> None:
     other = f"{trial.id}-b"
     server = trial.spec("web", "sh", "-c", "while echo hi | nc -l -p 80; do :; done", aliases=("web",),
                         attachments=(Attachment(other, ("front", "www")),))  # fmt: skip
@@ -187,7 +189,7 @@ async def test_container_in_several_networks_is_found_by_its_names_also_after_a_
     await trial.host.remove_network(other)
 
 
-async def test_container_health_is_asked_by_the_engine(trial: Trial) -> None:
+async def test_container_health_is_asked_by_the_engine(trial: HostTrial) -> None:
     check = HealthCommand(("false",), interval=1, timeout=1, retries=1)
     await trial.make(trial.spec("web", health=check))
     seen = await trial.reach(trial.spec("web"), "running")
@@ -200,7 +202,7 @@ async def test_container_health_is_asked_by_the_engine(trial: Trial) -> None:
     pytest.fail(f"it is {seen.health}")
 
 
-async def test_container_with_grants_gets_what_was_granted(trial: Trial, by_hand) -> None:
+async def test_container_with_grants_gets_what_was_granted(trial: HostTrial, by_hand) -> None:
     grants = (
         Privilege("capability", "NET_RAW"), Privilege("sysctl", "net.core.somaxconn"), Privilege("device", "/dev/null"),
         Privilege("host.port", "udp/47111"),
@@ -219,7 +221,7 @@ async def test_container_with_grants_gets_what_was_granted(trial: Trial, by_hand
 
 
 async def test_container_has_granted_folders_of_the_machine_and_no_links_out_of_them(
-    trial: Trial, scratch: Path
+    trial: HostTrial, scratch: Path
 ) -> None:
     folder, link = scratch / "media", scratch / "link"
     folder.mkdir()
@@ -248,7 +250,7 @@ async def test_container_has_granted_folders_of_the_machine_and_no_links_out_of_
     assert len(await trial.inspect()) == 2
 
 
-async def test_container_published_port_is_reached_on_the_machine_and_taken_for_a_second(trial: Trial) -> None:
+async def test_container_published_port_is_reached_on_the_machine_and_taken_for_a_second(trial: HostTrial) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.cancelling import CancelledAt
 
-from orca.providers.engines.docker.ownership import Identity, Seen, choose_owner, find_closed, identify
+from orca.providers.engines.docker.ownership import ProcessIdentity, VolumeContents, choose_owner, find_closed, identify
 from orca.sdk.containers import SupportsVolumeOwners
 from orca.sdk.workloads import Mount, VolumeOwner
 
@@ -24,12 +24,12 @@ def entry(name: str, uid: int, gid: int, mode: int, kind: bytes = tarfile.DIRTYP
 @pytest.mark.parametrize(
     ("user", "identity"),
     [
-        ("app", Identity(1001, 1002, frozenset({33}))), ("1001", Identity(1001, 1002, frozenset({33}))),
-        ("app:staff", Identity(1001, 50)), ("app:7", Identity(1001, 7)), ("10001:10001", Identity(10001, 10001)),
-        ("10001", Identity(10001, 0)), ("missing", Identity(0, 0)), ("odd", Identity(0, 0)),
+        ("app", ProcessIdentity(1001, 1002, frozenset({33}))), ("1001", ProcessIdentity(1001, 1002, frozenset({33}))),
+        ("app:staff", ProcessIdentity(1001, 50)), ("app:7", ProcessIdentity(1001, 7)), ("10001:10001", ProcessIdentity(10001, 10001)),
+        ("10001", ProcessIdentity(10001, 0)), ("missing", ProcessIdentity(0, 0)), ("odd", ProcessIdentity(0, 0)),
     ],
 )  # fmt: skip
-def test_a_user_is_read_as_the_engine_reads_it(user: str, identity: Identity) -> None:
+def test_a_user_is_read_as_the_engine_reads_it(user: str, identity: ProcessIdentity) -> None:
     assert identify(user, USERS, GROUPS) == identity
 
 
@@ -45,7 +45,7 @@ def test_a_user_is_read_as_the_engine_reads_it(user: str, identity: Identity) ->
 def test_an_empty_volume_gets_an_owner(
     mount: Mount, folder: tuple[int, int, int], wanted: tuple[int, int, int]
 ) -> None:
-    assert choose_owner(mount, entry("data", *folder), Identity(1001, 1002)) == wanted
+    assert choose_owner(mount, entry("data", *folder), ProcessIdentity(1001, 1002)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_an_empty_volume_gets_an_owner(
     ],
 )  # fmt: skip
 def test_what_is_closed_is_found(folder: tuple[int, int, int], inside: list[tarfile.TarInfo], place: str) -> None:
-    seen = Seen("/data", entry("data", *folder), tuple(inside))
-    assert find_closed(seen, Identity(1001, 1002, frozenset({33}))) == place
+    seen = VolumeContents("/data", entry("data", *folder), tuple(inside))
+    assert find_closed(seen, ProcessIdentity(1001, 1002, frozenset({33}))) == place
 
 
 @pytest.mark.docker

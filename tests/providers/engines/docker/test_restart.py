@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from orca.errors import ProviderUnavailable
-from orca.sdk.testing.containers import Trial
+from orca.sdk.testing.containers import HostTrial
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -88,7 +88,7 @@ async def trial(own_docker, open_host, image):
     saved = subprocess.run(["docker", "save", image], check=True, capture_output=True, timeout=60).stdout
     own_docker.client("load", input=saved)
     host = await open_host(host=own_docker.host, address_pool=f"10.209.{secrets.randbelow(256)}.0/24")
-    trial = Trial(host, image)
+    trial = HostTrial(host, image)
     yield trial
     with contextlib.suppress(ProviderUnavailable):
         await trial.clean()

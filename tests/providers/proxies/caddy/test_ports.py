@@ -13,7 +13,7 @@ import pytest
 from orca.errors import RequestRefused
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.proxies.caddy.layout import usable_addresses
-from orca.providers.proxies.caddy.ports import Listener, check_ports, choose_port, find_holder, list_listeners
+from orca.providers.proxies.caddy.ports import ListeningSocket, check_ports, choose_port, find_holder, list_listeners
 from orca.providers.proxies.caddy.runtime import has_ended
 from orca.sdk.connectors import OpenSocket
 
@@ -23,8 +23,8 @@ from .samples import LAYOUT
 HERE = LocalConnector()
 
 
-def listener(address: str, port: int, protocol: str = "tcp") -> Listener:
-    return Listener(ip_address(address), port, protocol, 1, "nginx (process 1)")
+def listener(address: str, port: int, protocol: str = "tcp") -> ListeningSocket:
+    return ListeningSocket(ip_address(address), port, protocol, 1, "nginx (process 1)")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def listener(address: str, port: int, protocol: str = "tcp") -> Listener:
     ],
     ids=str,
 )
-def test_who_stands_in_the_way(ours: list[str], theirs: Listener, *, blocks: bool):
+def test_who_stands_in_the_way(ours: list[str], theirs: ListeningSocket, *, blocks: bool):
     layout = replace(LAYOUT, addresses=tuple(ip_address(address) for address in ours))
     assert (find_holder(layout, [theirs]) == theirs) is blocks
 

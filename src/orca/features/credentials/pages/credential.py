@@ -13,7 +13,7 @@ from orca.features.credentials import actions, queries
 from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.credentials.schemas import GitCredentialChanges, RegistryCredentialChanges
 from orca.features.credentials.usage import CredentialUser, read_usage
-from orca.web.answers import Done, attempt, submit
+from orca.web.answers import Redirect, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.render import render
@@ -71,9 +71,9 @@ async def change_git_credential(
     """Change name, host, trusted host keys or token."""
     row = await queries.get_credential(session, scope, GitCredential, git_credential_id)
 
-    async def save(changes: GitCredentialChanges) -> Done:
+    async def save(changes: GitCredentialChanges) -> Redirect:
         await actions.update_git_credential(session, resources.secret_box, scope, git_credential_id, changes)
-        return Done(f"/credentials/git/{git_credential_id}", "Saved")
+        return Redirect(f"/credentials/git/{git_credential_id}", "Saved")
 
     filled = fill(GitCredentialChanges, changes_data(row.kind, form), form)
     return await submit(request, session, filled, save, _page_of(request, session, scope, row))
@@ -95,7 +95,7 @@ async def remove_git_credential(
     """Delete the credential; refused while services use it, which the page then lists."""
     row = await queries.get_credential(session, scope, GitCredential, git_credential_id)
     deletion = actions.delete_git_credential(session, scope, git_credential_id)
-    done = Done("/credentials", "The credential is deleted")
+    done = Redirect("/credentials", "The credential is deleted")
     return await attempt(request, session, deletion, done, _page_of(request, session, scope, row))
 
 
@@ -124,9 +124,9 @@ async def change_registry_credential(
     data = {"name": form.get("name", ""), "username": form.get("username", "")}
     data |= {"password": form["password"]} if form.get("password") else {}
 
-    async def save(changes: RegistryCredentialChanges) -> Done:
+    async def save(changes: RegistryCredentialChanges) -> Redirect:
         await actions.update_registry_credential(session, resources.secret_box, scope, registry_credential_id, changes)
-        return Done(f"/credentials/registries/{registry_credential_id}", "Saved")
+        return Redirect(f"/credentials/registries/{registry_credential_id}", "Saved")
 
     filled = fill(RegistryCredentialChanges, data, form)
     return await submit(request, session, filled, save, _page_of(request, session, scope, row))
@@ -140,5 +140,5 @@ async def remove_registry_credential(
     """Delete the login; refused while services use it, which the page then lists."""
     row = await queries.get_credential(session, scope, RegistryCredential, registry_credential_id)
     deletion = actions.delete_registry_credential(session, scope, registry_credential_id)
-    done = Done("/credentials", "The login is deleted")
+    done = Redirect("/credentials", "The login is deleted")
     return await attempt(request, session, deletion, done, _page_of(request, session, scope, row))

@@ -14,7 +14,7 @@ from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.credentials.schemas import GitCredentialFields, RegistryCredentialFields
 from orca.features.credentials.usage import Usage, read_usage
 from orca.kit.pagination import PageRequest
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.render import render
@@ -74,10 +74,10 @@ async def make_git_credential(
 ) -> Response:
     """Create a deploy key, whose page then shows the public key for the Git host, or a token."""
 
-    async def make(fields: GitCredentialFields) -> Done:
+    async def make(fields: GitCredentialFields) -> Redirect:
         row = await actions.create_git_credential(session, resources.secret_box, scope, fields)
         said = f"Deploy key {row.name} made" if row.kind == "ssh" else f"Token {row.name} stored"
-        return Done(f"/credentials/git/{row.id}", said)
+        return Redirect(f"/credentials/git/{row.id}", said)
 
     filled = fill(GitCredentialFields, git_data(form), form)
     return await submit(request, session, filled, make, partial(_draw, request, session, scope))
@@ -102,9 +102,9 @@ async def make_registry_credential(
     names = ("name", "host", "username", "password")
     data = {name: typed.get(name, "") for name in names} | {"name": typed.get("name") or typed.get("host", "")}
 
-    async def make(fields: RegistryCredentialFields) -> Done:
+    async def make(fields: RegistryCredentialFields) -> Redirect:
         row = await actions.create_registry_credential(session, resources.secret_box, scope, fields)
-        return Done("/credentials", f"Login for {row.host} stored")
+        return Redirect("/credentials", f"Login for {row.host} stored")
 
     async def draw(again: Filled[RegistryCredentialFields]) -> Response:
         renamed = {REGISTRY + name if name else "": text for name, text in again.errors.items()}

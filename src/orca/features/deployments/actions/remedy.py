@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.errors import Conflict, Forbidden, NotFound
 from orca.features.deployments import queries
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.schemas import Remedy
 from orca.features.services.actions import update_service, update_volume
@@ -39,7 +39,7 @@ async def apply_remedy(
         await _own_volume(session, scope, service, remedy)
     build = await queries.find_build(session, deployment.build_id)
     build_id = build.id if build is not None and build.state == "succeeded" and build.image else None
-    return await start_deployment(session, resources, service, Request(trigger=trigger, build_id=build_id))
+    return await start_deployment(session, resources, service, DeploymentRequest(trigger=trigger, build_id=build_id))
 
 
 async def _set_port(

@@ -28,7 +28,7 @@ TASK = "RunDeployment"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DeploymentRequest:
     """A requested deployment."""
 
     kind: rules.Kind = "deploy"
@@ -43,7 +43,7 @@ class Request:
 
 
 async def start_deployment(
-    session: AsyncSession, resources: Resources, service: Service, request: Request
+    session: AsyncSession, resources: Resources, service: Service, request: DeploymentRequest
 ) -> Deployment:
     """Queue a deployment. Older queued ones that it makes pointless end as `superseded`.
 
@@ -84,11 +84,11 @@ async def start_deployment(
 
 async def start_first(session: AsyncSession, resources: Resources, service: Service, trigger: str) -> str:
     """Queue the first deployment of a service that is created in this transaction; returns its id."""
-    return (await start_deployment(session, resources, service, Request(trigger=trigger))).id
+    return (await start_deployment(session, resources, service, DeploymentRequest(trigger=trigger))).id
 
 
 async def _choose(
-    session: AsyncSession, resources: Resources, service: Service, deployment: Deployment, request: Request
+    session: AsyncSession, resources: Resources, service: Service, deployment: Deployment, request: DeploymentRequest
 ) -> None:
     if request.kind in {"deploy", "build"}:
         await freeze_new_code(session, resources, service, deployment, request.build_id)
@@ -106,7 +106,7 @@ def _keep_scale(service: Service, replicas: int | None) -> None:
     service.version += 1
 
 
-async def _source(session: AsyncSession, service: Service, request: Request) -> dict[str, Any]:
+async def _source(session: AsyncSession, service: Service, request: DeploymentRequest) -> dict[str, Any]:
     """Return the source to freeze for this deployment."""
     source = {**service.source, **request.source}
     if request.commit is not None:

@@ -9,7 +9,7 @@ from orca.errors import NotFound
 from orca.features.deployments import queries
 from orca.features.deployments.models import Release
 from orca.features.deployments.schemas import ChangesOut, ComparedRelease, VariableChange
-from orca.features.deployments.service_status import Changes, read_rollback, read_waiting
+from orca.features.deployments.service_status import ReleaseDifference, read_rollback, read_waiting
 from orca.features.services.queries import get_service
 from orca.web.guard import CurrentScope, Router, guard
 
@@ -39,7 +39,7 @@ async def read_rollback_changes(
     return _out(await read_rollback(session, service, target))
 
 
-def _out(found: Changes) -> ChangesOut:
+def _out(found: ReleaseDifference) -> ChangesOut:
     variables = [VariableChange(key=key, change=change) for key, change in found.variables.items()]
     return ChangesOut(
         live=_release(found.live), target=_release(found.target), changes=found.lines, variables=variables

@@ -12,7 +12,7 @@ from orca.db import ReadSession, WriteSession
 from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.remedy import apply_remedy
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.history import list_makers
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.schemas import (
@@ -49,7 +49,7 @@ async def create_build(
 ) -> Deployment:
     """Build an image without making it live. Deploy it later with its `build_id`."""
     service = await get_service(session, scope, service_id)
-    request = Request(kind="build", commit=body.commit, upload_id=body.upload_id)
+    request = DeploymentRequest(kind="build", commit=body.commit, upload_id=body.upload_id)
     return await start_deployment(session, resources, service, request)
 
 
@@ -65,7 +65,7 @@ async def create_deployment(
 ) -> Deployment:
     """Build the source and make the result live."""
     service = await get_service(session, scope, service_id)
-    request = Request(trigger=trigger, commit=body.commit, upload_id=body.upload_id, build_id=body.build_id)
+    request = DeploymentRequest(trigger=trigger, commit=body.commit, upload_id=body.upload_id, build_id=body.build_id)
     return await start_deployment(session, resources, service, request)
 
 
@@ -115,7 +115,7 @@ async def rollback(
 ) -> Deployment:
     """Make an earlier release live again; nothing is built."""
     service = await get_service(session, scope, service_id)
-    request = Request(kind="rollback", trigger=trigger, release=body.release)
+    request = DeploymentRequest(kind="rollback", trigger=trigger, release=body.release)
     return await start_deployment(session, resources, service, request)
 
 
@@ -131,7 +131,7 @@ async def scale(
 ) -> Deployment:
     """Run another number of replicas. Those that run and stay are not restarted."""
     service = await get_service(session, scope, service_id)
-    request = Request(kind="scale", trigger=trigger, replicas=body.replicas)
+    request = DeploymentRequest(kind="scale", trigger=trigger, replicas=body.replicas)
     return await start_deployment(session, resources, service, request)
 
 
@@ -142,7 +142,7 @@ async def restart(
 ) -> Deployment:
     """Replace the containers of the live release by new ones; a service whose strategy recreates is down meanwhile."""
     service = await get_service(session, scope, service_id)
-    return await start_deployment(session, resources, service, Request(kind="restart", trigger=trigger))
+    return await start_deployment(session, resources, service, DeploymentRequest(kind="restart", trigger=trigger))
 
 
 @router.post("/services/{service_id}/start", status_code=202, response_model=DeploymentOut)
@@ -152,7 +152,7 @@ async def start(
 ) -> Deployment:
     """Start a stopped service with the release it had."""
     service = await get_service(session, scope, service_id)
-    return await start_deployment(session, resources, service, Request(kind="start", trigger=trigger))
+    return await start_deployment(session, resources, service, DeploymentRequest(kind="start", trigger=trigger))
 
 
 @router.post("/services/{service_id}/stop", status_code=202, response_model=DeploymentOut)
@@ -162,7 +162,7 @@ async def stop(
 ) -> Deployment:
     """Stop the service; its hostnames answer with a page that says so."""
     service = await get_service(session, scope, service_id)
-    return await start_deployment(session, resources, service, Request(kind="stop", trigger=trigger))
+    return await start_deployment(session, resources, service, DeploymentRequest(kind="stop", trigger=trigger))
 
 
 @router.get("/deployments/{deployment_id}", response_model=DeploymentDetail)

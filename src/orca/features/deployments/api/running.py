@@ -14,7 +14,7 @@ from orca.errors import Conflict, OrcaError
 from orca.events import Fact, record
 from orca.features.deployments import queries
 from orca.features.deployments.models import Deployment
-from orca.features.deployments.output import Positions, Wanted, follow_output, list_hidden, start_here
+from orca.features.deployments.output import OutputRange, Positions, follow_output, list_hidden, start_here
 from orca.features.deployments.schemas import (
     ContainerOut,
     ListedService,
@@ -126,7 +126,7 @@ async def read_logs(  # noqa: PLR0913, PLR0917 - the parameters of the route
     found = await engine.observe({"orca.service": service_id})
     chosen = [container for container in found if replica is None or container.index == replica]
     hidden = await list_hidden(resources, scope, service_id, chosen)
-    wanted = Wanted(tail, follow, since, Positions.parse(last_event_id), hidden)
+    wanted = OutputRange(tail, follow, since, Positions.parse(last_event_id), hidden)
     frames = resources.systems.hold_during(system_id, _log_frames(engine, chosen, wanted))
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
@@ -164,7 +164,7 @@ async def _engine_of(resources: Resources, scope: Scope, service_id: str) -> tup
     return system_id, await resources.systems.engine(system_id)
 
 
-async def _log_frames(engine: Engine, chosen: Sequence[Replica], wanted: Wanted) -> AsyncGenerator[str, None]:
+async def _log_frames(engine: Engine, chosen: Sequence[Replica], wanted: OutputRange) -> AsyncGenerator[str, None]:
     if wanted.after is None and not wanted.tail:  # start at this moment, not at the first line read
         wanted = replace(wanted, after=start_here(chosen, now()))
         yield format_event("start", {"replicas": len(chosen)}, event_id=str(wanted.after))

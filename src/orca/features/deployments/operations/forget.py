@@ -11,7 +11,7 @@ from orca.db import now
 from orca.features.deployments.actions.resolve_release import lock_service
 from orca.features.deployments.models import Build, Deployment, LiveRelease, LogChunk, Release
 from orca.features.deployments.queries import list_offered_releases, owes_volumes
-from orca.features.deployments.rules import ACTIVE, FINISHED, Past, choose_forgotten
+from orca.features.deployments.rules import ACTIVE, FINISHED, FinishedDeployment, choose_forgotten
 from orca.features.secrets.actions import delete_secrets_of_all
 from orca.features.services.models import Service
 from orca.instance.tombstones import bury
@@ -89,11 +89,11 @@ async def _choose(
     return choose_forgotten(past, needed, pairs, 0 if service.deleted_at else newest, before)
 
 
-async def _list_past(session: AsyncSession, service_id: str) -> list[Past]:
+async def _list_past(session: AsyncSession, service_id: str) -> list[FinishedDeployment]:
     columns = (Deployment.id, Deployment.number, Deployment.kind, Deployment.state, Deployment.finished_at,
                Deployment.release_id, Deployment.build_id)  # fmt: skip
     rows = await session.execute(select(*columns).where(Deployment.service_id == service_id))
-    return [Past(*row) for row in rows]
+    return [FinishedDeployment(*row) for row in rows]
 
 
 async def _list_needed(session: AsyncSession, service_id: str) -> set[str]:

@@ -14,7 +14,7 @@ from orca.db import now
 from orca.errors import Conflict, ProviderUnavailable, RequestRefused
 from orca.events import Event, Fact, record
 from orca.features.deployments import queries, rules
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.models import Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import WorkloadRef
@@ -167,7 +167,7 @@ async def _restart_unless_paused(session: AsyncSession, resources: Resources, se
     if ended is not None and now() < ended + pause_after(len(failed)):
         return
     log.warning("service_revived", service=service.slug, missing=missing, failures=len(failed))
-    await start_deployment(session, resources, service, Request(kind="restart", trigger="system"))
+    await start_deployment(session, resources, service, DeploymentRequest(kind="restart", trigger="system"))
     if len(failed) == 1:  # once per series of failures, which a success or a requested deployment ends
         await _tell_not_revived(session, service, failed[0])
 

@@ -11,7 +11,7 @@ from orca.features.deployments.operations.cache import remember_cache
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.steps.fetch_source import fetch_source
 from orca.features.deployments.steps.settle_port import choose_port, settle_port
-from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, load
 from orca.features.secrets.queries import open_secret
 from orca.features.services.schemas.variables import BuildVariables
 from orca.features.services.steps.find_builder import find_builder
@@ -22,7 +22,7 @@ from orca.systems import LOCAL
 from orca.web.guard import Scope
 
 
-async def build_image(work: Work) -> str:
+async def build_image(work: StepContext) -> str:
     """Build or pull the image and store it in the build row. Returns a one-line summary."""
     facts = await load(work)
     if facts.deployment.source["type"] == "image":
@@ -49,7 +49,7 @@ async def build_image(work: Work) -> str:
     return f"{detection.summary} · {image.size_bytes / 1e6:.0f} MB"
 
 
-async def _pull(work: Work, facts: Facts) -> str:
+async def _pull(work: StepContext, facts: DeploymentRows) -> str:
     source = facts.deployment.source
     async with work.resources.db.read() as session:
         scope = Scope(facts.service.team_id)
@@ -63,7 +63,7 @@ async def _pull(work: Work, facts: Facts) -> str:
     return image.digest or image.id
 
 
-async def _pull_or_keep(work: Work, facts: Facts, reference: str, login: RegistryLogin | None) -> Image:
+async def _pull_or_keep(work: StepContext, facts: DeploymentRows, reference: str, login: RegistryLogin | None) -> Image:
     """Pull the image, or use the local one when the registry is down.
 
     Only an image that is pinned by digest and that this team has fetched or built before: the engine is shared, and
@@ -82,7 +82,7 @@ async def _pull_or_keep(work: Work, facts: Facts, reference: str, login: Registr
         return image
 
 
-async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]:
+async def _choose_builder(work: StepContext, facts: DeploymentRows) -> tuple[Builder, Detection]:
     async with work.resources.db.read() as session:
         before = await queries.find_last_builder(session, facts.service.id)
     folder, source = facts.source_folder(work), Tree(work.tree).directory(".")
@@ -100,7 +100,7 @@ async def _choose_builder(work: Work, facts: Facts) -> tuple[Builder, Detection]
     )
 
 
-async def _request(work: Work, facts: Facts) -> BuildRequest:
+async def _request(work: StepContext, facts: DeploymentRows) -> BuildRequest:
     options, settings = facts.build_options, work.resources.settings.build
     build = facts.build
     assert build is not None  # noqa: S101 - fetch_source made it
@@ -137,7 +137,7 @@ async def _request(work: Work, facts: Facts) -> BuildRequest:
     )  # fmt: skip
 
 
-async def _check_disk(work: Work, facts: Facts) -> None:
+async def _check_disk(work: StepContext, facts: DeploymentRows) -> None:
     """Refuse a build that would not fit, before it fills the disk that all services share."""
     async with work.resources.db.read() as session:
         last = await queries.find_last_build(session, facts.service.id)
@@ -153,7 +153,7 @@ async def _check_disk(work: Work, facts: Facts) -> None:
         )
 
 
-async def _note(work: Work, facts: Facts, **values: object) -> None:
+async def _note(work: StepContext, facts: DeploymentRows, **values: object) -> None:
     async with work.resources.db.write() as session:
         build = await session.get_one(Build, facts.deployment.build_id)
         build.system_id = work.system_id

@@ -11,10 +11,10 @@ from orca.features.deployments.exits import explain_exit
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.rules import is_running, was_stopped
 from orca.features.deployments.steps.listening import find_remedies
-from orca.features.deployments.steps.probe import Checker, Probe, Problem, probe_running
+from orca.features.deployments.steps.probe import Checker, HealthProblem, Probe, probe_running
 from orca.features.deployments.steps.start_release import start_release
 from orca.features.deployments.steps.visits import find_visit
-from orca.features.deployments.steps.work import Facts, Work, find_replicas, load
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, find_replicas, load
 from orca.sdk.workloads import Replica
 
 CRASHES_TO_GIVE_UP = 3
@@ -23,7 +23,7 @@ FIRST_PAUSE_SECONDS, LONGER = 0.02, 1.5
 """Most processes answer quickly, so the pause between probes starts short and grows to `interval` seconds."""
 
 
-async def check_health(work: Work) -> str:
+async def check_health(work: StepContext) -> str:
     """Probe all new replicas until each is healthy (and stays so for `settle` seconds).
 
     Replicas that ran before may be slow or unhealthy: that does not stop scaling while any of them runs.
@@ -37,7 +37,7 @@ async def check_health(work: Work) -> str:
         await work.log.write(f"Health is asked by a command in the container: {shlex.join(config.health.command)}")
     started = time.monotonic()
     healthy_since: float | None = None
-    problem: Problem | None = Problem("the containers have not started")
+    problem: HealthProblem | None = HealthProblem("the containers have not started")
     pause = min(FIRST_PAUSE_SECONDS, config.health.interval)
     while time.monotonic() - started < config.health.start_period:
         replicas = await find_replicas(work, facts)
@@ -59,12 +59,12 @@ async def check_health(work: Work) -> str:
     raise await _explain_failure(work, facts, problem)
 
 
-async def _explain_failure(work: Work, facts: Facts, problem: Problem | None) -> NeverHealthy:
+async def _explain_failure(work: StepContext, facts: DeploymentRows, problem: HealthProblem | None) -> NeverHealthy:
     """Quote what the containers wrote; return the error, with what would mend it."""
     health = facts.config.health
     probed = _choose(facts, await find_replicas(work, facts))
     await _quote_log(work, probed)
-    problem = problem or Problem(f"it did not stay so for {health.settle:g} s")
+    problem = problem or HealthProblem(f"it did not stay so for {health.settle:g} s")
     problem, remedies = await find_remedies(work, facts, probed, problem)
     return NeverHealthy(
         f"the release was not healthy within {health.start_period:g} s: {problem.text}",
@@ -72,7 +72,7 @@ async def _explain_failure(work: Work, facts: Facts, problem: Problem | None) ->
     )  # fmt: skip
 
 
-def _choose(facts: Facts, replicas: list[Replica]) -> list[Replica]:
+def _choose(facts: DeploymentRows, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas to probe: the new ones, or, when none is new and none runs, those that ran before."""
     own = [replica for replica in replicas if facts.is_own(replica)]
     if own or any(is_running(replica, now()) and probe_running(replica) is None for replica in replicas):
@@ -80,18 +80,18 @@ def _choose(facts: Facts, replicas: list[Replica]) -> list[Replica]:
     return replicas
 
 
-async def _first_problem(probed: list[Replica], missing: int, probe: Probe) -> Problem | None:
+async def _first_problem(probed: list[Replica], missing: int, probe: Probe) -> HealthProblem | None:
     if missing:
-        return Problem(f"{missing} of the containers {'is' if missing == 1 else 'are'} gone")
+        return HealthProblem(f"{missing} of the containers {'is' if missing == 1 else 'are'} gone")
     for replica in probed:
         if replica.state != "running":
             code = f" (exit code {replica.exit_code})" if replica.exit_code is not None else ""
-            return Problem(f"the container is {replica.state}{code}")
+            return HealthProblem(f"the container is {replica.state}{code}")
     problems = await asyncio.gather(*(probe(replica) for replica in probed))
     return next((problem for problem in problems if problem is not None), None)
 
 
-async def _give_up_if_crashing(work: Work, facts: Facts, probed: list[Replica]) -> None:
+async def _give_up_if_crashing(work: StepContext, facts: DeploymentRows, probed: list[Replica]) -> None:
     for replica in probed:
         ended = replica.state in {"exited", "dead"}
         if replica.out_of_memory and (ended or replica.restarts):
@@ -110,7 +110,7 @@ async def _give_up_if_crashing(work: Work, facts: Facts, probed: list[Replica]) 
             )
 
 
-async def _quote_log(work: Work, probed: list[Replica]) -> None:
+async def _quote_log(work: StepContext, probed: list[Replica]) -> None:
     for replica in probed:
         try:
             engine = await work.engine()

@@ -9,13 +9,13 @@ from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.resolve_release import VARIABLES, lock_service, next_number
 from orca.features.deployments.errors import NothingToDeploy
 from orca.features.deployments.models import Build, Deployment, Release
-from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, load
 from orca.features.secrets.actions import put_secret
 from orca.features.secrets.queries import open_secret
 from orca.features.services.models import Service
 
 
-async def ensure_release(work: Work, facts: Facts) -> Facts:
+async def ensure_release(work: StepContext, facts: DeploymentRows) -> DeploymentRows:
     """Return the facts with a release, which is created once."""
     if facts.release is not None:
         return facts
@@ -34,7 +34,7 @@ async def ensure_release(work: Work, facts: Facts) -> Facts:
 
 
 async def _find_same_at_other_scale(
-    session: AsyncSession, work: Work, service: Service, facts: Facts, image: str
+    session: AsyncSession, work: StepContext, service: Service, facts: DeploymentRows, image: str
 ) -> tuple[str, str] | None:
     """Return the live release and its workload when only the number of replicas differs, else None."""
     live = await queries.find_live(session, service.id)
@@ -51,7 +51,7 @@ async def _find_same_at_other_scale(
     return (release.id, workload.id) if json.loads(sealed or "{}") == facts.secrets else None
 
 
-async def _may_keep(work: Work, facts: Facts, image: str) -> bool:
+async def _may_keep(work: StepContext, facts: DeploymentRows, image: str) -> bool:
     """Whether the live containers can stay because all of them run; otherwise all are replaced.
 
     Asks the engine before the transaction, and only when nothing but the number of replicas differs.
@@ -67,7 +67,7 @@ async def _may_keep(work: Work, facts: Facts, image: str) -> bool:
     return all(rules.is_running(replica, now()) and replica.health != "unhealthy" for replica in kept)
 
 
-async def _make_release(session: AsyncSession, work: Work, facts: Facts, build: Build) -> str:
+async def _make_release(session: AsyncSession, work: StepContext, facts: DeploymentRows, build: Build) -> str:
     team_id, service_id = facts.service.team_id, facts.service.id
     release = Release(
         team_id=team_id, service_id=service_id, number=await next_number(session, Release, service_id),

@@ -10,7 +10,7 @@ from orca.features.deployments.actions.plan import plan_steps
 from orca.features.deployments.actions.resolve_release import lock_service
 from orca.features.deployments.errors import SourceMissing
 from orca.features.deployments.models import Build, Deployment
-from orca.features.deployments.steps.work import Facts, Work, load
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, load
 from orca.features.routing.actions import ensure_named_routes
 from orca.features.services.actions import apply_orca_file
 from orca.features.services.orca_file import FILE_NAME, OrcaFile, merge, parse_orca_file
@@ -29,7 +29,7 @@ from orca.sdk.trees import Tree
 from orca.web.guard import Scope
 
 
-async def fetch_source(work: Work) -> str:
+async def fetch_source(work: StepContext) -> str:
     """Fetch into a new folder each time: what an interrupted run left behind is not trusted."""
     facts = await load(work)
     source = facts.deployment.source
@@ -49,7 +49,7 @@ async def fetch_source(work: Work) -> str:
     return detail
 
 
-async def _ensure_build(work: Work) -> None:
+async def _ensure_build(work: StepContext) -> None:
     async with work.resources.db.write() as session:
         deployment = await session.get_one(Deployment, work.deployment_id)
         if deployment.build_id is None:
@@ -59,23 +59,23 @@ async def _ensure_build(work: Work) -> None:
             deployment.build_id = build.id
 
 
-async def _checkout(work: Work, facts: Facts) -> Checkout:
+async def _checkout(work: StepContext, facts: DeploymentRows) -> Checkout:
     source, scope = GitSource.model_validate(facts.deployment.source), Scope(facts.service.team_id)
     return await fetch_git(work.resources, scope, source, work.tree, work.log.write)
 
 
-async def _note_commit(work: Work, checkout: Checkout) -> None:
+async def _note_commit(work: StepContext, checkout: Checkout) -> None:
     async with work.resources.db.write() as session:
         build = await _build(session, work)
         build.commit, build.commit_message = checkout.commit, shorten(checkout.message, 500)
 
 
-async def _build(session: AsyncSession, work: Work) -> Build:
+async def _build(session: AsyncSession, work: StepContext) -> Build:
     deployment = await session.get_one(Deployment, work.deployment_id)
     return await session.get_one(Build, deployment.build_id)
 
 
-async def _unpack(work: Work, upload_id: str | None) -> str:
+async def _unpack(work: StepContext, upload_id: str | None) -> str:
     archive = work.resources.settings.data_dir / "uploads" / f"{upload_id}.tar"
     if upload_id is None or not await asyncio.to_thread(archive.is_file):
         raise SourceMissing("no source was sent yet", hint="Run `orc deploy` in the directory of the project.")
@@ -89,7 +89,7 @@ async def _unpack(work: Work, upload_id: str | None) -> str:
     return f"{counted(unpacked.files, 'file')}, {show_bytes(unpacked.total_bytes)}"
 
 
-async def _apply_orca_file(work: Work, facts: Facts) -> None:
+async def _apply_orca_file(work: StepContext, facts: DeploymentRows) -> None:
     """Apply `orca.yaml`, which overrides the stored settings for this deployment."""
     folder = await asyncio.to_thread(facts.source_folder, work)
     text = await asyncio.to_thread(Tree(folder).find_text, FILE_NAME)
@@ -111,7 +111,7 @@ async def _apply_orca_file(work: Work, facts: Facts) -> None:
         await work.log.write(f"New hostnames from {FILE_NAME}: {', '.join(names)}")
 
 
-async def _take_release_command(work: Work, facts: Facts) -> None:
+async def _take_release_command(work: StepContext, facts: DeploymentRows) -> None:
     """Use the release command of the source (a Procfile) when the service's settings have none."""
     if facts.deployment.kind != "deploy" or facts.config.release_command:
         return
@@ -132,7 +132,7 @@ async def _take_release_command(work: Work, facts: Facts) -> None:
     await work.log.write(f"The source wants to be run before each release: {shorten(wanted, 200)}")
 
 
-async def _obey(session: AsyncSession, work: Work, facts: Facts, file: OrcaFile) -> list[str]:
+async def _obey(session: AsyncSession, work: StepContext, facts: DeploymentRows, file: OrcaFile) -> list[str]:
     """Freeze the settings of the file, and create the volumes and hostnames that it names; returns the new hostnames.
 
     A deployment of kind `build` creates nothing but an image.

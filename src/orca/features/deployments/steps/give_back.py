@@ -19,7 +19,7 @@ from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.log import LogWriter
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.steps.last_words import remove_replica
-from orca.features.deployments.steps.work import Facts, Work, find_own, load_facts, run_of, workload_of
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, find_own, load_facts, run_of, workload_of
 from orca.features.services.actions import check_volumes
 from orca.kit.text import join
 from orca.resources import Resources
@@ -73,7 +73,7 @@ async def pay_debts(resources: Resources, service_id: str) -> None:
             continue
         writer = LogWriter(resources.db, deployment_id, tuple(facts.secrets.values()))
         writer.step = "undo"
-        work = Work(resources, deployment_id, writer, system_id=facts.system_id)
+        work = StepContext(resources, deployment_id, writer, system_id=facts.system_id)
         try:
             await remove_own(work, facts)
             await restore_volumes(work, facts)
@@ -81,12 +81,12 @@ async def pay_debts(resources: Resources, service_id: str) -> None:
             await writer.flush()
 
 
-async def remove_own(work: Work, facts: Facts) -> None:
+async def remove_own(work: StepContext, facts: DeploymentRows) -> None:
     """Remove every container that this deployment made."""
     await asyncio.gather(*(_remove(work, replica) for replica in await find_own(work, facts)))
 
 
-async def _remove(work: Work, replica: Replica) -> None:
+async def _remove(work: StepContext, replica: Replica) -> None:
     engine = await work.engine()
     with suppress(OrcaError):
         await engine.stop(replica, grace=2)
@@ -100,7 +100,7 @@ async def find_undo_seconds(db: Database, deployment_id: str) -> float:
     return UNDO_SECONDS + CHOWN_SECONDS * len(deployment.former_owners)
 
 
-async def restore_volumes(work: Work, facts: Facts) -> None:
+async def restore_volumes(work: StepContext, facts: DeploymentRows) -> None:
     """Restore the owners that the volumes had when this deployment began. Safe to repeat.
 
     Raises ProviderUnavailable when it should be tried again; any other failure is added as a warning.
@@ -115,7 +115,7 @@ async def restore_volumes(work: Work, facts: Facts) -> None:
             await _cross_off(work.resources.db, work.deployment_id, mount.volume)
 
 
-async def _restore(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount: Mount) -> None:
+async def _restore(work: StepContext, facts: DeploymentRows, engine: SupportsVolumeOwners, mount: Mount) -> None:
     owner = _read_owner(facts, mount)
     name = owner.contents or owner.folder
     try:
@@ -136,7 +136,7 @@ async def _restore(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount
         await work.log.write(f"The volume at {mount.path} belongs to {name} again.")
 
 
-def _read_owner(facts: Facts, mount: Mount) -> VolumeOwner:
+def _read_owner(facts: DeploymentRows, mount: Mount) -> VolumeOwner:
     """Return the stored owner; without an owner of the contents when this deployment did not change them."""
     former = facts.deployment.former_owners[mount.volume]
     contents = former["contents"] if former.get("changed") else ""
@@ -150,7 +150,7 @@ async def _cross_off(db: Database, deployment_id: str, *volumes: str) -> None:
         deployment.former_owners = left
 
 
-def owner_workload(work: Work, facts: Facts, mount: Mount, purpose: str) -> Workload:
+def owner_workload(work: StepContext, facts: DeploymentRows, mount: Mount, purpose: str) -> Workload:
     """Return a workload that mounts only this volume."""
     name = f"{mount.volume}-{facts.deployment.id}-{purpose}"
     command = tuple(facts.config.command)

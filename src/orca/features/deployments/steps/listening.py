@@ -2,8 +2,8 @@
 
 from orca.errors import OrcaError
 from orca.features.deployments.schemas import Remedy
-from orca.features.deployments.steps.probe import Problem
-from orca.features.deployments.steps.work import Facts, Work
+from orca.features.deployments.steps.probe import HealthProblem
+from orca.features.deployments.steps.work import DeploymentRows, StepContext
 from orca.features.services.orca_file import FILE_NAME, parse_orca_file
 from orca.kit.text import join
 from orca.sdk.engines import SupportsListeners
@@ -13,8 +13,8 @@ MOST_REMEDIES = 5
 
 
 async def find_remedies(
-    work: Work, facts: Facts, replicas: list[Replica], problem: Problem
-) -> tuple[Problem, list[Remedy]]:
+    work: StepContext, facts: DeploymentRows, replicas: list[Replica], problem: HealthProblem
+) -> tuple[HealthProblem, list[Remedy]]:
     """Return the problem with the ports found in the container, and remedies that switch to one of them."""
     engine, port = await work.engine(), problem.closed_port
     running = next((replica for replica in replicas if replica.state == "running"), None)
@@ -30,40 +30,40 @@ async def find_remedies(
     if better is None:
         return problem, []
     if _is_in_file(facts):
-        return Problem(better.text, join(better.hint, f"{FILE_NAME} names `ports`: change it there.")), []
+        return HealthProblem(better.text, join(better.hint, f"{FILE_NAME} names `ports`: change it there.")), []
     return better, [set_port(facts, listener.port) for listener in found if not listener.is_loopback][:MOST_REMEDIES]
 
 
-def explain_listeners(port: int, found: list[Listener]) -> Problem | None:
+def explain_listeners(port: int, found: list[Listener]) -> HealthProblem | None:
     """Explain that the process listens elsewhere; None when it does listen on this port. Pure."""
     if any(listener.port == port for listener in found if not listener.is_loopback):
         return None
     if any(listener.port == port for listener in found):
-        return Problem(
+        return HealthProblem(
             f"the process listens on port {port}, but on 127.0.0.1 alone",
             "It cannot be reached there from outside its container: let it listen on 0.0.0.0 (often an option such as "
             "`--host 0.0.0.0`, or the variable HOST).",
         )
     open_ports = [str(listener.port) for listener in found if not listener.is_loopback]
     if open_ports:
-        return Problem(
+        return HealthProblem(
             f"nothing listens on port {port}, but the process does on {', '.join(open_ports)}",
             "Let it listen on the port in $PORT, or change `ports` to where it listens.",
         )
     closed = ", ".join(str(listener.port) for listener in found)
-    return Problem(
+    return HealthProblem(
         f"nothing listens on port {port}; the process does on {closed}, but on 127.0.0.1 alone",
         "Let it listen on 0.0.0.0 and on the port in $PORT.",
     )
 
 
-def _is_in_file(facts: Facts) -> bool:
+def _is_in_file(facts: DeploymentRows) -> bool:
     """Whether the ports come from the source's `orca.yaml`, which would override a changed setting."""
     text = facts.build.orca_file if facts.build else ""
     return bool(text) and "ports" in parse_orca_file(text).model_fields_set
 
 
-def set_port(facts: Facts, port: int) -> Remedy:
+def set_port(facts: DeploymentRows, port: int) -> Remedy:
     """Return the remedy that leads visitors to another port."""
     command = f"orc services edit {facts.service.slug} --port {port}"
     return Remedy(action="set-port", label=f"Lead visitors to port {port}", command=command, port=port)

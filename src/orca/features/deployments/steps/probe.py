@@ -26,7 +26,7 @@ _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + byt
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class HealthProblem:
     """Why a replica is not healthy, and a hint."""
 
     text: str
@@ -35,7 +35,7 @@ class Problem:
     """The port on which nothing answered; set when it should be checked where the process listens instead."""
 
 
-Probe = Callable[[Replica], Awaitable[Problem | None]]
+Probe = Callable[[Replica], Awaitable[HealthProblem | None]]
 """A probe returns None when the container is healthy."""
 
 
@@ -67,7 +67,7 @@ class Checker:
     system_id: str = LOCAL
     """The machine that the replicas run on."""
 
-    async def probe(self, replica: Replica) -> Problem | None:
+    async def probe(self, replica: Replica) -> HealthProblem | None:
         """Run the configured health check; `auto` uses the image's own, else HTTP when a port is public."""
         check, port = self.config.health, self.port
         kind = check.type
@@ -94,7 +94,7 @@ class Checker:
         first = next((port.port for port in self.config.ports), None)
         return self.config.health.port or self.public_port or first
 
-    async def _probe_http(self, replica: Replica, port: int) -> Problem | None:
+    async def _probe_http(self, replica: Replica, port: int) -> HealthProblem | None:
         check = self.config.health
         asked = f"{check.method} {check.path} on port {port}"
         headers = self.visit.headers() if self.visit else {}
@@ -106,26 +106,26 @@ class Checker:
         except httpx.ConnectError:
             return nothing_listens(port)
         except (httpx.TimeoutException, TimeoutError):
-            return Problem(f"{asked} did not answer within {check.timeout:g} s")
+            return HealthProblem(f"{asked} did not answer within {check.timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is not healthy yet
             problem = f"{asked} was not answered in HTTP ({type(error).__name__})"
             return await self._probe_other_protocol(replica, port, problem, error)
         code, host = answer.status_code, self.visit.host if self.visit else ""
         if not (code in check.status if check.status else 200 <= code < 400):  # noqa: PLR2004 - HTTP
-            return Problem(*explain_status(asked, code, host))
+            return HealthProblem(*explain_status(asked, code, host))
         if self.visit and answer.has_redirect_location:
             self.notes |= redirect_note(f"{self.visit.scheme}://{host}{check.path}", answer.headers["Location"])
         return None
 
     async def _probe_other_protocol(
         self, replica: Replica, port: int, problem: str, error: Exception
-    ) -> Problem | None:
+    ) -> HealthProblem | None:
         """Accept services of other protocols (gRPC) as healthy when they listen, unless an HTTP check is configured."""
         check, speaks = self.config.health, isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
         if not speaks or check.type != "auto" or _is_configured(check):
-            return Problem(problem, "Set `health` to {type: tcp} if it does not speak HTTP.")
+            return HealthProblem(problem, "Set `health` to {type: tcp} if it does not speak HTTP.")
         if not await self._says_anything(replica, port, check.timeout):
-            return Problem(
+            return HealthProblem(
                 f"port {port} closed the connection without an answer",
                 "The process listens, and fails at every request: the log shows why. If it speaks another protocol, "
                 "set `health` to {type: tcp}.",
@@ -133,34 +133,36 @@ class Checker:
         self.notes.add(f"port {port} does not speak HTTP/1.1: only that something answers was checked")
         return None
 
-    async def _probe_image(self, replica: Replica) -> Problem | None:
+    async def _probe_image(self, replica: Replica) -> HealthProblem | None:
         """Run the image's HEALTHCHECK command ourselves until the engine reports a result of its own."""
         if replica.health == "unhealthy":
             said = f": {shorten(replica.health_output, _LONGEST_OUTPUT)}" if replica.health_output else ""
-            return Problem(f"the HEALTHCHECK of the image failed{said}", _IMAGE_HINT)
+            return HealthProblem(f"the HEALTHCHECK of the image failed{said}", _IMAGE_HINT)
         if replica.health != "healthy":
             problem = await self._probe_command(replica, replica.health_test, "the HEALTHCHECK of the image")
             if problem is not None:
-                return Problem(problem.text, _IMAGE_HINT)
+                return HealthProblem(problem.text, _IMAGE_HINT)
         port = self.public_port
         return None if port is None else await self._probe_tcp(replica, port, self.config.health.timeout)
 
-    async def _probe_command(self, replica: Replica, command: tuple[str, ...], name: str) -> Problem | None:
+    async def _probe_command(self, replica: Replica, command: tuple[str, ...], name: str) -> HealthProblem | None:
         engine, seconds = await self.resources.systems.engine(self.system_id), self.config.health.timeout
         if not isinstance(engine, SupportsExec):
-            return Problem("this engine cannot run commands in containers", "Choose another kind of health check.")
+            return HealthProblem(
+                "this engine cannot run commands in containers", "Choose another kind of health check."
+            )
         try:
             result = await engine.exec(replica, command, deadline=seconds)
         except DeadlineExceeded:
-            return Problem(f"{name} did not end within {seconds:g} s")
+            return HealthProblem(f"{name} did not end within {seconds:g} s")
         except OrcaError as error:
-            return Problem(error.message)
+            return HealthProblem(error.message)
         if result.exit_code == 0:
             return None
         output = (result.stdout + b"\n" + result.stderr).decode(errors="replace")
         said = " ".join(clean_output(output, colours=False).split())
         said = f": {shorten(said, _LONGEST_OUTPUT)}" if said else ""
-        return Problem(f"{name} ended with exit code {result.exit_code}{said}")
+        return HealthProblem(f"{name} ended with exit code {result.exit_code}{said}")
 
     async def _connect(self, replica: Replica, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection to the container from its own system."""
@@ -181,12 +183,12 @@ class Checker:
         except (OSError, ProviderUnavailable):
             return False
 
-    async def _probe_tcp(self, replica: Replica, port: int, timeout: float) -> Problem | None:  # noqa: ASYNC109 - per try
+    async def _probe_tcp(self, replica: Replica, port: int, timeout: float) -> HealthProblem | None:  # noqa: ASYNC109 - per try
         try:
             async with asyncio.timeout(timeout):
                 _, writer = await self._connect(replica, port)
         except TimeoutError:
-            return Problem(f"port {port} did not answer within {timeout:g} s", closed_port=port)
+            return HealthProblem(f"port {port} did not answer within {timeout:g} s", closed_port=port)
         except (OSError, ProviderUnavailable):
             return nothing_listens(port)
         writer.close()
@@ -220,9 +222,9 @@ def _is_configured(check: HealthCheck) -> bool:
     return any(getattr(check, name) != getattr(plain, name) for name in ("path", "method", "port", "status", "host"))
 
 
-def nothing_listens(port: int) -> Problem:
+def nothing_listens(port: int) -> HealthProblem:
     """Return the problem of a closed port, before it is known where the process listens instead."""
-    return Problem(
+    return HealthProblem(
         f"nothing listens on port {port}",
         "The process must listen on 0.0.0.0 (not on 127.0.0.1 alone) and on this port, which is also in $PORT; if it "
         "listens on another, change `ports`. The log shows what it said.",
@@ -230,9 +232,9 @@ def nothing_listens(port: int) -> Problem:
     )
 
 
-def probe_running(replica: Replica) -> Problem | None:
+def probe_running(replica: Replica) -> HealthProblem | None:
     """Check that the container has run for `STEADY_SECONDS`."""
     if replica.started_at is None:
-        return Problem("it has not started")
+        return HealthProblem("it has not started")
     age = time.time() - replica.started_at.timestamp()
-    return None if age >= STEADY_SECONDS else Problem(f"it runs for {age:.1f} s only")
+    return None if age >= STEADY_SECONDS else HealthProblem(f"it runs for {age:.1f} s only")

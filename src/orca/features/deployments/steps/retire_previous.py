@@ -8,7 +8,14 @@ from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import TAKES_DOWN, maker_of
 from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.deployments.steps.retry import retry_while_unavailable
-from orca.features.deployments.steps.work import Facts, Work, leave_networks, list_networks, load, systems_of
+from orca.features.deployments.steps.work import (
+    DeploymentRows,
+    StepContext,
+    leave_networks,
+    list_networks,
+    load,
+    systems_of,
+)
 from orca.features.projects.rules import network_of
 from orca.sdk.workloads import Replica
 
@@ -17,7 +24,7 @@ DRAIN_SECONDS = 2.0
 LATER = "It will be tried again within two minutes."
 
 
-async def retire_previous(work: Work) -> str:
+async def retire_previous(work: StepContext) -> str:
     """Drain, TERM, wait, KILL, remove: every replica of the service that should not run any more."""
     facts = await load(work)
     found = {system_id: await _look(work, facts, system_id) for system_id in systems_of(facts)}
@@ -30,7 +37,7 @@ async def retire_previous(work: Work) -> str:
     return f"{sum(counts)} container{'s' if sum(counts) != 1 else ''} removed" if counts else ""
 
 
-async def _look(work: Work, facts: Facts, system_id: str) -> list[Replica] | None:
+async def _look(work: StepContext, facts: DeploymentRows, system_id: str) -> list[Replica] | None:
     """Return the old replicas on a system; None, with a warning, when its engine does not answer."""
     try:
         return await retry_while_unavailable(work, lambda: find_old(work, facts, system_id), system_id)
@@ -39,7 +46,7 @@ async def _look(work: Work, facts: Facts, system_id: str) -> list[Replica] | Non
         return None
 
 
-async def _retire_all(work: Work, facts: Facts, system_id: str, old: list[Replica]) -> int:
+async def _retire_all(work: StepContext, facts: DeploymentRows, system_id: str, old: list[Replica]) -> int:
     """Stop and remove the old replicas on a system, except those that this database does not know."""
     async with work.resources.db.read() as session:
         unknown = await list_unknown(session, old) if facts.deployment.kind != "remove" else set()
@@ -53,14 +60,14 @@ async def _retire_all(work: Work, facts: Facts, system_id: str, old: list[Replic
     return len(old)
 
 
-async def find_old(work: Work, facts: Facts, system_id: str) -> list[Replica]:
+async def find_old(work: StepContext, facts: DeploymentRows, system_id: str) -> list[Replica]:
     """Return the service's replicas on a system that this deployment replaces; all when it takes the service down."""
     engine = await work.resources.systems.engine(system_id)
     found = await engine.observe({"orca.service": facts.service.id})
     return [replica for replica in found if _is_old(replica, facts)]
 
 
-async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Replica]) -> None:
+async def _leave(work: StepContext, facts: DeploymentRows, system_id: str, unknown: list[Replica]) -> None:
     """Keep containers of unknown deployments, about which an administrator decides, and add a warning.
 
     They are stopped, but not removed, when the service is being stopped or removed.
@@ -72,23 +79,23 @@ async def _leave(work: Work, facts: Facts, system_id: str, unknown: list[Replica
     await _warn(work, f"Left alone, because this database does not know them: {names}. `orc orphans` shows them.")
 
 
-def _unused_networks(facts: Facts) -> list[str]:
+def _unused_networks(facts: DeploymentRows) -> list[str]:
     """Return the networks that the service has left; with the service itself, also that of its environment."""
     now = list_networks(facts.deployment, facts.service)
     left = [name for name in facts.previous_networks if name not in now]
     return [*left, network_of(facts.service.environment_id)] if facts.deployment.kind == "remove" else left
 
 
-async def _warn(work: Work, problem: str) -> None:
+async def _warn(work: StepContext, problem: str) -> None:
     await add_warning(work.resources.db, work.deployment_id, problem)
     await work.log.write(problem)
 
 
-def _is_old(replica: Replica, facts: Facts) -> bool:
+def _is_old(replica: Replica, facts: DeploymentRows) -> bool:
     return facts.deployment.kind in TAKES_DOWN or not facts.workload.includes(replica)
 
 
-async def _retire(work: Work, system_id: str, replica: Replica) -> str | None:
+async def _retire(work: StepContext, system_id: str, replica: Replica) -> str | None:
     engine = await work.resources.systems.engine(system_id)
 
     async def stop_and_remove() -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from orca.errors import ProviderUnavailable
 from orca.features.deployments.errors import DiskTooFull
-from orca.features.deployments.steps.work import Work
+from orca.features.deployments.steps.work import StepContext
 from orca.sdk.engines import Engine, EngineFailed, EngineUnreachable
 from orca.systems import LOCAL
 
@@ -22,7 +22,9 @@ FAILURE_PAUSE_SECONDS = 3.0
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-async def retry_while_unavailable(work: Work, act: Callable[[], Awaitable[T]], system_id: str | None = None) -> T:
+async def retry_while_unavailable(
+    work: StepContext, act: Callable[[], Awaitable[T]], system_id: str | None = None
+) -> T:
     """Return the result of `act`, which must be safe to repeat. It uses the engine of the work, or of `system_id`.
 
     Raises EngineUnreachable, EngineFailed and DiskTooFull when the condition lasts. A cancellation ends it, also when
@@ -63,7 +65,7 @@ def _raise_if_cancelled(error: Exception) -> None:
         raise asyncio.CancelledError from error
 
 
-async def _await_room(work: Work, until: float) -> None:
+async def _await_room(work: StepContext, until: float) -> None:
     settings = work.resources.settings
     while time.monotonic() < until:
         await asyncio.sleep(PAUSE_SECONDS)

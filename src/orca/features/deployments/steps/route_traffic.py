@@ -10,7 +10,7 @@ from orca.features.deployments.actions.resolve_release import lock_service
 from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.rules import TAKES_DOWN
-from orca.features.deployments.steps.work import Facts, Work, find_replicas, load, systems_of
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, find_replicas, load, systems_of
 from orca.features.deployments.targets import targets_of
 from orca.features.routing.actions import clear_targets, ensure_automatic_route, set_targets
 from orca.features.routing.operations import Refusals, apply_routes
@@ -22,7 +22,7 @@ from orca.kit.text import join
 from orca.sdk.workloads import Replica
 
 
-async def route_traffic(work: Work) -> str:
+async def route_traffic(work: StepContext) -> str:
     """Move targets and the live release in one transaction, then reload the proxy; the old release still runs."""
     facts = await load(work)
     if facts.deployment.kind in TAKES_DOWN:
@@ -36,7 +36,7 @@ async def route_traffic(work: Work) -> str:
     return f"{len(targets)} target{'s' if len(targets) != 1 else ''}"
 
 
-async def _apply(work: Work, facts: Facts) -> Refusals:
+async def _apply(work: StepContext, facts: DeploymentRows) -> Refusals:
     """Apply on the system that serves now, then on the one that served before; a failure there is only a warning."""
     refused = await apply_routes(work.resources, systems=[facts.system_id])
     if facts.previous_system_id != facts.system_id:
@@ -47,7 +47,7 @@ async def _apply(work: Work, facts: Facts) -> Refusals:
     return refused
 
 
-async def _leave_dead(work: Work, facts: Facts, replicas: list[Replica]) -> list[Replica]:
+async def _leave_dead(work: StepContext, facts: DeploymentRows, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas that may serve. Earlier ones that do not run any more get no traffic, but a warning."""
     ended = {"created", "exited", "dead"}
     dead = [replica for replica in replicas if not facts.is_own(replica) and replica.state in ended]
@@ -58,7 +58,9 @@ async def _leave_dead(work: Work, facts: Facts, replicas: list[Replica]) -> list
     return [replica for replica in replicas if replica not in dead]
 
 
-async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[TargetIn]) -> dict[str, RouteState]:
+async def _move(
+    session: AsyncSession, work: StepContext, facts: DeploymentRows, targets: list[TargetIn]
+) -> dict[str, RouteState]:
     """Store the live release, its targets and the desired state. Returns the routes as they were before, by id."""
     service = await lock_service(session, facts.service.id)
     if service.deleted_at is not None:
@@ -81,14 +83,16 @@ async def _move(session: AsyncSession, work: Work, facts: Facts, targets: list[T
     return routes
 
 
-async def _keep_targets(session: AsyncSession, work: Work, service: Service) -> None:
+async def _keep_targets(session: AsyncSession, work: StepContext, service: Service) -> None:
     deployment = await session.get_one(Deployment, work.deployment_id)
     before = await list_targets(session, service.id)
     deployment.previous_desired_state = service.desired_state
     deployment.previous_targets = [target.model_dump(mode="json") for target in before]
 
 
-async def _check_refusals(work: Work, facts: Facts, routes: dict[str, RouteState], refused: Refusals) -> None:
+async def _check_refusals(
+    work: StepContext, facts: DeploymentRows, routes: dict[str, RouteState], refused: Refusals
+) -> None:
     """Fail when a hostname that worked before was refused; one that was broken before only adds a warning."""
     for route_id in refused.keys() & routes.keys():
         route, error = routes[route_id], refused[route_id]
@@ -98,7 +102,7 @@ async def _check_refusals(work: Work, facts: Facts, routes: dict[str, RouteState
         await add_warning(work.resources.db, work.deployment_id, join(problem, error.hint))
 
 
-async def restore_traffic(work: Work) -> None:
+async def restore_traffic(work: StepContext) -> None:
     """Restore the previous live release and targets, when traffic had already moved to a release that then failed.
 
     Does not ask the engine: it may be what failed, and containers keep their addresses.
@@ -128,7 +132,7 @@ async def _move_back(session: AsyncSession, deployment: Deployment, live: LiveRe
     service.desired_state = deployment.previous_desired_state
 
 
-async def _take_down(work: Work, facts: Facts) -> str:
+async def _take_down(work: StepContext, facts: DeploymentRows) -> str:
     """Stop the traffic of a service. A proxy failure is only a warning: the drift check repairs the proxy later."""
     async with work.resources.db.write() as session:
         service = await lock_service(session, facts.service.id)

@@ -6,10 +6,10 @@ from orca.features.deployments.exits import NOT_EXECUTABLE, explain_exit
 from orca.features.deployments.rules import STEP_SECONDS
 from orca.features.deployments.steps.ensure_release import ensure_release
 from orca.features.deployments.steps.volumes import own_volumes
-from orca.features.deployments.steps.work import Facts, Work, find_own, load, run_of
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, find_own, load, run_of
 
 
-async def run_release_command(work: Work) -> str:
+async def run_release_command(work: StepContext) -> str:
     """Run the command in its own container; after a crash of Orca it is re-attached, never run a second time.
 
     The exited container is the record that the command ran, so it stays until this step is stored as done:
@@ -28,7 +28,7 @@ async def run_release_command(work: Work) -> str:
     return f"exit code {code}"
 
 
-async def _explain(work: Work, facts: Facts, name: str, code: int) -> StepFailed:
+async def _explain(work: StepContext, facts: DeploymentRows, name: str, code: int) -> StepFailed:
     """Return the error from the container's state: it blames the command only when nothing else ended it."""
     if work.interruptions:
         return EngineInterrupted(

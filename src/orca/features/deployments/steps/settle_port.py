@@ -6,7 +6,7 @@ from orca.features.deployments import queries
 from orca.features.deployments.errors import SeveralPorts
 from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.steps.listening import MOST_REMEDIES, set_port
-from orca.features.deployments.steps.work import Facts, Work
+from orca.features.deployments.steps.work import DeploymentRows, StepContext
 from orca.features.services.rules import name_port_choices
 from orca.features.services.schemas.settings import FrozenConfig
 from orca.sdk.containers import Image
@@ -15,7 +15,7 @@ from orca.sdk.ports import find_visitor_ports
 DEFAULT_PORT = 8080
 
 
-async def choose_port(work: Work, facts: Facts, choices: tuple[int, ...]) -> int | None:
+async def choose_port(work: StepContext, facts: DeploymentRows, choices: tuple[int, ...]) -> int | None:
     """Return which of several ports is for visitors: the one of the live release.
 
     None when there are fewer than two, when the service sets its ports, or when it has no visitors. Raises
@@ -40,7 +40,7 @@ async def _find_served(session: AsyncSession, service_id: str) -> int | None:
     return next(iter(ports), None)
 
 
-async def settle_port(work: Work, facts: Facts, detected: int | None, image: Image | None) -> None:
+async def settle_port(work: StepContext, facts: DeploymentRows, detected: int | None, image: Image | None) -> None:
     """Set the port of a service that has none to the one its builder or image names, and store it in the build."""
     found = find_visitor_ports(image.ports, image.named_port) if image else ()
     port = detected or await choose_port(work, facts, found) or (found[0] if found else DEFAULT_PORT)

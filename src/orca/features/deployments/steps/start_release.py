@@ -11,8 +11,8 @@ from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.deployments.steps.stop_previous import stop_old
 from orca.features.deployments.steps.volumes import own_volumes, warn_of_closed_volumes
 from orca.features.deployments.steps.work import (
-    Facts,
-    Work,
+    DeploymentRows,
+    StepContext,
     check_frozen_volumes,
     find_own,
     find_replicas,
@@ -23,7 +23,7 @@ from orca.kit.amounts import counted
 from orca.sdk.workloads import Replica
 
 
-async def start_release(work: Work) -> str:
+async def start_release(work: StepContext) -> str:
     """Plan what is missing and apply it. The engine recognises what is there, so a repeated step adds nothing."""
     facts = await ensure_release(work, await load(work))
     await check_frozen_volumes(work, facts)
@@ -50,7 +50,7 @@ async def start_release(work: Work) -> str:
     return f"{counted(count, 'replica')} of {_short(facts)}{f'; {kept} of them ran before' if kept else ''}"
 
 
-async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Replica]) -> list[Replica]:
+async def _remove_leftovers(work: StepContext, facts: DeploymentRows, replicas: list[Replica]) -> list[Replica]:
     """Remove replicas that a failed scaling left, since they were never healthy; return those that may stay."""
     if not facts.continues or facts.previous is None:
         return replicas
@@ -67,7 +67,7 @@ async def _remove_leftovers(work: Work, facts: Facts, replicas: list[Replica]) -
     return [replica for replica in replicas if replica not in left]
 
 
-async def explain_refusal(work: Work, facts: Facts, error: RequestRefused) -> OrcaError:
+async def explain_refusal(work: StepContext, facts: DeploymentRows, error: RequestRefused) -> OrcaError:
     """Turn the refusal into CannotStart when the program cannot be executed; return any other error unchanged."""
     found = await find_own(work, facts)
     code = next((replica.exit_code for replica in found if replica.state == "created" and replica.exit_code), None)
@@ -85,5 +85,5 @@ async def explain_refusal(work: Work, facts: Facts, error: RequestRefused) -> Or
     return CannotStart(f"the process could not be started (exit code {code})", hint=f"{hint}{facts.old_serves}")
 
 
-def _short(facts: Facts) -> str:
+def _short(facts: DeploymentRows) -> str:
     return f"release {facts.release.number}" if facts.release else "release"

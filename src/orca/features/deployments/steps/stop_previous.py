@@ -6,10 +6,10 @@ from orca.features.deployments.operations.progress import find_step
 from orca.features.deployments.rules import was_stopped_by
 from orca.features.deployments.steps.ensure_release import ensure_release
 from orca.features.deployments.steps.retire_previous import find_old
-from orca.features.deployments.steps.work import Facts, Work, check_frozen_volumes, load, systems_of
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, check_frozen_volumes, load, systems_of
 
 
-async def stop_previous(work: Work) -> str:
+async def stop_previous(work: StepContext) -> str:
     """TERM, wait, KILL; the containers stay, because they are started again when the new release fails."""
     facts = await load(work)
     await check_frozen_volumes(work, facts)
@@ -20,7 +20,7 @@ async def stop_previous(work: Work) -> str:
     return f"{stopped} container{'s' if stopped != 1 else ''} stopped"
 
 
-async def stop_old(work: Work, facts: Facts) -> int:
+async def stop_old(work: StepContext, facts: DeploymentRows) -> int:
     """Stop all running replicas of the service that are not of this deployment; returns how many."""
     stopped = 0
     for system_id in systems_of(facts):
@@ -31,7 +31,7 @@ async def stop_old(work: Work, facts: Facts) -> int:
     return stopped
 
 
-async def start_previous(work: Work) -> None:
+async def start_previous(work: StepContext) -> None:
     """Undo `stop_previous`: start the containers of the live release that this deployment stopped."""
     facts = await load(work)
     step = await find_step(work.resources.db, work.deployment_id, "stop_previous")

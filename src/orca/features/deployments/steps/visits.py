@@ -3,13 +3,13 @@
 from urllib.parse import urlsplit
 
 from orca.features.deployments.steps.probe import Visit
-from orca.features.deployments.steps.work import Facts, Work
+from orca.features.deployments.steps.work import DeploymentRows, StepContext
 from orca.features.routing.actions import propose_hostname
 from orca.features.routing.queries import list_urls
 from orca.features.services.models import Service
 
 
-async def find_visit(work: Work, facts: Facts) -> Visit | None:
+async def find_visit(work: StepContext, facts: DeploymentRows) -> Visit | None:
     """Return the health check's host, else the service's first hostname, or the automatic one it will get.
 
     None for a service without a hostname: it can be probed by its address only.

@@ -13,13 +13,13 @@ from orca.features.deployments.models import Deployment
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.schemas import Remedy
 from orca.features.deployments.steps.give_back import CHOWN_SECONDS, owner_workload, pay_debts, turn_of
-from orca.features.deployments.steps.work import Facts, Work, workload_of
+from orca.features.deployments.steps.work import DeploymentRows, StepContext, workload_of
 from orca.features.services.volume_queries import Sharing
 from orca.sdk.engines import EngineUnreachable, SupportsVolumeOwners
 from orca.sdk.workloads import Mount, Replica, Unwritable, Workload
 
 
-async def own_volumes(work: Work, facts: Facts) -> None:
+async def own_volumes(work: StepContext, facts: DeploymentRows) -> None:
     """Set the owners that volumes configure, where they differ. Safe to repeat."""
     engine = await work.engine()
     if facts.continues or not facts.config.mounts or not isinstance(engine, SupportsVolumeOwners):
@@ -36,7 +36,7 @@ async def own_volumes(work: Work, facts: Facts) -> None:
                     await _own(work, facts, engine, mount)
 
 
-async def _warn_of_other_owners(work: Work, facts: Facts) -> None:
+async def _warn_of_other_owners(work: StepContext, facts: DeploymentRows) -> None:
     """Warn of owners that this release names for volumes which others mount, and which keep another owner."""
     for mount in facts.config.mounts:
         shared = facts.shared.get(facts.config.volume_names[mount.name])
@@ -56,7 +56,7 @@ def _others(shared: Sharing) -> str:
     return ", ".join(shared.services.values())
 
 
-async def _own(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount: Mount) -> None:
+async def _own(work: StepContext, facts: DeploymentRows, engine: SupportsVolumeOwners, mount: Mount) -> None:
     owning = owner_workload(work, facts, mount, "owner")
     if facts.previous is not None or mount.volume in facts.shared:
         await _note_owner(work, engine, owning)
@@ -67,7 +67,7 @@ async def _own(work: Work, facts: Facts, engine: SupportsVolumeOwners, mount: Mo
         await work.log.write(f"The data in the volume at {mount.path} belongs to {mount.owner} now.")
 
 
-async def _note_owner(work: Work, engine: SupportsVolumeOwners, owning: Workload) -> None:
+async def _note_owner(work: StepContext, engine: SupportsVolumeOwners, owning: Workload) -> None:
     """Store the former owner once, before anything is changed: after a crash the data may have two owners."""
     (mount,) = owning.mounts
     async with work.resources.db.read() as session:
@@ -82,7 +82,7 @@ async def _note_owner(work: Work, engine: SupportsVolumeOwners, owning: Workload
         deployment.former_owners = {**deployment.former_owners, mount.volume: asdict(owner)}
 
 
-async def _mark_changed(work: Work, volume: str) -> None:
+async def _mark_changed(work: StepContext, volume: str) -> None:
     """Store that the owner of the volume's contents is being changed, so that the undo restores it as well."""
     async with work.resources.db.write() as session:
         deployment = await session.get_one(Deployment, work.deployment_id)
@@ -91,7 +91,7 @@ async def _mark_changed(work: Work, volume: str) -> None:
             deployment.former_owners = {**former, volume: {**former[volume], "changed": True}}
 
 
-async def warn_of_closed_volumes(work: Work, facts: Facts, replicas: list[Replica]) -> None:
+async def warn_of_closed_volumes(work: StepContext, facts: DeploymentRows, replicas: list[Replica]) -> None:
     """Warn of volumes that the process cannot write to: most programs fail only at the first use."""
     engine = await work.engine()
     if not facts.config.mounts or not replicas or not isinstance(engine, SupportsVolumeOwners):
@@ -109,7 +109,7 @@ async def warn_of_closed_volumes(work: Work, facts: Facts, replicas: list[Replic
             await _warn(work, names[unwritable.volume], unwritable, facts.shared.get(unwritable.volume))
 
 
-async def _warn(work: Work, name: str, found: Unwritable, shared: Sharing | None) -> None:
+async def _warn(work: StepContext, name: str, found: Unwritable, shared: Sharing | None) -> None:
     owner = f"{found.uid}:{found.gid}"
     command = f"orc volumes edit {name} --owner {owner}"
     remedy = Remedy(

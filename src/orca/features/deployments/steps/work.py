@@ -33,7 +33,7 @@ from orca.systems import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepContext:
     """One deployment being worked on. Each step reads the rows again; they are never kept between steps."""
 
     resources: Resources
@@ -68,7 +68,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DeploymentRows:
     """The rows of a deployment as they are now."""
 
     deployment: Deployment
@@ -120,7 +120,7 @@ class Facts:
             return " The replicas that ran before still serve."
         return " The old release is started again." if self.config.recreates else " The old release still serves."
 
-    def source_folder(self, work: Work) -> Path:
+    def source_folder(self, work: StepContext) -> Path:
         """Return the folder to build in. Resolves symbolic links itself; raises UnsafePath if one leaves the tree."""
         return Tree(work.tree).directory(str(self.deployment.source.get("subdirectory") or "."))
 
@@ -136,12 +136,12 @@ class Facts:
         } | ({"orca.scaled-by": self.deployment.id} if self.continues else {})
 
 
-async def load(work: Work) -> Facts:
+async def load(work: StepContext) -> DeploymentRows:
     """Read the rows of a deployment and open its secrets."""
     return await load_facts(work.resources, work.deployment_id)
 
 
-async def load_facts(resources: Resources, deployment_id: str) -> Facts:
+async def load_facts(resources: Resources, deployment_id: str) -> DeploymentRows:
     """Load the rows of a deployment by its id, also of one that has ended."""
     async with resources.db.read() as session:
         deployment = await session.get_one(Deployment, deployment_id)
@@ -155,7 +155,7 @@ async def load_facts(resources: Resources, deployment_id: str) -> Facts:
         shared = await find_shared(session, service, names) if names else {}
     secrets = json.loads(sealed or "{}")
     there = previous.system_id if previous else service.system_id
-    return Facts(
+    return DeploymentRows(
         deployment, service, build, release, secrets, previous.workload if previous else None,
         system_id=deployment.system_id if deployment.config else there, previous_system_id=there, shared=shared,
         previous_networks=list_networks(previous, service) if previous else (),
@@ -168,19 +168,19 @@ def list_networks(deployment: Deployment, service: Service) -> tuple[str, ...]:
     return tuple(engine_network(name, service.environment_id) for name in names)
 
 
-def systems_of(facts: Facts) -> tuple[str, ...]:
+def systems_of(facts: DeploymentRows) -> tuple[str, ...]:
     """Return the machines that have replicas of the service: that of this deployment first, then the previous one."""
     return tuple(dict.fromkeys((facts.system_id, facts.previous_system_id)))
 
 
-async def find_replicas(work: Work, facts: Facts) -> list[Replica]:
+async def find_replicas(work: StepContext, facts: DeploymentRows) -> list[Replica]:
     """Return the existing replicas among those that should run once this deployment is live."""
     engine = await work.engine()
     found = await engine.observe({"orca.deployment": facts.workload.id})
     return [replica for replica in found if facts.workload.includes(replica)]
 
 
-async def leave_networks(work: Work, names: Iterable[str], systems: Iterable[str]) -> None:
+async def leave_networks(work: StepContext, names: Iterable[str], systems: Iterable[str]) -> None:
     """Remove networks that nothing is in any more; what needs one later makes it again."""
     for system_id, name in product(tuple(systems), tuple(names)):
         with suppress(OrcaError):  # the engine refuses while anything is in it
@@ -188,20 +188,20 @@ async def leave_networks(work: Work, names: Iterable[str], systems: Iterable[str
             await engine.remove_network(name)
 
 
-async def find_own(work: Work, facts: Facts) -> list[Replica]:
+async def find_own(work: StepContext, facts: DeploymentRows) -> list[Replica]:
     """Return all that this deployment made: replicas, and what runs once."""
     engine = await work.engine()
     found = await engine.observe({"orca.deployment": facts.workload.id}, runs=True)
     return [replica for replica in found if facts.is_own(replica)]
 
 
-async def check_frozen_volumes(work: Work, facts: Facts) -> None:
+async def check_frozen_volumes(work: StepContext, facts: DeploymentRows) -> None:
     """Raise Conflict when a volume of this release was destroyed, or belongs to another service by now."""
     async with work.resources.db.read() as session:
         await check_volumes(session, facts.service, facts.config.volume_names)
 
 
-def _mount(facts: Facts, mount: VolumeMount) -> Mount:
+def _mount(facts: DeploymentRows, mount: VolumeMount) -> Mount:
     """Return the mount for the engine. A shared volume has one owner for all, its own, whatever the release froze."""
     mode = int(mount.mode, 8) if mount.mode else None
     volume = facts.config.volume_names[mount.name]
@@ -209,7 +209,7 @@ def _mount(facts: Facts, mount: VolumeMount) -> Mount:
     return Mount(volume, mount.path, mount.read_only, owner, mode)
 
 
-def workload_of(facts: Facts, resources: Resources) -> Workload:
+def workload_of(facts: DeploymentRows, resources: Resources) -> Workload:
     """Return what is to run once this deployment is live."""
     config = facts.config
     memory = config.resources.memory_mb
@@ -243,7 +243,7 @@ def _without(secrets: Mapping[str, str], keys: Collection[str]) -> dict[str, str
     return {key: value for key, value in secrets.items() if key not in keys}
 
 
-def _content(facts: Facts, file: RuntimeFile) -> bytes:
+def _content(facts: DeploymentRows, file: RuntimeFile) -> bytes:
     return (facts.secrets[file.secret] if file.secret is not None else file.content or "").encode()
 
 
@@ -264,7 +264,7 @@ def _runtime(options: RuntimeOptions) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_of(facts: Facts, resources: Resources, name: str, *, role: str, command: tuple[str, ...]) -> Workload:
+def run_of(facts: DeploymentRows, resources: Resources, name: str, *, role: str, command: tuple[str, ...]) -> Workload:
     """Return the same program to be run once, under a name of its own, with another command."""
     workload = replace(workload_of(facts, resources), published=())  # they are those of the replicas
     labels = {**workload.labels, "orca.role": role}

@@ -11,7 +11,7 @@ from orca.errors import BadInput, Conflict
 from orca.events import Fact, record
 from orca.features.routing.models import DnsCredential, DnsRecord, Route
 from orca.features.routing.queries import get_dns_credential, list_zone_credentials
-from orca.features.routing.rules.dns_providers import PROVIDERS, Misfit, check_fields
+from orca.features.routing.rules.dns_providers import PROVIDERS, InvalidField, check_fields
 from orca.features.routing.rules.hostnames import is_within
 from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn
 from orca.features.secrets.actions import delete_secrets, put_secret
@@ -79,7 +79,7 @@ async def open_fields(session: AsyncSession, box: SecretBox, row: DnsCredential)
 def _check_fields(provider: str, given: dict[str, SecretStr]) -> dict[str, str]:
     try:
         return check_fields(PROVIDERS[provider], {name: value.get_secret_value() for name, value in given.items()})
-    except Misfit as misfit:
+    except InvalidField as misfit:
         raise BadInput(f"fields.{misfit.field}: {misfit}", fields={misfit.field: str(misfit)}) from None
 
 

@@ -20,7 +20,7 @@ from orca.features.routing.actions.certificates import forget_ordered
 from orca.features.routing.events import names_of
 from orca.features.routing.models import OrderedCertificate, Route
 from orca.features.routing.queries import CERTIFICATE_KEY, ORDERED
-from orca.features.routing.rules.orders import Held, OrderFailed, is_order_due, next_order_delay
+from orca.features.routing.rules.orders import HeldCertificate, OrderFailed, is_order_due, next_order_delay
 from orca.features.secrets.actions import put_secret
 from orca.features.secrets.errors import SecretUnreadable
 from orca.features.secrets.queries import open_secret
@@ -59,7 +59,9 @@ async def list_due(resources: Resources) -> dict[str, str]:
         rows = (await session.execute(query.order_by(Route.hostname))).all()
     await _settle(resources, {row.hostname: row.not_after for row in rows if row.is_unsettled})
     directory = resources.settings.acme.directory_url
-    held = {row.hostname: Held(row.issued_at, row.not_after, row.directory_url) for row in rows if row.issued_at}
+    held = {
+        row.hostname: HeldCertificate(row.issued_at, row.not_after, row.directory_url) for row in rows if row.issued_at
+    }
     names = {row.hostname: row.team_id for row in rows if row.is_due}
     return {name: team for name, team in names.items() if is_order_due(held.get(name), directory, instant)}
 
@@ -96,7 +98,7 @@ async def keep_certificate(resources: Resources, team_id: str, hostname: str, ch
         if not routes or routes[0].team_id != team_id:
             return
         row = await _store(session, resources, routes, chain, key)
-        if is_order_due(Held(row.issued_at, row.not_after, row.directory_url), row.directory_url, now()):
+        if is_order_due(HeldCertificate(row.issued_at, row.not_after, row.directory_url), row.directory_url, now()):
             # It would be due again at once: without a pause, orders would follow each other without end.
             when = f"{row.issued_at:%Y-%m-%d %H:%M} to {row.not_after:%Y-%m-%d %H:%M} UTC"
             reason = (

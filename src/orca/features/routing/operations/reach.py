@@ -42,7 +42,7 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReachCheck:
     """The result of one check, and the next step when it failed."""
 
     name: Literal["proxy", "dns", "reachable", "certificate", "provider"]
@@ -67,7 +67,7 @@ async def resolve_host(hostname: str) -> list[str]:
 
 async def check_route(
     resources: Resources, scope: Scope, route_id: str, *, retry: bool = False, resolve: Resolve = resolve_host
-) -> list[Finding]:
+) -> list[ReachCheck]:
     """Check everything between a visitor and this route, and order a waiting certificate when that is possible now.
 
     After a failed order, only when its pause is over or with `retry`; that also retries a route that the proxy refused.
@@ -94,12 +94,12 @@ async def _read(resources: Resources, scope: Scope, route_id: str) -> Route:
         return await get_route(session, scope, route_id)
 
 
-def _tell_refusal(route: Route) -> Finding:
+def _tell_refusal(route: Route) -> ReachCheck:
     """Return the finding for a refused route; other checks are pointless while the proxy does not serve it."""
     again = next_try_at(route.refusals, route.refused_at)
     when = f"at {again:%Y-%m-%d %H:%M:%S} UTC" if again is not None and again > now() else "within half a minute"
     hint = f"It is tried again {when}; `orc domains retry` tries it now."
-    return Finding("proxy", False, f"the proxy refused it: {route.problem}", hint)
+    return ReachCheck("proxy", False, f"the proxy refused it: {route.problem}", hint)
 
 
 async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) -> None:
@@ -113,7 +113,7 @@ async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) 
         credentials = await list_zone_credentials(session, *(route.team_id for route in routes)) if routes else []
     by_name = {route.hostname: route for route in routes}
 
-    async def look(route: Route) -> list[Finding]:
+    async def look(route: Route) -> list[ReachCheck]:
         if credential_for(route.hostname, route.team_id, credentials) is not None:
             return []  # proven by DNS alone: need not lead here
         return await _check_name(resources, route, resolve)
@@ -123,7 +123,7 @@ async def check_names(resources: Resources, *, resolve: Resolve = resolve_host) 
         await _note_names(resources, dict(zip(by_name, found, strict=True)))
 
 
-async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> list[Finding]:
+async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> list[ReachCheck]:
     hostname = f"orca-check{route.hostname[1:]}" if is_wildcard(route.hostname) else route.hostname
     async with resources.db.read() as session:
         system_id = await find_system_of_route(session, route)
@@ -132,16 +132,16 @@ async def _check_name(resources: Resources, route: Route, resolve: Resolve) -> l
         addresses = await resolve(hostname)
     except TimeoutError:
         hint = "Look whether this machine's own DNS works: `getent hosts example.org`."
-        return [Finding("dns", False, f"the DNS did not answer within {RESOLVE_SECONDS:g} s for {hostname}", hint)]
+        return [ReachCheck("dns", False, f"the DNS did not answer within {RESOLVE_SECONDS:g} s for {hostname}", hint)]
     refusal = judge_addresses(route.hostname, addresses, own)
     if refusal is not None:
-        return [Finding("dns", False, refusal.detail, refusal.hint)]
+        return [ReachCheck("dns", False, refusal.detail, refusal.hint)]
     answers = await asyncio.gather(*(_ask(resources, system_id, route, address, own) for address in addresses))
     failed = next((answer for answer in answers if not answer.ok), answers[0])
-    return [Finding("dns", True, f"{hostname} is {', '.join(addresses)}"), failed]
+    return [ReachCheck("dns", True, f"{hostname} is {', '.join(addresses)}"), failed]
 
 
-async def _ask(resources: Resources, system_id: str, route: Route, address: str, own: Sequence[str]) -> Finding:
+async def _ask(resources: Resources, system_id: str, route: Route, address: str, own: Sequence[str]) -> ReachCheck:
     """Check whether the address leads to this proxy, by a request for our own marker; its answer is never shown."""
     # Port 80 may be forwarded to the proxy's port by a router, which applies to addresses outside this machine only.
     port = resources.settings.proxy.http_port if address in own else HTTP_PORT
@@ -152,13 +152,13 @@ async def _ask(resources: Resources, system_id: str, route: Route, address: str,
     except OSError as error:
         reason = "does not answer" if isinstance(error, TimeoutError) else f"refuses connections ({error.strerror})"
         hint = "Open TCP ports 80 and 443 in the firewall of this machine and of its provider, and forward them here."
-        return Finding("reachable", False, f"{place} {reason}", hint)
+        return ReachCheck("reachable", False, f"{place} {reason}", hint)
     if _is_waiting(route) and marker_target(resources.secret_box, route.hostname) not in answer:
         hint = (
             f"Point {route.hostname} to this machine, or let what answers there pass /.well-known/acme-challenge/ on."
         )
-        return Finding("reachable", False, f"{place} answers, but it is not this proxy", hint)
-    return Finding("reachable", True, f"{place} leads here" if _is_waiting(route) else f"{place} answers")
+        return ReachCheck("reachable", False, f"{place} answers, but it is not this proxy", hint)
+    return ReachCheck("reachable", True, f"{place} leads here" if _is_waiting(route) else f"{place} answers")
 
 
 async def _request(resources: Resources, system_id: str, address: str, port: int, route: Route) -> str:
@@ -184,7 +184,7 @@ def _is_paused(route: Route) -> bool:
     return route.order_failures > 0 and route.acme_check_at is not None and route.acme_check_at > now()
 
 
-async def _note_names(resources: Resources, found: dict[str, list[Finding]]) -> None:
+async def _note_names(resources: Resources, found: dict[str, list[ReachCheck]]) -> None:
     """Store for each name that it is ready to be ordered, or the problem and when to check again."""
     async with resources.db.write() as session:
         for hostname, findings in found.items():
@@ -200,13 +200,13 @@ async def _note_names(resources: Resources, found: dict[str, list[Finding]]) -> 
                 route.problem = f"No public certificate yet: {bad.detail}. {bad.hint}"
 
 
-async def _check_certificate(resources: Resources, route: Route) -> list[Finding]:
+async def _check_certificate(resources: Resources, route: Route) -> list[ReachCheck]:
     match route.tls:
         case "off":
             return []
         case "internal":
             hint = "To be trusted without a warning, install the root certificate from /api/v1/proxy/ca."
-            return [Finding("certificate", True, "signed by Orca's internal CA", hint)]
+            return [ReachCheck("certificate", True, "signed by Orca's internal CA", hint)]
         case "custom":
             async with resources.db.read() as session:
                 row = await session.get_one(Certificate, route.certificate_id)
@@ -215,17 +215,17 @@ async def _check_certificate(resources: Resources, route: Route) -> list[Finding
             return [await _check_ordered(resources, route)]
 
 
-async def _check_ordered(resources: Resources, route: Route) -> Finding:
+async def _check_ordered(resources: Resources, route: Route) -> ReachCheck:
     if _is_paused(route) and not _is_held(route):
         hint = f"It is ordered again at {route.acme_check_at:%Y-%m-%d %H:%M} UTC; `orc domains retry` orders it now."
-        return Finding("certificate", False, route.problem, hint)
+        return ReachCheck("certificate", False, route.problem, hint)
     if _is_waiting(route):
-        return Finding("certificate", False, "not ordered yet", "It is ordered as soon as the name leads here.")
+        return ReachCheck("certificate", False, "not ordered yet", "It is ordered as soon as the name leads here.")
     if not _is_held(route):
-        return Finding("certificate", False, "ordered, but not issued yet", "This takes seconds, rarely minutes.")
+        return ReachCheck("certificate", False, "ordered, but not issued yet", "This takes seconds, rarely minutes.")
     async with resources.db.read() as session:
         held = await list_ordered(session, route.team_id, [route.hostname])
-    finding = _judge_expiry(held[0].issuer, held[0].not_after) if held else Finding("certificate", False, "is lost")
+    finding = _judge_expiry(held[0].issuer, held[0].not_after) if held else ReachCheck("certificate", False, "is lost")
     return replace(finding, hint=route.problem or finding.hint)
 
 
@@ -233,10 +233,10 @@ def _is_held(route: Route) -> bool:
     return route.certificate_until is not None and route.certificate_until > now()
 
 
-def _judge_expiry(issuer: str, not_after: datetime) -> Finding:
+def _judge_expiry(issuer: str, not_after: datetime) -> ReachCheck:
     left = not_after - now()
     detail = f"issued by {issuer}, valid until {not_after:%Y-%m-%d %H:%M} UTC"
     if left <= timedelta(0):
-        return Finding("certificate", False, f"{detail}: it has expired", "Upload a new one, or use TLS “acme”.")
+        return ReachCheck("certificate", False, f"{detail}: it has expired", "Upload a new one, or use TLS “acme”.")
     hint = "Renew it soon." if is_expiring(not_after, now()) else ""
-    return Finding("certificate", True, detail, hint)
+    return ReachCheck("certificate", True, detail, hint)

@@ -13,13 +13,13 @@ from orca.db import ReadSession, WriteSession, now
 from orca.errors import OrcaError
 from orca.features.routing import actions, operations, queries
 from orca.features.routing.models import Certificate, DnsCredential
-from orca.features.routing.queries import CertificateUser, Numbered, OrderedName
+from orca.features.routing.queries import CertificateUser, NumberedPage, OrderedName
 from orca.features.routing.rules.certificates import is_expiring
 from orca.features.routing.rules.dns_providers import PROVIDERS, Provider
 from orca.features.routing.schemas.certificates import CertificateIn, CertificateReplacement
 from orca.features.routing.schemas.dns import DnsCredentialIn
 from orca.systems import LOCAL
-from orca.web.answers import Done, attempt, submit, submit_apart
+from orca.web.answers import Redirect, attempt, submit, submit_apart
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.render import render
@@ -30,7 +30,7 @@ _FILES = ("certificate", "private_key", "password")
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class CertificateExpiry:
     """When a certificate ends, and whether it needs attention."""
 
     not_after: datetime
@@ -47,7 +47,7 @@ class Dated:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CertificateSearch:
     """The search text for all lists of the page, and the shown page number of each."""
 
     q: Annotated[str, Query(max_length=253)] = ""
@@ -60,10 +60,10 @@ class Wanted:
 class CertificatesPage:
     """All certificates, where they are served, and the forms to add one."""
 
-    wanted: Wanted
-    uploaded: Numbered[tuple[Certificate, Dated, Sequence[CertificateUser]]]
-    ordered: Numbered[tuple[OrderedName, Dated]]
-    credentials: Numbered[DnsCredential]
+    wanted: CertificateSearch
+    uploaded: NumberedPage[tuple[Certificate, CertificateExpiry, Sequence[CertificateUser]]]
+    ordered: NumberedPage[tuple[OrderedName, CertificateExpiry]]
+    credentials: NumberedPage[DnsCredential]
     providers: Mapping[str, Provider]
     choices: Sequence[tuple[str, str]]
     """The providers as pairs of name and label."""
@@ -76,7 +76,7 @@ class CertificatePage:
     """One uploaded certificate, to be replaced or deleted."""
 
     certificate: Certificate
-    dated: Dated
+    dated: CertificateExpiry
     users: Sequence[CertificateUser]
     form: Filled[CertificateReplacement] = field(default_factory=Filled)
     refusal: OrcaError | None = None
@@ -89,7 +89,7 @@ async def draw_list(
     scope: CurrentScope,
     form: Filled[CertificateIn] | None = None,
     dns_form: Filled[DnsCredentialIn] | None = None,
-    wanted: Wanted = Wanted(),
+    wanted: CertificateSearch = CertificateSearch(),
 ) -> Response:
     """Render the list, with a form that was refused."""
     text = wanted.q.strip()
@@ -98,8 +98,8 @@ async def draw_list(
     ordered = await queries.search_ordered(session, scope, text, wanted.ordered)
     page = CertificatesPage(
         wanted,
-        uploaded.showing([(row, Dated(row.not_after), users.get(row.id, [])) for row in uploaded.items]),
-        ordered.showing([(item, Dated(item.certificate.not_after)) for item in ordered.items]),
+        uploaded.showing([(row, CertificateExpiry(row.not_after), users.get(row.id, [])) for row in uploaded.items]),
+        ordered.showing([(item, CertificateExpiry(item.certificate.not_after)) for item in ordered.items]),
         await queries.search_dns_credentials(session, scope, text, wanted.dns),
         PROVIDERS, [(provider.name, provider.label) for provider in PROVIDERS.values()],
         form or Filled(), dns_form or Filled(),
@@ -110,7 +110,7 @@ async def draw_list(
 @router.get("/certificates")
 @guard("certificate.read", page=True)
 async def show_certificates(
-    request: Request, session: ReadSession, scope: CurrentScope, wanted: Annotated[Wanted, Depends()]
+    request: Request, session: ReadSession, scope: CurrentScope, wanted: Annotated[CertificateSearch, Depends()]
 ) -> Response:
     """Show uploaded certificates, ordered ones, and DNS credentials."""
     return await draw_list(request, session, scope, wanted=wanted)
@@ -123,10 +123,12 @@ async def upload_certificate(
 ) -> Response:
     """Store an upload; one that could not be served is refused with the reason."""
 
-    async def save(given: CertificateIn) -> Done:
+    async def save(given: CertificateIn) -> Redirect:
         plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), given)
         row = await actions.add_certificate(session, resources, scope, plain)
-        return Done(f"/certificates/{row.id}", f"{row.name} is stored", "Choose it at a hostname, under Encryption.")
+        return Redirect(
+            f"/certificates/{row.id}", f"{row.name} is stored", "Choose it at a hostname, under Encryption."
+        )
 
     filled = fill(CertificateIn, {"name": form.get("name", "")} | _files(form), form)
     return await submit(request, session, filled, save, partial(draw_list, request, session, scope))
@@ -148,13 +150,13 @@ async def put_certificate(
 ) -> Response:
     """Replace the certificate; all names that use it serve the new one when this redirects."""
 
-    async def put(given: CertificateReplacement) -> Done:
+    async def put(given: CertificateReplacement) -> Redirect:
         plain = await operations.unlock_upload(await resources.systems.connector(LOCAL), given)
         async with resources.db.write(scope.team_id) as session:
             row = await queries.get_certificate(session, scope, certificate_id)
             await actions.replace_certificate(session, resources, row, plain)
         await operations.apply_routes(resources)
-        return Done(f"/certificates/{certificate_id}", "Replaced for all names that use it")
+        return Redirect(f"/certificates/{certificate_id}", "Replaced for all names that use it")
 
     async def draw(again: Filled[CertificateReplacement]) -> Response:
         async with resources.db.read(scope.team_id, scope.reach) as session:
@@ -170,7 +172,7 @@ async def remove_certificate(
 ) -> Response:
     """Delete the certificate; refused while hostnames use it, which the page then lists."""
     deletion = actions.delete_certificate(session, await queries.get_certificate(session, scope, certificate_id))
-    done = Done("/certificates", "The certificate is deleted")
+    done = Redirect("/certificates", "The certificate is deleted")
     return await attempt(request, session, deletion, done, partial(_draw_one, request, session, scope, certificate_id))
 
 
@@ -184,7 +186,7 @@ async def _draw_one(
 ) -> Response:
     row = await queries.get_certificate(session, scope, certificate_id)
     users = (await queries.list_certificate_users(session, scope, [row.id])).get(row.id, [])
-    page = CertificatePage(row, Dated(row.not_after), users, form or Filled(), refusal)
+    page = CertificatePage(row, CertificateExpiry(row.not_after), users, form or Filled(), refusal)
     status = refusal.status if refusal else page.form.status
     return render(request, "routing/certificate.html", page, status=status)
 

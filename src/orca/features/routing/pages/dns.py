@@ -12,12 +12,12 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import OrcaError
 from orca.features.routing import actions, queries
 from orca.features.routing.models import DnsCredential
-from orca.features.routing.operations.reach import Finding
+from orca.features.routing.operations.reach import ReachCheck
 from orca.features.routing.pages.certificates import draw_list
 from orca.features.routing.rules.dns_providers import PROVIDERS, Provider
 from orca.features.routing.schemas.dns import DnsCredentialChanges, DnsCredentialIn
 from orca.features.routing.steps.dns_records import check_zones
-from orca.web.answers import Done, attempt, submit
+from orca.web.answers import Redirect, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.render import render
@@ -35,7 +35,7 @@ class DnsPage:
     provider: Provider
     form: Filled[DnsCredentialChanges] = field(default_factory=Filled)
     refusal: OrcaError | None = None
-    findings: Sequence[Finding] = ()
+    findings: Sequence[ReachCheck] = ()
     """The results of a check, if one was made."""
 
 
@@ -51,9 +51,9 @@ async def add_dns_credential(
         "zones": _words(form.get("dns_zones", "")), "fields": _fields(form, provider) if provider else {},
     }  # fmt: skip
 
-    async def save(given: DnsCredentialIn) -> Done:
+    async def save(given: DnsCredentialIn) -> Redirect:
         row = await actions.create_dns_credential(session, resources.secret_box, scope, given)
-        return Done(f"/dns/{row.id}", f"{row.name} is stored", "Try it here.")
+        return Redirect(f"/dns/{row.id}", f"{row.name} is stored", "Try it here.")
 
     async def draw(again: Filled[DnsCredentialIn]) -> Response:
         errors = {_place(name, provider): text for name, text in again.errors.items()}
@@ -86,9 +86,9 @@ async def change_dns_credential(
     data: dict[str, Any] = {"name": form.get("dns_name", ""), "zones": _words(form.get("dns_zones", ""))}
     fields = _fields(form, provider)
 
-    async def save(changes: DnsCredentialChanges) -> Done:
+    async def save(changes: DnsCredentialChanges) -> Redirect:
         await actions.update_dns_credential(session, resources.secret_box, scope, dns_credential_id, changes)
-        return Done(f"/dns/{dns_credential_id}", "Saved")
+        return Redirect(f"/dns/{dns_credential_id}", "Saved")
 
     async def draw(again: Filled[DnsCredentialChanges]) -> Response:
         errors = {_place(name, provider): text for name, text in again.errors.items()}
@@ -116,7 +116,7 @@ async def remove_dns_credential(
 ) -> Response:
     """Delete the credential; refused while a wildcard needs it or its proofs still exist, which the page then lists."""
     deletion = actions.delete_dns_credential(session, scope, dns_credential_id)
-    done = Done("/certificates", "The DNS credential is deleted")
+    done = Redirect("/certificates", "The DNS credential is deleted")
     return await attempt(request, session, deletion, done, partial(_draw, request, session, scope, dns_credential_id))
 
 

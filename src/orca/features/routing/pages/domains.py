@@ -12,8 +12,8 @@ from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.routing import operations, queries
 from orca.features.routing.forms import edit_data, edit_values
-from orca.features.routing.pages.certificates import MAX_PAGE, Dated
-from orca.features.routing.queries import Ending, Numbered
+from orca.features.routing.pages.certificates import MAX_PAGE, CertificateExpiry
+from orca.features.routing.queries import ExpiringCertificate, NumberedPage
 from orca.features.routing.rules.certificates import WARN_BEFORE, certifies
 from orca.features.routing.rules.records import is_in_public_dns
 from orca.features.routing.schemas.routes import RouteIn, RouteOut, RoutePatch
@@ -21,7 +21,7 @@ from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.text import join
-from orca.web.answers import Done, submit_apart
+from orca.web.answers import Redirect, submit_apart
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -37,7 +37,7 @@ _CERTIFICATES = {"off": "None", "internal": "Internal CA", "acme": "Public", "cu
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class HostnameRow:
     """A hostname, and when its certificate ends; None for a certificate whose end needs no attention."""
 
     route: RouteOut
@@ -49,9 +49,9 @@ class Shown:
         return self.route.hostname + self.route.path_prefix.rstrip("/")
 
     @property
-    def dated(self) -> Dated | None:
+    def dated(self) -> CertificateExpiry | None:
         """The end of the certificate with its judgement."""
-        return Dated(self.until) if self.until is not None else None
+        return CertificateExpiry(self.until) if self.until is not None else None
 
     @property
     def look(self) -> tuple[str, str]:
@@ -95,7 +95,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class HostnameSearch:
     """The search text for hostnames, and the shown page number."""
 
     q: Annotated[str, Query(max_length=253)] = ""
@@ -109,10 +109,10 @@ class DomainsPage:
     service: Service
     project: Project
     status: ServiceStatus
-    routes: Numbered[Shown]
+    routes: NumberedPage[HostnameRow]
     q: str
     """The search text."""
-    ending: Sequence[tuple[Ending, Dated]]
+    ending: Sequence[tuple[ExpiringCertificate, CertificateExpiry]]
     certificates: list[tuple[str, str]]
     form: Filled[RouteIn] = field(default_factory=Filled)
     tab: str = "domains"
@@ -124,7 +124,7 @@ class EditPage:
 
     service: Service
     project: Project
-    shown: Shown
+    shown: HostnameRow
     users: Sequence[str]
     certificates: list[tuple[str, str]]
     values: Mapping[str, str]
@@ -139,7 +139,7 @@ async def _page(
     resources: CurrentResources,
     service_id: str,
     form: Filled[RouteIn],
-    sought: Sought = Sought(),
+    sought: HostnameSearch = HostnameSearch(),
 ) -> DomainsPage:
     head = await load_header(session, scope, service_id)
     found = await queries.search_routes(session, scope, service_id, sought.q.strip(), sought.page)
@@ -148,11 +148,12 @@ async def _page(
     ending = await queries.list_ending(session, scope, service_id, now() + WARN_BEFORE)
     proxy = resources.settings.proxy
     shown = [
-        Shown(RouteOut.of(row, proxy), row.certificate_until or ends.get(row.certificate_id or ""))
+        HostnameRow(RouteOut.of(row, proxy), row.certificate_until or ends.get(row.certificate_id or ""))
         for row in found.items
     ]
     return DomainsPage(
-        *head, found.showing(shown), sought.q, [(certificate, Dated(certificate.not_after)) for certificate in ending],
+        *head, found.showing(shown), sought.q,
+        [(certificate, CertificateExpiry(certificate.not_after)) for certificate in ending],
         [(key, name) for key, name, _ in await queries.list_certificate_choices(session, scope.team_id)], form,
     )  # fmt: skip
 
@@ -165,7 +166,7 @@ async def show_domains(
     session: ReadSession,
     scope: CurrentScope,
     resources: CurrentResources,
-    sought: Annotated[Sought, Depends()],
+    sought: Annotated[HostnameSearch, Depends()],
 ) -> Response:
     """Show the hostnames of a service, their certificates and their problems."""
     shown = await _page(session, scope, resources, service_id, Filled(), sought)
@@ -181,9 +182,9 @@ async def add_domain(
     names = ("hostname", "path_prefix", "port", "tls", "certificate_id", "redirect_to")
     filled = fill(RouteIn, {name: form[name] for name in names if form.get(name)}, form)
 
-    async def publish(fields: RouteIn) -> Done:
+    async def publish(fields: RouteIn) -> Redirect:
         await operations.publish_route(resources, scope, service_id, fields)
-        return Done(f"/services/{service_id}/domains")
+        return Redirect(f"/services/{service_id}/domains")
 
     async def draw(again: Filled[RouteIn]) -> Response:
         async with resources.db.read(scope.team_id, scope.reach) as session:
@@ -211,9 +212,9 @@ async def save_domain(
     async with resources.db.read(scope.team_id, scope.reach) as session:
         route = RouteOut.of(await queries.get_route(session, scope, route_id), resources.settings.proxy)
 
-    async def republish(changes: RoutePatch) -> Done:
+    async def republish(changes: RoutePatch) -> Redirect:
         await operations.republish_route(resources, scope, route_id, changes)
-        return Done(f"/services/{route.service_id}/domains")
+        return Redirect(f"/services/{route.service_id}/domains")
 
     async def draw(again: Filled[RoutePatch]) -> Response:
         async with resources.db.read(scope.team_id, scope.reach) as session:
@@ -241,8 +242,8 @@ async def _draw_edit(
     form = form or Filled()
     problems = {place.removeprefix("options.").split(".")[0]: text for place, text in reversed([*form.errors.items()])}
     page = EditPage(
-        service, await get_project(session, scope, service.project_id), Shown(route, None), route.options.basic_auth,
-        fitting, form.values or edit_values(route), form, problems,
+        service, await get_project(session, scope, service.project_id), HostnameRow(route, None),
+        route.options.basic_auth, fitting, form.values or edit_values(route), form, problems,
     )  # fmt: skip
     return render(request, "routing/edit.html", page, status=form.status)
 

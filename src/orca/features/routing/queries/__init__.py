@@ -39,8 +39,8 @@ from orca.features.routing.queries.routes import (
     list_urls_by_service,
 )
 from orca.features.routing.queries.searches import (
-    Ending,
-    Numbered,
+    ExpiringCertificate,
+    NumberedPage,
     OrderedName,
     list_certificate_choices,
     list_certificate_ends,
@@ -57,8 +57,8 @@ __all__ = [
     "PROOF",
     "Address",
     "CertificateUser",
-    "Ending",
-    "Numbered",
+    "ExpiringCertificate",
+    "NumberedPage",
     "OrderedName",
     "RouteState",
     "count_routes",

@@ -18,16 +18,16 @@ U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered(Generic[T]):
+class NumberedPage(Generic[T]):
     """One numbered page of a list."""
 
     items: Sequence[T]
     number: int
     total: int
 
-    def showing(self, items: Sequence[U]) -> "Numbered[U]":
+    def showing(self, items: Sequence[U]) -> "NumberedPage[U]":
         """Return the same page with these items instead."""
-        return Numbered(items, self.number, self.total)
+        return NumberedPage(items, self.number, self.total)
 
     @property
     def previous(self) -> int | None:
@@ -53,7 +53,7 @@ class OrderedName(NamedTuple):
     service_id: str
 
 
-class Ending(NamedTuple):
+class ExpiringCertificate(NamedTuple):
     """A certificate that ends soon or has expired. `certificate_id` and `name` are set for an uploaded one."""
 
     hostname: str
@@ -65,7 +65,7 @@ class Ending(NamedTuple):
 
 async def search_routes(
     session: AsyncSession, scope: Scope, service_id: str, text: str = "", number: int = 1
-) -> Numbered[Route]:
+) -> NumberedPage[Route]:
     """Return the hostnames of a service that contain a text."""
     query = select(Route).where(Route.team_id == scope.team_id, Route.service_id == service_id)
     query = query.where(_contains(text, Route.hostname))
@@ -74,14 +74,16 @@ async def search_routes(
 
 async def search_certificates(
     session: AsyncSession, scope: Scope, text: str = "", number: int = 1
-) -> Numbered[Certificate]:
+) -> NumberedPage[Certificate]:
     """Return uploaded certificates whose name or a hostname contains a text, ordered by expiry."""
     query = select(Certificate).where(Certificate.team_id == scope.team_id)
     query = query.where(_contains(text, Certificate.name, cast_column(Certificate.hostnames, String)))
     return await _read_page(session, query.order_by(Certificate.not_after, Certificate.id), number)
 
 
-async def search_ordered(session: AsyncSession, scope: Scope, text: str = "", number: int = 1) -> Numbered[OrderedName]:
+async def search_ordered(
+    session: AsyncSession, scope: Scope, text: str = "", number: int = 1
+) -> NumberedPage[OrderedName]:
     """Return ordered certificates of hostnames that the team has, ordered by expiry."""
     is_its_own = (OrderedCertificate.hostname == Route.hostname) & (OrderedCertificate.team_id == Route.team_id)
     query = select(OrderedCertificate, func.min(Route.service_id)).join(Route, is_its_own)
@@ -94,7 +96,7 @@ async def search_ordered(session: AsyncSession, scope: Scope, text: str = "", nu
 
 async def search_dns_credentials(
     session: AsyncSession, scope: Scope, text: str = "", number: int = 1
-) -> Numbered[DnsCredential]:
+) -> NumberedPage[DnsCredential]:
     """Return DNS credentials whose name or a zone contains a text."""
     query = select(DnsCredential).where(DnsCredential.team_id == scope.team_id)
     query = query.where(_contains(text, DnsCredential.name, cast_column(DnsCredential.zones, String)))
@@ -114,7 +116,9 @@ async def list_certificate_ends(session: AsyncSession, ids: Collection[str]) -> 
     return {row.id: row.not_after for row in rows}
 
 
-async def list_ending(session: AsyncSession, scope: Scope, service_id: str, before: datetime) -> list[Ending]:
+async def list_ending(
+    session: AsyncSession, scope: Scope, service_id: str, before: datetime
+) -> list[ExpiringCertificate]:
     """Return the certificates of a service's hostnames that end before a time, ordered by expiry."""
     own = Route.team_id == scope.team_id, Route.service_id == service_id
     columns = Certificate.id, Certificate.name, Certificate.not_after
@@ -125,11 +129,13 @@ async def list_ending(session: AsyncSession, scope: Scope, service_id: str, befo
         .group_by(*columns)
     )
     rows = (await session.execute(uploaded)).all()
-    found = [Ending(row.hostname, row.not_after, row.id, row.name, row.n) for row in rows]
+    found = [ExpiringCertificate(row.hostname, row.not_after, row.id, row.name, row.n) for row in rows]
     ordered = select(Route.hostname, Route.certificate_until).where(
         *own, Route.tls == "acme", Route.certificate_until < before
     )
-    found += [Ending(hostname, until) for hostname, until in await session.execute(ordered.distinct()) if until]
+    found += [
+        ExpiringCertificate(hostname, until) for hostname, until in await session.execute(ordered.distinct()) if until
+    ]
     return sorted(found, key=lambda ending: (ending.not_after, ending.hostname))
 
 
@@ -137,14 +143,14 @@ def _contains(text: str, *columns: Any) -> ColumnElement[bool]:
     return or_(*(column.icontains(text, autoescape=True) for column in columns)) if text else true()
 
 
-async def _read_page(session: AsyncSession, query: Select[Any], number: int) -> Numbered[Any]:
+async def _read_page(session: AsyncSession, query: Select[Any], number: int) -> NumberedPage[Any]:
     """Read one page of a query of single objects."""
     found = await _read_rows(session, query, number)
     return found.showing([row[0] for row in found.items])
 
 
-async def _read_rows(session: AsyncSession, query: Select[*tuple[Any, ...]], number: int) -> Numbered[Any]:
+async def _read_rows(session: AsyncSession, query: Select[*tuple[Any, ...]], number: int) -> NumberedPage[Any]:
     """Read one page of the rows of a query, and count all of them."""
     total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
     rows = await session.execute(query.offset((number - 1) * PAGE_SIZE).limit(PAGE_SIZE))
-    return Numbered(rows.all(), number, total)
+    return NumberedPage(rows.all(), number, total)

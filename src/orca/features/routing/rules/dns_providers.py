@@ -123,7 +123,7 @@ _ALL = (
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _ALL}
 
 
-class Misfit(ValueError):
+class InvalidField(ValueError):
     """A field that is unknown to the provider, missing, or invalid; `field` is its name."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -136,7 +136,7 @@ def check_fields(provider: Provider, given: Mapping[str, str]) -> dict[str, str]
     known = {field.name: field for field in provider.fields}
     for name in given:
         if name not in known:
-            raise Misfit(name, f"{provider.label} has no such field; it has {', '.join(known)}")
+            raise InvalidField(name, f"{provider.label} has no such field; it has {', '.join(known)}")
     found = {}
     for field in provider.fields:
         value = given.get(field.name, "").strip()
@@ -144,7 +144,7 @@ def check_fields(provider: Provider, given: Mapping[str, str]) -> dict[str, str]
             _check(field, value)
             found[field.name] = value
         elif not field.is_optional:
-            raise Misfit(field.name, f"{provider.label} needs this: {field.label}")
+            raise InvalidField(field.name, f"{provider.label} needs this: {field.label}")
     return found
 
 
@@ -178,18 +178,18 @@ def server_of(text: str) -> tuple[str, int]:
 
 def _check(field: Field, value: str) -> None:
     if field.kind != "json" and not (value.isprintable() and value.isascii()):
-        raise Misfit(field.name, "use printable ASCII characters, in one line")
+        raise InvalidField(field.name, "use printable ASCII characters, in one line")
     if field.choices and value not in field.choices:
-        raise Misfit(field.name, f"use one of {', '.join(field.choices)}")
+        raise InvalidField(field.name, f"use one of {', '.join(field.choices)}")
     if field.kind == "name" and (not _NAME.fullmatch(value) or set(value) == {"."}):
-        raise Misfit(field.name, "use at most 64 letters, digits, dots, hyphens and underscores, not dots alone")
+        raise InvalidField(field.name, "use at most 64 letters, digits, dots, hyphens and underscores, not dots alone")
     if field.kind == "url":
         _check_url(field, value)
     if field.kind == "server":
         try:
             server_of(value)
         except ValueError:
-            raise Misfit(field.name, "use an IP address, with a port if it is not 53: 203.0.113.5:5353") from None
+            raise InvalidField(field.name, "use an IP address, with a port if it is not 53: 203.0.113.5:5353") from None
     if field.kind == "json":
         _check_json(field, value)
 
@@ -202,7 +202,9 @@ def _check_url(field: Field, value: str) -> None:
     except ValueError:
         is_fine = False
     if not is_fine:
-        raise Misfit(field.name, "use an address that begins with http:// or https://, without user name and query")
+        raise InvalidField(
+            field.name, "use an address that begins with http:// or https://, without user name and query"
+        )
 
 
 def _check_json(field: Field, value: str) -> None:
@@ -211,4 +213,4 @@ def _check_json(field: Field, value: str) -> None:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not {"client_email", "private_key", "project_id"} <= found.keys():
-        raise Misfit(field.name, "use the whole JSON file of the service account's key")
+        raise InvalidField(field.name, "use the whole JSON file of the service account's key")

@@ -53,7 +53,7 @@ class AccountLost(OrderFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldCertificate:
     """The certificate that a name has."""
 
     issued_at: datetime
@@ -61,7 +61,7 @@ class Held:
     directory_url: str
 
 
-def is_order_due(held: Held | None, directory_url: str, now: datetime) -> bool:
+def is_order_due(held: HeldCertificate | None, directory_url: str, now: datetime) -> bool:
     """Whether a name needs a new certificate: none yet, another authority, or at most a third of its life left."""
     if held is None or held.directory_url != directory_url:
         return True

@@ -34,7 +34,7 @@ from orca.features.routing.rules.dns_providers import (
     POWERDNS,
     PROVIDERS,
     RFC2136,
-    Misfit,
+    InvalidField,
     options_of,
     server_of,
 )
@@ -249,7 +249,7 @@ def _explained(asked: Json) -> Iterator[None]:
         yield
     except _Failed:
         raise
-    except Misfit as misfit:
+    except InvalidField as misfit:
         raise _Failed("rejected", f"{misfit.field}: {misfit}") from misfit
     except dns.exception.Timeout as error:
         raise _Failed("unreachable", "the DNS did not answer in time") from error

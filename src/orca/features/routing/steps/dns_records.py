@@ -17,7 +17,7 @@ from orca.db import now
 from orca.errors import DeadlineExceeded, ProviderUnavailable, RateLimited
 from orca.features.routing.actions.dns_credentials import open_fields
 from orca.features.routing.models import DnsCredential, DnsRecord
-from orca.features.routing.operations.reach import Finding
+from orca.features.routing.operations.reach import ReachCheck
 from orca.features.routing.queries import PROOF, get_dns_credential
 from orca.features.routing.rules.dns_providers import DUCK_DNS
 from orca.features.routing.rules.hostnames import is_within
@@ -172,7 +172,7 @@ async def _count_try(resources: Resources, row: DnsRecord, reason: str) -> None:
         await session.execute(change.where(this))
 
 
-async def check_zones(resources: Resources, scope: Scope, credential_id: str) -> list[Finding]:
+async def check_zones(resources: Resources, scope: Scope, credential_id: str) -> list[ReachCheck]:
     """Check that each zone is found and that the provider accepts the credential for it. Nothing is changed there.
 
     Raises RateLimited while another credential of the team is being checked.
@@ -191,15 +191,15 @@ async def check_zones(resources: Resources, scope: Scope, credential_id: str) ->
         resources.dns_checks.discard(team)
 
 
-async def _check_zone(resources: Resources, credential: DnsCredential, zone: str) -> Finding:
+async def _check_zone(resources: Resources, credential: DnsCredential, zone: str) -> ReachCheck:
     answer = await _find(resources, credential, PROOF + zone)
     if "message" not in answer:
         found = answer["zone"]
         answer = await run_task(resources, credential, "check", record=answer["record"], zone=found)
         if "message" not in answer:
-            return Finding("provider", True, f"{zone}: the zone {found} can be changed")
+            return ReachCheck("provider", True, f"{zone}: the zone {found} can be changed")
     hints = {"rejected": "Store another one with `orc dns update`.", "unreachable": "Try again in a moment."}
-    return Finding("provider", False, f"{zone}: {answer['message']}", hints.get(answer["kind"], ""))
+    return ReachCheck("provider", False, f"{zone}: {answer['message']}", hints.get(answer["kind"], ""))
 
 
 async def _find(resources: Resources, credential: DnsCredential, name: str) -> Answer:

@@ -25,7 +25,7 @@ from orca.features.services.privileges import check_granted
 from orca.features.services.queries import get_first_environment, get_service, read_naming
 from orca.features.services.rules import Kind
 from orca.features.services.schemas.services import ServiceChanges, ServiceFields
-from orca.features.services.schemas.settings import AUTO, Settings, ports_for_kind
+from orca.features.services.schemas.settings import AUTO, ServiceSettings, ports_for_kind
 from orca.features.services.volume_queries import list_attached
 from orca.features.sources.queries import find_upload
 from orca.features.sources.rules import ImageRef, RepoUrl
@@ -37,7 +37,7 @@ from orca.web.guard import Scope
 
 _BLOCKERS_SHOWN = 20
 NOTHING: Mapping[str, Any] = {}
-_SETTINGS = tuple(Settings.model_fields)
+_SETTINGS = tuple(ServiceSettings.model_fields)
 
 
 async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
@@ -164,9 +164,9 @@ def _check_result(service: Service) -> None:
     service.ports = [port.model_dump(mode="json") for port in ports_for_kind(kind, settings)]
 
 
-def settings_of(service: Service) -> Settings:
+def settings_of(service: Service) -> ServiceSettings:
     """Return the settings of a service as a model."""
-    return Settings.model_validate({name: getattr(service, name) for name in _SETTINGS})
+    return ServiceSettings.model_validate({name: getattr(service, name) for name in _SETTINGS})
 
 
 async def delete_service(session: AsyncSession, scope: Scope, service_id: str, confirm: str | None) -> None:

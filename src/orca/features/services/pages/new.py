@@ -16,7 +16,7 @@ from orca.features.credentials.queries import list_credentials
 from orca.features.credentials.schemas import GitCredentialChanges
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
-from orca.features.projects.rules import Proposal, propose_slug
+from orca.features.projects.rules import SlugFragment, propose_slug
 from orca.features.services import actions
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
 from orca.features.services.first_deployment import deploy_first
@@ -35,7 +35,7 @@ from orca.features.services.schemas.services import ServiceFields
 from orca.features.sources.rules import RepoUrl
 from orca.kit.pagination import PageRequest
 from orca.resources import Resources
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.disconnect import cancel_on_disconnect
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, Scope, guard
@@ -78,13 +78,6 @@ async def _draw_new(
     return render(request, "services/new.html", page, status=form.status)
 
 
-@dataclass(frozen=True, slots=True)
-class SlugFragment:
-    """The slug that a form should hold."""
-
-    proposal: Proposal
-
-
 @router.get("/projects/{project_id}/services/new/slug")
 @guard("service.create", tenant="project_id", page=True)
 async def suggest_slug(
@@ -108,7 +101,7 @@ async def make_service(
 ) -> Response:
     """Create the service, and redirect to its first deployment, or to its page when none was asked for."""
 
-    async def make(fields: ServiceFields) -> Done:
+    async def make(fields: ServiceFields) -> Redirect:
         project = await get_project(session, scope, project_id)
         check_port_chosen(form)
         if fields.deploy:
@@ -118,9 +111,9 @@ async def make_service(
         name = services[0].name
         if not fields.deploy:
             said = "Its first deployment is yours to start."
-            return Done(f"/services/{services[0].id}", f"{name} is created", said)
+            return Redirect(f"/services/{services[0].id}", f"{name} is created", said)
         first, *_ = [await deploy_first(session, resources, service, "page") for service in services]
-        return Done(f"/deployments/{first}", f"{name} is created and being deployed")
+        return Redirect(f"/deployments/{first}", f"{name} is created and being deployed")
 
     filled = fill(ServiceFields, new_service_data(form), form)
     return await submit(request, session, filled, make, partial(_draw_new, request, session, scope, project_id))

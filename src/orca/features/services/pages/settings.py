@@ -24,7 +24,7 @@ from orca.features.services.schemas.settings import AUTO
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.pagination import PageRequest
 from orca.plugins import list_installed
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentScope, Router, Subject, guard
 from orca.web.redirects import see_other
@@ -89,9 +89,9 @@ async def save_settings(
 ) -> Response:
     """Save the settings; running containers are not changed."""
 
-    async def save(changes: ServiceChanges) -> Done:
+    async def save(changes: ServiceChanges) -> Redirect:
         await actions.update_service(session, scope, service_id, changes)
-        return Done(f"/services/{service_id}/settings", "Saved")
+        return Redirect(f"/services/{service_id}/settings", "Saved")
 
     service = await queries.get_service(session, scope, service_id)
     data, unreadable = settings_data(service, form)

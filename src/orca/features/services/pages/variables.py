@@ -18,7 +18,7 @@ from orca.features.services.owners import put_door
 from orca.features.services.schemas.variables import NamedVariable, VariableChanges
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.kit.amounts import counted
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router
 from orca.web.redirects import see_other
@@ -30,7 +30,7 @@ writing = partial(door, permission="variable.write", rate="write", audit="Variab
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class VariableForms:
     """The submitted forms, and the variables to reveal."""
 
     form: Filled[NamedVariable] = field(default_factory=Filled)
@@ -39,14 +39,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VariablesView:
     """The part that both pages share: `services/_variables.html`."""
 
     place: str
     """Address of the owner."""
     rows: Sequence[Variable]
     inherited: Sequence[Variable]
-    asked: Asked
+    asked: VariableForms
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class VariablesPage:
     service: Service
     project: Project
     status: ServiceStatus
-    shown: Shown
+    shown: VariablesView
     tab: str = "variables"
 
 
@@ -65,7 +65,7 @@ class SharedPage:
     """The page of the variables that all services of a project share."""
 
     project: Project
-    shown: Shown
+    shown: VariablesView
     tab: str = "variables"
 
 
@@ -76,7 +76,7 @@ async def show_variables(
     """Show the owner's variables and those of its project, without secret values. `edit` names one to change."""
     await queries.check_owner(session, scope, owner)
     row = await queries.get_variable(session, *owner, edit) if edit else None
-    asked = Asked(form=Filled(_values_of(row))) if row else Asked()
+    asked = VariableForms(form=Filled(_values_of(row))) if row else VariableForms()
     return await _draw(request, session, scope, owner, asked)
 
 
@@ -85,11 +85,13 @@ def _values_of(row: Variable) -> dict[str, str]:
     return {"key": row.key, "value": row.value or "", "editing": "secret" if row.is_secret else "plain", **flags}
 
 
-async def _draw(request: Request, session: AsyncSession, scope: CurrentScope, owner: Owner, asked: Asked) -> Response:
+async def _draw(
+    request: Request, session: AsyncSession, scope: CurrentScope, owner: Owner, asked: VariableForms
+) -> Response:
     kind, owner_id = owner
     rows = await queries.list_variables(session, kind, owner_id)
     status = max(asked.form.status, asked.imported.status)
-    shown = Shown(f"/{kind}s/{owner_id}", rows, (), asked)
+    shown = VariablesView(f"/{kind}s/{owner_id}", rows, (), asked)
     if kind == "project":
         page = SharedPage(await get_project(session, scope, owner_id), shown)
         return render(request, "services/shared_variables.html", page, status=status)
@@ -107,13 +109,13 @@ async def set_variable(
     """Set one variable; an existing one of that name is replaced."""
     await queries.check_owner(session, scope, owner, lock=True)
 
-    async def put(variable: NamedVariable) -> Done:
+    async def put(variable: NamedVariable) -> Redirect:
         await actions.set_variables(session, resources.secret_box, scope, owner, [variable])
         return _done(owner, f"{variable.key} is set")
 
     def draw(again: Filled[NamedVariable]) -> Awaitable[Response]:
         errors = {"value" if name == form.get("key") else name: told for name, told in again.errors.items()}
-        return _draw(request, session, scope, owner, Asked(form=replace(again, errors=errors)))
+        return _draw(request, session, scope, owner, VariableForms(form=replace(again, errors=errors)))
 
     shown = {name: value for name, value in form.items() if name != "value" or form.get("is_secret") != "true"}
     return await submit(request, session, fill(NamedVariable, variable_data(form), shown), put, draw)
@@ -127,7 +129,7 @@ async def import_variables(
     data, problems = dotenv_data(form)
     await queries.check_owner(session, scope, owner, lock=True)
 
-    async def put(changes: VariableChanges) -> Done:
+    async def put(changes: VariableChanges) -> Redirect:
         given = changes.variables
         await actions.import_variables(session, resources.secret_box, scope, owner, given)
         return _done(owner, f"{counted(len(given), 'variable')} set")
@@ -135,7 +137,11 @@ async def import_variables(
     shown = {name: value for name, value in form.items() if name != "text" or form.get("import_is_secret") != "true"}
     filled: Filled[VariableChanges] = Filled(shown, problems) if problems else fill(VariableChanges, data, shown)
     return await submit(
-        request, session, filled, put, lambda again: _draw(request, session, scope, owner, Asked(imported=again))
+        request,
+        session,
+        filled,
+        put,
+        lambda again: _draw(request, session, scope, owner, VariableForms(imported=again)),
     )
 
 
@@ -150,10 +156,10 @@ async def delete_variable(
     return see_other(request, done.path, said=done.said, hint=done.hint)
 
 
-def _done(owner: Owner, said: str) -> Done:
+def _done(owner: Owner, said: str) -> Redirect:
     kind, owner_id = owner
     hint = "Each service of the project takes it with its next deployment." if kind == "project" else ""
-    return Done(f"/{kind}s/{owner_id}/variables", said, hint)
+    return Redirect(f"/{kind}s/{owner_id}/variables", said, hint)
 
 
 @door("POST", "/variables/{key}/reveal", permission="variable.reveal", rate="reveal", audit="VariableRevealed")
@@ -163,4 +169,4 @@ async def reveal_variable(
     """Show one secret value, and record who read it."""
     await queries.check_owner(session, scope, owner)
     value = await actions.reveal_variable(session, resources.secret_box, scope, owner, key)
-    return await _draw(request, session, scope, owner, Asked(revealed={key: value}))
+    return await _draw(request, session, scope, owner, VariableForms(revealed={key: value}))

@@ -15,7 +15,7 @@ from orca.features.services.forms import given
 from orca.features.services.models import Service
 from orca.features.services.schemas.volumes import VolumeChanges, VolumeFields, VolumeFilter, VolumeOut
 from orca.features.services.service_status import ServiceStatus, load_header
-from orca.web.answers import Done, submit
+from orca.web.answers import Redirect, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 from orca.web.redirects import see_other
@@ -71,12 +71,12 @@ async def attach_volume(
 ) -> Response:
     """Attach a new volume, or one of the environment; it is mounted from the next deployment on."""
 
-    async def attach(fields: VolumeFields) -> Done:
+    async def attach(fields: VolumeFields) -> Redirect:
         volume = await actions.attach_volume(session, scope, service_id, fields)
         service = await queries.get_service(session, scope, service_id)
         is_first = len(await volume_queries.list_attached(session, scope, service_id)) == 1
         hint = FIRST_VOLUME if is_first and service.strategy == "auto" else NEXT_DEPLOYMENT
-        return Done(f"/services/{service_id}/volumes", f"Volume {volume.name} added", hint)
+        return Redirect(f"/services/{service_id}/volumes", f"Volume {volume.name} added", hint)
 
     data = given(form, "name", "path", "volume_id", "owner", "mode", "read_only")
     if "volume_id" in data:  # the form of volumes that exist has an input of its own for the path

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, ConfigDict, Field, StringConstraints, field_v
 from orca.features.projects.schemas import SLUG
 from orca.features.services import rules
 from orca.features.services.rules import Kind
-from orca.features.services.schemas.settings import BuildOptions, Settings, kind_alias
+from orca.features.services.schemas.settings import BuildOptions, ServiceSettings, kind_alias
 from orca.features.services.schemas.variables import Value, VariableKey
 from orca.features.services.schemas.volumes import Mounts
 from orca.features.sources.schemas import Source
@@ -19,7 +19,7 @@ from orca.systems import LOCAL
 SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,35}$")]
 
 
-class ServiceFields(Settings):
+class ServiceFields(ServiceSettings):
     """The fields of a new service."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -37,7 +37,7 @@ class ServiceFields(Settings):
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
 
-class ServiceChanges(Changes, Settings):
+class ServiceChanges(Changes, ServiceSettings):
     """What to change. Omitted settings stay; each setting in the request replaces the stored one as a whole."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -52,7 +52,7 @@ class ServiceChanges(Changes, Settings):
     _kind_alias = field_validator("kind", mode="before")(kind_alias)
 
 
-class ServiceOut(Settings):
+class ServiceOut(ServiceSettings):
     """A service."""
 
     model_config = ConfigDict(from_attributes=True)

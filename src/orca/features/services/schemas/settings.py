@@ -147,7 +147,7 @@ class Limits(Strict):
     )
 
 
-class Settings(Strict):
+class ServiceSettings(Strict):
     """All settings of a service that a release freezes, besides its variables."""
 
     ports: list[Port] = Field(
@@ -208,7 +208,7 @@ class Settings(Strict):
             raise BadInput(f"{field}: {problem}", fields=problems)
 
 
-class FrozenConfig(Settings):
+class FrozenConfig(ServiceSettings):
     """The configuration of a release. Of secret variables it has the keys; their values are sealed separately."""
 
     kind: Kind
@@ -240,7 +240,7 @@ class FrozenConfig(Settings):
         return self.model_copy(update={"ports": [Port(port=port, public=True)]}).announce_port()
 
 
-def ports_for_kind(kind: Kind, settings: Settings) -> list[Port]:
+def ports_for_kind(kind: Kind, settings: ServiceSettings) -> list[Port]:
     """Return the ports of a service: those configured, or the port of the static file server."""
     static = kind == "static" and not settings.ports
     return [Port(port=rules.STATIC_PORT, public=True)] if static else settings.ports

@@ -26,7 +26,7 @@ from orca.features.sources.steps.lfs_pointers import Pointer, find_pointers
 from orca.kit.amounts import counted, show_bytes
 from orca.kit.threads import run_in_thread
 from orca.sdk.builders import Log
-from orca.sdk.egress import Forbidden, PinnedTransport, Unresolved, is_allowed
+from orca.sdk.egress import AddressNotAllowed, PinnedTransport, Unresolved, is_allowed
 
 _MEDIA = "application/vnd.git-lfs+json"
 _BATCH, _AT_ONCE, _ANSWER_LIMIT = 100, 4, 4 << 20
@@ -52,7 +52,7 @@ async def fetch_lfs_files(git: GitSession, request: GitCheckout, commit: str, lo
     await log(f"Fetching {counted(len(pointers), 'file')} from Git LFS ({show_bytes(total)})")
     try:
         await _fetch(git, request, commit, pointers)
-    except (Forbidden, Unresolved) as error:
+    except (AddressNotAllowed, Unresolved) as error:
         raise GitLfsFailed(f"Git LFS keeps the files where nothing is fetched from: {error}.", hint=_HINT) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise GitLfsFailed(f"The LFS server broke off ({type(error).__name__}).", hint="Try again.") from None

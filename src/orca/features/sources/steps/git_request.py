@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orca.features.sources.rules import GitRef, RepoUrl
-from orca.sdk.archives import Limits
+from orca.sdk.archives import ArchiveLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class GitCheckout:
     """Whether the names of the repository's branches are wanted, too."""
     private_networks: bool = False
     """Whether the repository may be on this machine or its private networks."""
-    limits: Limits = field(default_factory=Limits)
+    limits: ArchiveLimits = field(default_factory=ArchiveLimits)
     deadline: float = 600.0
 
 

@@ -12,11 +12,11 @@ from orca.db import now
 from orca.errors import Conflict, NotFound
 from orca.events import Fact, Origin, origin, record
 from orca.features.access.queries import find_rights
-from orca.features.deployments.actions.start import Request, start_deployment
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.services.queries import find_git_source, find_service, find_service_scope
 from orca.features.triggers import pushes
 from orca.features.triggers.models import Hook, Push
-from orca.features.triggers.pushes import Change, Decision, Place
+from orca.features.triggers.pushes import PushDecision, RefChange, RepositoryLocation
 from orca.features.triggers.queries import find_push, get_hook
 from orca.kit.ids import new_id
 from orca.kit.text import clean_output, shorten
@@ -35,20 +35,20 @@ _NEWER_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SignedPush:
     """A delivery with a valid signature."""
 
     name: str
     digest: str
     """Digest of the signed content."""
     event: str
-    decision: Decision
-    places: Sequence[Place] = ()
+    decision: PushDecision
+    places: Sequence[RepositoryLocation] = ()
     """The addresses that it names for its repository."""
 
 
 async def receive_push(
-    session: AsyncSession, resources: Resources, hook: Hook, delivery: Delivery
+    session: AsyncSession, resources: Resources, hook: Hook, delivery: SignedPush
 ) -> tuple[Push, bool]:
     """Store a delivery and, if it is accepted, start the deployment; in one transaction.
 
@@ -86,9 +86,9 @@ async def replay_push(
     change = _restore(push.payload)
     event = str(push.payload.get("event", ""))
     decision = pushes.decide([change], event, branch=hook.branch, watch_paths=hook.watch_paths)
-    places = [Place(*fields) for fields in push.payload.get("places", ())]
+    places = [RepositoryLocation(*fields) for fields in push.payload.get("places", ())]
     decision = await _compare(session, hook, decision, places)
-    again = Delivery(pushes.name_replay(new_id()), "", event, decision, places)
+    again = SignedPush(pushes.name_replay(new_id()), "", event, decision, places)
     return await _store(session, resources, hook, again)
 
 
@@ -126,7 +126,9 @@ async def note_refusal(session: AsyncSession, hook_id: str, reason: str) -> None
     session.add(push)
 
 
-async def _compare(session: AsyncSession, hook: Hook, decision: Decision, places: Sequence[Place]) -> Decision:
+async def _compare(
+    session: AsyncSession, hook: Hook, decision: PushDecision, places: Sequence[RepositoryLocation]
+) -> PushDecision:
     """Return the decision, or a rejection.
 
     Rejected when the service has no repository, when the push is to another one, or when the owner may not deploy.
@@ -143,7 +145,7 @@ async def _compare(session: AsyncSession, hook: Hook, decision: Decision, places
     return pushes.leave_alone(decision, shorten(reason, 255))
 
 
-async def _store(session: AsyncSession, resources: Resources, hook: Hook, delivery: Delivery) -> Push:
+async def _store(session: AsyncSession, resources: Resources, hook: Hook, delivery: SignedPush) -> Push:
     decision = delivery.decision
     push = Push(
         team_id=hook.team_id, hook_id=hook.id, delivery=delivery.name, digest=delivery.digest,
@@ -186,11 +188,11 @@ async def _deploy(session: AsyncSession, resources: Resources, hook: Hook, push:
     await record(session, Fact("PushAccepted", hook.team_id, "service", hook.service_id, payload))
     service = await find_service(session, hook.service_id)
     if service is not None and service.deleted_at is None:
-        request = Request(trigger="push", source={"commit": push.commit, "branch": None, "tag": None})
+        request = DeploymentRequest(trigger="push", source={"commit": push.commit, "branch": None, "tag": None})
         await start_deployment(session, resources, service, request)
 
 
-async def _find_known(session: AsyncSession, hook: Hook, delivery: Delivery) -> tuple[Push | None, str]:
+async def _find_known(session: AsyncSession, hook: Hook, delivery: SignedPush) -> tuple[Push | None, str]:
     """Return the push that this delivery repeats, if any, and the name to store the delivery under.
 
     Delivery ids are headers, which are not signed, so a copied body is also recognised by its digest.
@@ -226,7 +228,7 @@ async def _find_same_content(session: AsyncSession, hook: Hook, name: str) -> tu
     return None, f"{name}:{new_id()}"
 
 
-async def _sets_back(session: AsyncSession, hook: Hook, change: Change | None) -> bool:
+async def _sets_back(session: AsyncSession, hook: Hook, change: RefChange | None) -> bool:
     """Whether a body without a timestamp starts at the branch's present commit: then the branch was reset before."""
     if hook.provider != "bitbucket" or change is None or not change.before:
         return False
@@ -235,7 +237,7 @@ async def _sets_back(session: AsyncSession, hook: Hook, change: Change | None) -
     return newest is not None and newest.commit == change.before
 
 
-async def _is_overtaken(session: AsyncSession, hook: Hook, known: Push, decision: Decision) -> bool:
+async def _is_overtaken(session: AsyncSession, hook: Hook, known: Push, decision: PushDecision) -> bool:
     """Whether a later push of the same branch was accepted, which this earlier one must not undo."""
     if decision.change is None or not decision.is_accepted:
         return False
@@ -251,7 +253,7 @@ async def _accepted_since(session: AsyncSession, hook: Hook, since: int | None) 
     return (await session.scalars(query.order_by(Push.seq.desc()).limit(_NEWER_LOOKED_AT))).all()
 
 
-def _summary(delivery: Delivery) -> dict[str, Any]:
+def _summary(delivery: SignedPush) -> dict[str, Any]:
     """Return the parts of a body to store: bodies can be large and contain personal data."""
     change = delivery.decision.change
     if change is None:
@@ -267,17 +269,17 @@ def _summary(delivery: Delivery) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _restore(payload: dict[str, Any]) -> Change:
+def _restore(payload: dict[str, Any]) -> RefChange:
     """Return the change of a stored push."""
     paths = payload.get("paths")
-    return Change(
+    return RefChange(
         payload["ref"], str(payload["name"]), str(payload["commit"]), str(payload.get("message", "")),
         is_deletion=bool(payload.get("deleted")), files=None if paths is None else tuple(paths),
         before=str(payload.get("before", "")), may_be_forced=bool(payload.get("may_be_forced")),
     )  # fmt: skip
 
 
-def _stored_name(change: Change) -> str:
+def _stored_name(change: RefChange) -> str:
     return clean_output(change.name, colours=False)
 
 

@@ -23,7 +23,7 @@ _PUSH_EVENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RefChange:
     """What a push changed in one ref."""
 
     kind: Kind
@@ -51,7 +51,7 @@ def name_event(provider: str, values: HeaderValues, payload: Mapping[str, Any] |
     return "push" if provider == "generic" else ""
 
 
-def read_changes(provider: str, event: str, payload: Mapping[str, Any]) -> list[Change]:
+def read_changes(provider: str, event: str, payload: Mapping[str, Any]) -> list[RefChange]:
     """Return what a push changed, one item per ref; empty for other events. Raises BadInput for an invalid push."""
     if event.lower() not in _PUSH_EVENTS or (event.lower() == "system hook" and payload.get("object_kind") != "push"):
         return []
@@ -59,12 +59,12 @@ def read_changes(provider: str, event: str, payload: Mapping[str, Any]) -> list[
     return read.get(provider, _read_common)(payload)
 
 
-def _read_common(payload: Mapping[str, Any]) -> list[Change]:
+def _read_common(payload: Mapping[str, Any]) -> list[RefChange]:
     """GitHub, GitLab, Gitea, Forgejo and Gogs: `ref`, `before`, `after`, `commits`."""
     kind, name = _parse_ref(_name(payload, "ref"))
     after = _text(payload, "after")
     if payload.get("deleted") is True or _is_nothing(after):
-        return [Change(kind, name, "", is_deletion=True)]
+        return [RefChange(kind, name, "", is_deletion=True)]
     commit = _text(payload, "checkout_sha") or after if kind == "branch" else after
     commits = _dicts(payload, "commits")
     head = payload.get("head_commit")
@@ -72,7 +72,7 @@ def _read_common(payload: Mapping[str, Any]) -> list[Change]:
     message = _text(heads[-1], "message") if heads else ""
     before, files = _known(_text(payload, "before")), _files(payload, commits)
     untold = files is not None and not isinstance(payload.get("forced"), bool)
-    return [Change(kind, name, _commit(commit, kind), message, files=files, before=before, may_be_forced=untold)]
+    return [RefChange(kind, name, _commit(commit, kind), message, files=files, before=before, may_be_forced=untold)]
 
 
 def _files(payload: Mapping[str, Any], commits: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
@@ -92,7 +92,7 @@ def _files(payload: Mapping[str, Any], commits: Sequence[Mapping[str, Any]]) -> 
     return tuple(files)
 
 
-def _read_bitbucket(payload: Mapping[str, Any]) -> list[Change]:
+def _read_bitbucket(payload: Mapping[str, Any]) -> list[RefChange]:
     """Bitbucket Cloud nests changes in `push`; Data Center has them on top, with full refs."""
     push = payload.get("push")
     if isinstance(push, dict):
@@ -101,7 +101,7 @@ def _read_bitbucket(payload: Mapping[str, Any]) -> list[Change]:
     return [_read_data_center_change(change, message) for change in _dicts(payload, "changes")]
 
 
-def _read_cloud_change(change: Mapping[str, Any]) -> Change | None:
+def _read_cloud_change(change: Mapping[str, Any]) -> RefChange | None:
     new, old = change.get("new"), change.get("old")
     ref = new if isinstance(new, dict) else old
     if not isinstance(ref, dict):
@@ -109,21 +109,21 @@ def _read_cloud_change(change: Mapping[str, Any]) -> Change | None:
     kind: Kind = "branch" if ref.get("type") == "branch" else "tag"
     name = _nonempty(_name(ref, "name"))
     if not isinstance(new, dict):
-        return Change(kind, name, "", is_deletion=True)
+        return RefChange(kind, name, "", is_deletion=True)
     target = _dict(new, "target")
     before = _known(_text(_dict(_dict(change, "old"), "target"), "hash"))
-    return Change(kind, name, _commit(_text(target, "hash"), kind), _text(target, "message"), before=before)
+    return RefChange(kind, name, _commit(_text(target, "hash"), kind), _text(target, "message"), before=before)
 
 
-def _read_data_center_change(change: Mapping[str, Any], message: str) -> Change:
+def _read_data_center_change(change: Mapping[str, Any], message: str) -> RefChange:
     kind, name = _parse_ref(_name(_dict(change, "ref"), "id") or _name(change, "refId"))
     if change.get("type") == "DELETE":
-        return Change(kind, name, "", is_deletion=True)
+        return RefChange(kind, name, "", is_deletion=True)
     before = _known(_text(change, "fromHash"))
-    return Change(kind, name, _commit(_text(change, "toHash"), kind), message, before=before)
+    return RefChange(kind, name, _commit(_text(change, "toHash"), kind), message, before=before)
 
 
-def _read_azure(payload: Mapping[str, Any]) -> list[Change]:
+def _read_azure(payload: Mapping[str, Any]) -> list[RefChange]:
     """Azure DevOps: `resource.refUpdates`; the commits are of the push as a whole."""
     resource = _dict(payload, "resource")
     messages = {_text(pushed, "commitId"): _text(pushed, "comment") for pushed in _dicts(resource, "commits")}
@@ -132,26 +132,26 @@ def _read_azure(payload: Mapping[str, Any]) -> list[Change]:
         kind, name = _parse_ref(_name(update, "name"))
         commit = _text(update, "newObjectId")
         if _is_nothing(commit):
-            changes.append(Change(kind, name, "", is_deletion=True))
+            changes.append(RefChange(kind, name, "", is_deletion=True))
             continue
         before = _known(_text(update, "oldObjectId"))
-        changes.append(Change(kind, name, _commit(commit, kind), messages.get(commit, ""), before=before))
+        changes.append(RefChange(kind, name, _commit(commit, kind), messages.get(commit, ""), before=before))
     return changes
 
 
-def _read_gerrit(payload: Mapping[str, Any]) -> list[Change]:
+def _read_gerrit(payload: Mapping[str, Any]) -> list[RefChange]:
     """Gerrit: `ref-updated`, and `change-merged`, which names the branch of the change."""
     update, change = _dict(payload, "refUpdate"), _dict(payload, "change")
     ref = _name(update, "refName") or _name(change, "branch")
     kind, name = _parse_ref(ref if ref.startswith("refs/") or not ref else f"refs/heads/{ref}")
     commit = _text(update, "newRev") or _text(payload, "newRev") or _text(_dict(payload, "patchSet"), "revision")
     if _is_nothing(commit):
-        return [Change(kind, name, "", is_deletion=True)]
+        return [RefChange(kind, name, "", is_deletion=True)]
     before = _known(_text(update, "oldRev"))
-    return [Change(kind, name, _commit(commit, kind), _text(change, "commitMessage"), before=before)]
+    return [RefChange(kind, name, _commit(commit, kind), _text(change, "commitMessage"), before=before)]
 
 
-def _read_generic(payload: Mapping[str, Any]) -> list[Change]:
+def _read_generic(payload: Mapping[str, Any]) -> list[RefChange]:
     """`{"branch" or "ref", "commit", "message"?, "paths"?, "repository"?, "id"?}`."""
     missing = [key for key, given in (
         ("branch", _name(payload, "branch") or _name(payload, "ref")), ("commit", _text(payload, "commit"))
@@ -166,11 +166,11 @@ def _read_generic(payload: Mapping[str, Any]) -> list[Change]:
     files = tuple(path for path in paths if isinstance(path, str)) if isinstance(paths, list) else None
     commit = _text(payload, "commit")
     if _is_nothing(commit):
-        return [Change(kind, name, "", is_deletion=True)]
-    return [Change(kind, name, _commit(commit, kind), _text(payload, "message"), files=files)]
+        return [RefChange(kind, name, "", is_deletion=True)]
+    return [RefChange(kind, name, _commit(commit, kind), _text(payload, "message"), files=files)]
 
 
-def read_identity(provider: str, payload: Mapping[str, Any], changes: Sequence[Change]) -> str:
+def read_identity(provider: str, payload: Mapping[str, Any], changes: Sequence[RefChange]) -> str:
     """Return an identity from the body that is equal in a repeated delivery, for hosts without an id header."""
     if provider == "azure":
         return _text(payload, "id")

@@ -26,7 +26,7 @@ _HOME_DOMAINS = (".local", ".lan", ".internal", ".localhost", ".home.arpa", ".te
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RepositoryLocation:
     """The location of a repository, normalised from all forms of its address."""
 
     host: str
@@ -54,23 +54,25 @@ class Place:
         return f"{self.host}/{self.path}" if self.host else self.path
 
 
-def read_places(provider: str, payload: Mapping[str, Any]) -> tuple[Place, ...]:
+def read_places(provider: str, payload: Mapping[str, Any]) -> tuple[RepositoryLocation, ...]:
     """Return all addresses that a payload has for its repository; empty when it names none."""
     if provider == "gerrit":
         update, change = payload.get("refUpdate"), payload.get("change")
         names = [part.get("project") for part in (update, change) if isinstance(part, dict)]
-        return tuple(Place("", name.strip("/").casefold()) for name in names if isinstance(name, str) and name)
-    found = [place for text in _addresses(payload) if (place := Place.parse(text))]
+        return tuple(
+            RepositoryLocation("", name.strip("/").casefold()) for name in names if isinstance(name, str) and name
+        )
+    found = [place for text in _addresses(payload) if (place := RepositoryLocation.parse(text))]
     return tuple(dict.fromkeys([*found, *_bitbucket_names(payload)]))
 
 
-def is_same_repository(address: str, places: Sequence[Place]) -> bool:
+def is_same_repository(address: str, places: Sequence[RepositoryLocation]) -> bool:
     """Whether one of the places is the repository at an address; True also when no place is known."""
-    wanted = Place.parse(address)
+    wanted = RepositoryLocation.parse(address)
     return wanted is None or not places or any(_fits(wanted, place) for place in places)
 
 
-def _fits(wanted: Place, given: Place) -> bool:
+def _fits(wanted: RepositoryLocation, given: RepositoryLocation) -> bool:
     if not given.host:
         return wanted.path == given.path or wanted.path.endswith(f"/{given.path}")
     is_same_host = wanted.host == given.host or _is_inside(wanted.host) or _is_inside(given.host)
@@ -122,13 +124,13 @@ def _links(links: Any) -> Iterator[str]:
             yield from _texts(link.get("href") for link in _list(found) if isinstance(link, dict))
 
 
-def _bitbucket_names(payload: Mapping[str, Any]) -> Iterator[Place]:
+def _bitbucket_names(payload: Mapping[str, Any]) -> Iterator[RepositoryLocation]:
     """Yield the places of Bitbucket Data Center, which names a repository by project key and slug."""
     for repository in _of(payload, "repository"):
         for project in _of(repository, "project"):
             slug, key = repository.get("slug"), project.get("key") if isinstance(project, dict) else None
             if isinstance(slug, str) and isinstance(key, str):
-                yield Place("", f"{key}/{slug}".casefold())
+                yield RepositoryLocation("", f"{key}/{slug}".casefold())
 
 
 def _of(holder: Any, key: str) -> list[Any]:

@@ -20,8 +20,8 @@ from orca.sdk.builders import Log
 from orca.sdk.dockerfile.errors import BadDockerfile
 from orca.sdk.dockerfile.flags import BadFlag, origin_of
 from orca.sdk.dockerfile.read import parse_trigger
-from orca.sdk.dockerfile.resolve import Image
-from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
+from orca.sdk.dockerfile.resolve import BaseImage
+from orca.sdk.egress import REGISTRY_HINT, AddressNotAllowed, check_registry
 from orca.sdk.images import is_guarded, registry_of, split_registry
 from orca.sdk.registries import explain_refusal
 
@@ -48,9 +48,9 @@ class BaseImages:
     """The environment in which docker finds the logins of this build."""
     log: Log
     explain: Explain
-    pins: dict[Image, str] = field(default_factory=dict)
+    pins: dict[BaseImage, str] = field(default_factory=dict)
 
-    async def pin(self, image: Image) -> None:
+    async def pin(self, image: BaseImage) -> None:
         """Fetch, check and pin an image. Raises BaseImageForbidden, BaseImageUnavailable, AddressForbidden."""
         for _ in range(_ATTEMPTS):  # the image may be removed at any moment by another program's clean-up
             before = await self.docker.find_image(image.name)
@@ -70,7 +70,7 @@ class BaseImages:
         if names:
             await self.docker.run("image", "rm", "--no-prune", "--", *names)
 
-    async def _fetch_and_name(self, image: Image, before: dict[str, Any] | None) -> bool:
+    async def _fetch_and_name(self, image: BaseImage, before: dict[str, Any] | None) -> bool:
         """Fetch an image and tag it; return whether it got its pinned name."""
         found = await self._fetch(image, before)
         if found is None:
@@ -80,7 +80,7 @@ class BaseImages:
         name = self.pins[image] = f"{PINNED}:{int(time.time())}-{self.build_id[:60]}-{len(self.pins)}"
         return (await self.docker.run("image", "tag", found["Id"], name)).exit_code == 0
 
-    async def _fetch(self, image: Image, before: dict[str, Any] | None) -> dict[str, Any] | None:
+    async def _fetch(self, image: BaseImage, before: dict[str, Any] | None) -> dict[str, Any] | None:
         """Pull, unless the engine has the image, the registry need not check the login, and the platform is right."""
         if _path_of(image.name) == f"library/{PINNED}":
             raise BaseImageForbidden(f"{image.name} is a name of Orca's own.", hint="Choose another base image.")
@@ -90,21 +90,21 @@ class BaseImages:
                 return before
         try:
             await check_registry(registry_of(image.name), private=self.docker.config.private_registries)
-        except Forbidden as error:
+        except AddressNotAllowed as error:
             raise AddressForbidden(
                 f"The base image {image.name} is not fetched: {error}.", hint=REGISTRY_HINT
             ) from None
         await self._pull(image)
         return await self.docker.find_image(image.name)
 
-    async def _put_back(self, image: Image, before: dict[str, Any] | None) -> None:
+    async def _put_back(self, image: BaseImage, before: dict[str, Any] | None) -> None:
         """Restore the former tag: all teams see the engine's tags, so a pulled image keeps only its pinned name."""
         if before is None:
             await self.docker.run("image", "rm", "--no-prune", "--", image.name)
         elif image.platform:
             await self.docker.run("image", "tag", before["Id"], image.name)
 
-    async def _pull(self, image: Image) -> None:
+    async def _pull(self, image: BaseImage) -> None:
         await self.log(f"Fetching the base image {image.name}")
         started = time.monotonic()
         platform = (f"--platform={image.platform}",) if image.platform else ()

@@ -22,7 +22,7 @@ from orca.providers.builders.buildkit.bases import BUILD_LABEL, BaseImages
 from orca.providers.builders.buildkit.checks import check_labels, check_request
 from orca.providers.builders.buildkit.client import DockerClient, EngineFacts
 from orca.providers.builders.buildkit.errors import BuildDiskFull, LabelReserved
-from orca.providers.builders.buildkit.failures import Observed, copied_files, explain_refusal, explain_step
+from orca.providers.builders.buildkit.failures import FailedBuild, copied_files, explain_refusal, explain_step
 from orca.providers.builders.buildkit.limits import MARKER, BuildLimits, Watch, limited
 from orca.providers.builders.buildkit.logins import choose_logins, render_config, words_of
 from orca.providers.builders.buildkit.progress import LogSink, Progress, Step
@@ -38,8 +38,8 @@ from orca.sdk.builders import BuildRequest, BuiltImage, Log, is_secret_like
 from orca.sdk.containers import RegistryLogin
 from orca.sdk.dockerfile import (
     RESERVED_NAME,
+    BaseImage,
     Dockerfile,
-    Image,
     Resolved,
     parse_dockerfile,
     render,
@@ -119,7 +119,7 @@ class _Build:
         except OrcaError as error:
             server_log.warning("base_names_not_removed", build=self.request.id, reason=error.message)
 
-    async def _run_pinned(self, pins: Mapping[Image, str]) -> None:
+    async def _run_pinned(self, pins: Mapping[BaseImage, str]) -> None:
         limits = BuildLimits(self.request.cpus, self.request.memory_bytes, self.docker.config.disk_reserve_mb << 20)
         rewritten = render(self.resolved, pins, self.request.cache_key)
         await run_in_thread(self._write_files, rewritten.text)
@@ -213,12 +213,12 @@ class _Build:
         step = Step(f"[internal] load metadata for {image}", error=said)
         return explain_step(step, await self._observe(step, Watch(enforced=False)))
 
-    async def _observe(self, step: Step, watch: Watch) -> Observed:
+    async def _observe(self, step: Step, watch: Watch) -> FailedBuild:
         tree = Tree(self.request.tree)
         copied = copied_files(step.instruction) if step.instruction.startswith(("COPY ", "ADD ")) else ()
         registry = registry_of(step.base_image) if step.base_image else ""
         login = self.logins.get(registry)
-        return Observed(
+        return FailedBuild(
             out_of_memory=watch.out_of_memory and step.exit_code is not None,
             memory_bytes=self.request.memory_bytes,
             missing_files=tuple(file for file in copied if not _is_there(tree, file)),

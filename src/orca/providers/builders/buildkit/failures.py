@@ -26,7 +26,7 @@ _LINE = re.compile(r"(?P<before>dockerfile parse error (?:on )?line |Dockerfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class FailedBuild:
     """Observations about the failed build."""
 
     out_of_memory: bool = False
@@ -43,7 +43,7 @@ class Observed:
     """Whether the registry accepted that login when it was tried again."""
 
 
-def explain_step(step: Step, observed: Observed) -> StepFailed:
+def explain_step(step: Step, observed: FailedBuild) -> StepFailed:
     """Return the error for a failed step."""
     details: dict[str, object] = {
         "step": step.instruction,
@@ -65,7 +65,7 @@ def explain_step(step: Step, observed: Observed) -> StepFailed:
     return _command(step, what, details)
 
 
-def _base_image(image: str, step: Step, observed: Observed, details: dict[str, object]) -> StepFailed:
+def _base_image(image: str, step: Step, observed: FailedBuild, details: dict[str, object]) -> StepFailed:
     registry, user = observed.registry, observed.username
     if not observed.registry_known:
         hint = "Its registry's host name cannot be resolved: check the network and DNS of this machine."
@@ -78,7 +78,7 @@ def _base_image(image: str, step: Step, observed: Observed, details: dict[str, o
     return BaseImageUnavailable(f"The base image {image} cannot be fetched: {step.error}", hint=hint, **details)
 
 
-def _file(step: Step, what: str, observed: Observed, details: dict[str, object]) -> StepFailed:
+def _file(step: Step, what: str, observed: FailedBuild, details: dict[str, object]) -> StepFailed:
     if observed.missing_files:
         names = ", ".join(observed.missing_files)
         return BuildFileMissing(

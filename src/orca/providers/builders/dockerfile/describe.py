@@ -5,7 +5,7 @@ from orca.kit.yaml import BadYaml, read_yaml
 from orca.providers.builders.dockerfile.ports import FoundPort, find_port
 from orca.providers.builders.dockerfile.sources import find_missing
 from orca.sdk.builders import Detection, Refusal
-from orca.sdk.dockerfile import Image, parse_dockerfile, resolve
+from orca.sdk.dockerfile import BaseImage, parse_dockerfile, resolve
 from orca.sdk.dockerfile.errors import BadDockerfile
 from orca.sdk.trees import Tree
 
@@ -41,7 +41,7 @@ def describe(tree: Tree, path: str, text: str, target: str | None = None) -> Det
         )
     lowest, written = resolved.lineage[0].base, resolved.final.source.rest
     # The image as written in the file, unless it contains variables or is the name of a stage.
-    base = lowest.name if isinstance(lowest, Image) and ("$" in written or len(resolved.lineage) > 1) else written
+    base = lowest.name if isinstance(lowest, BaseImage) and ("$" in written or len(resolved.lineage) > 1) else written
     base = base.removeprefix("docker.io/library/").split()[0]
     count = f"{len(resolved.stages)} stages" if len(resolved.stages) > 1 else "1 stage"
     return _detection(path, text, f"{count}, ends on {base}", port)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orca.sdk.dockerfile import Image, Resolved
+from orca.sdk.dockerfile import BaseImage, Resolved
 from orca.sdk.ports import find_visitor_ports, read_port
 
 # Ports of well-known base images; the engine knows the port for certain once it has the image.
@@ -50,7 +50,7 @@ def _exposed(resolved: Resolved) -> Iterator[int]:
 
 def _known(resolved: Resolved) -> int | None:
     base = resolved.lineage[0].base
-    if not isinstance(base, Image):
+    if not isinstance(base, BaseImage):
         return None
     name, _, tag = base.name.rpartition("/")[2].partition("@")[0].partition(":")
     if name == "php" and "apache" in tag:

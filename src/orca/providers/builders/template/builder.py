@@ -19,7 +19,7 @@ from orca.sdk.connectors import Connector
 from orca.sdk.trees import Tree
 
 if TYPE_CHECKING:
-    from orca.providers.builders.template.node import Member
+    from orca.providers.builders.template.node import WorkspaceMember
 
 
 class NothingRecognised(StepFailed):
@@ -73,7 +73,7 @@ def _find_recipe(tree: Path, options: TemplateOptions) -> Result:
     return find_recipe(tree, options)
 
 
-def _find_member(root: Path, folder: Path, options: TemplateOptions) -> "Member | None":
+def _find_member(root: Path, folder: Path, options: TemplateOptions) -> "WorkspaceMember | None":
     from orca.providers.builders.template.node import find_member  # noqa: PLC0415 - part of the same
 
     return find_member(root, folder, options)

@@ -8,7 +8,7 @@ from orca.providers.builders.template.options import TemplateOptions
 from orca.providers.builders.template.procfile import Procfile, read_procfile
 from orca.providers.builders.template.python_apps import (
     App,
-    Sources,
+    PythonSources,
     find_library,
     find_program,
     find_web_app,
@@ -49,7 +49,7 @@ _BROWSERS = (
 
 def find_python(tree: Tree, options: TemplateOptions) -> Result:
     """A project with a Python manifest, or a program on its own. BadInput for an entrypoint that is none."""
-    project, procfile, sources = read_project(tree), read_procfile(tree), Sources(tree)
+    project, procfile, sources = read_project(tree), read_procfile(tree), PythonSources(tree)
     if not project.manifests and not _is_plain(tree, procfile):
         return None
     app = _find_app(sources, project, procfile, options)
@@ -73,7 +73,7 @@ def _is_plain(tree: Tree, procfile: Procfile) -> bool:
     return not tree.is_file("index.html") and any(name.endswith(".py") for name in tree.names())
 
 
-def _refuse(sources: Sources, project: PythonProject) -> Refusal | None:
+def _refuse(sources: PythonSources, project: PythonProject) -> Refusal | None:
     tree, module = sources.tree, find_library(sources, project)
     if tree.is_file("index.html") and set(project.manifests) <= {"requirements.txt"}:
         return None
@@ -87,7 +87,9 @@ def _refuse(sources: Sources, project: PythonProject) -> Refusal | None:
     return Refusal(reason, hint, project.manifests, documentation(tree) if is_library else ())
 
 
-def _find_app(sources: Sources, project: PythonProject, procfile: Procfile, options: TemplateOptions) -> App | None:
+def _find_app(
+    sources: PythonSources, project: PythonProject, procfile: Procfile, options: TemplateOptions
+) -> App | None:
     found = named_app(project, options) or find_django(sources, project) or find_web_app(sources, project)
     if options.start:
         start = App(found.framework if found else "command", options.start, "start command")
@@ -98,7 +100,7 @@ def _find_app(sources: Sources, project: PythonProject, procfile: Procfile, opti
     return found or find_program(sources, project)
 
 
-def _from_procfile(sources: Sources, found: App | None, name: str, command: str) -> App:
+def _from_procfile(sources: PythonSources, found: App | None, name: str, command: str) -> App:
     is_web = name == "web" and process_listens(sources, command)
     server, warnings = needed_server(command), found.warnings if found else ()
     if server == "uvicorn" and "--host" not in command and "gunicorn" not in command:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from orca.errors import BadInput
 from orca.providers.builders.template.manifests import dig, find_text, texts
 from orca.providers.builders.template.options import TemplateOptions
-from orca.providers.builders.template.python_code import PythonFile, Reading, current_reading
+from orca.providers.builders.template.python_code import PythonFile, ReadBudget, current_reading
 from orca.providers.builders.template.python_project import PythonProject
 from orca.sdk.trees import Tree
 
@@ -87,12 +87,12 @@ class App:
 
 
 @dataclass
-class Sources:
+class PythonSources:
     """The Python files of a tree, each read once."""
 
     tree: Tree
     files: dict[str, PythonFile | None] = field(default_factory=dict)
-    reading: Reading = field(default_factory=current_reading)
+    reading: ReadBudget = field(default_factory=current_reading)
 
     def get(self, path: str) -> PythonFile | None:
         """The file; None where there is none."""
@@ -136,7 +136,7 @@ def _is_package_name(name: str) -> bool:
     return name.isidentifier() and name not in _NO_FOLDERS
 
 
-def find_web_app(sources: Sources, project: PythonProject) -> App | None:
+def find_web_app(sources: PythonSources, project: PythonProject) -> App | None:
     """Find an application object that a server can serve, or a program that is a server itself."""
     for path, file in sources.read():
         if is_example(path, project):
@@ -238,7 +238,7 @@ def _module(path: str) -> tuple[str, str]:
     return module, "src" if inside != path else ""
 
 
-def find_program(sources: Sources, project: PythonProject) -> App | None:
+def find_program(sources: PythonSources, project: PythonProject) -> App | None:
     """A script, a package with `__main__.py`, or the only command that the project declares."""
     tree = sources.tree
     scripts = [name for name in tree.names() if _is_program_name(name)]
@@ -260,7 +260,7 @@ def find_program(sources: Sources, project: PythonProject) -> App | None:
     return None
 
 
-def find_library(sources: Sources, project: PythonProject) -> str | None:
+def find_library(sources: PythonSources, project: PythonProject) -> str | None:
     """Return the only module of a project for a package index that names no command, if it only defines things."""
     scripts = [name for name in sources.tree.names() if _is_program_name(name)]
     points = dig(project.data, "project", "entry-points") or dig(project.data, "project", "gui-scripts")
@@ -294,7 +294,7 @@ def is_published(project: PythonProject) -> bool:
     )
 
 
-def _program(start: str, path: str, sources: Sources) -> App:
+def _program(start: str, path: str, sources: PythonSources) -> App:
     if not listens(sources, path):
         return App("program", start, path, service_kind="worker")
     file = sources.get(path) or PythonFile()
@@ -303,7 +303,7 @@ def _program(start: str, path: str, sources: Sources) -> App:
     return App(framework, start, path, port=fixed[0] if fixed else PORT)
 
 
-def listens(sources: Sources, path: str) -> bool:
+def listens(sources: PythonSources, path: str) -> bool:
     """Whether a program opens a port: itself, or the local modules that it imports."""
     pending, seen = [path], set[str]()
     while pending and len(seen) < _FILES:
@@ -323,7 +323,7 @@ def listens(sources: Sources, path: str) -> bool:
     return False
 
 
-def process_listens(sources: Sources, command: str) -> bool:
+def process_listens(sources: PythonSources, command: str) -> bool:
     """Whether a process of a Procfile opens a port; True if that is unknown."""
     if re.fullmatch(r"(?:true|false|:|echo\b.*|sleep\b.*)", command.strip()):
         return False

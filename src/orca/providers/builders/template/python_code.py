@@ -67,7 +67,7 @@ class PythonFile:
 
 
 @dataclass
-class Reading:
+class ReadBudget:
     """What the files of one look at a source may cost together; a text that comes again costs nothing."""
 
     bytes_left: int = 1_000_000
@@ -91,22 +91,22 @@ class Reading:
         return self.known[text]
 
 
-_reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
+_reading: ContextVar[ReadBudget | None] = ContextVar("reading", default=None)
 
 
 @contextmanager
 def bounded_reading() -> Iterator[None]:
     """Let all files that are read inside of the block share one bound."""
-    token = _reading.set(Reading())
+    token = _reading.set(ReadBudget())
     try:
         yield
     finally:
         _reading.reset(token)
 
 
-def current_reading() -> Reading:
+def current_reading() -> ReadBudget:
     """Return the bound of the block; outside of one a new bound."""
-    return _reading.get() or Reading()
+    return _reading.get() or ReadBudget()
 
 
 def read_python(text: str) -> PythonFile:

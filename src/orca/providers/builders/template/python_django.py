@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from orca.providers.builders.template.python_apps import App, Sources, is_example, serve
+from orca.providers.builders.template.python_apps import App, PythonSources, is_example, serve
 from orca.providers.builders.template.python_code import PythonFile
 from orca.providers.builders.template.python_project import PythonProject
 
@@ -28,7 +28,7 @@ class _Settings:
         return sorted({name for file in self.files for name in file.required if name.isidentifier()})
 
 
-def find_django(sources: Sources, project: PythonProject) -> App | None:
+def find_django(sources: PythonSources, project: PythonProject) -> App | None:
     """A manage.py in the root, or in one folder of it."""
     tree = sources.tree
     names = (name for name in tree.names() if name.isidentifier())
@@ -59,12 +59,12 @@ def find_django(sources: Sources, project: PythonProject) -> App | None:
     )
 
 
-def _settings_module(sources: Sources, path: str) -> str:
+def _settings_module(sources: PythonSources, path: str) -> str:
     manage = sources.get(path) if path else None
     return manage.defaults.get(_SETTINGS, "") if manage else ""
 
 
-def _served_settings(sources: Sources, module: str, folder: str) -> str:
+def _served_settings(sources: PythonSources, module: str, folder: str) -> str:
     """What the module for servers chooses, which may be another one than manage.py does for development."""
     package = module.partition(".")[0]
     files = (sources.get(f"{folder}/{package}/{name}.py".strip("/")) for name in ("wsgi", "asgi"))
@@ -72,20 +72,20 @@ def _served_settings(sources: Sources, module: str, folder: str) -> str:
     return next((settings for settings in found if all(part.isidentifier() for part in settings.split("."))), module)
 
 
-def _sets_something(sources: Sources, module: str, folder: str) -> bool:
+def _sets_something(sources: PythonSources, module: str, folder: str) -> bool:
     base = f"{folder}/{module.replace('.', '/')}".strip("/")
     files = (sources.get(f"{base}.py"), sources.get(f"{base}/__init__.py"))
     return any(file.names or file.imports for file in files if file)
 
 
-def _has_settings(sources: Sources, path: str) -> bool:
+def _has_settings(sources: PythonSources, path: str) -> bool:
     package = _settings_module(sources, path).partition(".")[0]
     folder = path.rpartition("/")[0]
     beside = f"{folder}/{package}".strip("/")
     return package.isidentifier() and (sources.tree.is_directory(beside) or sources.tree.is_file(f"{beside}.py"))
 
 
-def _read_settings(sources: Sources, module: str, folder: str) -> _Settings:
+def _read_settings(sources: PythonSources, module: str, folder: str) -> _Settings:
     base = f"{folder}/{module.replace('.', '/')}".strip("/")
     package = base if sources.tree.is_directory(base) else base.rpartition("/")[0]
     paths = [f"{base}.py"]
@@ -95,7 +95,7 @@ def _read_settings(sources: Sources, module: str, folder: str) -> _Settings:
     return _Settings(module, tuple(files))
 
 
-def _serve(sources: Sources, project: PythonProject, settings: _Settings, folder: str) -> App:
+def _serve(sources: PythonSources, project: PythonProject, settings: _Settings, folder: str) -> App:
     package = settings.module.partition(".")[0]
     wsgi = settings.text("WSGI_APPLICATION").rpartition(".")
     has_wsgi, has_asgi = (sources.tree.is_file(f"{folder}/{package}/{name}.py".strip("/")) for name in ("wsgi", "asgi"))

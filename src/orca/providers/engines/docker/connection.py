@@ -47,7 +47,7 @@ async def gather_limited(keys: Sequence[str], find: Callable[[str], Awaitable[T]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One API call; `path` has no version prefix."""
 
     method: str
@@ -79,18 +79,18 @@ class DockerConnection:
         await self._http.aclose()
 
     async def get(self, doing: str, path: str, *, deadline: float = QUICK, **options: Any) -> Any:
-        """Read. `doing` completes `Docker could not …`; `options` are fields of `Request`. Raises ProviderError."""
-        return await self.call(doing, Request("GET", path, **options), deadline=deadline)
+        """Read. `doing` completes `Docker could not …`; `options` are fields of `ApiRequest`. Raises ProviderError."""
+        return await self.call(doing, ApiRequest("GET", path, **options), deadline=deadline)
 
     async def post(self, doing: str, path: str, *, deadline: float = SLOW, **options: Any) -> Any:
         """Like `get`, but changes something, so the deadline is longer."""
-        return await self.call(doing, Request("POST", path, **options), deadline=deadline)
+        return await self.call(doing, ApiRequest("POST", path, **options), deadline=deadline)
 
     async def delete(self, doing: str, path: str, *, deadline: float = SLOW, **options: Any) -> Any:
         """Like `get`, but removes something, so the deadline is longer."""
-        return await self.call(doing, Request("DELETE", path, **options), deadline=deadline)
+        return await self.call(doing, ApiRequest("DELETE", path, **options), deadline=deadline)
 
-    async def call(self, doing: str, request: Request, *, deadline: float) -> Any:
+    async def call(self, doing: str, request: ApiRequest, *, deadline: float) -> Any:
         """Return the JSON of the response; None when the response is empty."""
         await self._negotiate()
         await _check_owner(request)
@@ -98,7 +98,7 @@ class DockerConnection:
 
     @asynccontextmanager
     async def stream(
-        self, doing: str, request: Request, *, answer: float = QUICK, silence: float | None = None
+        self, doing: str, request: ApiRequest, *, answer: float = QUICK, silence: float | None = None
     ) -> AsyncIterator[httpx.Response]:
         """Open a streamed response, which is closed at the end of the context.
 
@@ -118,7 +118,7 @@ class DockerConnection:
         finally:
             await response.aclose()
 
-    async def _ask(self, doing: str, request: Request, version: str) -> Any:
+    async def _ask(self, doing: str, request: ApiRequest, version: str) -> Any:
         response = await self._send(request, version, None)
         try:
             body = await response.aread()
@@ -128,7 +128,7 @@ class DockerConnection:
             raise explain_status(doing, response.status_code, _message(body))
         return json.loads(body) if body else None
 
-    async def _send(self, request: Request, version: str, silence: float | None) -> httpx.Response:
+    async def _send(self, request: ApiRequest, version: str, silence: float | None) -> httpx.Response:
         built = self._http.build_request(
             request.method, f"{version}/{request.path}", params=request.params, json=request.body,
             content=request.content, headers=request.headers, timeout=httpx.Timeout(None, read=silence),
@@ -153,7 +153,7 @@ class DockerConnection:
 
     async def _agree_on_version(self) -> None:
         doing = "say its version"
-        answer = await self._within(QUICK, doing, lambda: self._ask(doing, Request("GET", "version"), ""))
+        answer = await self._within(QUICK, doing, lambda: self._ask(doing, ApiRequest("GET", "version"), ""))
         try:
             version = choose_version(parse_version(answer["ApiVersion"]), parse_version(answer["MinAPIVersion"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -176,7 +176,7 @@ class DockerConnection:
             raise explain_nonsense(doing) from error
 
 
-async def _check_owner(request: Request) -> None:
+async def _check_owner(request: ApiRequest) -> None:
     """Refuse writes of a process that lost its task to another one, as after it was frozen; reads are harmless."""
     if request.method != "GET":
         await check_fence()

@@ -15,7 +15,7 @@ from typing import Any
 from orca.errors import DeadlineExceeded, OrcaError, RequestRefused
 from orca.kit.cancellation import shield_until_done
 from orca.kit.tail import Tail
-from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
+from orca.providers.engines.docker.connection import QUICK, ApiRequest, DockerConnection
 from orca.providers.engines.docker.frames import FrameDecoder
 from orca.sdk.connectors import Command, CommandResult, Connector
 
@@ -67,7 +67,7 @@ class Execs:
     async def _collect(self, exec_id: str) -> CommandResult:
         tails = {"stdout": Tail(_OUTPUT_LIMIT), "stderr": Tail(_OUTPUT_LIMIT)}
         decoder = FrameDecoder()
-        request = Request("POST", f"exec/{exec_id}/start", body={"Detach": False, "Tty": False})
+        request = ApiRequest("POST", f"exec/{exec_id}/start", body={"Detach": False, "Tty": False})
         async with self._connection.stream("run a command in a container", request) as response:
             async for chunk in response.aiter_raw():
                 for stream, data in decoder.feed(chunk):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from datetime import datetime
 
-from orca.providers.engines.docker.connection import QUICK, DockerConnection, Request
+from orca.providers.engines.docker.connection import QUICK, ApiRequest, DockerConnection
 from orca.providers.engines.docker.frames import FrameDecoder, LineAssembler
 from orca.sdk.workloads import LogLine
 
@@ -21,7 +21,7 @@ async def read_logs(
     }
     if since is not None:
         params["since"] = f"{int(since.timestamp())}.{since.microsecond:06}000"
-    request = Request("GET", f"containers/{container_id}/logs", params=params)
+    request = ApiRequest("GET", f"containers/{container_id}/logs", params=params)
     decoder, lines = FrameDecoder(), LineAssembler()
     async with connection.stream("read the log", request, silence=None if follow else QUICK) as response:
         async for chunk in response.aiter_raw():

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from posixpath import basename, dirname
 from typing import Any
 
-from orca.providers.engines.docker.connection import QUICK, SLOW, DockerConnection, Request
+from orca.providers.engines.docker.connection import QUICK, SLOW, ApiRequest, DockerConnection
 from orca.providers.engines.docker.failures import NoSuchObject
 from orca.sdk.workloads import File, Mount, Unwritable, VolumeOwner
 
@@ -30,7 +30,7 @@ _WRITE, _ENTER = 0o2, 0o1
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessIdentity:
     """The user and groups that a process runs as."""
 
     uid: int
@@ -39,7 +39,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class VolumeContents:
     """A volume at a path: its folder, and the first entries in it."""
 
     path: str
@@ -80,7 +80,7 @@ class Ownership:
         for base, group in group_by_mount(files, bases).items():
             content = await asyncio.to_thread(render_files, group, base, identity)
             path = f"containers/{facts['Id']}/archive"
-            request = Request("PUT", path, params={"path": base}, content=content)
+            request = ApiRequest("PUT", path, params={"path": base}, content=content)
             await self._connection.call("put files into a container", request, deadline=SLOW)
 
     async def find_unwritable(self, facts: Mapping[str, Any]) -> list[Unwritable]:
@@ -123,10 +123,10 @@ class Ownership:
         """Give a volume's folder to root, with these permissions."""
         await self._put(container_id, path, (0, 0, mode))
 
-    async def _identify(self, facts: Mapping[str, Any]) -> Identity:
+    async def _identify(self, facts: Mapping[str, Any]) -> ProcessIdentity:
         user = str(facts["Config"]["User"] or "")
         if user in {"", "0", "root", "0:0"}:
-            return Identity(0, 0)
+            return ProcessIdentity(0, 0)
         users = await self._read_text(facts["Id"], "/etc/passwd")
         groups = await self._read_text(facts["Id"], "/etc/group")
         return identify(user, users, groups)
@@ -140,18 +140,18 @@ class Ownership:
         except (tarfile.TarError, LookupError):
             return ""
 
-    async def _look(self, container_id: str, path: str) -> Seen | None:
+    async def _look(self, container_id: str, path: str) -> VolumeContents | None:
         for _ in range(_MOST_LINKS):
             data, link = await self._read(container_id, path, _HEAD_BYTES)
             if not link:
                 entries = await asyncio.to_thread(read_entries, data)
-                return Seen(path, entries[0], tuple(entries[1:])) if entries and entries[0].isdir() else None
+                return VolumeContents(path, entries[0], tuple(entries[1:])) if entries and entries[0].isdir() else None
             path = link
         return None
 
     async def _read(self, container_id: str, path: str, most: int) -> tuple[bytes, str]:
         """Read the beginning of a path's archive, and the link's target if it is a link; empty if it does not exist."""
-        request = Request("GET", f"containers/{container_id}/archive", params={"path": path})
+        request = ApiRequest("GET", f"containers/{container_id}/archive", params={"path": path})
         data = bytearray()
         try:
             async with self._connection.stream("look at a volume", request, silence=QUICK) as answer:
@@ -171,7 +171,7 @@ class Ownership:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
             archive.addfile(entry)
-        request = Request(
+        request = ApiRequest(
             "PUT", f"containers/{container_id}/archive", params={"path": dirname(path)}, content=buffer.getvalue()
         )
         await self._connection.call("give a volume to its user", request, deadline=QUICK)
@@ -187,7 +187,7 @@ def group_by_mount(files: Sequence[File], bases: Sequence[str]) -> dict[str, lis
     return groups
 
 
-def render_files(files: Sequence[File], base: str, identity: Identity) -> bytes:
+def render_files(files: Sequence[File], base: str, identity: ProcessIdentity) -> bytes:
     """Return an archive of files, relative to `base`; missing folders belong to root. Pure."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -199,7 +199,7 @@ def render_files(files: Sequence[File], base: str, identity: Identity) -> bytes:
     return buffer.getvalue()
 
 
-def choose_owner(mount: Mount, folder: tarfile.TarInfo, identity: Identity) -> tuple[int, int, int]:
+def choose_owner(mount: Mount, folder: tarfile.TarInfo, identity: ProcessIdentity) -> tuple[int, int, int]:
     """Return user, group and mode for an empty volume. Pure."""
     uid, gid = folder.uid, folder.gid
     if mount.owner:
@@ -215,7 +215,7 @@ def parse_owner(owner: str) -> tuple[int, int]:
     return int(uid), int(gid or uid)
 
 
-def find_closed(seen: Seen, identity: Identity) -> str:
+def find_closed(seen: VolumeContents, identity: ProcessIdentity) -> str:
     """Return the first path that a user cannot write to, the folder or an entry in it; empty if none. Pure.
 
     Read-only files that the user owns do not count: they may be so on purpose.
@@ -233,7 +233,7 @@ def find_closed(seen: Seen, identity: Identity) -> str:
     return ""
 
 
-def may(entry: tarfile.TarInfo, identity: Identity, needed: int) -> bool:
+def may(entry: tarfile.TarInfo, identity: ProcessIdentity, needed: int) -> bool:
     """Whether the kernel would permit the access. Pure."""
     if identity.uid == 0:
         return True
@@ -244,7 +244,7 @@ def may(entry: tarfile.TarInfo, identity: Identity, needed: int) -> bool:
     return granted & needed == needed
 
 
-def identify(user: str, users: str, groups: str) -> Identity:
+def identify(user: str, users: str, groups: str) -> ProcessIdentity:
     """Resolve `USER` by the image's /etc/passwd and /etc/group, like the engine. Pure.
 
     The engine cannot start a container with an unknown name; it counts as root here, so nothing is changed.
@@ -257,10 +257,10 @@ def identify(user: str, users: str, groups: str) -> Identity:
     named = [row.split(":") for row in groups.splitlines()]
     if group:
         found = next((row[2] for row in named if len(row) > 2 and row[0] == group), group)  # noqa: PLR2004 - name:x:gid
-        return Identity(uid, _number(found))
+        return ProcessIdentity(uid, _number(found))
     login = row[0] if row else ""
     member = {_number(row[2]) for row in named if len(row) > 3 and login and login in row[3].split(",")}  # noqa: PLR2004
-    return Identity(uid, gid, frozenset(member))
+    return ProcessIdentity(uid, gid, frozenset(member))
 
 
 def _number(text: str) -> int:

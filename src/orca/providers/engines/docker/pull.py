@@ -11,13 +11,13 @@ import httpx
 
 from orca.errors import ProviderError, ProviderUnavailable, RequestRefused
 from orca.providers.engines.docker.config import DockerConfig
-from orca.providers.engines.docker.connection import DockerConnection, Request
+from orca.providers.engines.docker.connection import ApiRequest, DockerConnection
 from orca.providers.engines.docker.failures import explain_status
 from orca.providers.engines.docker.images import Images
 from orca.providers.engines.docker.progress import PullReport, explain_pull, explain_stall
 from orca.providers.engines.docker.references import ImageReference, parse_reference
 from orca.sdk.containers import Image, RegistryLogin
-from orca.sdk.egress import REGISTRY_HINT, Forbidden, check_registry
+from orca.sdk.egress import REGISTRY_HINT, AddressNotAllowed, check_registry
 from orca.sdk.workloads import Progress
 
 _LONGEST_EVENT = 1 << 20
@@ -43,7 +43,7 @@ class Puller:
         auth = render_auth(wanted, login)
         try:
             await check_registry(wanted.registry, private=self._private)
-        except Forbidden as error:
+        except AddressNotAllowed as error:
             raise RequestRefused(f"{wanted} is not pulled: {error}.", hint=REGISTRY_HINT) from None
         try:
             async with asyncio.timeout(_WHOLE):
@@ -61,7 +61,7 @@ class Puller:
 
     async def _fetch(self, wanted: ImageReference, auth: Mapping[str, str], progress: Progress) -> None:
         """Pull. Raises TimeoutError when the pull makes no more progress."""
-        request = Request(
+        request = ApiRequest(
             "POST",
             "images/create",
             params={"fromImage": wanted.name, "tag": wanted.digest or wanted.tag or ""},

@@ -12,7 +12,7 @@ import httpcore
 
 from orca.errors import RequestRefused
 from orca.kit.cancellation import shield_until_done
-from orca.providers.engines.docker.connection import SLOW, DockerConnection, Request
+from orca.providers.engines.docker.connection import SLOW, ApiRequest, DockerConnection
 from orca.providers.engines.docker.execs import Execs
 from orca.providers.engines.docker.frames import Frame, FrameDecoder
 from orca.sdk.engines import EngineUnreachable
@@ -43,7 +43,7 @@ class Terminals:
     async def open(self, container_id: str, exec_id: str, request: TerminalRequest) -> AsyncIterator[Terminal]:
         """Start the exec; at the end kill its session, as Docker itself leaves it running."""
         has_tty = request.size is not None
-        start = Request("POST", f"exec/{exec_id}/start", body={"Detach": False, "Tty": has_tty}, headers=_UPGRADE)
+        start = ApiRequest("POST", f"exec/{exec_id}/start", body={"Detach": False, "Tty": has_tty}, headers=_UPGRADE)
         try:
             async with self._connection.stream(_DOING, start, answer=SLOW) as response:
                 if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:

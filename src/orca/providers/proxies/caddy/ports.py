@@ -15,7 +15,7 @@ _PRIVATE_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListeningSocket:
     """A listening socket."""
 
     address: Address
@@ -40,7 +40,7 @@ async def check_ports(connector: Connector, layout: Layout, own_pids: Collection
     )
 
 
-def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
+def find_holder(layout: Layout, taken: Iterable[ListeningSocket]) -> ListeningSocket | None:
     """Return the first of `taken` that conflicts with the proxy's ports. Pure."""
     wanted = {("tcp", layout.http_port), ("tcp", layout.https_port), ("udp", layout.https_port)}
     for listener in taken:
@@ -51,11 +51,11 @@ def find_holder(layout: Layout, taken: Iterable[Listener]) -> Listener | None:
     return None
 
 
-async def list_listeners(connector: Connector) -> list[Listener]:
+async def list_listeners(connector: Connector) -> list[ListeningSocket]:
     """Return the sockets of the system that accept connections or packets from any peer, as far as they are known."""
     found = (await connector.list_sockets() if isinstance(connector, SupportsSockets) else None) or []
     return [
-        Listener(ip_address(socket.address), socket.port, socket.protocol, socket.pid, _describe(socket))
+        ListeningSocket(ip_address(socket.address), socket.port, socket.protocol, socket.pid, _describe(socket))
         for socket in found
         if socket.is_listening
     ]

@@ -15,7 +15,7 @@ from orca.providers.proxies.caddy.edge import Edge
 from orca.providers.proxies.caddy.layout import Layout, Program, usable_addresses
 from orca.providers.proxies.caddy.process import ProcessRuntime
 from orca.providers.proxies.caddy.proxy import CaddyProxy
-from orca.providers.proxies.caddy.router import Router
+from orca.providers.proxies.caddy.router import CaddyRouter
 from orca.providers.proxies.caddy.runtime import Runtime
 from orca.providers.proxies.caddy.validate import Validator
 from orca.sdk.connectors import Connector, SupportsLocalFiles
@@ -41,7 +41,7 @@ class CaddyProxyProvider:
         known = CaddyConfig.model_validate(config.model_dump())
         layout, binary = Layout.of(known, await usable_addresses(connector, known.bind)), find_binary()
         edge = Edge(layout, _runtime(known, layout, layout.edge, connector, binary), connector)
-        router = Router(layout, _runtime(known, layout, layout.router, connector, binary))
+        router = CaddyRouter(layout, _runtime(known, layout, layout.router, connector, binary))
         yield CaddyProxy(layout, edge, router, Validator(layout, connector, binary), binary.version, connector)
 
 

@@ -20,7 +20,7 @@ from orca.providers.proxies.caddy.plan import changed_routes, plan_changes
 from orca.providers.proxies.caddy.ports import check_ports
 from orca.providers.proxies.caddy.probe import probe
 from orca.providers.proxies.caddy.render import probe_token, render, spell
-from orca.providers.proxies.caddy.router import Router
+from orca.providers.proxies.caddy.router import CaddyRouter
 from orca.providers.proxies.caddy.store import Served, Store
 from orca.providers.proxies.caddy.tls import is_long, render_names
 from orca.providers.proxies.caddy.upstreams import render_upstreams
@@ -46,7 +46,7 @@ class CaddyProxy:
     """One Caddy and its folder."""
 
     def __init__(
-        self, layout: Layout, edge: Edge, router: Router, validator: Validator, version: str, connector: Connector
+        self, layout: Layout, edge: Edge, router: CaddyRouter, validator: Validator, version: str, connector: Connector
     ) -> None:
         self._layout = layout
         self._version = version

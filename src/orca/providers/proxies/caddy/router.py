@@ -18,7 +18,7 @@ _LOOKS, _LOOK_PAUSE = 5, 0.1
 """Number of checks and seconds between them: the socket does not exist for a moment while Caddy starts."""
 
 
-class Router:
+class CaddyRouter:
     """The router's process, its admin API, and the two files by which the edge finds its socket.
 
     Each configuration listens on its own socket. The edge tries the one in `next` first, so it switches by itself once

@@ -10,9 +10,9 @@ from orca.providers.builders.template.node.commands import expand
 from orca.providers.builders.template.node.deno import find_deno
 from orca.providers.builders.template.node.dockerfile import PORT, render
 from orca.providers.builders.template.node.legacy import newest_possible
-from orca.providers.builders.template.node.look import Look
+from orca.providers.builders.template.node.look import PackageScripts
 from orca.providers.builders.template.node.managers import LOCK_FILES, PackageManager, find_manager
-from orca.providers.builders.template.node.package import MANIFEST, BadManifest, Package, Project, read_package
+from orca.providers.builders.template.node.package import MANIFEST, BadManifest, NodeProject, Package, read_package
 from orca.providers.builders.template.node.plan import Plan
 from orca.providers.builders.template.node.programs import is_ending
 from orca.providers.builders.template.node.versions import Version, find_version
@@ -27,13 +27,13 @@ from orca.providers.builders.template.procfile import choose_process, parse_proc
 from orca.providers.builders.template.recipe import IGNORE, IGNORE_FILE, Recipe, Refusal, Result
 from orca.sdk.trees import Tree
 
-__all__ = ["Member", "find_member", "find_node"]
+__all__ = ["WorkspaceMember", "find_member", "find_node"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@.+~ /&()-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class WorkspaceMember:
     """One package of a workspace, and the workspace, which has to be there for its build."""
 
     context: Path
@@ -48,7 +48,7 @@ def find_node(tree: Tree, options: TemplateOptions) -> Result:
         return Refusal(str(error), "Correct package.json: npm and every other tool refuse it, too.", (MANIFEST,))
     if root is None:
         return find_deno(tree, options)
-    project = Project(tree, root)
+    project = NodeProject(tree, root)
     chosen = _choose(project, options)
     if isinstance(chosen, Refusal):
         other = find_deno(tree, options) if tree.is_file("deno.json") or tree.is_file("deno.jsonc") else None
@@ -56,7 +56,7 @@ def find_node(tree: Tree, options: TemplateOptions) -> Result:
     return _result(project, *chosen, options)
 
 
-def find_member(source: Path, folder: Path, options: TemplateOptions) -> Member | None:
+def find_member(source: Path, folder: Path, options: TemplateOptions) -> WorkspaceMember | None:
     """How a folder of a source is built that belongs to a workspace above it; None where it does not."""
     if not folder.is_relative_to(source) or folder == source:
         return None
@@ -66,21 +66,23 @@ def find_member(source: Path, folder: Path, options: TemplateOptions) -> Member 
         project = _read_workspace(Tree(context))
         package = project.members.get(str(folder.relative_to(context))) if project else None
         if project and package:
-            verdict = _commanded(project, package, options) or judge(Look(project, package))
+            verdict = _commanded(project, package, options) or judge(PackageScripts(project, package))
             result = _result(project, package, verdict, options) if isinstance(verdict, Application) else None
-            return Member(context, result) if isinstance(result, Recipe) else None
+            return WorkspaceMember(context, result) if isinstance(result, Recipe) else None
     return None
 
 
-def _read_workspace(tree: Tree) -> Project | None:
+def _read_workspace(tree: Tree) -> NodeProject | None:
     try:
         package = read_package(tree)
     except BadManifest:
         return None
-    return Project(tree, package) if package else None
+    return NodeProject(tree, package) if package else None
 
 
-def _result(project: Project, package: Package, application: Application, options: TemplateOptions) -> Recipe | Refusal:
+def _result(
+    project: NodeProject, package: Package, application: Application, options: TemplateOptions
+) -> Recipe | Refusal:
     strange = next((text for text in _from_files(application) if not _PLAIN.fullmatch(text)), None)
     if strange is not None:
         return Refusal(
@@ -103,9 +105,9 @@ def _from_files(application: Application) -> tuple[str, ...]:
     )
 
 
-def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Application] | Refusal:
+def _choose(project: NodeProject, options: TemplateOptions) -> tuple[Package, Application] | Refusal:
     """The root where it can be deployed, else the one member that can."""
-    verdict = _commanded(project, project.root, options) or judge(Look(project, project.root))
+    verdict = _commanded(project, project.root, options) or judge(PackageScripts(project, project.root))
     if isinstance(verdict, Application) and not (project.members and _is_only_a_frame(project, verdict)):
         return project.root, verdict
     found = find_applications(project)
@@ -134,18 +136,18 @@ def _choose(project: Project, options: TemplateOptions) -> tuple[Package, Applic
     return Refusal(verdict.reason, verdict.hint, (MANIFEST,), candidates(found) or find_folders(project))
 
 
-def _is_only_a_frame(project: Project, verdict: Application) -> bool:
+def _is_only_a_frame(project: NodeProject, verdict: Application) -> bool:
     """Whether the root of a workspace only holds its members together and starts nothing itself."""
     return verdict.kind == "static" and "start" not in project.root.scripts and not verdict.commands
 
 
-def _commanded(project: Project, package: Package, options: TemplateOptions) -> Verdict | None:
+def _commanded(project: NodeProject, package: Package, options: TemplateOptions) -> Verdict | None:
     """What a start command of the user or a web process of a Procfile makes of it."""
     process = choose_process(_processes(project, package))
     text = options.start or (process[1] if process else "")
     if not text:
         return None
-    found = judge(Look(project, package))
+    found = judge(PackageScripts(project, package))
     application = found if isinstance(found, Application) else Application("web", "Node server")
     commands = expand(project, text, package.folder)
     kind = "web" if options.start or (process and process[0] == "web") else "worker"
@@ -161,7 +163,7 @@ def _commanded(project: Project, package: Package, options: TemplateOptions) -> 
     )  # fmt: skip
 
 
-def _plan(project: Project, package: Package, application: Application, options: TemplateOptions) -> Plan:
+def _plan(project: NodeProject, package: Package, application: Application, options: TemplateOptions) -> Plan:
     processes = _processes(project, package)
     manager = find_manager(project, application.folder)
     start = manager.run(application.start) if application.uses_script else application.start
@@ -172,11 +174,13 @@ def _plan(project: Project, package: Package, application: Application, options:
     )  # fmt: skip
 
 
-def _processes(project: Project, package: Package) -> dict[str, str]:
+def _processes(project: NodeProject, package: Package) -> dict[str, str]:
     return parse_procfile(project.find_text(package.folder, "Procfile") or "")
 
 
-def _version(project: Project, application: Application, manager: PackageManager, options: TemplateOptions) -> Version:
+def _version(
+    project: NodeProject, application: Application, manager: PackageManager, options: TemplateOptions
+) -> Version:
     if options.version:
         return Version(int(options.version.split(".")[0]), options.version.split(".")[0])
     newest = newest_possible(project, project.package(application.folder))

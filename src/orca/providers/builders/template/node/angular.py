@@ -4,9 +4,9 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from orca.providers.builders.template.node.commands import Command
-from orca.providers.builders.template.node.look import Look, Server
-from orca.providers.builders.template.node.sites import Site
+from orca.providers.builders.template.node.commands import ScriptCommand
+from orca.providers.builders.template.node.look import PackageScripts, Server
+from orca.providers.builders.template.node.sites import BuiltSite
 
 _NODE_EXECUTORS = (
     "@nx/node:",
@@ -21,7 +21,7 @@ _NODE_EXECUTORS = (
 )
 
 
-def find_angular(look: Look) -> Server | Site | None:
+def find_angular(look: PackageScripts) -> Server | BuiltSite | None:
     """The project that the build builds; a server where it renders there."""
     command = look.builds_with("ng")
     settings = _first(look, "angular.json", ".angular-cli.json", "workspace.json")
@@ -30,7 +30,7 @@ def find_angular(look: Look) -> Server | Site | None:
     build = "" if look.package.build_script else "ng build"
     if apps := settings.get("apps"):
         first = apps[0] if isinstance(apps, list) and apps and isinstance(apps[0], dict) else {}
-        return Site("Angular", str(first.get("outDir") or "dist"), is_spa=True, build=build)
+        return BuiltSite("Angular", str(first.get("outDir") or "dist"), is_spa=True, build=build)
     name, project = _chosen(settings, command)
     target = _mapping(_mapping(project.get("architect") or project.get("targets")).get("build"))
     options = {**_mapping(target.get("options")), **_mapping(_mapping(target.get("configurations")).get("production"))}
@@ -54,10 +54,10 @@ def find_angular(look: Look) -> Server | Site | None:
         return Server(f"{title} (SSR)", str(start), build=build)
     if options.get("ssr") and options.get("outputMode") != "static":
         return Server(f"{title} (SSR)", f"node {posixpath.join(base, server, 'server.mjs')}", build=build)
-    return Site(title, posixpath.join(base, browser) if browser else base, is_spa=True, build=build)
+    return BuiltSite(title, posixpath.join(base, browser) if browser else base, is_spa=True, build=build)
 
 
-def _chosen(settings: Mapping[str, Any], command: Command | None) -> tuple[str, Mapping[str, Any]]:
+def _chosen(settings: Mapping[str, Any], command: ScriptCommand | None) -> tuple[str, Mapping[str, Any]]:
     """The project that `ng build NAME` means, else the default one, else the first application."""
     projects = {name: value for name, value in _mapping(settings.get("projects")).items() if isinstance(value, dict)}
     words = [word for word in command.positionals if word != "build"] if command else []
@@ -80,7 +80,7 @@ def _output(name: str, builder: str, options: Mapping[str, Any]) -> tuple[str, s
     return str(path or f"dist/{name}"), "browser" if modern else "", "server"
 
 
-def find_nx(look: Look) -> Server | Site | None:
+def find_nx(look: PackageScripts) -> Server | BuiltSite | None:
     """An application of Nx by its project.json: what the executor of its build makes."""
     settings = look.project.json(look.folder, "project.json")
     target = _mapping(_mapping(settings.get("targets") or settings.get("architect")).get("build"))
@@ -103,13 +103,13 @@ def find_nx(look: Look) -> Server | Site | None:
         return Server("Node server", f"node {posixpath.join(inside, name)}")
     if "angular" in executor:
         modern = executor.endswith(":application")
-        return Site("Angular", posixpath.join(inside, "browser") if modern else inside, is_spa=True)
+        return BuiltSite("Angular", posixpath.join(inside, "browser") if modern else inside, is_spa=True)
     if "vite" in executor or "webpack" in executor or "rspack" in executor or "web:" in executor:
-        return Site("Vite" if "vite" in executor else "webpack", inside, is_spa=True)
+        return BuiltSite("Vite" if "vite" in executor else "webpack", inside, is_spa=True)
     return None
 
 
-def _first(look: Look, *names: str) -> Mapping[str, Any]:
+def _first(look: PackageScripts, *names: str) -> Mapping[str, Any]:
     return next((found for name in names if (found := look.project.json(look.folder, name))), {})
 
 

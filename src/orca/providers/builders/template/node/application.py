@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from orca.providers.builders.template.node.angular import find_angular, find_nx
 from orca.providers.builders.template.node.code import Reading, find_file, framework_of, read_code
-from orca.providers.builders.template.node.commands import Command
+from orca.providers.builders.template.node.commands import ScriptCommand
 from orca.providers.builders.template.node.frameworks import find_framework
-from orca.providers.builders.template.node.look import Look, Server, Stop
+from orca.providers.builders.template.node.look import PackageScripts, Server, Stop
 from orca.providers.builders.template.node.package import Package
 from orca.providers.builders.template.node.programs import INTERPRETERS, is_development, is_ending, without_watching
 from orca.providers.builders.template.node.sites import (
-    Site,
+    BuiltSite,
     find_preset,
     find_published,
     find_site,
@@ -60,7 +60,7 @@ class Application:
     replaces_script: bool = False
     """Whether to use `build`, although there is a build script, of something else."""
     start: str = ""
-    commands: tuple[Command, ...] = ()
+    commands: tuple[ScriptCommand, ...] = ()
     """The commands that the start command finally runs."""
     folder: str = "."
     """The folder in which it runs, for a start script of a workspace's root that starts a member."""
@@ -81,20 +81,20 @@ class Application:
 Verdict = Application | Stop
 
 
-def judge(look: Look) -> Verdict:
+def judge(look: PackageScripts) -> Verdict:
     """Return the application that vercel.json selects of several, else the one that the project defines."""
     preset = find_preset(look.project, look.package)
     return _of_site(look, preset) if preset else _judge(look)
 
 
-def _judge(look: Look) -> Verdict:
+def _judge(look: PackageScripts) -> Verdict:
     """Adapters and exports first, then the start script, then what the build makes, then a file to start."""
     framework = find_framework(look) or find_angular(look)
     if isinstance(framework, Stop):
         return framework
     server = framework if isinstance(framework, Server) else None
     scripted = _scripted(look, server)
-    if isinstance(framework, Site):
+    if isinstance(framework, BuiltSite):
         serves = scripted and scripted.kind == "web" and scripted.commands[-1].program not in _OF_FRAMEWORKS
         return scripted if scripted and serves else _of_site(look, framework)
     if scripted:
@@ -107,7 +107,7 @@ def _judge(look: Look) -> Verdict:
     return _of_dev_script(look) or found or _pages(look) or _nothing(look)
 
 
-def _built(look: Look) -> Application | None:
+def _built(look: PackageScripts) -> Application | None:
     """Judge by the build output."""
     found = find_nx(look) if look.builds_with("nx") or not look.package.scripts else None
     if isinstance(found, Server):
@@ -117,15 +117,15 @@ def _built(look: Look) -> Application | None:
     return _of_site(look, site) if site else None
 
 
-def _of_site(look: Look, site: Site) -> Application:
+def _of_site(look: PackageScripts, site: BuiltSite) -> Application:
     return Application(
         "static", site.framework, build=site.build, output=posixpath.normpath(site.output), is_spa=site.is_spa,
         fallback=site.fallback, folder=look.folder, replaces_script=site.replaces_script,
     )  # fmt: skip
 
 
-def _of_server(look: Look, server: Server) -> Application:
-    command = Command(server.start.split()[0], tuple(server.start.split()[1:]), look.folder)
+def _of_server(look: PackageScripts, server: Server) -> Application:
+    command = ScriptCommand(server.start.split()[0], tuple(server.start.split()[1:]), look.folder)
     return Application(
         "web", server.framework, build=server.build, start=server.start, commands=(command,), folder=look.folder,
         environment=server.environment, after_build=server.after_build, is_complete=server.is_complete,
@@ -133,9 +133,9 @@ def _of_server(look: Look, server: Server) -> Application:
     )  # fmt: skip
 
 
-def _scripted(look: Look, framework: Server | None) -> Application | None:
+def _scripted(look: PackageScripts, framework: Server | None) -> Application | None:
     """Judge by the start script, or one for production beside it, unless it is a development server."""
-    watched: tuple[str, list[Command]] | None = None
+    watched: tuple[str, list[ScriptCommand]] | None = None
     first = ("start:prod", "start") if look.has("@nestjs/core") else ("start",)
     for name in dict.fromkeys((*first, *_PRODUCTION_SCRIPTS)):
         commands = look.script(name)
@@ -158,7 +158,7 @@ def _scripted(look: Look, framework: Server | None) -> Application | None:
     return None
 
 
-def _of_script(look: Look, name: str, commands: list[Command], framework: Server | None) -> Application:
+def _of_script(look: PackageScripts, name: str, commands: list[ScriptCommand], framework: Server | None) -> Application:
     scripts = look.package.scripts
     text = scripts[name]
     target = commands[-1]
@@ -178,7 +178,7 @@ def _of_script(look: Look, name: str, commands: list[Command], framework: Server
     )  # fmt: skip
 
 
-def _port_of(text: str, command: Command) -> int | None:
+def _port_of(text: str, command: ScriptCommand) -> int | None:
     """Return the port that a start command sets by an option or a variable."""
     told = "" if command.program in INTERPRETERS else command.option("-p", "--port", "-l", "--listen")
     found = re.search(r"(?<![\w])PORT=(\d{2,5})(?!\d)", text)
@@ -200,7 +200,9 @@ def _only_delegates(text: str) -> bool:
     )
 
 
-def _of_watched(look: Look, commands: list[Command], framework: Server | None, name: str = "start") -> Application:
+def _of_watched(
+    look: PackageScripts, commands: list[ScriptCommand], framework: Server | None, name: str = "start"
+) -> Application:
     read = _read(look, commands)
     kind = _kind(look.package, commands, read, framework)
     note = f"The script {name} waits for changes of files, as for development: the program is started without that."
@@ -211,7 +213,7 @@ def _of_watched(look: Look, commands: list[Command], framework: Server | None, n
     )  # fmt: skip
 
 
-def _of_dev_script(look: Look) -> Application | None:
+def _of_dev_script(look: PackageScripts) -> Application | None:
     """Judge by a program that only a development script runs: `bun run --watch src/index.ts`."""
     commands = look.script("dev")
     if len(commands) != 1 or commands[0].program not in INTERPRETERS:
@@ -221,7 +223,7 @@ def _of_dev_script(look: Look) -> Application | None:
     return _of_watched(look, [known], None, "dev") if read.listens and not is_development(known) else None
 
 
-def _kind(package: Package, commands: list[Command], read: Reading, framework: Server | None) -> str:
+def _kind(package: Package, commands: list[ScriptCommand], read: Reading, framework: Server | None) -> str:
     """Return the kind: a program whose code was read and does not listen is a worker, as is one that exits."""
     if all(is_ending(command) for command in commands):
         return "worker"
@@ -237,11 +239,11 @@ def _only_works(package: Package) -> bool:
     return bool(names & _PROGRAMS.keys()) and not framework_of(names)
 
 
-def _is_own(commands: list[Command]) -> bool:
+def _is_own(commands: list[ScriptCommand]) -> bool:
     return commands[-1].program in INTERPRETERS
 
 
-def _title(package: Package, read: Reading, framework: Server | None, kind: str, target: Command) -> str:
+def _title(package: Package, read: Reading, framework: Server | None, kind: str, target: ScriptCommand) -> str:
     if framework:
         return framework.framework
     if target.program in _TITLES:
@@ -255,7 +257,7 @@ def _title(package: Package, read: Reading, framework: Server | None, kind: str,
     return found or ("Bun" if target.program == "bun" else "Node server")
 
 
-def _read(look: Look, commands: list[Command]) -> Reading:
+def _read(look: PackageScripts, commands: list[ScriptCommand]) -> Reading:
     """Read the code of the last program; sources instead of build output."""
     command = next((candidate for candidate in reversed(commands) if candidate.program in INTERPRETERS), None)
     if command is None or command is not commands[-1]:
@@ -268,7 +270,7 @@ def _read(look: Look, commands: list[Command]) -> Reading:
     return Reading()
 
 
-def find_source(look: Look, path: str) -> str:
+def find_source(look: PackageScripts, path: str) -> str:
     """Return the file itself, or the source from which it is built."""
     if found := find_file(look.project, path):
         return found
@@ -287,7 +289,7 @@ def find_source(look: Look, path: str) -> str:
     return ""
 
 
-def _of_files(look: Look) -> Application | Stop | None:
+def _of_files(look: PackageScripts) -> Application | Stop | None:
     """Judge without a start script: `main`, then the usual names. A file that only exports is not a server."""
     package, project = look.package, look.project
     is_bun = uses_bun(look)
@@ -309,14 +311,14 @@ def _of_files(look: Look) -> Application | Stop | None:
         return _exports_only(path, read)
     kind = "web" if read.listens or read.frameworks or handler else "worker"
     target = found if path.startswith(found) or look.folder != "." else path
-    command = Command(runner, (target,), look.folder)
+    command = ScriptCommand(runner, (target,), look.folder)
     return Application(
         kind, _title(package, read, None, kind, command), start=f"{runner} {target}", commands=(command,),
         folder=look.folder, port=read.port if kind == "web" else None, reading=read,
     )  # fmt: skip
 
 
-def _is_program(look: Look, name: str) -> bool:
+def _is_program(look: PackageScripts, name: str) -> bool:
     path = find_file(look.project, posixpath.join(look.folder, name))
     return (
         bool(path)
@@ -325,7 +327,7 @@ def _is_program(look: Look, name: str) -> bool:
     )
 
 
-def _typed_only(look: Look) -> Stop | None:
+def _typed_only(look: PackageScripts) -> Stop | None:
     """Detect TypeScript that exports an application for a host that calls it."""
     for name in _TYPED_FILES:
         path = find_file(look.project, posixpath.join(look.folder, name))
@@ -343,14 +345,14 @@ def _exports_only(path: str, read: Reading) -> Stop:
     )
 
 
-def uses_bun(look: Look) -> bool:
+def uses_bun(look: PackageScripts) -> bool:
     """Whether the project is written for Bun."""
     root = look.project.root
     names = ("bun.lock", "bun.lockb", "bunfig.toml", ".bun-version")
     return "bun" in root.engines or root.manager[0] == "bun" or any(look.project.is_file(".", name) for name in names)
 
 
-def _pages(look: Look) -> Application | None:
+def _pages(look: PackageScripts) -> Application | None:
     """Detect pages that need no generator; a build script may produce their styles."""
     folder = next(
         (page for page in _PAGES if look.project.is_file(look.folder, posixpath.join(page, "index.html"))), ""
@@ -365,7 +367,7 @@ def _pages(look: Look) -> Application | None:
     return Application("static", "static files", build=build, output=folder, folder=look.folder)
 
 
-def _nothing(look: Look) -> Stop:
+def _nothing(look: PackageScripts) -> Stop:
     """Explain why nothing of it can be started."""
     package = look.package
     path = posixpath.normpath(posixpath.join(look.folder, "package.json"))

@@ -8,7 +8,7 @@ from itertools import islice
 
 from orca.errors import BadInput
 from orca.providers.builders.template.node.javascript import Call, Module
-from orca.providers.builders.template.node.package import Project
+from orca.providers.builders.template.node.package import NodeProject
 
 _FILES = 60
 _BYTES = 1_500_000
@@ -69,7 +69,7 @@ class Reading:
     calls: frozenset[str] = field(default_factory=frozenset)
 
 
-def find_file(project: Project, path: str) -> str:
+def find_file(project: NodeProject, path: str) -> str:
     """The file that `node PATH` or an import of it means; empty where there is none."""
     plain = posixpath.normpath(path)
     if plain.startswith(("..", "/")):
@@ -88,7 +88,7 @@ def find_file(project: Project, path: str) -> str:
     return found
 
 
-def read_code(project: Project, entry: str) -> Reading:
+def read_code(project: NodeProject, entry: str) -> Reading:
     """Read a file and follow its relative imports, within limits."""
     modules = dict(_reach(project, entry))
     if not modules:
@@ -117,7 +117,7 @@ def framework_of(names: frozenset[str] | set[str]) -> str:
     return next((title for name, title in _FRAMEWORKS.items() if name in names), "")
 
 
-def _reach(project: Project, entry: str) -> Iterator[tuple[str, Module]]:
+def _reach(project: NodeProject, entry: str) -> Iterator[tuple[str, Module]]:
     waiting, seen, size = [entry], {entry}, 0
     while waiting and len(seen) <= _FILES and size < _BYTES:
         path = waiting.pop(0)
@@ -137,7 +137,7 @@ def _reach(project: Project, entry: str) -> Iterator[tuple[str, Module]]:
                 waiting.append(found)
 
 
-def _resolve(project: Project, path: str, target: str) -> str:
+def _resolve(project: NodeProject, path: str, target: str) -> str:
     """The file of the repository that an import means; empty for packages of others."""
     if target.startswith("."):
         return find_file(project, posixpath.join(posixpath.dirname(path), target))

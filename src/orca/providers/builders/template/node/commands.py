@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.package import NodeProject, Package
 
 _DEPTH = 8
 _COMMANDS = 60
@@ -39,7 +39,7 @@ PROGRAM_OF_PACKAGE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ScriptCommand:
     """One program that a script runs, and the folder it runs in."""
 
     program: str
@@ -72,7 +72,7 @@ class Command:
         return shlex.join((self.program, *self.arguments))
 
 
-def expand(project: Project, text: str, folder: str = ".") -> list[Command]:
+def expand(project: NodeProject, text: str, folder: str = ".") -> list[ScriptCommand]:
     """The commands of a shell line, scripts of package.json replaced by what they run."""
     return list(_Expansion(project).line(text, folder, 0))[:_COMMANDS]
 
@@ -97,18 +97,18 @@ def split(text: str) -> list[list[str]]:
 class _Expansion:
     """One expansion, bounded in what it follows."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: NodeProject) -> None:
         self._project = project
         self._left = _COMMANDS
 
-    def line(self, text: str, folder: str, depth: int) -> Iterator[Command]:
+    def line(self, text: str, folder: str, depth: int) -> Iterator[ScriptCommand]:
         for words in split(text):
             if words[0] == "cd" and len(words) > 1:
                 folder = posixpath.normpath(posixpath.join(folder, words[1]))
                 continue
             yield from self._command(words, folder, depth)
 
-    def _command(self, words: list[str], folder: str, depth: int) -> Iterator[Command]:
+    def _command(self, words: list[str], folder: str, depth: int) -> Iterator[ScriptCommand]:
         self._left -= 1
         words = _without_assignments(words)
         if not words or self._left < 0 or depth > _DEPTH:
@@ -131,20 +131,20 @@ class _Expansion:
         elif program == "node":
             yield self._node(rest, folder)
         else:
-            yield Command(program, tuple(rest), folder)
+            yield ScriptCommand(program, tuple(rest), folder)
 
-    def _concurrently(self, rest: list[str], folder: str, depth: int) -> Iterator[Command]:
+    def _concurrently(self, rest: list[str], folder: str, depth: int) -> Iterator[ScriptCommand]:
         for text in _quoted(rest):
             script = text.removeprefix("npm:") if text.startswith("npm:") else ""
             yield from self._script(script, folder, depth) if script else self.line(text, folder, depth + 1)
 
-    def _wrapped(self, program: str, words: list[str], folder: str, depth: int) -> Iterator[Command]:
+    def _wrapped(self, program: str, words: list[str], folder: str, depth: int) -> Iterator[ScriptCommand]:
         if program == "cross-env-shell" and len(words) == 1:
             yield from self.line(words[0], folder, depth + 1)
         elif words:
             yield from self._command(words, folder, depth + 1)
 
-    def _node(self, rest: list[str], folder: str) -> Command:
+    def _node(self, rest: list[str], folder: str) -> ScriptCommand:
         """`node node_modules/vite/bin/vite.js build` is `vite build`."""
         index = next(
             (
@@ -163,10 +163,10 @@ class _Expansion:
                     if parts[at] == ".bin"
                     else "/".join(parts[at : at + 2 if parts[at].startswith("@") else at + 1])
                 )
-                return Command(_program(name), tuple(rest[index + 1 :]), folder)
-        return Command("node", tuple(rest), folder)
+                return ScriptCommand(_program(name), tuple(rest[index + 1 :]), folder)
+        return ScriptCommand("node", tuple(rest), folder)
 
-    def _manager(self, program: str, rest: list[str], folder: str, depth: int) -> Iterator[Command]:
+    def _manager(self, program: str, rest: list[str], folder: str, depth: int) -> Iterator[ScriptCommand]:
         folders, words = self._where(rest, folder)
         verb = words[0] if words else "install"
         if verb in {"run", "run-script"}:
@@ -178,7 +178,7 @@ class _Expansion:
                 if words[1] in scripts or program != "bun":
                     yield from self._script(words[1], candidate, depth, words[2:])
                 else:
-                    yield Command("bun", tuple(words[1:]), candidate)
+                    yield ScriptCommand("bun", tuple(words[1:]), candidate)
             elif verb in {"exec", "x", "dlx"}:
                 yield from self._wrapped(verb, _after_options(words[1:]), candidate, depth)
             elif verb in scripts or (verb == "start" and program == "npm"):
@@ -189,7 +189,7 @@ class _Expansion:
             elif program in {"yarn", "pnpm"} and verb not in _BUILT_IN:
                 yield from self._command(words, candidate, depth + 1)
             else:
-                yield Command(program, tuple(words), candidate)
+                yield ScriptCommand(program, tuple(words), candidate)
 
     def _where(self, rest: list[str], folder: str) -> tuple[list[str], list[str]]:
         """The folders that the options of a package manager choose, and the words without those options."""
@@ -212,16 +212,16 @@ class _Expansion:
             at += 1
         return folders or [folder], words
 
-    def _script(self, name: str, folder: str, depth: int, more: Sequence[str] = ()) -> Iterator[Command]:
+    def _script(self, name: str, folder: str, depth: int, more: Sequence[str] = ()) -> Iterator[ScriptCommand]:
         """A script, with the words that stand behind its name."""
         text = self._project.package(folder).scripts.get(name, "")
         if text:
             extra = shlex.join(more[1:] if more[:1] == ["--"] else more)
             yield from self.line(f"{text} {extra}".rstrip(), folder, depth + 1)
         elif name == "start" and self._project.is_file(folder, "server.js"):
-            yield Command("node", ("server.js",), folder)
+            yield ScriptCommand("node", ("server.js",), folder)
 
-    def _scripts(self, names: list[str], folder: str, depth: int) -> Iterator[Command]:
+    def _scripts(self, names: list[str], folder: str, depth: int) -> Iterator[ScriptCommand]:
         scripts = self._project.package(folder).scripts
         for word in names:
             if word == "--":
@@ -235,9 +235,9 @@ class _Expansion:
             else:
                 yield from self._script(name, folder, depth)
 
-    def _monorepo(self, program: str, rest: list[str], folder: str, depth: int) -> Iterator[Command]:
+    def _monorepo(self, program: str, rest: list[str], folder: str, depth: int) -> Iterator[ScriptCommand]:
         """`turbo run start --filter=web`: the script of each member that is meant."""
-        command = Command(program, tuple(rest), folder)
+        command = ScriptCommand(program, tuple(rest), folder)
         words = [word for word in command.positionals if word not in {"run", "run-many", "affected"}]
         target = command.option("-t", "--target", "--targets") or (words[0] if words else "")
         chosen = command.option("--filter", "-F", "--scope", "--projects", "-p")

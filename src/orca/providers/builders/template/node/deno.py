@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from orca.providers.builders.template import static
 from orca.providers.builders.template.node.code import Reading, read_code
-from orca.providers.builders.template.node.commands import Command, expand
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.commands import ScriptCommand, expand
+from orca.providers.builders.template.node.package import NodeProject, Package
 from orca.providers.builders.template.node.programs import is_development
 from orca.providers.builders.template.node.versions import LATEST, TOOL_FILES, version_of_tool
 from orca.providers.builders.template.options import TemplateOptions
@@ -49,7 +49,7 @@ class _Program:
 def find_deno(tree: Tree, options: TemplateOptions) -> Result:
     """Detect a Deno project, unless its package.json defines the application."""
     config = next((name for name in ("deno.json", "deno.jsonc") if tree.is_file(name)), "")
-    project = Project(tree, _package(tree, config))
+    project = NodeProject(tree, _package(tree, config))
     program = _find_program(project, options, configured=bool(config))
     if program is None and not config:
         return None
@@ -63,7 +63,7 @@ def find_deno(tree: Tree, options: TemplateOptions) -> Result:
 
 
 def _package(tree: Tree, config: str) -> Package:
-    tasks = Project(tree, Package()).json(".", config).get("tasks") if config else None
+    tasks = NodeProject(tree, Package()).json(".", config).get("tasks") if config else None
     found: dict[str, str] = {}
     for name, task in tasks.items() if isinstance(tasks, dict) else ():
         text = task.get("command") if isinstance(task, dict) else task
@@ -72,7 +72,7 @@ def _package(tree: Tree, config: str) -> Package:
     return Package(scripts=found)
 
 
-def _find_program(project: Project, options: TemplateOptions, *, configured: bool) -> _Program | None:
+def _find_program(project: NodeProject, options: TemplateOptions, *, configured: bool) -> _Program | None:
     scripts = project.root.scripts
     task = next((name for name in ("start", "serve", "preview", "prod", "production") if name in scripts), "")
     commands = expand(project, scripts.get(task, "")) if task else []
@@ -90,24 +90,24 @@ def _find_program(project: Project, options: TemplateOptions, *, configured: boo
     return _Program(start, entry, read, " && ".join(part for part in (build, cache) if part)) if start else None
 
 
-def _entry(target: Command, project: Project) -> str:
+def _entry(target: ScriptCommand, project: NodeProject) -> str:
     words = (word.removeprefix("./") for word in target.arguments)
     return next(
         (word for word in words if re.fullmatch(r"[\w@./-]+\.[cm]?[jt]sx?", word) and project.tree.is_file(word)), ""
     )
 
 
-def _start(task: str, commands: list[Command], entry: str) -> str:
+def _start(task: str, commands: list[ScriptCommand], entry: str) -> str:
     """Return the task without watching, or else the usual file with every permission, as in Node.js."""
     if len(commands) == 1 and commands[0].program == "deno":
         words = (word for word in commands[0].arguments if word.partition("=")[0] not in _WATCHING)
-        return str(Command("deno", tuple(words)))
+        return str(ScriptCommand("deno", tuple(words)))
     if task and commands and not any(is_development(command) for command in commands):
         return f"deno task {task}"
     return f"deno run --allow-all {entry}" if entry else ""
 
 
-def _is_for_deno(project: Project, read: Reading) -> bool:
+def _is_for_deno(project: NodeProject, read: Reading) -> bool:
     return (
         "Deno" in read.words
         or any(word.startswith(_SOURCES) for word in read.words)
@@ -115,7 +115,7 @@ def _is_for_deno(project: Project, read: Reading) -> bool:
     )
 
 
-def _version(project: Project) -> str | None:
+def _version(project: NodeProject) -> str | None:
     """Return an exact version of Deno 2, the versions in which its npm package exists."""
     files = [project.tree.find_text(name) or "" for name in (".deno-version", ".dvmrc")]
     found = [*files, *(version_of_tool(project.tree, name, "deno") for name in TOOL_FILES)]
@@ -123,7 +123,7 @@ def _version(project: Project) -> str | None:
     return text if _EXACT.fullmatch(text) else None
 
 
-def _recipe(project: Project, program: _Program, options: TemplateOptions, config: str) -> Recipe:
+def _recipe(project: NodeProject, program: _Program, options: TemplateOptions, config: str) -> Recipe:
     read, version = program.reading, _version(project)
     kind = (
         "static"

@@ -4,11 +4,11 @@ import posixpath
 from collections.abc import Callable
 
 from orca.providers.builders.template.node.javascript import Module
-from orca.providers.builders.template.node.look import Look, Server, Stop
+from orca.providers.builders.template.node.look import PackageScripts, Server, Stop
 from orca.providers.builders.template.node.programs import is_development
-from orca.providers.builders.template.node.sites import Site
+from orca.providers.builders.template.node.sites import BuiltSite
 
-Answer = Server | Site | Stop | None
+Answer = Server | BuiltSite | Stop | None
 """None if it is not this framework."""
 
 _ELSEWHERE = {
@@ -22,7 +22,7 @@ _STATIC_PRESETS = frozenset(
 _NITRO = "node .output/server/index.mjs"
 
 
-def find_framework(look: Look) -> Answer:
+def find_framework(look: PackageScripts) -> Answer:
     """Return the result of the first framework that matches."""
     for find in _FRAMEWORKS:
         if answer := find(look):
@@ -36,7 +36,7 @@ def place_of(name: str) -> str:
     return next((title for key, title in _ELSEWHERE.items() if key in plain), "")
 
 
-def _next(look: Look) -> Answer:
+def _next(look: PackageScripts) -> Answer:
     uses = look.builds_with("next") or any(command.program == "next" for command in look.start)
     if not look.has("next") and not uses:
         return None
@@ -50,13 +50,13 @@ def _next(look: Look) -> Answer:
     output = config.find("output")
     if exported or output == "export":
         folder = (exported.option("-o", "--outdir") if exported else config.find("distDir")) or "out"
-        return Site("Next.js (export)", folder, build=build)
+        return BuiltSite("Next.js (export)", folder, build=build)
     if output == "standalone":
         return _next_standalone(look, config, build)
     return Server("Next.js", "next start", build=build)
 
 
-def _next_standalone(look: Look, config: Module, build: str) -> Server:
+def _next_standalone(look: PackageScripts, config: Module, build: str) -> Server:
     """Return the standalone server in .next/standalone, which lacks the files for browsers."""
     made = config.find("distDir") or ".next"
     inner = posixpath.normpath(posixpath.join(made, "standalone", look.folder))
@@ -66,18 +66,18 @@ def _next_standalone(look: Look, config: Module, build: str) -> Server:
     return Server("Next.js (standalone)", f"node {inner}/server.js", after_build=copy, is_complete=True, build=build)
 
 
-def _nuxt(look: Look) -> Answer:
+def _nuxt(look: PackageScripts) -> Answer:
     command = look.builds_with("nuxt", "nuxi", "nuxt-ts")
     if not look.has("nuxt", "nuxt3", "nuxt-edge") and not command:
         return None
     old = look.package.major("nuxt") in {"1", "2"}
     build = "" if look.package.build_script else "nuxt build"
     if command and command.verb == "generate":
-        return Site("Nuxt", "dist" if old else ".output/public")
+        return BuiltSite("Nuxt", "dist" if old else ".output/public")
     config = look.config("nuxt.config")
     if old:
         return (
-            Site("Nuxt 2", "dist", is_spa=True)
+            BuiltSite("Nuxt 2", "dist", is_spa=True)
             if config.find("target") == "static" and command and command.verb == "generate"
             else Server("Nuxt 2", "nuxt start", build=build)
         )
@@ -87,7 +87,7 @@ def _nuxt(look: Look) -> Answer:
 
 def _nitro_preset(
     title: str, config: Module, path: tuple[str, ...], build: str = "", variable: str = "NITRO_PRESET"
-) -> Server | Site | Stop:
+) -> Server | BuiltSite | Stop:
     preset = config.find(*path) or ""
     if place := place_of(preset):
         key = ".".join(path)
@@ -96,12 +96,12 @@ def _nitro_preset(
             f"Set {key} to 'node-server', or the build variable {variable}=node-server and the start {_NITRO!r}.",
         )
     if preset.replace("_", "-") in {static_preset.replace("_", "-") for static_preset in _STATIC_PRESETS}:
-        return Site(f"{title} (static)", ".output/public", build=build)
+        return BuiltSite(f"{title} (static)", ".output/public", build=build)
     runner = "bun" if preset == "bun" else "node"
     return Server(title, _NITRO.replace("node ", f"{runner} ", 1), is_complete=runner == "node", build=build)
 
 
-def _nitro(look: Look) -> Answer:
+def _nitro(look: PackageScripts) -> Answer:
     if not look.builds_with("nitro", "nitropack") and not (
         look.has("nitropack", "nitro") and look.has_config("nitro.config")
     ):
@@ -111,7 +111,7 @@ def _nitro(look: Look) -> Answer:
     )
 
 
-def _sveltekit(look: Look) -> Answer:
+def _sveltekit(look: PackageScripts) -> Answer:
     if not look.has("@sveltejs/kit"):
         return None
     config = look.config("svelte.config")
@@ -131,7 +131,9 @@ def _sveltekit(look: Look) -> Answer:
     if name == "static":
         pages = config.find("pages") or _argument(config, at, "pages") or "build"
         page = _argument(config, at, "fallback")
-        return Site("SvelteKit (adapter-static)", pages, is_spa=bool(page), fallback=page or "index.html", build=build)
+        return BuiltSite(
+            "SvelteKit (adapter-static)", pages, is_spa=bool(page), fallback=page or "index.html", build=build
+        )
     if name in {"node", "bun", "express"}:
         runner = "bun" if name == "bun" else "node"
         return Server(f"SvelteKit (adapter-{name})", f"{runner} {_argument(config, at, 'out') or 'build'}", build=build)
@@ -156,7 +158,7 @@ def _argument(config: Module, at: int | None, key: str) -> str | None:
     return None
 
 
-def _astro(look: Look) -> Answer:
+def _astro(look: PackageScripts) -> Answer:
     if not look.has("astro") or not (
         look.builds_with("astro") or look.has_config("astro.config") or not look.package.build_script
     ):
@@ -168,7 +170,7 @@ def _astro(look: Look) -> Answer:
     build = "" if look.package.build_script else "astro build"
     title = "Astro Starlight" if look.has("@astrojs/starlight") else "Astro"
     if not adapter or (output == "static" and not _renders_on_demand(look)):
-        return Site(title, folder, build=build)
+        return BuiltSite(title, folder, build=build)
     if adapter == "@astrojs/node":
         if _argument(config, at, "mode") == "middleware":
             return Server(f"{title} (node adapter)", "", build=build)
@@ -182,7 +184,7 @@ def _astro(look: Look) -> Answer:
     )
 
 
-def _renders_on_demand(look: Look) -> bool:
+def _renders_on_demand(look: PackageScripts) -> bool:
     """Whether a page of a static Astro site contains `export const prerender = false`."""
     waiting = [posixpath.normpath(posixpath.join(look.folder, "src/pages"))]
     for _ in range(100):
@@ -206,7 +208,7 @@ def _frontmatter(text: str) -> Module:
     return Module(text[3:].partition("\n---")[0] if text.startswith("---") else text)
 
 
-def _remix(look: Look) -> Answer:
+def _remix(look: PackageScripts) -> Answer:
     command = look.builds_with("remix", "react-router")
     if not command and not (
         look.has("@react-router/dev", "@remix-run/dev") and look.has_config("react-router.config", "remix.config")
@@ -218,18 +220,18 @@ def _remix(look: Look) -> Answer:
         folder = config.find("buildDirectory") or "build"
         title = f"React Router {look.package.major('@react-router/dev') or 7}"
         if config.find("ssr") == "false":
-            return Site(f"{title} (SPA)", f"{folder}/client", is_spa=True, build=build)
+            return BuiltSite(f"{title} (SPA)", f"{folder}/client", is_spa=True, build=build)
         start = f"react-router-serve ./{folder}/server/index.js"
         return _served(look, title, "@react-router/serve", start, build)
     config = look.config("vite.config")
     if config.find("ssr") == "false" or _plugin_option(config, "ssr") == "false":
-        return Site("Remix (SPA)", "build/client", is_spa=True)
+        return BuiltSite("Remix (SPA)", "build/client", is_spa=True)
     script = "build/server/index.js" if look.has_config("vite.config") else "build/index.js"
     title = f"Remix {look.package.major('@remix-run/react')}".rstrip()
     return _served(look, title, "@remix-run/serve", f"remix-serve ./{script}", build)
 
 
-def _served(look: Look, title: str, package: str, start: str, build: str) -> Server | Stop:
+def _served(look: PackageScripts, title: str, package: str, start: str, build: str) -> Server | Stop:
     """Return the server of a framework whose build output needs one, from another package or its own."""
     if look.has(package):
         return Server(title, start, build=build)
@@ -247,7 +249,7 @@ def _plugin_option(config: Module, key: str) -> str | None:
     return next((value for value in found if value is not None), None)
 
 
-def _tanstack(look: Look) -> Answer:
+def _tanstack(look: PackageScripts) -> Answer:
     if not look.has("@tanstack/react-start", "@tanstack/solid-start", "@tanstack/start", "@tanstack/vue-start"):
         return None
     if not look.builds_with("vite", "vinxi"):
@@ -269,7 +271,7 @@ def _tanstack(look: Look) -> Answer:
     return Server("TanStack Start", "srvx --prod -s ../client dist/server/server.js", tools=("srvx",))
 
 
-def _solidstart(look: Look) -> Answer:
+def _solidstart(look: PackageScripts) -> Answer:
     if not look.has("@solidjs/start", "solid-start"):
         return None
     config = look.config("app.config", "vite.config")
@@ -279,7 +281,7 @@ def _solidstart(look: Look) -> Answer:
     return Server("SolidStart", "solid-start start") if look.builds_with("solid-start") else None
 
 
-def _nest(look: Look) -> Answer:
+def _nest(look: PackageScripts) -> Answer:
     if not look.has("@nestjs/core") or not (
         look.builds_with("nest") or look.project.is_file(look.folder, "nest-cli.json")
     ):
@@ -295,7 +297,7 @@ def _nest(look: Look) -> Answer:
     return Server("NestJS", f"node {made}", build="" if look.package.build_script else "nest build")
 
 
-def _vite_elsewhere(look: Look) -> Answer:
+def _vite_elsewhere(look: PackageScripts) -> Answer:
     """Detect Vite with a plugin that targets another host, or the server of a less common framework."""
     if not look.builds_with("vite"):
         return None
@@ -316,11 +318,11 @@ def _vite_elsewhere(look: Look) -> Answer:
     return None
 
 
-def _qwik(look: Look) -> Answer:
+def _qwik(look: PackageScripts) -> Answer:
     if not look.has("@builder.io/qwik-city", "@qwik.dev/router"):
         return None
     if look.project.tree.is_directory(posixpath.join(look.folder, "adapters/static")):
-        return Site("Qwik (static)", "dist")
+        return BuiltSite("Qwik (static)", "dist")
     servers = {
         "express": "entry.express",
         "fastify": "entry.fastify",
@@ -340,7 +342,7 @@ def _qwik(look: Look) -> Answer:
     return Stop(reason, "Add a server with `npm run qwik add express`, or pages with `npm run qwik add static`.")
 
 
-def _strapi(look: Look) -> Answer:
+def _strapi(look: PackageScripts) -> Answer:
     major = look.package.major("@strapi/strapi")
     if not look.has("@strapi/strapi") or not (
         look.builds_with("strapi") or any(command.program == "strapi" for command in look.start)
@@ -349,7 +351,7 @@ def _strapi(look: Look) -> Answer:
     return Server(f"Strapi {major}".rstrip(), "strapi start", {"NODE_ENV": "production"})
 
 
-def _native(look: Look) -> Answer:
+def _native(look: PackageScripts) -> Answer:
     """Refuse a mobile application without the package that renders it in a browser."""
     if not look.has("react-native", "expo") or look.has("react-native-web") or look.package.build_script:
         return None
@@ -361,7 +363,7 @@ def _native(look: Look) -> Answer:
     )
 
 
-def _redwood(look: Look) -> Answer:
+def _redwood(look: PackageScripts) -> Answer:
     if not look.has("@redwoodjs/core", "@cedarjs/core") or look.start:
         return None
     return Stop(
@@ -370,7 +372,7 @@ def _redwood(look: Look) -> Answer:
     )
 
 
-def _wrangler(look: Look) -> Answer:
+def _wrangler(look: PackageScripts) -> Answer:
     """Refuse a Cloudflare Worker without a server that runs on a machine."""
     if not any(
         look.project.is_file(look.folder, name) for name in ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
@@ -387,7 +389,7 @@ def _wrangler(look: Look) -> Answer:
     )
 
 
-_FRAMEWORKS: tuple[Callable[[Look], Answer], ...] = (
+_FRAMEWORKS: tuple[Callable[[PackageScripts], Answer], ...] = (
     _next, _nuxt, _sveltekit, _astro, _remix, _tanstack, _solidstart, _nitro, _nest, _strapi, _qwik, _vite_elsewhere,
     _wrangler, _native, _redwood,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Tools of an older time, and the versions of Node.js that they still work with. Pure."""
 
 from orca.providers.builders.template.node.commands import expand
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.package import NodeProject, Package
 
 OPENSSL = "--openssl-legacy-provider"
 _LAST_BEFORE_OPENSSL_3 = 16
@@ -17,7 +17,7 @@ _SASS = {"4": 14, "5": 14, "6": 16, "7": 16, "8": 18, "9": 20}
 """Major version of node-sass -> the last Node.js that it can be compiled for."""
 
 
-def needs_old_openssl(project: Project, package: Package) -> bool:
+def needs_old_openssl(project: NodeProject, package: Package) -> bool:
     """Whether the tool of the build hashes with what OpenSSL 3 has no more."""
     for command in expand(project, package.scripts.get(package.build_script, ""), package.folder):
         name, first = _WEBPACK_4.get(command.program, ("", 0))
@@ -27,7 +27,7 @@ def needs_old_openssl(project: Project, package: Package) -> bool:
     return False
 
 
-def newest_possible(project: Project, package: Package) -> int | None:
+def newest_possible(project: NodeProject, package: Package) -> int | None:
     """The newest Node.js that all tools work with; None where there is no limit."""
     limits = [_SASS[major] for manifest in (project.root, package) if (major := manifest.major("node-sass")) in _SASS]
     if needs_old_openssl(project, package):

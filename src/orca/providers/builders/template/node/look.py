@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from orca.providers.builders.template.node.commands import Command, expand
+from orca.providers.builders.template.node.commands import ScriptCommand, expand
 from orca.providers.builders.template.node.javascript import Module
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.package import NodeProject, Package
 
 _CODE = ("js", "mjs", "ts", "mts", "cjs", "cts")
 
@@ -38,10 +38,10 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Look:
+class PackageScripts:
     """One application: its package, and the commands of its scripts."""
 
-    project: Project
+    project: NodeProject
     package: Package
 
     @property
@@ -50,20 +50,20 @@ class Look:
         return self.package.folder
 
     @cached_property
-    def build(self) -> list[Command]:
+    def build(self) -> list[ScriptCommand]:
         """The commands of the build script."""
         return self.script(self.package.build_script)
 
     @cached_property
-    def start(self) -> list[Command]:
+    def start(self) -> list[ScriptCommand]:
         """The commands of the start script."""
         return self.script("start")
 
-    def script(self, name: str) -> list[Command]:
+    def script(self, name: str) -> list[ScriptCommand]:
         """Return the commands of a script."""
         return expand(self.project, self.package.scripts.get(name, ""), self.folder)
 
-    def builds_with(self, *programs: str) -> Command | None:
+    def builds_with(self, *programs: str) -> ScriptCommand | None:
         """Return the last build command in this folder that runs one of these programs."""
         fits = (command for command in reversed(self.build) if command.program in programs)
         return next((command for command in fits if command.folder == self.folder), None)

@@ -4,7 +4,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.package import NodeProject, Package
 
 _LOCKS = {
     "pnpm-lock.yaml": "pnpm",
@@ -133,7 +133,7 @@ class PackageManager:
         return f"{ {'npm': 'npx', 'bun': 'bunx'}.get(self.name, f'{self.program} exec') } {program}"
 
 
-def find_manager(project: Project, folder: str = ".") -> PackageManager:
+def find_manager(project: NodeProject, folder: str = ".") -> PackageManager:
     """Find it by packageManager, engines, the lock file, or else npm. A workspace's root decides for its members."""
     package = project.root
     locks = [lock for lock in _LOCKS if project.is_file(".", lock)]
@@ -186,7 +186,7 @@ def _warnings(name: str, locks: list[str], by_lock: list[str]) -> tuple[str, ...
     return tuple(warnings)
 
 
-def _version(project: Project, name: str) -> tuple[str, bool]:
+def _version(project: NodeProject, name: str) -> tuple[str, bool]:
     """Return the version, and whether it is exact."""
     wanted = project.root.engines.get(name, "") or (project.root.volta.get(name, "") if name != "npm" else "")
     if name != "npm" and (match := _NUMBER.match(wanted[:60])):
@@ -200,7 +200,7 @@ def _version(project: Project, name: str) -> tuple[str, bool]:
     return "", False
 
 
-def _pnpm_of_lock(project: Project) -> str:
+def _pnpm_of_lock(project: NodeProject) -> str:
     match = _PNPM_LOCK.search(project.tree.find_head("pnpm-lock.yaml", limit=_HEAD) or "")
     if not match:
         return ""
@@ -213,7 +213,7 @@ def _pnpm_of_lock(project: Project) -> str:
     return "10" if settings and ("packages" not in settings or settings.keys() - _PNPM_9_KEYS) else "9"
 
 
-def _yarn(project: Project, version: str, *, locked: bool, warnings: tuple[str, ...]) -> PackageManager:
+def _yarn(project: NodeProject, version: str, *, locked: bool, warnings: tuple[str, ...]) -> PackageManager:
     head = project.tree.find_head("yarn.lock", limit=_HEAD) or ""
     berry_lock = _BERRY_LOCK.search(head)
     if not version:
@@ -233,7 +233,7 @@ def _number(text: str) -> str:
     return match[1].rstrip(".xX*") if match else ""
 
 
-def _release(project: Project) -> str:
+def _release(project: NodeProject) -> str:
     """The version of the release that .yarnrc.yml points to."""
     text = project.tree.find_text(".yarnrc.yml") or ""
     match = _YARN_PATH.search(

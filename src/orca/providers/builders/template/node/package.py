@@ -115,7 +115,7 @@ def _package(folder: str, data: dict[str, Any]) -> Package:
 
 
 @dataclass(frozen=True)
-class Project:
+class NodeProject:
     """A tree with a package.json in its root, and what belongs to it."""
 
     tree: Tree

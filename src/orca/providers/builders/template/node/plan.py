@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from orca.providers.builders.template.node.application import Application
 from orca.providers.builders.template.node.code import package_name
-from orca.providers.builders.template.node.commands import Command, expand
+from orca.providers.builders.template.node.commands import ScriptCommand, expand
 from orca.providers.builders.template.node.javascript import Module
 from orca.providers.builders.template.node.legacy import OPENSSL, needs_old_openssl
 from orca.providers.builders.template.node.managers import LOCK_FILES, PackageManager, find_manager
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.package import NodeProject, Package
 from orca.providers.builders.template.node.programs import CONFIGURATIONS, package_of, survives_pruning
-from orca.providers.builders.template.node.system import System, find_system
+from orca.providers.builders.template.node.system import StageNeeds, find_system
 from orca.providers.builders.template.node.versions import Version
 from orca.sdk.trees import Tree
 
@@ -32,7 +32,7 @@ _MANAGERS = {"pnpm": "pnpm", "pnpx": "pnpm", "yarn": "yarn", "bun": "bun", "bunx
 class Plan:
     """Everything about one build."""
 
-    project: Project
+    project: NodeProject
     package: Package
     application: Application
     manager: PackageManager
@@ -148,7 +148,7 @@ class Plan:
         return bool(_FOLDER.fullmatch(folder)) and bool(self.project.package(folder).all_dependencies)
 
     def _install_in(self, folder: str) -> str:
-        inner = Project(Tree(self.project.tree.directory(folder)), self.project.package(folder))
+        inner = NodeProject(Tree(self.project.tree.directory(folder)), self.project.package(folder))
         manager = find_manager(inner)
         return (manager if manager.name == self.manager.name else replace(self.manager, locked=False)).install
 
@@ -158,7 +158,7 @@ class Plan:
         return posixpath.normpath(posixpath.join("/app", self.folder, self.application.output))
 
     @property
-    def runtime_commands(self) -> list[Command]:
+    def runtime_commands(self) -> list[ScriptCommand]:
         """The commands that may run in the final image."""
         texts = [self.start, *self.processes.values(), self.release or ""]
         return [command for text in texts if text for command in expand(self.project, text, self.folder)]
@@ -183,7 +183,7 @@ class Plan:
         known = known and not self._loaded_packages(commands) & package.dev_dependencies.keys()
         return self.manager.prune if known and commands and survives_pruning(commands, package) else ""
 
-    def _loaded_packages(self, commands: list[Command]) -> set[str]:
+    def _loaded_packages(self, commands: list[ScriptCommand]) -> set[str]:
         """Return the packages that configuration files import which servers load at their start."""
         stems = [stem for command in commands for stem in CONFIGURATIONS.get(command.program, ())]
         texts = [self.project.find_text(self.folder, *(f"{stem}.{end}" for end in _CODE)) for stem in stems]
@@ -191,7 +191,7 @@ class Plan:
         return {package_name(source) for source in sources} - {""}
 
     @property
-    def system(self) -> System:
+    def system(self) -> StageNeeds:
         """Packages of the Linux distribution."""
         packages = (
             [self.project.root, *self.project.members.values()]
@@ -207,7 +207,7 @@ class Plan:
         return tuple(sorted(name for name in names if name in self.application.tools))
 
 
-def shared_packages(project: Project, package: Package) -> list[Package]:
+def shared_packages(project: NodeProject, package: Package) -> list[Package]:
     """The packages of the workspace that a package uses, each after those that it uses itself."""
     by_name = {member.name: member for member in project.members.values() if member.name}
     ordered: list[Package] = []

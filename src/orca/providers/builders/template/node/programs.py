@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from orca.providers.builders.template.node.commands import Command
+from orca.providers.builders.template.node.commands import ScriptCommand
 from orca.providers.builders.template.node.package import Package
 
 _VERBS = {
@@ -78,7 +78,7 @@ CONFIGURATIONS = {
 """Servers -> the configuration files that they load at each start, without extensions."""
 
 
-def is_development(command: Command) -> bool:
+def is_development(command: ScriptCommand) -> bool:
     """Whether it is a development server, or watches for changes."""
     program, verb = command.program, command.verb
     if program in _ALWAYS or (program == "nodemon") or (program in {"node-dev", "supervisor"}):
@@ -100,7 +100,7 @@ def is_development(command: Command) -> bool:
     return verb in _DEVELOPMENT.get(program, ())
 
 
-def is_ending(command: Command) -> bool:
+def is_ending(command: ScriptCommand) -> bool:
     """Whether it only does something and exits."""
     if command.program == "prisma":
         return True
@@ -113,12 +113,12 @@ _BUILDERS = frozenset({
 })  # fmt: skip
 
 
-def without_watching(command: Command) -> Command | None:
+def without_watching(command: ScriptCommand) -> ScriptCommand | None:
     """Return what a watcher runs: `nodemon server.js` -> `node server.js`; None if that is unknown."""
     program, words = command.program, command.arguments
     if program in {"nodemon", "node-dev", "supervisor"}:
         target = next((word for word in words if re.search(r"\.[cm]?[jt]sx?$", word)), "")
-        return Command("node", (target,), command.folder) if re.search(r"\.[cm]?js$", target) else None
+        return ScriptCommand("node", (target,), command.folder) if re.search(r"\.[cm]?js$", target) else None
     if program in {"node", "bun"} and command.has("--watch", "--hot", "--watch-path"):
         kept = tuple(word for word in words if word.partition("=")[0] not in {"--watch", "--hot", "--watch-path"})
         return replace(command, arguments=kept)
@@ -136,14 +136,14 @@ def package_of(program: str) -> str:
     )
 
 
-def survives_pruning(commands: list[Command], package: Package) -> bool:
+def survives_pruning(commands: list[ScriptCommand], package: Package) -> bool:
     """Whether the start command works without the development packages."""
     wanted = {package_of(command.program) for command in commands} - {""}
     options = {word for command in commands if command.program == "node" for word in _preloaded(command)}
     return wanted <= package.dependencies.keys() and not options & package.dev_dependencies.keys()
 
 
-def _preloaded(command: Command) -> list[str]:
+def _preloaded(command: ScriptCommand) -> list[str]:
     """Return the packages that `node -r NAME` and `--import NAME` load."""
     words = command.arguments
     after = [

@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from orca.providers.builders.template.node.commands import Command, expand
+from orca.providers.builders.template.node.commands import ScriptCommand, expand
 from orca.providers.builders.template.node.javascript import Module
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.package import NodeProject, Package
 
 _CODE = ("js", "ts", "mjs", "mts", "cjs", "cts")
 _INTERFACES = {
@@ -18,7 +18,7 @@ _INTERFACES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class BuiltSite:
     """Files that a build makes."""
 
     framework: str
@@ -34,12 +34,12 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Build:
+class SiteBuild:
     """A command of the build, and the package that it builds."""
 
-    project: Project
+    project: NodeProject
     package: Package
-    command: Command
+    command: ScriptCommand
 
     @property
     def folder(self) -> str:
@@ -57,7 +57,7 @@ class Build:
         return package in self.package.all_dependencies or package in self.project.root.all_dependencies
 
 
-def vite(build: Build) -> Site | None:
+def vite(build: SiteBuild) -> BuiltSite | None:
     """`build.outDir`, or `--outDir`, below the root that the configuration or the command names."""
     if build.command.has("--ssr") or build.command.option("--mode") in {"lib", "library"}:
         return None
@@ -70,14 +70,14 @@ def vite(build: Build) -> Site | None:
     interface = interface_of(build)
     title = f"Vite + {interface}" if interface else "Vite"
     pages = build.project.is_file(build.folder, posixpath.join(root, "index.html"))
-    return Site(
+    return BuiltSite(
         title,
         _below(root, output),
         is_spa=bool(interface) and pages and not config.has("build", "rollupOptions", "input"),
     )
 
 
-def _after_verb(command: Command) -> str:
+def _after_verb(command: ScriptCommand) -> str:
     """The folder in `vite build FOLDER`."""
     words = list(command.arguments)
     if "build" not in words:
@@ -86,7 +86,7 @@ def _after_verb(command: Command) -> str:
     return after[0] if after and not after[0].startswith("-") else ""
 
 
-def interface_of(build: Build) -> str:
+def interface_of(build: SiteBuild) -> str:
     """The library that the pages are made with."""
     return next((title for name, title in _INTERFACES.items() if title and build.has(name)), "")
 
@@ -95,88 +95,88 @@ def _below(folder: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(folder, path))
 
 
-def _vitepress(build: Build) -> Site:
+def _vitepress(build: SiteBuild) -> BuiltSite:
     folder = _after_verb(build.command) or "."
     inner = replace(build, command=replace(build.command, folder=_below(build.folder, folder)))
     output = build.command.option("--outDir") or inner.config(".vitepress/config", ".vitepress/config/index").find(
         "outDir"
     )
-    return Site("VitePress", _below(folder, output or ".vitepress/dist"))
+    return BuiltSite("VitePress", _below(folder, output or ".vitepress/dist"))
 
 
-def _vuepress(build: Build) -> Site:
+def _vuepress(build: SiteBuild) -> BuiltSite:
     folder = _after_verb(build.command) or "."
     inner = replace(build, command=replace(build.command, folder=_below(build.folder, folder)))
     output = build.command.option("--dest", "-d") or inner.config(".vuepress/config").find("dest")
     title = f"VuePress {build.package.major('vuepress')}".rstrip()
-    return Site(title, output or _below(folder, ".vuepress/dist"))
+    return BuiltSite(title, output or _below(folder, ".vuepress/dist"))
 
 
-def _eleventy(build: Build) -> Site:
+def _eleventy(build: SiteBuild) -> BuiltSite:
     config = build.config(".eleventy", "eleventy.config")
     called = next((call.start + 1 for call in config.calls if call.name[-1] == "setOutputDirectory"), None)
     output = (
         build.command.option("--output") or config.find("dir", "output") or (config.value(called) if called else None)
     )
-    return Site(f"Eleventy {build.package.major('@11ty/eleventy')}".rstrip(), output or "_site")
+    return BuiltSite(f"Eleventy {build.package.major('@11ty/eleventy')}".rstrip(), output or "_site")
 
 
-def _docusaurus(build: Build) -> Site:
-    return Site("Docusaurus", build.command.option("--out-dir") or "build")
+def _docusaurus(build: SiteBuild) -> BuiltSite:
+    return BuiltSite("Docusaurus", build.command.option("--out-dir") or "build")
 
 
-def _docusaurus_1(build: Build) -> Site:
+def _docusaurus_1(build: SiteBuild) -> BuiltSite:
     name = build.config("siteConfig").find("projectName") or "."
-    return Site("Docusaurus 1", _below("build", name))
+    return BuiltSite("Docusaurus 1", _below("build", name))
 
 
-def _hexo(build: Build) -> Site:
+def _hexo(build: SiteBuild) -> BuiltSite:
     text = build.project.find_text(build.folder, "_config.yml") or ""
     line = next((line for line in text.splitlines()[:500] if line.startswith("public_dir:")), "")
-    return Site("Hexo", line.partition(":")[2].partition("#")[0].strip().strip("'\"") or "public")
+    return BuiltSite("Hexo", line.partition(":")[2].partition("#")[0].strip().strip("'\"") or "public")
 
 
-def _create_react_app(build: Build) -> Site:
+def _create_react_app(build: SiteBuild) -> BuiltSite:
     text = "\n".join(build.project.find_text(build.folder, name) or "" for name in (".env.production", ".env"))
     path = next(
         (line.partition("=")[2].strip() for line in text.splitlines()[:200] if line.startswith("BUILD_PATH=")), ""
     )
-    return Site("Create React App", path.strip("'\"") or "build", is_spa=True)
+    return BuiltSite("Create React App", path.strip("'\"") or "build", is_spa=True)
 
 
-def _vue_cli(build: Build) -> Site:
+def _vue_cli(build: SiteBuild) -> BuiltSite:
     output = build.command.option("--dest") or build.config("vue.config").find("outputDir")
-    return Site("Vue CLI", output or "dist", is_spa=True)
+    return BuiltSite("Vue CLI", output or "dist", is_spa=True)
 
 
-def _parcel(build: Build) -> Site | None:
+def _parcel(build: SiteBuild) -> BuiltSite | None:
     output = build.command.option("--dist-dir", "-d", "--out-dir")
     page = any(word.endswith((".html", ".pug")) for word in build.command.positionals) or build.package.source.endswith(
         ".html"
     )
     pages = page or any(build.project.is_file(build.folder, name) for name in ("index.html", "src/index.html"))
     title = f"Parcel {build.package.major('parcel')}".rstrip()
-    return Site(title, output or "dist", is_spa=bool(interface_of(build))) if pages else None
+    return BuiltSite(title, output or "dist", is_spa=bool(interface_of(build))) if pages else None
 
 
-def _stencil(build: Build) -> Site:
+def _stencil(build: SiteBuild) -> BuiltSite:
     config = build.config("stencil.config")
-    return Site("Stencil", config.find("outputTargets", "dir") or "www", is_spa=True)
+    return BuiltSite("Stencil", config.find("outputTargets", "dir") or "www", is_spa=True)
 
 
-def _ember(build: Build) -> Site:
-    return Site("Ember", build.command.option("--output-path", "-o") or "dist", is_spa=True)
+def _ember(build: SiteBuild) -> BuiltSite:
+    return BuiltSite("Ember", build.command.option("--output-path", "-o") or "dist", is_spa=True)
 
 
-def _preact(build: Build) -> Site:
-    return Site("Preact CLI", build.command.option("--dest") or "build", is_spa=True)
+def _preact(build: SiteBuild) -> BuiltSite:
+    return BuiltSite("Preact CLI", build.command.option("--dest") or "build", is_spa=True)
 
 
-def _storybook(build: Build) -> Site:
-    return Site("Storybook", build.command.option("-o", "--output-dir") or "storybook-static")
+def _storybook(build: SiteBuild) -> BuiltSite:
+    return BuiltSite("Storybook", build.command.option("-o", "--output-dir") or "storybook-static")
 
 
-def _webpack(build: Build) -> Site | None:
+def _webpack(build: SiteBuild) -> BuiltSite | None:
     config = build.config(
         "webpack.config", "webpack.config.prod", "webpack.prod", "config/webpack.prod", "webpack.config.production"
     )
@@ -185,31 +185,31 @@ def _webpack(build: Build) -> Site | None:
     )
     output = build.command.option("--output-path", "-o") or config.find("output", "path") or "dist"
     served = any(build.project.is_file(build.folder, posixpath.join(output, name)) for name in ("index.html",))
-    return Site("webpack", output, is_spa=bool(interface_of(build)) and pages) if pages or served else None
+    return BuiltSite("webpack", output, is_spa=bool(interface_of(build)) and pages) if pages or served else None
 
 
-def _rsbuild(build: Build) -> Site:
+def _rsbuild(build: SiteBuild) -> BuiltSite:
     config = build.config("rsbuild.config")
     output = config.find("output", "distPath", "root") or config.find("output", "distPath") or "dist"
     interface = interface_of(build)
-    return Site(f"Rsbuild + {interface}" if interface else "Rsbuild", output, is_spa=bool(interface))
+    return BuiltSite(f"Rsbuild + {interface}" if interface else "Rsbuild", output, is_spa=bool(interface))
 
 
-def _expo(build: Build) -> Site | None:
+def _expo(build: SiteBuild) -> BuiltSite | None:
     if build.command.verb not in {"export", "export:web"}:
         return None
-    return Site(
+    return BuiltSite(
         "Expo",
         build.command.option("--output-dir") or ("web-build" if build.command.verb == "export:web" else "dist"),
         is_spa=True,
     )
 
 
-def _fixed(title: str, output: str, *options: str, spa: bool = False) -> Callable[[Build], Site]:
-    return lambda build: Site(title, (build.command.option(*options) if options else "") or output, is_spa=spa)
+def _fixed(title: str, output: str, *options: str, spa: bool = False) -> Callable[[SiteBuild], BuiltSite]:
+    return lambda build: BuiltSite(title, (build.command.option(*options) if options else "") or output, is_spa=spa)
 
 
-GENERATORS: Mapping[str, Callable[[Build], Site | None]] = {
+GENERATORS: Mapping[str, Callable[[SiteBuild], BuiltSite | None]] = {
     "vite": vite, "vitepress": _vitepress, "vuepress": _vuepress, "vuepress-webpack": _vuepress,
     "vuepress-vite": _vuepress, "eleventy": _eleventy, "docusaurus": _docusaurus, "docusaurus-build": _docusaurus_1,
     "hexo": _hexo, "react-scripts": _create_react_app, "react-app-rewired": _create_react_app,
@@ -244,13 +244,13 @@ _WITHOUT_SCRIPT = {
 """Dependency -> the build that the tool has by itself, for packages without a build script."""
 
 
-def find_site(project: Project, package: Package, commands: list[Command]) -> Site | None:
+def find_site(project: NodeProject, package: Package, commands: list[ScriptCommand]) -> BuiltSite | None:
     """What the commands of a build make; the last generator among them counts."""
     for command in reversed(commands):
         generator = GENERATORS.get(command.program)
         if generator is None or command.verb in {"dev", "serve", "watch", "preview", "check", "typecheck"}:
             continue
-        site = generator(Build(project, package, command))
+        site = generator(SiteBuild(project, package, command))
         if site:
             return (
                 site
@@ -260,7 +260,7 @@ def find_site(project: Project, package: Package, commands: list[Command]) -> Si
     return None
 
 
-def find_preset(project: Project, package: Package) -> Site | None:
+def find_preset(project: NodeProject, package: Package) -> BuiltSite | None:
     """The generator that vercel.json names, although the scripts build and start an application beside it."""
     settings = project.json(package.folder, "vercel.json")
     preset, chosen = settings.get("framework"), settings.get("buildCommand")
@@ -272,14 +272,14 @@ def find_preset(project: Project, package: Package) -> Site | None:
         return None  # the build script is of the same tool
     commands = expand(project, chosen if isinstance(chosen, str) else own, package.folder)
     command = next((candidate for candidate in commands if candidate.program == program), None)
-    site = GENERATORS[program](Build(project, package, command)) if command else None
+    site = GENERATORS[program](SiteBuild(project, package, command)) if command else None
     if site is None or command is None:
         return None
     written = " ".join((command.program, *command.arguments))
     return replace(site, build=written if written == shlex.join(written.split()) else own, replaces_script=True)
 
 
-def find_site_without_script(project: Project, package: Package) -> Site | None:
+def find_site_without_script(project: NodeProject, package: Package) -> BuiltSite | None:
     """A generator among the dependencies, with its pages, but no build script."""
     for name, text in _WITHOUT_SCRIPT.items():
         if name not in package.all_dependencies:
@@ -289,13 +289,13 @@ def find_site_without_script(project: Project, package: Package) -> Site | None:
         if name == "expo" and "react-native-web" not in package.all_dependencies:
             continue
         program, *words = text.split()
-        site = GENERATORS[program](Build(project, package, Command(program, tuple(words), package.folder)))
+        site = GENERATORS[program](SiteBuild(project, package, ScriptCommand(program, tuple(words), package.folder)))
         if site:
             return replace(site, build=text)
     return None
 
 
-def find_published(project: Project, package: Package) -> Site | None:
+def find_published(project: NodeProject, package: Package) -> BuiltSite | None:
     """The folder that a file for another host names, for builds whose tool is not known."""
     if not package.build_script or package.is_published or package.scripts.get("start"):
         return None
@@ -311,7 +311,7 @@ def find_published(project: Project, package: Package) -> Site | None:
     )  # fmt: skip
     found = (table.get(key) for table, key in settings if isinstance(table, dict))
     folder = next((path.strip("/") for path in found if isinstance(path, str) and path.strip("/")), "")
-    return Site("static files", folder) if folder and not folder.startswith((".next", ".vercel", "..")) else None
+    return BuiltSite("static files", folder) if folder and not folder.startswith((".next", ".vercel", "..")) else None
 
 
 def _moved(output: str, written_in: str, folder: str) -> str:

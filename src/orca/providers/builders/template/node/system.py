@@ -36,7 +36,7 @@ _FONTS = ("fonts-liberation",)
 
 
 @dataclass(frozen=True, slots=True)
-class System:
+class StageNeeds:
     """What the stages of an image need."""
 
     build: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class System:
     """Commands in the finished image, as root."""
 
 
-def find_system(packages: list[Package], words: frozenset[str]) -> System:
+def find_system(packages: list[Package], words: frozenset[str]) -> StageNeeds:
     """From the dependencies of the packages; `words` are those of the code, which name the browsers it starts."""
     names = {name for package in packages for name in package.dependencies}
     everything = {name: spec for package in packages for name, spec in package.all_dependencies.items()}
@@ -72,7 +72,7 @@ def find_system(packages: list[Package], words: frozenset[str]) -> System:
         ]
         environment |= {"PLAYWRIGHT_BROWSERS_PATH": "/ms-playwright", "PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1"}
         commands = (f"npx playwright install --with-deps {' '.join(wanted)}",)
-    return System(tuple(dict.fromkeys(build)), tuple(dict.fromkeys(runtime)), environment, commands)
+    return StageNeeds(tuple(dict.fromkeys(build)), tuple(dict.fromkeys(runtime)), environment, commands)
 
 
 def _needs_compiler(specs: Mapping[str, str]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orca.kit.toml import read_toml
-from orca.providers.builders.template.node.package import Project
+from orca.providers.builders.template.node.package import NodeProject
 from orca.sdk.trees import Tree
 
 LATEST = 24
@@ -42,7 +42,7 @@ class Version:
         return Version(newest, None, (*self.warnings, note))
 
 
-def find_version(project: Project, folder: str = ".") -> Version:
+def find_version(project: NodeProject, folder: str = ".") -> Version:
     """Find the version in the files; for an invalid one return the default, with a warning."""
     engine = project.package(folder).engines.get("node") or project.root.engines.get("node") or ""
     files = _in_files(project, folder)
@@ -76,7 +76,7 @@ def _checked(major: int, place: str, text: str, warnings: list[str]) -> Version:
     return Version(major, str(major), (*warnings, *old))
 
 
-def _in_files(project: Project, folder: str) -> list[tuple[str, str]]:
+def _in_files(project: NodeProject, folder: str) -> list[tuple[str, str]]:
     """The version files, nearest first."""
     found = [("volta.node of package.json", project.root.volta.get("node", ""))]
     folders = [folder, "."] if folder != "." else ["."]

@@ -3,8 +3,8 @@
 import posixpath
 
 from orca.providers.builders.template.node.application import Application, judge
-from orca.providers.builders.template.node.look import Look
-from orca.providers.builders.template.node.package import Package, Project
+from orca.providers.builders.template.node.look import PackageScripts
+from orca.providers.builders.template.node.package import NodeProject, Package
 from orca.sdk.builders import Candidate
 
 _MOBILE = frozenset(
@@ -20,21 +20,21 @@ _OTHER_LANGUAGES = (
 _LIMIT = 40
 
 
-def find_applications(project: Project) -> list[tuple[Package, Application]]:
+def find_applications(project: NodeProject) -> list[tuple[Package, Application]]:
     """Return the members that can be deployed on their own, unlike libraries, tests and mobile applications."""
     found = []
     for folder, package in list(project.members.items())[:_LIMIT]:
         parts = set(folder.lower().split("/"))
         if parts & _TESTS or folder.endswith("-e2e") or package.dependencies.keys() & _MOBILE:
             continue
-        verdict = judge(Look(project, package))
+        verdict = judge(PackageScripts(project, package))
         if isinstance(verdict, Application) and _is_application(project, package, verdict):
             found.append((package, verdict))
     found.extend(_nx_projects(project, {package.folder for package, _ in found}))
     return found
 
 
-def _is_application(project: Project, package: Package, verdict: Application) -> bool:
+def _is_application(project: NodeProject, package: Package, verdict: Application) -> bool:
     """Whether a package is an application: one that others of the workspace use is shared, unless it is a server."""
     if verdict.kind == "web":
         return True
@@ -44,7 +44,7 @@ def _is_application(project: Project, package: Package, verdict: Application) ->
     return not used and (verdict.kind == "static" or "start" in package.scripts)
 
 
-def _nx_projects(project: Project, known: set[str]) -> list[tuple[Package, Application]]:
+def _nx_projects(project: NodeProject, known: set[str]) -> list[tuple[Package, Application]]:
     """Applications of Nx without a package.json of their own."""
     if not project.tree.is_file("nx.json"):
         return []
@@ -54,7 +54,7 @@ def _nx_projects(project: Project, known: set[str]) -> list[tuple[Package, Appli
         if folder in known or name.endswith("-e2e") or not project.tree.is_file(f"{folder}/project.json"):
             continue
         verdict = judge(
-            Look(
+            PackageScripts(
                 project,
                 Package(
                     folder, name, dependencies=project.root.dependencies, dev_dependencies=project.root.dev_dependencies
@@ -66,7 +66,7 @@ def _nx_projects(project: Project, known: set[str]) -> list[tuple[Package, Appli
     return found
 
 
-def find_other_programs(project: Project) -> tuple[str, ...]:
+def find_other_programs(project: NodeProject) -> tuple[str, ...]:
     """Manifests of other languages beside the members of a workspace."""
     names = project.tree.names()[:200]
     folders = [name for name in names if not name.startswith(".") and name not in _TESTS | project.members.keys()]
@@ -85,7 +85,7 @@ def _shown(application: Application) -> str:
     )
 
 
-def find_folders(project: Project) -> tuple[Candidate, ...]:
+def find_folders(project: NodeProject) -> tuple[Candidate, ...]:
     """Return packages below a root that is not a workspace, to suggest their folders."""
     found: list[Candidate] = []
     for top in project.tree.names()[:200]:
