@@ -114,6 +114,8 @@ class Execs:
 
     async def _kill_from_inside(self, pids: Sequence[int], container_id: str) -> None:
         inner = [int(number) for number in _NAMESPACED_PID.findall(await self._read_proc("status", *pids))]
+        if not inner:  # they have ended meanwhile
+            return
         exec_id = await self.prepare(container_id, {"User": "0", "Cmd": list(render_kill(inner))})
         async with asyncio.timeout(_PATIENCE):
             await self._collect(exec_id)
