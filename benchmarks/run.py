@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from benchmarks import deploying, idle, lists, many_routes, routes, streams, task_queue
+from benchmarks import deploying, idle, lists, many_routes, routes, stored_lines, streams, task_queue
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 MARKERS = ("<!-- table:begin -->", "<!-- table:end -->")
@@ -33,6 +33,7 @@ class Row:
 MEASUREMENTS: tuple[Callable[[], list[tuple[str, str, str, bool]]], ...] = (
     idle.help_time, idle.start_and_idle, routes.change_to_served, many_routes.thousand_routes,
     deploying.against_by_hand, deploying.under_load, deploying.hostname_changes_under_load, lists.pages_with_many_rows, streams.into_storage,
+    stored_lines.stored_lines,
     task_queue.task_engine,
 )  # fmt: skip
 
