@@ -81,7 +81,7 @@ async def test_a_post_with_a_key_is_done_once(app, client, viewer, project):
     assert {body["id"] for status, body, _ in at_once if status == 201} == {made["id"]}
     assert (await make("k-1", "Other"))[0] == 422
     assert (await make("", "x"))[0] == 422
-    assert (await make("k-2"))[1]["id"] != made["id"]
+    assert (await make("k-2", "Twice"))[1]["id"] != made["id"]
     assert (await make("k-1", http=viewer))[0] == 403  # keys are of the one who asks, and rights come first
     path = f"/api/v1/projects/{new_id()}/services"
     fields = {"name": "n", "source": {"type": "image", "image": "a"}}
@@ -104,7 +104,7 @@ async def test_a_post_with_a_key_is_done_once(app, client, viewer, project):
         for row in rows:
             row.created_at -= timedelta(hours=25)
     await forget_old_keys(app.state.resources)
-    assert (await make("k-1"))[1]["id"] != made["id"]
+    assert (await make("k-1", "Later"))[1]["id"] != made["id"]
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ async def test_bodies_that_are_no_json_and_compressed_ones(client):
 
 
 async def test_names_of_a_request_are_those_of_its_answer(client, project):
-    for names in (
-        {"kind": "worker", "source": {"type": "image", "image": "a"}},
-        {"type": "worker", "build_source": {"type": "image", "image": "a"}},
+    for name, names in (
+        ("one", {"kind": "worker", "source": {"type": "image", "image": "a"}}),
+        ("two", {"type": "worker", "build_source": {"type": "image", "image": "a"}}),
     ):
-        made = await client.post(f"/api/v1/projects/{project['id']}/services", json={"name": "n", **names})
+        made = await client.post(f"/api/v1/projects/{project['id']}/services", json={"name": name, **names})
         assert (made.status_code, made.json()["kind"], made.json()["source"]["image"]) == (201, "worker", "a")
 
 
