@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query
 
 Row = TypeVar("Row")
-PAGE_ROWS = 200
+PAGE_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)

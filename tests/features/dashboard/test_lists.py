@@ -152,7 +152,7 @@ async def test_several_services_are_acted_on_under_the_rights_for_each(house: Ho
     ids = [house.services[name] for name in ("till", "cart", "gutenberg")]
     async with browser_of(house.app, member.email) as browser:
         assert 'name="verb" value="deploy"' in (await browser.get("/")).text
-        answer = await browser.post("/services/bulk", data={"id": ids, "verb": "deploy", "back": "/?q=shop"})
+        answer = await browser.post("/bulk/services", data={"id": ids, "verb": "deploy", "back": "/?q=shop"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/?q=shop")
         said = html.unescape(httpx.URL(f"http://x/?{answer.headers['set-cookie']}").query.decode())
         assert "begun%20for%202%20of%203" in answer.headers["set-cookie"]
@@ -163,7 +163,7 @@ async def test_several_services_are_acted_on_under_the_rights_for_each(house: Ho
     assert all(row.permissions and "service.deploy" in row.permissions for row in begun)
     viewer = await add_person(house.app, "viewer")
     async with browser_of(house.app, viewer.email) as browser:
-        answer = await browser.post("/services/bulk", data={"id": ids[:1], "verb": "stop", "back": "//evil.example"})
+        answer = await browser.post("/bulk/services", data={"id": ids[:1], "verb": "stop", "back": "//evil.example"})
         assert answer.headers["location"] == "/"
         assert "service.operate" in answer.headers["set-cookie"]
-        assert (await browser.post("/services/bulk", data={"id": ids[:1], "verb": "remove"})).status_code == 422
+        assert (await browser.post("/bulk/services", data={"id": ids[:1], "verb": "remove"})).status_code == 422

@@ -36,6 +36,8 @@ from orca.web.safe_request import are_storable
 Chunk = TypeVar("Chunk")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RECHECK_SECONDS = 4.0
+_SHARED_SECONDS = 1.0
+_MOST_SHARED = 1000
 
 
 _EACH = Rate(600, 10)
@@ -102,6 +104,7 @@ class AccessGate:
         self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
         self._large_by_peer: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._streams: Counter[str] = Counter()
+        self._known_again: dict[str, tuple[float, Known | None]] = {}
         self._is_claimed = False
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
@@ -207,8 +210,8 @@ class AccessGate:
     async def still_admits(self, request: Request, guard: Guard) -> bool:
         """See `Gate.still_admits`."""
         try:
-            known = await self._authenticator.find(request, touch=False)
             began: Subject | None = request.state.subject
+            known = await self._find_again(request, began)
             if known is not None and began is not None and known.subject.team_id != began.team_id:
                 return False  # the session has switched to another team meanwhile, or lost this one
             by = guard.narrowed_by
@@ -221,6 +224,17 @@ class AccessGate:
         except DATABASE_AWAY:  # checked again in seconds: no command should end for this
             return True
         return known is not None or guard.permission in ANYONE
+
+    async def _find_again(self, request: Request, began: Subject | None) -> Known | None:
+        """Return who a stream belongs to now; those of one session or token share an answer for a second."""
+        key = "" if began is None else began.session_id or began.token_id or ""
+        at, known = self._known_again.get(key, (0.0, None))
+        if not key or known is None or time.monotonic() - at > _SHARED_SECONDS:
+            known = await self._authenticator.find(request, touch=False)
+            self._known_again[key] = (time.monotonic(), known)
+            while len(self._known_again) > _MOST_SHARED:
+                self._known_again.pop(next(iter(self._known_again)))
+        return known
 
     async def _check_claimed(self, request: Request, guard: Guard) -> None:
         if self._is_claimed or guard.permission == UNCLAIMED or self._authenticator.is_open(request):

@@ -57,7 +57,7 @@ async def _read_chosen(request: Request) -> Chosen:
     return Chosen(list(dict.fromkeys(ids)), str(form.get("verb", "")), local_path(str(form.get("back", "/"))))
 
 
-@router.post("/services/bulk")
+@router.post("/bulk/services")
 @guard(SIGNED_IN, rate="write", audit="DeploymentQueued", page=True)
 async def act_on_services(
     request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources, subject: CurrentSubject,

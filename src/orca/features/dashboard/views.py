@@ -59,6 +59,11 @@ class ServiceListRow:
     latest: LatestDeployment | None
 
     @property
+    def host(self) -> str:
+        """Its address as people read it."""
+        return self.url.partition("://")[2].removesuffix("/")
+
+    @property
     def reason(self) -> str:
         """Why it needs a look; empty when it does not."""
         if self.state not in TROUBLES:
