@@ -104,7 +104,7 @@ class AccessGate:
         self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
         self._large_by_peer: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._streams: Counter[str] = Counter()
-        self._known_again: dict[str, tuple[float, Known | None]] = {}
+        self._known_again: dict[str, tuple[float, AuthenticatedSubject | None]] = {}
         self._is_claimed = False
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
@@ -225,7 +225,7 @@ class AccessGate:
             return True
         return known is not None or guard.permission in ANYONE
 
-    async def _find_again(self, request: Request, began: Subject | None) -> Known | None:
+    async def _find_again(self, request: Request, began: Subject | None) -> AuthenticatedSubject | None:
         """Return who a stream belongs to now; those of one session or token share an answer for a second."""
         key = "" if began is None else began.session_id or began.token_id or ""
         at, known = self._known_again.get(key, (0.0, None))
