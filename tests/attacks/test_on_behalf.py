@@ -32,4 +32,5 @@ async def test_a_new_service_needs_the_permissions_of_what_it_comes_with(
         assert permission in refused.json()["detail"]
         assert (await client.post(path, json=body)).status_code == 201
     async with client_of(world.app, Authorization=f"Bearer {enough}") as client:
-        assert (await client.post(path, json=body | extra)).status_code == 201
+        again = body | extra | {"name": f"Again {body['name']}"}
+        assert (await client.post(path, json=again)).status_code == 201

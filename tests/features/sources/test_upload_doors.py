@@ -19,8 +19,8 @@ async def upload(client, service, content, headers=TAR):
     return await client.post(f"/api/v1/services/{service['id']}/uploads", content=content, headers=headers)
 
 
-async def directory_service(client, project):
-    body = {"name": "Site", "kind": "static", "source": {"type": "directory"}}
+async def directory_service(client, project, name="Site"):
+    body = {"name": name, "kind": "static", "source": {"type": "directory"}}
     return (await client.post(f"/api/v1/projects/{project['id']}/services", json=body)).json()
 
 
@@ -51,7 +51,7 @@ async def test_a_git_service_keeps_its_source(client, service):
 
 
 async def test_the_last_three_are_kept(app, client, project):
-    service, other = await directory_service(client, project), await directory_service(client, project)
+    service, other = await directory_service(client, project), await directory_service(client, project, "Other")
     kept = (await upload(client, other, b"other")).json()["id"]
     ids = [(await upload(client, service, bytes([number]))).json()["id"] for number in range(5)]
     assert files_of(app) == sorted(f"{each}.tar" for each in (kept, *ids[2:]))
@@ -60,7 +60,7 @@ async def test_the_last_three_are_kept(app, client, project):
 
 
 async def test_a_source_can_name_its_own_uploads_only(client, stranger, project):
-    service, other = await directory_service(client, project), await directory_service(client, project)
+    service, other = await directory_service(client, project), await directory_service(client, project, "Other")
     mine, others = [(await upload(client, each, b"x")).json()["id"] for each in (service, other)]
     theirs_project = (await stranger.post("/api/v1/projects", json={"name": "x"})).json()
     theirs = (await upload(stranger, await directory_service(stranger, theirs_project), b"x")).json()["id"]
@@ -103,7 +103,7 @@ async def test_too_large_and_a_full_disk(tmp_path):
 
 async def test_files_without_an_owner_are_swept(app, client, project):
     service = await directory_service(client, project)
-    kept = await directory_service(client, project)
+    kept = await directory_service(client, project, "Kept")
     lost, stays = [(await upload(client, each, b"x")).json()["id"] for each in (service, kept)]
     await client.delete(f"/api/v1/services/{service['id']}", params={"confirm": service["slug"]})
     folder = app.state.settings.data_dir / "uploads"
