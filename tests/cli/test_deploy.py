@@ -81,7 +81,8 @@ def test_the_whole_story(site: Orc, busy_panel: Panel) -> None:
     assert site.ok("open", "--json").json == {"urls": urls}
 
     write_page(site, "version two")
-    *chunks, last = site.ok("deploy", "--json").lines
+    first, *chunks, last = site.ok("deploy", "--json").lines
+    assert first["number"] == 2
     assert any(chunk["step"] == "build_image" for chunk in chunks)
     assert (last["state"], last["number"], last["trigger"]) == ("succeeded", 2, "cli")
     assert page(busy_panel, hostname) == "version two"
