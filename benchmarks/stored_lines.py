@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orca.features.logs.rules import Filter, Line, Writer
 from orca.features.logs.search import Wanted, find
-from orca.features.logs.store import Store
+from orca.features.logs.store import LogStore
 
 GIGABYTE, BATCH, BATCHES = 10**9, 2000, 150
 IN_MB, SECONDS = 20.0, 3.0
@@ -20,12 +20,12 @@ _WRITER = Writer("a" * 16, 0, 1)
 def stored_lines() -> list[tuple[str, str, str, bool]]:
     folder = Path(tempfile.mkdtemp(prefix="orca-logs-"))
     try:
-        return _measure(Store(folder / "service", writes=True))
+        return _measure(LogStore(folder / "service", writes=True))
     finally:
         shutil.rmtree(folder)
 
 
-def _measure(store: Store) -> list[tuple[str, str, str, bool]]:
+def _measure(store: LogStore) -> list[tuple[str, str, str, bool]]:
     chance = random.Random(1)
     batches = [[_make(chance, batch * BATCH + number) for number in range(BATCH)] for batch in range(BATCHES)]
     sizes = [sum(len(line.text) + 1 for line in batch) for batch in batches]

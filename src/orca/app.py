@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from operator import attrgetter
-from pathlib import Path
 from weakref import WeakValueDictionary
 
 import structlog
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
@@ -32,6 +30,7 @@ from orca.systems import LOCAL
 from orca.tasks import Periodic, TaskEngine, retention
 from orca.tasks.lanes import LANES
 from orca.web import health, reference
+from orca.web.assets import STATIC, Assets
 from orca.web.errors import draw_crash, draw_failure, install_error_handlers
 from orca.web.guard import PUBLIC, SIGNED_IN, UNCLAIMED, GuardedRoute, take_routes
 from orca.web.habits import HeadAsGet
@@ -68,8 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.measurements = Measurements(_make_measures())
     install_error_handlers(app)
     _install_features(app, registry)
-    static = StaticFiles(directory=Path(__file__).parent / "web" / "static")
-    app.mount("/static", GZipMiddleware(static, minimum_size=1000), name="static")
+    app.mount("/static", GZipMiddleware(Assets(directory=STATIC), minimum_size=1000), name="static")
     app.add_middleware(HostAllowList, settings=settings)
     app.add_middleware(RequestContext, is_https=settings.is_https, metrics=HttpMetrics(registry), draw_crash=draw_crash)
     app.add_middleware(HeadAsGet)

@@ -1,5 +1,6 @@
 """Lists as the address asks for them: search, filters with counts, order, groups and pages."""
 
+import base64
 from dataclasses import dataclass
 
 from orca.web.lists import Column, Grouping, Listing, ListQuery, ListSpec, arrange
@@ -80,3 +81,5 @@ def test_pages_follow_each_other_and_a_row_that_is_gone_leaves_no_gap() -> None:
     new = [*THINGS, Thing("5", "a first one", "running", "shop")]
     assert names(arrange(new, ListQuery(after=after), SPEC, "/things", limit=2)) == ["web", "Worker"]
     assert names(ask(limit=2, after="nonsense")) == ["api", "cache"]
+    endless = base64.urlsafe_b64encode(b"[1e999, 1]").decode()
+    assert names(ask(limit=2, after=endless)) == ["api", "cache"]

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from math import cos, dist, radians, sin
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.web.conftest import ROOT, WEB
 from tests.web.test_templates import NAMES, TEMPLATES, without_comments
@@ -119,3 +120,12 @@ def test_a_first_visit_stays_within_its_budget(front_end: Path) -> None:
     notices = (dist_folder / manifest["notices.txt"]).read_text()
     assert "SIL Open Font License" in notices or "SIL OPEN FONT LICENSE" in notices
     assert all(name in notices for name in ("htmx.org", "uplot", "@fontsource-variable/geist-mono"))
+
+
+async def test_browsers_keep_what_changes_its_name_with_its_content(front_end: Path, client: httpx.AsyncClient) -> None:
+    manifest = json.loads((WEB / "static/dist/manifest.json").read_text())
+    script = await client.get(f"/static/dist/{manifest['app.js']}")
+    assert (script.status_code, script.headers["content-encoding"]) == (200, "gzip")
+    assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
+    for changing in ("dist/manifest.json", "favicon.svg", "dist/none.js"):
+        assert (await client.get(f"/static/{changing}")).headers["cache-control"] == "no-store"

@@ -155,8 +155,6 @@ class Gate(Protocol):
         """Return the lock that serialises the large pushes of one client address."""
         ...
 
-    """Room for deliveries of many megabytes."""
-
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
         """Return the subject; None if public. Raises NotSignedIn, Forbidden, NotFound, RateLimited, NotClaimed."""
         ...

@@ -230,7 +230,7 @@ def _read_place(after: str) -> tuple[int, str]:
     try:
         number, identity = json.loads(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
         return max(0, int(number)), str(identity)
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         return 0, ""
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
-from tests.attacks.people import User, add_person, add_user, browser_of
+from sqlalchemy import select, update
+from tests.attacks.people import User as Person
+from tests.attacks.people import add_person, add_user, browser_of
 from tests.conftest import API_TOKEN, client_of, copy_claimed, make_settings, running_app
 from tests.features.access.test_gate import Reader
 
 from orca.features.deployments.models import Deployment
+from orca.features.identity.models import User
 from orca.web.live import PAUSE_SECONDS
 
 NAMES = {"Shop": ("till", "cart"), "Blog": ("gutenberg",)}
@@ -33,7 +35,7 @@ class House:
         answer = await self.client.post(f"/api/v1/projects/{self.projects[project]}/services", json=body)
         self.services[name] = answer.json()["id"]
 
-    async def guest(self, role: str, project: str) -> User:
+    async def guest(self, role: str, project: str) -> Person:
         user = await add_user(self.app)
         body = {"email": user.email, "role": role, "project_id": self.projects[project]}
         assert (await self.client.post("/api/v1/grants", json=body)).status_code == 201
@@ -133,6 +135,15 @@ async def test_a_guest_sees_the_rows_and_counts_of_the_granted_project_and_is_to
             await stream.leave()
         elsewhere = stream_of(house, browser, f"/projects/{house.projects['Blog']}/live")
         assert await elsewhere.first_line() == 404
+
+
+async def test_a_live_page_ends_with_a_right_that_only_its_drawing_asks_for(house: House) -> None:
+    async with browser_of(house.app) as browser:
+        stream = stream_of(house, browser, "/live/activity")
+        assert await stream.first_line() == 200
+        async with house.app.state.resources.db.write() as session:
+            await session.execute(update(User).values(is_instance_admin=False))
+        await stream.end(10)
 
 
 async def test_an_idle_page_draws_nothing_and_a_deployment_is_shown_at_once(house: House) -> None:

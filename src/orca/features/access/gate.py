@@ -212,11 +212,8 @@ class AccessGate:
         try:
             began: Subject | None = request.state.subject
             known = await self._find_again(request, began)
-            if known is not None and began is not None and known.subject.team_id != began.team_id:
-                return False  # the session has switched to another team meanwhile, or lost this one
-            by = guard.narrowed_by
-            if known is not None and began is not None and by and known.subject.reach(by) != began.reach(by):
-                return False  # what it shows was chosen by the grants that there were when it began
+            if known is not None and began is not None and _would_show_else(guard, began, known.subject):
+                return False
             if known is not None:
                 await self._check_rights(request, guard, known)
         except OrcaError:
@@ -398,3 +395,13 @@ def _asker(request: Request) -> str:
     if subject is None:
         return f"peer:{peer_prefix(request.state.peer)}"
     return f"{subject.via}:{subject.token_id or subject.user_id or subject.actor}"
+
+
+def _would_show_else(guard: Guard, began: Subject, now: Subject) -> bool:
+    """Whether what a stream shows was chosen by a team or by rights that its subject has no more."""
+    if now.team_id != began.team_id:
+        return True
+    if guard.page:  # a drawing asks for more rights than its guard does
+        return (set(now.grants), now.is_instance_admin) != (set(began.grants), began.is_instance_admin)
+    by = guard.narrowed_by
+    return bool(by) and now.reach(by) != began.reach(by)

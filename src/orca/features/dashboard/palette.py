@@ -136,7 +136,7 @@ def _is_named(said: Iterable[str], label: str) -> bool:
 
 
 def _rest(said: Iterable[str], label: str) -> tuple[str, ...]:
-    """What of it must be the name: neither a filler nor in the label, where it is looked for as `Words.fit` does."""
+    """What of it must be the name: neither a filler nor in the label, which is read as `ParsedInput.fit` reads it."""
     known = label.lower().replace("{}", " ")
     return tuple(word for word in said if word not in _FILLERS and word not in known)
 

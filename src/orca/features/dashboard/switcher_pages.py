@@ -63,7 +63,7 @@ async def show_choices(
     query = _projects(scope) if kind == "projects" else _services(scope, asked.project)
     found = await _find(session, query, asked.q) if subject.can_anywhere("service.read") else []
     after = tab if tab in tabs else ""
-    choices = [Choice(name, f"/{kind}/{each}{after}", each in parts) for each, name in found[:_SHOWN]]
+    choices = [Choice(name, f"/{kind}/{object_id}{after}", object_id in parts) for object_id, name in found[:_SHOWN]]
     return render(request, "dashboard/_switcher.html", Choices(choices, len(found) > _SHOWN))
 
 
