@@ -50,9 +50,13 @@ of a core, and tests that wait make twenty clients a second."""
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker drives the browser: its tests look at the clock, and each Chromium takes a core for itself."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+    walks = [item for item in items if item.get_closest_marker("browser")]
+    for item in walks:
+        item.add_marker(pytest.mark.xdist_group("browser"))
+    if walks:
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=20_000)  # a panel on busy cores answers late; what must be quick says so itself
 
 
 def free_port() -> int:

@@ -43,6 +43,7 @@ def upload_what_fits_and_what_does_not(page: Page, folder: Path) -> None:
     (folder / "chain.pem").write_text(fits.certificate + root.certificate)
     (folder / "other.key").write_text(other.key)
     (folder / "right.key").write_text(fits.key.replace("\n", "\r\n"))
+    page.get_by_role("link", name="Settings").first.click()
     page.get_by_role("link", name="Certificates").first.click()
     expect(page.get_by_text("No certificates yet")).to_be_visible()
     page.locator("#name").fill("shop")

@@ -51,6 +51,7 @@ def test_a_key_a_token_and_a_hook(panel: Panel, browser: Browser) -> None:
 
 
 def make_a_key(page: Page) -> str:
+    page.get_by_role("link", name="Settings").first.click()
     page.get_by_role("link", name="Credentials").click()
     expect(page.get_by_text("No credentials yet")).to_be_visible()
     page.get_by_role("textbox", name="Name").first.fill("shop")

@@ -28,6 +28,7 @@ def test_a_webhook_is_made_tried_and_mended(panel: Panel, browser: Browser, rece
     watched = Watched(context.new_page())
     page = watched.page
     claim_in(page, panel)
+    page.get_by_role("link", name="Settings").first.click()
     page.get_by_role("link", name="Webhooks").first.click()
     expect(page.get_by_text("No webhooks yet")).to_be_visible()
     empty = look_at(panel, browser, context.storage_state(), ("/webhooks",))
@@ -57,6 +58,7 @@ def make_one(page: Page, receiver: Receiver) -> str:
 def try_it(page: Page, receiver: Receiver, secret: str) -> None:
     """What comes of a message is shown without a reload."""
     receiver.answers = [500]
+    page.get_by_role("link", name="Settings").first.click()
     page.get_by_role("link", name="Webhooks").first.click()
     page.get_by_role("link", name="Team chat").click()
     expect(page.get_by_text("Nothing was sent yet")).to_be_visible()

@@ -10,7 +10,15 @@ let leader = 0;
 
 /** @param {KeyboardEvent} event */
 function isTyping({ target }) {
-  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
+}
+
+/** The list of the page, else everything. */
+function search() {
+  const field = document.querySelector("[data-list-search]");
+  if (!(field instanceof HTMLInputElement)) return openPalette();
+  field.focus();
+  field.select();
 }
 
 function newService() {
@@ -22,7 +30,7 @@ function newService() {
 
 /** @type {Map<string, () => void>} */
 const keys = new Map([
-  ["/", openPalette],
+  ["/", search],
   ["?", () => /** @type {HTMLDialogElement | null} */ (byId("shortcuts"))?.showModal()],
   ["n", newService],
   ["g", () => { leader = Date.now(); }],

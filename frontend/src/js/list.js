@@ -111,11 +111,6 @@ document.addEventListener("keydown", (event) => {
   }
   if (isTyping(event) && !(event.target === search && event.key === "ArrowDown")) return;
   if (document.querySelector("dialog[open]")) return;
-  if (event.key === "/" && search instanceof HTMLInputElement) {
-    event.preventDefault();
-    search.focus();
-    search.select();
-  }
   if (event.key === "ArrowDown" || event.key === "ArrowUp") walk(event);
   if (event.key === "x") toggleRow();
 });

@@ -54,7 +54,8 @@ async def test_exec_on_a_terminal_is_raw_has_its_size_and_restores_it(served: Se
         before = termios.tcgetattr(terminal._main)
         screen = until(lambda: next(iter(opened.values()), None), what="the terminal is open")
         assert (screen.size.columns, screen.size.rows) == (100, 30)
-        assert not termios.tcgetattr(terminal._main)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+        cooked = termios.ICANON | termios.ECHO | termios.ISIG
+        until(lambda: not termios.tcgetattr(terminal._main)[3] & cooked, what="the terminal is raw")
         terminal.type("typed\x03\x04")
         terminal.expect("typed\x03\x04")  # for the command, not for us
         fcntl.ioctl(terminal._main, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
