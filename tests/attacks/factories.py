@@ -66,7 +66,7 @@ class Place:
 
 
 async def project(place: Place) -> str:
-    return (await place.post("/api/v1/projects", {"name": "Walked"}))["id"]
+    return (await place.post("/api/v1/projects", {"name": f"Walked {new_id()[-8:]}"}))["id"]
 
 
 async def environment(place: Place) -> str:

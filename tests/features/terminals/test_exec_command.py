@@ -53,7 +53,7 @@ async def test_exec_on_a_terminal_is_raw_has_its_size_and_restores_it(served: Se
     def use(terminal: Terminal) -> int:
         before = termios.tcgetattr(terminal._main)
         screen = until(lambda: next(iter(opened.values()), None), what="the terminal is open")
-        assert (screen.size.columns, screen.size.rows) == (100, 30)
+        until(lambda: (screen.size.columns, screen.size.rows) == (100, 30), what="the first size arrives")
         cooked = termios.ICANON | termios.ECHO | termios.ISIG
         until(lambda: not termios.tcgetattr(terminal._main)[3] & cooked, what="the terminal is raw")
         terminal.type("typed\x03\x04")

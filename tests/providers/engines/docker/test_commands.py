@@ -144,7 +144,7 @@ import asyncio
 from orca.providers.connectors.local import LocalConnector
 from orca.providers.engines.docker import DockerHostProvider
 from orca.sdk.terminals import TerminalRequest, TerminalSize
-from orca.sdk.testing.containers import Trial, read_all
+from orca.sdk.testing.containers import HostTrial, read_all
 
 async def progress(line):
     print(line, flush=True)
@@ -152,7 +152,7 @@ async def progress(line):
 async def main():
     provider = DockerHostProvider()
     async with provider.open(provider.Config(instance={instance!r}), LocalConnector()) as engine:
-        trial = Trial(engine, {image!r}, {trial!r})
+        trial = HostTrial(engine, {image!r}, {trial!r})
         await engine.run_once(trial.spec("migrate", *{command!r}), deadline=600, progress=progress)
 
 asyncio.run(main())
