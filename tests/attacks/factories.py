@@ -84,7 +84,7 @@ async def grant(place: Place) -> str:
 
 async def service(place: Place) -> str:
     body = {
-        "name": "walked", "type": "web", "build_source": {"type": "image", "image": IMAGE},
+        "name": f"walked {new_id()[-8:]}", "type": "web", "build_source": {"type": "image", "image": IMAGE},
         "ports": [{"port": 8080, "public": True}],
     }  # fmt: skip
     made = await place.post(f"/api/v1/projects/{await place.get('project_id')}/services", body)

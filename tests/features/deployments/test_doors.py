@@ -32,9 +32,10 @@ async def test_what_was_never_deployed_is_compared_with_nothing(client: httpx.As
     service = await make_service(client)
     answer = await client.get(f"/api/v1/services/{service}/changes")
     assert answer.json() == {"live": None, "target": None, "changes": [], "variables": []}
-    for number in (None, 3):
-        answer = await client.get(f"/api/v1/services/{service}/rollback", params={"release": number} if number else {})
-        assert (answer.status_code, answer.json()["detail"]) == (404, "there is no release to go back to")
+    answer = await client.get(f"/api/v1/services/{service}/rollback")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "there is no earlier release to go back to")
+    answer = await client.get(f"/api/v1/services/{service}/rollback", params={"release": 3})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "there is no release to go back to")
 
 
 async def test_a_body_is_still_looked_at(client: httpx.AsyncClient) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Query, Request, Response
@@ -45,25 +45,41 @@ class SwitcherQuery(BaseModel):
     """Id of the project whose services are wanted."""
 
 
-@router.get("/switcher/{kind}")
+@router.get("/switcher/projects")
 @narrowed("service.read")
 @guard(SIGNED_IN, page=True)
-async def show_choices(
-    kind: Literal["projects", "services"],
-    request: Request,
-    session: ReadSession,
-    scope: CurrentScope,
-    subject: CurrentSubject,
+async def show_other_projects(
+    request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject,
     asked: Annotated[SwitcherQuery, Query()],
-) -> Response:
-    """Projects, or services of one, whose name contains what was typed; services open at the tab that is open now."""
-    parts = urlsplit(request.headers.get("HX-Current-URL", "")[:2000]).path.split("/")[1:]
-    tab = f"/{parts[2]}" if kind == "services" and parts[:1] == ["services"] and len(parts) > 2 else ""  # noqa: PLR2004 - /services/<id>/<tab>
-    tabs = {entry.path for entry in request.app.state.menus.tabs if entry.of == "service"}
-    query = _projects(scope) if kind == "projects" else _services(scope, asked.project)
+) -> Response:  # fmt: skip
+    """Projects whose name contains what was typed."""
+    found = await _find(session, _projects(scope), asked.q) if subject.can_anywhere("service.read") else []
+    return _draw(request, "projects", found, "")
+
+
+@router.get("/switcher/services")
+@narrowed("service.read")
+@guard(SIGNED_IN, page=True)
+async def show_other_services(
+    request: Request, session: ReadSession, scope: CurrentScope, subject: CurrentSubject,
+    asked: Annotated[SwitcherQuery, Query()],
+) -> Response:  # fmt: skip
+    """Services of a project whose name contains what was typed; they open at the tab that is open now."""
+    query = _services(scope, asked.project)
     found = await _find(session, query, asked.q) if subject.can_anywhere("service.read") else []
-    after = tab if tab in tabs else ""
-    choices = [Choice(name, f"/{kind}/{object_id}{after}", object_id in parts) for object_id, name in found[:_SHOWN]]
+    parts = _place(request)
+    tab = f"/{parts[2]}" if parts[:1] == ["services"] and len(parts) > 2 else ""  # noqa: PLR2004 - /services/<id>/<tab>
+    tabs = {entry.path for entry in request.app.state.menus.tabs if entry.of == "service"}
+    return _draw(request, "services", found, tab if tab in tabs else "")
+
+
+def _place(request: Request) -> list[str]:
+    return urlsplit(request.headers.get("HX-Current-URL", "")[:2000]).path.split("/")[1:]
+
+
+def _draw(request: Request, kind: str, found: Sequence[Row[str, str]], after: str) -> Response:
+    here = _place(request)
+    choices = [Choice(name, f"/{kind}/{object_id}{after}", object_id in here) for object_id, name in found[:_SHOWN]]
     return render(request, "dashboard/_switcher.html", Choices(choices, len(found) > _SHOWN))
 
 

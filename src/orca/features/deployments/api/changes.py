@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from orca.db import ReadSession
-from orca.errors import NotFound
+from orca.errors import Conflict, NotFound
 from orca.features.deployments import queries
 from orca.features.deployments.models import Release
 from orca.features.deployments.schemas import ChangesOut, ComparedRelease, VariableChange
@@ -34,6 +34,8 @@ async def read_rollback_changes(
     """Compare the release that a rollback would go back to with the live one."""
     service = await get_service(session, scope, service_id)
     target = await queries.find_rollback_release(session, service_id, release)
+    if target is None and release is None:
+        raise Conflict("there is no earlier release to go back to", hint="`orc releases` lists what there is.")
     if target is None:
         raise NotFound("there is no release to go back to", hint="`orc releases` lists what there is.")
     return _out(await read_rollback(session, service, target))
