@@ -8,7 +8,6 @@ import codecs
 import json
 import os
 import select
-import shutil
 import signal
 import ssl
 import sys
@@ -41,6 +40,14 @@ _ACKNOWLEDGE = 64 << 10
 _SECONDS = 30.0
 
 
+def _size() -> os.terminal_size:
+    """The terminal's own size: COLUMNS and LINES of a shell are those from when it last drew."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return os.terminal_size((80, 24))
+
+
 class TerminalClient:
     """One command in a container, from its start to its exit code."""
 
@@ -55,7 +62,7 @@ class TerminalClient:
 
     def run(self, target: str, first: dict[str, Any]) -> int:
         """Run the command and return its exit code. Raises CommandFailed."""
-        columns, rows = shutil.get_terminal_size()
+        columns, rows = _size()
         with _opened(self._client, target) as socket, self._prepared():
             socket.send(json.dumps({**first, "type": "open", "tty": self._has_tty, "columns": columns, "rows": rows}))
             threading.Thread(target=self._send_input, args=(socket,), daemon=True).start()
@@ -126,7 +133,7 @@ class TerminalClient:
 
     def _send_input(self, socket: ClientConnection) -> None:
         """Send what is typed, and the size whenever it has changed; ends with the process."""
-        size, is_open = shutil.get_terminal_size(), self._has_input
+        size, is_open = _size(), self._has_input
         if not is_open:
             with suppress(ConnectionClosed):
                 socket.send(json.dumps({"type": "end-of-input"}))
@@ -136,7 +143,7 @@ class TerminalClient:
                 ready, _, _ = select.select([self._wake, *source], [], [])
                 if self._wake in ready:
                     os.read(self._wake, _CHUNK)
-                    if self._has_tty and (new := shutil.get_terminal_size()) != size:
+                    if self._has_tty and (new := _size()) != size:
                         size = new
                         socket.send(json.dumps({"type": "resize", "columns": size.columns, "rows": size.lines}))
                 if source and source[0] in ready:
