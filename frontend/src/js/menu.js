@@ -42,7 +42,7 @@ document.addEventListener("toggle", (event) => {
 
 document.addEventListener("keydown", (event) => {
   const menu = closest(event, "[data-menu]");
-  if (!menu || (event.target instanceof Element && event.target.matches("select, input"))) return;
+  if (!menu || (event.target instanceof Element && event.target.matches("select, input:not(.switcher-search)"))) return;
   const items = itemsOf(menu);
   const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
