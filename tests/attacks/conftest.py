@@ -13,8 +13,8 @@ from tests.attacks.inventory import Door, doors_of
 from tests.attacks.people import ROLES, Person, add_person, add_team, browser_of, default_team
 from tests.conftest import API_TOKEN, claim, client_of, make_settings, running_app
 
-from orca.features.access.gate import AccessGate, RateLimits
-from orca.features.access.rate_limit import Rate
+from orca.features.access.gate import AccessGate
+from orca.features.access.rate_limit import Rate, RateLimits
 from orca.features.identity.rules import Limit
 
 UNLIMITED = RateLimits(

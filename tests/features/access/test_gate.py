@@ -31,9 +31,9 @@ from tests.conftest import API_TOKEN, client_of
 from orca.db import ReadSession, WriteSession, now
 from orca.events import Event
 from orca.features.access import gate as gate_module
-from orca.features.access.gate import AccessGate, RateLimits
+from orca.features.access.gate import AccessGate
 from orca.features.access.models import Membership, Team
-from orca.features.access.rate_limit import Rate, RepeatCounter
+from orca.features.access.rate_limit import Rate, RateLimits, RepeatCounter
 from orca.features.identity.models import Attempt, BrowserSession, User
 from orca.features.identity.rules import Limit
 from orca.features.triggers.models import Push

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary, finalize
@@ -24,10 +24,9 @@ from orca.features.access.csrf import SAFE_METHODS, check_csrf_token, check_name
 from orca.features.access.idempotency import Idempotency, Produce
 from orca.features.access.media_types import check_media_type, check_query
 from orca.features.access.permissions import instance_permissions, permissions_of
-from orca.features.access.rate_limit import Buckets, Rate, RepeatCounter
+from orca.features.access.rate_limit import Buckets, RateLimits, RepeatCounter
 from orca.features.identity.attempts import LOGIN_BY_PEER, peer_key, peer_prefix, spend_attempts
 from orca.features.identity.queries import is_claimed
-from orca.features.identity.rules import Limit
 from orca.resources import Resources
 from orca.web.guard import ANYONE, UNCLAIMED, Guard, OwnerResolver, Subject, csrf_token_of
 from orca.web.rights import ObjectScope
@@ -38,35 +37,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RECHECK_SECONDS = 4.0
 _SHARED_SECONDS = 1.0
 _MOST_SHARED = 1000
-
-
-_EACH = Rate(600, 10)
-_REFUSED = Rate(120, 2)
-_CLAIM = Limit(30, 60, ceiling=900)
-_PUSHES = Rate(600, 10)
-_UNSIGNED = Rate(60, 1)
 _LARGE_PUSHES = 3
-_REVEAL = Limit(20, 3600)
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """Rate limits of requests. Paces are counted in memory, the others in the database."""
-
-    each: Rate = _EACH
-    """All requests of one subject, or of one address for requests without a subject."""
-    refused: Rate = _REFUSED
-    """Requests without valid credentials, per address."""
-    open_streams: int = 120
-    """Open streams of one user, in all tabs and by all tokens together."""
-    open_runs: int = 10
-    """Open streams of one user that keep something running, such as one-off commands."""
-    claim: Limit = _CLAIM
-    pushes: Rate = _PUSHES
-    """Signed deliveries at one hook; unsigned ones do not count."""
-    unsigned: Rate = _UNSIGNED
-    """Stored refusals of unsigned deliveries at one hook."""
-    reveal: Limit = _REVEAL
 
 
 class StreamPlace:
@@ -104,7 +75,7 @@ class AccessGate:
         self.large_pushes = asyncio.Semaphore(_LARGE_PUSHES)
         self._large_by_peer: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._streams: Counter[str] = Counter()
-        self._known_again: dict[str, tuple[float, AuthenticatedSubject | None]] = {}
+        self._known_again: dict[str, tuple[float, AuthenticatedSubject]] = {}
         self._is_claimed = False
 
     async def admit(self, request: Request, guard: Guard) -> Subject | None:
@@ -225,9 +196,11 @@ class AccessGate:
     async def _find_again(self, request: Request, began: Subject | None) -> AuthenticatedSubject | None:
         """Return who a stream belongs to now; those of one session or token share an answer for a second."""
         key = "" if began is None else began.session_id or began.token_id or ""
-        at, known = self._known_again.get(key, (0.0, None))
-        if not key or known is None or time.monotonic() - at > _SHARED_SECONDS:
-            known = await self._authenticator.find(request, touch=False)
+        recent = self._known_again.get(key)
+        if recent is not None and time.monotonic() - recent[0] <= _SHARED_SECONDS:
+            return recent[1]
+        known = await self._authenticator.find(request, touch=False)
+        if key and known is not None:
             self._known_again[key] = (time.monotonic(), known)
             while len(self._known_again) > _MOST_SHARED:
                 self._known_again.pop(next(iter(self._known_again)))

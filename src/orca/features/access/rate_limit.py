@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from orca.errors import RateLimited
+from orca.features.identity.rules import Limit
 
 MAX_KEYS = 10_000
 
@@ -17,6 +18,34 @@ class Rate:
 
     burst: int
     per_second: float
+
+
+_EACH = Rate(600, 10)
+_REFUSED = Rate(120, 2)
+_CLAIM = Limit(30, 60, ceiling=900)
+_PUSHES = Rate(600, 10)
+_UNSIGNED = Rate(60, 1)
+_REVEAL = Limit(20, 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Rate limits of requests. Those of type `Rate` are counted in memory, the others in the database."""
+
+    each: Rate = _EACH
+    """All requests of one subject, or of one address for requests without a subject."""
+    refused: Rate = _REFUSED
+    """Requests without valid credentials, per address."""
+    open_streams: int = 120
+    """Open streams of one user, in all tabs and by all tokens together."""
+    open_runs: int = 10
+    """Open streams of one user that keep something running, such as one-off commands."""
+    claim: Limit = _CLAIM
+    pushes: Rate = _PUSHES
+    """Signed deliveries at one hook; unsigned ones do not count."""
+    unsigned: Rate = _UNSIGNED
+    """Stored refusals of unsigned deliveries at one hook."""
+    reveal: Limit = _REVEAL
 
 
 class Buckets:
