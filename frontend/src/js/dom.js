@@ -11,6 +11,14 @@ export function closest(event, selector) {
 }
 
 /**
+ * Whether a key is for a field in which something is typed.
+ * @param {Event} event
+ */
+export function isTyping({ target }) {
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
+}
+
+/**
  * @param {string} id
  * @returns {HTMLElement | null}
  */

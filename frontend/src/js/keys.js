@@ -1,17 +1,12 @@
 // Single keys: `/` searches, `?` lists the keys, `g` and a letter go somewhere, `n` makes a service. They sleep while a
 // field has the focus or a dialog is open, and can be switched off in the account: aids that type would press them.
-import { byId } from "./dom.js";
+import { byId, isTyping } from "./dom.js";
 import { openPalette } from "./palette.js";
 
 const memory = "orca.single-keys";
 const patience = 1500;
 const places = new Map([["o", "/"], ["p", "/projects"], ["s", "/settings"]]);
 let leader = 0;
-
-/** @param {KeyboardEvent} event */
-function isTyping({ target }) {
-  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
-}
 
 /** The list of the page, else everything. */
 function search() {

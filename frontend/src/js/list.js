@@ -1,6 +1,6 @@
-// Lists: `/` goes to the search, arrows walk the rows, rows are chosen for what is done to several at once; density,
-// columns and saved views are kept in this browser.
-import { closest, make } from "./dom.js";
+// Lists: arrows walk the rows, rows are chosen for what is done to several at once; density, columns and saved views
+// are kept in this browser.
+import { closest, isTyping, make } from "./dom.js";
 import { htmx } from "./htmx-global.js";
 
 const storage = {
@@ -94,12 +94,6 @@ function syncForm() {
     if (field instanceof HTMLInputElement && field !== document.activeElement) field.value = asked.get(field.name) ?? "";
     if (field instanceof HTMLSelectElement && asked.has(field.name)) field.value = asked.get(field.name) ?? "";
   }
-}
-
-/** @param {KeyboardEvent} event */
-function isTyping(event) {
-  const at = event.target;
-  return at instanceof HTMLElement && (at.matches("input:not([type=checkbox]), select, textarea") || at.isContentEditable);
 }
 
 document.addEventListener("keydown", (event) => {
