@@ -19,13 +19,8 @@ from orca.features.dashboard import (
     switcher_pages,
 )
 from orca.features.dashboard.queries import RecentDeployment
-from orca.features.dashboard.views import (
-    ProjectRow,
-    ServiceListRow,
-    list_project_rows,
-    list_service_rows,
-    watching,
-)
+from orca.features.dashboard.views import ProjectRow, ServiceListRow, list_project_rows, list_service_rows
+from orca.features.deployments.observer import watching
 from orca.features.projects.actions import create_project
 from orca.features.projects.queries import read_naming
 from orca.features.projects.rules import SlugFragment, propose_slug

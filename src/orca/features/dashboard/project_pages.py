@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
 from orca.features.dashboard.queries import list_service_names
-from orca.features.dashboard.views import ServiceListRow, list_service_rows, watching
+from orca.features.dashboard.views import ServiceListRow, list_service_rows
+from orca.features.deployments.observer import watching
 from orca.features.projects.actions import update_project
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project

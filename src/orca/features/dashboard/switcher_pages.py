@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import ReadSession
 from orca.features.projects.models import Project
 from orca.features.services.models import Service
-from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, Scope, guard, narrowed
+from orca.web.guard import SIGNED_IN, CurrentScope, CurrentSubject, Router, Scope, Subject, guard, narrowed
 from orca.web.render import render
 
 router = Router(include_in_schema=False)
@@ -53,7 +53,7 @@ async def show_other_projects(
     asked: Annotated[SwitcherQuery, Query()],
 ) -> Response:  # fmt: skip
     """Projects whose name contains what was typed."""
-    found = await _find(session, _projects(scope), asked.q) if subject.can_anywhere("service.read") else []
+    found = await _find(session, subject, _projects(scope), asked.q)
     return _draw(request, "projects", found, "")
 
 
@@ -65,8 +65,7 @@ async def show_other_services(
     asked: Annotated[SwitcherQuery, Query()],
 ) -> Response:  # fmt: skip
     """Services of a project whose name contains what was typed; they open at the tab that is open now."""
-    query = _services(scope, asked.project)
-    found = await _find(session, query, asked.q) if subject.can_anywhere("service.read") else []
+    found = await _find(session, subject, _services(scope, asked.project), asked.q)
     parts = _place(request)
     tab = f"/{parts[2]}" if parts[:1] == ["services"] and len(parts) > 2 else ""  # noqa: PLR2004 - /services/<id>/<tab>
     tabs = {entry.path for entry in request.app.state.menus.tabs if entry.of == "service"}
@@ -92,7 +91,9 @@ def _services(scope: Scope, project: str) -> Select[str, str]:
     return select(Service.id, Service.name).where(*mine)
 
 
-async def _find(session: AsyncSession, query: Select[str, str], text: str) -> Sequence[Row[str, str]]:
+async def _find(session: AsyncSession, subject: Subject, query: Select[str, str], text: str) -> Sequence[Row[str, str]]:
+    if not subject.can_anywhere("service.read"):
+        return []
     identifier, name = query.selected_columns
     query = query.where(name.icontains(text.strip(), autoescape=True)).order_by(name, identifier)
     return (await session.execute(query.limit(_SHOWN + 1))).all()

@@ -3,21 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.dashboard import queries
 from orca.features.dashboard.queries import LatestDeployment, ServiceSummary
-from orca.features.deployments.observer import survey_recently, watch_engines
+from orca.features.deployments.observer import survey_recently
 from orca.features.deployments.states import observe_services
 from orca.features.projects.models import Project
 from orca.features.routing.queries import list_urls_by_service
 from orca.resources import Resources
 from orca.web.guard import Scope
 from orca.web.lists import Column, Grouping, Listing, ListQuery, ListSpec, arrange
-from orca.web.live import Sources
 
 TROUBLES: Final = {
     "crash-looping": "Its process keeps ending.",
@@ -91,11 +89,6 @@ class ProjectRow:
     def state(self) -> str:
         """The state of the service that needs a look most; `empty` without services."""
         return self.states[0][0] if self.states else "empty"
-
-
-def watching(resources: Resources) -> Sources:
-    """Return what lists of services listen to: events of the team, and what containers do by themselves."""
-    return Sources(others=[partial(watch_engines, resources)])
 
 
 def rank_of(state: str) -> int:

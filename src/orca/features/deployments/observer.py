@@ -15,6 +15,7 @@ from orca.events import notifier
 from orca.resources import Resources
 from orca.sdk.workloads import Replica
 from orca.systems import LOCAL
+from orca.web.live import Sources
 
 log = structlog.get_logger("orca.deployments")
 LOOK_SECONDS = 2.0
@@ -79,6 +80,11 @@ def watch_engines(resources: Resources, bell: asyncio.Event) -> Iterator[None]:
         if not watch.bells and watch.looking is not None:
             watch.looking.cancel()
             watch.looking = None
+
+
+def watching(resources: Resources) -> Sources:
+    """Return what pages of services listen to: events of the team, and what containers do by themselves."""
+    return Sources(others=[partial(watch_engines, resources)])
 
 
 async def _keep_looking(resources: Resources, watch: _Watch) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated
 
 from fastapi import Path, Response
@@ -18,7 +17,7 @@ from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
-from orca.features.deployments.observer import watch_engines
+from orca.features.deployments.observer import watching
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.projects.models import Project
@@ -60,7 +59,7 @@ async def follow_service(
             view: ServiceView = await view_service(session, scope, resources, service_id)
         return draw(request, "deployments/_service.html", view), False
 
-    return stream_fragment(request, draw_now, Sources(others=[partial(watch_engines, resources)]))
+    return stream_fragment(request, draw_now, watching(resources))
 
 
 @dataclass(frozen=True, slots=True)
