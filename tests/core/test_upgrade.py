@@ -126,7 +126,7 @@ async def test_every_page_opens(upgraded: FastAPI) -> None:
         waiting, seen, broken = ["/"], set(), []
         while waiting:
             path = waiting.pop()
-            answer = await browser.get(path)
+            answer = await browser.get(path, follow_redirects=True)
             if answer.status_code != 200:
                 broken.append(f"{path}: {answer.status_code}")
             links = (

@@ -71,7 +71,7 @@ async def history(app: FastAPI) -> AsyncIterator[History]:
 
 def rows_of(page: str) -> list[str]:
     """The texts of the table rows, top to bottom."""
-    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in re.findall("<tr>(.*?)</tr>", page)]
+    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in re.findall("<tr[^>]*>(.*?)</tr>", page)]
 
 
 async def test_every_deployment_says_what_it_brought(history: History) -> None:
