@@ -13,14 +13,17 @@ from tests.features.deployments.bench import Bench
 from orca.db import now
 from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.logs.collector import Collecting, _read, collect, folder_of
+from orca.features.logs.hiding import Hiding
 from orca.features.logs.queries import follow_lines, open_store
 from orca.features.logs.retention import forget_lines
 from orca.features.logs.rules import Filter
 from orca.features.logs.search import Wanted, find
 from orca.features.logs.store import LogStore
 from orca.features.secrets.actions import put_secret
+from orca.features.services.models import Service
 from orca.sdk.workloads import LogLine
 from orca.systems import LOCAL
+from orca.web.guard import Scope
 
 NEVER = threading.Event()
 
@@ -44,6 +47,18 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not await condition():  # noqa: ASYNC110 - a condition, no event
             await asyncio.sleep(0.02)
+
+
+async def make_with_secret(bench: Bench) -> Service:
+    service = await bench.make_service()
+    await bench.resources.tasks.start(bench.resources)
+    ended = await bench.make_web_live(service)
+    async with bench.resources.db.write() as session:
+        await put_secret(
+            session, bench.resources.secret_box, team_id=service.team_id, owner=("release", ended.release_id),
+            name="variables", value=json.dumps({"TOKEN": "hush-hush"}),
+        )  # fmt: skip
+    return service
 
 
 async def test_lines_of_a_replaced_container_stay_and_the_new_one_continues_the_timeline(bench: Bench) -> None:
@@ -94,14 +109,7 @@ async def test_a_collector_that_begins_again_repeats_and_misses_nothing(bench: B
 
 
 async def test_secrets_are_hidden_before_they_are_written(bench: Bench) -> None:
-    service = await bench.make_service()
-    await bench.resources.tasks.start(bench.resources)
-    ended = await bench.make_web_live(service)
-    async with bench.resources.db.write() as session:
-        await put_secret(
-            session, bench.resources.secret_box, team_id=service.team_id, owner=("release", ended.release_id),
-            name="variables", value=json.dumps({"TOKEN": "hush-hush"}),
-        )  # fmt: skip
+    service = await make_with_secret(bench)
     (container,) = await bench.containers(service)
     bench.host.write(container.name, "token hush-hush!")
     async with collecting(bench):
@@ -114,6 +122,41 @@ async def test_secrets_are_hidden_before_they_are_written(bench: Bench) -> None:
     assert b"hush" not in b"".join(
         chunk.read().text for chunk in LogStore(folder_of(bench.resources) / service.id).chunks()
     )
+
+
+async def test_secrets_are_hidden_again_in_what_is_written_and_in_what_is_read(bench: Bench) -> None:
+    service = await make_with_secret(bench)
+    await bench.edit(service, masks_secrets=False)
+    (container,) = await bench.containers(service)
+    async with collecting(bench):
+
+        async def write_until(expected: str) -> None:
+            async with asyncio.timeout(20):
+                while expected not in await read(bench, service.id):
+                    bench.host.write(container.name, "x hush-hush")
+                    await asyncio.sleep(0.1)
+
+        await write_until("x hush-hush")
+        hiding = Hiding(bench.resources, Scope(service.team_id), service.id)
+        lines = find(await open_store(bench.resources, service.id), Wanted(), NEVER).lines
+        assert {line.text for line in await hiding.hide(lines)} == {"x hush-hush"}
+        await bench.edit(service, masks_secrets=True)
+        await write_until("x •••")
+        hiding = Hiding(bench.resources, Scope(service.team_id), service.id)
+        assert {line.text for line in await hiding.hide(lines)} == {"x •••"}
+
+
+async def test_a_secret_at_the_place_where_a_line_is_cut_is_hidden(bench: Bench) -> None:
+    service = await make_with_secret(bench)
+    (container,) = await bench.containers(service)
+    bench.host.write(container.name, "x" * ((32 << 10) - 5) + "hush-hush")
+    async with collecting(bench):
+
+        async def has_one() -> bool:
+            return bool(await read(bench, service.id))
+
+        await until(has_one)
+    assert [line[-6:] for line in await read(bench, service.id)] == ["xxx•••"]
 
 
 async def test_one_process_at_a_time_collects_and_says_when_an_engine_is_away(bench: Bench) -> None:

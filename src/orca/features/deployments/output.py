@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -45,6 +45,13 @@ async def list_hidden(
 ) -> tuple[str, ...]:
     """List the values of secret variables of these containers, longest first; none if the service shows them."""
     releases = {replica.labels.get("orca.release", "") for replica in replicas}
+    return await list_hidden_of(resources, scope, service_id, releases)
+
+
+async def list_hidden_of(
+    resources: Resources, scope: Scope, service_id: str, releases: Collection[str]
+) -> tuple[str, ...]:
+    """List the values of secret variables of these releases, as `list_hidden` does."""
     async with resources.db.read(scope.team_id, scope.reach) as session:
         service = await session.get(Service, service_id)
         if service is None or not service.masks_secrets:

@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 
 from orca.features.deployments.output import OutputRange, Positions, follow_output, list_hidden
 from orca.features.deployments.queries import find_system
+from orca.features.logs.hiding import Hiding
 from orca.features.logs.queries import explain_gap, follow_lines, open_store, read_all, read_page, search
-from orca.features.logs.rules import Filter, StoredLine
+from orca.features.logs.rules import StoredLine
 from orca.features.logs.schemas import DownloadQuery, LineOut, LineQuery, LinesOut, StreamQuery, show_line
 from orca.features.logs.search import FoundLines
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
@@ -36,7 +37,8 @@ async def list_lines(
     """
     store = await open_store(resources, service_id)
     found = await search(resources, request, partial(read_page, store, query)) or FoundLines([], is_more=False)
-    items, is_forward = [show_line(line) for line in found.lines], query.after is not None
+    lines = await Hiding(resources, scope, service_id).hide(found.lines)
+    items, is_forward = [show_line(line) for line in lines], query.after is not None
     first = items[0].id if items else None
     async with resources.db.read(scope.team_id, scope.reach) as session:
         system_id = await find_system(session, service_id)
@@ -58,14 +60,14 @@ async def list_lines(
 )
 @guard("service.read", tenant="service_id", rate="stream")
 async def download_lines(
-    service_id: str, resources: CurrentResources, query: Annotated[DownloadQuery, Query()]
+    service_id: str, scope: CurrentScope, resources: CurrentResources, query: Annotated[DownloadQuery, Query()]
 ) -> StreamingResponse:
     """Return all lines that match as a file: text without colours, or one JSON object per line."""
     store = await open_store(resources, service_id)
     is_text = query.format == "text"
     name = f"service-{service_id}.{'log' if is_text else 'ndjson'}"
     return StreamingResponse(
-        _draw_file(read_all(store, query.to_filter()), is_text=is_text),
+        _draw_file(read_all(store, query.to_filter()), Hiding(resources, scope, service_id), is_text=is_text),
         media_type="text/plain" if is_text else "application/x-ndjson",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )
@@ -91,16 +93,17 @@ async def stream_lines(
     wanted = query.to_filter()
     if resources.settings.logs.stored:
         after = int(last_event_id) if last_event_id.isdecimal() else query.after
-        frames: AsyncIterator[str] = _stored_frames(resources, service_id, after, wanted)
+        frames: AsyncIterator[str] = _stored_frames(
+            follow_lines(resources, service_id, after, wanted), Hiding(resources, scope, service_id)
+        )
     else:
         frames = await _engine_frames(resources, scope, service_id, last_event_id)
     return StreamingResponse(keep_open(frames), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
-async def _stored_frames(
-    resources: Resources, service_id: str, after: int | None, wanted: Filter
-) -> AsyncGenerator[str, None]:
-    async for lines in follow_lines(resources, service_id, after, wanted):
+async def _stored_frames(batches: AsyncIterator[list[StoredLine]], hiding: Hiding) -> AsyncGenerator[str, None]:
+    async for batch in batches:
+        lines = await hiding.hide(batch)
         yield format_event("lines", {"items": [_plain(line) for line in lines]}, event_id=str(lines[-1].number))
 
 
@@ -128,8 +131,11 @@ async def _engine_frames(resources: Resources, scope: Scope, service_id: str, la
     return resources.systems.hold_during(system_id, draw())
 
 
-async def _draw_file(batches: AsyncIterator[list[StoredLine]], *, is_text: bool) -> AsyncGenerator[str, None]:
-    async for lines in batches:
+async def _draw_file(
+    batches: AsyncIterator[list[StoredLine]], hiding: Hiding, *, is_text: bool
+) -> AsyncGenerator[str, None]:
+    async for batch in batches:
+        lines = await hiding.hide(batch)
         if is_text:
             yield "".join(_draw_text(show_line(line)) for line in lines)
         else:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from sqlalchemy import select
 
 from orca.errors import OrcaError
 from orca.events.feed import Feed
@@ -82,6 +83,10 @@ class Collector:
         self.problems: dict[str, str] = {}
         """System -> why its engine cannot be read."""
         self._followers: dict[_Key, asyncio.Task[None]] = {}
+        self._services: dict[_Key, str] = {}
+        """The service of each replica that is followed."""
+        self._masks: dict[str, bool] = {}
+        """Service -> whether its secrets were hidden at the last look: what is followed was begun with that."""
         self._ended: dict[_Key, float] = {}
         """Replica that did not run when it was read to its end -> when that was."""
         self._turns: defaultdict[_Key, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -123,18 +128,32 @@ class Collector:
         labels = {"orca.instance": self._resources.instance, "orca.service": ""}
         found, failed = await systems.try_each(partial(systems.survey, labels=labels))
         self.problems = {system_id: error.message for system_id, error in failed.items()}
+        await self._end_outdated()
         present: set[_Key] = set()
         for system_id, replicas in found.items():
             for replica in replicas:
                 key = (system_id, replica.id)
                 present.add(key)
                 if self._is_due(key, replica):
+                    self._services[key] = replica.labels["orca.service"]
                     self._followers[key] = asyncio.create_task(self._follow(system_id, replica))
         for key in [key for key in self._ended if key[0] in found and key not in present]:
             del self._ended[key]
         for key in [key for key, follower in self._followers.items() if follower.done() and key not in present]:
-            del self._followers[key]
+            del self._followers[key], self._services[key]
             self._turns.pop(key, None)
+
+    async def _end_outdated(self) -> None:
+        """End the followers of services that hide their secrets since the last look, or show them."""
+        async with self._resources.db.read() as session:
+            rows = await session.execute(select(Service.id, Service.masks_secrets).where(Service.deleted_at.is_(None)))
+            masks = dict(rows.tuples().all())
+        changed = {id_ for id_, is_on in masks.items() if self._masks.get(id_, is_on) != is_on}
+        self._masks = masks
+        outdated = [self._followers[key] for key, service_id in self._services.items() if service_id in changed]
+        for follower in outdated:
+            follower.cancel()
+        await asyncio.gather(*outdated, return_exceptions=True)
 
     def _is_due(self, key: _Key, replica: Replica) -> bool:
         if replica.index is None or (key in self._followers and not self._followers[key].done()):
@@ -163,7 +182,7 @@ class Collector:
             async with self.use(subject.service_id) as timeline:
                 start = timeline.positions.get(subject.writer.id)
                 async for line, position in _read(engine, replica, start, follows=follows):
-                    text = redact(clean_output(line.text[:_MOST_TEXT]), subject.hidden).replace("\n", " ")
+                    text = redact(clean_output(line.text), subject.hidden).replace("\n", " ")[:_MOST_TEXT]
                     await timeline.put(Line(position[0], subject.writer, line.stream == "stderr", text), position)
 
     async def _describe(self, replica: Replica) -> _Subject | None:
