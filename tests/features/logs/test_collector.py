@@ -14,6 +14,7 @@ from orca.db import now
 from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.logs.collector import Collecting, _read, collect, folder_of
 from orca.features.logs.hiding import Hiding
+from orca.features.logs.queries import _read as read_in_thread
 from orca.features.logs.queries import follow_lines, open_store
 from orca.features.logs.retention import forget_lines
 from orca.features.logs.rules import Filter
@@ -252,3 +253,20 @@ async def test_a_read_that_is_interrupted_anywhere_continues_with_the_next_line(
     async for line, _ in _read(engine, None, position, follows=False):
         seen.append(line.text)
     assert seen == [str(number) for number in range(120)]
+
+
+async def test_a_search_holds_up_nobody_else_and_ends_with_its_reader(bench: Bench) -> None:
+    ended = threading.Event()
+
+    def search_long(stop: threading.Event) -> None:
+        stop.wait(60)
+        ended.set()
+
+    searches = [asyncio.create_task(read_in_thread(bench.resources, "a", Filter("x"), search_long)) for _ in range(9)]
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(20):
+        assert await read_in_thread(bench.resources, "b", Filter("x"), lambda _: "found") == "found"
+        assert await read_in_thread(bench.resources, "a", Filter(), lambda _: "a page") == "a page"
+    for search in searches:
+        search.cancel()
+    assert await asyncio.to_thread(ended.wait, 20)

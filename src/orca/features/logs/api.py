@@ -18,7 +18,7 @@ from orca.features.logs.search import FoundLines
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.kit.text import clean_output
 from orca.resources import Resources
-from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
+from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, Scope, guard
 
 router = Router(prefix="/api/v1", tags=["running"])
 _TAIL = 500
@@ -28,7 +28,7 @@ _TAIL = 500
 @router.get("/services/{service_id}/logs/lines", response_model=LinesOut)
 @guard("service.read", tenant="service_id")
 async def list_lines(
-    service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources,
+    service_id: str, request: Request, subject: CurrentSubject, scope: CurrentScope, resources: CurrentResources,
     query: Annotated[LineQuery, Query()],
 ) -> LinesOut:  # fmt: skip
     """Return lines that a service wrote, also those of earlier releases and of containers that are gone.
@@ -36,7 +36,8 @@ async def list_lines(
     Without `before`, `after` or `around`, these are the newest ones, with the number of all matches.
     """
     store = await open_store(resources, service_id)
-    found = await search(resources, request, partial(read_page, store, query)) or FoundLines([], is_more=False)
+    work = partial(read_page, store, query)
+    found = await search(resources, request, subject.actor, query, work) or FoundLines([], is_more=False)
     lines = await Hiding(resources, scope, service_id).hide(found.lines)
     items, is_forward = [show_line(line) for line in lines], query.after is not None
     first = items[0].id if items else None
@@ -60,14 +61,16 @@ async def list_lines(
 )
 @guard("service.read", tenant="service_id", rate="stream")
 async def download_lines(
-    service_id: str, scope: CurrentScope, resources: CurrentResources, query: Annotated[DownloadQuery, Query()]
-) -> StreamingResponse:
+    service_id: str, subject: CurrentSubject, scope: CurrentScope, resources: CurrentResources,
+    query: Annotated[DownloadQuery, Query()],
+) -> StreamingResponse:  # fmt: skip
     """Return all lines that match as a file: text without colours, or one JSON object per line."""
     store = await open_store(resources, service_id)
     is_text = query.format == "text"
     name = f"service-{service_id}.{'log' if is_text else 'ndjson'}"
+    batches = read_all(resources, store, query.to_filter(), subject.actor)
     return StreamingResponse(
-        _draw_file(read_all(store, query.to_filter()), Hiding(resources, scope, service_id), is_text=is_text),
+        _draw_file(batches, Hiding(resources, scope, service_id), is_text=is_text),
         media_type="text/plain" if is_text else "application/x-ndjson",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )
@@ -81,6 +84,7 @@ async def download_lines(
 @guard("service.read", tenant="service_id", rate="stream")
 async def stream_lines(
     service_id: str,
+    subject: CurrentSubject,
     scope: CurrentScope,
     resources: CurrentResources,
     query: Annotated[StreamQuery, Query()],
@@ -94,7 +98,7 @@ async def stream_lines(
     if resources.settings.logs.stored:
         after = int(last_event_id) if last_event_id.isdecimal() else query.after
         frames: AsyncIterator[str] = _stored_frames(
-            follow_lines(resources, service_id, after, wanted), Hiding(resources, scope, service_id)
+            follow_lines(resources, service_id, after, wanted, subject.actor), Hiding(resources, scope, service_id)
         )
     else:
         frames = await _engine_frames(resources, scope, service_id, last_event_id)

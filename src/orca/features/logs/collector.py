@@ -6,11 +6,13 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy import select
@@ -34,8 +36,10 @@ log = structlog.get_logger("orca.logs")
 LOOK_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5
 """The least time between two looks, however many events there are."""
-SEARCHES = 2
-"""Searches that run at a time: each takes two threads."""
+SEARCHES = 4
+"""Searches that run at a time, each of another user."""
+_READERS = SEARCHES + 4
+"""Threads that read lines: there are always some left for pages without a filter, which take a moment."""
 FLUSH_SECONDS = 300.0
 """So long lines may be in memory and in the engine's log only."""
 _MOST_DRAFTS = 16 << 20
@@ -64,7 +68,16 @@ class Collecting:
 
     def __init__(self) -> None:
         self.collector: Collector | None = None
-        self.searches = asyncio.Semaphore(SEARCHES)
+        self.readers = ThreadPoolExecutor(_READERS, "log-reads")
+        self._searches = asyncio.Semaphore(SEARCHES)
+        self._searchers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def search_of(self, user: str) -> AsyncIterator[None]:
+        """Wait until a user may search: each has one search at a time."""
+        lock = self._searchers.setdefault(user, asyncio.Lock())
+        async with lock, self._searches:
+            yield
 
     @classmethod
     def of(cls, resources: Resources) -> "Collecting":

@@ -12,7 +12,7 @@ from fastapi import Request
 from orca.features.logs.collector import Collecting, folder_of
 from orca.features.logs.rules import Filter, StoredLine
 from orca.features.logs.schemas import LineQuery
-from orca.features.logs.search import FoundLines, SearchStopped, Wanted, find, read_around
+from orca.features.logs.search import FoundLines, Wanted, find, read_around
 from orca.features.logs.store import LogStore
 from orca.features.logs.timeline import Timeline
 from orca.resources import Resources
@@ -36,21 +36,28 @@ async def open_store(resources: Resources, service_id: str) -> LogStore:
     return await asyncio.to_thread(LogStore, folder_of(resources) / service_id)
 
 
-async def search(resources: Resources, request: Request, work: Callable[[threading.Event], T]) -> T | None:
-    """Run a search in a thread; it is given up when the client leaves. Two run at a time, the others wait."""
-    stop = threading.Event()
-    async with Collecting.of(resources).searches:
-        searching = asyncio.ensure_future(asyncio.to_thread(work, stop))
-        try:
-            while not (await asyncio.wait({searching}, timeout=_LEAVE_SECONDS))[0]:
-                if await request.is_disconnected():
-                    stop.set()
-            return searching.result()
-        except SearchStopped:
-            return None
-        finally:
-            stop.set()
-            await asyncio.wait({searching})
+async def search(
+    resources: Resources, request: Request, user: str, query: LineQuery, work: Callable[[threading.Event], T]
+) -> T | None:
+    """Run a search in a thread; it is given up when the client leaves."""
+    searching = asyncio.ensure_future(_read(resources, user, query.to_filter(), work))
+    try:
+        while not (await asyncio.wait({searching}, timeout=_LEAVE_SECONDS))[0]:
+            if await request.is_disconnected():
+                return None
+        return searching.result()
+    finally:
+        searching.cancel()
+
+
+async def _read(resources: Resources, user: str, wanted: Filter, work: Callable[[threading.Event], T]) -> T:
+    """Read lines in a thread, with a filter when it is the user's turn; the work stops when nobody waits any more."""
+    collecting, stop = Collecting.of(resources), threading.Event()
+    try:
+        async with collecting.search_of(user) if wanted != Filter() else nullcontext():
+            return await asyncio.get_running_loop().run_in_executor(collecting.readers, work, stop)
+    finally:
+        stop.set()
 
 
 def read_page(store: LogStore, query: LineQuery, stop: threading.Event) -> FoundLines:
@@ -67,7 +74,7 @@ def read_page(store: LogStore, query: LineQuery, stop: threading.Event) -> Found
 
 
 async def follow_lines(
-    resources: Resources, service_id: str, after: int | None, wanted: Filter
+    resources: Resources, service_id: str, after: int | None, wanted: Filter, user: str = ""
 ) -> AsyncIterator[list[StoredLine]]:
     """Yield new lines that match, as they come."""
     store = await open_store(resources, service_id)
@@ -80,7 +87,8 @@ async def follow_lines(
                 store = await open_store(resources, service_id)
                 end = store.next_number - 1
                 if end > last:
-                    found = await asyncio.to_thread(find, store, Wanted(wanted, _BATCH, after=last), threading.Event())
+                    work = partial(find, store, Wanted(wanted, _BATCH, after=last))
+                    found = await _read(resources, user, wanted, work)
                     if found.lines:
                         yield found.lines
                     last = found.lines[-1].number if found.is_more else max(end, *_numbers(found.lines))
@@ -101,11 +109,12 @@ async def _wait(bell: asyncio.Event) -> None:
         return
 
 
-async def read_all(store: LogStore, wanted: Filter) -> AsyncIterator[list[StoredLine]]:
+async def read_all(resources: Resources, store: LogStore, wanted: Filter, user: str) -> AsyncIterator[list[StoredLine]]:
     """Yield all lines that match, in order and in batches."""
     last, is_more = -1, True
     while is_more:
-        found = await asyncio.to_thread(partial(find, store, Wanted(wanted, 2000, after=last), threading.Event()))
+        work = partial(find, store, Wanted(wanted, 2000, after=last))
+        found = await _read(resources, user, wanted, work)
         is_more = found.is_more
         if found.lines:
             last = found.lines[-1].number
