@@ -147,23 +147,33 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
             await _prepare(resources)
             if settings.worker:
                 await run_before_tasks(resources)
-                await engine.start(resources, list_periodic())
-            companions = [
-                asyncio.create_task(_accompany(feature.name, feature.companion, resources))
-                for feature in load_features()
-                if feature.companion is not None
-            ]
-            try:
-                yield
-            finally:
-                await _finish(resources)
+            async with _accompanied(resources):  # before tasks go on: they wait for what accompanies them
                 if settings.worker:
-                    await engine.stop(resources)
-                for companion in companions:
-                    companion.cancel()
-                await asyncio.gather(*companions, return_exceptions=True)
+                    await engine.start(resources, list_periodic())
+                try:
+                    yield
+                finally:
+                    await _finish(resources)
+                    if settings.worker:
+                        await engine.stop(resources)
 
     return lifespan
+
+
+@asynccontextmanager
+async def _accompanied(resources: Resources) -> AsyncIterator[None]:
+    """Run the companions of all features."""
+    companions = [
+        asyncio.create_task(_accompany(feature.name, feature.companion, resources))
+        for feature in load_features()
+        if feature.companion is not None
+    ]
+    try:
+        yield
+    finally:
+        for companion in companions:
+            companion.cancel()
+        await asyncio.gather(*companions, return_exceptions=True)
 
 
 async def _accompany(name: str, run: Hook, resources: Resources) -> None:

@@ -1,6 +1,7 @@
 """What replicas write is stored once, with the replica, and stays when its container is gone or Orca was."""
 
 import asyncio
+import fcntl
 import json
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +13,7 @@ from tests.features.deployments.bench import Bench
 
 from orca.db import now
 from orca.features.deployments.actions.start import DeploymentRequest
-from orca.features.logs.collector import Collecting, _read, collect, folder_of
+from orca.features.logs.collector import Collecting, _read, collect, folder_of, keep_last_words
 from orca.features.logs.hiding import Hiding
 from orca.features.logs.queries import _read as read_in_thread
 from orca.features.logs.queries import follow_lines, open_store
@@ -270,3 +271,22 @@ async def test_a_search_holds_up_nobody_else_and_ends_with_its_reader(bench: Ben
     for search in searches:
         search.cancel()
     assert await asyncio.to_thread(ended.wait, 20)
+
+
+async def test_a_removal_waits_for_a_collector_that_begins(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+    (container,) = await bench.containers(service)
+    bench.host.write(container.name, "last words")
+    (replica,) = await (await bench.engine()).observe({"orca.service": service.id})
+    folder = folder_of(bench.resources)
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("w") as elsewhere:
+        fcntl.flock(elsewhere, fcntl.LOCK_EX)
+        async with collecting(bench):
+            removal = asyncio.create_task(keep_last_words(bench.resources, LOCAL, replica))
+            await asyncio.sleep(0.2)
+            assert not removal.done()
+            fcntl.flock(elsewhere, fcntl.LOCK_UN)
+            await removal
+            assert await read(bench, service.id) == ["last words"]

@@ -46,6 +46,7 @@ _MOST_DRAFTS = 16 << 20
 """When the drafts of all services take more, they are written."""
 _REREAD_SECONDS = 600.0
 """How often the log of a stopped replica is looked at again: it may have run for a moment."""
+_PATIENCE_SECONDS = 10.0
 _LAST_WORDS_SECONDS, _END_SECONDS = 20.0, 3.0
 _MOST_TEXT = 32 << 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,9 +69,20 @@ class Collecting:
 
     def __init__(self) -> None:
         self.collector: Collector | None = None
+        self.patient_until = 0.0
+        """Until when a removal waits for the collector, which begins, or which another process still has."""
+        self.has_begun = asyncio.Event()
         self.readers = ThreadPoolExecutor(_READERS, "log-reads")
         self._searches = asyncio.Semaphore(SEARCHES)
         self._searchers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def wait_for_collector(self) -> Collector | None:
+        """Return the collector; None when this process has none, and will not have one soon."""
+        if self.collector is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self.patient_until - time.monotonic())):
+                    await self.has_begun.wait()
+        return self.collector
 
     @asynccontextmanager
     async def search_of(self, user: str) -> AsyncIterator[None]:
@@ -275,17 +287,20 @@ async def collect(resources: Resources, *, every: float = LOOK_SECONDS) -> None:
     """Collect logs for as long as this process owns the folder; another process of the same folder waits for it."""
     if not resources.settings.logs.stored:
         return
+    collecting = Collecting.of(resources)
+    collecting.patient_until = time.monotonic() + _PATIENCE_SECONDS
     folder = folder_of(resources)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         while not _lock(descriptor):  # noqa: ASYNC110 - another process holds it
             await asyncio.sleep(every)
-        collecting = Collecting.of(resources)
         collecting.collector = collector = Collector(resources, every)
+        collecting.has_begun.set()
         try:
             await collector.run()
         finally:
+            collecting.has_begun.clear()
             collecting.collector = None
     finally:
         os.close(descriptor)
@@ -301,8 +316,10 @@ def _lock(descriptor: int) -> bool:
 
 async def keep_last_words(resources: Resources, system_id: str, replica: Replica) -> None:
     """Store the last lines of a replica that is about to be removed; a failure does not stop the removal."""
-    collector = Collecting.of(resources).collector
-    if collector is None or not replica.labels.get("orca.service") or replica.index is None:
+    if not replica.labels.get("orca.service") or replica.index is None:
+        return
+    collector = await Collecting.of(resources).wait_for_collector()
+    if collector is None:
         return
     try:
         await collector.finish(system_id, replica)
