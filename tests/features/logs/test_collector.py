@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from tests.features.deployments.bench import Bench
 
 from orca.db import now
+from orca.errors import RequestRefused
 from orca.features.deployments.actions.start import DeploymentRequest
 from orca.features.logs.collector import Collecting, _read, collect, folder_of, keep_last_words
 from orca.features.logs.hiding import Hiding
 from orca.features.logs.queries import _read as read_in_thread
-from orca.features.logs.queries import follow_lines, open_store
+from orca.features.logs.queries import explain_gap, follow_lines, open_store
 from orca.features.logs.retention import forget_lines
 from orca.features.logs.rules import Filter
 from orca.features.logs.search import Wanted, find
@@ -290,3 +291,26 @@ async def test_a_removal_waits_for_a_collector_that_begins(bench: Bench) -> None
             fcntl.flock(elsewhere, fcntl.LOCK_UN)
             await removal
             assert await read(bench, service.id) == ["last words"]
+
+
+async def test_a_replica_that_cannot_be_read_is_named_to_readers(bench: Bench) -> None:
+    service = await bench.make_service()
+    await bench.make_live(service)
+
+    async def refuse(*_: object, **__: object) -> AsyncIterator[LogLine]:
+        raise RequestRefused("The logging driver does not support reading.")
+        yield
+
+    bench.host.logs = refuse
+    async with collecting(bench):
+
+        async def is_told() -> bool:
+            return "logging driver" in explain_gap(bench.resources, service.id, LOCAL)
+
+        await until(is_told)
+        del bench.host.logs
+
+        async def is_well() -> bool:
+            return explain_gap(bench.resources, service.id, LOCAL) == ""
+
+        await until(is_well)

@@ -107,6 +107,8 @@ class Collector:
         self.timelines: dict[str, Timeline] = {}
         self.problems: dict[str, str] = {}
         """System -> why its engine cannot be read."""
+        self._unread: dict[_Key, str] = {}
+        """Replica -> why it could not be read the last time."""
         self._followers: dict[_Key, asyncio.Task[None]] = {}
         self._services: dict[_Key, str] = {}
         """The service of each replica that is followed."""
@@ -132,6 +134,10 @@ class Collector:
                             await asyncio.sleep(min(_PAUSE_SECONDS, self._every))
         finally:
             await self._close()
+
+    def find_unread(self, service_id: str) -> str:
+        """Say why a replica of a service could not be read the last time; empty when all are read."""
+        return next((reason for key, reason in self._unread.items() if self._services[key] == service_id), "")
 
     async def finish(self, system_id: str, replica: Replica) -> None:
         """Read a replica to its end and put that on disk, before it is removed."""
@@ -159,6 +165,8 @@ class Collector:
             for replica in replicas:
                 key = (system_id, replica.id)
                 present.add(key)
+                if key in self._followers and not self._followers[key].done():
+                    self._unread.pop(key, None)  # it has been read since the last look
                 if self._is_due(key, replica):
                     self._services[key] = replica.labels["orca.service"]
                     self._followers[key] = asyncio.create_task(self._follow(system_id, replica))
@@ -166,6 +174,7 @@ class Collector:
             del self._ended[key]
         for key in [key for key, follower in self._followers.items() if follower.done() and key not in present]:
             del self._followers[key], self._services[key]
+            self._unread.pop(key, None)
             self._turns.pop(key, None)
 
     async def _end_outdated(self) -> None:
@@ -191,8 +200,10 @@ class Collector:
             with self._resources.systems.hold(system_id):
                 await self._collect(system_id, replica, follows=True)
         except OrcaError as error:  # it is tried again at the next look
+            self._unread[system_id, replica.id] = error.message
             log.debug("log_not_read", replica=replica.name, reason=error.message)
         except Exception:
+            self._unread[system_id, replica.id] = "The log of Orca says why."
             log.exception("log_not_read", replica=replica.name)
         else:
             if replica.state not in {"running", "restarting", "paused"}:

@@ -130,5 +130,7 @@ def explain_gap(resources: Resources, service_id: str, system_id: str) -> str:
         return "Another process of Orca collects the lines: new ones are shown here with a delay."
     if problem := collector.problems.get(system_id):
         return f"New lines cannot be read at the moment: {problem}"
+    if reason := collector.find_unread(service_id):
+        return f"A replica's lines cannot be read at the moment: {reason}"
     timeline = collector.timelines.get(service_id)
     return timeline.problem if timeline else ""
