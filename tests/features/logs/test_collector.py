@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,8 +19,8 @@ from orca.features.logs.collector import Collecting, _read, collect, folder_of, 
 from orca.features.logs.hiding import Hiding
 from orca.features.logs.queries import _read as read_in_thread
 from orca.features.logs.queries import explain_gap, follow_lines, open_store
-from orca.features.logs.retention import forget_lines
-from orca.features.logs.rules import Filter
+from orca.features.logs.retention import forget_lines, keep_reserve
+from orca.features.logs.rules import Filter, Line, Writer
 from orca.features.logs.search import Wanted, find
 from orca.features.logs.store import LogStore
 from orca.features.secrets.actions import put_secret
@@ -314,3 +315,24 @@ async def test_a_replica_that_cannot_be_read_is_named_to_readers(bench: Bench) -
             return explain_gap(bench.resources, service.id, LOCAL) == ""
 
         await until(is_well)
+
+
+async def test_old_lines_go_when_the_disk_has_less_than_its_reserve(bench: Bench) -> None:
+    service = await bench.make_service()
+    store = LogStore(folder_of(bench.resources) / service.id, writes=True, segment_bytes=2000)
+    for number in range(20):
+        store.append([Line(number, Writer("a" * 16, 0, 1), False, os.urandom(500).hex())], {})
+        store.flush()
+    assert len(list(store.folder.glob("*.log"))) > 5
+    disk = bench.resources.settings.disk.model_copy(update={"reserve_mb": 1 << 40})
+    short = replace(bench.resources, settings=bench.resources.settings.model_copy(update={"disk": disk}))
+    async with collecting(bench):
+
+        async def has_begun() -> bool:
+            return Collecting.of(bench.resources).collector is not None
+
+        await until(has_begun)
+        await keep_reserve(short)
+        assert len(list(store.folder.glob("*.log"))) == 1
+        assert "MiB are free" in explain_gap(bench.resources, service.id, LOCAL)
+        assert (await open_store(bench.resources, service.id)).next_number == 20

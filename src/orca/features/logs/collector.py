@@ -76,7 +76,7 @@ class Collecting:
         self._searches = asyncio.Semaphore(SEARCHES)
         self._searchers: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def wait_for_collector(self) -> Collector | None:
+    async def wait_for_collector(self) -> "Collector | None":
         """Return the collector; None when this process has none, and will not have one soon."""
         if self.collector is None:
             with suppress(TimeoutError):
@@ -109,6 +109,8 @@ class Collector:
         """System -> why its engine cannot be read."""
         self._unread: dict[_Key, str] = {}
         """Replica -> why it could not be read the last time."""
+        self.shortage = ""
+        """Why old lines of all services are deleted; empty while there is room."""
         self._followers: dict[_Key, asyncio.Task[None]] = {}
         self._services: dict[_Key, str] = {}
         """The service of each replica that is followed."""

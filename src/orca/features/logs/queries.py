@@ -133,4 +133,4 @@ def explain_gap(resources: Resources, service_id: str, system_id: str) -> str:
     if reason := collector.find_unread(service_id):
         return f"A replica's lines cannot be read at the moment: {reason}"
     timeline = collector.timelines.get(service_id)
-    return timeline.problem if timeline else ""
+    return (timeline.problem if timeline else "") or collector.shortage
