@@ -183,7 +183,7 @@ class Collector:
         """End the followers of services that hide their secrets since the last look, or show them."""
         async with self._resources.db.read() as session:
             rows = await session.execute(select(Service.id, Service.masks_secrets).where(Service.deleted_at.is_(None)))
-            masks = dict(rows.tuples().all())
+            masks = {row.id: row.masks_secrets for row in rows}
         changed = {id_ for id_, is_on in masks.items() if self._masks.get(id_, is_on) != is_on}
         self._masks = masks
         outdated = [self._followers[key] for key, service_id in self._services.items() if service_id in changed]
