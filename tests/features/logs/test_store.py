@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from orca.features.logs.rules import LEVELS, Filter, Line, Writer, find_level
+from orca.features.logs.rules import LEVELS, Filter, Line, Writer, find_levels
 from orca.features.logs.search import SearchStopped, Wanted, find, read_around
 from orca.features.logs.store import LogStore
 
@@ -176,7 +176,10 @@ def test_context_reaches_over_the_end_of_a_chunk(store):
     ("\x1b[33mWARN\x1b[0m slow", "warn"), ("severity: CRITICAL", "fatal"),
 ])  # fmt: skip
 def test_a_level_is_what_the_line_itself_names(text, level):
-    assert LEVELS[find_level(text)] == level
+    assert [LEVELS[number] for number in find_levels(text.encode(), [len(text)])] == [level]
+    between = [b"level=fatal", text.encode(), b"and [error]"]  # a line says nothing of its neighbours
+    ends = [len(b"\n".join(between[:count])) for count in (1, 2, 3)]
+    assert [LEVELS[number] for number in find_levels(b"\n".join(between), ends)] == ["fatal", level, "error"]
 
 
 def test_a_search_ends_when_it_is_given_up_and_takes_little_memory(store):

@@ -1,21 +1,32 @@
 """How lines lie on disk: chunks of some 256 KiB, each compressed, checksummed and described by a header. Pure.
 
-A chunk is `prefix header body`. The body is columns (time, place of the text, flags, writer) before the texts, which
-are joined by newlines: a search runs over the texts alone, in one pass.
+A chunk is `prefix header body`. The body is the texts, joined by newlines, before columns of numbers: a search runs
+over all texts in one pass, and reads the columns only where it found something.
 """
 
 import json
 import struct
-import zlib
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
+from operator import sub
+from typing import AnyStr
+from zlib import crc32
 
-from orca.features.logs.rules import STREAMS, Filter, Line, StoredLine, Writer, find_level, strip_colours
+from orca.features.logs.rules import (
+    EVERYTHING,
+    LEVELS,
+    STREAMS,
+    Filter,
+    Line,
+    StoredLine,
+    Writer,
+    find_levels,
+    strip_colours,
+)
 
-MAGIC = b"OLG1"
+MAGIC = b"OLG2"
 PREFIX = struct.Struct("<4sIII")
 """Magic, length of the header, length of the body, checksum of both."""
 MOST_HEADER, MOST_BODY = 1 << 20, 1 << 26
@@ -23,6 +34,8 @@ MOST_HEADER, MOST_BODY = 1 << 20, 1 << 26
 _COMPRESSION = 1
 _ROOM = 40
 """Bytes a line takes in memory beside its text."""
+_ROW = 15
+"""Bytes of a line's numbers in a body: time, length, flags, writer."""
 Positions = Mapping[str, tuple[int, int]]
 """Writer -> the microsecond of the last line that was read of it, and how many lines of that microsecond were."""
 
@@ -37,8 +50,8 @@ class Header:
     start: int
     end: int
     """The earliest and the latest time in it."""
-    levels: int
-    """A bit for each level that occurs."""
+    levels: Sequence[int]
+    """How many lines there are of each level."""
     writers: tuple[Writer, ...]
     positions: Positions
 
@@ -48,17 +61,20 @@ class Header:
             return False
         if wanted.until is not None and self.start >= wanted.until:
             return False
-        if wanted.levels and not any(self.levels >> level & 1 for level in wanted.levels):
+        if wanted.levels and not any(self.levels[level] for level in wanted.levels):
             return False
         return any(
             wanted.replica in {None, writer.replica} and wanted.release in {None, writer.release}
             for writer in self.writers
         )
 
-    def is_all_of(self, wanted: Filter) -> bool:
-        """Whether every line in it matches."""
-        is_within = wanted.since is None or self.start >= wanted.since
-        return is_within and (wanted.until is None or self.end < wanted.until) and not wanted.is_by_line
+    def count_matches(self, wanted: Filter) -> int | None:
+        """Return how many lines match; None where that is known only when they are looked at."""
+        if wanted.is_by_line or (wanted.since is not None and self.start < wanted.since):
+            return None
+        if wanted.until is not None and self.end >= wanted.until:
+            return None
+        return sum(self.levels[level] for level in wanted.levels) if wanted.levels else self.count
 
 
 class Block:
@@ -80,22 +96,37 @@ class Block:
         """Roughly what it takes in memory."""
         return len(self.text) + _ROOM * len(self.at)
 
-    def add(self, lines: Iterable[Line]) -> None:
+    def add(self, lines: Sequence[Line]) -> None:
         """Append lines."""
+        if not lines:
+            return
+        encoded = [line.text.encode(errors="replace") for line in lines]
+        text = b"\n".join(encoded)
+        if text.count(b"\n") >= len(encoded):  # what ends a line is not in it
+            encoded = [line.replace(b"\n", b" ") for line in encoded]
+            text = b"\n".join(encoded)
+        ends = [end - 1 for end in accumulate(len(line) + 1 for line in encoded)]
+        if self.at:
+            self.text += b"\n"
+        begin = len(self.text)
+        self.text += text
+        self.at.extend([line.at for line in lines])
+        self.ends.extend([begin + end for end in ends])
+        self.flags.extend(
+            [line.is_error | level << 1 for line, level in zip(lines, find_levels(text, ends), strict=True)]
+        )
+        self._add_writers(lines)
+
+    def _add_writers(self, lines: Sequence[Line]) -> None:
         known = {writer: number for number, writer in enumerate(self.writers)}
-        at, ends, flags, by, text = self.at, self.ends, self.flags, self.by, self.text
+        last, number = None, 0
         for line in lines:
-            number = known.get(line.writer)
-            if number is None:
-                number = known[line.writer] = len(self.writers)
-                self.writers.append(line.writer)
-            if text or at:
-                text += b"\n"
-            text += line.text.encode(errors="replace")
-            at.append(line.at)
-            ends.append(len(text))
-            flags.append(line.is_error | find_level(line.text) << 1)
-            by.append(number)
+            if line.writer is not last:
+                last = line.writer
+                number = known.setdefault(last, len(known))
+                if number == len(self.writers):
+                    self.writers.append(last)
+            self.by.append(number)
 
     def copy(self) -> "Block":
         """Return the lines as they are now."""
@@ -106,9 +137,8 @@ class Block:
 
     def describe(self, positions: Positions) -> Header:
         """Return its header."""
-        levels = 0
-        for flag in set(self.flags):
-            levels |= 1 << (flag >> 1)
+        flags = bytes(self.flags)
+        levels = [flags.count(level << 1) + flags.count(level << 1 | 1) for level in range(len(LEVELS))]
         start, end = (min(self.at), max(self.at)) if self.at else (0, 0)
         return Header(self.first, len(self.at), start, end, levels, tuple(self.writers), dict(positions))
 
@@ -123,7 +153,10 @@ class Block:
 
     def select(self, wanted: Filter) -> list[int]:
         """Return the indexes of the lines that match."""
-        found: Iterable[int] = self._search(wanted.needle) if wanted.text else range(len(self.at))
+        return self.narrow(find_lines(bytes(self.text), wanted.text) if wanted.text else range(len(self.at)), wanted)
+
+    def narrow(self, found: Iterable[int], wanted: Filter) -> list[int]:
+        """Return those of the lines, which have the wanted text, that are also wanted otherwise."""
         if wanted.since is not None or wanted.until is not None:
             since = wanted.since if wanted.since is not None else -(1 << 62)
             until = wanted.until if wanted.until is not None else 1 << 62
@@ -145,31 +178,31 @@ class Block:
             found = [index for index in found if self.by[index] in by]
         return list(found)
 
-    def _search(self, needle: bytes) -> list[int]:
-        if b"\x1b" in self.text or not needle.isascii():
-            return self._search_each(needle)
-        text, ends, found = bytes(self.text).lower(), self.ends, []
-        place = text.find(needle)
-        while place >= 0:
-            index = bisect_right(ends, place)
-            if index == len(ends):
-                break
-            if place + len(needle) <= ends[index]:
-                found.append(index)
-                place = ends[index]
-            place = text.find(needle, place + 1)
-        return found
 
-    def _search_each(self, needle: bytes) -> list[int]:
-        """Compare line by line: the text has colours, or the needle letters whose case is not a matter of bytes."""
-        text, word = bytes(self.text), needle.decode()
-        places = [0, *(end + 1 for end in self.ends)]
-        lines = (strip_colours(text[begin : end - 1]) for begin, end in pairwise(places))
-        return [index for index, line in enumerate(lines) if word in line.decode(errors="replace").lower()]
+def find_lines(text: bytes, wanted: str) -> list[int]:
+    """Return the indexes of the lines that have a text, whatever its case and the colours between its letters."""
+    text, needle = strip_colours(text), wanted.lower()
+    if needle.isascii():
+        return _find_lines(text.lower(), needle.encode(), b"\n")
+    return _find_lines(text.decode(errors="replace").lower(), needle, "\n")
+
+
+def _find_lines(text: AnyStr, needle: AnyStr, newline: AnyStr) -> list[int]:
+    found: list[int] = []
+    index = begin = 0
+    place = -1 if newline in needle else text.find(needle)
+    while place >= 0:
+        index += text.count(newline, begin, place)
+        found.append(index)
+        begin = text.find(newline, place)
+        place = text.find(needle, begin) if begin >= 0 else -1
+    return found
 
 
 def pack(block: Block, positions: Positions) -> bytes:
     """Return the chunk of a block."""
+    from orca.features.logs.compression import zstd  # noqa: PLC0415 - half a megabyte that a start does without
+
     described = block.describe(positions)
     header = json.dumps(
         [
@@ -178,9 +211,11 @@ def pack(block: Block, positions: Positions) -> bytes:
         ],
         separators=(",", ":"),
     ).encode()  # fmt: skip
-    columns = b"".join(part.tobytes() for part in (block.at, block.ends, block.flags, block.by))
-    body = zlib.compress(columns + block.text, _COMPRESSION)
-    checksum = zlib.crc32(body, zlib.crc32(header))
+    steps = array("q", map(sub, block.at, [0, *block.at]))
+    lengths = array("I", map(sub, block.ends, [0, *block.ends]))
+    columns = b"".join(part.tobytes() for part in (steps, lengths, block.flags, block.by))
+    body = zstd.compress(block.text + columns, _COMPRESSION)
+    checksum = crc32(body, crc32(header))
     return PREFIX.pack(MAGIC, len(header), len(body), checksum) + header + body
 
 
@@ -191,12 +226,25 @@ def parse_header(data: bytes) -> Header:
     return Header(first, count, start, end, levels, tuple(Writer(*writer) for writer in writers), known)
 
 
-def unpack(header: Header, body: bytes) -> Block:
-    """Return the lines of a chunk. Raises ValueError and zlib.error when it is damaged."""
-    block, data, place = Block(header.first), zlib.decompress(body), 0
-    for column in (block.at, block.ends, block.flags, block.by):
+def unpack(header: Header, body: bytes, wanted: Filter = EVERYTHING) -> tuple[Block | None, list[int]]:
+    """Return the lines of a chunk, and which of them match; no lines when none does. Raises ValueError if damaged."""
+    from orca.features.logs.compression import zstd  # noqa: PLC0415 - likewise
+
+    try:
+        data = zstd.decompress(body)
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from error
+    place = len(data) - header.count * _ROW
+    block = Block(header.first)
+    block.text = data[:place]
+    found: Sequence[int] = range(header.count)
+    if wanted.text and not (found := find_lines(block.text, wanted.text)):
+        return None, []
+    steps, lengths = array("q"), array("I")
+    for column in (steps, lengths, block.flags, block.by):
         size = header.count * column.itemsize
         column.frombytes(data[place : place + size])
         place += size
-    block.writers, block.text = list(header.writers), data[place:]
-    return block
+    block.at, block.ends = array("q", accumulate(steps)), array("I", accumulate(lengths))
+    block.writers = list(header.writers)
+    return block, block.narrow(found, wanted)

@@ -6,18 +6,20 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from orca.features.logs.frames import Block
-from orca.features.logs.rules import Filter, StoredLine
-from orca.features.logs.store import Chunk, LogStore
+from orca.features.logs.rules import EVERYTHING, Filter, StoredLine
+from orca.features.logs.store import Chunk, LogStore, read_chunks
 
 MOST_COUNTED: Final = 100_000
 """Counting stops there: more matches are no longer read by anyone."""
 SECONDS: Final = 20.0
-EVERYTHING: Final = Filter()
-_AHEAD = 4
-"""Chunks that are unpacked before they are needed: two threads work on them, as unpacking lets others run."""
+_TOGETHER = 8
+"""Chunks that a thread works on at a time."""
+_AHEAD = 2
+"""So many times that is being read before it is needed: two threads do it, as unpacking lets others run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,10 @@ def find(store: LogStore, wanted: Wanted, stop: threading.Event) -> FoundLines:
     )
     walk = _Walk(wanted, is_forward=is_forward)
     with ThreadPoolExecutor(2, "logs") as pool:
-        for chunk, selected in _select(pool, walk.list_chunks(chunks), wanted.filter):
+        for chunk, block, matches in _select(pool, walk.list_chunks(chunks), wanted.filter):
             if stop.is_set():
                 raise SearchStopped
-            if not walk.take(chunk, *selected):
+            if not walk.take(chunk, block, matches):
                 break
     lines = walk.lines if is_forward else walk.lines[::-1]
     lines, is_more = _cut(lines, wanted.limit, is_forward=is_forward)
@@ -94,22 +96,21 @@ class _Walk:
                 continue
             if before is not None and header.first >= before:
                 continue
-            if self._is_full and self._wanted.counts and header.is_all_of(self._wanted.filter):
-                self.total += header.count
+            known = header.count_matches(self._wanted.filter) if self._is_full and self._wanted.counts else None
+            if known is not None:
+                self.total += known
                 continue
             yield chunk
 
     def take(self, chunk: Chunk, block: Block | None, matches: list[int]) -> bool:
         """Take the matches of a chunk; return whether to go on."""
-        if block is None:
-            return True
         before, after = self._wanted.before, self._wanted.after
         if before is not None or after is not None:
             least, most = -1 if after is None else after, 1 << 62 if before is None else before
             matches = [index for index in matches if least < chunk.header.first + index < most]
         self.total += len(matches)
         room = self._wanted.limit + 1 - len(self.lines)
-        if room > 0:
+        if block is not None and room > 0:
             chosen = matches[:room] if self._is_forward else matches[::-1][:room]
             self.lines += [block.line(index) for index in chosen]
         if self.total >= MOST_COUNTED or time.monotonic() > self._until:
@@ -120,25 +121,20 @@ class _Walk:
 
 def _select(
     pool: ThreadPoolExecutor, chunks: Iterator[Chunk], wanted: Filter
-) -> Iterator[tuple[Chunk, tuple[Block | None, list[int]]]]:
-    waiting: deque[tuple[Chunk, Future[tuple[Block | None, list[int]]]]] = deque()
+) -> Iterator[tuple[Chunk, Block | None, list[int]]]:
+    waiting: deque[Future[list[tuple[Chunk, Block | None, list[int]]]]] = deque()
+    size = 1  # often the first one is enough
     try:
-        for chunk in chunks:
-            waiting.append((chunk, pool.submit(_look, chunk, wanted)))
+        while some := list(islice(chunks, size)):
+            waiting.append(pool.submit(read_chunks, some, wanted))
+            size = min(size * 2, _TOGETHER)
             if len(waiting) > _AHEAD:
-                first, found = waiting.popleft()
-                yield first, found.result()
+                yield from waiting.popleft().result()
         while waiting:
-            first, found = waiting.popleft()
-            yield first, found.result()
+            yield from waiting.popleft().result()
     finally:
-        for _, found in waiting:
+        for found in waiting:
             found.cancel()
-
-
-def _look(chunk: Chunk, wanted: Filter) -> tuple[Block | None, list[int]]:
-    block = chunk.read()
-    return block, [] if block is None else block.select(wanted)
 
 
 def _cut(lines: list[StoredLine], limit: int, *, is_forward: bool) -> tuple[list[StoredLine], bool]:
@@ -160,7 +156,7 @@ def _add_context(store: LogStore, lines: list[StoredLine], context: int) -> list
         if header.first > last:
             break
         here = sorted(numbers.intersection(range(header.first, header.first + header.count)))
-        block = chunk.read() if here else None
+        block = chunk.read()[0] if here else None
         if block is not None:
             found += [block.line(number - header.first, is_match=number in matches) for number in here]
     return found

@@ -7,15 +7,16 @@ is to be read again: so chunks are not synced one by one, and a torn one is cut 
 import os
 import threading
 import time
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 from orca.features.logs.frames import MAGIC, MOST_BODY, MOST_HEADER, PREFIX, Block, Header, pack, parse_header, unpack
-from orca.features.logs.rules import Line
+from orca.features.logs.rules import EVERYTHING, Filter, Line
 from orca.kit.files import sync_folder
 
 CHUNK_BYTES = 256 << 10
@@ -36,19 +37,28 @@ class Chunk:
     checksum: int = 0
     block: Block | None = None
 
-    def read(self) -> Block | None:
-        """Return its lines; None when it is damaged, or was deleted meanwhile."""
+    def read(self, wanted: Filter = EVERYTHING, file: BinaryIO | None = None) -> tuple[Block | None, list[int]]:
+        """Return its lines, and which of them match; no lines when none does, or it cannot be read."""
         if self.block is not None:
-            return self.block
+            return self.block, self.block.select(wanted)
         try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                data = file.read(self.length)
-            if len(data) != self.length or zlib.crc32(memoryview(data)[PREFIX.size :]) != self.checksum:
-                return None
-            return unpack(self.header, data[PREFIX.size + PREFIX.unpack_from(data)[1] :])
-        except (OSError, ValueError, zlib.error):
-            return None
+            with nullcontext(file) if file else self.path.open("rb") as opened:
+                opened.seek(self.offset)
+                data = opened.read(self.length)
+            if len(data) != self.length or crc32(memoryview(data)[PREFIX.size :]) != self.checksum:
+                return None, []
+            return unpack(self.header, data[PREFIX.size + PREFIX.unpack_from(data)[1] :], wanted)
+        except (OSError, ValueError):
+            return None, []
+
+
+def read_chunks(chunks: Sequence[Chunk], wanted: Filter) -> list[tuple[Chunk, Block | None, list[int]]]:
+    """Return the lines of chunks, and which of them match. A file of several of them is opened once."""
+    found = []
+    for path, here in groupby(chunks, lambda chunk: None if chunk.block else chunk.path):
+        with suppress(OSError), path.open("rb") if path else nullcontext() as file:
+            found += [(chunk, *chunk.read(wanted, file)) for chunk in here]
+    return found
 
 
 @dataclass(slots=True)
@@ -95,7 +105,7 @@ class LogStore:
         """Bytes that are not written yet."""
         return self._draft.size if self._draft.at else 0
 
-    def append(self, lines: Iterable[Line], positions: dict[str, tuple[int, int]]) -> None:
+    def append(self, lines: Sequence[Line], positions: dict[str, tuple[int, int]]) -> None:
         """Add lines, and how far their writers were read by them."""
         with self._lock:
             self._draft.add(lines)
@@ -181,7 +191,7 @@ class LogStore:
         while self._segments:
             segment = self._segments[-1]
             chunks = self._scan(segment)
-            if chunks and chunks[-1].read() is None:
+            if chunks and chunks[-1].read()[0] is None:
                 chunks.pop()
             end = chunks[-1].offset + chunks[-1].length if chunks else 0
             if end < segment.size:
