@@ -12,6 +12,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.conftest import OWNER, Panel, copy_schema, make_panel, running_panel
 from tests.e2e.test_walk import FLAGS, serious_findings
 
+from orca.features.logs.rules import Line, Writer
+from orca.features.logs.store import LogStore
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 SECONDS = 3
 
@@ -145,3 +148,40 @@ def test_a_form_without_a_session_is_told_to_sign_in(shop: tuple[Panel, str]) ->
     answer = httpx.post(f"{panel.url}/services/{service}/deploy", headers={"Accept": "text/html"})
     assert (answer.status_code, "Bearer" in answer.text) == (401, False)
     assert 'href="/login?next=' in answer.text
+
+
+def test_the_lines_of_a_service_are_read_back_searched_and_linked(page: Page, shop: tuple[Panel, str]) -> None:
+    panel, _ = shop
+    with panel.client() as local:
+        project = local.get("/api/v1/projects").json()["items"][0]["id"]
+        body = {"name": "writer", "source": {"type": "image", "image": "127.0.0.1:9/app:1"}}
+        service = local.post(f"/api/v1/projects/{project}/services", json=body).json()["id"]
+        store, by = LogStore(panel.data_dir / "logs" / service, writes=True), Writer("a" * 16, 0, 1)
+        texts = [f"line {number}{' is a hundredth' if number % 100 == 0 else ''}" for number in range(2000)]
+        store.append([Line(10**15 + number, by, False, text) for number, text in enumerate(texts)], {})
+        store.flush()
+
+        page.goto(f"/services/{service}/output")
+        rows, here = page.locator(".logs-row"), page.locator(".logs-here")
+        expect(rows.last).to_contain_text("line 1999")
+        expect(rows).to_have_count(300)
+        page.locator("[data-log-view]").hover()
+        page.mouse.wheel(0, -100_000)
+        expect(rows).to_have_count(600)
+        search, found = page.get_by_role("searchbox", name="Search all lines"), page.locator("[data-logs-found]")
+        search.fill("A Hundredth")
+        expect(found).to_have_text("1 of 20")
+        expect(here).to_contain_text("line 1900 is a hundredth")
+        for number in range(2, 11):
+            search.press("Enter")
+            expect(found).to_have_text(f"{number} of 20")
+        expect(here).to_contain_text("line 1000 is a hundredth")
+        page.goto(f"/services/{service}/output#L700")
+        expect(here).to_contain_text("line 700 is a hundredth")
+        assert serious_findings(page) == []
+
+        notice = page.get_by_text("Nothing was deployed yet", exact=True)
+        expect(notice).to_be_visible()
+        local.post(f"/api/v1/services/{service}/deployments", json={}).raise_for_status()
+        expect(notice).to_be_hidden()
+        expect(here).to_contain_text("line 700 is a hundredth")

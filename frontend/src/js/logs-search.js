@@ -46,6 +46,7 @@ export class LogsSearch {
     const query = this.logs.filters.query;
     const turn = (this.turn += 1);
     this.matches = [];
+    this.total = 0;
     this.at = -1;
     if (!query || !this.logs.stored) return this.draw();
     this.output.textContent = "searching…";
@@ -81,7 +82,8 @@ export class LogsSearch {
     const query = this.logs.filters.query;
     const total = `${this.total.toLocaleString("en")}${this.exact ? "" : "+"}`;
     if (!query) this.output.textContent = "";
-    else this.output.textContent = this.matches.length ? `${this.at + 1} of ${total}` : "0 matches in all kept lines";
+    else if (this.at < 0) this.output.textContent = `${total} matches in all kept lines`;
+    else this.output.textContent = `${this.at + 1} of ${total}`;
     for (const name of ["up", "down"]) {
       const button = this.logs.button(name);
       if (button) button.hidden = !query || !this.matches.length;

@@ -90,8 +90,9 @@ export class Logs {
   /**
    * Begins anew: at the end, or at a line.
    * @param {number | null} [around]
+   * @param {boolean} [searches] false where the matches of the search are still these
    */
-  async begin(around = null) {
+  async begin(around = null, searches = true) {
     const turn = (this.turn += 1);
     this.source?.close();
     this.queue = [];
@@ -111,7 +112,7 @@ export class Logs {
       else this.say("history", "quiet");
       this.follow(this.atEnd);
       if (around !== null) this.reveal(around);
-      if (this.filters.query) void this.search.run(around === null);
+      if (searches && this.filters.query) void this.search.run(around === null);
     } catch (error) {
       this.say(error instanceof Error ? error.message : "failed", "bad");
     }
@@ -237,7 +238,7 @@ export class Logs {
   /** @param {number} id */
   async goTo(id) {
     this.follow(false);
-    if (!this.rows.querySelector(`[data-line="${id}"]`)) await this.begin(id);
+    if (!this.rows.querySelector(`[data-line="${id}"]`)) await this.begin(id, false);
     else this.reveal(id);
   }
 
@@ -254,7 +255,7 @@ export class Logs {
 
   toNewest() {
     if (this.atEnd) this.follow(true);
-    else void this.begin();
+    else void this.begin(null, false);
   }
 
   /** @param {boolean} on */

@@ -16,6 +16,8 @@ _LINES_OF_ONE, _LINES = 500, 2000
 
 def clean_output(text: str, *, colours: bool = True) -> str:
     """Remove control sequences from program output; newlines, tabs and, if wanted, SGR colours stay."""
+    if text.isprintable():  # most lines are: thousands of them come in a second
+        return text
     text = _ESCAPES.sub(lambda match: (match["sgr"] or "") if colours else "", text)
     return _CONTROLS.sub("", text)
 
@@ -40,6 +42,8 @@ def shorten(text: str, limit: int) -> str:
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
     """Replace each secret of four characters or more by `•••`, longest first."""
+    if not any(secret in text for secret in secrets):
+        return text
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:  # noqa: PLR2004 - shorter values would mangle ordinary words
             text = text.replace(secret, "•••")

@@ -88,4 +88,4 @@ async def test_a_page_of_a_service_that_does_not_run_says_why(browser, service) 
     assert page.status_code == 200
     assert "Nothing was deployed yet" in page.text
     assert 'data-logs-stored="false"' in page.text
-    assert (await browser.get(f"/services/{service['id']}/output/state")).status_code == 200
+    assert f'data-live="/services/{service["id"]}/output/live"' in page.text

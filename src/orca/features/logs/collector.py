@@ -220,7 +220,7 @@ class Collector:
             async with self.use(subject.service_id) as timeline:
                 start = timeline.positions.get(subject.writer.id)
                 async for line, position in _read(engine, replica, start, follows=follows):
-                    text = redact(clean_output(line.text), subject.hidden).replace("\n", " ")[:_MOST_TEXT]
+                    text = redact(clean_output(line.text), subject.hidden)[:_MOST_TEXT]
                     await timeline.put(Line(position[0], subject.writer, line.stream == "stderr", text), position)
 
     async def _describe(self, replica: Replica) -> _Subject | None:

@@ -1,13 +1,16 @@
 """The page of what a service writes."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.observer import watch_engines
 from orca.features.deployments.schemas import ServiceStatusOut
 from orca.features.deployments.statuses import read_statuses
 from orca.features.projects.models import Project
@@ -16,7 +19,8 @@ from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.resources import Resources
 from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
-from orca.web.render import render
+from orca.web.live import Sources, stream_fragment
+from orca.web.render import draw, render
 
 router = Router(include_in_schema=False)
 
@@ -48,7 +52,7 @@ class LogsPage:
 
 @dataclass(frozen=True, slots=True)
 class EndingPage:
-    """The notice alone, which is looked at again and again."""
+    """The notice alone, which is drawn again when the service changes."""
 
     service: Service
     ending: Ending | None
@@ -76,15 +80,20 @@ async def show_logs(
     return render(request, "logs/logs.html", page)
 
 
-@router.get("/services/{service_id}/output/state")
-@guard("service.read", tenant="service_id", page=True)
-async def show_ending(
-    service_id: str, request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources
-) -> Response:
-    """Show whether the service has stopped or crashed meanwhile."""
-    service = await get_service(session, scope, service_id)
-    ending = await find_ending(session, scope, resources, service)
-    return render(request, "logs/_ending.html", EndingPage(service, ending))
+@router.get("/services/{service_id}/output/live")
+@guard("service.read", tenant="service_id", rate="stream", page=True)
+async def follow_ending(
+    service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources
+) -> StreamingResponse:
+    """Stream whether the service has stopped or crashed meanwhile."""
+
+    async def draw_now() -> tuple[str, bool]:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            service = await get_service(session, scope, service_id)
+            ending = await find_ending(session, scope, resources, service)
+        return draw(request, "logs/_ending.html", EndingPage(service, ending)), False
+
+    return stream_fragment(request, draw_now, Sources(others=[partial(watch_engines, resources)]))
 
 
 async def find_ending(session: AsyncSession, scope: Scope, resources: Resources, service: Service) -> Ending | None:
