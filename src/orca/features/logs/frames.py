@@ -222,6 +222,8 @@ def pack(block: Block, positions: Positions) -> bytes:
 def parse_header(data: bytes) -> Header:
     """Read a header. Raises ValueError when it is none."""
     first, count, start, end, levels, writers, positions = json.loads(data)
+    if len(levels) != len(LEVELS):
+        raise ValueError("these are no counts of levels")
     known = {name: (int(at), int(same)) for name, (at, same) in positions.items()}
     return Header(first, count, start, end, levels, tuple(Writer(*writer) for writer in writers), known)
 
