@@ -170,7 +170,7 @@ def test_the_lines_of_a_service_are_read_back_searched_and_linked(page: Page, sh
         expect(rows).to_have_count(600)
         search, found = page.get_by_role("searchbox", name="Search all lines"), page.locator("[data-logs-found]")
         search.fill("A Hundredth")
-        expect(found).to_have_text("1 of 20")
+        expect(found).to_have_text("1 of 20", timeout=15_000)
         expect(here).to_contain_text("line 1900 is a hundredth")
         for number in range(2, 11):
             search.press("Enter")
@@ -183,5 +183,5 @@ def test_the_lines_of_a_service_are_read_back_searched_and_linked(page: Page, sh
         notice = page.get_by_text("Nothing was deployed yet", exact=True)
         expect(notice).to_be_visible()
         local.post(f"/api/v1/services/{service}/deployments", json={}).raise_for_status()
-        expect(notice).to_be_hidden()
+        expect(notice).to_be_hidden(timeout=15_000)
         expect(here).to_contain_text("line 700 is a hundredth")

@@ -124,7 +124,7 @@ async def test_secrets_are_hidden_before_they_are_written(bench: Bench) -> None:
         await until(has_one)
     assert await read(bench, service.id) == ["token •••!"]
     assert b"hush" not in b"".join(
-        chunk.read().text for chunk in LogStore(folder_of(bench.resources) / service.id).chunks()
+        chunk.read()[0].text for chunk in LogStore(folder_of(bench.resources) / service.id).chunks()
     )
 
 
