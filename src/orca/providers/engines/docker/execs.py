@@ -91,21 +91,26 @@ class Execs:
             if leader is None:
                 return True
             for _ in range(_ROUNDS):  # a killed process may have started another one just before
-                members = await self._list_session(leader, container_id)
+                members = await self._list_session(exec_id, leader, container_id)
                 if not members:
                     break
                 if not await self._kill_from_outside(members):
                     await self._kill_from_inside(members, container_id)
-            return await self._is_gone(exec_id) and not await self._list_session(leader, container_id)
+            return await self._is_gone(exec_id) and not await self._list_session(exec_id, leader, container_id)
         except (OrcaError, TimeoutError):
             return False  # the caller gets the deadline's error, not this one
 
-    async def _list_session(self, leader: int, container_id: str) -> list[int]:
+    async def _list_session(self, exec_id: str, leader: int, container_id: str) -> list[int]:
         """Return the living processes of a session by host id, only those that are certainly in the container."""
+        is_running = (await self._inspect(exec_id))["Running"]
         listed = await self._connector.run(
             Command(("ps", "-o", "pid=", "-o", "stat=", "-s", f"{leader}"), deadline=_PATIENCE)
         )
-        pids = {leader, *parse_processes(listed.text)}
+        pids = set(parse_processes(listed.text))
+        if is_running:
+            pids.add(leader)
+        elif leader in pids:  # another process, with a session of its own: no id is reused while its session is there
+            return []
         places = await asyncio.gather(*(self._read_proc("cgroup", pid) for pid in pids))
         return sorted(pid for pid, place in zip(pids, places, strict=True) if container_id in place)
 
