@@ -7,7 +7,8 @@ const KIND = 0o170000;
 const PROGRAM = 0o111;
 const STORED = 0;
 const DEFLATED = 8;
-const MOST_ENTRIES = 100_000;
+const ENCRYPTED = 1;
+const MOST_ENTRIES = 0xffff; // as a count it means: there are more, and another record says how many
 
 /**
  * @param {Blob} file
@@ -24,13 +25,14 @@ export async function readZip(file, limit) {
     const [nameLength, extra, comment] = [28, 30, 32].map((offset) => view.getUint16(place + offset, true));
     const path = new TextDecoder().decode(new Uint8Array(view.buffer, place + 46, nameLength));
     const mode = view.getUint32(place + 38, true) >>> 16;
-    const method = view.getUint16(place + 10, true);
+    const [flags, method] = [8, 10].map((offset) => view.getUint16(place + offset, true));
     const [packed, unpacked] = [20, 24].map((offset) => view.getUint32(place + offset, true));
     const start = view.getUint32(place + 42, true);
     place += 46 + nameLength + extra + comment;
     if (path.endsWith("/") || (mode & KIND) === SYMLINK) continue;
     total += unpacked;
     if (total > limit) throw new Error("What is in the zip file is larger than an upload may be.");
+    if (flags & ENCRYPTED) throw new Error("The zip file is encrypted. Unpack it and choose the folder instead.");
     const data = await readEntry(file, { start, packed, unpacked, method });
     entries.push({ path: checked(path), data, runs: (mode & PROGRAM) !== 0 });
   }
@@ -51,7 +53,7 @@ async function findDirectory(file) {
     if (view.getUint32(place, true) !== END) continue;
     const count = view.getUint16(place + 10, true);
     const [size, at] = [12, 16].map((offset) => view.getUint32(place + offset, true));
-    if (count > MOST_ENTRIES || at === 0xffffffff) break;
+    if (count === MOST_ENTRIES || at === 0xffffffff) break;
     return { count, size, at };
   }
   throw new Error("This is no zip file, or one that is too large for a browser. Choose the folder instead.");
