@@ -71,7 +71,7 @@ def watch_engines(resources: Resources, bell: asyncio.Event) -> Iterator[None]:
     """Set `bell` whenever a replica was found to have changed, by itself or by a deployment."""
     watch = resources.systems.state(LOCAL, _Watch)
     watch.bells.add(bell)
-    if watch.looking is None:
+    if watch.looking is None or watch.looking.done():
         watch.looking = asyncio.create_task(_keep_looking(resources, watch))
     try:
         yield
@@ -90,9 +90,12 @@ def watching(resources: Resources) -> Sources:
 async def _keep_looking(resources: Resources, watch: _Watch) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        with suppress(OrcaError):
-            async with watch.turn:
-                await _look(resources, watch)
+        try:
+            with suppress(OrcaError):
+                async with watch.turn:
+                    await _look(resources, watch)
+        except Exception:
+            log.exception("survey_crashed")
 
 
 async def _look(resources: Resources, watch: _Watch) -> None:
