@@ -53,6 +53,23 @@ async def test_open_pipes_carry_bytes_to_the_end_of_input(served: Served) -> Non
     assert shell.output == content
 
 
+async def test_process_that_runs_on_after_its_output_ended_can_be_closed(served: Served) -> None:
+    async with served.open() as shell:
+        await shell.message("opened")
+        (terminal,) = served.host.terminals.open.values()
+        (session,) = served.app.state.resources.terminals.values()
+        terminal.wait = asyncio.Event().wait
+        terminal._output.put_nowait(None)
+        for _ in range(3):
+            await shell.tell(type="end-of-input")
+        async with asyncio.timeout(15):
+            while not terminal._output.empty():  # noqa: ASYNC110 - a queue that was read sets no event
+                await asyncio.sleep(0.01)
+        await shell.tell(type="close")
+        assert (await shell.message("closed"))["reason"] == "closed"
+    assert session._input.empty()  # that it has ended is said once
+
+
 @pytest.mark.parametrize(
     ("first", "code"),
     [

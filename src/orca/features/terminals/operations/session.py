@@ -48,6 +48,7 @@ class TerminalSession:
         self._scrollback = Tail(SCROLLBACK)
         self._input: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._pending = 0
+        self._has_input = True
         self._size: TerminalSize | None = None
         self._began = self._active = self._seen = self._left = time.monotonic()
         self._stopping: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
@@ -92,8 +93,10 @@ class TerminalSession:
         self._input.put_nowait(data)
 
     def end_input(self) -> None:
-        """Pass on that there is no more input."""
-        self._input.put_nowait(None)
+        """Pass on that there is no more input; once is enough."""
+        if self._has_input:
+            self._has_input = False
+            self._input.put_nowait(None)
 
     def resize(self, size: TerminalSize) -> None:
         """Change the size within the next moments: of many changes in a row only the last one counts."""
@@ -113,14 +116,13 @@ class TerminalSession:
             await shield_until_done(self._finish(end))
 
     async def _follow(self, terminal: Terminal) -> End:
-        reading = asyncio.create_task(self._read(terminal))
+        reading = asyncio.create_task(self._read_to_end(terminal))
         others = [asyncio.create_task(work(terminal)) for work in (self._write, self._size_it)]
         watching = asyncio.create_task(self._watch())
         try:
             await asyncio.wait({reading, watching}, return_when="FIRST_COMPLETED")
             if reading.done():
-                await reading
-                return await _exit_of(terminal)
+                return await reading
             end = End(await watching)
             if self._viewer is not None:  # at once: killing what runs may take seconds
                 await self._viewer.close(end)
@@ -130,8 +132,11 @@ class TerminalSession:
                 task.cancel()
             await asyncio.gather(reading, watching, *others, return_exceptions=True)
 
-    async def _read(self, terminal: Terminal) -> None:
-        """Show output. While no socket shows it, it goes on, and only the end of its output is kept."""
+    async def _read_to_end(self, terminal: Terminal) -> End:
+        """Show output, then wait for the exit, which comes later when the process has closed its output.
+
+        While no socket shows it, it goes on, and only the end of its output is kept.
+        """
         while (part := await terminal.read()) is not None:
             stream, data = part
             self._active = time.monotonic()
@@ -139,6 +144,10 @@ class TerminalSession:
                 self._scrollback.add(data)
             if (viewer := self._viewer) is not None:
                 await viewer.show(stream, data)
+        try:
+            return End("exited", await terminal.wait())
+        except OrcaError:  # the container went away together with the process
+            return End("replica-gone")
 
     async def _write(self, terminal: Terminal) -> None:
         """Pass on what was typed, and acknowledge it once the process has taken it."""
@@ -197,10 +206,3 @@ class TerminalSession:
             self.ended.set_result(end)
             if self._viewer is not None:
                 await self._viewer.close(end)
-
-
-async def _exit_of(terminal: Terminal) -> End:
-    try:
-        return End("exited", await terminal.wait())
-    except OrcaError:  # the container went away together with the process
-        return End("replica-gone")
