@@ -1,7 +1,9 @@
 """Terminals through their WebSocket, on a real server and containers in memory."""
 
 import asyncio
+import json
 import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import httpx
@@ -217,6 +219,20 @@ async def test_open_more_than_a_user_may_have_is_refused(served: Served) -> None
             assert (await other.message("refused"))["code"] == "conflict"
         for number in range(MOST_OF_USER):
             del served.app.state.resources.terminals[str(number)]
+
+
+async def test_open_several_at_once_take_no_more_places_than_there_are(served: Served) -> None:
+    terminals = served.app.state.resources.terminals
+    async with served.open(KEPT) as shell:
+        await shell.message("opened")
+        (kept,) = terminals.values()
+        terminals.update({str(number): kept for number in range(MOST_OF_USER - 2)})
+        async with AsyncExitStack() as stack:
+            others = await asyncio.gather(*(stack.enter_async_context(served.open()) for _ in range(5)))
+            answers = [json.loads(await other.socket.recv())["type"] for other in others]
+        assert sorted(answers) == ["opened", *["refused"] * 4]
+        for number in range(MOST_OF_USER - 2):
+            del terminals[str(number)]
 
 
 async def test_server_stops_terminals_end_with_a_reason(served: Served) -> None:

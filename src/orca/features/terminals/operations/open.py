@@ -1,6 +1,9 @@
 """Opens terminals, finds those that were kept, and ends those of processes that died."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -28,39 +31,50 @@ _PROBE_SECONDS = 5.0
 _FINISH_SECONDS = 4.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """Keeps the place of a terminal while it is being opened."""
+
+    owner: tuple[str, ...]
+
+
 async def open_terminal(
     resources: Resources, subject: Subject, scope: Scope, service_id: str, wanted: OpenIn
 ) -> TerminalSession:
     """Start a command in a replica of a service. Raises Conflict, NotFound and ProviderError."""
     owner = owner_of(subject, service_id)
-    _check_room(resources, owner)
-    async with resources.db.read(scope.team_id, scope.reach) as session:
-        service = await get_service(session, scope, service_id)
-        system_id = await find_system(session, service_id)
-    engine = await resources.systems.engine(system_id)
-    if not isinstance(engine, SupportsTerminals):
-        raise Conflict("the engine of this service cannot open terminals")
-    replica = _choose(await engine.observe({"orca.service": service_id}), wanted.replica)
-    argv = tuple(wanted.command) or await _find_shell(engine, replica)
-    request = TerminalRequest(argv, TerminalSize(wanted.columns, wanted.rows) if wanted.tty else None)
-    row = OpenTerminal(
-        id=new_id(), team_id=service.team_id, service_id=service_id, system_id=system_id, replica=replica.name,
-        replica_id=replica.id, engine_id=await engine.prepare_terminal(replica, request), actor=subject.actor,
-        created_at=now(), seen_at=now(),
-    )  # fmt: skip
-    async with resources.db.write(service.team_id) as session:
-        await add_terminal(session, row, argv[0])
-    opened = TerminalSession(
-        resources, row, lambda: engine.open_terminal(replica, row.engine_id, request), owner=owner, keeps=wanted.keep
-    )
-    opened.start()
-    return opened
+    with _reserve(resources, owner) as terminal_id:
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            service = await get_service(session, scope, service_id)
+            system_id = await find_system(session, service_id)
+        engine = await resources.systems.engine(system_id)
+        if not isinstance(engine, SupportsTerminals):
+            raise Conflict("the engine of this service cannot open terminals")
+        replica = _choose(await engine.observe({"orca.service": service_id}), wanted.replica)
+        argv = tuple(wanted.command) or await _find_shell(engine, replica)
+        request = TerminalRequest(argv, TerminalSize(wanted.columns, wanted.rows) if wanted.tty else None)
+        row = OpenTerminal(
+            id=terminal_id, team_id=service.team_id, service_id=service_id, system_id=system_id, replica=replica.name,
+            replica_id=replica.id, engine_id=await engine.prepare_terminal(replica, request), actor=subject.actor,
+            created_at=now(), seen_at=now(),
+        )  # fmt: skip
+        async with resources.db.write(service.team_id) as session:
+            await add_terminal(session, row, argv[0])
+        opened = TerminalSession(
+            resources,
+            row,
+            lambda: engine.open_terminal(replica, row.engine_id, request),
+            owner=owner,
+            keeps=wanted.keep,
+        )
+        opened.start()
+        return opened
 
 
 def find_terminal(resources: Resources, subject: Subject, service_id: str, terminal_id: str) -> TerminalSession:
     """Return an open terminal of the same user in the same service. Raises NotFound."""
-    found: TerminalSession | None = resources.terminals.get(terminal_id)
-    if found is None or found.owner != owner_of(subject, service_id):
+    found = resources.terminals.get(terminal_id)
+    if not isinstance(found, TerminalSession) or found.owner != owner_of(subject, service_id):
         raise NotFound("this terminal is not open any more")
     return found
 
@@ -88,18 +102,27 @@ async def end_lost(resources: Resources) -> None:
 
 async def end_all(resources: Resources) -> None:
     """End the terminals of this process, which stops."""
-    sessions: list[TerminalSession] = list(resources.terminals.values())
+    sessions = [session for session in resources.terminals.values() if isinstance(session, TerminalSession)]
     for session in sessions:
         session.stop("server-stopped")
     if sessions:
         await asyncio.wait([session.ended for session in sessions], timeout=_FINISH_SECONDS)
 
 
-def _check_room(resources: Resources, owner: tuple[str, ...]) -> None:
-    sessions: list[TerminalSession] = list(resources.terminals.values())
-    mine = sum(session.owner[0] == owner[0] for session in sessions)
-    if mine >= MOST_OF_USER or len(sessions) >= MOST:
+@contextmanager
+def _reserve(resources: Resources, owner: tuple[str, ...]) -> Iterator[str]:
+    """Take the place of one more terminal before anything is awaited, and free it if that is not opened."""
+    taken: list[TerminalSession | _Opening] = list(resources.terminals.values())
+    mine = sum(other.owner[0] == owner[0] for other in taken)
+    if mine >= MOST_OF_USER or len(taken) >= MOST:
         raise Conflict("too many terminals are open", hint="Close one of them first.")
+    terminal_id = new_id()
+    resources.terminals[terminal_id] = _Opening(owner)
+    try:
+        yield terminal_id
+    except BaseException:
+        del resources.terminals[terminal_id]
+        raise
 
 
 def _choose(replicas: list[Replica], index: int | None) -> Replica:
