@@ -1,7 +1,7 @@
 """A project is deleted with all in it: what is confirmed, by whom, what is left, and what happens on the way."""
 
 import html
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ from tests.features.services.events import events_of
 from tests.open_systems import exchange
 
 from orca.db import now
+from orca.errors import StepFailed
 from orca.features.deployments.models import Deployment
 from orca.features.projects.models import Project
 from orca.features.services.models import Volume
@@ -161,6 +162,16 @@ async def test_what_cannot_be_deleted_is_said_and_can_be_asked_for_again(
     assert (await events_of(app, "ProjectDeletionFailed"))[0].outcome == "failed"
     again = await client.post(url_of(project), json={"confirm": project["slug"]})
     assert again.json()["state"] == "running"
+
+
+async def test_containers_that_do_not_go_end_the_deletion_with_the_services_named(
+    app, client, project, service
+) -> None:
+    await client.post(url_of(project), json={"confirm": project["slug"]})
+    async with app.state.resources.db.write() as session:
+        (await session.get_one(Project, project["id"])).deleting_since = now() - timedelta(hours=7)
+    with pytest.raises(StepFailed, match="API Server"):
+        await carry_out(app)
 
 
 async def test_nothing_is_created_in_a_project_that_is_being_deleted(app: FastAPI, client, project) -> None:

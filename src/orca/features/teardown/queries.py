@@ -40,16 +40,15 @@ async def read_deletion(session: AsyncSession, project: Project) -> DeletionOut:
         domains=list(await session.scalars(hosts)),
         deployments=await session.scalar(deployments) or 0,
         variables=await session.scalar(variables) or 0,
-        removing=await count_removing(session, project.id),
+        removing=len(await list_removing(session, project.id)),
     )
 
 
-async def count_removing(session: AsyncSession, project_id: str) -> int:
-    """Count the deleted services of a project whose containers are still being removed."""
-    removing = select(Deployment.service_id).join(Service, Service.id == Deployment.service_id)
-    removing = removing.where(Service.project_id == project_id, Service.deleted_at.is_not(None))
-    active = removing.where(Deployment.state.in_(ACTIVE)).distinct().subquery()
-    return await session.scalar(select(func.count()).select_from(active)) or 0
+async def list_removing(session: AsyncSession, project_id: str) -> Sequence[str]:
+    """Return the names of the deleted services of a project whose containers are still being removed."""
+    active = select(Deployment.service_id).where(Deployment.state.in_(ACTIVE))
+    removing = select(Service.name).where(Service.project_id == project_id, Service.deleted_at.is_not(None))
+    return (await session.scalars(removing.where(Service.id.in_(active)).order_by(Service.name))).all()
 
 
 async def list_living(session: AsyncSession, project_id: str) -> Sequence[str]:

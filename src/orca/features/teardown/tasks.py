@@ -10,10 +10,11 @@ from sqlalchemy import select
 from orca.db import now
 from orca.errors import StepFailed
 from orca.events import Origin, origin
+from orca.features.projects.models import Project
 from orca.features.services.actions import delete_service, queue_destruction
 from orca.features.services.models import Service, Volume
 from orca.features.teardown.actions import TASK, Order, fail_deletion, finish_deletion
-from orca.features.teardown.queries import count_removing
+from orca.features.teardown.queries import list_removing
 from orca.kit.amounts import counted
 from orca.resources import Resources
 from orca.tasks import Task, TaskDefinition, TaskRun
@@ -21,6 +22,8 @@ from orca.web.guard import Scope
 
 _SECONDS = 120.0
 _LOOK_AGAIN = timedelta(seconds=2)
+_LONGEST = timedelta(hours=6)
+"""How long containers may take to go: no worker may ever offer the system on which they are."""
 
 
 async def delete_project(run: TaskRun, payload: Mapping[str, Any]) -> None:
@@ -35,9 +38,7 @@ async def delete_project(run: TaskRun, payload: Mapping[str, Any]) -> None:
         for service_id in order.services:
             work = partial(_delete_service, resources, order.team_id, service_id)
             await run.step(f"service {service_id}", work, deadline=_SECONDS, cancellable=False)
-        async with resources.db.read() as session:
-            left = await count_removing(session, order.project_id)
-        if left:
+        if left := await _check_containers(resources, order):
             await run.sleep_until(
                 now() + _LOOK_AGAIN, f"The containers of {counted(left, 'service')} are being removed."
             )
@@ -55,6 +56,18 @@ async def _delete_service(resources: Resources, team_id: str, service_id: str) -
         service = await session.get(Service, service_id)
         if service is not None and service.deleted_at is None:
             await delete_service(session, Scope(team_id), service_id, service.slug)
+
+
+async def _check_containers(resources: Resources, order: Order) -> int:
+    """Count the services whose containers are being removed. Raises StepFailed when that takes too long."""
+    async with resources.db.read() as session:
+        project = await session.get(Project, order.project_id)
+        left = await list_removing(session, order.project_id)
+    if left and project is not None and now() - (project.deleting_since or now()) > _LONGEST:
+        names = ", ".join(left)
+        hint = "Look whether the engines of their systems can be reached. Ask for the deletion again then."
+        raise StepFailed(f"the containers of these services could not be removed in time: {names}", hint=hint)
+    return len(left)
 
 
 async def _queue_volumes(resources: Resources, order: Order) -> None:
