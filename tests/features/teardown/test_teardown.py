@@ -97,6 +97,8 @@ async def test_all_goes_and_the_volumes_are_kept_with_the_project(app, client, p
     assert (ended["state"], ended["services"], len(ended["volumes"])) == ("none", [], 1), ended
     assert len(await events_of(app, "ServiceDeleted")) == 2
     assert await events_of(app, "ProjectDeleted") == []
+    (finished,) = await events_of(app, "ProjectDeletionFinished")
+    assert finished.payload == {"name": "My App", "slug": "my-app", "volumes": 1}
     requested = (await events_of(app, "ProjectDeletionRequested"))[0]
     assert requested.payload == {"name": "My App", "slug": "my-app", "services": 2, "volumes": "keep"}
 

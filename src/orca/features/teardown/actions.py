@@ -74,8 +74,12 @@ async def finish_deletion(session: AsyncSession, scope: Scope, project_id: str) 
     if project is None or project.deleted_at is not None:
         return
     project.deleting_since = None
-    if not await list_volume_ids(session, project_id):
+    volumes = await list_volume_ids(session, project_id)
+    if not volumes:
         await delete_project(session, scope, project_id)
+        return
+    payload = {"name": project.name, "slug": project.slug, "volumes": len(volumes)}
+    await record(session, Fact("ProjectDeletionFinished", scope.team_id, "project", project.id, payload))
 
 
 async def fail_deletion(session: AsyncSession, project_id: str, reason: str) -> None:
