@@ -51,7 +51,7 @@ async def search(
 
 
 async def _read(resources: Resources, user: str, wanted: Filter, work: Callable[[threading.Event], T]) -> T:
-    """Read lines in a thread, with one filtered search per user at a time; reading stops when the caller is cancelled."""
+    """Read lines in a thread, with one filtered search per user at a time; cancelling the caller stops it."""
     collecting, stop = Collecting.of(resources), threading.Event()
     try:
         async with collecting.search_of(user) if wanted != Filter() else nullcontext():
