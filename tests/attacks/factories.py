@@ -18,7 +18,6 @@ from orca.db import now
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LogChunk, Release
 from orca.features.identity.models import BrowserSession
 from orca.features.notifications.models import Delivery
-from orca.features.projects.models import Environment
 from orca.kit.ids import new_id
 from orca.systems import LOCAL
 
@@ -70,9 +69,8 @@ async def project(place: Place) -> str:
 
 
 async def environment(place: Place) -> str:
-    query = select(Environment.id).where(Environment.project_id == await place.get("project_id"))
-    async with place.app.state.resources.db.read() as reading:
-        return str(await reading.scalar(query))
+    listed = await place.client.get(f"/api/v1/projects/{await place.get('project_id')}/environments")
+    return str(listed.json()[0]["id"])
 
 
 async def grant(place: Place) -> str:
@@ -87,7 +85,7 @@ async def service(place: Place) -> str:
         "name": f"walked {new_id()[-8:]}", "type": "web", "build_source": {"type": "image", "image": IMAGE},
         "ports": [{"port": 8080, "public": True}],
     }  # fmt: skip
-    made = await place.post(f"/api/v1/projects/{await place.get('project_id')}/services", body)
+    made = await place.post(f"/api/v1/environments/{await place.get('environment_id')}/services", body)
     for owner in (f"projects/{await place.get('project_id')}", f"services/{made['id']}"):
         variables = [{"key": "SECRET", "value": place.secret("variable"), "is_secret": True, "is_build_time": True}]
         answer = await place.client.patch(f"/api/v1/{owner}/variables", json={"variables": variables})

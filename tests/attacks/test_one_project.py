@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import update
 from starlette.requests import Request
 from tests.attacks import checks
 from tests.attacks.conftest import UNLIMITED, World
@@ -18,14 +17,13 @@ from tests.conftest import client_of
 from orca.features.access.authentication import AuthenticatedSubject, Authenticator
 from orca.features.access.gate import AccessGate
 from orca.features.access.permissions import all_roles, permissions_of_grant
-from orca.features.projects.models import Environment
 from orca.features.services.models import Service
 from orca.resources import Resources
 from orca.web.guard import SIGNED_IN
 from orca.web.rights import Grant, ObjectScope
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
-OF_A_PROJECT = ("project_id", "service_id", "volume_id", "route_id", "hook_id", "deployment_id")
+OF_A_PROJECT = ("project_id", "environment_id", "service_id", "volume_id", "route_id", "hook_id", "deployment_id")
 """Path parameters whose objects belong to a project."""
 
 
@@ -81,12 +79,8 @@ async def neighbour(world: World) -> Place:
     """Another environment of our project, with what belongs to it."""
     project = world.ours.made["project_id"]
     place = Place(world.app, world.ours.owner, world.ours.client, made={"project_id": project})
-    service = await place.get("service_id")
-    async with world.app.state.resources.db.write() as session:
-        row = Environment(team_id=world.ours.owner.team_id, project_id=project, name="Staging", slug="staging")
-        session.add(row)
-        await session.flush()
-        await session.execute(update(Service).where(Service.id == service).values(environment_id=row.id))
+    made = await place.post(f"/api/v1/projects/{project}/environments", {"name": "Staging"})
+    place.made["environment_id"] = made["id"]
     for parameter in OF_A_PROJECT:
         await place.get(parameter)
     return place

@@ -391,3 +391,25 @@ def test_members_of_before_stay_as_they_are_and_grants_go_with_them(engine: Engi
     with engine.connect() as connection:
         assert [*connection.scalars(text("SELECT user_id FROM memberships ORDER BY id"))] == ["ada", "bob"]
     migrations.upgrade(engine.url)
+
+
+def test_slugs_become_unique_in_projects_and_free_after_the_deletion_of_an_environment(engine: Engine) -> None:
+    migrate(engine, "0039")
+    with engine.begin() as connection:
+        insert_uses(connection)
+    migrate(engine, "0040")
+    with engine.begin() as connection:
+        insert(connection, "environments", id="s", team_id="ours", project_id="ours", slug="staging",
+               deleted_at=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
+        insert(connection, "environments", id="s2", team_id="ours", project_id="ours", slug="staging")
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        insert(connection, "environments", id="s3", team_id="ours", project_id="ours", slug="staging")
+    for project, environment in (("ours", "s2"), ("ours", "ours")):
+        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+            insert(connection, "services", id="new", team_id="ours", project_id=project, environment_id=environment,
+                   slug="image")  # fmt: skip
+    migrate(engine, "0039", back=True)
+    with engine.connect() as connection:
+        slugs = connection.execute(text("SELECT id, slug FROM environments ORDER BY id")).all()
+        assert [tuple(row) for row in slugs] == [("others", "others"), ("ours", "ours"), ("s", "s"), ("s2", "staging")]
+        assert connection.scalar(text("SELECT count(*) FROM services WHERE environment_id = 'ours'")) > 1

@@ -192,7 +192,8 @@ async function findService(part) {
   const body = { name: text("name"), kind: text("kind"), source: { type: "directory" } };
   const slug = text("slug") ? { slug: text("slug") } : {};
   const ports = text("port") ? { ports: [{ name: "http", port: Number(text("port")), public: true }] } : {};
-  const service = await send(part, part.dataset.folderCreate ?? "", { ...body, ...slug, ...ports });
+  const environment = text("environment") ? { environment: text("environment") } : {};
+  const service = await send(part, part.dataset.folderCreate ?? "", { ...body, ...slug, ...ports, ...environment });
   created.set(part, service);
   return service.id;
 }

@@ -167,6 +167,19 @@ def list_projects(call: Invocation) -> list[Row]:
     return items
 
 
+def pick_environment(call: Invocation, wanted: str) -> Row:
+    """Return the environment of the selected project of that id, slug or name. Raises CommandFailed."""
+    project = get_project(call)
+    listed = f"orc environments list --project {project['slug']}"
+    return pick(list_environments(call, project), wanted, "environment", listed)
+
+
+def list_environments(call: Invocation, project: Row) -> list[Row]:
+    """Return the environments of a project, the first of which is production."""
+    rows: list[Row] = call.client.get(f"/projects/{segment(project['id'])}/environments")
+    return rows
+
+
 def pick(rows: Iterable[Row], wanted: str, what: str, listed: str = "") -> Row:
     """Return the only row of that id, slug or name; `listed`: the command that lists them. Raises CommandFailed."""
     known = list(rows)

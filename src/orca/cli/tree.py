@@ -61,6 +61,10 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             {"list": "List projects.", "create": "Make a project.", "delete": "Delete a project."},
         ),
         Entry(
+            "environments", "environments", "Where the services of a project live: production, staging, …",
+            {"list": "List environments.", "create": "Make an environment.", "delete": "Delete an empty environment."},
+        ),
+        Entry(
             "services", "services", "What can be deployed.",
             {"list": "List services.", "show": "Show one service.", "create": "Make a service.",
              "edit": "Change a service; the next deployment uses it.",

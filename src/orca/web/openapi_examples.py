@@ -22,6 +22,8 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "DeployIn": {"commit": "4f3c2b1a"},
     "DnsCredentialChanges": {"zones": ["example.org"]},
     "DnsCredentialIn": {"name": "Zone", "provider": "hetzner", "zones": ["example.org"], "fields": {"token": "…"}},
+    "EnvironmentChanges": {"name": "Staging of the shop"},
+    "EnvironmentFields": {"name": "Staging"},
     "GitCredentialChanges": {"name": "Deploy key of the shop"},
     "GitCredentialFields": {"name": "Deploy key", "kind": "ssh", "host": "git.example.org"},
     "GrantIn": {"email": "ada@example.org", "role": "member", "project_id": _ID},

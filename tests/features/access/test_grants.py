@@ -66,23 +66,21 @@ async def house(app: FastAPI, client: httpx.AsyncClient) -> House:
     made = House(app, client)
     for project in ("Shop", "Blog"):
         made.projects[project] = (await client.post("/api/v1/projects", json={"name": project})).json()["id"]
-    for project, service in (("Shop", "till"), ("Blog", "press"), ("Shop", "rehearsal")):
-        made.services[service] = await _service(made, project, service)
-    async with app.state.resources.db.write() as session:
-        row = Environment(
-            team_id=await default_team(app), project_id=made.projects["Shop"], name="Staging", slug="staging"
-        )
-        session.add(row)
-        await session.flush()
-        made.staging = row.id
-        moved = update(Service).where(Service.id == made.services["rehearsal"])
-        await session.execute(moved.values(environment_id=row.id))
+    path = f"/api/v1/projects/{made.projects['Shop']}/environments"
+    made.staging = (await client.post(path, json={"name": "Staging"})).json()["id"]
+    for project, service, environment in (
+        ("Shop", "till", "production"),
+        ("Blog", "press", "production"),
+        ("Shop", "rehearsal", "staging"),
+    ):
+        made.services[service] = await _service(made, project, service, environment)
     return made
 
 
-async def _service(house: House, project: str, name: str) -> str:
+async def _service(house: House, project: str, name: str, environment: str = "production") -> str:
     body = {"name": name, "source": {"type": "image", "image": "registry.example.org/app:1"}}
-    answer = await house.client.post(f"/api/v1/projects/{house.projects[project]}/services", json=body)
+    path = f"/api/v1/projects/{house.projects[project]}/services"
+    answer = await house.client.post(path, json=body | {"environment": environment})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
@@ -108,7 +106,8 @@ async def test_a_guest_sees_the_granted_project_and_nothing_beside_it(house: Hou
         assert await names(browser, "services") == {"till", "rehearsal"}
         for event_ in (await browser.get("/api/v1/events")).json()["items"]:
             about = {event_["object_id"], event_["payload"].get("service_id")}
-            assert about & {house.projects["Shop"], house.services["till"], house.services["rehearsal"]}, event_
+            inside = {house.projects["Shop"], house.staging, house.services["till"], house.services["rehearsal"]}
+            assert about & inside, event_
         beside = await browser.get(f"/api/v1/projects/{house.projects['Blog']}")
         assert beside.status_code == 404
         assert (await browser.get(f"/api/v1/services/{house.services['press']}")).status_code == 404
@@ -163,6 +162,68 @@ async def test_a_grant_on_an_environment_shows_its_project_and_what_runs_there(h
         changed = await browser.patch(f"/api/v1/services/{house.services['rehearsal']}", json={"replicas": 2})
         assert changed.status_code == 200, changed.text
         assert (await browser.get(f"/api/v1/projects/{house.projects['Blog']}")).status_code == 404
+
+
+async def test_a_grant_on_an_environment_makes_services_there_alone(house: House) -> None:
+    guest = await house.guest("member", environment_id=house.staging)
+    shop = house.projects["Shop"]
+    production, _ = (await house.client.get(f"/api/v1/projects/{shop}/environments")).json()
+    body = {"name": "till", "source": {"type": "image", "image": "registry.example.org/app:1"}}
+    async with browser_of(house.app, guest.email) as browser:
+        assert [each["id"] for each in (await browser.get(f"/api/v1/projects/{shop}/environments")).json()] == [
+            house.staging
+        ]
+        made = await browser.post(f"/api/v1/environments/{house.staging}/services", json=body)
+        assert (made.status_code, made.json()["slug"]) == (201, "till-staging")
+        assert await names(browser, "services") == {"rehearsal", "till"}
+        for path, more in (
+            (f"environments/{production['id']}/services", {}),
+            (f"projects/{shop}/services", {"environment": "staging"}),
+            (f"projects/{shop}/services", {}),
+        ):
+            assert (await browser.post(f"/api/v1/{path}", json=body | more)).status_code == 404, path
+        into = await browser.post(
+            f"/api/v1/environments/{house.staging}/services", json=body | {"environment": "production"}
+        )
+        assert into.status_code == 422
+        for method in ("GET", "PATCH", "DELETE"):
+            answer = await browser.request(method, f"/api/v1/environments/{production['id']}", json={"name": "Mine"})
+            assert answer.status_code == (404 if method == "GET" else 403), method
+        place = f"/api/v1/environments/{house.staging}"
+        assert (await browser.get(place)).status_code == 200
+        assert (await browser.patch(place, json={"name": "Mine"})).status_code == 403
+
+
+async def test_filters_counts_and_logs_say_nothing_of_another_environment(house: House) -> None:
+    guest = await house.guest("member", environment_id=house.staging)
+    till = house.services["till"]
+    async with browser_of(house.app, guest.email) as browser:
+        for path in ("services?slug=till", f"deployments?service_id={till}", f"events?object_id={till}"):
+            assert (await browser.get(f"/api/v1/{path}")).json()["items"] == [], path
+        for path in ("/", f"/projects/{house.projects['Shop']}", "/projects", "/activity", "/palette?q=till"):
+            page = await browser.get(path)
+            assert page.status_code == 200, path
+            assert not [word for word in (till, ">till<") if word in page.text], path
+        for path in ("/", f"/projects/{house.projects['Shop']}"):
+            assert '<span>All</span> <span class="list-chip-count">1</span>' in (await browser.get(path)).text, path
+        assert f"/services/{house.services['rehearsal']}" in (await browser.get("/palette?q=rehearsal")).text
+        for path in ("logs/lines", "logs", "status", "containers", "variables", "routes"):
+            assert (await browser.get(f"/api/v1/services/{till}/{path}")).status_code == 404, path
+        assert (await browser.get(f"/api/v1/services/{house.services['rehearsal']}/logs/lines")).status_code == 200
+
+
+async def test_grants_end_with_their_environment(house: House) -> None:
+    guest = await house.guest("member", environment_id=house.staging)
+    service = house.services["rehearsal"]
+    async with browser_of(house.app, guest.email) as browser:
+        assert await names(browser, "projects") == {"Shop"}
+        gone = await house.client.delete(f"/api/v1/services/{service}", params={"confirm": "rehearsal-staging"})
+        assert gone.status_code == 204
+        assert (await house.client.delete(f"/api/v1/environments/{house.staging}")).status_code == 204
+        assert await count(house.app, RoleGrant.user_id == guest.id) == 0
+        assert (await browser.get("/api/v1/projects")).status_code == 403
+    body = {"email": guest.email, "role": "viewer", "environment_id": house.staging}
+    assert (await house.client.post("/api/v1/grants", json=body)).status_code == 422
 
 
 async def test_a_grant_on_a_system_covers_what_runs_there_in_the_team(house: House) -> None:
@@ -244,15 +305,19 @@ async def test_a_stream_ends_soon_after_a_grant_does(house: House, which: str) -
         await reader.end(7)
 
 
-async def test_the_live_feed_tells_of_the_granted_part_only(house: House) -> None:
-    guest = await house.guest("viewer", project_id=house.projects["Shop"])
+@pytest.mark.parametrize(
+    ("part", "granted", "beside"), [("project", "till", "press"), ("environment", "rehearsal", "till")]
+)
+async def test_the_live_feed_tells_of_the_granted_part_only(house: House, part: str, granted: str, beside: str) -> None:
+    parts = {"project": house.projects["Shop"], "environment": house.staging}
+    guest = await house.guest("viewer", **{f"{part}_id": parts[part]})
     heard: list[str] = []
     came = asyncio.Event()
 
     class Listener(Reader):
         async def _send(self, message: dict[str, object]) -> None:
             heard.append(bytes(message.get("body", b"")).decode())
-            if house.services["till"] in "".join(heard).rpartition("ServiceUpdated")[2]:
+            if house.services[granted] in "".join(heard).rpartition("ServiceUpdated")[2]:
                 came.set()
             await super()._send(message)
 
@@ -264,14 +329,14 @@ async def test_the_live_feed_tells_of_the_granted_part_only(house: House) -> Non
             reader = Listener(house.app, cookie, path="/api/v1/events/stream", **more)
             replicas = 2
             while not came.is_set():  # it may not listen yet
-                for service in ("press", "till"):
+                for service in (beside, granted):
                     path = f"/api/v1/services/{house.services[service]}"
                     assert (await house.client.patch(path, json={"replicas": replicas})).status_code == 200
                 replicas = 5 - replicas
                 with suppress(TimeoutError):
                     await asyncio.wait_for(came.wait(), 1)
             await reader.leave()
-            assert house.services["press"] not in "".join(heard)
+            assert house.services[beside] not in "".join(heard)
             assert house.projects["Blog"] not in "".join(heard)
 
 

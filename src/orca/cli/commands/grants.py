@@ -7,7 +7,7 @@ from orca.cli.client import segment
 from orca.cli.command import Command, Invocation
 from orca.cli.failures import UsageError
 from orca.cli.output import Part, show_id
-from orca.cli.selection import get_project, pick
+from orca.cli.selection import get_project, list_environments, pick, pick_environment
 from orca.cli.times import ago
 
 ROLES = ("viewer", "member", "admin")
@@ -18,7 +18,7 @@ def list_grants(call: Invocation) -> None:
     page = call.client.list("/grants")
     if call.args.project is not None:
         project = get_project(call)
-        inside = {project["id"], *(environment["id"] for environment in _environments(call, project["id"]))}
+        inside = {project["id"], *(environment["id"] for environment in list_environments(call, project))}
         page["items"] = [item for item in page["items"] if inside & {item["project_id"], item["environment_id"]}]
     columns = ["WHO", "ROLE", "ON", "WHAT", "SINCE", "ID"]
     empty = "There are no grants. `orc grants add EMAIL --role viewer --project shop` gives one."
@@ -47,15 +47,9 @@ def _part(call: Invocation) -> dict[str, str]:
         if call.args.environment is not None or call.args.project is not None:
             raise UsageError("a role is on a system, or on a project or environment", hint="Give each in turn.")
         return {"system_id": call.args.system}
-    project = get_project(call)
     if call.args.environment is None:
-        return {"project_id": project["id"]}
-    return {"environment_id": pick(_environments(call, project["id"]), call.args.environment, "environment")["id"]}
-
-
-def _environments(call: Invocation, project_id: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = call.client.get(f"/projects/{segment(project_id)}/environments")
-    return rows
+        return {"project_id": get_project(call)["id"]}
+    return {"environment_id": pick_environment(call, call.args.environment)["id"]}
 
 
 def _row(grant: dict[str, Any]) -> list[Part]:

@@ -12,7 +12,7 @@ from orca.cli.deploying import follow_argument, report
 from orca.cli.dialogue import confirm
 from orca.cli.failures import NOT_FOUND, CommandFailed, UsageError
 from orca.cli.output import Part, Screen
-from orca.cli.selection import get_project, get_service
+from orca.cli.selection import get_project, get_service, pick_environment
 from orca.cli.settings import choose_credential, edit_arguments, settings_from
 from orca.cli.states import service_state
 from orca.cli.times import ago
@@ -48,7 +48,7 @@ def create(call: Invocation) -> int:
     body = {"name": call.args.name, "source": {"type": "directory"}, **slug_of(call), **settings}
     if call.args.deploy:
         body["deploy"] = True
-    service = call.client.post(f"/projects/{segment(get_project(call)['id'])}/services", body)
+    service = call.client.post(_place(call), body)
     if call.args.deploy:
         call.output.note(f"Made the service {service['slug']}.")
         return report(call, call.client.get(f"/deployments/{segment(service['deployment_id'])}"))
@@ -56,6 +56,13 @@ def create(call: Invocation) -> int:
         service, lambda screen: screen.line(f"Made the service {service['slug']}. `orc deploy` makes it live.")
     )
     return 0
+
+
+def _place(call: Invocation) -> str:
+    """Return where services are created: an environment's own address also serves those who may there only."""
+    if call.args.environment is not None:
+        return f"/environments/{segment(pick_environment(call, call.args.environment)['id'])}/services"
+    return f"/projects/{segment(get_project(call)['id'])}/services"
 
 
 def edit(call: Invocation) -> None:
@@ -153,6 +160,9 @@ def _without_ports(service: dict[str, Any], status: dict[str, Any]) -> str:
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what people call it")
     slug_argument(parser)
+    parser.add_argument(
+        "--environment", metavar="NAME", help="the environment of the project that it lives in (default: production)"
+    )
     parser.add_argument("--deploy", action="store_true", help="deploy it at once, and follow the deployment")
     follow_argument(parser)
     edit_arguments(parser)
@@ -173,7 +183,9 @@ COMMANDS = {
     "list": Command(list_services, "orc services list --project shop", scope="project"),
     "show": Command(show, "orc services show web"),
     "create": Command(
-        create, "orc services create web --project shop --git https://github.com/acme/shop --deploy",
+        create,
+        "orc services create web --project shop --git https://github.com/acme/shop --deploy\n"
+        "orc services create web --project shop --environment staging --image ghcr.io/acme/shop:next",
         scope="project", arguments=_create_arguments,
     ),
     "edit": Command(

@@ -175,6 +175,11 @@ async def _record_grant(session: AsyncSession, fact_type: str, row: RoleGrant) -
     await record(session, Fact(fact_type, row.team_id, "user", row.user_id, payload))
 
 
+async def end_grants_on_environment(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
+    """Delete the grants on a deleted environment, whose row stays."""
+    await session.execute(delete(RoleGrant).where(RoleGrant.environment_id == fact.object_id))
+
+
 async def end_grants_on_project(session: AsyncSession, _resources: Resources, fact: Fact) -> None:
     """Delete the grants on a deleted project and on its environments, whose rows stay."""
     environments = select(ENVIRONMENTS.c.id).where(ENVIRONMENTS.c.project_id == fact.object_id)

@@ -1,7 +1,12 @@
 """The manifest of access: teams, roles, permissions and API tokens."""
 
 from orca.features.access import api, pages, tasks
-from orca.features.access.actions import end_grants_on_project, found_team, revoke_tokens_of
+from orca.features.access.actions import (
+    end_grants_on_environment,
+    end_grants_on_project,
+    found_team,
+    revoke_tokens_of,
+)
 from orca.features.access.queries import find_grant_scope, find_token_scope
 from orca.features.manifest import EventKind, EventWords, Feature, Permission
 from orca.web.nav import SETTINGS, NavItem
@@ -42,6 +47,7 @@ FEATURE = Feature(
     own_identifiers=("team_id", "token_id"),
     subscribers=(
         ("InstanceClaimed", found_team),
+        ("EnvironmentDeleted", end_grants_on_environment),
         ("ProjectDeleted", end_grants_on_project),
         ("PasswordChanged", revoke_tokens_of),
         ("PasswordReset", revoke_tokens_of),

@@ -9,16 +9,18 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
+from orca.errors import OrcaError
 from orca.features.dashboard.queries import list_service_names
 from orca.features.dashboard.views import ServiceListRow, list_service_rows
 from orca.features.deployments.observer import watching
-from orca.features.projects.actions import update_project
-from orca.features.projects.models import Project
-from orca.features.projects.queries import get_project
-from orca.features.projects.schemas import ProjectChanges
+from orca.features.projects.actions import create_environment, delete_environment, update_project
+from orca.features.projects.models import Environment, Project
+from orca.features.projects.queries import get_environment, get_project, list_environments
+from orca.features.projects.schemas import EnvironmentFields, ProjectChanges
 from orca.features.services.schemas.volumes import VolumeFilter, VolumeOut
 from orca.features.services.volume_queries import list_project_volumes
 from orca.resources import Resources
+from orca.web.answers import Redirect, attempt, submit
 from orca.web.forms import Filled, Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
 from orca.web.lists import AskedOf, Listing, ListQuery
@@ -41,7 +43,9 @@ class ProjectPage:
     volumes: Sequence[VolumeOut]
     names: Mapping[str, str]
     """Id -> name of its services, which volumes are shown with."""
+    environments: Sequence[Environment]
     form: Filled[Any] = field(default_factory=Filled)
+    environment_form: Filled[Any] = field(default_factory=Filled)
     tab: str = "services"
 
 
@@ -84,7 +88,8 @@ async def _read_page(
     volumes = await list_project_volumes(session, scope, project_id, VolumeFilter(limit=MOST))
     names = await list_service_names(session, scope, project_id, limit=MOST)
     listing = await list_service_rows(session, scope, resources, asked, project_id)
-    return ProjectPage(project, listing, volumes.items, names)
+    environments = await list_environments(session, scope, project_id)
+    return ProjectPage(project, listing, volumes.items, names, environments)
 
 
 @router.post("/projects/{project_id}/rename")
@@ -104,3 +109,48 @@ async def rename_project(
         return see_other(request, f"/projects/{project_id}", said="Saved")
     page = replace(await _read_page(session, scope, resources, project_id), form=filled)
     return render(request, "dashboard/project.html", page, status=filled.status)
+
+
+@router.post("/projects/{project_id}/environments")
+@guard("environment.create", tenant="project_id", rate="write", audit="EnvironmentCreated", page=True)
+async def make_environment(
+    project_id: str,
+    request: Request,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
+) -> Response:
+    """Make an environment; its services are made at the page New service."""
+
+    async def make(fields: EnvironmentFields) -> Redirect:
+        environment = await create_environment(session, scope, project_id, fields)
+        return Redirect(f"/projects/{project_id}", f"{environment.name} is created", "Choose it for new services.")
+
+    async def draw_again(filled: Filled[EnvironmentFields]) -> Response:
+        errors = {f"environment_{name}" if name else "": text for name, text in filled.errors.items()}
+        page = await _read_page(session, scope, resources, project_id)
+        page = replace(page, environment_form=Filled(form, errors))
+        return render(request, "dashboard/project.html", page, status=filled.status)
+
+    slug = form.get("environment_slug")
+    data = {"name": form.get("environment_name", ""), **({"slug": slug} if slug else {})}
+    return await submit(request, session, fill(EnvironmentFields, data, form), make, draw_again)
+
+
+@router.post("/environments/{environment_id}/delete")
+@guard("environment.delete", tenant="environment_id", rate="write", audit="EnvironmentDeleted", page=True)
+async def remove_environment(
+    environment_id: str, request: Request, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> Response:
+    """Delete an environment without services and volumes."""
+    environment = await get_environment(session, scope, environment_id)
+    project_id, name = environment.project_id, environment.name
+
+    async def draw_again(refusal: OrcaError) -> Response:
+        page = await _read_page(session, scope, resources, project_id)
+        page = replace(page, environment_form=Filled().refused(refusal))
+        return render(request, "dashboard/project.html", page, status=refusal.status)
+
+    act = delete_environment(session, scope, environment_id)
+    return await attempt(request, session, act, Redirect(f"/projects/{project_id}", f"{name} is deleted"), draw_again)

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.deployments.models import Deployment
-from orca.features.projects.models import Project
+from orca.features.projects.models import Environment, Project
+from orca.features.projects.rules import FIRST_ENVIRONMENT
 from orca.features.services.models import Service
 from orca.web.guard import Scope
 
@@ -23,6 +24,9 @@ class ServiceSummary(NamedTuple):
     project_id: str
     project: str
     desired_state: str
+    environment: str
+    is_first: bool
+    """Whether it lives in `production`."""
 
 
 class LatestDeployment(NamedTuple):
@@ -51,8 +55,9 @@ async def list_all_services(
     """Services of a team, or of one project, by name."""
     query = select(
         Service.id, Service.name, Service.slug, Service.project_id, func.coalesce(Project.name, ""),
-        Service.desired_state,
+        Service.desired_state, Environment.name, Environment.slug == FIRST_ENVIRONMENT,
     ).outerjoin(Project, Project.id == Service.project_id)  # fmt: skip
+    query = query.join(Environment, Environment.id == Service.environment_id)
     query = query.where(Service.team_id == scope.team_id, Service.deleted_at.is_(None))
     if project_id is not None:
         query = query.where(Service.project_id == project_id)

@@ -52,6 +52,7 @@ class ServiceListRow:
     name: str
     project_id: str
     project: str
+    environment: str
     state: str
     url: str
     latest: LatestDeployment | None
@@ -96,21 +97,25 @@ def rank_of(state: str) -> int:
     return _RANKS.index(state) if state in _RANKS else len(_RANKS)
 
 
-def _list_spec(*, with_project: bool) -> ListSpec[ServiceState]:
+def _list_spec(*, with_project: bool, with_environment: bool) -> ListSpec[ServiceState]:
     columns = [Column("name", "Service", sorts=True), Column("state", "State", sorts=True)]
     columns += [Column("project", "Project", sorts=True, optional=True)] if with_project else []
+    columns += [Column("environment", "Environment", sorts=True, optional=True)] if with_environment else []
     columns += [Column("url", "Answers at", optional=True), Column("latest", "Last deployment", optional=True)]
     by_project: Grouping[ServiceState] = Grouping(
         "project", "Project", lambda row: row.listed.project, lambda row: f"/projects/{row.listed.project_id}"
     )
+    by_environment: Grouping[ServiceState] = Grouping("environment", "Environment", lambda row: row.listed.environment)
+    groups = [*([by_project] if with_project else []), *([by_environment] if with_environment else [])]
     return ListSpec(
         name="services", columns=columns, identity=lambda row: row.listed.id, state=lambda row: row.state,
         text=lambda row: f"{row.listed.name} {row.listed.slug} {row.listed.project}", states=_STATES,
-        usual_sort="state", groups=[by_project] if with_project else [],
+        usual_sort="state", groups=groups,
         keys={
             "name": lambda row: row.listed.name.casefold(),
             "state": lambda row: (rank_of(row.state), row.listed.name.casefold()),
             "project": lambda row: (row.listed.project.casefold(), row.listed.name.casefold()),
+            "environment": lambda row: (row.listed.environment.casefold(), row.listed.name.casefold()),
         },
     )  # fmt: skip
 
@@ -134,7 +139,9 @@ async def list_service_rows(
     services = await queries.list_all_services(session, scope, project_id)
     states = await read_states(session, scope, resources, services)
     found = [ServiceState(service, states[service.id]) for service in services]
-    listing = arrange(found, asked, _list_spec(with_project=project_id is None), path, live=live)
+    has_more = any(not service.is_first for service in services)
+    spec = _list_spec(with_project=project_id is None, with_environment=has_more)
+    listing = arrange(found, asked, spec, path, live=live)
     shown = [row.listed.id for row in listing.rows]
     urls = await list_urls_by_service(session, resources.settings, shown)
     latest = await queries.list_latest(session, scope, shown)
@@ -142,7 +149,10 @@ async def list_service_rows(
     def complete(row: ServiceState) -> ServiceListRow:
         one = row.listed
         url = next(iter(urls[one.id]), "")
-        return ServiceListRow(one.id, one.name, one.project_id, one.project, row.state, url, latest.get(one.id))
+        return ServiceListRow(
+            one.id, one.name, one.project_id, one.project, one.environment, row.state, url,
+            latest.get(one.id),
+        )  # fmt: skip
 
     return listing.with_rows(complete)
 

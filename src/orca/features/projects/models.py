@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orca.db import Base, Reach, TeamRow, unique_where
@@ -35,11 +35,11 @@ class Environment(TeamRow, Base):
     """An environment of a project, in which services run; every project starts with `production`."""
 
     __tablename__ = "environments"
-    __table_args__ = (UniqueConstraint("project_id", "slug"),)
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     slug: Mapped[str] = mapped_column(String(40))
+    deleted_at: Mapped[datetime | None]
 
     @classmethod
     def is_within(cls, reach: Reach) -> ColumnElement[bool]:
@@ -48,4 +48,5 @@ class Environment(TeamRow, Base):
         return or_(cls.project_id.in_(reach.projects), cls.id.in_(reach.environments), cls.id.in_(of_systems))
 
 
+unique_where(Environment, "uq_environments_living_slug", "project_id, slug", "deleted_at IS NULL")
 unique_where(Project, "uq_projects_living_slug", "team_id, slug", "deleted_at IS NULL")

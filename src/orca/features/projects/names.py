@@ -45,18 +45,18 @@ class EnvironmentNames:
     async def find_names(self, session: AsyncSession, scope: Scope, ids: Collection[str]) -> Mapping[str, NamedObject]:
         """Id -> name, of those that exist."""
         query = (
-            select(Environment.id, Environment.name, Project.id, Project.name)
+            select(Environment.id, Environment.name, Project.id, Project.name, Project.deleted_at)
             .join(Project, Project.id == Environment.project_id)
-            .where(Environment.team_id == scope.team_id, Environment.id.in_(ids), Project.deleted_at.is_(None))
+            .where(Environment.team_id == scope.team_id, Environment.id.in_(ids))
         )
         return {
-            identifier: NamedObject(f"{name} of {project}", f"/projects/{project_id}")
-            for identifier, name, project_id, project in await session.execute(query)
+            identifier: NamedObject(f"{name} of {project}", "" if deleted_at else f"/projects/{project_id}")
+            for identifier, name, project_id, project, deleted_at in await session.execute(query)
         }
 
-    async def find_ids(self, session: AsyncSession, scope: Scope, text: str) -> Collection[str]:  # noqa: ARG002 - no event is about one
-        """Return nothing: events are about projects and what is in them."""
-        return ()
+    async def find_ids(self, session: AsyncSession, scope: Scope, text: str) -> Collection[str]:
+        """Ids of those whose name or slug contains the text."""
+        return await Names(Environment, "").find_ids(session, scope, text)
 
 
 DIRECTORIES: Mapping[str, Directory] = {"project": Names(Project, "/projects"), "environment": EnvironmentNames()}

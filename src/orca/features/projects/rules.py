@@ -1,4 +1,4 @@
-"""The names of projects and services in addresses. Pure decisions."""
+"""The names of projects, environments and services in addresses. Pure decisions."""
 
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -9,7 +9,12 @@ from anyascii import anyascii
 from orca.errors import BadInput, Conflict, OrcaError
 from orca.kit.ids import slugify
 
+FIRST_ENVIRONMENT = "production"
+"""Slug of the environment with which every project starts."""
+MAX_ENVIRONMENTS = 50
+"""Of a project."""
 _SLUG_LIMIT = 40
+_ENDING_LIMIT = 19
 _WORDS = "LNM"
 """Unicode categories that are spelled out: letters, numbers, and marks on them. An emoji is no part of a slug."""
 
@@ -55,9 +60,20 @@ class Naming:
     """Gives slugs to things of one kind, so that no two are mistaken: those of one name are told apart on purpose."""
 
     noun: str
-    """`project`, `service`."""
+    """`project`, `environment`, `service`."""
     taken: Mapping[str, str]
     """Slug -> name of those that exist."""
+    namesakes: Collection[str] = ()
+    """Slugs of those whose names may be used again, as they are in another environment."""
+    ending: str = ""
+    """What ends the slugs that are spelled from names, as `staging` does in `web-staging`."""
+
+    def spell(self, name: str) -> str:
+        """Return the slug that a name gives here, taken or not; empty where it gives none."""
+        spelled, ending = spell_slug(name), self.ending[:_ENDING_LIMIT].rstrip("-")
+        if not spelled or not ending:
+            return spelled
+        return f"{spelled[: _SLUG_LIMIT - len(ending) - 1].rstrip('-')}-{ending}"
 
     def choose_slug(self, name: str, slug: str | None) -> str:
         """Return the slug of a new thing. Raises Conflict, and BadInput, for a name that needs a slug beside it."""
@@ -67,7 +83,7 @@ class Naming:
             hint = "Add a `slug` of a-z, 0-9 and dashes: it is part of hostnames."
             fields = {"slug": "cannot be made from this name; type one of a-z, 0-9 and dashes"}
             raise BadInput(f"the name of the {self.noun} gives no slug", hint=hint, fields=fields)
-        chosen = slug or spell_slug(name)
+        chosen = slug or self.spell(name)
         if chosen in self.taken:
             raise self.slug_taken(chosen)
         return chosen
@@ -75,7 +91,7 @@ class Naming:
     def check_name(self, name: str) -> None:
         """Raise Conflict when another thing has the name, capitals apart."""
         for slug, other in self.taken.items():
-            if other.casefold() == name.casefold():
+            if other.casefold() == name.casefold() and slug not in self.namesakes:
                 raise Conflict(
                     f"there is already a {self.noun} with the name “{other}” (slug {slug})",
                     hint="Choose another name, or tell them apart by a slug.",
@@ -113,7 +129,7 @@ def propose_slug(naming: Naming, name: str) -> Proposal:
     name = unicodedata.normalize("NFC", name).strip()
     if not name:
         return Proposal()
-    spelled = spell_slug(name)
+    spelled = naming.spell(name)
     try:
         return Proposal(naming.choose_slug(name, None))
     except OrcaError as error:

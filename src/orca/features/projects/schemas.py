@@ -45,12 +45,26 @@ class ProjectOut(Output):
     created_at: datetime
 
 
+class EnvironmentFields(Strict):
+    """The fields of a new environment."""
+
+    name: Name
+    slug: Slug | None = Field(None, description=f"{SLUG} It ends the slugs of services that are made in it.")
+
+
+class EnvironmentChanges(Changes):
+    """What to change; omitted fields stay."""
+
+    name: Name | None = None
+
+
 class EnvironmentOut(Output):
     """An environment of a project."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: str
+    project_id: str
     name: str
     slug: str
     created_at: datetime

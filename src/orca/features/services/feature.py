@@ -3,9 +3,14 @@
 from orca.features.credentials.queries import GIT_CREDENTIAL, REGISTRY_CREDENTIAL
 from orca.features.credentials.usage import CREDENTIAL_USAGE
 from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
-from orca.features.projects.actions import PROJECT
+from orca.features.projects.actions import ENVIRONMENT, PROJECT
 from orca.features.services import api, events, metrics, names, pages, queries, tasks, volume_queries
-from orca.features.services.actions.services import check_credential_unused, check_project_empty, take_upload
+from orca.features.services.actions.services import (
+    check_credential_unused,
+    check_environment_empty,
+    check_project_empty,
+    take_upload,
+)
 from orca.features.services.actions.variables import forget_project_variables
 from orca.web.nav import Tab
 
@@ -72,6 +77,7 @@ FEATURE = Feature(
         GIT_CREDENTIAL: check_credential_unused,
         REGISTRY_CREDENTIAL: check_credential_unused,
         PROJECT: check_project_empty,
+        ENVIRONMENT: check_environment_empty,
     },
     directories=names.DIRECTORIES,
     measures=metrics.make_measures,

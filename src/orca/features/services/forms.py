@@ -49,7 +49,7 @@ _COMMAND = re.compile(r"[^\x00-\x1f\x7f]{1,1000}")
 def new_service_data(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the form of a new service as the API's JSON."""
     data: dict[str, Any] = {"name": form.get("name", ""), "kind": form.get("kind", "web"), "source": source_data(form)}
-    data |= given(form, "slug", "deploy")
+    data |= given(form, "slug", "deploy", "environment")
     if form.get("port"):
         data["ports"] = [{"name": "http", "port": form["port"], "public": True}]
     return data
@@ -86,7 +86,7 @@ def process_service(main: ServiceFields, name: str, command: str) -> ServiceFiel
     """Return a worker from the same source, for another of its processes."""
     return ServiceFields(
         name=name, slug=None, kind="worker", source=main.source, build=main.build, command=shell_argv(command),
-        deploy=main.deploy,
+        deploy=main.deploy, environment=main.environment,
     )  # fmt: skip
 
 

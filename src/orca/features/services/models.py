@@ -128,4 +128,4 @@ class ServiceMount(ServiceRow, Base):
     read_only: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
-unique_where(Service, "uq_services_living_slug", "environment_id, slug", "deleted_at IS NULL")
+unique_where(Service, "uq_services_living_slug", "project_id, slug", "deleted_at IS NULL")

@@ -9,10 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db.pages import read_page
 from orca.errors import NotFound
 from orca.features.credentials.usage import CredentialUser, Usage
-from orca.features.projects.actions import FIRST_ENVIRONMENT
 from orca.features.projects.models import Environment
 from orca.features.projects.queries import get_project
-from orca.features.projects.rules import Naming
+from orca.features.projects.rules import FIRST_ENVIRONMENT, Naming
 from orca.features.secrets.queries import open_secrets_of
 from orca.features.services.models import Service, Variable
 from orca.features.services.rules import VALUE, VARIABLE, OwnerType
@@ -58,18 +57,19 @@ async def list_team_services(session: AsyncSession, scope: Scope, wanted: PageRe
     return await read_page(session, query, Service, wanted)
 
 
-async def get_first_environment(session: AsyncSession, project_id: str) -> Environment:
-    """Return the environment in which new services live."""
-    query = select(Environment).where(Environment.project_id == project_id, Environment.slug == FIRST_ENVIRONMENT)
-    return (await session.scalars(query)).one()
+async def read_naming(session: AsyncSession, environment: Environment, *, but: str = "") -> Naming:
+    """Return what names the services of a project have, except for the one that is renamed, for one in an environment.
 
-
-async def read_naming(session: AsyncSession, environment_id: str, *, but: str = "") -> Naming:
-    """Return what names the services of an environment have, except for the one that is renamed."""
-    living = select(Service.slug, Service.name).where(
-        Service.environment_id == environment_id, Service.deleted_at.is_(None), Service.id != but
+    Slugs are unique in the project, as hostnames and commands name services by project and slug; names in the
+    environment. So `web` of `staging` is `web-staging` beside `web` of production.
+    """
+    living = select(Service.slug, Service.name, Service.environment_id).where(
+        Service.project_id == environment.project_id, Service.deleted_at.is_(None), Service.id != but
     )
-    return Naming("service", {slug: name for slug, name in await session.execute(living)})  # noqa: C416 - rows are no pairs to mypy
+    rows = (await session.execute(living)).all()
+    elsewhere = frozenset(slug for slug, _, environment_id in rows if environment_id != environment.id)
+    ending = "" if environment.slug == FIRST_ENVIRONMENT else environment.slug
+    return Naming("service", {slug: name for slug, name, _ in rows}, elsewhere, ending)
 
 
 def select_scope() -> Select[str, str, str, str]:

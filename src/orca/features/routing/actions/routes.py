@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orca.db import now
 from orca.errors import BadInput, Conflict
 from orca.events import Fact, origin, record
-from orca.features.projects.models import Environment, Project
+from orca.features.projects.models import Project
 from orca.features.routing import queries
 from orca.features.routing.actions.certificates import forget_ordered
 from orca.features.routing.actions.held_names import check_above, find_other_holder, hold_name
@@ -37,7 +37,6 @@ log = structlog.get_logger("orca.routing")
 _NAMES_LOCK = 0x0ACD
 _PRELOADED_AGE = 31_536_000
 """Minimum `max-age` that the HSTS preload lists of browsers require, in seconds."""
-_FIRST_ENVIRONMENT = "production"
 _NEW_NAME: Mapping[str, Any] = {
     "acme_ready_at": None, "acme_failures": 0, "acme_check_at": None, "order_failures": 0, "certificate_until": None,
 }  # fmt: skip
@@ -328,11 +327,9 @@ async def propose_hostname(session: AsyncSession, settings: Settings, service: S
     When the name would not be a valid hostname, an error is logged.
     """
     project = await session.get_one(Project, service.project_id)
-    environment = await session.get(Environment, service.environment_id)
-    place = environment.slug if environment is not None and environment.slug != _FIRST_ENVIRONMENT else ""
     panel = panel_hostnames(settings.panel_url, settings.allowed.hosts)
     for salt in ("", service.id):
-        name = automatic_hostname(service.slug, place, project.slug, base_domain=settings.base.domain, salt=salt)
+        name = automatic_hostname(service.slug, project.slug, base_domain=settings.base.domain, salt=salt)
         try:
             hostname = parse_hostname(name)
         except ValueError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,13 +16,14 @@ from orca.features.credentials.queries import (
     check_login_registry,
     find_credential,
 )
-from orca.features.projects.models import Project
+from orca.features.projects.models import Environment, Project
+from orca.features.projects.queries import choose_environment
 from orca.features.services.actions.privileges import check_options
 from orca.features.services.actions.variables import delete_variables
 from orca.features.services.actions.volumes import detach_all, ensure_volumes
 from orca.features.services.models import Service, Variable, Volume
 from orca.features.services.privileges import check_granted
-from orca.features.services.queries import get_first_environment, get_service, read_naming
+from orca.features.services.queries import get_service, read_naming
 from orca.features.services.rules import Kind
 from orca.features.services.schemas.services import ServiceChanges, ServiceFields
 from orca.features.services.schemas.settings import AUTO, ServiceSettings, ports_for_kind
@@ -41,7 +42,7 @@ _SETTINGS = tuple(ServiceSettings.model_fields)
 
 
 async def create_service(session: AsyncSession, scope: Scope, project: Project, fields: ServiceFields) -> Service:
-    """Create a service in the project's production environment.
+    """Create a service in an environment of the project, by default in `production`.
 
     Raises Conflict (name or slug taken), BadInput, NotGranted, and Forbidden for variables and volumes that the
     requester may not add to an existing service either.
@@ -58,8 +59,8 @@ async def create_service(session: AsyncSession, scope: Scope, project: Project, 
     check_granted(fields.runtime, (), fields.slug or fields.name)
     await check_source(session, scope, fields.source, service_id=None)
     await _check_system(session, fields.system)
-    environment = await get_first_environment(session, project.id)
-    naming = await read_naming(session, environment.id)
+    environment = await choose_environment(session, project, fields.environment, lock=True)
+    naming = await read_naming(session, environment)
     slug = naming.choose_slug(fields.name, fields.slug)
     service = Service(
         team_id=scope.team_id, project_id=project.id, environment_id=environment.id, name=fields.name, slug=slug,
@@ -101,7 +102,8 @@ async def update_service(session: AsyncSession, scope: Scope, service_id: str, c
     if "build" in changed and changed["build"]["builder"] != service.build.get("builder"):
         _check_builder(changed["build"]["builder"])
     if "name" in changed:
-        (await read_naming(session, service.environment_id, but=service.id)).check_name(changed["name"])
+        environment = await session.get_one(Environment, service.environment_id)
+        (await read_naming(session, environment, but=service.id)).check_name(changed["name"])
     if "system" in changed:
         await _check_move(session, scope, service, changed["system"])
     for column, value in changed.items():
@@ -242,21 +244,35 @@ async def check_credential_unused(session: AsyncSession, credential_id: str) -> 
 
 async def check_project_empty(session: AsyncSession, project_id: str) -> None:
     """Raise Conflict that lists the services and volumes a project still has."""
-    services = select(Service.slug).where(Service.project_id == project_id, Service.deleted_at.is_(None))
-    volumes = select(Volume.name, Volume.id).where(Volume.project_id == project_id)
+    project = await session.get_one(Project, project_id)
+    await _check_empty(
+        session, f"the project “{project.slug}”", Service.project_id == project_id, Volume.project_id == project_id,
+        hint="`orc projects delete --with-services` deletes all of it, and so does the project's page.",
+    )  # fmt: skip
+
+
+async def check_environment_empty(session: AsyncSession, environment_id: str) -> None:
+    """Raise Conflict that lists the services and volumes an environment still has."""
+    environment = await session.get_one(Environment, environment_id)
+    await _check_empty(
+        session, f"the environment “{environment.slug}”", Service.environment_id == environment_id,
+        Volume.environment_id == environment_id, hint="Delete its services first, and destroy its volumes.",
+    )  # fmt: skip
+
+
+async def _check_empty(
+    session: AsyncSession, what: str, services_in: ColumnElement[bool], volumes_in: ColumnElement[bool], *, hint: str
+) -> None:
+    services = select(Service.slug).where(services_in, Service.deleted_at.is_(None)).order_by(Service.slug)
+    volumes = select(Volume.name, Volume.id).where(volumes_in).order_by(Volume.name)
     blockers = [
-        *(f"service {slug}" for slug in (await session.scalars(services.order_by(Service.slug))).all()),
-        *(f"volume {name} ({volume_id})" for name, volume_id in await session.execute(volumes.order_by(Volume.name))),
+        *(f"service {slug}" for slug in (await session.scalars(services)).all()),
+        *(f"volume {name} ({volume_id})" for name, volume_id in await session.execute(volumes)),
     ]
     if blockers:
-        project = await session.get_one(Project, project_id)
         shown = ", ".join(blockers[:_BLOCKERS_SHOWN])
         more = f" and {len(blockers) - _BLOCKERS_SHOWN} more" if len(blockers) > _BLOCKERS_SHOWN else ""
-        raise Conflict(
-            f"the project “{project.slug}” still has: {shown}{more}",
-            hint="`orc projects delete --with-services` deletes all of it, and so does the project's page.",
-            blockers=blockers,
-        )
+        raise Conflict(f"{what} still has: {shown}{more}", hint=hint, blockers=blockers)
 
 
 async def take_upload(session: AsyncSession, _resources: Resources, fact: Fact) -> None:

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import Header, Query
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.features.projects.queries import get_project
+from orca.errors import BadInput
+from orca.features.projects.queries import get_environment, get_project
 from orca.features.services import actions, queries
 from orca.features.services.first_deployment import deploy_first
 from orca.features.services.models import Service
@@ -17,7 +19,8 @@ from orca.features.services.schemas.services import (
     ServiceOut,
 )
 from orca.kit.pagination import Page
-from orca.web.guard import CurrentResources, CurrentScope, Router, guard, narrowed
+from orca.resources import Resources
+from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard, narrowed
 
 router = Router(prefix="/api/v1", tags=["services"])
 
@@ -39,6 +42,32 @@ async def create_service(
 
     A name or slug that another service of the project has is refused (409). `deploy` also needs `service.deploy`.
     """
+    return await _create(session, scope, resources, (project_id, body), trigger)
+
+
+@router.post("/environments/{environment_id}/services", status_code=201, summary="Create a service in an environment")
+@guard("service.create", tenant="environment_id", rate="write", audit="ServiceCreated")
+async def create_service_in_environment(
+    environment_id: str,
+    body: ServiceFields,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    trigger: Trigger = "api",
+) -> DeployingService | ServiceOut:
+    """Create a service like `POST /projects/{project_id}/services`, for those who may in this environment only."""
+    environment = await get_environment(session, scope, environment_id)
+    if body.environment not in {None, environment.id, environment.slug}:
+        problem = "is not the environment of the address"
+        raise BadInput(f"environment: {problem}", fields={"environment": problem})
+    fields = body.model_copy(update={"environment": environment.id})
+    return await _create(session, scope, resources, (environment.project_id, fields), trigger)
+
+
+async def _create(
+    session: AsyncSession, scope: Scope, resources: Resources, wanted: tuple[str, ServiceFields], trigger: str
+) -> DeployingService | ServiceOut:
+    project_id, body = wanted
     project = await get_project(session, scope, project_id)
     service = await actions.create_service(session, scope, project, body)
     made = ServiceOut.model_validate(service)

@@ -15,7 +15,7 @@ from orca.features.credentials.models import GitCredential, RegistryCredential
 from orca.features.credentials.queries import list_credentials
 from orca.features.credentials.schemas import GitCredentialChanges
 from orca.features.projects.models import Project
-from orca.features.projects.queries import get_project
+from orca.features.projects.queries import choose_environment, get_project, list_environments
 from orca.features.projects.rules import SlugFragment, propose_slug
 from orca.features.services import actions
 from orca.features.services.detection import Detected, NothingToLookAt, SourceToDetect
@@ -30,7 +30,7 @@ from orca.features.services.forms import (
 )
 from orca.features.services.pages.answers import credential_options
 from orca.features.services.pipeline import DEADLINE, detect
-from orca.features.services.queries import get_first_environment, read_naming
+from orca.features.services.queries import read_naming
 from orca.features.services.schemas.services import ServiceFields
 from orca.features.sources.rules import RepoUrl
 from orca.kit.pagination import PageRequest
@@ -43,6 +43,7 @@ from orca.web.render import render
 
 router = Router(include_in_schema=False)
 TypedName = Annotated[str, Query(max_length=200)]
+ChosenEnvironment = Annotated[str | None, Query(max_length=40)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class NewServicePage:
     registry_options: list[tuple[str, str]]
     panel_url: str
     upload_limit_mb: int
+    environments: list[tuple[str, str]]
+    """Slug and name of each, where there are more than one to choose from."""
     form: Filled[ServiceFields] = field(default_factory=Filled)
 
 
@@ -70,22 +73,29 @@ async def _draw_new(
     project = await get_project(session, scope, project_id)
     git = await list_credentials(session, scope, GitCredential, PageRequest(limit=200))
     registries = await list_credentials(session, scope, RegistryCredential, PageRequest(limit=200))
+    environments = [(each.slug, each.name) for each in await list_environments(session, scope, project.id)]
     settings, subject = request.app.state.settings, request.state.subject
     logins = credential_options(subject, registries.items)
     page = NewServicePage(
-        project, credential_options(subject, git.items), logins, settings.panel_url, settings.disk.upload_limit_mb, form
-    )
+        project, credential_options(subject, git.items), logins, settings.panel_url, settings.disk.upload_limit_mb,
+        environments if len(environments) > 1 else [], form,
+    )  # fmt: skip
     return render(request, "services/new.html", page, status=form.status)
 
 
 @router.get("/projects/{project_id}/services/new/slug")
 @guard("service.create", tenant="project_id", page=True)
 async def suggest_slug(
-    project_id: str, request: Request, session: ReadSession, scope: CurrentScope, name: TypedName = ""
+    project_id: str,
+    request: Request,
+    session: ReadSession,
+    scope: CurrentScope,
+    name: TypedName = "",
+    environment: ChosenEnvironment = None,
 ) -> Response:
     """Return the slug for a name that is being typed, or why there is none."""
-    environment = await get_first_environment(session, (await get_project(session, scope, project_id)).id)
-    naming = await read_naming(session, environment.id)
+    project = await get_project(session, scope, project_id)
+    naming = await read_naming(session, await choose_environment(session, project, environment))
     return render(request, "projects/_slug.html", SlugFragment(propose_slug(naming, name)))
 
 

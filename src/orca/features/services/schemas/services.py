@@ -30,6 +30,9 @@ class ServiceFields(ServiceSettings):
     source: Source = Field(validation_alias=AliasChoices("source", "build_source"))
     build: BuildOptions = BuildOptions()
     system: SystemId = Field(LOCAL, description="The system that it runs on.")
+    environment: Identifier | Slug | None = Field(
+        None, description="The environment of the project in which it lives, by id or slug; `production` by default."
+    )
     volumes: Mounts = Field([])
     variables: dict[VariableKey, Value] = Field({}, max_length=rules.MAX_VARIABLES)
     deploy: bool = Field(False, description="Deploy it at once; `deployment_id` of the answer is followed then.")
