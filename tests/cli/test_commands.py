@@ -48,6 +48,27 @@ def test_projects_are_made_listed_and_deleted(local: Orc) -> None:
     assert local("projects", "delete", made["slug"], "--confirm", made["slug"]).code == 4
 
 
+def test_environments_are_made_used_and_deleted(local: Orc, project: str) -> None:
+    chosen = ("--project", project)
+    told = local.ok("environments", "create", "Staging", *chosen).out
+    assert f"orc services create NAME --project {project} --environment staging" in told
+    assert [each["slug"] for each in local.ok("environments", *chosen, "--json").json] == ["production", "staging"]
+    assert "staging" in local.ok("environments", "list", *chosen).out
+    made = local.ok("services", "create", "web", *chosen, "--environment", "Staging", "--json").json
+    assert made["slug"] == "web-staging"
+    mistyped = local("services", "create", "api", *chosen, "--environment", "stagin")
+    assert (mistyped.code, "Did you mean `staging`?" in mistyped.err) == (4, True)
+    delete = ("environments", "delete", "staging", *chosen, "--confirm", "staging")
+    assert local("environments", "delete", "staging", *chosen).code == 2
+    assert (
+        local(*delete).code,
+        local("environments", "delete", "production", *chosen, "--confirm", "production").code,
+    ) == (5, 5)
+    local.ok("services", "delete", "web-staging", *chosen, "--confirm", "web-staging")
+    assert local.ok(*delete).out == "Deleted the environment staging.\n"
+    assert len(local.ok("environments", *chosen, "--json").json) == 1
+
+
 def test_a_second_project_of_a_name_is_told_and_chosen_by_its_slug(local: Orc) -> None:
     local.ok("projects", "create", "Twin")
     second = local("projects", "create", "Twin")

@@ -73,7 +73,7 @@ async def _draw_new(
     project = await get_project(session, scope, project_id)
     git = await list_credentials(session, scope, GitCredential, PageRequest(limit=200))
     registries = await list_credentials(session, scope, RegistryCredential, PageRequest(limit=200))
-    environments = [(each.slug, each.name) for each in await list_environments(session, scope, project.id)]
+    environments = [(row.slug, row.name) for row in await list_environments(session, scope, project.id)]
     settings, subject = request.app.state.settings, request.state.subject
     logins = credential_options(subject, registries.items)
     page = NewServicePage(
