@@ -58,8 +58,8 @@ class Event(TeamOwned, Base):
         """Select the events of what lies within a part of the team, and of what belongs to its services."""
         itself = Unindexed(cls.object_id).in_(reach.projects) | reach.holds_service(cls.object_id)
         is_other = cls.object_type.not_in(("project", "service"))  # only then the payload is worth reading
-        inside = cls.object_id.in_(reach.environments) | cls.payload["project_id"].as_string().in_(reach.projects)
-        is_inside = (cls.object_type == "environment") & inside
+        of_project: ColumnElement[bool] = cls.payload["project_id"].as_string().in_(reach.projects)
+        is_inside = (cls.object_type == "environment") & (Unindexed(cls.object_id).in_(reach.environments) | of_project)
         return itself | is_inside | (is_other & reach.holds_service(cls.payload["service_id"].as_string()))
 
 
