@@ -11,22 +11,26 @@ down_revision = "0039"
 branch_labels = None
 depends_on = None
 
-_LIVING = {"sqlite_where": sa.text("deleted_at IS NULL"), "postgresql_where": sa.text("deleted_at IS NULL")}
+_LIVING = sa.text("deleted_at IS NULL")
 
 
 def upgrade() -> None:
     with op.batch_alter_table("environments") as batch:
         batch.add_column(sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
         batch.drop_constraint(op.f("uq_environments_project_id"), type_="unique")
-    op.create_index("uq_environments_living_slug", "environments", ["project_id", "slug"], unique=True, **_LIVING)
+    _unique("uq_environments_living_slug", "environments", ["project_id", "slug"])
     op.drop_index("uq_services_living_slug", table_name="services")
-    op.create_index("uq_services_living_slug", "services", ["project_id", "slug"], unique=True, **_LIVING)
+    _unique("uq_services_living_slug", "services", ["project_id", "slug"])
+
+
+def _unique(name: str, table: str, columns: list[str]) -> None:
+    op.create_index(name, table, columns, unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING)
 
 
 def downgrade() -> None:
     """Deleted environments, whose slugs may be in use again, get slugs of their own."""
     op.drop_index("uq_services_living_slug", table_name="services")
-    op.create_index("uq_services_living_slug", "services", ["environment_id", "slug"], unique=True, **_LIVING)
+    _unique("uq_services_living_slug", "services", ["environment_id", "slug"])
     op.drop_index("uq_environments_living_slug", table_name="environments")
     op.execute("UPDATE environments SET slug = id WHERE deleted_at IS NOT NULL")
     with op.batch_alter_table("environments") as batch:
