@@ -17,7 +17,7 @@ const watchedFolders = [path.join(here, "src"), path.resolve(here, "../src/orca"
 
 // Alphabets that are shipped; a browser fetches only those whose letters a page shows.
 const alphabets = /-(latin|latin-ext|cyrillic)-wght-normal\.woff2$/;
-const bundled = ["@fontsource-variable/geist", "@fontsource-variable/geist-mono", "daisyui", "htmx.org", "idiomorph", "tailwindcss", "uplot"];
+const bundled = ["@fontsource-variable/geist", "@fontsource-variable/geist-mono", "@xterm/addon-fit", "@xterm/xterm", "daisyui", "htmx.org", "idiomorph", "tailwindcss", "uplot"];
 
 /** @param {string} entry a script with all that it imports; styles it imports come along as a file of their own */
 async function bundleScript(entry) {
@@ -88,7 +88,8 @@ async function readPictures() {
 }
 
 async function build() {
-  const made = [bundleScript("src/js/app.js"), bundleScript("src/js/charts.js"), bundleStyles(), readPictures(), collectLicences()];
+  const scripts = ["app", "charts", "terminal"].map((name) => bundleScript(`src/js/${name}.js`));
+  const made = [...scripts, bundleStyles(), readPictures(), collectLicences()];
   const files = (await Promise.all(made)).flat();
   await mkdir(dist, { recursive: true });
   const manifest = {};

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from tests.conftest import OWNER, ROOT, Panel, until
-from tests.e2e.test_story import web
+from tests.e2e.test_story import DOCKERFILE, web
 from tests.sites import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -16,6 +16,8 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+PATIENCE = 20_000
+SHELL = f"{DOCKERFILE}COPY busybox /bin/sh\n"
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -78,7 +80,7 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
 
     site = Site(panel, "web", id=re.findall(r"/services/([0-9a-f-]+)", page.url)[0])
     page.goto(f"{panel.url}/services/{site.id}")
-    site.deploy(web("first"))
+    site.deploy(web("first", SHELL))
     expect(page.get_by_text("Running").first).to_be_visible(timeout=60_000)  # live, without a reload
     site.go_live(web("second"))
 
@@ -93,11 +95,13 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     expect(page.get_by_text("GREETING", exact=True)).to_be_visible()
     assert page.locator("#x").count() == 0
 
+    use_shell(page, f"{panel.url}/services/{site.id}")
     give_access(page, f"{panel.url}/projects/{site.get(f'/api/v1/services/{site.id}')['project_id']}")
 
     failed = site.wait(site.deploy({"Dockerfile": "FROM scratch\nCOPY nothing /x\n"}))
     assert watched.complaints == []
     look_at_every_page(panel, browser, context.storage_state(), site, failed["id"])
+    lose_shell(page, f"{panel.url}/services/{site.id}")
 
 
 def give_access(page: Page, project: str) -> None:
@@ -105,6 +109,50 @@ def give_access(page: Page, project: str) -> None:
     page.get_by_role("main").get_by_label("E-mail").fill(OWNER["email"])
     page.get_by_role("button", name="Give access").click()
     expect(page.get_by_role("cell", name="The whole project")).to_be_visible()
+
+
+def use_shell(page: Page, service: str) -> None:
+    """Open, type, resize, navigate: it is still there with what it had shown. Then leave it by keyboard, and close it."""
+    screen, drawer = page.locator(".xterm-rows"), page.get_by_role("region", name="Shells")
+    page.goto(service)
+    page.get_by_role("button", name="Open a shell in replica 0").click()
+    expect(screen).to_contain_text("#", timeout=PATIENCE)
+    page.keyboard.type("echo $((6 * 7)); printf '\\033[38;2;10;200;30mgreen\\033[0m'; busybox stty size\n")
+    expect(screen).to_contain_text(re.compile(r"green\d+ \d+"))
+    assert page.get_by_text("green", exact=True).evaluate("each => getComputedStyle(each).color") != "rgb(0, 0, 0)"
+    rows = int(re.findall(r"green(\d+) ", screen.inner_text())[0])
+    page.get_by_role("separator", name="Height of the shells").focus()
+    page.keyboard.press("End")
+    screen.click(force=True)
+    page.keyboard.type(f"until busybox stty size | busybox grep -v '^{rows} '; do :; done\n")
+    expect(screen).to_contain_text(re.compile(r"done\d+ \d+"), timeout=PATIENCE)
+
+    page.goto(f"{service}/deployments")
+    expect(screen).to_contain_text("42", timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="web-0")).to_be_visible()
+    screen.click(force=True)
+    page.keyboard.type("echo still $((40 + 3))\n")
+    expect(screen).to_contain_text("still 43")
+    assert serious_findings(page) == []
+    page.keyboard.press("Shift+F6")
+    expect(page.get_by_role("tab", name="web-0")).to_be_focused()
+    page.get_by_role("button", name="Close this shell").click()
+    expect(drawer).to_be_hidden()
+    page.reload()
+    expect(drawer).to_have_count(0)
+
+
+def lose_shell(page: Page, service: str) -> None:
+    """A shell ends with the session of the browser, and says why."""
+    page.goto(f"{service}#shell")
+    expect(page.get_by_role("region", name="Shells")).to_have_count(0)  # an address from elsewhere opens none
+    page.get_by_role("button", name="Shell", exact=True).click()
+    expect(page.locator(".xterm-rows")).to_contain_text("#", timeout=PATIENCE)
+    other = page.context.new_page()
+    other.goto(service)
+    other.get_by_role("button", name="Account and theme").click()
+    other.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("region", name="Shells")).to_contain_text("your session ended", timeout=PATIENCE)
 
 
 def look_at_every_page(panel: Panel, browser: Browser, signed_in: object, site: Site, failed: str) -> None:

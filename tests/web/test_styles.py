@@ -119,7 +119,7 @@ def test_a_first_visit_stays_within_its_budget(front_end: Path) -> None:
     assert max(size for name, size in sizes.items() if name.endswith(".woff2")) <= TYPEFACE
     notices = (dist_folder / manifest["notices.txt"]).read_text()
     assert "SIL Open Font License" in notices or "SIL OPEN FONT LICENSE" in notices
-    assert all(name in notices for name in ("htmx.org", "uplot", "@fontsource-variable/geist-mono"))
+    assert all(name in notices for name in ("htmx.org", "uplot", "@xterm/xterm", "@fontsource-variable/geist-mono"))
 
 
 async def test_browsers_keep_what_changes_its_name_with_its_content(front_end: Path, client: httpx.AsyncClient) -> None:

@@ -18,6 +18,7 @@ import "./menu.js";
 import "./palette.js";
 import "./posts.js";
 import "./parts.js";
+import "./shells.js";
 import "./suggest.js";
 import "./repeats.js";
 import "./tabs.js";

@@ -15,16 +15,24 @@ const fetched = new Map();
 export function fetchPart(name) {
   const known = fetched.get(name);
   if (known) return known;
-  const styles = addresses[`${name}.css`];
-  if (styles) {
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.href = styles;
-    document.head.append(link);
-  }
-  const part = import(String(addresses[`${name}.js`]));
+  const part = Promise.all([import(String(addresses[`${name}.js`])), fetchStyles(addresses[`${name}.css`])]);
+  part.catch(() => fetched.delete(name));
   fetched.set(name, part);
   return part;
+}
+
+/** @param {string | undefined} address */
+function fetchStyles(address) {
+  if (!address) return undefined;
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = address;
+  const done = new Promise((resolve, reject) => {
+    link.addEventListener("load", resolve);
+    link.addEventListener("error", reject);
+  });
+  document.head.append(link);
+  return done;
 }
 
 htmx.onLoad(() => {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _WEB = Path(__file__).parent
 _DIST = _WEB / "static" / "dist"
-_PARTS = ("charts.js", "charts.css")
+_PARTS = ("charts.js", "charts.css", "terminal.js", "terminal.css")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,8 +77,8 @@ async def test_on_a_service_page_what_it_can_do_comes_first_and_enter_is_harmles
     assert not {"Restart oven", "Start oven"} & {*labels(await ask(client, at=f"/services/{service}"))}
     deployment = await go_live(app, service)
     entries = await ask(client, at=f"/services/{service}/settings?x=1")
-    assert labels(entries)[:13] == [
-        "Logs of oven", "Deploy oven", "Restart oven", "Overview of oven", "Deployments of oven", "Roll back oven…",
+    assert labels(entries)[:14] == [
+        "Logs of oven", "Deploy oven", "Restart oven", "Open a shell in oven", "Overview of oven", "Deployments of oven", "Roll back oven…",
         "Variables of oven", "Domains of oven", "Push hooks of oven", "Volumes of oven", "Settings of oven", "Stop oven…", "New service in Bakery",
     ]  # fmt: skip
     assert entries[0] == ("Logs of oven", f"/services/{service}/output", False)
@@ -103,6 +103,9 @@ async def test_words_lead_to_services_and_to_what_one_does_with_them(app: FastAP
     assert labels(await ask(client, "logs of greenhouse")) == ["Logs of greenhouse"]
     assert labels(await ask(client, "new service in gard")) == ["New service in Garden"]
     assert "New project" in labels(await ask(client, "new"))
+    assert await ask(client, "open shell greenh") == [
+        ("Open a shell in greenhouse", f"/services/{service}#shell", False)
+    ]
     assert await ask(client, "zzz 100%_") == []
     assert await ask(client, "stop greenhouse") == [("Stop greenhouse…", f"/services/{service}#stop", False)]
     for word in ("stop", "delete", "rollback"):
@@ -204,6 +207,7 @@ async def test_nobody_is_offered_what_they_may_not_do(app: FastAPI, client: http
         entries = await ask(browser, at=f"/services/{service}")
         assert "Logs of catalogue" in labels(entries)
         assert not any(posts for _, _, posts in entries)
+        assert not any("shell" in label for label in labels(entries))
         assert not any(label.startswith("New") for label in labels(await ask(browser, "new")))
     rival = await add_person(app, "owner", team_id=await add_team(app, f"rivals-{new_id()[-8:]}"))
     async with browser_of(app, rival.email) as browser:
