@@ -115,7 +115,7 @@ def use_shell(page: Page, service: str) -> None:
     """Open, type, resize, navigate: it is still there with what it had shown. Then leave it by keyboard, and close it."""
     screen, drawer = page.locator(".xterm-rows"), page.get_by_role("region", name="Shells")
     page.goto(service)
-    page.get_by_role("button", name="Open a shell in replica 0").click()
+    page.get_by_role("button", name="Open a shell in replica 0").first.click()
     expect(screen).to_contain_text("#", timeout=PATIENCE)
     page.keyboard.type("echo $((6 * 7)); printf '\\033[38;2;10;200;30mgreen\\033[0m'; busybox stty size\n")
     expect(screen).to_contain_text(re.compile(r"green\d+ \d+"))
