@@ -119,6 +119,27 @@ def test_a_list_is_used_by_keyboard_and_several_rows_at_once(page: Page) -> None
     expect(page.locator(".list-group")).to_contain_text("Shop")
 
 
+def test_the_head_of_a_service_is_live_on_every_tab(page: Page, shop: tuple[Panel, str]) -> None:
+    panel, service = shop
+    page.goto(f"/services/{service}/variables")
+    head = page.locator("#service-head")
+    before = head.inner_text()
+    page.locator("input[name=key]").first.fill("HALF_TYPED")
+    head.get_by_role("button", name="More actions").click()
+    menu = page.locator("#service-menu")
+    expect(menu).to_be_visible()
+    with panel.client() as local:
+        number = local.post(f"/api/v1/services/{service}/deployments", json={}).json()["number"]
+    expect(head).to_contain_text(f"#{number} deploy")
+    expect(head).to_contain_text("Failed", timeout=60_000)
+    assert head.inner_text() != before
+    expect(page).to_have_title(re.compile("^[✕◐]"))
+    expect(menu).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("input[name=key]").first).to_have_value("HALF_TYPED")
+    assert serious_findings(page) == []
+
+
 def test_a_form_outlives_the_session_and_the_network(page: Page, shop: tuple[Panel, str]) -> None:
     panel, service = shop
     page.goto(f"/services/{service}/variables")

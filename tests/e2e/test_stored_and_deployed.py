@@ -26,7 +26,13 @@ def signed_in(panel: Panel, browser: Browser) -> Watched:
 
 
 def pending(page: Page) -> object:
-    return page.locator(".notice", has_text="Not deployed yet")
+    return page.locator(".notice", has_text="Changes wait for the next deployment")
+
+
+def act(page: Page, name: str) -> None:
+    """Choose from the menu of the service's head."""
+    page.get_by_role("button", name="More actions").click()
+    page.locator("#service-menu").get_by_role("button", name=name).click()
 
 
 def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: Panel, signed_in: Watched) -> None:
@@ -64,14 +70,14 @@ def test_a_service_is_scaled_stopped_and_started_from_any_tab(panel: Panel, sign
     site.go_live(page("first"))
     at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
     at.goto(f"{tab}/volumes")
-    at.get_by_role("button", name="Scale").click()
+    act(at, "Scale…")
     at.get_by_label("How many").fill("2")
     at.locator("#scale").get_by_role("button", name="Scale").click()
     expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
     assert site.get(f"/api/v1/services/{site.id}")["replicas"] == 2
     at.goto(f"{tab}/settings")
     expect(pending(at)).to_have_count(0)
-    at.get_by_role("button", name="Stop").click()
+    act(at, "Stop…")
     at.locator("#stop").get_by_role("button", name="Stop").click()
     expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
     at.goto(f"{tab}/domains")

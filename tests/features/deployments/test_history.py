@@ -16,6 +16,7 @@ from tests.features.deployments.test_doors import make_service
 from orca.db import now
 from orca.features.deployments.history import find_last_good, list_deployment_lines, list_release_lines
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
+from orca.features.routing.models import Route
 from orca.features.services.models import Service
 
 pytestmark = pytest.mark.slow
@@ -176,6 +177,28 @@ async def test_a_stopped_service_is_not_called_live(history: History) -> None:
     assert ("Stopped since" in page, "#4, kept" in page, "Live since" in page) == (True, True, False)
     assert "#4, kept while stopped" in await history.page(f"/deployments/{deployed.id}")
     assert rows_of(await history.page())[-1].endswith("Kept")
+
+
+async def test_the_head_of_every_tab_has_state_address_and_last_deployment(history: History) -> None:
+    build = await history.add(Build(state="succeeded", commit="c0ffee" * 7, commit_message="Brew it\n\nlonger"))
+    release = await history.release(1)
+    await history.go_live(release, await history.deployment(1, release_id=release.id))
+    await history.add(Route(hostname="shop.example.org", port=80, state="live", options={}))
+    await history.deployment(2, build_id=build.id, state="failed", reason="no")
+    place, port = f"/services/{history.service_id}", history.app.state.settings.proxy.https_port
+    assert (await history.http.get(f"{place}/head/live?tab=nothing")).status_code == 404
+    for tab in ("", "/deployments", "/output", "/variables", "/domains", "/hooks", "/volumes", "/settings"):
+        page = await history.page(place + tab)
+        head = page[page.index("<h1>") : page.index('aria-label="Parts of the service"')]
+        assert re.findall(r'class="service-address" href="([^"]+)"', head) == [f"https://shop.example.org:{port}/"], tab
+        words = " ".join(re.sub("<[^>]+>", " ", head).split())
+        assert "#2 deploy Failed c0ffeec0ff Brew it by ada," in words
+        assert head.count("btn-primary") == 1
+        assert page.count("data-live=") == 1
+        for label in ("Restart", "Scale…", "Stop…", "Roll back…", "Delete…"):
+            assert label in words
+    picture = await history.http.get(f"{place}/qr.svg")
+    assert (picture.headers["content-type"], picture.text[:4]) == ("image/svg+xml", "<svg")
 
 
 async def test_a_service_without_deployments_is_not_deployed(history: History) -> None:

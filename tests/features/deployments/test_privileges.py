@@ -82,7 +82,7 @@ async def test_taking_a_grant_back_refuses_whatever_starts_containers_anew_and_b
     await grant(bench, service)
     assert "capability:NET_ADMIN" in await refusal(bench, service)
     async with bench.resources.db.read() as session:
-        status = await read_status(session, await session.get_one(Service, service.id))
+        status = await read_status(session, bench.resources, await session.get_one(Service, service.id))
     assert status.pending == tuple(f"{each} not granted" for each in HELD)
     await refusal(bench, service, kind="restart", trigger="page")
     await refusal(bench, service, kind="scale", replicas=2)

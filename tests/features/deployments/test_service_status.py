@@ -19,7 +19,7 @@ from orca.web.guard import Scope
 
 async def status_of(bench: Bench, service: Service) -> ServiceStatus:
     async with bench.resources.db.read() as session:
-        return await read_status(session, await session.get_one(Service, service.id))
+        return await read_status(session, bench.resources, await session.get_one(Service, service.id))
 
 
 async def changes_of(bench: Bench, service: Service, *, rollback: bool = False) -> ReleaseDifference:
@@ -37,7 +37,7 @@ async def put(bench: Bench, service: Service, key: str, value: str, *, is_secret
 
 
 async def test_what_was_never_deployed_has_nothing_to_compare(bench: Bench) -> None:
-    assert await status_of(bench, await bench.make_service()) == ServiceStatus()
+    assert await status_of(bench, await bench.make_service()) == ServiceStatus(state="empty")
 
 
 @pytest.mark.slow
@@ -56,7 +56,10 @@ async def test_a_deployment_ends_all_differences(bench: Bench) -> None:
     assert (waiting.lines, waiting.variables) == ([*told], {"LEVEL": "added", "TOKEN": "changed"})
     ended = await bench.end_of(await bench.ask(service, DeploymentRequest()))
     assert ended.state == "succeeded", ended.reason
-    assert await status_of(bench, service) == ServiceStatus(ended.release_id or "")
+    status = await status_of(bench, service)
+    assert (status.release_id, status.pending, status.failure) == (ended.release_id, (), None)
+    assert status.last is not None
+    assert (status.last.number, status.last.state, status.address) == (2, "succeeded", "https://web-of-web.localhost/")
     assert (await changes_of(bench, service)).lines == []
     back = await changes_of(bench, service, rollback=True)
     assert (back.live and back.live.number, back.target and back.target.number) == (2, 1)

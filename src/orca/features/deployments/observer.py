@@ -20,6 +20,8 @@ from orca.web.live import Sources
 log = structlog.get_logger("orca.deployments")
 LOOK_SECONDS = 2.0
 """How often the engines are asked while a page is open. What happens to a container by itself is shown this late."""
+OUTDATED_SECONDS = 10.0
+"""After which a survey is not shown any more, not even until the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ async def survey_recently(resources: Resources) -> Survey:
             await _look(resources, watch)
         assert watch.last is not None  # noqa: S101 - it was just read
         return watch.last
+
+
+def last_survey(resources: Resources) -> Survey | None:
+    """Return the last survey while it says more than none: for what cannot wait for the engines."""
+    watch = resources.systems.state(LOCAL, _Watch)
+    return watch.last if time.monotonic() - watch.began < OUTDATED_SECONDS else None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
-from orca.features.deployments.observer import watching
+from orca.features.deployments.observer import survey_recently, watching
 from orca.features.deployments.schemas import ScaleIn
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.projects.models import Project
@@ -40,11 +40,9 @@ _WORKER_SECONDS = 5.0
 
 @router.get("/services/{service_id}")
 @guard("service.read", tenant="service_id", page=True)
-async def show_service(
-    service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources
-) -> Response:
+async def show_service(service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope) -> Response:
     """Show what runs, at which addresses, and the last deployment."""
-    return render(request, "deployments/service.html", await view_service(session, scope, resources, service_id))
+    return render(request, "deployments/service.html", await view_service(request, session, scope, service_id))
 
 
 @router.get("/services/{service_id}/live")
@@ -56,8 +54,36 @@ async def follow_service(
 
     async def draw_now() -> tuple[str, bool]:
         async with resources.db.read(scope.team_id, scope.reach) as session:
-            view: ServiceView = await view_service(session, scope, resources, service_id)
+            view: ServiceView = await view_service(request, session, scope, service_id)
         return draw(request, "deployments/_service.html", view), False
+
+    return stream_fragment(request, draw_now, watching(resources))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPage:
+    """The head of a service's pages, which the stream of those sends that have no other."""
+
+    service: Service
+    project: Project
+    status: ServiceStatus
+    tab: str
+
+
+@router.get("/services/{service_id}/head/live")
+@guard("service.read", tenant="service_id", rate="stream", page=True)
+async def follow_head(
+    service_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources, tab: str = "overview"
+) -> StreamingResponse:
+    """Stream the head of a service for one of its tabs."""
+    if tab not in {each.key for each in request.app.state.menus.tabs if each.of == "service"}:
+        raise NotFound("there is no such tab")
+
+    async def draw_now() -> tuple[str, bool]:
+        await survey_recently(resources)
+        async with resources.db.read(scope.team_id, scope.reach) as session:
+            head = await load_header(request, session, scope, service_id)
+        return draw(request, "services/_service_head.html", HeadPage(*head, tab)), False
 
     return stream_fragment(request, draw_now, watching(resources))
 
@@ -75,9 +101,9 @@ class DeploymentsPage:
 
 
 async def _read_deployments(
-    session: AsyncSession, scope: CurrentScope, service_id: str, asked: ListQuery
+    request: HttpRequest, session: AsyncSession, scope: CurrentScope, service_id: str, asked: ListQuery
 ) -> DeploymentsPage:
-    head = await load_header(session, scope, service_id)
+    head = await load_header(request, session, scope, service_id)
     releases = await queries.list_releases(session, scope, service_id, PageRequest(limit=10))
     is_stopped = head.service.desired_state == "stopped"
     return DeploymentsPage(
@@ -93,7 +119,7 @@ async def list_deployments(
     service_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, asked: AskedOf
 ) -> Response:
     """Show the history, and the releases to roll back to."""
-    page = await _read_deployments(session, scope, service_id, asked)
+    page = await _read_deployments(request, session, scope, service_id, asked)
     return render_list(request, "deployments/list.html", page, page.listing)
 
 
@@ -105,11 +131,12 @@ async def follow_deployments(
     """Stream the history."""
 
     async def draw_now() -> tuple[str, bool]:
+        await survey_recently(resources)
         async with resources.db.read(scope.team_id, scope.reach) as session:
-            page = await _read_deployments(session, scope, service_id, asked)
+            page = await _read_deployments(request, session, scope, service_id, asked)
         return draw(request, "deployments/_live_list.html", page), False
 
-    return stream_fragment(request, draw_now)
+    return stream_fragment(request, draw_now, watching(resources))
 
 
 @router.post("/services/{service_id}/deploy")

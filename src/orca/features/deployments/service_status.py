@@ -1,15 +1,18 @@
 """Reads the status of a service: its settings compared with those of its live release, and the last failure."""
 
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from orca.errors import BadInput
 from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
-from orca.features.deployments.queries import find_workload
-from orca.features.deployments.rules import ACTIVE
+from orca.features.deployments.observer import Survey, last_survey
+from orca.features.deployments.queries import list_workloads
+from orca.features.deployments.rules import ACTIVE, ServiceState, WorkloadRef, state_of
+from orca.features.deployments.states import observe
+from orca.features.routing.queries import list_addresses
 from orca.features.services.actions.freeze import StoredConfig, read_config
 from orca.features.services.comparison import (
     Difference,
@@ -22,7 +25,11 @@ from orca.features.services.models import Service
 from orca.features.services.orca_file import merge, parse_orca_file
 from orca.features.services.privileges import list_wanted
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
-from orca.features.services.service_status import Failure, ServiceStatus
+from orca.features.services.service_status import Failure, LastDeployment, ServiceStatus
+from orca.resources import Resources
+
+_NOTES: Final = {"unreachable": "does not lead here yet", "awaiting_certificate": "waits for a certificate"}
+"""The condition of an address -> what a visitor should know; nothing where the service answers."""
 
 
 class Frozen(NamedTuple):
@@ -42,14 +49,71 @@ class ReleaseDifference(NamedTuple):
     variables: dict[str, Difference]
 
 
-async def read_status(session: AsyncSession, service: Service) -> ServiceStatus:
-    """Read the status in a few short queries: deployments, live release, variables and volumes."""
-    newest = select(Deployment).where(Deployment.service_id == service.id, Deployment.kind != "build")
-    last = await session.scalar(newest.order_by(Deployment.number.desc()).limit(1))
+class _Newest(NamedTuple):
+    deployment: Deployment
+    build: Build | None
+    is_busy: bool
+    """Whether a deployment has not ended."""
+    has_failed: bool
+    """Whether one has failed."""
+
+
+async def read_status(session: AsyncSession, resources: Resources, service: Service) -> ServiceStatus:
+    """Read the status in a few short queries: deployments, live release, variables, volumes and hostnames."""
+    newest = await _find_newest(session, service.id)
     frozen = await _find_frozen(session, service.id)
+    workload = await _find_workload(session, service.id) if frozen else None
+    last = newest.deployment if newest else None
     is_coming = last is not None and last.kind == "deploy" and last.state in ACTIVE
-    pending = [] if frozen is None or is_coming else (await _compare_stored(session, service, frozen)).lines
-    return ServiceStatus(frozen.release.id if frozen else "", pending=tuple(pending), failure=_failure(last))
+    pending = [] if frozen is None or is_coming else (await _compare_stored(session, service, frozen, workload)).lines
+    addresses = await list_addresses(session, resources.settings, service.id)
+    return ServiceStatus(
+        frozen.release.id if frozen else "", pending=tuple(pending), failure=_failure(last),
+        state=_state_of(service, newest, workload, last_survey(resources)),
+        address=addresses[0].url if addresses else "",
+        address_note=_NOTES.get(addresses[0].condition, "") if addresses else "",
+        more_addresses=max(0, len(addresses) - 1), last=_last(newest, frozen),
+    )  # fmt: skip
+
+
+async def _find_newest(session: AsyncSession, service_id: str) -> _Newest | None:
+    other = aliased(Deployment)
+    is_busy = exists().where(other.service_id == service_id, other.state.in_(ACTIVE))
+    has_failed = exists().where(other.service_id == service_id, other.state == "failed")
+    query = select(Deployment, Build, is_busy, has_failed).outerjoin(Build, Build.id == Deployment.build_id)
+    query = query.where(Deployment.service_id == service_id, Deployment.kind != "build")
+    row = (await session.execute(query.order_by(Deployment.number.desc()).limit(1))).first()
+    return None if row is None else _Newest(*row)
+
+
+async def _find_workload(session: AsyncSession, service_id: str) -> WorkloadRef | None:
+    return (await list_workloads(session, Service.id == service_id)).get(service_id)
+
+
+def _state_of(
+    service: Service, newest: _Newest | None, workload: WorkloadRef | None, seen: Survey | None
+) -> ServiceState | Literal[""]:
+    """Return the state as far as it is known without asking an engine now."""
+    own = seen.replicas.get(service.id, ()) if seen else ()
+    is_there = workload is not None and any(workload.includes(replica) for replica in own)
+    is_known = seen is not None and (is_there or not seen.problem)
+    state = state_of(
+        desired=service.desired_state, is_busy=newest is not None and newest.is_busy,
+        has_failed=newest is not None and newest.has_failed,
+        wanted=workload.replicas if workload else None, observed=observe(own, workload) if is_known else None,
+    )  # fmt: skip
+    return "" if state == "unknown" and seen is None else state
+
+
+def _last(newest: _Newest | None, frozen: Frozen | None) -> LastDeployment | None:
+    if newest is None:
+        return None
+    row, made = newest.deployment, newest.build
+    if made is None and row.kind != "deploy" and frozen is not None:
+        made = frozen.build
+    commit, message = (made.commit[:10], made.commit_message.split("\n")[0]) if made else ("", "")
+    href = f"/deployments/{row.id}"
+    return LastDeployment(row.number, row.kind, row.state, href, commit, message, row.requested_by, row.created_at)
 
 
 def _failure(last: Deployment | None) -> Failure | None:
@@ -61,7 +125,9 @@ def _failure(last: Deployment | None) -> Failure | None:
 async def read_waiting(session: AsyncSession, service: Service) -> ReleaseDifference:
     """Return what the next deployment would change in what runs."""
     frozen = await _find_frozen(session, service.id)
-    return ReleaseDifference(None, None, [], {}) if frozen is None else await _compare_stored(session, service, frozen)
+    if frozen is None:
+        return ReleaseDifference(None, None, [], {})
+    return await _compare_stored(session, service, frozen, await _find_workload(session, service.id))
 
 
 async def read_rollback(session: AsyncSession, service: Service, target: Release) -> ReleaseDifference:
@@ -99,13 +165,15 @@ async def _find_frozen(session: AsyncSession, service_id: str, release_id: str |
     return None if row is None else Frozen(*row)
 
 
-async def _compare_stored(session: AsyncSession, service: Service, frozen: Frozen) -> ReleaseDifference:
+async def _compare_stored(
+    session: AsyncSession, service: Service, frozen: Frozen, workload: WorkloadRef | None
+) -> ReleaseDifference:
     stored = await read_config(session, service)
     build = BuildOptions.model_validate(service.build)
     config, build = _as_deployed(stored.config, build, frozen.build)
     changed = _list_changed(stored, frozen)
     live = FrozenConfig.model_validate(frozen.release.config)
-    if workload := await find_workload(session, service.id):
+    if workload:
         live = live.model_copy(update={"replicas": workload.replicas})
     taken_back = [privilege for privilege in list_wanted(config.runtime) if privilege not in service.privileges]
     lines = [*compare_configs(config, live, changed), *(f"{lost} not granted" for lost in taken_back)]

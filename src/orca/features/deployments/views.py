@@ -1,9 +1,10 @@
 """View models of the service and deployment pages, from rows and the state of the engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from fastapi import Request
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -195,9 +196,10 @@ async def read_log_end(session: AsyncSession, deployment_id: str) -> LogEnd:
     return LogEnd(tuple(lines[dropped:]), chunks[-1].offset if chunks else -1, dropped)
 
 
-async def view_service(session: AsyncSession, scope: Scope, resources: Resources, service_id: str) -> ServiceView:
+async def view_service(request: Request, session: AsyncSession, scope: Scope, service_id: str) -> ServiceView:
     """Return a service with its running replicas. The engine is asked last, when the session is not needed any more."""
-    head = await load_header(session, scope, service_id)
+    resources: Resources = request.app.state.resources
+    head = await load_header(request, session, scope, service_id)
     service = head.service
     live = await queries.find_live(session, service_id)
     release = await queries.find_release(session, live.release_id if live else None)
@@ -205,6 +207,7 @@ async def view_service(session: AsyncSession, scope: Scope, resources: Resources
     addresses = tuple(await list_addresses(session, resources.settings, service_id))
     stopped_at = await _find_last_stop(session, service_id) if service.desired_state == "stopped" else None
     seen = (await observe_services(session, scope, resources, {service_id: service.desired_state}))[service_id]
+    head = head._replace(status=replace(head.status, state=seen.state))
     return ServiceView(
         *head, state=seen.state, addresses=addresses, release=release,
         since=stopped_at if seen.state == "stopped" else live.since if live else None,

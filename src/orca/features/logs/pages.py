@@ -72,7 +72,7 @@ async def show_logs(
     service_id: str, request: Request, session: ReadSession, scope: CurrentScope, resources: CurrentResources
 ) -> Response:
     """Show what all replicas wrote and write."""
-    head = await load_header(session, scope, service_id)
+    head = await load_header(request, session, scope, service_id)
     ending = await find_ending(session, scope, resources, head.service)
     limits = resources.settings.logs
     kept = f"{limits.mb} MB and {limits.days} days are kept for each service"

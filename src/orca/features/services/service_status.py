@@ -5,8 +5,10 @@ Releases and deployments belong to a feature above this one, whose function read
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, NamedTuple
 
+from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features import find_reader
@@ -15,6 +17,7 @@ from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
+from orca.resources import Resources
 from orca.web.guard import Scope
 
 
@@ -29,6 +32,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LastDeployment:
+    """The newest deployment, and what it brought."""
+
+    number: int
+    kind: str
+    state: str
+    href: str
+    commit: str
+    message: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStatus:
     """The data that the header of a service's pages needs besides the service and its project."""
 
@@ -37,6 +54,14 @@ class ServiceStatus:
     pending: tuple[str, ...] = ()
     """Descriptions of stored changes that are not deployed; empty while a deployment of them is in progress."""
     failure: Failure | None = None
+    state: str = ""
+    """As pages show it; empty until the engines were asked, which the head of a page does not wait for."""
+    address: str = ""
+    """The best URL; empty without a hostname."""
+    address_note: str = ""
+    """Why a visitor of it does not find the service there."""
+    more_addresses: int = 0
+    last: LastDeployment | None = None
 
 
 class Head(NamedTuple):
@@ -47,17 +72,14 @@ class Head(NamedTuple):
     status: ServiceStatus
 
 
-StatusReader = Callable[[AsyncSession, Service], Awaitable[ServiceStatus]]
+StatusReader = Callable[[AsyncSession, Resources, Service], Awaitable[ServiceStatus]]
 SERVICE_STATUS: Final = ReaderKey[StatusReader]("status of a service")
 
 
-async def read_status(session: AsyncSession, service: Service) -> ServiceStatus:
-    """Read the status from the database only; the engine is not asked."""
-    read = find_reader(SERVICE_STATUS)
-    return await read(session, service) if read else ServiceStatus()
-
-
-async def load_header(session: AsyncSession, scope: Scope, service_id: str) -> Head:
-    """Return the header of a service of the team."""
+async def load_header(request: Request, session: AsyncSession, scope: Scope, service_id: str) -> Head:
+    """Return the header of a service of the team, from the database and what is known of the engines already."""
     service = await get_service(session, scope, service_id)
-    return Head(service, await get_project(session, scope, service.project_id), await read_status(session, service))
+    project = await get_project(session, scope, service.project_id)
+    read = find_reader(SERVICE_STATUS)
+    resources: Resources = request.app.state.resources
+    return Head(service, project, await read(session, resources, service) if read else ServiceStatus())

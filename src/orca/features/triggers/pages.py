@@ -82,7 +82,7 @@ async def _draw(
     service_id: str,
     **shown: Any,
 ) -> Response:
-    head = await load_header(session, scope, service_id)
+    head = await load_header(request, session, scope, service_id)
     hooks = (await queries.list_hooks(session, scope, service_id, PageRequest(limit=SHOWN))).items
     pushes = await queries.list_recent_pushes(session, scope, [hook.id for hook in hooks], limit=SHOWN)
     last = await queries.list_last_pushes(session, scope, [hook.id for hook in hooks])
@@ -149,7 +149,7 @@ async def show_hook(
         "provider": hook.provider, "branch": hook.branch, "watch_paths": "\n".join(hook.watch_paths),
         "any_repository": "true" if hook.any_repository else "",
     }  # fmt: skip
-    page = HookPage(*await load_header(session, scope, service_id), hook, Filled(values))
+    page = HookPage(*await load_header(request, session, scope, service_id), hook, Filled(values))
     return render(request, "triggers/hook.html", page)
 
 
@@ -166,7 +166,7 @@ async def edit_hook(
         return see_other(request, f"/services/{service_id}/hooks", said="Push hook changed")
     await session.rollback()
     hook = await queries.get_hook(session, scope, service_id, hook_id)
-    page = HookPage(*await load_header(session, scope, service_id), hook, _by_field(filled))
+    page = HookPage(*await load_header(request, session, scope, service_id), hook, _by_field(filled))
     return render(request, "triggers/hook.html", page, status=422)
 
 

@@ -134,19 +134,19 @@ class EditPage:
 
 
 async def _page(
+    request: Request,
     session: ReadSession,
     scope: CurrentScope,
-    resources: CurrentResources,
     service_id: str,
     form: Filled[RouteIn],
     sought: HostnameSearch = HostnameSearch(),
 ) -> DomainsPage:
-    head = await load_header(session, scope, service_id)
+    head = await load_header(request, session, scope, service_id)
     found = await queries.search_routes(session, scope, service_id, sought.q.strip(), sought.page)
     used = {row.certificate_id for row in found.items if row.certificate_id}
     ends = await queries.list_certificate_ends(session, used)
     ending = await queries.list_ending(session, scope, service_id, now() + WARN_BEFORE)
-    proxy = resources.settings.proxy
+    proxy = request.app.state.settings.proxy
     shown = [
         HostnameRow(RouteOut.of(row, proxy), row.certificate_until or ends.get(row.certificate_id or ""))
         for row in found.items
@@ -165,11 +165,10 @@ async def show_domains(
     request: Request,
     session: ReadSession,
     scope: CurrentScope,
-    resources: CurrentResources,
     sought: Annotated[HostnameSearch, Depends()],
 ) -> Response:
     """Show the hostnames of a service, their certificates and their problems."""
-    shown = await _page(session, scope, resources, service_id, Filled(), sought)
+    shown = await _page(request, session, scope, service_id, Filled(), sought)
     return render(request, "routing/domains.html", shown)
 
 
@@ -188,7 +187,7 @@ async def add_domain(
 
     async def draw(again: Filled[RouteIn]) -> Response:
         async with resources.db.read(scope.team_id, scope.reach) as session:
-            page = await _page(session, scope, resources, service_id, again)
+            page = await _page(request, session, scope, service_id, again)
         return render(request, "routing/domains.html", page, status=422)
 
     return await submit_apart(request, filled, publish, draw)

@@ -65,7 +65,7 @@ async def show_settings(service_id: str, request: Request, session: ReadSession,
 async def _draw_settings(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[ServiceChanges]
 ) -> Response:
-    head = await load_header(session, scope, service_id)
+    head = await load_header(request, session, scope, service_id)
     is_image = head.service.source["type"] == "image"
     table: type[GitCredential | RegistryCredential] = RegistryCredential if is_image else GitCredential
     offered = (await list_credentials(session, scope, table, PageRequest(limit=200))).items

@@ -95,7 +95,7 @@ async def _draw(
     if kind == "project":
         page = SharedPage(await get_project(session, scope, owner_id), shown)
         return render(request, "services/shared_variables.html", page, status=status)
-    head = await load_header(session, scope, owner_id)
+    head = await load_header(request, session, scope, owner_id)
     taken = {row.key for row in rows}
     shared = await queries.list_variables(session, "project", head.project.id)
     shown = replace(shown, inherited=[variable for variable in shared if variable.key not in taken])

@@ -55,7 +55,7 @@ async def show_volumes(service_id: str, request: Request, session: ReadSession, 
 async def _draw_volumes(
     request: Request, session: AsyncSession, scope: CurrentScope, service_id: str, form: Filled[VolumeFields]
 ) -> Response:
-    head = await load_header(session, scope, service_id)
+    head = await load_header(request, session, scope, service_id)
     own = await volume_queries.list_volumes(session, scope, service_id)
     attachable = await volume_queries.list_attachable(session, scope, head.service)
     wanted = VolumeFilter(limit=200, state="detached")
