@@ -20,6 +20,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "Decision": {"kind": "deployment", "id": _ID},
     "DeletionIn": {"confirm": "shop", "volumes": "keep"},
     "DeployIn": {"commit": "4f3c2b1a"},
+    "DiscardIn": {"revision": "5f2b8c0d9e1a7764"},
     "DnsCredentialChanges": {"zones": ["example.org"]},
     "DnsCredentialIn": {"name": "Zone", "provider": "hetzner", "zones": ["example.org"], "fields": {"token": "…"}},
     "EnvironmentChanges": {"name": "Staging of the shop"},

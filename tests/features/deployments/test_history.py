@@ -201,6 +201,29 @@ async def test_the_head_of_every_tab_has_state_address_and_last_deployment(histo
     assert (picture.headers["content-type"], picture.text[:4]) == ("image/svg+xml", "<svg")
 
 
+async def test_what_waits_is_compared_and_discarded_on_the_page(history: History) -> None:
+    place = f"/services/{history.service_id}"
+    service = (await history.http.get(f"/api/v1{place}")).json()
+    release = await history.release(1)
+    await history.go_live(release, await history.deployment(1, release_id=release.id, source=service["source"]))
+    await history.http.post(f"/api/v1{place}/changes/discard", json={"revision": await revision_of(history)})
+    assert "Changes wait" not in await history.page(f"{place}/volumes")
+    await history.http.patch(f"/api/v1{place}", json={"stop_grace": 77})
+    page = await history.page(f"{place}/volumes")
+    assert '<del class="mono">10 s</del>' in page
+    assert '<ins class="mono">77 s</ins>' in page
+    stale = await history.http.post(f"{place}/changes/discard", data={"revision": "stale"})
+    assert (stale.status_code, "changed meanwhile" in stale.text) == (409, True)
+    done = await history.http.post(f"{place}/changes/discard", data={"revision": await revision_of(history)})
+    assert (done.status_code, done.headers["location"]) == (303, place)
+    assert "Changes wait" not in await history.page(place)
+    assert (await history.http.get(f"/api/v1{place}")).json()["stop_grace"] == 10
+
+
+async def revision_of(history: History) -> str:
+    return (await history.http.get(f"/api/v1/services/{history.service_id}/changes")).json()["revision"]
+
+
 async def test_a_service_without_deployments_is_not_deployed(history: History) -> None:
     assert "Not deployed" in await history.page(f"/services/{history.service_id}")
 

@@ -1,16 +1,21 @@
 """Two configurations told apart, by a table; and values of variables, which are never told."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from orca.features.services.comparison import compare_builds, compare_configs, compare_sources
+from orca.features.services.comparison import HIDDEN, Change, compare_builds, compare_configs, compare_sources
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 
 BASE: dict[str, Any] = {
     "kind": "web", "ports": [{"name": "http", "port": 8080, "public": True}], "variables": {"PORT": "8080", "A": "old"},
     "secret_keys": ["S"], "mounts": [{"name": "data", "path": "/data"}], "volume_names": {"data": "orca-1"},
 }  # fmt: skip
+
+
+def texts(changes: Sequence[Change]) -> list[str]:
+    return [change.text for change in changes]
 
 
 def config(**changes: Any) -> FrozenConfig:
@@ -42,16 +47,26 @@ def config(**changes: Any) -> FrozenConfig:
     ],
 )
 def test_what_is_stored_and_not_deployed(changes: dict[str, Any], told: list[str]) -> None:
-    assert compare_configs(config(**changes), config()) == told
+    assert texts(compare_configs(config(**changes), config())) == told
 
 
 def test_a_secret_counts_as_changed_when_it_was_set_later() -> None:
-    assert compare_configs(config(), config(), {"S"}) == ["variable S changed"]
+    assert texts(compare_configs(config(), config(), {"S"})) == ["variable S changed"]
 
 
 def test_no_value_of_a_variable_is_told() -> None:
     told = compare_configs(config(variables={"PORT": "8080", "A": "hidden-1"}), config(variables={"A": "hidden-2"}))
-    assert "hidden" not in str(told)
+    assert "hidden" not in str(texts(told))
+
+
+def test_values_stand_beside_the_words_unless_one_side_is_secret() -> None:
+    (plain,) = compare_configs(config(variables={"PORT": "8080", "A": "new"}), config())
+    assert (plain.before, plain.after, plain.is_value) == ("old", "new", True)
+    now_secret = config(variables={"PORT": "8080"}, secret_keys=["A", "S"])
+    (sealed,) = compare_configs(now_secret, config())
+    assert (sealed.before, sealed.after) == (HIDDEN, HIDDEN)
+    (gone,) = compare_configs(config(secret_keys=[]), config())
+    assert (gone.before, gone.after) == (HIDDEN, "")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +80,12 @@ def test_no_value_of_a_variable_is_told() -> None:
 )
 def test_where_the_code_came_from(stored: dict[str, Any], deployed: dict[str, Any], told: list[str]) -> None:
     git = {"type": "git", "repository": "https://example.org/shop.git"}
-    assert compare_sources({**git, **stored}, {**git, **deployed}) == told
-    assert compare_sources({"type": "image", "image": "app:1"}, git) == ["source git→image"]
+    assert texts(compare_sources({**git, **stored}, {**git, **deployed})) == told
+    assert texts(compare_sources({"type": "image", "image": "app:1"}, git)) == ["source git→image"]
 
 
 def test_how_the_image_was_made() -> None:
     stored = BuildOptions(target="run", arguments={"A": "2", "B": "1"})
-    assert compare_builds(stored, BuildOptions(arguments={"A": "1"})) == [
+    assert texts(compare_builds(stored, BuildOptions(arguments={"A": "1"}))) == [
         "build target none→run", "build argument A changed", "build argument B added",
     ]  # fmt: skip

@@ -13,12 +13,14 @@ from orca.db import ReadSession, WriteSession
 from orca.errors import BadInput, NotFound
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
+from orca.features.deployments.actions.discard import discard_changes
 from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
 from orca.features.deployments.observer import survey_recently, watching
 from orca.features.deployments.schemas import ScaleIn
+from orca.features.deployments.service_status import read_waiting
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.projects.models import Project
 from orca.features.services.models import Service
@@ -30,6 +32,7 @@ from orca.web.forms import Form, fill
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard
 from orca.web.lists import AskedOf, Listing, ListQuery
 from orca.web.live import Sources, stream_fragment
+from orca.web.redirects import see_other
 from orca.web.render import draw, render, render_list
 
 router = Router(include_in_schema=False)
@@ -146,6 +149,23 @@ async def deploy(
 ) -> RedirectResponse:
     """Deploy the source as it is now."""
     return await _ask(session, scope, resources, service_id, DeploymentRequest(trigger="page"))
+
+
+@router.post("/services/{service_id}/changes/discard")
+@guard("service.update", tenant="service_id", rate="write", audit="ServiceChangesDiscarded", page=True)
+async def discard(
+    service_id: str,
+    request: HttpRequest,
+    session: WriteSession,
+    scope: CurrentScope,
+    resources: CurrentResources,
+    form: Form,
+) -> Response:
+    """Return settings and variables to those of the live release."""
+    await discard_changes(session, resources, scope, service_id, form.get("revision", ""))
+    left = await read_waiting(session, await get_service(session, scope, service_id))
+    hint = "Volumes, privileges and variables of the project stay as they are." if left.changes else ""
+    return see_other(request, f"/services/{service_id}", said="The changes are discarded", hint=hint)
 
 
 @router.post("/services/{service_id}/operate/{verb}")

@@ -145,6 +145,13 @@ class ChangesOut(Output):
     target: ComparedRelease | None = Field(description="The release to go back to; null for stored settings.")
     changes: list[str] = Field(description="For people, without values of variables.")
     variables: list[VariableChange]
+    revision: str = Field("", description="Of what waits for the next deployment; a discard names it.")
+
+
+class DiscardIn(Strict):
+    """What is to be discarded."""
+
+    revision: str = Field(max_length=32, description="Of the changes that were seen; others are not discarded.")
 
 
 class ContainerOut(Out):

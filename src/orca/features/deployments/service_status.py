@@ -1,5 +1,7 @@
 """Reads the status of a service: its settings compared with those of its live release, and the last failure."""
 
+import json
+from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import exists, func, select
@@ -15,6 +17,7 @@ from orca.features.deployments.states import observe
 from orca.features.routing.queries import list_addresses
 from orca.features.services.actions.freeze import StoredConfig, read_config
 from orca.features.services.comparison import (
+    Change,
     Difference,
     compare_builds,
     compare_configs,
@@ -45,8 +48,30 @@ class ReleaseDifference(NamedTuple):
 
     live: Release | None
     target: Release | None
-    lines: list[str]
+    changes: list[Change]
     variables: dict[str, Difference]
+    revision: str = ""
+    """Of what waits: changes with every edit of the settings and variables, and with the live release."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The differences in words."""
+        return [change.text for change in self.changes]
+
+
+class Sides(NamedTuple):
+    """What the next deployment would freeze, as far as it is known before it begins, and what the live release has."""
+
+    stored: StoredConfig
+    config: FrozenConfig
+    build: BuildOptions
+    live: FrozenConfig
+    """With the replicas that are wanted now."""
+    changed_secrets: set[str]
+    revision: str
+
+
+_NOTHING: Final = ReleaseDifference(None, None, [], {})
 
 
 class _Newest(NamedTuple):
@@ -61,14 +86,15 @@ class _Newest(NamedTuple):
 async def read_status(session: AsyncSession, resources: Resources, service: Service) -> ServiceStatus:
     """Read the status in a few short queries: deployments, live release, variables, volumes and hostnames."""
     newest = await _find_newest(session, service.id)
-    frozen = await _find_frozen(session, service.id)
-    workload = await _find_workload(session, service.id) if frozen else None
+    frozen = await find_frozen(session, service.id)
+    workload = await find_wanted_workload(session, service.id) if frozen else None
     last = newest.deployment if newest else None
     is_coming = last is not None and last.kind == "deploy" and last.state in ACTIVE
-    pending = [] if frozen is None or is_coming else (await _compare_stored(session, service, frozen, workload)).lines
+    waiting = _NOTHING if frozen is None or is_coming else await _compare_stored(session, service, frozen, workload)
     addresses = await list_addresses(session, resources.settings, service.id)
     return ServiceStatus(
-        frozen.release.id if frozen else "", pending=tuple(pending), failure=_failure(last),
+        frozen.release.id if frozen else "", tuple(waiting.changes), waiting.revision,
+        frozen.release.number if frozen else 0, _failure(last),
         state=_state_of(service, newest, workload, last_survey(resources)),
         address=addresses[0].url if addresses else "",
         address_note=_NOTES.get(addresses[0].condition, "") if addresses else "",
@@ -86,7 +112,8 @@ async def _find_newest(session: AsyncSession, service_id: str) -> _Newest | None
     return None if row is None else _Newest(*row)
 
 
-async def _find_workload(session: AsyncSession, service_id: str) -> WorkloadRef | None:
+async def find_wanted_workload(session: AsyncSession, service_id: str) -> WorkloadRef | None:
+    """Return the workload of the live release in one query."""
     return (await list_workloads(session, Service.id == service_id)).get(service_id)
 
 
@@ -124,15 +151,15 @@ def _failure(last: Deployment | None) -> Failure | None:
 
 async def read_waiting(session: AsyncSession, service: Service) -> ReleaseDifference:
     """Return what the next deployment would change in what runs."""
-    frozen = await _find_frozen(session, service.id)
+    frozen = await find_frozen(session, service.id)
     if frozen is None:
-        return ReleaseDifference(None, None, [], {})
-    return await _compare_stored(session, service, frozen, await _find_workload(session, service.id))
+        return _NOTHING
+    return await _compare_stored(session, service, frozen, await find_wanted_workload(session, service.id))
 
 
 async def read_rollback(session: AsyncSession, service: Service, target: Release) -> ReleaseDifference:
     """Return what going back to a release would change in what runs. The number of replicas stays."""
-    live, back = await _find_frozen(session, service.id), await _find_frozen(session, service.id, target.id)
+    live, back = await find_frozen(session, service.id), await find_frozen(session, service.id, target.id)
     config = FrozenConfig.model_validate(target.config)
     if live is None or back is None:
         return ReleaseDifference(None, target, [], {})
@@ -143,7 +170,7 @@ async def read_rollback(session: AsyncSession, service: Service, target: Release
     return ReleaseDifference(live.release, target, compare_configs(config, runs, changed), variables)
 
 
-async def _find_frozen(session: AsyncSession, service_id: str, release_id: str | None = None) -> Frozen | None:
+async def find_frozen(session: AsyncSession, service_id: str, release_id: str | None = None) -> Frozen | None:
     """Return a release with what made it; by default the live one."""
     other, maker = aliased(Deployment), aliased(Deployment)
     first = select(func.min(maker.seq)).where(maker.service_id == service_id, maker.release_id == Release.id)
@@ -168,20 +195,32 @@ async def _find_frozen(session: AsyncSession, service_id: str, release_id: str |
 async def _compare_stored(
     session: AsyncSession, service: Service, frozen: Frozen, workload: WorkloadRef | None
 ) -> ReleaseDifference:
+    sides = await read_sides(session, service, frozen, workload)
+    lost = [privilege for privilege in list_wanted(sides.config.runtime) if privilege not in service.privileges]
+    changes = compare_configs(sides.config, sides.live, sides.changed_secrets)
+    changes += [Change(f"{privilege} not granted", privilege, "granted", "not granted") for privilege in lost]
+    if frozen.deployment is not None:
+        before = compare_sources(service.source, frozen.deployment.source)
+        changes = [*before, *compare_builds(sides.build, deployed_build(frozen.deployment)), *changes]
+    variables = compare_variables(sides.config, sides.live, sides.changed_secrets)
+    return ReleaseDifference(frozen.release, None, changes, variables, sides.revision)
+
+
+async def read_sides(session: AsyncSession, service: Service, frozen: Frozen, workload: WorkloadRef | None) -> Sides:
+    """Read what is stored, as a deployment would merge it with the live source's `orca.yaml`, beside what is live."""
     stored = await read_config(session, service)
-    build = BuildOptions.model_validate(service.build)
-    config, build = _as_deployed(stored.config, build, frozen.build)
-    changed = _list_changed(stored, frozen)
+    config, build = _as_deployed(stored.config, BuildOptions.model_validate(service.build), frozen.build)
     live = FrozenConfig.model_validate(frozen.release.config)
     if workload:
         live = live.model_copy(update={"replicas": workload.replicas})
-    taken_back = [privilege for privilege in list_wanted(config.runtime) if privilege not in service.privileges]
-    lines = [*compare_configs(config, live, changed), *(f"{lost} not granted" for lost in taken_back)]
-    if frozen.deployment is not None:
-        deployed = BuildOptions.model_validate(frozen.deployment.config.get("build", {}))
-        before = compare_sources(service.source, frozen.deployment.source)
-        lines = [*before, *compare_builds(build, deployed), *lines]
-    return ReleaseDifference(frozen.release, None, lines, compare_variables(config, live, changed))
+    seen = [service.version, frozen.release.id, stored.config.model_dump(mode="json"), stored.secret_revisions]
+    revision = sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+    return Sides(stored, config, build, live, _list_changed(stored, frozen), revision)
+
+
+def deployed_build(deployment: Deployment) -> BuildOptions:
+    """Return the build options that a deployment used."""
+    return BuildOptions.model_validate(deployment.config.get("build", {}))
 
 
 def _list_changed(stored: StoredConfig, frozen: Frozen) -> set[str]:

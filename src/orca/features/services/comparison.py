@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig, HealthCheck, Limits, Port
@@ -10,6 +10,8 @@ from orca.kit.text import shorten
 
 Difference = Literal["added", "removed", "changed"]
 _LONGEST = 40
+_LONGEST_VALUE = 400
+HIDDEN = "••••••••"
 _HEALTH_WORDS = {
     "type": "health check", "path": "health check path", "method": "health check method",
     "host": "health check host", "port": "health check port",
@@ -31,8 +33,20 @@ _SOURCE_WORDS = {
 _REFERENCES = ("branch", "tag", "commit")
 
 
-def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()) -> list[str]:
-    """Return `replicas 1→2`, `variable API_KEY changed`... in the order of the settings page, without variable values.
+class Change(NamedTuple):
+    """One difference: in words, and as what stands where it differs."""
+
+    text: str
+    """`replicas 1→2`, `variable API_KEY changed`: without values of variables."""
+    what: str
+    before: str = ""
+    after: str = ""
+    is_value: bool = False
+    """Whether it is a variable: then before and after are its values, if they are not secret."""
+
+
+def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()) -> list[Change]:
+    """Return the differences in the order of the settings page.
 
     `changed_secrets` are keys whose value was set after `live` was frozen.
     """
@@ -58,7 +72,7 @@ def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: C
     ]
 
 
-def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[str]:
+def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[Change]:
     """Compare the sources. A commit that only one push or request named is no difference."""
     if stored["type"] != deployed.get("type"):
         return list(_told("source", stored["type"], deployed.get("type")))
@@ -72,7 +86,7 @@ def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> l
     ]
 
 
-def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[str]:
+def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[Change]:
     """Compare the build options."""
     return [
         *_told("builder", stored.builder, deployed.builder),
@@ -88,9 +102,10 @@ def show_ports(ports: Sequence[Port]) -> str:
     return ", ".join(f"{port.name}:{port.port}{'' if port.public else ' private'}" for port in ports)
 
 
-def _told(word: str, stored: object, live: object) -> Iterator[str]:
+def _told(word: str, stored: object, live: object) -> Iterator[Change]:
     if (stored or None) != (live or None):
-        yield f"{word} {_shown(live)}→{_shown(stored)}"
+        before, after = _shown(live), _shown(stored)
+        yield Change(f"{word} {before}→{after}", word, before, after)
 
 
 def _shown(value: object) -> str:
@@ -101,7 +116,7 @@ def _on(*, masks: bool) -> str:
     return "on" if masks else "off"
 
 
-def _compare_limits(stored: Limits, live: Limits) -> Iterator[str]:
+def _compare_limits(stored: Limits, live: Limits) -> Iterator[Change]:
     def memory(limits: Limits) -> str | None:
         return None if limits.memory_mb is None else f"{limits.memory_mb} MiB"
 
@@ -113,7 +128,7 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:g}"
 
 
-def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[str]:
+def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[Change]:
     for name, word in _RUNTIME_WORDS.items():
         now, before, unit = getattr(stored, name), getattr(live, name), _RUNTIME_UNITS.get(name, "")
         if name == "files":
@@ -138,7 +153,7 @@ def _option(value: object, unit: str) -> str | None:
     return None if value is None or value == "" else f"{value}{unit}"
 
 
-def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[str]:
+def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[Change]:
     for name, word in _HEALTH_WORDS.items():
         yield from _told(word, _health_value(stored, name), _health_value(live, name))
 
@@ -161,14 +176,28 @@ def compare_variables(
     return _differences({**stored.variables, **sealed}, {**live.variables, **was_sealed})
 
 
-def _compare_variables(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]) -> Iterator[str]:
+def _compare_variables(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]) -> Iterator[Change]:
+    secret = {*stored.secret_keys, *live.secret_keys}
     for key, difference in compare_variables(stored, live, changed_secrets).items():
-        yield f"variable {key} {difference}"
+        before, after = (_value_of(config, key, is_secret=key in secret) for config in (live, stored))
+        yield Change(f"variable {key} {difference}", f"variable {key}", before, after, is_value=True)
 
 
-def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, object]) -> Iterator[str]:
+def _value_of(config: FrozenConfig, key: str, *, is_secret: bool) -> str:
+    """Return a value; of a variable that is secret on either side, only whether there is one."""
+    if is_secret:
+        return HIDDEN if key in config.secret_keys or key in config.variables else ""
+    return shorten(config.variables.get(key, ""), _LONGEST_VALUE)
+
+
+def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, object]) -> Iterator[Change]:
     for key, difference in _differences(stored, live).items():
-        yield f"{word} {key} {difference}"
+        yield _happened(f"{word} {key}", difference)
+
+
+def _happened(what: str, difference: Difference) -> Change:
+    before, after = {"added": ("", "added"), "removed": ("removed", ""), "changed": ("", "changed")}[difference]
+    return Change(f"{what} {difference}", what, before, after)
 
 
 def _differences(stored: Mapping[str, object], live: Mapping[str, object]) -> dict[str, Difference]:
@@ -183,18 +212,19 @@ def _differences(stored: Mapping[str, object], live: Mapping[str, object]) -> di
     return found
 
 
-def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[str]:
+def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[Change]:
     now = {mount.name: mount for mount in stored.mounts}
     before = {mount.name: mount for mount in live.mounts}
     for name in sorted({*now, *before}):
         if name not in before:
-            yield f"volume {name} added"
+            yield _happened(f"volume {name}", "added")
         elif name not in now:
-            yield f"volume {name} removed"
+            yield _happened(f"volume {name}", "removed")
         else:
             for part in ("path", "owner", "mode"):
                 yield from _told(f"{part} of volume {name}", getattr(now[name], part), getattr(before[name], part))
             if now[name].read_only != before[name].read_only:
-                yield f"volume {name} is {'read only' if now[name].read_only else 'writable'}"
+                words = ("writable", "read only") if now[name].read_only else ("read only", "writable")
+                yield Change(f"volume {name} is {words[1]}", f"volume {name}", *words)
             if stored.volume_names.get(name) != live.volume_names.get(name):
-                yield f"volume {name} is another one"
+                yield Change(f"volume {name} is another one", f"volume {name}", "", "another one")

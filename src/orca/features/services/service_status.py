@@ -15,6 +15,7 @@ from orca.features import find_reader
 from orca.features.manifest import ReaderKey
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
+from orca.features.services.comparison import Change
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.resources import Resources
@@ -51,8 +52,12 @@ class ServiceStatus:
 
     release_id: str = ""
     """The live release, or the one that a stopped service would start again; empty if there is none."""
-    pending: tuple[str, ...] = ()
-    """Descriptions of stored changes that are not deployed; empty while a deployment of them is in progress."""
+    changes: tuple[Change, ...] = ()
+    """Stored changes that are not deployed; none while a deployment of them is in progress."""
+    revision: str = ""
+    """Of what waits: who discards it says with this what was seen."""
+    live_number: int = 0
+    """Of the live release."""
     failure: Failure | None = None
     state: str = ""
     """As pages show it; empty until the engines were asked, which the head of a page does not wait for."""
@@ -62,6 +67,11 @@ class ServiceStatus:
     """Why a visitor of it does not find the service there."""
     more_addresses: int = 0
     last: LastDeployment | None = None
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The stored changes in words."""
+        return tuple(change.text for change in self.changes)
 
 
 class Head(NamedTuple):

@@ -4,14 +4,15 @@ from typing import Annotated
 
 from fastapi import Query
 
-from orca.db import ReadSession
+from orca.db import ReadSession, WriteSession
 from orca.errors import Conflict, NotFound
 from orca.features.deployments import queries
+from orca.features.deployments.actions.discard import discard_changes
 from orca.features.deployments.models import Release
-from orca.features.deployments.schemas import ChangesOut, ComparedRelease, VariableChange
+from orca.features.deployments.schemas import ChangesOut, ComparedRelease, DiscardIn, VariableChange
 from orca.features.deployments.service_status import ReleaseDifference, read_rollback, read_waiting
 from orca.features.services.queries import get_service
-from orca.web.guard import CurrentScope, Router, guard
+from orca.web.guard import CurrentResources, CurrentScope, Router, guard
 
 router = Router(prefix="/api/v1", tags=["deployments"])
 
@@ -20,6 +21,19 @@ router = Router(prefix="/api/v1", tags=["deployments"])
 @guard("service.read", tenant="service_id")
 async def read_waiting_changes(service_id: str, session: ReadSession, scope: CurrentScope) -> ChangesOut:
     """Compare the stored settings with the live release: what the next deployment will change."""
+    return _out(await read_waiting(session, await get_service(session, scope, service_id)))
+
+
+@router.post("/services/{service_id}/changes/discard", summary="Discard what waits for the next deployment")
+@guard("service.update", tenant="service_id", rate="write", audit="ServiceChangesDiscarded")
+async def discard_waiting_changes(
+    service_id: str, body: DiscardIn, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+) -> ChangesOut:
+    """Return settings and the service's own variables to those of the live release; answers with what still differs.
+
+    Volumes, privileges and variables of the project stay. Changes of variables need `variable.write`, too.
+    """
+    await discard_changes(session, resources, scope, service_id, body.revision)
     return _out(await read_waiting(session, await get_service(session, scope, service_id)))
 
 
@@ -44,7 +58,11 @@ async def read_rollback_changes(
 def _out(found: ReleaseDifference) -> ChangesOut:
     variables = [VariableChange(key=key, change=change) for key, change in found.variables.items()]
     return ChangesOut(
-        live=_release(found.live), target=_release(found.target), changes=found.lines, variables=variables
+        live=_release(found.live),
+        target=_release(found.target),
+        changes=found.lines,
+        variables=variables,
+        revision=found.revision,
     )
 
 
