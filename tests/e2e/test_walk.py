@@ -146,7 +146,8 @@ def lose_shell(page: Page, service: str) -> None:
     """A shell ends with the session of the browser, and says why."""
     page.goto(f"{service}#shell")
     expect(page.get_by_role("region", name="Shells")).to_have_count(0)  # an address from elsewhere opens none
-    page.get_by_role("button", name="Shell", exact=True).click()
+    page.get_by_role("button", name="More actions").click()
+    page.locator("#service-menu").get_by_role("button", name="Shell").click()
     expect(page.locator(".xterm-rows")).to_contain_text("#", timeout=PATIENCE)
     other = page.context.new_page()
     other.goto(service)

@@ -79,7 +79,7 @@ async def follow_head(
     service_id: str, request: HttpRequest, scope: CurrentScope, resources: CurrentResources, tab: str = "overview"
 ) -> StreamingResponse:
     """Stream the head of a service for one of its tabs."""
-    if tab not in {each.key for each in request.app.state.menus.tabs if each.of == "service"}:
+    if tab not in {entry.key for entry in request.app.state.menus.tabs if entry.of == "service"}:
         raise NotFound("there is no such tab")
 
     async def draw_now() -> tuple[str, bool]:

@@ -10,12 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession
 from orca.features.deployments.models import Deployment
-from orca.features.deployments.observer import watch_engines
+from orca.features.deployments.observer import survey_recently, watch_engines
 from orca.features.deployments.schemas import ServiceStatusOut
 from orca.features.deployments.statuses import read_statuses
 from orca.features.projects.models import Project
 from orca.features.services.models import Service
-from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
 from orca.resources import Resources
 from orca.web.guard import CurrentResources, CurrentScope, Router, Scope, guard
@@ -52,10 +51,13 @@ class LogsPage:
 
 @dataclass(frozen=True, slots=True)
 class EndingPage:
-    """The notice alone, which is drawn again when the service changes."""
+    """The head and the notice, which are drawn again when the service changes."""
 
     service: Service
+    project: Project
+    status: ServiceStatus
     ending: Ending | None
+    tab: str = "logs"
 
 
 _TITLES = {
@@ -85,13 +87,14 @@ async def show_logs(
 async def follow_ending(
     service_id: str, request: Request, scope: CurrentScope, resources: CurrentResources
 ) -> StreamingResponse:
-    """Stream whether the service has stopped or crashed meanwhile."""
+    """Stream the head, and whether the service has stopped or crashed meanwhile."""
 
     async def draw_now() -> tuple[str, bool]:
+        await survey_recently(resources)
         async with resources.db.read(scope.team_id, scope.reach) as session:
-            service = await get_service(session, scope, service_id)
-            ending = await find_ending(session, scope, resources, service)
-        return draw(request, "logs/_ending.html", EndingPage(service, ending)), False
+            head = await load_header(request, session, scope, service_id)
+            ending = await find_ending(session, scope, resources, head.service)
+        return draw(request, "logs/_live.html", EndingPage(*head, ending)), False
 
     return stream_fragment(request, draw_now, Sources(others=[partial(watch_engines, resources)]))
 
