@@ -1,16 +1,19 @@
 """Visitors come and go while routes change: none of them may notice."""
 
 import asyncio
+import os
+import signal
 import ssl
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from orca.errors import RequestRefused
-from orca.providers.proxies.caddy import CaddyProxy
+from orca.providers.proxies.caddy import CaddyConfig, CaddyProxy
+from orca.providers.proxies.caddy.layout import Layout
 from orca.sdk.proxies import ProxyCertificate, ProxyConfig, ProxyRoute, Upstream
 from orca.sdk.testing.certificates import make_certificate
 from orca.sdk.testing.proxy_traffic import Visitor
@@ -144,6 +147,65 @@ async def test_twenty_hostname_changes_under_load(running: CaddyProxy, visitor: 
                 async with asyncio.timeout(5):
                     assert await reader.readexactly(6) == b"ping%02d" % number
         assert [crowd.failures for crowd in crowds] == [{}, {}, {}, {}]
+
+
+async def starve_at_each_switch(layout: Layout, seconds: float) -> None:
+    """Give the router no processor from the moment at which its next servers listen until those before should end."""
+    switched = layout.next.read_text()
+    while True:
+        await asyncio.sleep(0.001)
+        if (socket := layout.next.read_text()) == switched:
+            continue
+        with suppress(OSError):
+            _, writer = await asyncio.open_unix_connection(socket.removeprefix("unix/"))
+            writer.close()
+            pid, switched = int(layout.router.pid_file.read_text().split()[0]), socket
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_router_starved_while_routes_change_loses_no_post(
+    config: CaddyConfig, running: CaddyProxy, visitor: Visitor
+):
+    """What the router had not read when its servers ended is sent again, to the next ones, and reaches a service once."""
+    async with EchoUpstream() as upstream:
+        site = ProxyRoute("a", "a.example.org", upstreams=(upstream.at,))
+        await running.apply(ProxyConfig((site,)))
+        starving = asyncio.create_task(starve_at_each_switch(Layout.of(config), 0.3))
+        crowds = [Crowd(visitor.http_port, "a.example.org", is_kept=is_kept, body="body") for is_kept in (False, True)]
+        async with AsyncExitStack() as stack:
+            for crowd in crowds:
+                await stack.enter_async_context(crowd.at_work(rate=2 * RATE))
+            for number in range(12):
+                other = ProxyRoute("plain", f"plain{number}.example.org", upstreams=(upstream.at,))
+                await running.apply(ProxyConfig((site, other)))
+        starving.cancel()
+        assert [crowd.failures for crowd in crowds] == [{}, {}]
+        assert upstream.requests == sum(crowd.seen.total() for crowd in crowds)
+
+
+async def test_a_post_that_a_killed_router_had_passed_on_is_not_sent_again(
+    config: CaddyConfig, running: CaddyProxy, visitor: Visitor
+):
+    """The service may have acted on it: only the visitor can decide to repeat it."""
+    async with EchoUpstream() as upstream:
+        await running.apply(ProxyConfig((ProxyRoute("a", "a.example.org", upstreams=(upstream.at,)),)))
+        await running.inspect()  # waits for the end of the load
+        reader, writer = await asyncio.open_connection("127.0.0.1", visitor.http_port)
+        writer.write(b"POST /slow HTTP/1.1\r\nHost: a.example.org\r\nContent-Length: 4\r\n\r\nbody")
+        async with asyncio.timeout(10):
+            for _ in range(500):
+                if upstream.requests:
+                    break
+                await asyncio.sleep(0.01)
+            os.kill(int(Layout.of(config).router.pid_file.read_text().split()[0]), signal.SIGKILL)
+            await running.start()
+            assert (await reader.readline()).split()[1] == b"502"
+        writer.close()
+        assert upstream.requests == 1
 
 
 async def test_broken_routes_under_load(running: CaddyProxy, visitor: Visitor):

@@ -33,6 +33,8 @@ all rules and the removal of headers. WebSockets are for the application to acce
 _ROUTER_PATIENCE = 5_000_000_000
 """Nanoseconds for which a request waits for a router that is being restarted."""
 _LONGEST_STREAM = "24h"
+_SMALL_LENGTH, _SMALL_BODY = "^[0-9]{1,5}$", 100_000
+"""Lengths and the size of the bodies that are kept until they are answered, to be sent again."""
 
 _CERTIFICATE_PAGE = """\
 {{- $asked := trimSuffix "." (lower (.Req.URL.Query.Get "server_name")) -}}
@@ -200,10 +202,22 @@ def _hygiene(layout: Layout) -> list[Json]:
 def _to_router(layout: Layout) -> list[Json]:
     """Forward to the router over HTTP/1.1, which WebSockets need; gRPC needs HTTP/2 on all connections."""
     grpc = {"header": {"Content-Type": ["application/grpc*"]}}
+    small = {"header_regexp": {"Content-Length": {"name": "length", "pattern": _SMALL_LENGTH}}}
     return [
         {"match": [grpc], "handle": [_proxy(layout, versions=["h2c"])], "terminal": True},
+        {"match": [small], "handle": [_repeating(layout)], "terminal": True},
         {"handle": [_proxy(layout)]},
     ]
+
+
+def _repeating(layout: Layout) -> Json:
+    """Send a request of any method again to the new socket when the router hung up on it because its servers for the
+    old socket ended: Go's `Shutdown` never hangs up on a request that it has begun to serve, so it reached no service.
+    """
+    proxy = _proxy(layout)
+    switched = {"not": [{"vars": {"{http.reverse_proxy.upstream.address}": [f"{{file.{layout.next}}}"]}}]}
+    proxy["load_balancing"]["retry_match"] = [{"method": ["GET", "HEAD"]}, switched]
+    return proxy | {"request_buffers": _SMALL_BODY}
 
 
 def _proxy(layout: Layout, **transport: Any) -> Json:
