@@ -85,7 +85,11 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     site.go_live(web("second"))
 
     page.goto(f"{panel.url}/services/{site.id}/deployments")
-    page.get_by_role("button", name="Roll back to #1").click()
+    page.get_by_role("link", name="Roll back to #1").click()
+    plan = page.get_by_role("dialog", name="Roll back")
+    expect(plan).to_contain_text("#2")
+    assert serious_findings(page) == []
+    plan.get_by_role("button", name="Roll back to #1").click()
     until(lambda: site.answers().strip() == "first", seconds=60, what="the first release answers")
 
     page.goto(f"{panel.url}/services/{site.id}/variables")

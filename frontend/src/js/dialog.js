@@ -6,7 +6,11 @@ document.addEventListener("click", (event) => {
   const opener = closest(event, "[data-dialog-open]");
   const dialog = byId(opener?.dataset.dialogOpen ?? "");
   if (dialog instanceof HTMLDialogElement && !dialog.open) dialog.showModal();
-  closest(event, "[data-dialog-close]")?.closest("dialog")?.close();
+  const around = closest(event, "[data-dialog-close]")?.closest("dialog");
+  if (around) {
+    event.preventDefault(); // of a link that leads back where there is no dialog
+    around.close();
+  }
   if (event.target instanceof HTMLDialogElement && isOutside(event.target, event)) event.target.close();
 });
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.deployments import rules
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, Release
+from orca.features.services.comparison import Change
 from orca.kit.amounts import counted
 
 Made = TypeVar("Made", Build, Release, Deployment)
@@ -82,6 +83,28 @@ async def find_last_good(session: AsyncSession, service_id: str) -> Release | No
     """The newest release that was healthy and had traffic."""
     query = select(Release).where(Release.service_id == service_id, Release.went_live_at.is_not(None))
     return await session.scalar(query.order_by(Release.number.desc()).limit(1))
+
+
+def compare_releases(live: Release | None, target: Release) -> list[Change]:
+    """Return the numbers, commits and images of two releases beside each other; commits only where there is one."""
+    rows = []
+    for what, show in (("release", _number), ("commit", _commit), ("image", _image)):
+        before, after = show(live) if live else "", show(target)
+        if before or after:
+            rows.append(Change(f"{what} {before}→{after}", what, before, after))
+    return rows
+
+
+def _number(release: Release) -> str:
+    return f"#{release.number}"
+
+
+def _commit(release: Release) -> str:
+    return " ".join(filter(None, (release.commit[:10], release.commit_message.split("\n")[0])))
+
+
+def _image(release: Release) -> str:
+    return _short(release.image)
 
 
 def _short(image: str) -> str:

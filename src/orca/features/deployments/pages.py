@@ -1,6 +1,6 @@
 """Pages of a service's first tab, and of deployments."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -10,19 +10,21 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
-from orca.errors import BadInput, NotFound
+from orca.errors import BadInput, Conflict, NotFound
 from orca.features.deployments import queries, rules
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.discard import discard_changes
 from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
-from orca.features.deployments.history import DeploymentLine, ReleaseLine, list_release_lines
+from orca.features.deployments.history import DeploymentLine, ReleaseLine, compare_releases, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
+from orca.features.deployments.models import Release
 from orca.features.deployments.observer import survey_recently, watching
 from orca.features.deployments.schemas import ScaleIn
-from orca.features.deployments.service_status import read_waiting
+from orca.features.deployments.service_status import read_rollback, read_waiting
 from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
 from orca.features.projects.models import Project
+from orca.features.services.comparison import Change
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
@@ -193,12 +195,47 @@ async def scale(
     return await _ask(session, scope, resources, service_id, request)
 
 
+@dataclass(frozen=True, slots=True)
+class RollbackPage:
+    """From which release to which a rollback goes, and what that changes."""
+
+    service: Service
+    project: Project
+    status: ServiceStatus
+    target: Release
+    releases: Sequence[Change]
+    """The two releases, with commit and image."""
+    changes: Sequence[Change]
+    tab: str = "deployments"
+
+
+@router.get("/services/{service_id}/rollback/{number}")
+@guard("service.deploy", tenant="service_id", page=True)
+async def show_rollback(
+    service_id: str, number: int, request: HttpRequest, session: ReadSession, scope: CurrentScope
+) -> Response:
+    """Show what going back to a release changes, and ask."""
+    head = await load_header(request, session, scope, service_id)
+    target = await queries.find_rollback_release(session, service_id, number)
+    if target is None:
+        raise NotFound("there is no such release")
+    found = await read_rollback(session, head.service, target)
+    page = RollbackPage(*head, target, compare_releases(found.live, target), found.changes)
+    return render(request, "deployments/rollback.html", page)
+
+
 @router.post("/services/{service_id}/rollback/{number}")
 @guard("service.deploy", tenant="service_id", rate="write", audit="DeploymentQueued", page=True)
 async def roll_back(
-    service_id: str, number: int, session: WriteSession, scope: CurrentScope, resources: CurrentResources
+    service_id: str, number: int, session: WriteSession, scope: CurrentScope, resources: CurrentResources, form: Form
 ) -> RedirectResponse:
-    """Make an earlier release live again."""
+    """Make an earlier release live again. `live` names the release that the user saw as the live one."""
+    live = await queries.find_live(session, (await get_service(session, scope, service_id)).id)
+    if form.get("live") and form["live"] != (live.release_id if live else ""):
+        raise Conflict(
+            "another release went live meanwhile, so nothing was rolled back",
+            hint="Look at what a rollback would change now, and decide again.",
+        )
     request = DeploymentRequest(kind="rollback", trigger="page", release=number)
     return await _ask(session, scope, resources, service_id, request)
 
