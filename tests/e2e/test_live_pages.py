@@ -140,6 +140,36 @@ def test_the_head_of_a_service_is_live_on_every_tab(page: Page, shop: tuple[Pane
     assert serious_findings(page) == []
 
 
+def test_variables_are_edited_and_revealed_in_their_rows(page: Page, shop: tuple[Panel, str]) -> None:
+    panel, service = shop
+    address = f"/services/{service}/variables"
+    with panel.client() as local:
+        given = [{"key": "LEVEL", "value": "info"}, {"key": "TOKEN", "value": "the-secret", "is_secret": True}]
+        local.patch(f"/api/v1{address}", json={"variables": given}).raise_for_status()
+    page.goto(address)
+    secret = page.get_by_role("checkbox", name="Secret", exact=True)
+    page.get_by_label("Key", exact=True).press_sequentially("API_KEY")
+    expect(secret).to_be_checked()
+    secret.uncheck()
+    page.get_by_label("Key", exact=True).press_sequentially("_TOKEN")
+    expect(secret).not_to_be_checked()  # who has decided is not asked again
+    page.get_by_role("row", name=re.compile("LEVEL")).get_by_role("link", name="Edit").click()
+    expect(page.get_by_label("Value", exact=True)).to_be_focused()
+    expect(page.get_by_label("Value", exact=True)).to_have_value("info")
+    assert serious_findings(page) == []
+    page.get_by_role("link", name="Cancel").click()
+    expect(page.get_by_label("Value", exact=True)).to_have_value("")
+    page.goto(address)
+    page.get_by_role("row", name=re.compile("TOKEN")).get_by_role("button", name="Reveal").click()
+    expect(page.get_by_role("row", name=re.compile("TOKEN"))).to_contain_text("the-secret")
+    page.get_by_role("link", name="Edit as .env").click()
+    page.get_by_label("Lines").fill("LEVEL=debug\nNEW_TOKEN=x\n")
+    expect(page.locator("#raw-diff")).to_contain_text("NEW_TOKEN")
+    assert serious_findings(page) == []
+    page.get_by_role("button", name="Save all").click()
+    expect(page.get_by_role("row", name=re.compile("NEW_TOKEN"))).to_be_visible()
+
+
 def test_a_form_outlives_the_session_and_the_network(page: Page, shop: tuple[Panel, str]) -> None:
     panel, service = shop
     page.goto(f"/services/{service}/variables")

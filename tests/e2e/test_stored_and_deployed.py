@@ -47,6 +47,7 @@ def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: 
     expect(pending(at)).to_contain_text("stop grace 10 s→20 s")
 
     at.goto(f"{tab}/variables")
+    at.get_by_text("Paste lines of a .env file").click()
     at.get_by_label("Lines").fill('LEVEL=debug\nGREETING="two words"')
     at.get_by_role("button", name="Set these variables").click()
     expect(at.locator(".toast-card", has_text="2 variables set")).to_be_visible()

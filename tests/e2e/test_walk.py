@@ -85,11 +85,7 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     site.go_live(web("second"))
 
     page.goto(f"{panel.url}/services/{site.id}/deployments")
-    page.get_by_role("link", name="Roll back to #1").click()
-    plan = page.get_by_role("dialog", name="Roll back")
-    expect(plan).to_contain_text("#2")
-    assert serious_findings(page) == []
-    plan.get_by_role("button", name="Roll back to #1").click()
+    roll_back(page)
     until(lambda: site.answers().strip() == "first", seconds=60, what="the first release answers")
 
     page.goto(f"{panel.url}/services/{site.id}/variables")
@@ -106,6 +102,14 @@ def test_from_claim_to_rollback(panel: Panel, browser: Browser, tmp_path: Path) 
     assert watched.complaints == []
     look_at_every_page(panel, browser, context.storage_state(), site, failed["id"])
     lose_shell(page, f"{panel.url}/services/{site.id}")
+
+
+def roll_back(page: Page) -> None:
+    page.get_by_role("link", name="Roll back to #1").click()
+    plan = page.get_by_role("dialog", name="Roll back")
+    expect(plan).to_contain_text("#2")
+    assert serious_findings(page) == []
+    plan.get_by_role("button", name="Roll back to #1").click()
 
 
 def give_access(page: Page, project: str) -> None:

@@ -21,6 +21,7 @@ import "./parts.js";
 import "./shells.js";
 import "./suggest.js";
 import "./repeats.js";
+import "./secrets.js";
 import "./tabs.js";
 import "./time.js";
 import "./toast.js";

@@ -82,7 +82,16 @@ function renew(fresh) {
 /** Asks for the password over the page, which stays as it is. Returns whether somebody signed in. */
 export function signIn() {
   const dialog = byId("sign-in");
-  if (!(dialog instanceof HTMLDialogElement)) return Promise.resolve(false);
+  return dialog instanceof HTMLDialogElement ? askPassword(dialog, "/api/v1/session") : Promise.resolve(false);
+}
+
+/**
+ * Returns whether the server took what the form of a dialog has.
+ * @param {HTMLDialogElement} dialog
+ * @param {string} address
+ * @returns {Promise<boolean>}
+ */
+export function askPassword(dialog, address) {
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
   const error = /** @type {HTMLElement} */ (dialog.querySelector("[data-sign-in-error]"));
   error.hidden = true;
@@ -98,7 +107,7 @@ export function signIn() {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       event.stopPropagation();
-      const problem = await send(form);
+      const problem = await send(form, address);
       if (!problem) return dialog.close("done");
       error.textContent = problem;
       error.hidden = false;
@@ -106,14 +115,13 @@ export function signIn() {
   });
 }
 
-/** @param {HTMLFormElement} form */
-async function send(form) {
-  const { email, password } = Object.fromEntries(new FormData(form));
+/** @param {HTMLFormElement} form @param {string} address */
+async function send(form, address) {
   try {
-    const answer = await fetch("/api/v1/session", {
+    const answer = await fetch(address, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ email, password }),
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": token() },
+      body: JSON.stringify(Object.fromEntries(new FormData(form))),
       signal: AbortSignal.timeout(patience),
     });
     const said = await answer.json();

@@ -15,8 +15,8 @@ from orca.sdk.containers import RegistryLogin
 Log = Callable[[str], Awaitable[None]]
 NAME: Final = r"^[a-z][a-z0-9-]{0,31}$"
 """The pattern of a builder's name, which users write in `orca.yaml`."""
-_SECRET_LIKE = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|KEY|CREDENTIALS?|PASS)$", re.IGNORECASE)
-_NOT_SECRET = re.compile(r"(?:PUBLIC|PUBLISHABLE|SITE)_KEY$", re.IGNORECASE)
+SECRET_NAMES = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|KEY|CREDENTIALS?|PASS)$", re.IGNORECASE)
+PUBLIC_NAMES = re.compile(r"(?:PUBLIC|PUBLISHABLE|SITE)_KEY$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +181,4 @@ class BuilderProvider(Protocol):
 
 def is_secret_like(name: str) -> bool:
     """Whether a name looks like that of a secret: `NPM_TOKEN`, `DB_PASSWORD`."""
-    return bool(_SECRET_LIKE.search(name)) and not _NOT_SECRET.search(name)
+    return bool(SECRET_NAMES.search(name)) and not PUBLIC_NAMES.search(name)

@@ -39,7 +39,8 @@ def install_error_handlers(app: FastAPI) -> None:
 async def _orca_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OrcaError)  # noqa: S101 - registered for this class only
     await record_denial(request, error)
-    if isinstance(error, StepUpRequired) and _wants_page(request):
+    asks_on_page = isinstance(error, StepUpRequired) and "hx-request" in request.headers
+    if isinstance(error, StepUpRequired) and _wants_page(request) and not asks_on_page:
         back = request.url.path.removesuffix("/reveal")
         back = back.rpartition("/")[0] if back != request.url.path else back
         return RedirectResponse(f"/account/step-up?next={back}", status_code=303)
@@ -49,6 +50,7 @@ async def _orca_error(request: Request, error: Exception) -> Response:
         if isinstance(error, NotSignedIn):
             return RedirectResponse(f"/login?next={request.url.path}", status_code=303)
     headers = {"Retry-After": str(error.details["retry_after"])} if "retry_after" in error.details else {}
+    headers |= {"HX-Trigger": "step-up"} if asks_on_page else {}
     return _draw(request, error.status, _problem(request, error.status, error.code, error.message, error), headers)
 
 

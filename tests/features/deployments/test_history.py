@@ -123,7 +123,7 @@ async def test_only_releases_that_were_live_can_be_gone_back_to(history: History
     page = await history.page()
     assert re.findall(r"Roll back to #(\d)", page) == ["1"]
     shown = rows_of(page)[-5:]
-    for row, mark in zip(shown, ["Deploying", "Never live", "Never healthy", "Live", "Roll back to #1"], strict=True):
+    for row, mark in zip(shown, ["Deploying", "Never live", "Never healthy", "Live", "Roll back to #1…"], strict=True):
         assert row.endswith(mark)
     assert [row.split()[1:3] for row in shown] == [[f"#{number}", "deploy"] for number in (14, 13, 12, 11, 10)]
 
@@ -147,7 +147,7 @@ async def test_a_failed_deployment_offers_the_last_good_release_unless_it_is_liv
     assert ">Failed, with a warning besides<" in page
     assert "Finished with a warning" not in page
     await history.go_live(good, first)
-    assert "Roll back" not in await history.page(f"/deployments/{failed.id}")
+    assert "Roll back to" not in await history.page(f"/deployments/{failed.id}")
 
 
 async def test_while_only_retiring_traffic_has_moved_and_nothing_is_cancelled(history: History) -> None:
@@ -199,6 +199,25 @@ async def test_the_head_of_every_tab_has_state_address_and_last_deployment(histo
             assert label in words
     picture = await history.http.get(f"{place}/qr.svg")
     assert (picture.headers["content-type"], picture.text[:4]) == ("image/svg+xml", "<svg")
+
+
+async def test_a_rollback_shows_from_what_to_what_and_is_refused_when_that_changed(history: History) -> None:
+    first, second = await history.release(1), await history.release(2)
+    await history.deployment(1, release_id=first.id)
+    await history.go_live(second, await history.deployment(2, release_id=second.id))
+    async with history.app.state.resources.db.write() as session:
+        row = await session.get_one(Release, first.id)
+        row.commit, row.commit_message = "c0ffee" * 7, "Brew it"
+        row.config = {**row.config, "stop_grace": 3.0, "variables": {"LEVEL": "info"}}
+    address = f"/services/{history.service_id}/rollback/1"
+    page = await history.page(address)
+    plan = " ".join(re.sub("<[^>]+>|\u2013", " ", page[page.index('id="rollback-plan"') :]).split())
+    for words in ("Release #2 #1", "Commit c0ffeec0ff Brew it", "Stop grace 10 s 3 s", "Variable LEVEL info"):
+        assert words in plan
+    assert f'name="live" value="{second.id}"' in page
+    stale = await history.http.post(address, data={"live": first.id})
+    assert (stale.status_code, "went live meanwhile" in stale.text) == (409, True)
+    assert (await history.http.get(f"/services/{history.service_id}/rollback/9")).status_code == 404
 
 
 async def test_what_waits_is_compared_and_discarded_on_the_page(history: History) -> None:

@@ -283,6 +283,58 @@ async def test_a_service_shows_what_its_project_shares_and_what_it_has_instead(b
     assert "from-project" not in (await browser.get(path)).text
 
 
+async def test_a_variable_of_the_project_is_overridden_from_its_row(browser, project, service):
+    await browser.post(f"/projects/{project['id']}/variables", data={"key": "SHARED", "value": "from-project"})
+    path = f"/services/{service['id']}/variables"
+    form = (await browser.get(f"{path}?override=SHARED")).text
+    assert re.search(r'name="key"[^>]* value="SHARED"', form)
+    await browser.post(path, data={"key": "SHARED", "value": "own"})
+    assert "overrides" in (await browser.get(path)).text
+    assert (await browser.get(f"{path}?override=NONE")).status_code == 404
+
+
+async def test_all_variables_are_edited_as_one_text_and_compared_before(app, client, browser, place):
+    path = f"{place}/variables"
+    given = [
+        {"key": "A", "value": "1"},
+        {"key": "GONE", "value": "2"},
+        {"key": "S", "value": "sealed", "is_secret": True},
+    ]
+    await client.patch(f"/api/v1{path}", json={"variables": given})
+    page = (await browser.get(f"{path}?raw=true")).text
+    assert "A=1\nGONE=2\n# S is a secret and stays" in page
+    form = {"text": "A=3\nAPI_TOKEN=the-secret\nS=replaced\n", "looks": "true"}
+    form["revision"] = re.findall(r'name="revision" value="(\w+)">\n', page[page.index("/variables/raw") :])[0]
+    told = " ".join(re.sub("<[^>]+>|\u2013", " ", (await browser.post(f"{path}/raw/compare", data=form)).text).split())
+    assert "A 1 3 API_TOKEN •••••••• GONE 2 S •••••••• ••••••••" in told
+    wrong = await browser.post(f"{path}/raw", data={**form, "text": form["text"] + "nonsense"})
+    assert (wrong.status_code, "the-secret" in wrong.text, "GONE=2" in wrong.text) == (422, False, True)
+    stale = await browser.post(f"{path}/raw", data={**form, "revision": "stale"})
+    assert (stale.status_code, "changed meanwhile" in stale.text) == (422, True)
+    assert len(await events_of(app, "VariablesChanged")) == 1
+    assert (await browser.post(f"{path}/raw", data=form)).status_code == 303
+    stored = {each["key"]: (each["value"], each["is_secret"]) for each in (await client.get(f"/api/v1{path}")).json()}
+    assert stored == {"A": ("3", False), "API_TOKEN": (None, True), "S": (None, True)}
+    assert (await client.post(f"/api/v1{path}/S/reveal")).json()["value"] == "replaced"
+
+
+async def test_what_looks_like_a_secret_is_one_where_that_is_asked_for(client, browser, place):
+    path = f"{place}/variables"
+    text = "API_KEY=a\nSITE_KEY=b\nPAYMENTS=sk_live_1\nLEVEL=info"
+    await browser.post(f"{path}/import", data={"text": text, "import_looks": "true"})
+    stored = (await client.get(f"/api/v1{path}")).json()
+    assert [each["key"] for each in stored if each["is_secret"]] == ["API_KEY", "PAYMENTS"]
+
+
+async def test_a_secret_is_revealed_in_its_row(browser, place):
+    path = f"{place}/variables"
+    await browser.post(path, data={"key": "TOKEN", "value": "the-secret", "is_secret": "true"})
+    shown = (await browser.post(f"{path}/TOKEN/reveal")).text
+    row = re.search(r"<tr>(?:(?!</tr>).)*the-secret.*?</tr>", shown, re.DOTALL)
+    assert row is not None
+    assert ">TOKEN<" in row[0]
+
+
 # ── the head of a service ────────────────────────────────────────────────────────────────────────────────────────
 
 

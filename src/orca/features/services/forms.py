@@ -9,13 +9,13 @@ from orca.errors import BadInput
 from orca.features.services.comparison import show_ports
 from orca.features.services.form_texts import FormReader, parse_lines, show_lines, split_command
 from orca.features.services.models import Service
-from orca.features.services.rules import MAX_VARIABLES, name_port_choices, shell_argv
+from orca.features.services.rules import MAX_VARIABLES, looks_secret, name_port_choices, shell_argv
 from orca.features.services.runtime_form import PREFIX, name_entry, runtime_data, runtime_values
 from orca.features.services.schemas.runtime import RuntimeOptions
 from orca.features.services.schemas.services import ServiceFields
 from orca.features.services.schemas.settings import AUTO, BuildOptions, HealthCheck, Port
 from orca.features.services.schemas.variables import NamedVariable
-from orca.kit.dotenv import read_dotenv
+from orca.kit.dotenv import Assignment, read_dotenv
 from orca.sdk.ports import read_port
 from orca.web.forms import fill
 
@@ -103,21 +103,28 @@ def variable_data(form: Mapping[str, str]) -> dict[str, Any]:
 
 def dotenv_data(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the variables of a pasted `.env` file, and its errors: `text` with the line number -> problem."""
-    found, problems = read_dotenv(form.get("text", ""), most=MAX_VARIABLES)
+    found, problems = read_assignments(form.get("text", ""))
+    if not found and not problems:
+        return {}, {"text": "there are no KEY=value lines"}
+    last = {}
+    for entry in found:
+        flags = _flags(form, "import_")
+        flags["is_secret"] |= form.get("import_looks") == "true" and looks_secret(entry.key, entry.value)
+        last[entry.key] = {"key": entry.key, "value": entry.value, **flags}
+    return {"variables": list(last.values())}, problems
+
+
+def read_assignments(text: str) -> tuple[list[Assignment], dict[str, str]]:
+    """Return the assignments of a `.env` file, and its errors: `text` with the line number -> problem."""
+    found, problems = read_dotenv(text, most=MAX_VARIABLES)
     if len(found) > MAX_VARIABLES:
-        return {}, {"text": f"there are more than {MAX_VARIABLES} variables"}
+        return [], {"text": f"there are more than {MAX_VARIABLES} variables"}
     wrong = {problem.line: problem.problem for problem in problems}
     for assignment in found:
         checked = fill(NamedVariable, {"key": assignment.key, "value": assignment.value}, {})
         if checked.errors:
             wrong[assignment.line] = f"{assignment.key}: {next(iter(checked.errors.values()))}"
-    if not found and not wrong:
-        return {}, {"text": "there are no KEY=value lines"}
-    last = {
-        assignment.key: {"key": assignment.key, "value": assignment.value, **_flags(form, "import_")}
-        for assignment in found
-    }
-    return {"variables": list(last.values())}, {f"text.{line}": f"line {line}: {wrong[line]}" for line in sorted(wrong)}
+    return found, {f"text.{line}": f"line {line}: {wrong[line]}" for line in sorted(wrong)}
 
 
 def _flags(form: Mapping[str, str], before: str = "") -> dict[str, bool]:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import Literal
+from typing import Final, Literal
 
 from orca.features.projects.rules import network_of
+from orca.sdk.builders import PUBLIC_NAMES, SECRET_NAMES, is_secret_like
 
 Kind = Literal["web", "worker", "static"]
 OwnerType = Literal["project", "service"]
@@ -18,6 +19,12 @@ VARIABLE, VALUE = "variable", "value"
 STATIC_PORT = 8080
 """Port of the file server in images of the static template."""
 MAX_VARIABLES = 500
+_SECRET_STARTS = (
+    "sk_live_", "sk_test_", "ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "orca_pat_",
+    "-----BEGIN",
+)  # fmt: skip
+SECRET_LIKE: Final = {"names": SECRET_NAMES.pattern, "not": PUBLIC_NAMES.pattern, "starts": _SECRET_STARTS}
+"""What `looks_secret` goes by, for the page, which proposes it while a variable is typed."""
 MAX_VALUE_BYTES = 65_536
 _VOLUME_NAME_LIMIT = 63
 _FORBIDDEN_ROOTS = ("/proc", "/sys", "/dev")
@@ -204,3 +211,8 @@ def name_port_choices(choices: Collection[int]) -> tuple[str, str]:
 def ports_line(port: int) -> str:
     """Return the line of `orca.yaml` that leads visitors to a port."""
     return f"ports: [{{name: http, port: {port}, public: true}}]"
+
+
+def looks_secret(key: str, value: str) -> bool:
+    """Whether a variable is most likely a secret, by its name or by how well-known tokens and keys begin."""
+    return is_secret_like(key) or value.startswith(_SECRET_STARTS)
