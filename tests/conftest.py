@@ -1,6 +1,7 @@
 """Real parts for every test: databases, the application in this process, the panel as a process of its own."""
 
 import asyncio
+import gc
 import os
 import pwd
 import shutil
@@ -24,12 +25,15 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from structlog.dev import ConsoleRenderer, plain_traceback
+from tests.forks import Process, start_module
 
 from orca.kit.crypto import SecretBox, load_key
 from orca.settings import Settings
 
 # Without the local variables of every frame: drawing those takes seconds for one crash.
 structlog.configure(processors=[ConsoleRenderer(colors=False, exception_formatter=plain_traceback)])
+
+gc.disable()  # until all tests are collected: what collecting makes stays, and looking through it takes a third of the time
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests in its background wants that
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,6 +61,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         from playwright.sync_api import expect
 
         expect.set_options(timeout=20_000)  # a panel on busy cores answers late; what must be quick says so itself
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def free_port() -> int:
@@ -273,9 +282,11 @@ class Panel:
     http_port: int
     https_port: int
     env: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     python: str = sys.executable
-    module: tuple[str, ...] = ("orca.server.serve",)
+    real: bool = False
+    """Start Python anew, for a test of the start itself or of what a process holds."""
+    arguments: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -292,9 +303,10 @@ class Panel:
 
     def start(self, **env: str) -> None:
         with (self.data_dir / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.python, "-m", *self.module], env={**self.env, **env}, stdout=log, stderr=log, cwd="/"
-            )
+            self.process = start_module(
+                "orca.server.serve", *self.arguments, env={**self.env, **env}, output=log, python=self.python,
+                real=self.real,
+            )  # fmt: skip
 
     def wait_ready(self, seconds: float = 40) -> None:
         def ready() -> bool:

@@ -102,6 +102,7 @@ def quiet_panel(tmp_path_factory: pytest.TempPathFactory, schema: Path) -> Itera
     """A real `orc serve` that runs no tasks, on a machine whose Docker is away."""
     data_dir = tmp_path_factory.mktemp("quiet") / "data"
     panel = make_panel(data_dir, ORC_WORKER="false", ORC_DOCKER_HOST=f"unix://{data_dir}/no-docker.sock")
+    panel.real = True
     copy_schema(schema, panel).start()
     try:
         panel.wait_ready(120)

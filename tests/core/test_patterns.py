@@ -37,15 +37,18 @@ def list_patterns() -> dict[str, tuple["re.Pattern[Any]", frozenset[str]]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         if "migrations" in path.parts:
             continue
-        tree, where = ast.parse(path.read_text()), path.relative_to(PACKAGE).as_posix()
-        for line, pattern, uses in [*inline(tree), *assigned(path, tree)]:
+        text, where = path.read_text(), path.relative_to(PACKAGE).as_posix()
+        if not re.search(r"\bre\.", text):  # most of them, whose trees would take each worker seconds
+            continue
+        nodes = list(ast.walk(ast.parse(text)))
+        for line, pattern, uses in [*inline(nodes), *assigned(path, nodes)]:
             found[f"{where}:{line}"] = (pattern, uses)
     return found
 
 
-def inline(tree: ast.Module) -> Iterator[tuple[object, re.Pattern[Any], frozenset[str]]]:
+def inline(nodes: list[ast.AST]) -> Iterator[tuple[object, re.Pattern[Any], frozenset[str]]]:
     """Yield those that are written where they are used: `re.search("…", text)`."""
-    for call in ast.walk(tree):
+    for call in nodes:
         if is_of_re(call) and call.func.attr in USES and isinstance(call.args[0], ast.Constant):
             flags = [flag for each in call.keywords if each.arg == "flags" for flag in read_flags(each.value)]
             yield call.lineno, re.compile(call.args[0].value, sum(flags)), frozenset({call.func.attr})
@@ -62,14 +65,19 @@ def read_flags(node: ast.AST) -> list[int]:
     return [int(getattr(re, each.attr)) for each in ast.walk(node) if isinstance(each, ast.Attribute)]
 
 
-def assigned(path: Path, tree: ast.Module) -> Iterator[tuple[object, re.Pattern[Any], frozenset[str]]]:
+def assigned(path: Path, nodes: list[ast.AST]) -> Iterator[tuple[object, re.Pattern[Any], frozenset[str]]]:
     """Yield those that a module holds, also in tuples and mappings; each in the ways in which its module uses it."""
-    if not any(is_of_re(node) and node.func.attr == "compile" for node in ast.walk(tree)):
+    if not any(is_of_re(node) and node.func.attr == "compile" for node in nodes):
         return
     module = importlib.import_module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts))
+    calls = [
+        (each.value.id, each.attr)
+        for each in nodes
+        if isinstance(each, ast.Attribute) and each.attr in USES and isinstance(each.value, ast.Name)
+    ]
     for name, value in vars(module).items():
         for at, pattern in enumerate(find_compiled(value)):
-            yield f"{name}[{at}]", pattern, uses_of(name, tree, vars(module))
+            yield f"{name}[{at}]", pattern, uses_of(name, calls, vars(module))
 
 
 def find_compiled(value: object) -> Iterator["re.Pattern[Any]"]:
@@ -81,13 +89,8 @@ def find_compiled(value: object) -> Iterator["re.Pattern[Any]"]:
         yield from (found for each in value for found in find_compiled(each))
 
 
-def uses_of(name: str, tree: ast.Module, held: dict[str, Any]) -> frozenset[str]:
+def uses_of(name: str, calls: list[tuple[str, str]], held: dict[str, Any]) -> frozenset[str]:
     """Return how its module uses it: by its name, or, where it is handed on, by the names of variables."""
-    calls = [
-        (each.value.id, each.attr)
-        for each in ast.walk(tree)
-        if isinstance(each, ast.Attribute) and each.attr in USES and isinstance(each.value, ast.Name)
-    ]
     own = frozenset(use for on, use in calls if on == name)
     # Text has a `split` of its own.
     return own or frozenset(use for on, use in calls if on not in held and on != "re" and use != "split") or USES

@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -14,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text, update
+from tests.conftest import ROOT
 from tests.core.task_program import open_engine
+from tests.forks import Process, start_module
 
 from orca.db import now
 from orca.resources import Resources
@@ -26,8 +26,7 @@ from orca.tasks.run import HELD_AFTER, STOP_SECONDS
 pytestmark = pytest.mark.slow
 
 TAKEOVER_SECONDS = 30
-PROGRAM = Path(__file__).with_name("task_program.py")
-Spawn = Callable[[float], subprocess.Popen[bytes]]
+Spawn = Callable[[float], Process]
 
 
 @pytest.fixture
@@ -52,10 +51,11 @@ async def queue(url: str, journal: Path) -> AsyncIterator[tuple[TaskEngine, Reso
 
 @pytest.fixture
 def spawn(url: str, journal: Path):
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Process] = []
 
-    def start(slow: float) -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen([sys.executable, PROGRAM, url, str(journal), str(slow)]))
+    def start(slow: float) -> Process:
+        program = "tests.core.task_program"
+        started.append(start_module(program, url, str(journal), str(slow), env=os.environ, cwd=ROOT))
         return started[-1]
 
     yield start

@@ -163,11 +163,11 @@ def test_new_instance_and_adopt_leave_everything_of_the_first_one_alone(exchange
     containers = exchange.containers()
     panel.stop()
     exchange.empty()
-    panel.module = ("orca.server.serve", "--new-instance")
+    panel.arguments = ("--new-instance",)
     exchange.start()
     exchange.watch("version 1")
     panel.stop()
-    panel.module = ("orca.server.serve",)
+    panel.arguments = ()
     for path in panel.data_dir.glob("instance*.json"):
         path.unlink()
     exchange.empty()

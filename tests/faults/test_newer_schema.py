@@ -20,6 +20,7 @@ WAITING = "until [ -e /go ]; do /bin/busybox sleep 0.2; done; exec /bin/busybox 
 @pytest.fixture
 def panel(tmp_path: Path, postgres_url: str) -> Iterator[Panel]:
     made = make_panel(tmp_path / "panel", DATABASE_URL=postgres_url)
+    made.real = True
     made.start()
     try:
         made.wait_ready(120)

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -17,25 +15,20 @@ from fastapi import FastAPI
 from tests.conftest import ROOT
 from tests.features.notifications.conftest import PRIVATE, Receiver, until_consumers_have_begun
 from tests.features.notifications.test_deliveries import ended, happen, is_signed, team_of
+from tests.forks import Process, start_module
 
 pytestmark = pytest.mark.slow
-Spawn = Callable[[], subprocess.Popen[bytes]]
+Spawn = Callable[[], Process]
 
 
 @pytest.fixture
 def spawn(tmp_path: Path, database_url: str | None) -> Iterator[Spawn]:
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Process] = []
     overrides = json.dumps({"database_url": database_url, "webhook": PRIVATE})
 
-    def start() -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.features.notifications.deliver_program",
-            str(tmp_path / "data"),
-            overrides,
-        ]
-        started.append(subprocess.Popen(command, cwd=ROOT))
+    def start() -> Process:
+        program = "tests.features.notifications.deliver_program"
+        started.append(start_module(program, str(tmp_path / "data"), overrides, env=os.environ, cwd=ROOT))
         return started[-1]
 
     yield start
@@ -47,7 +40,7 @@ def spawn(tmp_path: Path, database_url: str | None) -> Iterator[Spawn]:
 async def test_worker_killed_after_sending_sends_again_under_the_same_id(
     app: FastAPI, client: httpx.AsyncClient, receiver: Receiver, webhook: dict[str, Any], spawn: Spawn
 ) -> None:
-    workers: list[subprocess.Popen[bytes]] = []
+    workers: list[Process] = []
 
     def kill(_handler: BaseHTTPRequestHandler) -> None:
         os.kill(workers[-1].pid, signal.SIGKILL)
