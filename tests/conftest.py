@@ -384,6 +384,8 @@ def stop_proxy(folder: Path) -> None:
     """End the embedded proxy that outlived its panel, by the process id it wrote."""
     import psutil
 
+    if not folder.exists():
+        return
     for process in psutil.process_iter(["cmdline"]):
         if any(str(folder) in argument for argument in process.info["cmdline"] or []):
             process.kill()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -157,16 +157,18 @@ def list_installed(family: str) -> tuple[str, ...]:
 def load_plugins() -> Plugins:
     """Load every family. A provider that cannot be used is left out, with the reason in `unused`."""
     unused: list[Unused] = []
-    return Plugins(**{family: dict(_load(family, unused)) for family in FAMILIES}, unused=unused)
+    installed = entry_points()  # once: it reads a file of every package
+    found = {family: dict(_load(family, installed.select(group=f"orca.{family}"), unused)) for family in FAMILIES}
+    return Plugins(**found, unused=unused)
 
 
-def _load(family: str, unused: list[Unused]) -> Iterator[tuple[str, Any]]:
+def _load(family: str, points: EntryPoints, unused: list[Unused]) -> Iterator[tuple[str, Any]]:
     """Yield the usable providers of a family, and add the others to `unused`.
 
     Of several with one name the built-in one is used; where none is built in, none is used, since which one was meant
     is not known.
     """
-    entries = sorted(entry_points(group=f"orca.{family}"), key=lambda point: (point.name, not _is_own(point)))
+    entries = sorted(points, key=lambda point: (point.name, not _is_own(point)))
     for name, same in groupby(entries, key=attrgetter("name")):
         first, *others = same
         if others and not _is_own(first):
