@@ -176,6 +176,53 @@ async def test_containers_that_do_not_go_end_the_deletion_with_the_services_name
         await carry_out(app)
 
 
+class Asleep(BaseException):
+    """The task gave its slot back."""
+
+
+class Failing(Run):
+    """Its first removals fail while it sleeps."""
+
+    failures = 1
+
+    async def sleep_until(self, instant: datetime, because: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            ended = {"state": "failed", "reason": "no engine", "finished_at": now() - timedelta(minutes=1)}
+            async with self.resources.db.write() as session:
+                await session.execute(update(Deployment).where(Deployment.state == "queued").values(**ended))
+        else:
+            await super().sleep_until(instant, because)
+        raise Asleep
+
+
+async def test_a_removal_that_fails_is_counted_and_tried_again_by_the_deletion(app, client, project, service) -> None:
+    await client.post(url_of(project), json={"confirm": project["slug"]})
+    run = Failing(app, FakeHost())
+    with pytest.raises(Asleep):
+        await carry_out(app, run=run)
+    assert (await client.get(url_of(project))).json()["removing"] == 1
+    with pytest.raises(Asleep):
+        await carry_out(app, run=run)
+    await carry_out(app, run=run)
+    assert (await client.get(url_of(project))).status_code == 404
+    async with app.state.resources.db.read() as session:
+        removals = await session.scalars(select(Deployment).where(Deployment.kind == "remove"))
+        assert len(removals.all()) == 2
+
+
+async def test_a_removal_that_keeps_failing_ends_the_deletion_with_its_reason(app, client, project, service) -> None:
+    await client.post(url_of(project), json={"confirm": project["slug"]})
+    run = Failing(app, FakeHost())
+    run.failures = 9
+    for _ in range(3):
+        with pytest.raises(Asleep):
+            await carry_out(app, run=run)
+    with pytest.raises(StepFailed, match="API Server could not be removed: no engine"):
+        await carry_out(app, run=run)
+    assert (await client.get(url_of(project))).json()["removing"] == 1
+
+
 async def test_nothing_is_created_in_a_project_that_is_being_deleted(app: FastAPI, client, project) -> None:
     async with app.state.resources.db.write() as session:
         (await session.get_one(Project, project["id"])).deleting_since = now()

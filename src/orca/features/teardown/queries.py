@@ -1,9 +1,11 @@
 """Reads of what a project has, and of how far its deletion is."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from orca.features.deployments.models import Deployment
 from orca.features.deployments.rules import ACTIVE
@@ -13,6 +15,8 @@ from orca.features.services.models import Service, Variable, Volume
 from orca.features.teardown.schemas import DeletionOut, GoingService, GoingVolume
 
 MOST = 200
+FAILED = ("failed", "cancelled")
+"""States of a removal after which containers may be left."""
 
 
 def _living(project_id: str) -> Select[str]:
@@ -45,10 +49,35 @@ async def read_deletion(session: AsyncSession, project: Project) -> DeletionOut:
 
 
 async def list_removing(session: AsyncSession, project_id: str) -> Sequence[str]:
-    """Return the names of the deleted services of a project whose containers are still being removed."""
+    """Return the names of the deleted services of a project whose containers are still to be removed."""
     active = select(Deployment.service_id).where(Deployment.state.in_(ACTIVE))
+    failed = [removal.service_id for removal in await list_failed_removals(session, project_id)]
     removing = select(Service.name).where(Service.project_id == project_id, Service.deleted_at.is_not(None))
-    return (await session.scalars(removing.where(Service.id.in_(active)).order_by(Service.name))).all()
+    left = removing.where(Service.id.in_(active) | Service.id.in_(failed))
+    return (await session.scalars(left.order_by(Service.name))).all()
+
+
+async def list_failed_removals(session: AsyncSession, project_id: str) -> Sequence[Deployment]:
+    """Return the last removal of each deleted service of a project where that has failed."""
+    removal = aliased(Deployment)
+    last = select(func.max(removal.number)).where(removal.service_id == Service.id, removal.kind == "remove")
+    query = (
+        select(Deployment)
+        .join(Service, Service.id == Deployment.service_id)
+        .where(
+            Service.project_id == project_id,
+            Service.deleted_at.is_not(None),
+            Deployment.number == last.scalar_subquery(),
+            Deployment.state.in_(FAILED),
+        )
+    )
+    return (await session.scalars(query.order_by(Service.name))).all()
+
+
+async def count_removals(session: AsyncSession, service_id: str, since: datetime) -> int:
+    """Count the removals of a service that began after an instant."""
+    mine = (Deployment.service_id == service_id, Deployment.kind == "remove", Deployment.created_at >= since)
+    return await session.scalar(select(func.count()).select_from(Deployment).where(*mine)) or 0
 
 
 async def list_living(session: AsyncSession, project_id: str) -> Sequence[str]:

@@ -1,20 +1,22 @@
 """Background doors: the task that deletes a project with all in it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import now
 from orca.errors import StepFailed
 from orca.events import Origin, origin
+from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.projects.models import Project
 from orca.features.services.actions import delete_service, queue_destruction
 from orca.features.services.models import Service, Volume
 from orca.features.teardown.actions import TASK, Order, fail_deletion, finish_deletion
-from orca.features.teardown.queries import list_removing
+from orca.features.teardown.queries import count_removals, list_failed_removals, list_removing
 from orca.kit.amounts import counted
 from orca.resources import Resources
 from orca.tasks import Task, TaskDefinition, TaskRun
@@ -24,6 +26,9 @@ _SECONDS = 120.0
 _LOOK_AGAIN = timedelta(seconds=2)
 _LONGEST = timedelta(hours=6)
 """How long containers may take to go: no worker may ever offer the system on which they are."""
+_ATTEMPTS, _PAUSE = 3, timedelta(seconds=30)
+"""How often a removal is tried for one deletion, and the time between a failure and the next attempt."""
+_HINT = "Look whether the engines of their systems can be reached. Ask for the deletion again then."
 
 
 async def delete_project(run: TaskRun, payload: Mapping[str, Any]) -> None:
@@ -59,15 +64,32 @@ async def _delete_service(resources: Resources, team_id: str, service_id: str) -
 
 
 async def _check_containers(resources: Resources, order: Order) -> int:
-    """Count the services whose containers are being removed. Raises StepFailed when that takes too long."""
+    """Count the services whose containers are to be removed, and try failed removals again.
+
+    Raises StepFailed when that takes too long, or has failed too often.
+    """
     async with resources.db.read() as session:
         project = await session.get(Project, order.project_id)
         left = await list_removing(session, order.project_id)
-    if left and project is not None and now() - (project.deleting_since or now()) > _LONGEST:
+        failed = await list_failed_removals(session, order.project_id)
+    since = (project and project.deleting_since) or now()
+    if left and now() - since > _LONGEST:
         names = ", ".join(left)
-        hint = "Look whether the engines of their systems can be reached. Ask for the deletion again then."
-        raise StepFailed(f"the containers of these services could not be removed in time: {names}", hint=hint)
+        raise StepFailed(f"the containers of these services could not be removed in time: {names}", hint=_HINT)
+    if failed:
+        async with resources.db.write() as session:
+            await _repeat_removals(session, resources, order.project_id, since)
     return len(left)
+
+
+async def _repeat_removals(session: AsyncSession, resources: Resources, project_id: str, since: datetime) -> None:
+    for failed in await list_failed_removals(session, project_id):
+        service = await session.get_one(Service, failed.service_id)
+        if await count_removals(session, service.id, since) >= _ATTEMPTS:
+            raise StepFailed(f"the containers of {service.name} could not be removed: {failed.reason}", hint=_HINT)
+        is_earlier = failed.created_at < since  # than this deletion
+        if is_earlier or (failed.finished_at or since) < now() - _PAUSE:
+            await start_deployment(session, resources, service, DeploymentRequest(kind="remove", trigger="system"))
 
 
 async def _queue_volumes(resources: Resources, order: Order) -> None:
