@@ -187,13 +187,13 @@ def _assess_path(path: str, private: tuple[str, ...]) -> Iterator[Privilege | st
         yield f"The path {path} does not begin at the root of the machine."
     elif real in _ENGINE_SOCKETS:
         yield Privilege("host.engine_socket", real)
-    elif real not in _HARMLESS_PATHS and any(_overlap(real, other) for other in (*_REFUSED_PATHS, *private)):
+    elif real not in _HARMLESS_PATHS and any(overlaps(real, other) for other in (*_REFUSED_PATHS, *private)):
         yield f"The path {real} of the machine holds what runs it."
     else:
         yield Privilege("host.path", real)
 
 
-def _overlap(path: str, other: str) -> bool:
+def overlaps(path: str, other: str) -> bool:
     """Whether one of two folders is in the other, or is the same."""
     inner, outer = sorted((path.rstrip("/") + "/", posixpath.normpath(other) + "/"), key=len, reverse=True)
     return inner.startswith(outer)

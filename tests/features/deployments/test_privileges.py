@@ -143,3 +143,12 @@ async def test_engine_refuses_a_workload_that_came_past_every_check(bench: Bench
         row.runtime, row.privileges = {"cap_add": ["SYS_ADMIN"]}, ["capability:SYS_ADMIN"]
     with pytest.raises(OrcaError, match="take over the machine"):
         await bench.ask(service, DeploymentRequest())
+
+
+async def test_a_granted_folder_is_refused_once_it_holds_the_data_of_orca(bench: Bench, service: Service) -> None:
+    folder = str(bench.resources.settings.data_dir.resolve().parent)
+    await grant(bench, service, f"host.path:{folder}")  # asked before the data was there
+    await bench.edit(service, runtime={"host_folders": {"/data": folder}})
+    ended = await deploy(bench, service)
+    assert (ended.state, ended.code) == ("failed", "not-granted")
+    assert "Orca's own" in ended.reason

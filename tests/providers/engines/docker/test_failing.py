@@ -1,6 +1,7 @@
 """An engine that answers with failures of its own is waited for, unless the container's command is to blame."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from orca.features.deployments.steps.retry import retry_while_unavailable
 from orca.kit.fence import NotOwner, fence
 from orca.sdk.engines import EngineFailed, EngineUnreachable
 from orca.sdk.testing.containers import HostTrial
+from orca.sdk.workloads import HostFolder, Privilege
 from orca.systems import LOCAL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -29,10 +31,11 @@ FAILURE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: %d\r\n\r\n" % 
 
 @dataclass
 class Front:
-    """Passes calls on to the real engine, or answers 500 to those whose first line holds `fails`."""
+    """Passes calls on to the real engine, or answers 500, or `answer`, to those whose first line holds `fails`."""
 
     socket: Path
     fails: bytes = b""
+    answer: bytes = FAILURE
     passes_on: bool = False
     """The engine still does what was asked for, and its answer is what is lost."""
     refused: list[bytes] = field(default_factory=list)
@@ -52,7 +55,7 @@ class Front:
                 if self.passes_on:
                     await self._exchange(head, reader, None)
                     await asyncio.sleep(1)  # the command has ended by then
-                writer.write(FAILURE)
+                writer.write(self.answer)
                 await writer.drain()
             else:
                 await self._exchange(head, reader, writer)
@@ -135,6 +138,26 @@ async def test_what_a_healthy_engine_cannot_do_is_said_in_bounded_time(front: Fr
     with pytest.raises(EngineFailed, match="connection refused"):
         await retry_while_unavailable(work_on(fronted, []), lambda: fronted.make(fronted.spec("never")))
     assert retry.FAILURE_SECONDS <= time.monotonic() - began < retry.AWAY_SECONDS
+
+
+async def test_folders_in_and_around_the_data_of_an_engine_elsewhere_are_refused_even_with_a_grant(
+    front: Front, fronted: HostTrial, scratch: Path
+) -> None:
+    root = scratch / "docker"
+    (root / "volumes").mkdir(parents=True)
+    beside = scratch / "docker-films"
+    beside.mkdir()
+    facts = json.dumps({"DockerRootDir": str(root), "InitCommit": {"ID": "N/A"}}).encode()
+    front.fails, front.answer = b"/info", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(facts), facts)
+
+    async def make(folder: Path) -> None:
+        folders, grants = (HostFolder(str(folder), "/media"),), (Privilege("host.path", str(folder)),)
+        await fronted.make(fronted.spec("web", host_folders=folders, grants=grants))
+
+    for folder in (root, root / "volumes", scratch):
+        with pytest.raises(RequestRefused, match="what Docker keeps"):
+            await make(folder)
+    await make(beside)
 
 
 async def test_a_command_that_is_not_there_is_said_at_once(front: Front, fronted: HostTrial) -> None:

@@ -14,6 +14,7 @@ from orca.features.deployments.steps.work import (
     DeploymentRows,
     StepContext,
     check_frozen_volumes,
+    check_host_folders,
     find_own,
     find_replicas,
     load,
@@ -27,6 +28,7 @@ async def start_release(work: StepContext) -> str:
     """Plan what is missing and apply it. The engine recognises what is there, so a repeated step adds nothing."""
     facts = await ensure_release(work, await load(work))
     await check_frozen_volumes(work, facts)
+    check_host_folders(work, facts)
     if facts.config.recreates and not facts.continues:
         await stop_old(work, facts)  # it may have been started again meanwhile
     await own_volumes(work, facts)

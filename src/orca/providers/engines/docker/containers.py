@@ -35,6 +35,7 @@ from orca.providers.engines.docker.volumes import Volumes
 from orca.sdk.connectors import Command
 from orca.sdk.containers import Container, ContainerSpec
 from orca.sdk.engines import EngineFailed
+from orca.sdk.privileges import overlaps
 from orca.sdk.workloads import Attachment
 
 _ATTEMPTS = 8
@@ -211,8 +212,19 @@ class Containers:
             raise
 
     async def _check_folders(self, spec: ContainerSpec) -> None:
-        """Raise RequestRefused for a folder of the machine that is missing, or not where its granted path says."""
+        """Raise RequestRefused for a folder of the machine that is missing, not where its granted path says, or the
+        engine's own.
+        """
+        if not spec.host_folders:
+            return
+        facts = await self._connection.get("describe itself", "info")
         for folder in spec.host_folders:
+            if overlaps(folder.source, str(facts["DockerRootDir"])):
+                raise RequestRefused(
+                    f"{folder.source} of the machine holds what Docker keeps there: images, volumes and secrets of all "
+                    "that runs.",
+                    hint="Choose a folder that is neither in Docker's data directory nor around it.",
+                )
             found = await self._connector.run(Command(("readlink", "-e", "--", folder.source), deadline=10))
             if found.text.strip() != folder.source:
                 raise RequestRefused(
