@@ -12,6 +12,8 @@ export class LogsSearch {
     this.output = /** @type {HTMLElement} */ (logs.button("found"));
     /** @type {number[]} ids of matches, newest first */
     this.matches = [];
+    /** @type {number | null} where older matches are searched for */
+    this.older = null;
     this.total = 0;
     this.exact = true;
     this.at = -1;
@@ -46,6 +48,7 @@ export class LogsSearch {
     const query = this.logs.filters.query;
     const turn = (this.turn += 1);
     this.matches = [];
+    this.older = null;
     this.total = 0;
     this.at = -1;
     if (!query || !this.logs.stored) return this.draw();
@@ -54,9 +57,10 @@ export class LogsSearch {
       const page = await this.logs.ask({ limit: pageSize }, true);
       if (turn !== this.turn) return undefined;
       this.matches = page.items.map((line) => line.id).reverse();
+      this.older = page.older;
       this.total = page.total ?? page.items.length;
       this.exact = page.is_total_exact;
-      if (jump && this.matches.length) await this.step(1);
+      if (jump) await this.step(1);
       this.draw();
     } catch (error) {
       this.output.textContent = error instanceof Error ? error.message : "failed";
@@ -66,12 +70,17 @@ export class LogsSearch {
 
   /** @param {number} by 1 is the next older match, -1 the next newer one */
   async step(by) {
-    if (!this.matches.length) return;
     const wanted = this.at + by;
-    if (wanted >= this.matches.length && this.matches.length < this.total) {
-      const page = await this.logs.ask({ before: this.matches[this.matches.length - 1], limit: pageSize }, true);
+    const turn = this.turn;
+    while (wanted >= this.matches.length && this.older !== null) {
+      const page = await this.logs.ask({ before: this.older, limit: pageSize }, true);
+      if (turn !== this.turn) return;
       this.matches.push(...page.items.map((line) => line.id).reverse());
+      this.older = page.older;
+      this.total = Math.max(this.total, this.matches.length);
     }
+    if (this.older === null) this.exact = true;
+    if (!this.matches.length) return this.draw();
     this.at = Math.min(Math.max(wanted, 0), this.matches.length - 1);
     this.draw();
     await this.logs.goTo(this.matches[this.at]);

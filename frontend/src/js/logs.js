@@ -107,6 +107,7 @@ export class Logs {
       this.older = page.older;
       this.append(page.items);
       this.drawEnds(page);
+      if (!page.items.length) void this.loadOlder();
       this.atEnd = around === null;
       if (this.atEnd) this.connect(this.newest);
       else this.say("history", "quiet");
@@ -200,10 +201,18 @@ export class Logs {
     if (this.loading || this.older === null || !this.stored) return;
     this.loading = true;
     try {
-      const page = await this.ask({ before: this.older, limit: pageSize });
+      const turn = this.turn;
+      let page = await this.ask({ before: this.older, limit: pageSize });
+      // A search that takes long comes in parts, which may be empty.
+      while (!page.items.length && page.older !== null && turn === this.turn) {
+        this.older = page.older;
+        page = await this.ask({ before: page.older, limit: pageSize });
+      }
+      if (turn !== this.turn) return;
       const height = this.view.scrollHeight;
       this.rows.prepend(...page.items.map((line) => drawRow(line, this.mode)));
       this.older = page.older;
+      this.drawNone();
       this.drawEnds(page);
       this.view.scrollTop += this.view.scrollHeight - height;
       this.lastTop = this.view.scrollTop;
@@ -216,8 +225,9 @@ export class Logs {
       this.search.mark();
     } catch (error) {
       this.say(error instanceof Error ? error.message : "failed", "bad");
+    } finally {
+      this.loading = false;
     }
-    this.loading = false;
   }
 
   async loadNewer() {
@@ -332,7 +342,7 @@ export class Logs {
   drawNone() {
     const none = /** @type {HTMLElement} */ (this.button("none"));
     none.hidden = this.rows.childElementCount > 0;
-    none.textContent = this.filters.any ? "No line matches these filters." : "Nothing was written yet.";
+    none.textContent = this.older !== null ? "Searching older lines…" : this.filters.any ? "No line matches these filters." : "Nothing was written yet.";
   }
 
   /**

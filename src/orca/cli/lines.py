@@ -55,10 +55,17 @@ def has_filters(call: Invocation) -> bool:
 def read_lines(call: Invocation) -> Iterator[Line]:
     """Yield the newest matches, as many as `--tail` says, then with `--follow` new ones."""
     wanted = _list_filters(call)
-    page = _get_page(call, wanted, min(call.args.tail or 1, _MOST))
-    yield from page["items"] if call.args.tail else []
-    total, shown = page.get("total"), sum(line["is_match"] for line in page["items"])
-    if total is not None and total > shown and call.args.tail:
+    tail = call.args.tail
+    page = older = _get_page(call, wanted, min(tail or 1, _MOST))
+    items: list[Line] = page["items"]
+    shown = sum(line["is_match"] for line in items)
+    while shown < tail and older.get("older") is not None:  # a search that takes long comes in parts
+        older = _get_page(call, [*wanted, ("before", older["older"])], min(tail - shown, _MOST))
+        items = older["items"] + items
+        shown += sum(line["is_match"] for line in older["items"])
+    yield from items if tail else []
+    total = page.get("total")
+    if total is not None and total > shown and tail:
         more = "" if page.get("is_total_exact", True) else " or more"
         call.output.note(f"The newest {shown} of {total}{more} lines. `--tail N` and `--since` show others.")
     if problem := page.get("problem"):

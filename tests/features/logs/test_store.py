@@ -60,19 +60,19 @@ def test_pages_in_both_directions_have_every_line_once(store):
     while True:
         found = find(store, Wanted(limit=90, before=before), NEVER)
         seen = [line.number for line in found.lines] + seen
-        if not found.is_more:
+        if found.resume is None:
             break
-        before = seen[0]
+        before = found.resume
     assert seen == list(range(957))
     seen, after = [], -1
     while True:
         found = find(store, Wanted(limit=90, after=after), NEVER)
         seen += [line.number for line in found.lines]
-        if not found.is_more:
+        if found.resume is None:
             break
-        after = seen[-1]
+        after = found.resume
     assert seen == list(range(957))
-    assert [line.number for line in read_around(store, 500, 6, Filter(), NEVER)] == [497, 498, 499, 500, 501, 502]
+    assert [line.number for line in read_around(store, 500, 6, Filter(), NEVER).lines] == [497, 498, 499, 500, 501, 502]
 
 
 @pytest.mark.parametrize("cut", [1, 9, 40, 200])
@@ -151,6 +151,34 @@ def test_a_filter_finds_what_looking_at_each_line_finds(store, wanted):
     found = find(store, Wanted(wanted, limit=10, counts=True), NEVER)
     assert [line.number for line in found.lines] == expected[-10:]
     assert (found.total, found.is_total_exact) == (len(expected), True)
+
+
+def test_a_segment_that_cannot_be_read_is_kept_aside_until_it_is_old(store):
+    fill(store, 100, flush_every=50)
+    [segment] = store.folder.glob("*.log")
+    written = b"ORCLOG99" + segment.read_bytes()
+    segment.write_bytes(written)
+    again = LogStore(store.folder, writes=True)
+    assert again.next_number == 0
+    [aside] = store.folder.glob("*.bad")
+    again.prune(most_bytes=1 << 30, oldest=aside.stat().st_mtime - 10)
+    assert aside.read_bytes() == written
+    again.prune(most_bytes=1 << 30, oldest=aside.stat().st_mtime + 10)
+    assert not [*store.folder.iterdir()]
+
+
+@pytest.mark.parametrize("is_forward", [True, False])
+def test_a_search_that_takes_too_long_says_where_it_goes_on(store, is_forward):
+    fill(store, 1500, flush_every=125)
+    wanted, seen, pages, place = Filter("99 took"), [], 0, -1 if is_forward else 1500
+    while place is not None:
+        way = {"after": place} if is_forward else {"before": place}
+        found = find(store, Wanted(wanted, limit=10, seconds=0, **way), NEVER)
+        assert found.is_total_exact == (found.resume is None)
+        seen += [line.number for line in found.lines]
+        pages, place = pages + 1, found.resume
+    assert sorted(seen) == list(range(99, 1500, 100))
+    assert pages >= 12
 
 
 def test_words_are_found_through_colours_and_in_other_alphabets(store):

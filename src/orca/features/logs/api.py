@@ -37,16 +37,19 @@ async def list_lines(
     """
     store = await open_store(resources, service_id)
     work = partial(read_page, store, query)
-    found = await search(resources, request, subject.actor, query, work) or FoundLines([], is_more=False)
+    found = await search(resources, request, subject.actor, query, work) or FoundLines([])
     lines = await Hiding(resources, scope, service_id).hide(found.lines)
-    items, is_forward = [show_line(line) for line in lines], query.after is not None
-    first = items[0].id if items else None
+    items = [show_line(line) for line in lines]
+    older, newer = found.resume, items[-1].id if items else query.after
+    if query.after is not None:
+        older = items[0].id if items else None
+        newer = newer if found.resume is None else found.resume
     async with resources.db.read(scope.team_id, scope.reach) as session:
         system_id = await find_system(session, service_id)
     return LinesOut.model_construct(
         items=items,
-        older=first if first and (is_forward or found.is_more) else None,
-        newer=items[-1].id if items else query.after,
+        older=older or None,
+        newer=newer,
         total=found.total,
         is_total_exact=found.is_total_exact,
         first=store.first_number,

@@ -64,11 +64,11 @@ def read_page(store: LogStore, query: LineQuery, stop: threading.Event) -> Found
     """Return the page that is asked for. Blocks."""
     wanted = query.to_filter()
     if query.around is not None:
-        return FoundLines(read_around(store, query.around, query.limit, wanted, stop), is_more=True)
+        return read_around(store, query.around, query.limit, wanted, stop)
     is_first = query.before is None and query.after is None
     if is_first and wanted == Filter():
         found = find(store, Wanted(limit=query.limit), stop)
-        return FoundLines(found.lines, found.is_more, store.next_number - store.first_number)
+        return FoundLines(found.lines, found.resume, store.next_number - store.first_number)
     page = Wanted(wanted, query.limit, query.before, query.after, query.context, counts=is_first)
     return find(store, page, stop)
 
@@ -91,14 +91,14 @@ async def follow_lines(
                     found = await _read(resources, user, wanted, work)
                     if found.lines:
                         yield found.lines
-                    last = found.lines[-1].number if found.is_more else max(end, *_numbers(found.lines))
-                    if found.is_more:
+                    last = (
+                        max([end, *(line.number for line in found.lines[-1:])])
+                        if found.resume is None
+                        else found.resume
+                    )
+                    if found.resume is not None:
                         continue
                 await _wait(bell)
-
-
-def _numbers(lines: list[StoredLine]) -> list[int]:
-    return [lines[-1].number] if lines else [-1]
 
 
 async def _wait(bell: asyncio.Event) -> None:
@@ -111,13 +111,12 @@ async def _wait(bell: asyncio.Event) -> None:
 
 async def read_all(resources: Resources, store: LogStore, wanted: Filter, user: str) -> AsyncIterator[list[StoredLine]]:
     """Yield all lines that match, in order and in batches."""
-    last, is_more = -1, True
-    while is_more:
-        work = partial(find, store, Wanted(wanted, 2000, after=last))
+    after: int | None = -1
+    while after is not None:
+        work = partial(find, store, Wanted(wanted, 2000, after=after))
         found = await _read(resources, user, wanted, work)
-        is_more = found.is_more
+        after = found.resume
         if found.lines:
-            last = found.lines[-1].number
             yield found.lines
 
 

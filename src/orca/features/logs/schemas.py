@@ -89,7 +89,10 @@ class LinesOut(Output):
     """Lines in the order of the timeline, oldest first."""
 
     items: list[LineOut]
-    older: int | None = Field(description="Value of `before` for the page of older lines; null when there are none.")
+    older: int | None = Field(
+        description="Value of `before` for the page of older lines; null when there are none. A search that takes "
+        "long returns a page that is not full, or empty, and goes on there."
+    )
     newer: int | None = Field(description="Value of `after` for what is or will be newer.")
     total: int | None = Field(
         description="How many lines match in all; null on pages that `before`, `after` or `around` ask for."

@@ -15,7 +15,6 @@ from orca.features.logs.store import Chunk, LogStore, read_chunks
 
 MOST_COUNTED: Final = 100_000
 """Counting stops there: more matches are no longer read by anyone."""
-SECONDS: Final = 20.0
 _TOGETHER = 8
 """Chunks that a thread works on at a time."""
 _AHEAD = 2
@@ -32,6 +31,8 @@ class Wanted:
     after: int | None = None
     context: int = 0
     counts: bool = False
+    seconds: float = 20.0
+    """After so long, what was found is returned; a chunk is always searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,11 @@ class FoundLines:
     """Lines in the order of the timeline."""
 
     lines: list[StoredLine]
-    is_more: bool
-    """Whether there are more matches in the direction in which was searched."""
+    resume: int | None = None
+    """`before` or `after` of the page that follows; None when everything in the direction of the search was seen.
+
+    A search that takes too long has a page that is not full, or empty, and goes on there.
+    """
     total: int | None = None
     """How many lines match in all; None where that was not asked for."""
     is_total_exact: bool = True
@@ -52,7 +56,7 @@ class SearchStopped(Exception):
 
 
 def find(store: LogStore, wanted: Wanted, stop: threading.Event) -> FoundLines:
-    """Return a page of matches. Raises Stopped when `stop` is set, because the client has left."""
+    """Return a page of matches. Raises SearchStopped when `stop` is set, because the client has left."""
     is_forward = wanted.after is not None
     chunks = (
         store.chunks_from(0 if wanted.after is None else wanted.after + 1)
@@ -66,11 +70,14 @@ def find(store: LogStore, wanted: Wanted, stop: threading.Event) -> FoundLines:
                 raise SearchStopped
             if not walk.take(chunk, block, matches):
                 break
-    lines = walk.lines if is_forward else walk.lines[::-1]
-    lines, is_more = _cut(lines, wanted.limit, is_forward=is_forward)
+    lines, resume = walk.lines[: wanted.limit], walk.left_at
+    if len(walk.lines) > wanted.limit:
+        resume = lines[-1].number if lines else resume
+    if not is_forward:
+        lines.reverse()
     if wanted.context:
         lines = _add_context(store, lines, wanted.context)
-    return FoundLines(lines, is_more, walk.total if wanted.counts else None, walk.is_exact)
+    return FoundLines(lines, resume, walk.total if wanted.counts else None, walk.is_exact)
 
 
 class _Walk:
@@ -79,10 +86,12 @@ class _Walk:
     def __init__(self, wanted: Wanted, *, is_forward: bool) -> None:
         self._wanted = wanted
         self._is_forward = is_forward
-        self._until = time.monotonic() + SECONDS
+        self._until = time.monotonic() + wanted.seconds
         self.lines: list[StoredLine] = []
         self.total = 0
         self.is_exact = True
+        self.left_at: int | None = None
+        """The outermost line that was looked at when the time was over."""
 
     @property
     def _is_full(self) -> bool:
@@ -113,7 +122,11 @@ class _Walk:
         if block is not None and room > 0:
             chosen = matches[:room] if self._is_forward else matches[::-1][:room]
             self.lines += [block.line(index) for index in chosen]
-        if self.total >= MOST_COUNTED or time.monotonic() > self._until:
+        is_late = time.monotonic() > self._until
+        if is_late:
+            header = chunk.header
+            self.left_at = header.first + header.count - 1 if self._is_forward else header.first
+        if is_late or self.total >= MOST_COUNTED:
             self.is_exact = False
             return False
         return self._wanted.counts or not self._is_full
@@ -137,13 +150,6 @@ def _select(
             found.cancel()
 
 
-def _cut(lines: list[StoredLine], limit: int, *, is_forward: bool) -> tuple[list[StoredLine], bool]:
-    """Drop the one line too many that shows that there are more."""
-    if len(lines) <= limit:
-        return lines, False
-    return (lines[:limit] if is_forward else lines[-limit:] if limit else []), True
-
-
 def _add_context(store: LogStore, lines: list[StoredLine], context: int) -> list[StoredLine]:
     """Add the lines around each match."""
     matches = {line.number: line for line in lines}
@@ -162,9 +168,9 @@ def _add_context(store: LogStore, lines: list[StoredLine], context: int) -> list
     return found
 
 
-def read_around(store: LogStore, number: int, limit: int, wanted: Filter, stop: threading.Event) -> list[StoredLine]:
-    """Return lines around a number, in order: half of them before it."""
+def read_around(store: LogStore, number: int, limit: int, wanted: Filter, stop: threading.Event) -> FoundLines:
+    """Return lines around a number, in order: half of them before it. It is resumed towards older lines."""
     half = max(1, limit // 2)
     older = find(store, Wanted(wanted, half, before=number), stop)
     newer = find(store, Wanted(wanted, half, after=number - 1), stop)
-    return [*older.lines, *newer.lines]
+    return FoundLines([*older.lines, *newer.lines], older.resume)

@@ -124,8 +124,14 @@ class LogStore:
                 _sync(self._segments[-1].path)
 
     def prune(self, *, most_bytes: int, oldest: float) -> bool:
-        """Delete the oldest segments beyond the budget, and those not written to since `oldest`; return if any was."""
+        """Delete the oldest segments beyond the budget, and those not written to since `oldest`; return if any was.
+
+        Files that could not be read are kept aside until they are as old.
+        """
         with self._lock:
+            for unread in self.folder.glob("*.bad"):
+                if _find_time(unread) < oldest:
+                    unread.unlink(missing_ok=True)
             if not self._segments:
                 return False
             gone, left = 0, self.size
@@ -197,14 +203,14 @@ class LogStore:
             if end < segment.size:
                 segment.size = end
                 self._index[segment.path] = (end, chunks)
-                if self._writes:  # else the writer, in another process, may be at work on it
+                if self._writes and chunks:  # else the writer, in another process, may be at work on it
                     os.truncate(segment.path, end)
             if chunks:
                 header = chunks[-1].header
                 self._draft, self.positions = Block(header.first + header.count), dict(header.positions)
                 return
-            if self._writes:
-                segment.path.unlink()
+            if self._writes:  # a torn first chunk, or what a newer version wrote
+                segment.path.replace(segment.path.with_suffix(".bad"))
             del self._segments[-1]
 
     def _write(self, data: bytes) -> None:
