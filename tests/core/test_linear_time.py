@@ -157,7 +157,6 @@ def test_readers_of_foreign_text_are_linear(name: str) -> None:
     assert not (slow := [each for each in found if each]), "\n".join(slow)
 
 
-@pytest.mark.sampled
 @pytest.mark.parametrize("name", FILES)
 def test_looking_at_a_repository_is_linear(name: str, tmp_path: Path) -> None:
     other = BESIDE.get(name, "")

@@ -90,7 +90,7 @@ def test_compare_configs_names_each_changed_option():
     plain = FrozenConfig(kind="web")
     changed = FrozenConfig(kind="web", runtime=RuntimeOptions.model_validate(json.loads(json.dumps(OPTIONS))))
     assert compare_configs(plain, plain) == []
-    assert compare_configs(changed, plain) == [
+    assert [change.text for change in compare_configs(changed, plain)] == [
         "working directory none→/srv", "hostname of the container none→db-1", "read-only root off→on",
         "folder in memory /cache none→64 MiB", "shared memory none→256 MiB", "limit memlock none→-1",
         "limit nofile none→65536", "stop signal none→SIGINT", "process 1 of Orca on→off",
@@ -101,7 +101,7 @@ def test_compare_configs_names_each_changed_option():
 def test_compare_configs_names_networks_ports_and_folders():
     runtime = {"networks": {"back": ["db"], "front": []}, "published": ["53:53/udp"], "host_folders": {"/m": "/srv:ro"}}
     changed = FrozenConfig(kind="web", runtime=RuntimeOptions.model_validate(runtime))
-    assert compare_configs(changed, FrozenConfig(kind="web")) == [
+    assert [change.text for change in compare_configs(changed, FrozenConfig(kind="web"))] == [
         "network back none→db", "network front none→joined", "ports of the machine none→53:53/udp",
         "folder of the machine /m none→/srv:ro",
     ]  # fmt: skip
