@@ -128,7 +128,7 @@ def sample() -> dict[str, Any]:
         "deployments": deployments,
         "steps": [step(now, *each) for each in going + waiting],
         "failed_steps": [step(now, *each) for each in [*ended, ("Check health", "cancelled", None)]],
-        "lines": [{"step": name, "text": text} for name, text in LINES],
+        "lines": [log_line(number, text, name) for number, (name, text) in enumerate(LINES)],
         "states": STATES,
         "stream": "/log",
         **charts(),
@@ -162,7 +162,7 @@ def charts() -> dict[str, Any]:
 
 def step(now: datetime, label: str, state: str, seconds: float | None) -> dict[str, Any]:
     note = "npm ended with exit code 1" if state == "failed" else ""
-    return {"label": label, "state": state, "seconds": seconds, "started_at": now, "note": note}
+    return {"label": label, "state": state, "seconds": seconds, "started_at": now, "note": note, "line": None}
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,13 @@ def serve(site: Site) -> Iterator[Site]:
         thread.join()
 
 
+def log_line(number: int, text: str, step: str = "Build image") -> dict[str, Any]:
+    at = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
+    return {"id": number, "step": step, "text": text, "level": "none", "at": at}
+
+
 def log_event(offset: int, text: str, step: str = "Build image") -> str:
-    return f"event: log\ndata: {json.dumps({'offset': offset, 'step': step, 'text': text})}\n\n"
+    return f"event: log\ndata: {json.dumps({'offset': offset, 'step': step, 'text': text, 'at': '2026-12-01T12:00:00Z'})}\n\n"
 
 
 def end_event(state: str) -> str:
@@ -290,7 +295,9 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def site(front_end: Path) -> Iterator[Site]:
     """A server with the gallery in every theme."""
-    made = Site(streams={"/log": lambda: iter([log_event(1, "Container orca-web-48 started"), end_event("succeeded")])})
+    made = Site(
+        streams={"/log": lambda: iter([log_event(99, "Container orca-web-48 started"), end_event("succeeded")])}
+    )
     with serve(made):
         for theme in ("auto", "light", "dark"):
             made.show(f"/{theme}", draw_gallery(theme))

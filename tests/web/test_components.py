@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from tests.web.conftest import LINES, draw, draw_error, draw_gallery, draw_palette, frame
+from tests.web.conftest import LINES, draw, draw_error, draw_gallery, draw_palette, frame, log_line
 
 from orca.web.lists import Chip, Column, Listing, ListQuery, RowGroup
 from orca.web.render import _environment
@@ -125,7 +125,8 @@ MACROS = [
     "{{ ui.confirm_dialog(x, x, x, x, x, submit=x, goes=[x], name=x, attrs={'hx-post': x}) }}",
     "{% call ui.menu(x, x, icon=x, text=x) %}{{ ui.menu_item(x, x, x) }}{{ ui.menu_form(x, x, x, x) }}{% endcall %}",
     "{{ ui.steps_list([{'label': x, 'state': x, 'seconds': none, 'started_at': none, 'note': x}], label=x, id=x) }}",
-    "{{ ui.log_viewer(x, lines=[{'step': x, 'text': x}], src=x, download=x, label=x, state=x, labels={x: x}) }}",
+    "{{ ui.log_viewer(x, x, text=x, lines=[{'id': 1, 'step': x, 'text': x, 'level': 'none', 'at': now()}], older=true, download=x, label=x, state=x, over=true, labels={x: x}, cut=x) }}",
+    "{{ ui.steps_list([{'label': x, 'state': 'failed', 'seconds': 1, 'started_at': none, 'note': x, 'line': 1}], slim=true) }}",
     "{{ ui.log_lines([{'step': x, 'text': '\x1b[1m' ~ x ~ '\x1b[' ~ x}]) }}",
     "{{ ui.facts([(x, x)]) }}{{ ui.code_block(x, label=x, prompt=true) }}{{ ui.copyable(x, shown=x, label=x) }}",
     "{{ ui.secret_once(x, id=x) }}{{ ui.palette(x) }}",
@@ -234,7 +235,8 @@ def test_colours_become_classes(text: str, markup: str) -> None:
 
 
 def test_a_step_is_named_once() -> None:
-    markup = draw("{{ ui.log_lines(lines) }}", lines=[{"step": name, "text": text} for name, text in LINES])
+    lines = [log_line(number, text, name) for number, (name, text) in enumerate(LINES)]
+    markup = draw("{{ ui.log_viewer('log', '/api', text='/stream', lines=lines) }}", lines=lines)
     assert markup.count("log-step") == 2
     assert markup.count("log-line") == len(LINES)
 

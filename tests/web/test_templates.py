@@ -68,4 +68,4 @@ def test_it_uses_classes_that_are_styled(path: Path, front_end: Path) -> None:
     static = re.sub(r"\{[{%].*?[%}]\}", " ", without_comments(path.read_text()), flags=re.DOTALL)
     used = {name for value in re.findall(r'class="([^"]*)"', static) for name in value.split()}
     unknown = {name for name in used if re.sub(r"([^\w-])", r"\\\1", name) not in styled}
-    assert unknown - {"tone-", "sgr-", "nav", "feed"} == set()
+    assert unknown - {"tone-", "sgr-", "logs-", "nav", "feed"} == set()

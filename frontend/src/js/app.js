@@ -12,7 +12,7 @@ import "./fragment.js";
 import "./list.js";
 import "./live.js";
 import "./keys.js";
-import "./log.js";
+import "./estimate.js";
 import "./logs.js";
 import "./menu.js";
 import "./palette.js";

@@ -57,6 +57,7 @@ function open(here) {
  */
 function heard(here, show) {
   if (part !== here) return;
+  if (here.tries) document.dispatchEvent(new CustomEvent("live:back"));
   here.tries = 0;
   connection.found();
   expect(here);

@@ -80,7 +80,7 @@ export class Filters {
 
   remember() {
     const address = new URL(location.href);
-    for (const name of names) address.searchParams.delete(name);
+    for (const name of [...names, "line"]) address.searchParams.delete(name);
     for (const [name, value] of this.params) address.searchParams.append(name, value);
     address.hash = "";
     history.replaceState(history.state, "", address);

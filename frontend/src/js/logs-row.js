@@ -1,12 +1,16 @@
-// One line of a service's output as a row: its time, replica, text with colours, and its fields when it is JSON or logfmt.
+// One line of a log as a row: its time, text with colours; of a service's output also its replica, and its fields when it
+// is JSON or logfmt; of a log in steps the heading of the step that begins with it.
 import { make } from "./dom.js";
 import { newPen, paint } from "./sgr.js";
 import { relative } from "./time.js";
 
-/** @typedef {{ id: number, at: string | null, replica: number, release: number | null, stream: string, level: string, text: string }} Line */
+/** @typedef {{ id: number, at: string | null, replica?: number, release?: number | null, stream: string, level: string, text: string, step?: string }} Line */
 
 const pair = /(?:^| )([A-Za-z_][\w.]{0,60})=("(?:[^"\\]|\\.){0,4000}"|[^\s"]{0,4000})/g;
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
+/** @type {Intl.DateTimeFormatOptions} */
+const seconds = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+const wholeSeconds = new Intl.DateTimeFormat(undefined, seconds);
+const clock = new Intl.DateTimeFormat(undefined, { ...seconds, fractionalSecondDigits: 3 });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 /**
@@ -22,12 +26,17 @@ export function drawRow(line, mode) {
   time.dateTime = line.at ?? "";
   drawTime(time, mode);
   link.append(time);
-  const by = make("span", "logs-by", String(line.replica));
-  by.title = `Replica ${line.replica}${line.release ? ` of release ${line.release}` : ""}, ${line.stream}`;
+  row.append(link);
+  if (line.step) row.dataset.step = line.step;
+  if (line.replica !== undefined) {
+    const by = make("span", "logs-by", String(line.replica));
+    by.title = `Replica ${line.replica}${line.release ? ` of release ${line.release}` : ""}, ${line.stream}`;
+    row.append(by);
+  }
   const text = make("span", "logs-text");
   text.append(...paint(line.text, newPen()));
-  row.append(link, by, text);
-  if (canUnfold(line.text)) {
+  row.append(text);
+  if (line.replica !== undefined && canUnfold(line.text)) {
     const fold = make("button", "logs-fold");
     fold.type = "button";
     fold.setAttribute("aria-expanded", "false");
@@ -38,14 +47,31 @@ export function drawRow(line, mode) {
 }
 
 /**
+ * Puts the heading of its step over a row that begins one, and takes it away where the one before is of the same step.
+ * @param {HTMLElement} row
+ * @param {Element | null} before
+ * @param {Map<string, string>} labels
+ */
+export function drawHeading(row, before, labels) {
+  const step = row.dataset.step ?? "";
+  const heading = row.querySelector(".log-step");
+  if (!step || (before instanceof HTMLElement && before.dataset.step === step)) heading?.remove();
+  else if (!heading) row.prepend(make("div", "log-step", labels.get(step) ?? step));
+}
+
+/**
  * @param {HTMLTimeElement} time
  * @param {string} mode
  */
 export function drawTime(time, mode) {
   const moment = new Date(time.dateTime);
-  if (Number.isNaN(moment.getTime())) return;
+  if (Number.isNaN(moment.getTime())) {
+    time.textContent = "–";
+    return;
+  }
+  const isPrecise = time.dateTime.includes(".");
   if (mode === "utc") time.textContent = time.dateTime.slice(11, 23).replace("Z", "");
-  else time.textContent = mode === "ago" ? relative(moment, Date.now()) : clock.format(moment);
+  else time.textContent = mode === "ago" ? relative(moment, Date.now()) : (isPrecise ? clock : wholeSeconds).format(moment);
   time.title = `${full.format(moment)}: a link to this line`;
 }
 

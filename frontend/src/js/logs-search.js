@@ -16,6 +16,7 @@ export class LogsSearch {
     this.older = null;
     this.total = 0;
     this.exact = true;
+    this.marked = false;
     this.at = -1;
     this.timer = 0;
     this.turn = 0;
@@ -59,7 +60,7 @@ export class LogsSearch {
       this.matches = page.items.map((line) => line.id).reverse();
       this.older = page.older;
       this.total = page.total ?? page.items.length;
-      this.exact = page.is_total_exact;
+      this.exact = page.is_total_exact ?? true;
       if (jump) await this.step(1);
       this.draw();
     } catch (error) {
@@ -102,6 +103,8 @@ export class LogsSearch {
 
   mark() {
     const query = this.logs.filters.query.toLowerCase();
+    if (!query && !this.marked) return;
+    this.marked = query !== "";
     const rows = query ? [.../** @type {NodeListOf<HTMLElement>} */ (this.logs.rows.querySelectorAll(".logs-text"))] : [];
     highlight(rows.filter((row) => row.textContent?.toLowerCase().includes(query)), query);
   }

@@ -1,20 +1,23 @@
-// The output of a service: its newest lines, older ones when scrolled up, new ones as they come, and a search over all
-// that is kept. At most `most` rows are in the page: what goes out at one end is loaded again when it is scrolled to.
+// A log of any length: its newest lines, older ones when scrolled up, new ones as they come, and a search over all that
+// is kept. At most `most` rows are in the page: what goes out at one end is loaded again when it is scrolled to.
+// `components/log.html` has its markup. The server may have drawn the first rows; else the script asks for them.
 import { confirmCopied, copyText } from "./copy.js";
-import { make } from "./dom.js";
+import { closest, make } from "./dom.js";
 import { highlight } from "./highlight.js";
 import { htmx } from "./htmx-global.js";
 import { Filters } from "./logs-filters.js";
-import { drawRow, drawTime, fold } from "./logs-row.js";
+import { drawHeading, drawRow, drawTime, fold } from "./logs-row.js";
 import { LogsSearch } from "./logs-search.js";
+import { LogStream } from "./logs-stream.js";
 
 /** @typedef {import("./logs-row.js").Line} Line */
-/** @typedef {{ items: Line[], older: number | null, newer: number | null, total: number | null, is_total_exact: boolean, first: number, problem: string }} Lines */
+/** @typedef {{ items: Line[], older: number | null, newer: number | null, total: number | null, is_total_exact?: boolean, first?: number, problem?: string }} Lines */
 
 const pageSize = 300;
 const most = 3000;
 const near = 400;
 const timeKey = "orca.logs.time";
+const endTones = new Map([["succeeded", "good"], ["done", "good"], ["failed", "bad"]]);
 
 export class Logs {
   /** @param {HTMLElement} root */
@@ -22,6 +25,11 @@ export class Logs {
     this.root = root;
     this.base = root.dataset.logs ?? "";
     this.stored = root.dataset.logsStored === "true";
+    /** Where a stream of text comes from, whose lines have their offset as id. */
+    this.text = root.dataset.logsText ?? "";
+    this.isOver = root.dataset.logsOver === "true";
+    /** @type {Map<string, string>} */
+    this.labels = new Map(Object.entries(JSON.parse(root.dataset.logsLabels ?? "{}")));
     this.view = /** @type {HTMLElement} */ (root.querySelector("[data-log-view]"));
     this.rows = /** @type {HTMLElement} */ (root.querySelector("[data-logs-rows]"));
     this.mode = localStorage.getItem(timeKey) ?? "local";
@@ -35,10 +43,27 @@ export class Logs {
     this.frame = 0;
     this.lastTop = 0;
     this.turn = 0;
-    this.filters = new Filters(root, () => this.begin());
+    this.skipped = false;
+    this.stream = new LogStream(this);
+    this.filters = new Filters(root, () => this.restart());
     this.search = new LogsSearch(this);
     this.listen();
-    void this.begin(this.target());
+    if (root.dataset.logsDrawn === "true") this.adopt();
+    else void this.restart(this.target());
+  }
+
+  /** Goes on from the rows that the server has drawn. */
+  adopt() {
+    for (const time of this.rows.querySelectorAll("time")) drawTime(time, this.mode);
+    this.older = this.root.dataset.logsOlder ? Number(this.root.dataset.logsOlder) : null;
+    this.newest = this.last();
+    this.atEnd = this.root.dataset.logsEnd === "true";
+    this.follow(this.atEnd);
+    if (this.atEnd) this.connect(this.newest);
+    else this.say("history", "quiet");
+    const line = this.target();
+    if (line !== null) void this.goTo(line);
+    if (this.filters.query) void this.search.run(line === null);
   }
 
   listen() {
@@ -50,9 +75,12 @@ export class Logs {
     const times = /** @type {HTMLSelectElement} */ (this.button("time"));
     times.value = this.mode;
     times.addEventListener("change", () => this.setMode(times.value));
-    this.view.addEventListener("wheel", (event) => event.deltaY < 0 && this.follow(false), { passive: true });
+    this.view.addEventListener("wheel", (event) => event.deltaY < 0 && this.wheeledUp(), { passive: true });
     this.view.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.rows.addEventListener("click", (event) => this.clicked(event));
+    // Rows get their height when they come into view.
+    this.sizes = new ResizeObserver(() => this.following && !this.isAtEnd() && this.toEnd());
+    this.sizes.observe(this.rows);
     this.hashChanged = () => this.target() !== null && this.goTo(/** @type {number} */ (this.target()));
     addEventListener("hashchange", this.hashChanged);
   }
@@ -68,7 +96,8 @@ export class Logs {
   }
 
   close() {
-    this.source?.close();
+    this.stream.leave();
+    this.sizes?.disconnect();
     cancelAnimationFrame(this.frame);
     if (this.hashChanged) removeEventListener("hashchange", this.hashChanged);
   }
@@ -90,11 +119,10 @@ export class Logs {
   /**
    * Begins anew: at the end, or at a line.
    * @param {number | null} [around]
-   * @param {boolean} [searches] false where the matches of the search are still these
    */
-  async begin(around = null, searches = true) {
+  async begin(around = null) {
     const turn = (this.turn += 1);
-    this.source?.close();
+    this.stream.close();
     this.queue = [];
     this.drawDownload();
     if (!this.stored) return this.connect(-1);
@@ -113,31 +141,45 @@ export class Logs {
       else this.say("history", "quiet");
       this.follow(this.atEnd);
       if (around !== null) this.reveal(around);
-      if (searches && this.filters.query) void this.search.run(around === null);
     } catch (error) {
       this.say(error instanceof Error ? error.message : "failed", "bad");
     }
     return undefined;
   }
 
+  /**
+   * Begins anew, and searches again.
+   * @param {number | null} [around]
+   */
+  async restart(around = null) {
+    await this.begin(around);
+    if (this.filters.query) await this.search.run(around === null);
+  }
+
   /** @param {number} after */
   connect(after) {
+    this.atEnd = true;
+    if (this.isOver) this.ended(this.root.dataset.logsState ?? "ended");
+    else this.stream.open(after);
+  }
+
+  /** @param {number} after */
+  streamAddress(after) {
+    if (this.text) return `${this.text}?after=${after + 1}`;
     const query = this.filters.request();
     query.set("after", String(after));
-    this.source?.close();
-    const source = new EventSource(`${this.base}/stream?${query}`);
-    source.addEventListener("open", () => {
-      const ended = document.querySelector("[data-logs-ended]");
-      this.say(ended ? "waiting" : "live", ended ? "quiet" : "busy");
-    });
-    source.addEventListener("error", () => this.say("reconnecting", "warn"));
-    source.addEventListener("end", () => {
-      source.close();
-      this.say("ended", "quiet");
-    });
-    source.addEventListener("lines", (event) => this.receive(JSON.parse(event.data).items));
-    this.source = source;
-    this.atEnd = true;
+    return `${this.base}/stream?${query}`;
+  }
+
+  sayLive() {
+    const ended = document.querySelector("[data-logs-ended]");
+    this.say(ended ? "waiting" : "live", ended ? "quiet" : "busy");
+  }
+
+  /** @param {string} state */
+  ended(state) {
+    this.isOver = this.isOver || this.text !== "";
+    this.say(state, endTones.get(state) ?? "quiet");
   }
 
   /** @param {Line[]} items */
@@ -145,7 +187,10 @@ export class Logs {
     if (!this.root.isConnected) return this.close();
     this.queue.push(...items);
     // A hidden tab gets no frames, so the queue is bounded like the view; what falls out is loaded when scrolled to.
-    if (this.queue.length > most) this.queue.splice(0, this.queue.length - most);
+    if (this.queue.length > most) {
+      this.queue.splice(0, this.queue.length - most);
+      this.skipped = true;
+    }
     this.frame ||= requestAnimationFrame(() => this.flush());
     return undefined;
   }
@@ -153,10 +198,12 @@ export class Logs {
   flush() {
     this.frame = 0;
     if (!this.following && this.rows.childElementCount + this.queue.length > most) return this.leaveEnd();
-    const gap = this.queue.length && this.newest >= 0 && this.queue[0].id - this.newest > most && !this.filters.any;
-    if (gap) {
+    const isCounted = !this.text && !this.filters.any;
+    const gap = this.queue.length && this.newest >= 0 && isCounted && this.queue[0].id - this.newest > most;
+    if (gap || this.skipped) {
       this.rows.replaceChildren();
       this.older = this.queue[0].id;
+      this.skipped = false;
     }
     this.append(this.queue);
     this.queue = [];
@@ -167,7 +214,7 @@ export class Logs {
 
   /** The reader is far from the end: new lines are not put into the page until the end is reached again. */
   leaveEnd() {
-    this.source?.close();
+    this.stream.close();
     this.queue = [];
     this.atEnd = false;
     this.say("history", "quiet");
@@ -176,9 +223,15 @@ export class Logs {
 
   /** @param {Line[]} lines */
   append(lines) {
-    const fresh = lines.filter((line) => line.id > this.last());
-    this.rows.append(...fresh.map((line) => drawRow(line, this.mode)));
-    if (fresh.length) this.newest = Math.max(this.newest, fresh[fresh.length - 1].id);
+    let last = this.last();
+    for (const line of lines) {
+      if (line.id <= last) continue;
+      last = line.id;
+      const row = drawRow(line, this.mode);
+      drawHeading(row, this.rows.lastElementChild, this.labels);
+      this.rows.append(row);
+    }
+    this.newest = Math.max(this.newest, last);
     this.drawNone();
     this.search.mark();
   }
@@ -193,7 +246,10 @@ export class Logs {
     if (extra <= 0) return;
     for (let left = extra; left > 0; left -= 1) this.rows.firstElementChild?.remove();
     const first = this.rows.firstElementChild;
-    if (first instanceof HTMLElement) this.older = Number(first.dataset.line);
+    if (first instanceof HTMLElement) {
+      this.older = Number(first.dataset.line);
+      drawHeading(first, null, this.labels);
+    }
     this.drawEnds();
   }
 
@@ -210,7 +266,12 @@ export class Logs {
       }
       if (turn !== this.turn) return;
       const height = this.view.scrollHeight;
-      this.rows.prepend(...page.items.map((line) => drawRow(line, this.mode)));
+      const rows = page.items.map((line) => drawRow(line, this.mode));
+      const first = this.rows.firstElementChild;
+      this.rows.prepend(...rows);
+      for (const row of [...rows, first]) {
+        if (row instanceof HTMLElement) drawHeading(row, row.previousElementSibling, this.labels);
+      }
       this.older = page.older;
       this.drawNone();
       this.drawEnds(page);
@@ -248,7 +309,7 @@ export class Logs {
   /** @param {number} id */
   async goTo(id) {
     this.follow(false);
-    if (!this.rows.querySelector(`[data-line="${id}"]`)) await this.begin(id, false);
+    if (!this.rows.querySelector(`[data-line="${id}"]`)) await this.begin(id);
     else this.reveal(id);
   }
 
@@ -265,7 +326,7 @@ export class Logs {
 
   toNewest() {
     if (this.atEnd) this.follow(true);
-    else void this.begin(null, false);
+    else void this.begin();
   }
 
   /** @param {boolean} on */
@@ -279,6 +340,16 @@ export class Logs {
   toEnd() {
     this.view.scrollTop = this.view.scrollHeight;
     this.lastTop = this.view.scrollTop;
+  }
+
+  /** At the very top there is nothing to scroll, so that no other event says what the reader wants. */
+  wheeledUp() {
+    this.follow(false);
+    if (this.view.scrollTop < near) void this.loadOlder();
+  }
+
+  isAtEnd() {
+    return this.view.scrollHeight - this.view.scrollTop - this.view.clientHeight < 2;
   }
 
   scrolled() {
@@ -316,22 +387,24 @@ export class Logs {
   async copy(event) {
     const button = event.currentTarget;
     const rows = [...this.rows.querySelectorAll(".logs-row")];
-    await copyText(rows.map((row) => `${row.querySelector("time")?.dateTime ?? ""} ${row.querySelector(".logs-text")?.textContent ?? ""}`).join("\n"));
+    const textOf = (/** @type {Element} */ row) => row.querySelector(".logs-text")?.textContent ?? "";
+    const whole = (/** @type {Element} */ row) => `${row.querySelector("time")?.dateTime ?? ""} ${textOf(row)}`;
+    await copyText(rows.map(this.text ? textOf : whole).join("\n"));
     if (button instanceof HTMLElement) confirmCopied(button);
   }
 
   drawDownload() {
     const link = this.button("download");
-    if (link instanceof HTMLAnchorElement) link.href = `${this.base}/download?${this.filters.request(true)}`;
+    if (link instanceof HTMLAnchorElement && !this.text) link.href = `${this.base}/download?${this.filters.request(true)}`;
   }
 
   /** @param {Lines} [page] */
   drawEnds(page) {
     const cut = /** @type {HTMLElement} */ (this.button("cut"));
     if (page) {
-      this.isCut = page.first > 0 && page.older === null && !this.filters.any;
+      this.isCut = (page.first ?? 0) > 0 && page.older === null && !this.filters.any;
       const problem = /** @type {HTMLElement} */ (this.button("problem"));
-      problem.textContent = page.problem;
+      problem.textContent = page.problem ?? "";
       problem.hidden = !page.problem;
     }
     cut.hidden = this.older !== null || !this.isCut;
@@ -342,7 +415,9 @@ export class Logs {
   drawNone() {
     const none = /** @type {HTMLElement} */ (this.button("none"));
     none.hidden = this.rows.childElementCount > 0;
-    none.textContent = this.older !== null ? "Searching older lines…" : this.filters.any ? "No line matches these filters." : "Nothing was written yet.";
+    if (this.older !== null) none.textContent = "Searching older lines…";
+    else if (this.filters.any) none.textContent = "No line matches these filters.";
+    else none.textContent = this.isOver ? "Nothing was written." : "Nothing was written yet.";
   }
 
   /**
@@ -364,6 +439,18 @@ htmx.onLoad((root) => {
   for (const element of [root, ...root.querySelectorAll("[data-logs]")]) {
     if (element instanceof HTMLElement && element.matches("[data-logs]") && !open.has(element)) open.set(element, new Logs(element));
   }
+});
+
+/** A link from elsewhere on the page to a line, which leads there without scripts, too. */
+document.addEventListener("click", (event) => {
+  const link = closest(event, "[data-logs-line]");
+  const root = link && document.querySelector("[data-logs]");
+  const logs = root && open.get(root);
+  if (!link || !logs) return;
+  event.preventDefault();
+  history.replaceState(history.state, "", `#L${link.dataset.logsLine}`);
+  logs.view.focus({ preventScroll: true });
+  void logs.goTo(Number(link.dataset.logsLine));
 });
 
 document.addEventListener("htmx:beforeCleanupElement", (event) => {

@@ -63,7 +63,8 @@ EXAMPLES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 STREAMS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "read_log": {
-        "log": {"offset": _NUMBER, "step": _TEXT, "text": _TEXT}, "reset": {"offset": _NUMBER}, "end": {"state": _TEXT},
+        "log": {"offset": _NUMBER, "step": _TEXT, "text": _TEXT, "at": _TEXT},
+        "reset": {"offset": _NUMBER}, "end": {"state": _TEXT},
     },
     "read_logs": {
         "start": {"replicas": _NUMBER},

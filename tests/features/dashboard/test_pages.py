@@ -1,5 +1,6 @@
 """What the pages put first, where they lead, and that a log can be had whole."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +96,13 @@ async def test_deployments_say_what_they_brought_and_offer_the_way_back(filled: 
 
 async def test_a_long_log_is_shown_from_its_end_and_downloaded_whole(filled: Filled) -> None:
     page = await text_of(filled, f"/deployments/{filled.large.deployment}")
-    assert page.count('class="log-line"') == LOG_LINES
-    assert "1,000 earlier lines are in the download only" in page
+    assert page.count('class="log-line logs-row') == LOG_LINES
+    (older,) = re.findall(r'href="\?line=(\d+)#L\1">Earlier lines', page)
     assert "module_2999.js" in page
     assert "module_999.js" not in page
+    earlier = await text_of(filled, f"/deployments/{filled.large.deployment}?line={older}")
+    assert f'id="L{older}"' in earlier
+    assert "Later lines" in earlier
     log = await text_of(filled, f"/deployments/{filled.large.deployment}/log.txt")
     assert len(log.splitlines()) == SIZE.log_lines
     assert "\x1b" not in log

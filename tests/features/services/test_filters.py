@@ -11,6 +11,7 @@ from orca.web.openapi import describe_api
 NEEDED = {
     "/api/v1/certificates": {"name", "hostname", "expires_before"},
     "/api/v1/deployments": {"state", "kind", "trigger", "since", "until", "service_id", "project_id"},
+    "/api/v1/deployments/{deployment_id}/log/lines": {"grep", "before", "after", "around"},
     "/api/v1/dns-credentials": {"name", "provider", "sort"},
     "/api/v1/events": {"type", "object_type", "object_id", "actor", "outcome", "since", "until"},
     "/api/v1/git-credentials": {"name", "kind", "host", "sort"},
@@ -66,6 +67,11 @@ async def hook(client, service):
 
 
 @pytest.fixture
+async def deployment(client, service):
+    return (await client.post(f"/api/v1/services/{service['id']}/deployments", json={})).json()
+
+
+@pytest.fixture
 async def webhook(client):
     body = {"name": "chat", "url": "https://hooks.example.org/orca"}
     return (await client.post("/api/v1/webhooks", json=body)).json()
@@ -107,7 +113,7 @@ def wrong_values(schema):
             yield "?"
 
 
-async def test_every_list_has_its_filters_and_refuses_others(app, client, project, service, hook, webhook):
+async def test_every_list_has_its_filters_and_refuses_others(app, client, project, service, hook, webhook, deployment):
     document = describe_api(app)
     schemas = document["components"]["schemas"]
     found = {}
@@ -118,7 +124,8 @@ async def test_every_list_has_its_filters_and_refuses_others(app, client, projec
             each["name"]: each["schema"] for each in item["get"].get("parameters", ()) if each["in"] == "query"
         }
         found[path] = set(parameters) - {"limit", "cursor"}
-        ids = {"project_id": project, "service_id": service, "hook_id": hook, "webhook_id": webhook}
+        ids = {"project_id": project, "service_id": service, "hook_id": hook, "webhook_id": webhook,
+               "deployment_id": deployment}  # fmt: skip
         address = path.format(**{name: made["id"] for name, made in ids.items()})
         for name, schema in parameters.items():
             if name == "cursor":

@@ -23,6 +23,8 @@ class ExitReason:
 
     text: str
     hint: str
+    blames_command: bool = False
+    """Whether the hint says to check the start command."""
 
 
 def explain_exit(code: int | None, *, kind: str = "web") -> ExitReason:
@@ -37,13 +39,14 @@ def explain_exit(code: int | None, *, kind: str = "web") -> ExitReason:
             f"It did what it was asked for and ended. A {kind} service {wanted}: check the start command. Something "
             "that is to run once is a release command; something for now and then belongs into `orc run`."
         )
-        return ExitReason(f" by itself{text}", hint)
+        return ExitReason(f" by itself{text}", hint, blames_command=True)
     if code > _BY_SIGNAL and code - _BY_SIGNAL in _signals() and code not in _WORDS:
         name = signal.Signals(code - _BY_SIGNAL).name
         return ExitReason(
             f"{text} ({name})", f"It crashed, not by an error of its own language but of native code. {log}"
         )
-    return ExitReason(text, f"{_WORDS[code]} {log}" if code in _WORDS else log)
+    blames_command = code in {NOT_FOUND, NOT_EXECUTABLE}
+    return ExitReason(text, f"{_WORDS[code]} {log}" if code in _WORDS else log, blames_command)
 
 
 def _signals() -> set[int]:

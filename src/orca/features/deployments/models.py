@@ -124,6 +124,8 @@ class Deployment(ServiceRow, Base):
     warnings: Mapped[list[str]]
     remedies: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
     """Changes that would solve the problem, as `Remedy` of `schemas.py`: one click or one command each."""
+    next_steps: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default="[]")
+    """What `hint` says, as `NextStep` of `schemas.py`."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     log_removed_at: Mapped[datetime | None]

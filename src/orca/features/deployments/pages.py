@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import RedirectResponse, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,11 +18,12 @@ from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
 from orca.features.deployments.history import DeploymentLine, ReleaseLine, compare_releases, list_release_lines
 from orca.features.deployments.listing import list_deployment_rows
+from orca.features.deployments.log_lines import read_log_page
 from orca.features.deployments.models import Release
 from orca.features.deployments.observer import survey_recently, watching
-from orca.features.deployments.schemas import ScaleIn
+from orca.features.deployments.schemas import LogLineQuery, ScaleIn
 from orca.features.deployments.service_status import read_rollback, read_waiting
-from orca.features.deployments.views import ServiceView, read_log_end, view_deployment, view_service
+from orca.features.deployments.views import LOG_LINES, ServiceView, view_deployment, view_service
 from orca.features.projects.models import Project
 from orca.features.services.comparison import Change
 from orca.features.services.models import Service
@@ -251,11 +252,12 @@ async def _ask(
 @router.get("/deployments/{deployment_id}")
 @guard("deployment.read", tenant="deployment_id", page=True)
 async def show_deployment(
-    deployment_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources
-) -> Response:
-    """Show steps, log, and what to do about a failure."""
+    deployment_id: str, request: HttpRequest, session: ReadSession, scope: CurrentScope, resources: CurrentResources,
+    line: Annotated[int | None, Query(ge=0, lt=10**18)] = None,
+) -> Response:  # fmt: skip
+    """Show the log from its end or around a line, the steps, and what to do about a failure."""
     view = await view_deployment(session, resources, scope, deployment_id)
-    view = replace(view, log=await read_log_end(session, deployment_id))
+    view = replace(view, log=await read_log_page(session, deployment_id, LogLineQuery(around=line, limit=LOG_LINES)))
     return render(request, "deployments/detail.html", view)
 
 
@@ -269,7 +271,7 @@ async def follow_deployment(
     async def draw_now() -> tuple[str, bool]:
         async with resources.db.read(scope.team_id, scope.reach) as session:
             view = await view_deployment(session, resources, scope, deployment_id)
-        return draw(request, "deployments/_state.html", view), not view.is_active
+        return draw(request, "deployments/_live.html", view), not view.is_active
 
     return stream_fragment(request, draw_now, Sources(topic=deployment_id, look_again=_WORKER_SECONDS))
 

@@ -188,12 +188,6 @@ async def find_log_end(db: Database, scope: Scope, deployment_id: str) -> int:
         return await session.scalar(query.order_by(LogChunk.offset.desc()).limit(1)) or 0
 
 
-async def read_log_end(session: AsyncSession, deployment_id: str, *, lines: int) -> Sequence[LogChunk]:
-    """Return chunks with at least the last `lines`, in order; every chunk has a line, and a log's size is limited."""
-    query = select(LogChunk).where(LogChunk.deployment_id == deployment_id)
-    return (await session.scalars(query.order_by(LogChunk.offset.desc()).limit(lines))).all()[::-1]
-
-
 async def follow_log(
     db: Database, scope: Scope, deployment_id: str, *, after: int = 0
 ) -> AsyncIterator[LogChunk | str]:

@@ -14,6 +14,8 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled", "supers
 ServiceState = Literal[
     "running", "degraded", "crash-looping", "crashed", "down", "deploying", "stopped", "failed", "empty", "unknown"
 ]
+Action = Literal["change-setting", "set-variable", "send-source", "see-credentials", "free-disk", "deploy-again"]
+"""What the hint of a failed deployment may tell people to do."""
 
 FINISHED: Final = frozenset({"succeeded", "failed", "cancelled", "superseded"})
 ENDED: Final = {

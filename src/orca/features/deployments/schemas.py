@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, SkipValidation, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, StringConstraints
 
-from orca.features.deployments.rules import Kind, ServiceState, State, Trigger
+from orca.features.deployments.rules import Action, Kind, ServiceState, State, Trigger
 from orca.features.services.schemas.services import ServiceFilter, ServiceOut
 from orca.features.services.schemas.settings import Argument
 from orca.kit.fields import Identifier, Output, Strict
@@ -61,6 +61,15 @@ class Remedy(Output):
     owner: str = ""
 
 
+class NextStep(Output):
+    """Something that a hint tells people to do, for programs."""
+
+    action: SkipValidation[Action] = Field(description="`change-setting` and `set-variable` name which one.")
+    label: str = Field(description="For people.")
+    setting: str = Field("", description="Of the service, as `orca.yaml` names it: `health.path`.")
+    variable: str = ""
+
+
 class DeploymentOut(Out):
     """One attempt to make a release live."""
 
@@ -78,6 +87,7 @@ class DeploymentOut(Out):
     hint: str
     warnings: list[str]
     remedies: list[Remedy] = Field([], description="What would mend it: `POST …/remedies/{number}`, counted from 0.")
+    next_steps: list[NextStep] = Field([], description="What `hint` says, for programs.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -88,6 +98,9 @@ class DeploymentDetail(DeploymentOut):
     """A deployment with its steps."""
 
     steps: list[StepOut]
+    expected_seconds: float | None = Field(
+        None, description="How long the last successful ones took; null when there are none, and once it has ended."
+    )
     waits_for: str = Field("", description="Why it does not begin, or does not go on, at present.")
     commit: str = ""
     commit_message: str = ""
@@ -214,6 +227,37 @@ class RollbackIn(Strict):
     """Which release to go back to; by default the one before the live one."""
 
     release: int | None = Field(None, ge=1, description="Number of the release.")
+
+
+class LogLineQuery(BaseModel):
+    """A page of the lines of a log: its end, or what is before, after or around a line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grep: str = Field("", max_length=200, description="Part of the text, without regard to case.")
+    before: int | None = Field(None, ge=0, lt=10**18, description="Only lines before the one of this id.")
+    after: int | None = Field(None, ge=-1, lt=10**18, description="Only lines after the one of this id.")
+    around: int | None = Field(None, ge=0, lt=10**18, description="Lines before and after the one of this id.")
+    limit: int = Field(200, ge=1, le=1000, description="How many lines a page holds.")
+
+
+class LogLineOut(Out):
+    """One line of the log of a deployment."""
+
+    id: int = Field(description="Its offset in characters.")
+    step: str
+    text: str = Field(description="Without control sequences other than colours.")
+    at: datetime = Field(description="When it was stored, together with lines beside it.")
+    level: Literal["none", "warn", "error"] = Field(description="Of Orca's own lines.")
+
+
+class LogLinesOut(Output):
+    """Lines in order."""
+
+    items: list[LogLineOut]
+    older: int | None = Field(description="Value of `before` for the page of older lines; null when there are none.")
+    newer: int | None = Field(description="Value of `after` for what is or will be newer.")
+    total: int | None = Field(description="How many lines match `grep` in all; null without it.")
 
 
 class ScaleIn(Strict):

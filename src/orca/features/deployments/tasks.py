@@ -18,6 +18,7 @@ from orca.events import Fact
 from orca.features.deployments import rules
 from orca.features.deployments.actions.start import TASK, DeploymentRequest, start_deployment
 from orca.features.deployments.models import Deployment
+from orca.features.deployments.next_steps import AGAIN
 from orca.features.deployments.operations import progress
 from orca.features.deployments.operations.cache import trim_build_cache
 from orca.features.deployments.operations.forget import forget_past
@@ -43,7 +44,8 @@ async def settle(resources: Resources, task_id: str, reason: str) -> None:
     async with resources.db.read() as session:
         deployment_id = await session.scalar(select(Deployment.id).where(Deployment.task_id == task_id))
     if deployment_id is not None:
-        await progress.fail(resources.db, deployment_id, StepFailed(reason, hint="Deploy again."))
+        error = StepFailed(reason, hint="Deploy again.", next_steps=(AGAIN,))
+        await progress.fail(resources.db, deployment_id, error)
 
 
 async def sweep(resources: Resources) -> None:

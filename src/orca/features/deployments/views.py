@@ -1,16 +1,21 @@
 """View models of the service and deployment pages, from rows and the state of the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fastapi import Request
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orca.db import now
 from orca.features.deployments import queries, rules
+from orca.features.deployments.estimates import Usual, read_usual
 from orca.features.deployments.history import find_last_good
-from orca.features.deployments.models import Build, Deployment, LiveRelease, Release
+from orca.features.deployments.log_lines import NO_LINES, LogLine, LogPage, find_step_lines, read_last_lines
+from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
+from orca.features.deployments.next_steps import address_of
+from orca.features.deployments.schemas import NextStep
 from orca.features.deployments.states import observe_services
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
@@ -35,24 +40,13 @@ STEP_LABELS = {
     "undo": "Undo",
 }
 _STEP_STATES = {"waiting": "queued", "running": "working", "succeeded": "done"}
-LOG_LINES = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class LogLineView:
-    """A log line and the step that wrote it."""
-
-    step: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEnd:
-    """The last lines of a log, the offset of the chunk they end with, and how many lines before them were read."""
-
-    lines: tuple[LogLineView, ...] = ()
-    offset: int = -1
-    dropped: int = 0
+NEEDS = {"set-variable": "variable.write", "send-source": "service.deploy", "see-credentials": "credential.read",
+         "free-disk": "instance.admin"}  # fmt: skip
+"""The permission for the page of a step; the others need `service.update`."""
+LOG_LINES = 300
+"""How many lines the page has at first; the script asks for others as they are scrolled to."""
+LAST_LINES = 8
+"""How many of the failing step's lines stand beside the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +58,34 @@ class StepView:
     seconds: float | None
     started_at: datetime | None
     note: str
+    line: int | None
+    """The id of its first line in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When an unfinished deployment will probably end, by the last ones that succeeded."""
+
+    ends_at: datetime
+    total: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedStep:
+    """The step that failed, with the last lines it wrote."""
+
+    label: str
+    lines: Sequence[LogLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A step that the hint names, as a button; without an address it deploys again."""
+
+    action: str
+    label: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +107,16 @@ class DeploymentView:
     back_to: Release | None
     """The release that this page offers to roll back to."""
     seconds: float | None
+    estimate: Estimate | None
+    failed: FailedStep | None
+    next_steps: tuple[Place, ...]
     waits_for: str = ""
     """Why it does not begin, or does not continue, at present."""
-    log: LogEnd = LogEnd()
+    log: LogPage = NO_LINES
     log_days: int = 0
     """For how many days logs are kept."""
     labels: Mapping[str, str] = field(default_factory=lambda: STEP_LABELS)
+    needs: Mapping[str, str] = field(default_factory=lambda: NEEDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +152,14 @@ async def view_deployment(
         step.name == "route_traffic" and step.state == "succeeded" for step in steps
     )
     release = await queries.find_release(session, row.release_id)
+    lines = await find_step_lines(session, deployment_id)
+    usual = await read_usual(session, row)
     return DeploymentView(
         deployment=row,
         service=service,
         project=await get_project(session, scope, service.project_id),
         state=_word_of(row, has_moved=has_moved),
-        steps=tuple(
-            _step_view(step.name, step.state, step.started_at, step.finished_at, step.detail) for step in steps
-        ),
+        steps=tuple(_step_view(step, lines.get(step.name)) for step in steps),
         build=await queries.find_build(session, row.build_id),
         release=release,
         urls=tuple(await list_urls(session, resources.settings, service.id)),
@@ -142,6 +168,9 @@ async def view_deployment(
         is_live=live is not None and live.release_id == row.release_id,
         back_to=await _find_way_back(session, row, release, live),
         seconds=_seconds(row.started_at, row.finished_at),
+        estimate=_estimate(usual, steps) if usual else None,
+        failed=await _find_failed(session, row, steps),
+        next_steps=tuple(_place(NextStep.model_validate(step), service.id) for step in row.next_steps),
         waits_for=await queries.explain_wait(session, row),
         log_days=resources.settings.keep.log_days,
     )
@@ -172,28 +201,33 @@ async def _find_way_back(
     return release
 
 
-def _step_view(
-    name: str, state: str, started_at: datetime | None, finished_at: datetime | None, detail: str
-) -> StepView:
-    shown = _STEP_STATES.get(state, state)
-    note = detail if shown != "failed" else ""
-    return StepView(STEP_LABELS.get(name, name), shown, _seconds(started_at, finished_at), started_at, note)
+def _step_view(step: DeploymentStep, line: int | None) -> StepView:
+    shown = _STEP_STATES.get(step.state, step.state)
+    return StepView(
+        STEP_LABELS.get(step.name, step.name), shown, _seconds(step.started_at, step.finished_at), step.started_at,
+        step.detail if shown != "failed" else "", line,
+    )  # fmt: skip
+
+
+def _estimate(usual: Usual, steps: Sequence[DeploymentStep]) -> Estimate | None:
+    total = usual.total(steps)
+    return Estimate(now() + timedelta(seconds=usual.left(steps, now())), total, usual.runs) if total else None
+
+
+async def _find_failed(session: AsyncSession, row: Deployment, steps: Sequence[DeploymentStep]) -> FailedStep | None:
+    step = next((step for step in steps if step.state == "failed"), None) if row.state == "failed" else None
+    if step is None:
+        return None
+    lines = await read_last_lines(session, row.id, step.name, LAST_LINES)
+    return FailedStep(STEP_LABELS.get(step.name, step.name), lines)
+
+
+def _place(step: NextStep, service_id: str) -> Place:
+    return Place(step.action, step.label, address_of(step, service_id))
 
 
 def _seconds(started_at: datetime | None, finished_at: datetime | None) -> float | None:
     return (finished_at - started_at).total_seconds() if started_at and finished_at else None
-
-
-async def read_log_end(session: AsyncSession, deployment_id: str) -> LogEnd:
-    """Return the end of a deployment's log, as the page shows it."""
-    chunks = await queries.read_log_end(session, deployment_id, lines=LOG_LINES)
-    lines = [
-        LogLineView(STEP_LABELS.get(chunk.step, chunk.step), line)
-        for chunk in chunks
-        for line in chunk.text.splitlines()
-    ]
-    dropped = max(0, len(lines) - LOG_LINES)
-    return LogEnd(tuple(lines[dropped:]), chunks[-1].offset if chunks else -1, dropped)
 
 
 async def view_service(request: Request, session: AsyncSession, scope: Scope, service_id: str) -> ServiceView:

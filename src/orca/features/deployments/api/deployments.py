@@ -13,7 +13,9 @@ from orca.features.deployments import queries
 from orca.features.deployments.actions.cancel import cancel_deployment
 from orca.features.deployments.actions.remedy import apply_remedy
 from orca.features.deployments.actions.start import DeploymentRequest, start_deployment
+from orca.features.deployments.estimates import read_usual
 from orca.features.deployments.history import list_makers
+from orca.features.deployments.log_lines import read_log_page
 from orca.features.deployments.models import Deployment, Release
 from orca.features.deployments.schemas import (
     BuildIn,
@@ -21,6 +23,9 @@ from orca.features.deployments.schemas import (
     DeploymentDetail,
     DeploymentFilter,
     DeploymentOut,
+    LogLineOut,
+    LogLineQuery,
+    LogLinesOut,
     MakerOut,
     ReleaseFilter,
     ReleaseOut,
@@ -30,6 +35,7 @@ from orca.features.deployments.schemas import (
     TeamDeploymentFilter,
 )
 from orca.features.services.queries import get_service
+from orca.kit.clock import format_instant
 from orca.kit.pagination import Page
 from orca.kit.sse import STREAM_HEADERS, format_event, keep_open
 from orca.web.guard import CurrentResources, CurrentScope, CurrentSubject, Router, guard, narrowed
@@ -170,10 +176,12 @@ async def stop(
 async def get_deployment(deployment_id: str, session: ReadSession, scope: CurrentScope) -> DeploymentDetail:
     """One deployment with its steps."""
     row = await queries.get_deployment(session, scope, deployment_id)
-    steps = [StepOut.model_validate(step) for step in await queries.list_steps(session, deployment_id)]
+    steps = await queries.list_steps(session, deployment_id)
     build = await queries.find_build(session, row.build_id)
+    usual = await read_usual(session, row)
     return DeploymentDetail(
-        **DeploymentOut.model_validate(row).model_dump(), steps=steps,
+        **DeploymentOut.model_validate(row).model_dump(), steps=[StepOut.model_validate(step) for step in steps],
+        expected_seconds=usual and round(usual.total(steps), 1),
         waits_for=await queries.explain_wait(session, row), commit=build.commit if build else "",
         commit_message=build.commit_message if build else "", dockerfile=build.dockerfile if build else "",
         image=build.image if build else "",
@@ -220,7 +228,7 @@ async def read_log(
     after: Annotated[int, Query(ge=0, lt=10**18, description="Offset in characters to begin at.")] = 0,
     follow: Annotated[bool, Query(description="Wait for more, until the deployment ends.")] = False,
 ) -> Response:
-    """Plain text, or with `Accept: text/event-stream` events `log` {offset, step, text} and at last `end` {state}.
+    """Plain text, or with `Accept: text/event-stream` events `log` {offset, step, text, at} and at last `end` {state}.
 
     When `Last-Event-ID` is beyond the end of the log, the first event is `reset` {offset}, and the stream continues
     from there.
@@ -235,6 +243,21 @@ async def read_log(
     return StreamingResponse(_log_text(resources, scope, deployment_id, after, follow=follow), media_type="text/plain")
 
 
+@router.get("/deployments/{deployment_id}/log/lines", response_model=LogLinesOut)
+@guard("deployment.read", tenant="deployment_id")
+async def list_log_lines(
+    deployment_id: str, session: ReadSession, scope: CurrentScope, query: Annotated[LogLineQuery, Query()]
+) -> LogLinesOut:
+    """Return lines of the log: its end, or what is before, after or around a line."""
+    await queries.get_deployment(session, scope, deployment_id)
+    page = await read_log_page(session, deployment_id, query)
+    items = [LogLineOut.model_validate(line) for line in page.lines]
+    return LogLinesOut(
+        items=items, older=items[0].id if items and page.has_older else None,
+        newer=items[-1].id if items else query.after, total=page.total,
+    )  # fmt: skip
+
+
 async def _log_events(
     resources: CurrentResources, scope: CurrentScope, deployment_id: str, after: int
 ) -> AsyncIterator[str]:
@@ -247,7 +270,8 @@ async def _log_events(
             yield format_event("end", {"state": chunk})
             return
         end = chunk.offset + len(chunk.text)
-        data = {"offset": chunk.offset, "step": chunk.step, "text": chunk.text}
+        at = format_instant(chunk.at.replace(microsecond=0))
+        data = {"offset": chunk.offset, "step": chunk.step, "text": chunk.text, "at": at}
         yield format_event("log", data, event_id=str(end))
 
 

@@ -11,10 +11,12 @@ from orca.events import Fact, Origin, Outcome, Via, notifier, record
 from orca.features.deployments import queries
 from orca.features.deployments.actions.resolve_release import ReleaseSelection, bind_release, lock_service
 from orca.features.deployments.models import Deployment, DeploymentStep, Release
+from orca.features.deployments.next_steps import choose_steps
 from orca.features.deployments.queries import names_of
 from orca.features.deployments.rules import FINISHED, REUSES
 from orca.features.deployments.schemas import Remedy
-from orca.kit.text import shorten
+from orca.features.services.orca_file import parse_orca_file
+from orca.kit.text import join, shorten
 from orca.resources import Resources
 
 
@@ -118,9 +120,7 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
             await session.execute(fresh.values(went_live_at=now()))
             deployment.former_owners = {}
         if error is not None:
-            deployment.code, deployment.reason, deployment.hint = error.code, error.message, error.hint
-            remedies = [remedy.model_dump() for remedy in error.details.get("remedies", ())]
-            deployment.remedies = [*deployment.remedies, *remedies]
+            await _explain(session, deployment, error)
         open_steps = update(DeploymentStep).where(DeploymentStep.deployment_id == deployment_id)
         await session.execute(open_steps.where(DeploymentStep.state == "waiting").values(state="skipped"))
         await session.execute(
@@ -131,3 +131,15 @@ async def _end(db: Database, deployment_id: str, state: str, error: OrcaError | 
         payload |= {"kind": deployment.kind, "state": state, "code": deployment.code}
         fact = Fact("DeploymentFinished", deployment.team_id, "service", deployment.service_id, payload, outcome)
         await record(session, fact)
+
+
+async def _explain(session: AsyncSession, deployment: Deployment, error: OrcaError) -> None:
+    """Store why it ended, and what to do about it, in words and as steps."""
+    build = await queries.find_build(session, deployment.build_id)
+    in_file = parse_orca_file(build.orca_file).model_fields_set if build and build.orca_file else frozenset[str]()
+    given = error.details.get("next_steps", ())
+    steps, note = choose_steps(error.code, given, source=deployment.source.get("type", ""), in_file=in_file)
+    remedies = [remedy.model_dump() for remedy in error.details.get("remedies", ())]
+    deployment.code, deployment.reason, deployment.hint = error.code, error.message, join(error.hint, note)
+    deployment.remedies = [*deployment.remedies, *remedies]
+    deployment.next_steps = [step.model_dump() for step in steps]

@@ -2,7 +2,11 @@
 
 from urllib.parse import urljoin, urlsplit
 
+from orca.features.deployments.next_steps import change_settings
+from orca.features.deployments.schemas import NextStep
+
 _HTTPS, _HTTP = 443, 80
+_MAY_REFUSE_HOST = frozenset({400, 403, 421})
 
 
 def explain_status(asked: str, code: int, host: str) -> tuple[str, str]:
@@ -10,7 +14,7 @@ def explain_status(asked: str, code: int, host: str) -> tuple[str, str]:
     text = f"{asked} answered {code}"
     named = f" for the host {host}" if host else ""
     path = "Set `health.path` to a path that tells that it is well, or `health.status`."
-    if code in {400, 403, 421} and host:
+    if code in _MAY_REFUSE_HOST and host:
         hint = (
             f"So the process listens, and may refuse the hostname {host}: allow it (Django: ALLOWED_HOSTS, Rails: "
             "config.hosts, Vite: allowedHosts, Next.js: allowedDevOrigins), or name one that it answers to in "
@@ -22,6 +26,15 @@ def explain_status(asked: str, code: int, host: str) -> tuple[str, str]:
     if code >= 500:  # noqa: PLR2004 - HTTP
         return text, f"So the process listens, and fails inside; the log shows why. {path}"
     return text, f"So the process listens. {path}"
+
+
+def status_steps(code: int, host: str) -> tuple[NextStep, ...]:
+    """Return what `explain_status` says to do, as steps."""
+    return (
+        change_settings("health.path", "health.host")
+        if code in _MAY_REFUSE_HOST and host
+        else change_settings("health.path")
+    )
 
 
 def redirect_note(asked: str, location: str) -> set[str]:

@@ -8,6 +8,7 @@ from orca.db import now
 from orca.errors import OrcaError
 from orca.features.deployments.errors import KeepsCrashing, NeverHealthy, OutOfMemory
 from orca.features.deployments.exits import explain_exit
+from orca.features.deployments.next_steps import change_settings
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.rules import is_running, was_stopped
 from orca.features.deployments.steps.listening import find_remedies
@@ -69,6 +70,7 @@ async def _explain_failure(work: StepContext, facts: DeploymentRows, problem: He
     return NeverHealthy(
         f"the release was not healthy within {health.start_period:g} s: {problem.text}",
         hint=f"{problem.hint} A slow start needs a longer start period.{facts.old_serves}", remedies=remedies,
+        next_steps=(*problem.steps, *change_settings("health.start_period")),
     )  # fmt: skip
 
 
@@ -107,6 +109,7 @@ async def _give_up_if_crashing(work: StepContext, facts: DeploymentRows, probed:
             raise KeepsCrashing(
                 f"the process ended{times}{', last' if times and ending.text else ''}{ending.text}",
                 hint=f"{ending.hint}{facts.old_serves}",
+                next_steps=change_settings("command") if ending.blames_command else (),
             )
 
 

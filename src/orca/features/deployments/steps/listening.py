@@ -1,11 +1,11 @@
 """Finds where a process listens when it does not answer on the probed port."""
 
 from orca.errors import OrcaError
+from orca.features.deployments.next_steps import change_settings, set_variable
 from orca.features.deployments.schemas import Remedy
 from orca.features.deployments.steps.probe import HealthProblem
 from orca.features.deployments.steps.work import DeploymentRows, StepContext
-from orca.features.services.orca_file import FILE_NAME, parse_orca_file
-from orca.kit.text import join
+from orca.features.services.orca_file import parse_orca_file
 from orca.sdk.engines import SupportsListeners
 from orca.sdk.workloads import Listener, Replica
 
@@ -30,7 +30,7 @@ async def find_remedies(
     if better is None:
         return problem, []
     if _is_in_file(facts):
-        return HealthProblem(better.text, join(better.hint, f"{FILE_NAME} names `ports`: change it there.")), []
+        return better, []
     return better, [set_port(facts, listener.port) for listener in found if not listener.is_loopback][:MOST_REMEDIES]
 
 
@@ -43,17 +43,20 @@ def explain_listeners(port: int, found: list[Listener]) -> HealthProblem | None:
             f"the process listens on port {port}, but on 127.0.0.1 alone",
             "It cannot be reached there from outside its container: let it listen on 0.0.0.0 (often an option such as "
             "`--host 0.0.0.0`, or the variable HOST).",
+            steps=(*change_settings("command"), set_variable("HOST")),
         )
     open_ports = [str(listener.port) for listener in found if not listener.is_loopback]
     if open_ports:
         return HealthProblem(
             f"nothing listens on port {port}, but the process does on {', '.join(open_ports)}",
             "Let it listen on the port in $PORT, or change `ports` to where it listens.",
+            steps=change_settings("ports"),
         )
     closed = ", ".join(str(listener.port) for listener in found)
     return HealthProblem(
         f"nothing listens on port {port}; the process does on {closed}, but on 127.0.0.1 alone",
         "Let it listen on 0.0.0.0 and on the port in $PORT.",
+        steps=(*change_settings("command"), set_variable("HOST")),
     )
 
 

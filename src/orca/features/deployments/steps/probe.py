@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import httpx
 
 from orca.errors import DeadlineExceeded, OrcaError, ProviderUnavailable
-from orca.features.deployments.steps.answers import explain_status, redirect_note
+from orca.features.deployments.next_steps import change_settings
+from orca.features.deployments.schemas import NextStep
+from orca.features.deployments.steps.answers import explain_status, redirect_note, status_steps
 from orca.features.services.schemas.settings import FrozenConfig, HealthCheck
 from orca.kit.text import clean_output, shorten
 from orca.resources import Resources
@@ -33,6 +35,8 @@ class HealthProblem:
     hint: str = "The log shows what the process said."
     closed_port: int | None = None
     """The port on which nothing answered; set when it should be checked where the process listens instead."""
+    steps: tuple[NextStep, ...] = ()
+    """What the hint says, as steps."""
 
 
 Probe = Callable[[Replica], Awaitable[HealthProblem | None]]
@@ -112,7 +116,7 @@ class Checker:
             return await self._probe_other_protocol(replica, port, problem, error)
         code, host = answer.status_code, self.visit.host if self.visit else ""
         if not (code in check.status if check.status else 200 <= code < 400):  # noqa: PLR2004 - HTTP
-            return HealthProblem(*explain_status(asked, code, host))
+            return HealthProblem(*explain_status(asked, code, host), steps=status_steps(code, host))
         if self.visit and answer.has_redirect_location:
             self.notes |= redirect_note(f"{self.visit.scheme}://{host}{check.path}", answer.headers["Location"])
         return None
@@ -123,12 +127,14 @@ class Checker:
         """Accept services of other protocols (gRPC) as healthy when they listen, unless an HTTP check is configured."""
         check, speaks = self.config.health, isinstance(error, httpx.RemoteProtocolError | httpx.ReadError)
         if not speaks or check.type != "auto" or _is_configured(check):
-            return HealthProblem(problem, "Set `health` to {type: tcp} if it does not speak HTTP.")
+            hint = "Set `health` to {type: tcp} if it does not speak HTTP."
+            return HealthProblem(problem, hint, steps=change_settings("health.type"))
         if not await self._says_anything(replica, port, check.timeout):
             return HealthProblem(
                 f"port {port} closed the connection without an answer",
                 "The process listens, and fails at every request: the log shows why. If it speaks another protocol, "
                 "set `health` to {type: tcp}.",
+                steps=change_settings("health.type"),
             )
         self.notes.add(f"port {port} does not speak HTTP/1.1: only that something answers was checked")
         return None
@@ -137,11 +143,13 @@ class Checker:
         """Run the image's HEALTHCHECK command ourselves until the engine reports a result of its own."""
         if replica.health == "unhealthy":
             said = f": {shorten(replica.health_output, _LONGEST_OUTPUT)}" if replica.health_output else ""
-            return HealthProblem(f"the HEALTHCHECK of the image failed{said}", _IMAGE_HINT)
+            return HealthProblem(
+                f"the HEALTHCHECK of the image failed{said}", _IMAGE_HINT, steps=change_settings("health.type")
+            )
         if replica.health != "healthy":
             problem = await self._probe_command(replica, replica.health_test, "the HEALTHCHECK of the image")
             if problem is not None:
-                return HealthProblem(problem.text, _IMAGE_HINT)
+                return HealthProblem(problem.text, _IMAGE_HINT, steps=change_settings("health.type"))
         port = self.public_port
         return None if port is None else await self._probe_tcp(replica, port, self.config.health.timeout)
 
@@ -149,8 +157,9 @@ class Checker:
         engine, seconds = await self.resources.systems.engine(self.system_id), self.config.health.timeout
         if not isinstance(engine, SupportsExec):
             return HealthProblem(
-                "this engine cannot run commands in containers", "Choose another kind of health check."
-            )
+                "this engine cannot run commands in containers", "Choose another kind of health check.",
+                steps=change_settings("health.type"),
+            )  # fmt: skip
         try:
             result = await engine.exec(replica, command, deadline=seconds)
         except DeadlineExceeded:
@@ -229,6 +238,7 @@ def nothing_listens(port: int) -> HealthProblem:
         "The process must listen on 0.0.0.0 (not on 127.0.0.1 alone) and on this port, which is also in $PORT; if it "
         "listens on another, change `ports`. The log shows what it said.",
         closed_port=port,
+        steps=change_settings("ports"),
     )
 
 

@@ -3,6 +3,7 @@
 from orca.errors import Conflict, OrcaError, RequestRefused
 from orca.features.deployments.errors import CannotStart
 from orca.features.deployments.exits import explain_exit, is_other_machine
+from orca.features.deployments.next_steps import change_settings
 from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import maker_of
@@ -79,12 +80,15 @@ async def explain_refusal(work: StepContext, facts: DeploymentRows, error: Reque
     host = await work.containers()
     image = await host.find_image(found[0].image_id)
     info = await host.info()
-    hint = ending.hint
+    hint, steps = ending.hint, change_settings("command")
     if image is not None and is_other_machine(image.architecture, info.architecture):
-        hint = (
-            f"The image is made for {image.architecture}, and this machine is {info.architecture}: build it for that."
+        hint, steps = (
+            f"The image is made for {image.architecture}, and this machine is {info.architecture}: build it for that.",
+            (),
         )
-    return CannotStart(f"the process could not be started (exit code {code})", hint=f"{hint}{facts.old_serves}")
+    return CannotStart(
+        f"the process could not be started (exit code {code})", hint=f"{hint}{facts.old_serves}", next_steps=steps
+    )
 
 
 def _short(facts: DeploymentRows) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import ReadSession, WriteSession
@@ -41,6 +42,8 @@ class Wanted(Strict):
     """The key of a variable to change."""
     override: str = ""
     """The key of a variable of the project that gets a value of the service's own."""
+    add: Annotated[str, Field(max_length=255)] = ""
+    """The key that the form for a new one begins with."""
     raw: bool = False
     """All as the text of a `.env` file."""
 
@@ -115,6 +118,8 @@ async def show_variables(
         asked = VariableForms(
             form=Filled(_values_of(await queries.get_variable(session, "project", project_id, wanted.override)))
         )
+    elif wanted.add:
+        asked = VariableForms(form=Filled({"key": wanted.add}))
     elif wanted.raw:
         asked = VariableForms(raw=Filled({"text": write_raw(await queries.list_variables(session, *owner))}))
     return await _draw(request, session, scope, owner, asked)
