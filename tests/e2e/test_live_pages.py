@@ -170,6 +170,32 @@ def test_variables_are_edited_and_revealed_in_their_rows(page: Page, shop: tuple
     expect(page.get_by_role("row", name=re.compile("NEW_TOKEN"))).to_be_visible()
 
 
+def test_settings_are_sub_pages_of_one_form_that_is_not_left_by_mistake(page: Page, shop: tuple[Panel, str]) -> None:
+    _, service = shop
+    asked: list[str] = []
+    page.goto(f"/services/{service}/settings")
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    expect(page.get_by_label("Stop grace")).to_be_hidden()
+    page.get_by_role("link", name="Process").click()
+    page.get_by_label("Stop grace").fill("700")
+    page.get_by_role("link", name="Health check").click()
+    expect(page.get_by_label("Stop grace")).to_be_hidden()
+    page.get_by_label("Give up after").fill("90")
+    page.locator("#service-head").get_by_role("link", name="Volumes").click()
+    expect(page.get_by_label("Give up after")).to_have_value("90")
+    assert asked == ["beforeunload"]
+    assert serious_findings(page) == []
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_label("Stop grace")).to_be_visible()  # it is what is wrong
+    page.get_by_label("Stop grace").fill("20")
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.locator(".toast-card")).to_contain_text("Saved")
+    expect(page).to_have_url(re.compile("/settings#process$"))
+    page.locator("#service-head").get_by_role("link", name="Volumes").click()
+    expect(page).to_have_url(re.compile("/volumes$"))
+    assert asked == ["beforeunload"]
+
+
 def test_a_form_outlives_the_session_and_the_network(page: Page, shop: tuple[Panel, str]) -> None:
     panel, service = shop
     page.goto(f"/services/{service}/variables")

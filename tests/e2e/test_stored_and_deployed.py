@@ -39,9 +39,10 @@ def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: 
     site = Site(panel, "shop").create()
     site.go_live(page("first"))
     at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
-    at.goto(f"{tab}/settings")
+    at.goto(f"{tab}/settings#process")
     expect(pending(at)).to_have_count(0)
     at.get_by_label("Stop grace").fill("20")
+    expect(at.get_by_text("Not saved yet.")).to_be_visible()
     at.get_by_role("button", name="Save settings").click()
     expect(at.locator(".toast-card", has_text="Saved")).to_be_visible()
     expect(pending(at)).to_contain_text("stop grace 10 s→20 s")
@@ -92,6 +93,7 @@ def test_container_options_are_folded_until_one_is_set_or_wrong(panel: Panel, si
     site.go_live(page("first"))
     at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
     at.goto(f"{tab}/settings")
+    at.get_by_role("link", name="Container").click()
     folded = at.get_by_text("Container options", exact=True)
     directory = at.get_by_label("Working directory")
     expect(directory).to_be_hidden()
@@ -125,7 +127,7 @@ def test_a_privilege_is_asked_for_granted_and_shown(panel: Panel, signed_in: Wat
     site = Site(panel, "shop").create()
     site.go_live(page("first"))
     at, tab = signed_in.page, f"{panel.url}/services/{site.id}"
-    at.goto(f"{tab}/settings")
+    at.goto(f"{tab}/settings#container")
     at.get_by_text("Container options", exact=True).click()
     at.get_by_label("Further capabilities").fill("NET_ADMIN")
     at.get_by_role("button", name="Save settings").click()

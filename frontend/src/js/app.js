@@ -22,6 +22,8 @@ import "./shells.js";
 import "./suggest.js";
 import "./repeats.js";
 import "./secrets.js";
+import "./sections.js";
 import "./tabs.js";
 import "./time.js";
 import "./toast.js";
+import "./unsaved.js";

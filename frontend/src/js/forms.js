@@ -1,6 +1,7 @@
 // Forms: move to what went wrong, show and hide secrets, submit on change, and say when the server cannot be reached.
 import { byId, closest } from "./dom.js";
 import { htmx } from "./htmx-global.js";
+import { reveal } from "./sections.js";
 import { toast } from "./toast.js";
 
 htmx.onLoad((root) => {
@@ -16,6 +17,7 @@ document.addEventListener("click", (event) => {
   const field = message?.closest(".field")?.querySelector("input, select, textarea");
   if (!(field instanceof HTMLElement)) return;
   event.preventDefault();
+  reveal(field);
   field.focus();
 });
 
