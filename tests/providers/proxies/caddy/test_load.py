@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -185,6 +186,17 @@ async def test_a_router_starved_while_routes_change_loses_no_post(
         starving.cancel()
         assert [crowd.failures for crowd in crowds] == [{}, {}]
         assert upstream.requests == sum(crowd.seen.total() for crowd in crowds)
+
+
+async def test_a_socket_that_comes_into_use_again_is_spelled_anew(config: CaddyConfig, running: CaddyProxy):
+    """The edge may have an unused connection to the servers that had it before, which hang up on its first request."""
+    layout, spellings = Layout.of(config), []
+    for number in (1, 2, 1, 2, 1):
+        await running.apply(ProxyConfig((ProxyRoute("a", f"a{number}.example.org"),)))
+        await running.inspect()  # waits for the end of the load
+        spellings.append(layout.next.read_text())
+        assert layout.current.read_text() == spellings[-1]
+    assert (len(set(spellings)), len({Path(text) for text in spellings})) == (5, 2)
 
 
 async def test_a_post_that_a_killed_router_had_passed_on_is_not_sent_again(

@@ -17,6 +17,10 @@ _POLL, _POLL_SHARE = 0.005, 0.05
 _LOOKS, _LOOK_PAUSE = 5, 0.1
 """Number of checks and seconds between them: the socket does not exist for a moment while Caddy starts."""
 
+_SCHEME = "unix/"
+_SPELLINGS, _LONGEST_PATH = 24, 107
+"""So many that none comes again within five seconds, as far as the kernel's limit of a socket's path allows."""
+
 
 class CaddyRouter:
     """The router's process, its admin API, and the two files by which the edge finds its socket.
@@ -89,7 +93,7 @@ class CaddyRouter:
 
     def is_pointed_at(self, served: Served) -> bool:
         """Whether the edge uses the socket of `served`."""
-        return served.socket is None or served.socket == _read(self._next)
+        return served.socket is None or served.socket == _path(_read_text(self._next))
 
     async def _load(self, served: Served) -> None:
         await self.admin.load(served.text)
@@ -101,19 +105,32 @@ class CaddyRouter:
         self._loading = None
 
     def _point(self, served: Served, *files: Path, anew: bool = False) -> None:
-        """Write the socket of `served` to `files`. With `anew` the path gets another spelling, so that the edge opens
-        new connections, to the process that listens now.
+        """Write the socket of `served` to `files`. With `anew` the edge opens new connections, to the process that
+        listens now.
         """
+        if served.socket is None:
+            return
+        text = self._spell(served.socket, anew=anew)
         for file in files:
-            if served.socket is not None and (anew or served.socket != _read(file)):
-                socket = str(served.socket)
-                if file.exists() and file.read_text() == f"unix/{socket}":
-                    socket = f"{served.socket.parent}//{served.socket.name}"
+            if _read_text(file) != text:
                 # Not through the store: a load may end while another process removes the store's drafts.
                 draft = file.with_suffix(".new")
-                draft.write_text(f"unix/{socket}")
+                draft.write_text(text)
                 draft.chmod(0o600)
                 draft.replace(file)
+
+    def _spell(self, socket: Path, *, anew: bool) -> str:
+        """Return the address of a socket, with more slashes each time that it comes into use again.
+
+        The edge pools connections by the spelling. For five seconds it may still have one to the servers that had this
+        socket before: Go's `Shutdown` spares a connection that carried no request yet, and hangs up on the first one.
+        """
+        before = _read_text(self._next)
+        if _path(before) == socket and not anew:
+            return before
+        slashes = len(before.removeprefix(_SCHEME)) - len(str(_path(before))) if before else 0
+        room = max(min(_SPELLINGS, _LONGEST_PATH - len(str(socket))), 2)
+        return f"{_SCHEME}{socket.parent}/{'/' * ((slashes + 1) % room)}{socket.name}"
 
 
 async def _listens(socket: Path | None) -> bool:
@@ -124,7 +141,11 @@ async def _listens(socket: Path | None) -> bool:
     return False
 
 
-def _read(file: Path) -> Path | None:
+def _read_text(file: Path) -> str:
     with suppress(OSError):
-        return Path(file.read_text().removeprefix("unix/"))
-    return None
+        return file.read_text()
+    return ""
+
+
+def _path(text: str) -> Path | None:
+    return Path(text.removeprefix(_SCHEME)) if text else None
