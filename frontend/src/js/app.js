@@ -13,7 +13,7 @@ import "./list.js";
 import "./live.js";
 import "./keys.js";
 import "./estimate.js";
-import "./logs.js";
+import "./log-viewers.js";
 import "./menu.js";
 import "./palette.js";
 import "./posts.js";

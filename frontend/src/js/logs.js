@@ -1,14 +1,12 @@
 // A log of any length: its newest lines, older ones when scrolled up, new ones as they come, and a search over all that
 // is kept. At most `most` rows are in the page: what goes out at one end is loaded again when it is scrolled to.
 // `components/log.html` has its markup. The server may have drawn the first rows; else the script asks for them.
-import { confirmCopied, copyText } from "./copy.js";
-import { closest, make } from "./dom.js";
-import { highlight } from "./highlight.js";
-import { htmx } from "./htmx-global.js";
+import { make } from "./dom.js";
 import { Filters } from "./logs-filters.js";
 import { drawHeading, drawRow, drawTime, fold } from "./logs-row.js";
 import { LogsSearch } from "./logs-search.js";
 import { LogStream } from "./logs-stream.js";
+import { offerTools, storedMode } from "./logs-tools.js";
 
 /** @typedef {import("./logs-row.js").Line} Line */
 /** @typedef {{ items: Line[], older: number | null, newer: number | null, total: number | null, is_total_exact?: boolean, first?: number, problem?: string }} Lines */
@@ -16,7 +14,6 @@ import { LogStream } from "./logs-stream.js";
 const pageSize = 300;
 const most = 3000;
 const near = 400;
-const timeKey = "orca.logs.time";
 const endTones = new Map([["succeeded", "good"], ["done", "good"], ["failed", "bad"]]);
 
 export class Logs {
@@ -32,7 +29,7 @@ export class Logs {
     this.labels = new Map(Object.entries(JSON.parse(root.dataset.logsLabels ?? "{}")));
     this.view = /** @type {HTMLElement} */ (root.querySelector("[data-log-view]"));
     this.rows = /** @type {HTMLElement} */ (root.querySelector("[data-logs-rows]"));
-    this.mode = localStorage.getItem(timeKey) ?? "local";
+    this.mode = storedMode();
     /** @type {Line[]} */
     this.queue = [];
     this.older = /** @type {number | null} */ (null);
@@ -68,13 +65,9 @@ export class Logs {
 
   listen() {
     this.button("follow")?.addEventListener("click", () => (this.following ? this.follow(false) : this.toNewest()));
-    this.button("wrap")?.addEventListener("click", (event) => this.wrap(event));
-    this.button("copy")?.addEventListener("click", (event) => this.copy(event));
     this.button("clear")?.addEventListener("click", () => this.filters.clear());
     this.button("newer")?.addEventListener("click", () => this.toNewest());
-    const times = /** @type {HTMLSelectElement} */ (this.button("time"));
-    times.value = this.mode;
-    times.addEventListener("change", () => this.setMode(times.value));
+    offerTools(this);
     this.view.addEventListener("wheel", (event) => event.deltaY < 0 && this.wheeledUp(), { passive: true });
     this.view.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.rows.addEventListener("click", (event) => this.clicked(event));
@@ -116,10 +109,7 @@ export class Logs {
     throw new Error(problem.detail ?? `The server answered ${answer.status}`);
   }
 
-  /**
-   * Begins anew: at the end, or at a line.
-   * @param {number | null} [around]
-   */
+  /** Begins anew: at the end, or at a line. @param {number | null} [around] */
   async begin(around = null) {
     const turn = (this.turn += 1);
     this.stream.close();
@@ -370,29 +360,6 @@ export class Logs {
     if (button instanceof HTMLElement) fold(button);
   }
 
-  /** @param {string} mode */
-  setMode(mode) {
-    this.mode = mode;
-    localStorage.setItem(timeKey, mode);
-    for (const time of this.rows.querySelectorAll("time")) drawTime(time, mode);
-  }
-
-  /** @param {Event} event */
-  wrap(event) {
-    const off = this.view.classList.toggle("log-nowrap");
-    if (event.currentTarget instanceof Element) event.currentTarget.setAttribute("aria-pressed", String(!off));
-  }
-
-  /** @param {Event} event */
-  async copy(event) {
-    const button = event.currentTarget;
-    const rows = [...this.rows.querySelectorAll(".logs-row")];
-    const textOf = (/** @type {Element} */ row) => row.querySelector(".logs-text")?.textContent ?? "";
-    const whole = (/** @type {Element} */ row) => `${row.querySelector("time")?.dateTime ?? ""} ${textOf(row)}`;
-    await copyText(rows.map(this.text ? textOf : whole).join("\n"));
-    if (button instanceof HTMLElement) confirmCopied(button);
-  }
-
   drawDownload() {
     const link = this.button("download");
     if (link instanceof HTMLAnchorElement && !this.text) link.href = `${this.base}/download?${this.filters.request(true)}`;
@@ -430,31 +397,3 @@ export class Logs {
     state.className = `log-state pill-plain tone-${tone}`;
   }
 }
-
-/** @type {WeakMap<Element, Logs>} */
-const open = new WeakMap();
-
-htmx.onLoad((root) => {
-  if (!(root instanceof Element)) return;
-  for (const element of [root, ...root.querySelectorAll("[data-logs]")]) {
-    if (element instanceof HTMLElement && element.matches("[data-logs]") && !open.has(element)) open.set(element, new Logs(element));
-  }
-});
-
-/** A link from elsewhere on the page to a line, which leads there without scripts, too. */
-document.addEventListener("click", (event) => {
-  const link = closest(event, "[data-logs-line]");
-  const root = link && document.querySelector("[data-logs]");
-  const logs = root && open.get(root);
-  if (!link || !logs) return;
-  event.preventDefault();
-  history.replaceState(history.state, "", `#L${link.dataset.logsLine}`);
-  logs.view.focus({ preventScroll: true });
-  void logs.goTo(Number(link.dataset.logsLine));
-});
-
-document.addEventListener("htmx:beforeCleanupElement", (event) => {
-  if (!(event.target instanceof Element)) return;
-  open.get(event.target)?.close();
-  if (open.has(event.target)) highlight([], "");
-});
