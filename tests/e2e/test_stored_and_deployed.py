@@ -35,6 +35,12 @@ def act(page: Page, name: str) -> None:
     page.locator("#service-menu").get_by_role("button", name=name).click()
 
 
+def see_success(page: Page) -> None:
+    """Wait for the end of the deployment to whose page an action leads."""
+    expect(page).to_have_url(re.compile("/deployments/"))
+    expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+
+
 def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: Panel, signed_in: Watched) -> None:
     site = Site(panel, "shop").create()
     site.go_live(page("first"))
@@ -53,6 +59,7 @@ def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: 
     at.get_by_role("button", name="Set these variables").click()
     expect(at.locator(".toast-card", has_text="2 variables set")).to_be_visible()
     at.get_by_role("row", name=re.compile("LEVEL")).get_by_role("link", name="Edit").click()
+    expect(at.get_by_label("Key", exact=True)).to_have_value("LEVEL")
     at.get_by_label("Value", exact=True).fill("info")
     at.get_by_role("button", name="Save").click()
     expect(at.get_by_role("row", name=re.compile("LEVEL"))).to_contain_text("info")
@@ -61,7 +68,7 @@ def test_saved_settings_and_variables_wait_for_a_deployment_on_every_tab(panel: 
         expect(pending(at)).to_contain_text("stop grace 10 s→20 s, variable GREETING added, variable LEVEL added")
 
     pending(at).get_by_role("button", name="Deploy again").click()  # the folder that was sent last
-    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    see_success(at)
     at.goto(f"{tab}/variables")
     expect(pending(at)).to_have_count(0)
     assert signed_in.complaints == []
@@ -75,16 +82,16 @@ def test_a_service_is_scaled_stopped_and_started_from_any_tab(panel: Panel, sign
     act(at, "Scale…")
     at.get_by_label("How many").fill("2")
     at.locator("#scale").get_by_role("button", name="Scale").click()
-    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    see_success(at)
     assert site.get(f"/api/v1/services/{site.id}")["replicas"] == 2
     at.goto(f"{tab}/settings")
     expect(pending(at)).to_have_count(0)
     act(at, "Stop…")
     at.locator("#stop").get_by_role("button", name="Stop").click()
-    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    see_success(at)
     at.goto(f"{tab}/domains")
     at.get_by_role("button", name="Start").click()
-    expect(at.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    see_success(at)
     assert signed_in.complaints == []
 
 
