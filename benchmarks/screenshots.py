@@ -26,7 +26,7 @@ WIDTHS = (390, 1280, 1920)
 THEMES = ("light", "dark")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"]
 NAMES = (
-    "A service with a name that is as long as anybody would ever want a name to be",
+    "A service with a name that is as long as a name of a service may ever be",
     "витрина магазина",
     "結帳服務",
 )
