@@ -3,8 +3,8 @@ import { htmx } from "./htmx-global.js";
 
 htmx.onLoad((content) => {
   if (!(content instanceof Element)) return;
-  for (const tab of content.querySelectorAll(".tabs-nav [aria-current]")) {
-    const bar = tab.parentElement;
+  for (const tab of content.querySelectorAll(".tabs-nav [aria-current], .section-nav [aria-current]")) {
+    const bar = tab.closest(".tabs-nav, .section-nav");
     if (bar && tab instanceof HTMLElement) bar.scrollLeft = tab.offsetLeft - bar.offsetLeft - (bar.clientWidth - tab.offsetWidth) / 2;
   }
 });
