@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orca.features.services.comparison import HIDDEN, Change, compare_builds, compare_configs, compare_sources
+from orca.features.services.comparison import HIDDEN, ConfigChange, compare_builds, compare_configs, compare_sources
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
 
 BASE: dict[str, Any] = {
@@ -14,7 +14,7 @@ BASE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def texts(changes: Sequence[Change]) -> list[str]:
+def texts(changes: Sequence[ConfigChange]) -> list[str]:
     return [change.text for change in changes]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.features.deployments import rules
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, Release
-from orca.features.services.comparison import Change
+from orca.features.services.comparison import ConfigChange
 from orca.kit.amounts import counted
 
 Made = TypeVar("Made", Build, Release, Deployment)
@@ -85,13 +85,13 @@ async def find_last_good(session: AsyncSession, service_id: str) -> Release | No
     return await session.scalar(query.order_by(Release.number.desc()).limit(1))
 
 
-def compare_releases(live: Release | None, target: Release) -> list[Change]:
+def compare_releases(live: Release | None, target: Release) -> list[ConfigChange]:
     """Return the numbers, commits and images of two releases beside each other; commits only where there is one."""
     rows = []
     for what, show in (("release", _number), ("commit", _commit), ("image", _image)):
         before, after = show(live) if live else "", show(target)
         if before or after:
-            rows.append(Change(f"{what} {before}→{after}", what, before, after))
+            rows.append(ConfigChange(f"{what} {before}→{after}", what, before, after))
     return rows
 
 

@@ -17,7 +17,7 @@ _LEVELS = {"✗ ": "error", "Warning: ": "warn"}
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
+class DeploymentLogLine:
     """A line of the log, the step that wrote it, and when it was stored."""
 
     id: int
@@ -31,7 +31,7 @@ class LogLine:
 class LogPage:
     """Lines in order, and whether there are others before and behind them."""
 
-    lines: Sequence[LogLine] = ()
+    lines: Sequence[DeploymentLogLine] = ()
     has_older: bool = False
     has_newer: bool = False
     total: int | None = None
@@ -58,7 +58,9 @@ async def read_log_page(session: AsyncSession, deployment_id: str, asked: LogLin
     return LogPage(lines, has_older=len(before) > half, has_newer=len(after) > half + 1)
 
 
-async def read_last_lines(session: AsyncSession, deployment_id: str, step: str, limit: int) -> Sequence[LogLine]:
+async def read_last_lines(
+    session: AsyncSession, deployment_id: str, step: str, limit: int
+) -> Sequence[DeploymentLogLine]:
     """Return the last lines that a step wrote, without Orca's own about its failure."""
     query = select(LogChunk).where(LogChunk.deployment_id == deployment_id, LogChunk.step == step)
     chunks = (await session.scalars(query.order_by(LogChunk.offset.desc()).limit(4 * limit))).all()
@@ -72,21 +74,21 @@ async def find_step_lines(session: AsyncSession, deployment_id: str) -> dict[str
     return dict((await session.execute(query.group_by(LogChunk.step))).all())
 
 
-def split_chunk(chunk: LogChunk) -> list[LogLine]:
+def split_chunk(chunk: LogChunk) -> list[DeploymentLogLine]:
     """Return the lines of a chunk, each with its offset in the log."""
     return _draw(chunk, chunk.offset, chunk.text.removesuffix("\n").split("\n"))
 
 
-def _draw(chunk: LogChunk, place: int, texts: Sequence[str]) -> list[LogLine]:
+def _draw(chunk: LogChunk, place: int, texts: Sequence[str]) -> list[DeploymentLogLine]:
     lines, at = [], chunk.at.replace(microsecond=0)
     for text in texts:
         level = next((level for start, level in _LEVELS.items() if text.startswith(start)), "none")
-        lines.append(LogLine(place, chunk.step, text.rstrip("\r"), at, level))
+        lines.append(DeploymentLogLine(place, chunk.step, text.rstrip("\r"), at, level))
         place += len(text) + 1
     return lines
 
 
-def _last_of(chunk: LogChunk, before: int | None, wanted: int) -> list[LogLine]:
+def _last_of(chunk: LogChunk, before: int | None, wanted: int) -> list[DeploymentLogLine]:
     """Return the last lines of a chunk before an offset, without looking at the others: a chunk may have thousands."""
     text = chunk.text if before is None else chunk.text[: max(0, before - chunk.offset)]
     texts = text.removesuffix("\n").rsplit("\n", wanted)
@@ -95,7 +97,7 @@ def _last_of(chunk: LogChunk, before: int | None, wanted: int) -> list[LogLine]:
     return _draw(chunk, chunk.offset + len(texts[0]) + 1, texts[1:])
 
 
-def _first_of(chunk: LogChunk, after: int, wanted: int) -> list[LogLine]:
+def _first_of(chunk: LogChunk, after: int, wanted: int) -> list[DeploymentLogLine]:
     """Return the first lines of a chunk behind an offset."""
     whole = chunk.text.removesuffix("\n")
     begin = whole.find("\n", after - chunk.offset) + 1 if after >= chunk.offset else 0
@@ -104,19 +106,21 @@ def _first_of(chunk: LogChunk, after: int, wanted: int) -> list[LogLine]:
     return _draw(chunk, chunk.offset + begin, whole[begin:].split("\n", wanted)[:wanted])
 
 
-def _gap(before: LogChunk, chunk: LogChunk) -> list[LogLine]:
+def _gap(before: LogChunk, chunk: LogChunk) -> list[DeploymentLogLine]:
     """Return a line for the part of the log between two chunks that was dropped."""
     end = before.offset + len(before.text)
     left_out = f"… {chunk.offset - end:,} characters were left out …"
-    return [LogLine(end, chunk.step, left_out, before.at, "none")] if chunk.offset > end else []
+    return [DeploymentLogLine(end, chunk.step, left_out, before.at, "none")] if chunk.offset > end else []
 
 
-async def _read_before(session: AsyncSession, deployment_id: str, before: int | None, wanted: int) -> list[LogLine]:
+async def _read_before(
+    session: AsyncSession, deployment_id: str, before: int | None, wanted: int
+) -> list[DeploymentLogLine]:
     """Return the last `wanted` lines before an offset, or of the whole log. Each chunk has a line or more."""
     query = select(LogChunk).where(LogChunk.deployment_id == deployment_id).order_by(LogChunk.offset.desc())
     if before is not None:
         query = query.where(LogChunk.offset < before)
-    lines: list[LogLine] = []
+    lines: list[DeploymentLogLine] = []
     later: LogChunk | None = None
     for chunk in await session.scalars(query.limit(wanted)):
         lines[:0] = [*_last_of(chunk, before, wanted), *(_gap(chunk, later) if later else ())]
@@ -126,12 +130,12 @@ async def _read_before(session: AsyncSession, deployment_id: str, before: int | 
     return lines[-wanted:]
 
 
-async def _read_after(session: AsyncSession, deployment_id: str, after: int, wanted: int) -> list[LogLine]:
+async def _read_after(session: AsyncSession, deployment_id: str, after: int, wanted: int) -> list[DeploymentLogLine]:
     """Return the first `wanted` lines behind an offset. The chunk of the offset itself may have none of them."""
     begin = select(func.max(LogChunk.offset)).where(LogChunk.deployment_id == deployment_id, LogChunk.offset <= after)
     query = select(LogChunk).where(LogChunk.deployment_id == deployment_id).order_by(LogChunk.offset)
     query = query.where(LogChunk.offset >= func.coalesce(begin.scalar_subquery(), 0))
-    lines: list[LogLine] = []
+    lines: list[DeploymentLogLine] = []
     earlier: LogChunk | None = None
     for chunk in await session.scalars(query.limit(wanted + 1)):
         lines += [*(_gap(earlier, chunk) if earlier else ()), *_first_of(chunk, after, wanted)]
@@ -154,7 +158,7 @@ async def _search(session: AsyncSession, deployment_id: str, asked: LogLineQuery
     return LogPage(found[-asked.limit :], len(found) > asked.limit, total=len(matches))
 
 
-def _find(chunks: Iterable[LogChunk], wanted: str) -> list[LogLine]:
+def _find(chunks: Iterable[LogChunk], wanted: str) -> list[DeploymentLogLine]:
     return [line for chunk in chunks for line in split_chunk(chunk) if wanted in _plain(line.text).lower()]
 
 

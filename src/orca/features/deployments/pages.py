@@ -25,7 +25,7 @@ from orca.features.deployments.schemas import LogLineQuery, ScaleIn
 from orca.features.deployments.service_status import read_rollback, read_waiting
 from orca.features.deployments.views import LOG_LINES, ServiceView, view_deployment, view_service
 from orca.features.projects.models import Project
-from orca.features.services.comparison import Change
+from orca.features.services.comparison import ConfigChange
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.features.services.service_status import ServiceStatus, load_header
@@ -204,9 +204,9 @@ class RollbackPage:
     project: Project
     status: ServiceStatus
     target: Release
-    releases: Sequence[Change]
+    releases: Sequence[ConfigChange]
     """The two releases, with commit and image."""
-    changes: Sequence[Change]
+    changes: Sequence[ConfigChange]
     tab: str = "deployments"
 
 

@@ -17,7 +17,7 @@ from orca.features.deployments.states import observe
 from orca.features.routing.queries import list_addresses
 from orca.features.services.actions.freeze import StoredConfig, read_config
 from orca.features.services.comparison import (
-    Change,
+    ConfigChange,
     Difference,
     compare_builds,
     compare_configs,
@@ -48,7 +48,7 @@ class ReleaseDifference(NamedTuple):
 
     live: Release | None
     target: Release | None
-    changes: list[Change]
+    changes: list[ConfigChange]
     variables: dict[str, Difference]
     revision: str = ""
     """Of what waits: changes with every edit of the settings and variables, and with the live release."""
@@ -198,7 +198,7 @@ async def _compare_stored(
     sides = await read_sides(session, service, frozen, workload)
     lost = [privilege for privilege in list_wanted(sides.config.runtime) if privilege not in service.privileges]
     changes = compare_configs(sides.config, sides.live, sides.changed_secrets)
-    changes += [Change(f"{privilege} not granted", privilege, "granted", "not granted") for privilege in lost]
+    changes += [ConfigChange(f"{privilege} not granted", privilege, "granted", "not granted") for privilege in lost]
     if frozen.deployment is not None:
         before = compare_sources(service.source, frozen.deployment.source)
         changes = [*before, *compare_builds(sides.build, deployed_build(frozen.deployment)), *changes]

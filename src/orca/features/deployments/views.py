@@ -12,7 +12,7 @@ from orca.db import now
 from orca.features.deployments import queries, rules
 from orca.features.deployments.estimates import Usual, read_usual
 from orca.features.deployments.history import find_last_good
-from orca.features.deployments.log_lines import NO_LINES, LogLine, LogPage, find_step_lines, read_last_lines
+from orca.features.deployments.log_lines import NO_LINES, DeploymentLogLine, LogPage, find_step_lines, read_last_lines
 from orca.features.deployments.models import Build, Deployment, DeploymentStep, LiveRelease, Release
 from orca.features.deployments.next_steps import address_of
 from orca.features.deployments.schemas import NextStep
@@ -76,11 +76,11 @@ class FailedStep:
     """The step that failed, with the last lines it wrote."""
 
     label: str
-    lines: Sequence[LogLine]
+    lines: Sequence[DeploymentLogLine]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NextStepButton:
     """A step that the hint names, as a button; without an address it deploys again."""
 
     action: str
@@ -109,7 +109,7 @@ class DeploymentView:
     seconds: float | None
     estimate: Estimate | None
     failed: FailedStep | None
-    next_steps: tuple[Place, ...]
+    next_steps: tuple[NextStepButton, ...]
     waits_for: str = ""
     """Why it does not begin, or does not continue, at present."""
     log: LogPage = NO_LINES
@@ -222,8 +222,8 @@ async def _find_failed(session: AsyncSession, row: Deployment, steps: Sequence[D
     return FailedStep(STEP_LABELS.get(step.name, step.name), lines)
 
 
-def _place(step: NextStep, service_id: str) -> Place:
-    return Place(step.action, step.label, address_of(step, service_id))
+def _place(step: NextStep, service_id: str) -> NextStepButton:
+    return NextStepButton(step.action, step.label, address_of(step, service_id))
 
 
 def _seconds(started_at: datetime | None, finished_at: datetime | None) -> float | None:

@@ -33,7 +33,7 @@ _SOURCE_WORDS = {
 _REFERENCES = ("branch", "tag", "commit")
 
 
-class Change(NamedTuple):
+class ConfigChange(NamedTuple):
     """One difference: in words, and as what stands where it differs."""
 
     text: str
@@ -45,7 +45,9 @@ class Change(NamedTuple):
     """Whether it is a variable: then before and after are its values, if they are not secret."""
 
 
-def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()) -> list[Change]:
+def compare_configs(
+    stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str] = ()
+) -> list[ConfigChange]:
     """Return the differences in the order of the settings page.
 
     `changed_secrets` are keys whose value was set after `live` was frozen.
@@ -72,7 +74,7 @@ def compare_configs(stored: FrozenConfig, live: FrozenConfig, changed_secrets: C
     ]
 
 
-def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[Change]:
+def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> list[ConfigChange]:
     """Compare the sources. A commit that only one push or request named is no difference."""
     if stored["type"] != deployed.get("type"):
         return list(_told("source", stored["type"], deployed.get("type")))
@@ -86,7 +88,7 @@ def compare_sources(stored: Mapping[str, Any], deployed: Mapping[str, Any]) -> l
     ]
 
 
-def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[Change]:
+def compare_builds(stored: BuildOptions, deployed: BuildOptions) -> list[ConfigChange]:
     """Compare the build options."""
     return [
         *_told("builder", stored.builder, deployed.builder),
@@ -102,10 +104,10 @@ def show_ports(ports: Sequence[Port]) -> str:
     return ", ".join(f"{port.name}:{port.port}{'' if port.public else ' private'}" for port in ports)
 
 
-def _told(word: str, stored: object, live: object) -> Iterator[Change]:
+def _told(word: str, stored: object, live: object) -> Iterator[ConfigChange]:
     if (stored or None) != (live or None):
         before, after = _shown(live), _shown(stored)
-        yield Change(f"{word} {before}→{after}", word, before, after)
+        yield ConfigChange(f"{word} {before}→{after}", word, before, after)
 
 
 def _shown(value: object) -> str:
@@ -116,7 +118,7 @@ def _on(*, masks: bool) -> str:
     return "on" if masks else "off"
 
 
-def _compare_limits(stored: Limits, live: Limits) -> Iterator[Change]:
+def _compare_limits(stored: Limits, live: Limits) -> Iterator[ConfigChange]:
     def memory(limits: Limits) -> str | None:
         return None if limits.memory_mb is None else f"{limits.memory_mb} MiB"
 
@@ -128,7 +130,7 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:g}"
 
 
-def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[Change]:
+def _compare_runtime(stored: RuntimeOptions, live: RuntimeOptions) -> Iterator[ConfigChange]:
     for name, word in _RUNTIME_WORDS.items():
         now, before, unit = getattr(stored, name), getattr(live, name), _RUNTIME_UNITS.get(name, "")
         if name == "files":
@@ -153,7 +155,7 @@ def _option(value: object, unit: str) -> str | None:
     return None if value is None or value == "" else f"{value}{unit}"
 
 
-def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[Change]:
+def _compare_health(stored: HealthCheck, live: HealthCheck) -> Iterator[ConfigChange]:
     for name, word in _HEALTH_WORDS.items():
         yield from _told(word, _health_value(stored, name), _health_value(live, name))
 
@@ -176,11 +178,13 @@ def compare_variables(
     return _differences({**stored.variables, **sealed}, {**live.variables, **was_sealed})
 
 
-def _compare_variables(stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]) -> Iterator[Change]:
+def _compare_variables(
+    stored: FrozenConfig, live: FrozenConfig, changed_secrets: Collection[str]
+) -> Iterator[ConfigChange]:
     secret = {*stored.secret_keys, *live.secret_keys}
     for key, difference in compare_variables(stored, live, changed_secrets).items():
         before, after = (_value_of(config, key, is_secret=key in secret) for config in (live, stored))
-        yield Change(f"variable {key} {difference}", f"variable {key}", before, after, is_value=True)
+        yield ConfigChange(f"variable {key} {difference}", f"variable {key}", before, after, is_value=True)
 
 
 def _value_of(config: FrozenConfig, key: str, *, is_secret: bool) -> str:
@@ -190,14 +194,14 @@ def _value_of(config: FrozenConfig, key: str, *, is_secret: bool) -> str:
     return shorten(config.variables.get(key, ""), _LONGEST_VALUE)
 
 
-def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, object]) -> Iterator[Change]:
+def _compare_keys(word: str, stored: Mapping[str, object], live: Mapping[str, object]) -> Iterator[ConfigChange]:
     for key, difference in _differences(stored, live).items():
         yield _happened(f"{word} {key}", difference)
 
 
-def _happened(what: str, difference: Difference) -> Change:
+def _happened(what: str, difference: Difference) -> ConfigChange:
     before, after = {"added": ("", "added"), "removed": ("removed", ""), "changed": ("", "changed")}[difference]
-    return Change(f"{what} {difference}", what, before, after)
+    return ConfigChange(f"{what} {difference}", what, before, after)
 
 
 def _differences(stored: Mapping[str, object], live: Mapping[str, object]) -> dict[str, Difference]:
@@ -212,7 +216,7 @@ def _differences(stored: Mapping[str, object], live: Mapping[str, object]) -> di
     return found
 
 
-def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[Change]:
+def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[ConfigChange]:
     now = {mount.name: mount for mount in stored.mounts}
     before = {mount.name: mount for mount in live.mounts}
     for name in sorted({*now, *before}):
@@ -225,6 +229,6 @@ def _compare_mounts(stored: FrozenConfig, live: FrozenConfig) -> Iterator[Change
                 yield from _told(f"{part} of volume {name}", getattr(now[name], part), getattr(before[name], part))
             if now[name].read_only != before[name].read_only:
                 words = ("writable", "read only") if now[name].read_only else ("read only", "writable")
-                yield Change(f"volume {name} is {words[1]}", f"volume {name}", *words)
+                yield ConfigChange(f"volume {name} is {words[1]}", f"volume {name}", *words)
             if stored.volume_names.get(name) != live.volume_names.get(name):
-                yield Change(f"volume {name} is another one", f"volume {name}", "", "another one")
+                yield ConfigChange(f"volume {name} is another one", f"volume {name}", "", "another one")

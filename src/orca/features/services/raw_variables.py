@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from orca.features.services.comparison import HIDDEN, Change
+from orca.features.services.comparison import HIDDEN, ConfigChange
 from orca.features.services.forms import read_assignments
 from orca.features.services.models import Variable
 from orca.features.services.rules import looks_secret
@@ -46,7 +46,7 @@ def raw_data(form: Mapping[str, str], rows: Sequence[Variable]) -> tuple[dict[st
     }, problems
 
 
-def compare_raw(data: Mapping[str, Any], rows: Sequence[Variable]) -> list[Change]:
+def compare_raw(data: Mapping[str, Any], rows: Sequence[Variable]) -> list[ConfigChange]:
     """Return what the changes of `raw_data` do, with the values of secrets hidden."""
     stored = {row.key: row for row in rows}
     changes = []
@@ -54,6 +54,6 @@ def compare_raw(data: Mapping[str, Any], rows: Sequence[Variable]) -> list[Chang
         row = stored.get(given["key"])
         before = "" if row is None else HIDDEN if row.is_secret else shorten(row.value or "", _SHOWN)
         after = HIDDEN if given["is_secret"] else shorten(given["value"], _SHOWN)
-        changes.append(Change("", given["key"], before, after))
-    changes += [Change("", key, shorten(stored[key].value or "", _SHOWN), "") for key in data["removed"]]
+        changes.append(ConfigChange("", given["key"], before, after))
+    changes += [ConfigChange("", key, shorten(stored[key].value or "", _SHOWN), "") for key in data["removed"]]
     return sorted(changes, key=lambda change: change.what)

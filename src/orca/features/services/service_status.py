@@ -15,7 +15,7 @@ from orca.features import find_reader
 from orca.features.manifest import ReaderKey
 from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
-from orca.features.services.comparison import Change
+from orca.features.services.comparison import ConfigChange
 from orca.features.services.models import Service
 from orca.features.services.queries import get_service
 from orca.resources import Resources
@@ -52,7 +52,7 @@ class ServiceStatus:
 
     release_id: str = ""
     """The live release, or the one that a stopped service would start again; empty if there is none."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ConfigChange, ...] = ()
     """Stored changes that are not deployed; none while a deployment of them is in progress."""
     revision: str = ""
     """Of what waits: who discards it says with this what was seen."""

@@ -15,7 +15,7 @@ from orca.features.projects.models import Project
 from orca.features.projects.queries import get_project
 from orca.features.services import actions, queries, rules
 from orca.features.services.actions.variables import Owner
-from orca.features.services.comparison import Change
+from orca.features.services.comparison import ConfigChange
 from orca.features.services.forms import dotenv_data, variable_data
 from orca.features.services.models import Service, Variable
 from orca.features.services.owners import put_door
@@ -35,7 +35,7 @@ door = partial(put_door, router, page=True)
 writing = partial(door, permission="variable.write", rate="write", audit="VariablesChanged")
 
 
-class Wanted(Strict):
+class WantedForm(Strict):
     """What the page of variables shows besides them: one of these."""
 
     edit: str = ""
@@ -105,7 +105,7 @@ class SharedPage:
 
 @door("GET", "/variables", permission="variable.read")
 async def show_variables(
-    owner: Owner, request: Request, session: ReadSession, scope: CurrentScope, wanted: Annotated[Wanted, Query()]
+    owner: Owner, request: Request, session: ReadSession, scope: CurrentScope, wanted: Annotated[WantedForm, Query()]
 ) -> Response:
     """Show the owner's variables and those of its project, without secret values."""
     await queries.check_owner(session, scope, owner)
@@ -225,7 +225,7 @@ async def save_raw_variables(
 class RawDiff:
     """What saving a text would change."""
 
-    changes: Sequence[Change]
+    changes: Sequence[ConfigChange]
     problems: Sequence[str]
 
 
