@@ -31,7 +31,7 @@ async def test_a_rollback_without_a_body_goes_to_the_release_before(client: http
 async def test_what_was_never_deployed_is_compared_with_nothing(client: httpx.AsyncClient) -> None:
     service = await make_service(client)
     answer = await client.get(f"/api/v1/services/{service}/changes")
-    assert answer.json() == {"live": None, "target": None, "changes": [], "variables": []}
+    assert answer.json() == {"live": None, "target": None, "changes": [], "variables": [], "revision": ""}
     answer = await client.get(f"/api/v1/services/{service}/rollback")
     assert (answer.status_code, answer.json()["detail"]) == (409, "there is no earlier release to go back to")
     answer = await client.get(f"/api/v1/services/{service}/rollback", params={"release": 3})
