@@ -9,6 +9,7 @@ from orca.cli.command import whole_number
 from orca.cli.failures import REFUSED, CommandFailed, UsageError
 
 Fields = dict[str, Any]
+_DEFAULTS = [("init", True), ("read_only", False), ("host_network", False)]
 
 
 def runtime_from(args: argparse.Namespace, stored: Fields) -> Fields:
@@ -26,6 +27,7 @@ def runtime_from(args: argparse.Namespace, stored: Fields) -> Fields:
         "devices": None if args.device is None else [path for path in args.device if path],
         "networks": _entries("--network", args.network and [_with_sign(text) for text in args.network], _words),
         "published": None if args.publish is None else [port for port in args.publish if port],
+        "host_network": args.host_network,
         "host_folders": _entries("--host-folder", args.host_folder, str),
         "sysctls": _entries("--sysctl", args.sysctl, str), "files": _files(args, stored.get("files", {})),
     }  # fmt: skip
@@ -37,7 +39,7 @@ def describe_runtime(runtime: Fields) -> str:
     parts = [
         f"{name.replace('_', ' ')} {_shown(list(value) if name == 'files' else value)}"
         for name, value in runtime.items()
-        if value not in ("", None, {}, []) and (name, value) not in [("init", True), ("read_only", False)]
+        if value not in ("", None, {}, []) and (name, value) not in _DEFAULTS
     ]
     return "; ".join(parts)
 
@@ -130,6 +132,9 @@ def container_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="HOST:PORT",
         help="a port of the machine, such as 53:5353/udp; can be repeated",
+    )
+    beyond.add_argument(
+        "--host-network", action=argparse.BooleanOptionalAction, help="whether it uses the network of the machine"
     )
     beyond.add_argument(
         "--host-folder",

@@ -95,6 +95,7 @@ def demands_of(spec: ProcessSpec) -> Demands:
     """Return what a program asks for; what it cannot even express is not in it."""
     return Demands(
         capabilities=spec.cap_add,
+        namespaces={"network": "host"} if spec.host_network else {},
         devices=tuple(device.path for device in spec.devices),
         sysctls=tuple(spec.sysctls),
         ulimits=tuple(limit.name for limit in spec.ulimits),
@@ -115,7 +116,7 @@ def check_privileges(spec: ProcessSpec) -> None:
     missing = [grant for grant in found.grants if grant not in spec.grants]
     if missing:
         raise RequestRefused(
-            f"{spec.name} asks for {missing[0].name} ({missing[0].value}), which it was not granted.",
+            f"{spec.name} asks for {missing[0]}, which it was not granted.",
             hint="Run it without, or ask an instance admin to grant it.",
         )
 

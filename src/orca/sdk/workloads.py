@@ -127,6 +127,10 @@ class Privilege:
     name: PrivilegeName
     value: str = ""
 
+    def __str__(self) -> str:
+        """Return it as people write it: `device:/dev/dri`, `host.network`."""
+        return f"{self.name}:{self.value}" if self.value else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
@@ -192,13 +196,15 @@ class ProcessSpec:
     devices: tuple[Device, ...] = ()
     published: tuple[PublishedPort, ...] = ()
     host_folders: tuple[HostFolder, ...] = ()
+    host_network: bool = False
+    """Whether it uses the network of the machine instead of `network`: its address is then 127.0.0.1."""
     grants: tuple[Privilege, ...] = ()
     """What it was allowed; engines refuse a program that asks for more."""
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """All networks that it belongs to."""
-        return (self.network, *(attachment.network for attachment in self.attachments))
+        """All networks of programs that it belongs to."""
+        return () if self.host_network else (self.network, *(attachment.network for attachment in self.attachments))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ async def test_privileges_need_a_password_entered_lately(app, service):
 CANNOT_BE_GRANTED = (
     "", ":", "capability", "capability:", "NET_ADMIN", "cap:NET_ADMIN", "capability:SYS_ADMIN", "capability:ALL", "capability:all",
     "capability:SYS_MODULE", "capability:CAP_SYS_PTRACE", "capability:SYS_RAWIO", "capability:CHOWN", "capability:NET_ADMIN ",
-    "capability:\u039dET_ADMIN", "privileged", "privileged:true", "gpu", "gpu:", "host.network", "host.network:", "host.pid:host",
+    "capability:\u039dET_ADMIN", "privileged", "privileged:true", "gpu", "gpu:", "host.network:", "host.network:host", "host.pid:host",
     "host.path:/", "host.path:srv", "host.path:/etc", "host.path:/proc/1", "host.path:/sys", "host.path:/dev", "host.path:/srv/../etc/shadow",
     "host.path:/var/run/docker.sock", "host.path:/run/docker.sock", "host.path://run/../var/lib/docker", "host.path:/root", "host.path:/srv\x00",
     "host.path:/var", "host.path:/srv:ro", "host.path:/..", "network:bridge", "network:host", "network:orca-x", "network:back",
@@ -103,6 +103,7 @@ def test_privilege_of_each_grantable_capability_has_a_meaning():
         ({"cap_add": ["NET_ADMIN"]}, NET_ADMIN, "runtime.cap_add"),
         ({"devices": ["/dev/net/tun"]}, "device:/dev/net/tun", "runtime.devices"),
         ({"sysctls": {"net.core.somaxconn": "1024"}}, "sysctl:net.core.somaxconn", "runtime.sysctls"),
+        ({"host_network": True}, "host.network", "runtime.host_network"),
         ({"published": ["127.0.0.1:5353:53/udp"]}, "host.port:udp/5353", "runtime.published"),
         ({"host_folders": {"/media": "/srv/./media/:ro"}}, "host.path:/srv/media", "runtime.host_folders"),
     ],

@@ -28,6 +28,7 @@ ONLY_THE_SERVER = {
     r"runtime\.files\..*\.content": "bytes at most",
     r"runtime\.files\..*\.mode": "form or characters",
     r"runtime\.published": "is published twice",
+    r"runtime\.host_network": "on the network of the machine|of the whole machine",
     r"runtime\.host_folders": "would be put into a folder of the machine",
 }
 """What no schema can say: named in docs/orca-yaml.md."""

@@ -19,7 +19,16 @@ OPTIONS = {
     "ulimits": {"nofile": 65536, "memlock": -1}, "stop_signal": "SIGINT", "init": False,
     "extra_hosts": {"upstream.example": "192.0.2.7"}, "cap_drop": ["CHOWN"],
 }  # fmt: skip
-BEYOND = {"files": {}, "cap_add": [], "devices": [], "sysctls": {}, "networks": {}, "published": [], "host_folders": {}}
+BEYOND = {
+    "files": {},
+    "cap_add": [],
+    "devices": [],
+    "sysctls": {},
+    "networks": {},
+    "published": [],
+    "host_network": False,
+    "host_folders": {},
+}
 FILE = """
 runtime:
   working_directory: /srv
@@ -58,6 +67,8 @@ async def test_runtime_options_of_a_service_that_has_none_are_the_defaults(clien
         {"networks": {"Back": []}}, {"networks": {"../x": []}}, {"networks": {"orca-0": ["a b"]}}, {"networks": {"a" * 32: []}},
         {"published": ["0:80"]}, {"published": ["80"]}, {"published": ["70000:80"]}, {"published": ["80:80/sctp"]},
         {"published": ["1.2.3.256:80:80"]}, {"published": ["53:53/udp", "127.0.0.1:53:54/udp"]}, {"published": ["80:80", "0.0.0.0:80:81/tcp"]},
+        {"host_network": True, "published": ["80:80"]}, {"host_network": True, "networks": {"back": []}},
+        {"host_network": True, "sysctls": {"net.core.somaxconn": "1"}},
         {"host_folders": {"/media": "srv"}}, {"host_folders": {"/media": "/srv:rw"}}, {"host_folders": {"/proc/x": "/srv"}},
         {"host_folders": {"/media": "/srv"}, "files": {"/media/a": {"content": ""}}},
     ],

@@ -23,7 +23,8 @@ _RUNTIME_WORDS = {
     "tmpfs": "folder in memory", "shm_mb": "shared memory", "ulimits": "limit", "stop_signal": "stop signal",
     "init": "process 1 of Orca", "extra_hosts": "further hostname", "cap_drop": "capabilities taken away",
     "files": "file", "cap_add": "further capabilities", "devices": "devices", "sysctls": "kernel parameter",
-    "networks": "network", "published": "ports of the machine", "host_folders": "folder of the machine",
+    "networks": "network", "published": "ports of the machine",
+    "host_network": "network of the machine", "host_folders": "folder of the machine",
 }  # fmt: skip
 _RUNTIME_UNITS = {"tmpfs": " MiB", "shm_mb": " MiB"}
 _SOURCE_WORDS = {

@@ -20,10 +20,12 @@ _GRANTABLE: Final[Mapping[str, Callable[[str], Demands]]] = {
     "device": lambda value: Demands(devices=(value,)),
     "sysctl": lambda value: Demands(sysctls=(value,)),
     "network": lambda value: Demands(networks=(_check(value, _NETWORK),)),
+    "host.network": lambda _value: Demands(namespaces={"network": "host"}),
     "host.port": lambda value: Demands(published=(_read_port(_check(value, _PORT)),)),
     "host.path": lambda value: Demands(host_paths=(_check(value, _PATH),)),
 }
 """Those that the options of a service can ask for."""
+_WITHOUT_VALUE: Final = {"host.network"}
 _NETWORK: Final[re.Pattern[str]] = re.compile(rules.ENVIRONMENT_NETWORK)
 _PORT: Final[re.Pattern[str]] = re.compile(r"(?:tcp|udp)/[1-9][0-9]{0,4}")
 _PATH: Final[re.Pattern[str]] = re.compile(r"/[A-Za-z0-9._/@ +-]{0,254}")
@@ -48,19 +50,28 @@ _MEANINGS: Final = {
     "WAKE_ALARM": "may wake the machine",
 }
 
+_MEANINGS_OF_KINDS: Final = {
+    "device": "uses the device {} of the machine",
+    "sysctl": "sets the kernel parameter {} of its own network or memory",
+    "network": "is in the network {} of another environment: it reaches its services, and they reach it",
+    "host.network": "uses the network of the machine: it reaches loopback there, and opens any port",
+    "host.port": "opens the port {} of the machine, past the proxy: there is no TLS, log or limit of Orca's",
+    "host.path": "reads and writes {} of the machine, with all that is in it",
+}
+
 
 def parse_privilege(text: str) -> str:
     """Return a privilege in its one spelling. Raises ValueError for one that is not needed, or that none can grant."""
-    name, sign, value = text.partition(":")
-    if not (sign and value and name in _GRANTABLE):
-        known = ", ".join(f"{kind}:…" for kind in _GRANTABLE)
+    name, _, value = text.partition(":")
+    if name not in _GRANTABLE or (not value) != (name in _WITHOUT_VALUE) or text.endswith(":"):
+        known = ", ".join(kind if kind in _WITHOUT_VALUE else f"{kind}:…" for kind in _GRANTABLE)
         raise ValueError(f"this is not a privilege that can be granted; known are {known}")
     found = _assess(_GRANTABLE[name](value))
     if found.refused:
         raise ValueError(f"{found.refused[0]} It cannot be granted.")
     if not found.grants:
         raise ValueError(f"every service may have {value}: it needs no grant")
-    return show_privilege(found.grants[0])
+    return str(found.grants[0])
 
 
 def find_own_place(text: str, ports: Collection[int], folders: Collection[str]) -> str | None:
@@ -79,30 +90,17 @@ def read_privilege(text: str) -> Privilege:
     return Privilege(cast("PrivilegeName", name), value)
 
 
-def show_privilege(privilege: Privilege) -> str:
-    """Return a privilege as people write it: `device:/dev/dri`."""
-    return f"{privilege.name}:{privilege.value}"
-
-
 def explain_privilege(text: str) -> str:
     """Return what a stored privilege means, to follow the name of a service."""
     found = read_privilege(text)
-    if found.name == "device":
-        return f"uses the device {found.value} of the machine"
-    if found.name == "sysctl":
-        return f"sets the kernel parameter {found.value} of its own network or memory"
-    if found.name == "network":
-        return f"is in the network {found.value} of another environment: it reaches its services, and they reach it"
-    if found.name == "host.port":
-        return f"opens the port {found.value} of the machine, past the proxy: there is no TLS, log or limit of Orca's"
-    if found.name == "host.path":
-        return f"reads and writes {found.value} of the machine, with all that is in it"
+    if found.name in _MEANINGS_OF_KINDS:
+        return _MEANINGS_OF_KINDS[found.name].format(found.value)
     return _MEANINGS.get(found.value, f"has the capability {found.value}")
 
 
 def list_wanted(options: RuntimeOptions) -> list[str]:
     """Return the privileges that the options need, sorted."""
-    return sorted({show_privilege(grant) for _, demands in _demands(options) for grant in _assess(demands).grants})
+    return sorted({str(grant) for _, demands in _demands(options) for grant in _assess(demands).grants})
 
 
 def check_granted(options: RuntimeOptions, granted: Collection[str], service: str) -> None:
@@ -115,7 +113,7 @@ def check_granted(options: RuntimeOptions, granted: Collection[str], service: st
                 hint="Nothing on this machine may have that, and it cannot be granted: run the service without.",
                 fields={f"runtime.{field}": f"{found.refused[0]} It cannot be granted."},
             )
-        missing = [text for grant in found.grants if (text := show_privilege(grant)) not in granted]
+        missing = [text for grant in found.grants if (text := str(grant)) not in granted]
         if missing:
             names, command = ", ".join(missing), f"orc services grant {' '.join(missing)} --service {service}"
             raise NotGranted(
@@ -138,6 +136,7 @@ def _demands(options: RuntimeOptions) -> Iterator[tuple[str, Demands]]:
     yield "devices", Demands(devices=tuple(options.devices))
     yield "sysctls", Demands(sysctls=tuple(options.sysctls))
     yield "networks", Demands(networks=tuple(filter(rules.environment_of, options.networks)))
+    yield "host_network", Demands(namespaces={"network": "host"} if options.host_network else {})
     yield "published", Demands(published=tuple(map(published_port, options.published)))
     yield "host_folders", Demands(host_paths=tuple(map(host_path, options.host_folders.values())))
 

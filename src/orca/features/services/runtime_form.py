@@ -10,7 +10,7 @@ from orca.features.services.schemas.runtime import RuntimeOptions
 
 PREFIX: Final = "runtime_"
 _TEXTS = ("working_directory", "hostname", "stop_signal")
-_CHOICES = ("read_only", "init")
+_CHOICES = ("read_only", "init", "host_network")
 _CAPABILITIES = ("cap_drop", "cap_add")
 _LINES = {
     "tmpfs": "/path=MiB",
@@ -27,7 +27,8 @@ LABELS: Final = {
     "runtime_extra_hosts": "Further hostnames", "runtime_cap_drop": "Capabilities taken away",
     "runtime_files": "Files", "runtime_cap_add": "Further capabilities", "runtime_devices": "Devices",
     "runtime_sysctls": "Kernel parameters", "runtime_networks": "Further networks",
-    "runtime_published": "Ports of the machine", "runtime_host_folders": "Folders of the machine",
+    "runtime_published": "Ports of the machine", "runtime_host_network": "Network of the machine",
+    "runtime_host_folders": "Folders of the machine",
 }  # fmt: skip
 """The form's fields, as the page labels them."""
 _FILE_PARTS: Final = {"": "path", "[key]": "path", "content": "value", "secret": "secret", "mode": "path"}

@@ -250,6 +250,24 @@ async def test_container_has_granted_folders_of_the_machine_and_no_links_out_of_
     assert len(await trial.inspect()) == 2
 
 
+async def test_container_on_the_network_of_the_machine_has_its_loopback_and_needs_a_grant(trial: HostTrial) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = ("sh", "-c", f"echo hi > /tmp/index.html; exec /bin/busybox httpd -f -h /tmp -p 127.0.0.1:{port}")
+    options = {"host_network": True, "grants": (Privilege("host.network"),)}
+    with pytest.raises(RequestRefused, match="not granted"):
+        await trial.make(trial.spec("web", *serve, host_network=True))
+    with pytest.raises(RequestRefused, match="other networks"):
+        await trial.make(trial.spec("web", *serve, attachments=(Attachment(f"{trial.id}-back"),), **options))
+    (seen,) = await trial.make(trial.spec("web", *serve, **options))
+    assert (seen.state, seen.address) == ("running", "127.0.0.1")
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert connection.recv(10_000).endswith(b"hi\n")
+    assert await trial.host.find_listeners(seen.id) is None  # they would be those of the whole machine
+
+
 async def test_container_published_port_is_reached_on_the_machine_and_taken_for_a_second(trial: HostTrial) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

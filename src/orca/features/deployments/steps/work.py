@@ -268,7 +268,7 @@ def _runtime(options: RuntimeOptions) -> dict[str, Any]:
         "stop_signal": options.stop_signal, "init": options.init, "cap_drop": tuple(options.cap_drop),
         "extra_hosts": tuple(options.extra_hosts.items()), "cap_add": tuple(options.cap_add),
         "devices": tuple(Device(path, permissions="rw") for path in options.devices), "sysctls": options.sysctls,
-        "published": tuple(map(published_port, options.published)),
+        "published": tuple(map(published_port, options.published)), "host_network": options.host_network,
         "host_folders": tuple(
             HostFolder(host_path(text), path, text.endswith(":ro")) for path, text in options.host_folders.items()
         ),

@@ -15,7 +15,7 @@ PrivilegeText = Annotated[
         {
             "type": "string",
             "maxLength": 300,
-            "pattern": "^(?:capability|device|sysctl|network|host\\.port|host\\.path):.+$",
+            "pattern": "^(?:(?:capability|device|sysctl|network|host\\.port|host\\.path):.+|host\\.network)$",
         }
     ),
 ]
@@ -26,7 +26,7 @@ class Privileges(Strict):
 
     privileges: list[PrivilegeText] = Field(
         max_length=50,
-        description="Such as `capability:NET_ADMIN`, `device:/dev/dri`, `sysctl:net.core.somaxconn`, "
+        description="Such as `capability:NET_ADMIN`, `device:/dev/dri`, `sysctl:net.core.somaxconn`, `host.network`, "
         "`host.port:udp/53`, `host.path:/srv/media`, `network:orca-` with the id of another environment.",
     )
 

@@ -139,6 +139,11 @@ class RuntimeOptions(Strict):
         description="Ports of the machine that lead to ports of the container, past the proxy: `53:5353/udp`, or "
         "`127.0.0.1:53:5353/udp` for one address. Each needs a grant.",
     )
+    host_network: bool = Field(
+        default=False,
+        description="Whether the process uses the network of the machine instead of that of its environment: what it "
+        "listens on are ports of the machine. One replica at a time. Needs a grant.",
+    )
     host_folders: dict[MountPath, HostPath] = Field(
         {},
         max_length=20,
@@ -152,6 +157,15 @@ class RuntimeOptions(Strict):
         if problem := rules.find_published_problem(published):
             raise ValueError(problem)
         return published
+
+    @field_validator("host_network")
+    @classmethod
+    def _has_no_other_network(cls, host_network: bool, info: ValidationInfo) -> bool:
+        if host_network and (info.data.get("networks") or info.data.get("published")):
+            raise ValueError("on the network of the machine there are no further networks and no published ports")
+        if host_network and any(name.startswith("net.") for name in info.data.get("sysctls", ())):
+            raise ValueError("kernel parameters `net.…` would be those of the whole machine")
+        return host_network
 
     @field_validator("host_folders")
     @classmethod
@@ -171,6 +185,11 @@ class RuntimeOptions(Strict):
                 f"all files may have {rules.MAX_FILES_BYTES:,} bytes at most; put larger ones into a volume"
             )
         return files
+
+    @property
+    def has_machine_ports(self) -> bool:
+        """Whether it takes ports of the machine, of which no second replica can have the same."""
+        return bool(self.published) or self.host_network
 
     @property
     def secret_files(self) -> set[str]:

@@ -201,7 +201,7 @@ class ServiceSettings(Strict):
             tuple(port.port for port in self.ports), tuple(self.public_ports()), self.health.type, self.health.port
         )
         problems = rules.find_kind_problems(kind, listening)
-        if self.runtime.published and self.replicas > 1:
+        if self.runtime.has_machine_ports and self.replicas > 1:
             problems["replicas"] = "two replicas cannot have one port of the machine: publish none, or run one"
         if problems:
             field, problem = next(iter(problems.items()))
@@ -222,7 +222,7 @@ class FrozenConfig(ServiceSettings):
     @property
     def recreates(self) -> bool:
         """Whether the old release is stopped before the new one starts."""
-        if self.runtime.published:  # two cannot have one port of the machine
+        if self.runtime.has_machine_ports:  # two cannot have one port of the machine
             return True
         return self.strategy == "recreate" or (self.strategy == "auto" and bool(self.mounts))
 

@@ -21,6 +21,7 @@ from orca.providers.engines.docker.labels import (
 )
 from orca.providers.engines.docker.networks import Networks
 from orca.providers.engines.docker.observe import (
+    HOST_NETWORK,
     find_address,
     is_steady,
     read_container,
@@ -234,17 +235,21 @@ class Containers:
 
     async def _create_with(self, spec: ContainerSpec, labels: Mapping[str, str], sealed: Sealed | None) -> str:
         init = await self._ask_for_init()
+        if spec.host_network:
+            return await self._post(spec, render_container(spec, labels=labels, address=None, init=init, sealed=sealed))
         async with self._networks.lock:
             subnet = await self._networks.ensure(spec.network)
             address = await self._networks.free_address(spec.network, subnet)
             body = render_container(spec, labels=labels, address=address, init=init, sealed=sealed)
-            params = {"name": spec.name} | ({"platform": spec.platform} if spec.platform else {})
-            created = await self._connection.post(
-                f"create the container {spec.name}", "containers/create", params=params, body=body
-            )
-            container_id = str(created["Id"])
+            container_id = await self._post(spec, body)
             await self._settle_address(spec.network, container_id)
         return container_id
+
+    async def _post(self, spec: ContainerSpec, body: Mapping[str, Any]) -> str:
+        params = {"name": spec.name} | ({"platform": spec.platform} if spec.platform else {})
+        doing = f"create the container {spec.name}"
+        created = await self._connection.post(doing, "containers/create", params=params, body=body)
+        return str(created["Id"])
 
     async def _settle_address(self, network: str, container_id: str) -> None:
         """Resolve a race with a process that chose the same address: the later container takes another one."""
@@ -269,7 +274,7 @@ class Containers:
             return False
         has_moved = False
         async with self._networks.lock:
-            for network in facts["NetworkSettings"]["Networks"]:
+            for network in set(facts["NetworkSettings"]["Networks"]) - {HOST_NETWORK}:
                 address = find_address(facts["NetworkSettings"]["Networks"], network)
                 if address is not None and await self._networks.is_taken(network, address):
                     await self._move(network, container_id)

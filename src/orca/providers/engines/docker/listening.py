@@ -6,6 +6,7 @@ from typing import Any
 
 from orca.errors import OrcaError
 from orca.providers.engines.docker.execs import Execs
+from orca.providers.engines.docker.observe import HOST_NETWORK
 from orca.sdk.connectors import Command, Connector
 from orca.sdk.workloads import Listener
 
@@ -25,9 +26,9 @@ class Listeners:
         self._execs = execs
 
     async def find(self, facts: dict[str, Any]) -> list[Listener] | None:
-        """Return the listeners by port; None when the tables could not be read."""
+        """Return the listeners by port; None when the tables could not be read, or are those of the whole machine."""
         pid = facts["State"]["Pid"]
-        if not pid:
+        if not pid or facts["HostConfig"]["NetworkMode"] == HOST_NETWORK:
             return None
         tables = ("net/tcp", "net/tcp6")
         try:

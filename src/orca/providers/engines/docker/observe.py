@@ -20,6 +20,9 @@ _HEALTH: Mapping[str, Literal["starting", "healthy", "unhealthy"]] = {
     "unhealthy": "unhealthy",
 }
 _STEADY = re.compile(r"Up (?:About an? |\d+ )(?:minute|hour|day|week|month|year)")
+HOST_NETWORK = "host"
+"""The mode of containers that use the network of the engine's machine."""
+_LOOPBACK = IPv4Address("127.0.0.1")
 _ENDED = {"exited", "dead", "restarting"}
 
 
@@ -85,6 +88,8 @@ def read_steady(listed: Mapping[str, Any]) -> Container:
 
 def find_address(networks: Mapping[str, Any] | None, name: str) -> IPv4Address | None:
     """Return the address in one network: the configured one, which is also known while the container is stopped."""
+    if name == HOST_NETWORK:
+        return _LOOPBACK
     endpoint = (networks or {}).get(name)
     if endpoint is None:
         return None

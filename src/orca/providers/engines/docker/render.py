@@ -8,6 +8,7 @@ from typing import Any
 
 from orca.errors import RequestRefused
 from orca.providers.engines.docker.addresses import automatic_range, gateway
+from orca.providers.engines.docker.observe import HOST_NETWORK
 from orca.sdk.containers import ContainerSpec
 from orca.sdk.privileges import capability, check_privileges
 from orca.sdk.workloads import Device, HealthCommand, HostFolder, Mount, Tmpfs
@@ -40,11 +41,18 @@ class Sealed:
 
 
 def render_container(
-    spec: ContainerSpec, *, labels: Mapping[str, str], address: IPv4Address, init: bool, sealed: Sealed | None = None
+    spec: ContainerSpec,
+    *,
+    labels: Mapping[str, str],
+    address: IPv4Address | None,
+    init: bool,
+    sealed: Sealed | None = None,
 ) -> dict[str, Any]:
     """The body of `POST /containers/create`. The proxy reaches the address; only granted ports are published.
 
-    `sealed`: the files that cannot be put into it later. Raises RequestRefused like `check_container`.
+    `address`: None on the network of the machine. `sealed`: the files that cannot be put into it later.
+
+    Raises RequestRefused like `check_container`.
     """
     check_container(spec)
     body: dict[str, Any] = {
@@ -54,8 +62,9 @@ def render_container(
         "ExposedPorts": _exposed(spec),
         "StopTimeout": math.ceil(spec.stop_grace),
         "HostConfig": _host_config(spec, init=init, sealed=sealed),
-        "NetworkingConfig": {"EndpointsConfig": {spec.network: render_endpoint(address, spec.aliases)}},
     }
+    if address is not None:
+        body["NetworkingConfig"] = {"EndpointsConfig": {spec.network: render_endpoint(address, spec.aliases)}}
     if spec.command:
         body["Cmd"] = list(spec.command)
     if spec.entrypoint:
@@ -75,6 +84,11 @@ def render_container(
 def check_container(spec: ContainerSpec) -> None:
     """Raise RequestRefused for what the program may not have, and for paths that cannot be mounted."""
     check_privileges(spec)
+    if spec.host_network and (spec.attachments or spec.published):
+        raise RequestRefused(
+            "A container on the network of the machine has no other networks, and its ports are those of the machine.",
+            hint="Leave out further networks and published ports.",
+        )
     _check_paths(spec)
 
 
@@ -106,7 +120,7 @@ def render_network(name: str, instance_labels: Mapping[str, str], subnet: IPv4Ne
 
 def _host_config(spec: ContainerSpec, *, init: bool, sealed: Sealed | None) -> dict[str, Any]:
     config: dict[str, Any] = {
-        "NetworkMode": spec.network,
+        "NetworkMode": HOST_NETWORK if spec.host_network else spec.network,
         "RestartPolicy": {"Name": spec.restart},
         "AutoRemove": False,
         "Init": init and spec.init,
