@@ -1,5 +1,7 @@
 """Privileges on their way to containers: frozen with the release, refused once taken back, and never missed by what runs."""
 
+from pathlib import Path
+
 import pytest
 from tests.features.deployments.bench import Bench
 from tests.features.deployments.test_frozen import Imager, send
@@ -152,3 +154,19 @@ async def test_a_granted_folder_is_refused_once_it_holds_the_data_of_orca(bench:
     ended = await deploy(bench, service)
     assert (ended.state, ended.code) == ("failed", "not-granted")
     assert "Orca's own" in ended.reason
+
+
+async def test_services_that_share_a_folder_of_the_machine_are_told_unless_both_only_read(
+    bench: Bench, service: Service, tmp_path: Path
+) -> None:
+    folder, inner = tmp_path / "media", tmp_path / "media" / "films"
+    inner.mkdir(parents=True)
+    other = await bench.make_service("reader")
+    await grant(bench, service, f"host.path:{folder}")
+    await grant(bench, other, f"host.path:{inner}")
+    await bench.edit(other, runtime={"host_folders": {"/films": f"{inner}:ro"}})
+    await bench.edit(service, runtime={"host_folders": {"/media": f"{folder}:ro"}})
+    assert (await deploy(bench, service)).warnings == []
+    await bench.edit(service, runtime={"host_folders": {"/media": str(folder)}})
+    [warning] = (await deploy(bench, service)).warnings
+    assert warning.startswith(f"reader has files in {folder} of the machine too")

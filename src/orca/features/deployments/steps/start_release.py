@@ -8,6 +8,7 @@ from orca.features.deployments.operations.progress import add_warning
 from orca.features.deployments.queries import list_unknown
 from orca.features.deployments.rules import maker_of
 from orca.features.deployments.steps.ensure_release import ensure_release
+from orca.features.deployments.steps.host_folders import check_host_folders, warn_of_shared_folders
 from orca.features.deployments.steps.last_words import remove_replica
 from orca.features.deployments.steps.stop_previous import stop_old
 from orca.features.deployments.steps.volumes import own_volumes, warn_of_closed_volumes
@@ -15,7 +16,6 @@ from orca.features.deployments.steps.work import (
     DeploymentRows,
     StepContext,
     check_frozen_volumes,
-    check_host_folders,
     find_own,
     find_replicas,
     load,
@@ -44,6 +44,7 @@ async def start_release(work: StepContext) -> str:
     except RequestRefused as error:
         raise await explain_refusal(work, facts, error) from error
     await warn_of_closed_volumes(work, facts, await find_replicas(work, facts))
+    await warn_of_shared_folders(work, facts)
     count = facts.config.replicas
     if count > 1 and facts.config.mounts:
         names = ", ".join(mount.name for mount in facts.config.mounts)

@@ -16,10 +16,9 @@ from orca.features.deployments.models import Build, Deployment, Release
 from orca.features.deployments.operations.log import LogWriter
 from orca.features.projects.rules import network_of
 from orca.features.secrets.queries import open_secret
-from orca.features.services.actions import OwnPlaces, check_volumes
-from orca.features.services.errors import NotGranted
+from orca.features.services.actions import check_volumes
 from orca.features.services.models import Service
-from orca.features.services.privileges import find_own_place, host_path, published_port, read_privilege
+from orca.features.services.privileges import host_path, published_port, read_privilege
 from orca.features.services.rules import engine_network
 from orca.features.services.schemas.runtime import RuntimeFile, RuntimeOptions
 from orca.features.services.schemas.settings import BuildOptions, FrozenConfig
@@ -200,16 +199,6 @@ async def check_frozen_volumes(work: StepContext, facts: DeploymentRows) -> None
     """Raise Conflict when a volume of this release was destroyed, or belongs to another service by now."""
     async with work.resources.db.read() as session:
         await check_volumes(session, facts.service, facts.config.volume_names)
-
-
-def check_host_folders(work: StepContext, facts: DeploymentRows) -> None:
-    """Raise NotGranted for a folder that holds Orca's own data by now, whatever was granted before."""
-    if work.system_id != LOCAL:
-        return
-    own = OwnPlaces.of(work.resources.settings)
-    for text in facts.config.runtime.host_folders.values():
-        if problem := find_own_place(f"host.path:{host_path(text)}", own.ports, own.folders):
-            raise NotGranted(problem, hint="Choose a folder that is neither in Orca's data directory nor around it.")
 
 
 def _mount(facts: DeploymentRows, mount: VolumeMount) -> Mount:
