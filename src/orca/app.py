@@ -105,6 +105,8 @@ def _install_features(app: FastAPI, registry: CollectorRegistry) -> None:
         nav=sorted((item for feature in features for item in feature.nav), key=attrgetter("order")),
         tabs=sorted((tab for feature in features for tab in feature.tabs), key=attrgetter("order")),
     )
+    steps = (step for feature in features for step in feature.first_steps)
+    app.state.first_steps = sorted(steps, key=attrgetter("order"))
     app.state.drawings = WeakValueDictionary()
     app.state.describe_messages = describe_messages
     app.state.draw_failure = draw_failure

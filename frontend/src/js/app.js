@@ -17,6 +17,7 @@ import "./log-viewers.js";
 import "./menu.js";
 import "./palette.js";
 import "./posts.js";
+import "./put-away.js";
 import "./parts.js";
 import "./shells.js";
 import "./suggest.js";

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import BaseModel
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.events import Subscriber
@@ -144,6 +145,22 @@ class Verb:
     """State of the service (`running`, `stopped`) in which it is offered; empty for every state."""
 
 
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """An entry of the checklist for a new team, on the overview."""
+
+    label: str
+    text: str
+    href: str
+    """Where it is done; `{service}` is the id of the newest service, `{new_service}` the page that makes one."""
+    action: str
+    """What the button says."""
+    permission: str
+    order: int
+    is_done: Callable[[Scope], ColumnElement[bool]]
+    """Returns whether the team has done it, as part of one query for all entries."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
     """What one feature contributes. Every field but the name is optional."""
@@ -163,6 +180,7 @@ class Feature:
     nav: Sequence[NavItem] = ()
     tabs: Sequence[Tab] = ()
     verbs: Sequence[Verb] = ()
+    first_steps: Sequence[FirstStep] = ()
     event_kinds: Sequence[EventKind] = ()
     events: Sequence[EventWords] = ()
     operations: Sequence[OperationEvents] = ()

@@ -18,6 +18,7 @@ from orca.features.deployments.models import Deployment, LiveRelease
 from orca.features.deployments.operations.progress import fail
 from orca.features.deployments.views import LOG_LINES
 from orca.features.projects.models import Project
+from orca.features.routing.models import Route
 
 pytestmark = pytest.mark.slow
 
@@ -149,3 +150,19 @@ async def test_activity_names_the_service_and_tells_a_cancellation_from_a_failur
         newest = page[page.index("<tbody") :].partition("</tr>")[0]
         assert ">Service 0000<" in newest
         assert f"</span>{word}</span>" in newest
+
+
+async def test_next_steps_of_a_new_team_are_shown_until_they_are_done_or_put_away(filled: Filled) -> None:
+    page = await text_of(filled, "/")
+    assert "1 of 3 done" in page  # a release went live; all hostnames are automatic
+    assert re.search(r'href="/services/[^"/]+/domains"', page)
+    filled.http.cookies.set("orca_checklist", "away")
+    assert "Next steps" not in await text_of(filled, "/")
+    filled.http.cookies.delete("orca_checklist")
+    async with filled.app.state.resources.db.write() as session:
+        await session.execute(update(Route).values(is_automatic=False))
+    assert "2 of 3 done" in await text_of(filled, "/")
+    hook = {"provider": "github", "branch": "main"}
+    made = await filled.http.post(f"/api/v1/services/{filled.large.service}/hooks", json=hook)
+    assert made.status_code == 201, made.text
+    assert "Next steps" not in await text_of(filled, "/")

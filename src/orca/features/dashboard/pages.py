@@ -1,7 +1,7 @@
 """The overview, and the lists of projects and their services."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -18,6 +18,7 @@ from orca.features.dashboard import (
     settings_pages,
     switcher_pages,
 )
+from orca.features.dashboard.checklist import ChecklistEntry, read_checklist
 from orca.features.dashboard.queries import RecentDeployment
 from orca.features.dashboard.views import ProjectRow, ServiceListRow, list_project_rows, list_service_rows
 from orca.features.deployments.observer import watching
@@ -62,6 +63,7 @@ class Overview:
     new_service: str
     sees_all: bool
     """Whether its services are all that the team has."""
+    checklist: Sequence[ChecklistEntry] = ()
 
 
 async def _read_overview(
@@ -88,6 +90,8 @@ async def overview(
 ) -> Response:
     """What runs, what needs a look, what happened; as far as the subject may read it."""
     page = await _read_overview(session, scope, resources, subject, asked)
+    if page.listing.total:
+        page = replace(page, checklist=await read_checklist(request, session, scope, subject, page.new_service))
     return render_list(request, "dashboard/overview.html", page, page.listing)
 
 

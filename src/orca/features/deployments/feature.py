@@ -2,9 +2,9 @@
 
 from orca.features.deployments import api, events, metrics, pages, tasks
 from orca.features.deployments.actions.start import start_first
-from orca.features.deployments.queries import find_deployment_scope
+from orca.features.deployments.queries import find_deployment_scope, has_deployed
 from orca.features.deployments.service_status import read_status
-from orca.features.manifest import EventKind, EventWords, Feature, OperationEvents, Permission, Verb
+from orca.features.manifest import EventKind, EventWords, Feature, FirstStep, OperationEvents, Permission, Verb
 from orca.features.services.first_deployment import FIRST_DEPLOYMENT
 from orca.features.services.service_status import SERVICE_STATUS
 from orca.features.sources.usage import NEEDED_UPLOADS
@@ -36,6 +36,17 @@ FEATURE = Feature(
         Verb("Deployments of {}", "/deployments", "activity", "deployment.read", 60),
         Verb("Roll back {}…", "/deployments#releases", "undo", "service.deploy", 65, only_when="running"),
         Verb("Stop {}…", "#stop", "stop", "service.operate", 120, only_when="running"),
+    ),
+    first_steps=(
+        FirstStep(
+            "Deploy a service",
+            "A Git repository, an image, or a folder of this computer.",
+            "{new_service}",
+            "New service",
+            "service.create",
+            10,
+            has_deployed,
+        ),
     ),
     event_kinds=(EventKind("deployments", "Deployments", 10),),
     events=(

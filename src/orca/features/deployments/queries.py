@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, String, cast, func, select
+from sqlalchemy import ColumnElement, String, cast, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import Database
@@ -38,6 +38,11 @@ async def get_deployment(session: AsyncSession, scope: Scope, deployment_id: str
     if row is None or row.team_id != scope.team_id:
         raise NotFound("there is no deployment with this id")
     return row
+
+
+def has_deployed(scope: Scope) -> ColumnElement[bool]:
+    """Whether a release of the team was ever live."""
+    return exists().where(Release.team_id == scope.team_id, Release.went_live_at.is_not(None))
 
 
 async def find_deployment_scope(session: AsyncSession, deployment_id: str) -> ObjectScope | None:

@@ -1,10 +1,10 @@
 """The manifest of routing: hostnames, certificates, and the configuration of the proxy."""
 
-from orca.features.manifest import EventKind, EventWords, Feature, Permission, Verb
+from orca.features.manifest import EventKind, EventWords, Feature, FirstStep, Permission, Verb
 from orca.features.routing import api, events, metrics, pages, tasks
 from orca.features.routing.operations import adopt_stored
 from orca.features.routing.queries.certificates import find_certificate_scope, find_dns_credential_scope
-from orca.features.routing.queries.routes import find_route_scope
+from orca.features.routing.queries.routes import find_route_scope, has_own_hostname
 from orca.web.nav import SETTINGS, NavItem, Tab
 
 FEATURE = Feature(
@@ -35,6 +35,17 @@ FEATURE = Feature(
     nav=(NavItem("Certificates", "/certificates", "shield", 74, "certificate.read", section=SETTINGS, group="Team"),),
     tabs=(Tab("service", "domains", "Domains", "/domains", 50),),
     verbs=(Verb("Domains of {}", "/domains", "globe", "route.read", 80),),
+    first_steps=(
+        FirstStep(
+            "Use your own domain",
+            "Its DNS records are shown to copy, and a certificate is ordered by itself.",
+            "/services/{service}/domains",
+            "Add a hostname",
+            "route.create",
+            20,
+            has_own_hostname,
+        ),
+    ),
     event_kinds=(EventKind("hostnames", "Hostnames and certificates", 40),),
     events=(
         EventWords("Route", "hostnames"),

@@ -1,6 +1,6 @@
 """The manifest of triggers: push hooks, which deploy what is pushed."""
 
-from orca.features.manifest import EventWords, Feature, Permission, Verb
+from orca.features.manifest import EventWords, Feature, FirstStep, Permission, Verb
 from orca.features.triggers import api, metrics, pages, queries, tasks
 from orca.features.triggers.actions.hooks import forget_hooks
 from orca.web.nav import Tab
@@ -21,6 +21,17 @@ FEATURE = Feature(
     ),
     tabs=(Tab("service", "hooks", "Push hooks", "/hooks", 60),),
     verbs=(Verb("Push hooks of {}", "/hooks", "branch", "hook.read", 90),),
+    first_steps=(
+        FirstStep(
+            "Deploy what is pushed",
+            "The Git host reports each push, and what is new there goes live.",
+            "/services/{service}/hooks",
+            "Make a push hook",
+            "hook.create",
+            30,
+            queries.has_hook,
+        ),
+    ),
     events=(
         EventWords("Hook", "credentials"),
         EventWords("Push", "deployments"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db.pages import read_page
@@ -24,6 +24,11 @@ HOOK, SECRET = "hook", "secret"
 async def find_hook_scope(session: AsyncSession, hook_id: str) -> ObjectScope | None:
     """Return where a hook belongs: where its service does."""
     return await find_scope(session, select_scope().join(Hook, Hook.service_id == Service.id).where(Hook.id == hook_id))
+
+
+def has_hook(scope: Scope) -> ColumnElement[bool]:
+    """Whether the team has a push hook."""
+    return exists().where(Hook.team_id == scope.team_id)
 
 
 async def get_hook(session: AsyncSession, scope: Scope, service_id: str, hook_id: str) -> Hook:

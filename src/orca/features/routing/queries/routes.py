@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orca.db import all_teams, now
@@ -36,6 +36,11 @@ async def get_route(session: AsyncSession, scope: Scope, route_id: str) -> Route
     if row is None or row.team_id != scope.team_id:
         raise NotFound("there is no route with this id")
     return row
+
+
+def has_own_hostname(scope: Scope) -> ColumnElement[bool]:
+    """Whether the team has a hostname that a person chose."""
+    return exists().where(Route.team_id == scope.team_id, Route.is_automatic.is_(False))
 
 
 async def find_route_scope(session: AsyncSession, route_id: str) -> ObjectScope | None:
