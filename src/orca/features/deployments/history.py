@@ -134,7 +134,8 @@ async def _gather(session: AsyncSession, rows: Sequence[Deployment]) -> _Known:
 
 
 async def _by_id(session: AsyncSession, table: type[Made], ids: Iterable[str | None]) -> dict[str, Made]:
-    found = await session.scalars(select(table).where(table.id.in_({id_ for id_ in ids if id_})))
+    wanted = {id_ for id_ in ids if id_}
+    found = await session.scalars(select(table).where(table.id.in_(wanted))) if wanted else ()
     return {row.id: row for row in found}
 
 
