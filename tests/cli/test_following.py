@@ -1,5 +1,6 @@
 """Following a deployment through what a healthy panel on one machine never does."""
 
+import json
 import signal
 import sys
 import time
@@ -146,6 +147,22 @@ def test_a_rollback_says_from_which_release_to_which(remote: Orc, deployment: De
     assert third == "  variable KEY changed"
     assert stub.asked[-2].path.endswith("?release=3")
     assert remote.ok("rollback", "web", "--no-follow", "--json").err == ""
+
+
+def test_a_discard_shows_what_waits_and_names_what_was_seen(remote: Orc, deployment: Deployment, stub: Stub) -> None:
+    waiting = {"live": None, "target": None, "changes": ["replicas 1→2"], "variables": [], "revision": "seen"}
+    stub.json("GET /api/v1/services/s/changes", waiting)
+    stub.json("POST /api/v1/services/s/changes/discard", {**waiting, "changes": []})
+    refused = remote("services", "discard", "web", "--confirm", "shop")
+    assert refused.code != 0
+    done = remote.ok("services", "discard", "web", "--confirm", "web")
+    assert "replicas 1→2" in done.err
+    assert done.out.startswith("Discarded.")
+    assert [(each.method, json.loads(each.body)) for each in stub.asked if each.path.endswith("discard")] == [
+        ("POST", {"revision": "seen"})
+    ]
+    stub.json("GET /api/v1/services/s/changes", {**waiting, "changes": []})
+    assert "Nothing of web waits" in remote.ok("services", "discard", "web").out
 
 
 def test_token_that_may_not_see_hostnames_deploys_all_the_same(remote: Orc, deployment: Deployment, stub: Stub) -> None:

@@ -68,6 +68,7 @@ SECTIONS: Mapping[str, tuple[Entry, ...]] = {
             "services", "services", "What can be deployed.",
             {"list": "List services.", "show": "Show one service.", "create": "Make a service.",
              "edit": "Change a service; the next deployment uses it.",
+             "discard": "Discard what waits for the next deployment.",
              "grant": "Grant a service privileges beyond its containers.", "revoke": "Take privileges back.",
              "delete": "Delete a service; volumes stay."},
         ),

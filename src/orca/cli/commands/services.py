@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from orca.cli.changes import get_changes
 from orca.cli.client import segment
 from orca.cli.command import Command, Invocation, text_of
 from orca.cli.commands.projects import confirm_argument, slug_argument, slug_of
@@ -85,6 +86,24 @@ def delete(call: Invocation) -> None:
     confirm(call.output, what, service["slug"], call.args.confirm, title=service["name"])
     call.client.call("DELETE", f"/services/{segment(service['id'])}", query={"confirm": service["slug"]})
     call.output.answer(service, lambda screen: screen.line(f"Deleted the service {service['slug']}."))
+
+
+def discard(call: Invocation) -> None:
+    """Return settings and variables to those of the live release, after showing what waits for a deployment."""
+    service = get_service(call)
+    path = f"/services/{segment(service['id'])}/changes"
+    waiting = get_changes(call.client, service["id"])
+    if not waiting["changes"]:
+        told = f"Nothing of {service['slug']} waits for a deployment."
+        call.output.answer(waiting, lambda screen: screen.line(told))
+        return
+    for line in waiting["changes"]:
+        call.output.note("  ", line)
+    what = f"These changes of {service['slug']} will be discarded."
+    confirm(call.output, what, service["slug"], call.args.confirm, title=service["name"])
+    left = call.client.call("POST", f"{path}/discard", body={"revision": waiting["revision"]})
+    done = f"Discarded. {service['slug']} has the settings and variables of what runs."
+    call.output.answer(left, lambda screen: screen.line(done))
 
 
 def grant(call: Invocation) -> None:
@@ -197,5 +216,6 @@ COMMANDS = {
         arguments=_privilege_arguments,
     ),
     "revoke": Command(revoke, "orc services revoke capability:NET_ADMIN --service vpn", arguments=_privilege_arguments),
+    "discard": Command(discard, "orc services discard web", arguments=confirm_argument),
     "delete": Command(delete, "orc services delete web --confirm web", arguments=confirm_argument),
 }  # fmt: skip
