@@ -178,3 +178,20 @@ def test_service_joins_the_network_of_another_project_and_publishes_a_port(panel
     stock.go_live(page)
     assert in_container(stock, "wget", "-T", "2", "-qO-", "http://shop:8080/") == ""
     assert f"{network}-back" not in networks()
+
+
+def test_service_on_the_network_of_the_machine_is_served_by_the_proxy_and_replaced(panel: Panel) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    site = Site(panel, "radio", {"type": "web", "ports": [{"name": "http", "port": port, "public": True}]}).create()
+    with panel.client() as http:
+        wish = {"runtime": {"host_network": True}}
+        assert http.patch(f"/api/v1/services/{site.id}", json=wish).json()["code"] == "not-granted"
+        held = {"privileges": ["host.network"]}
+        assert http.put(f"/api/v1/services/{site.id}/privileges", json=held).status_code == 200
+    site.edit(wish)
+    for text in ("first", "second"):  # the second release takes over the port of the first
+        site.go_live({**tree(), "start.sh": f"export PATH=/bin\nbusybox mkdir /www\necho {text} > /www/index.html\n"
+                      'exec busybox httpd -f -p "127.0.0.1:$PORT" -h /www\n'})  # fmt: skip
+        assert site.answers().strip() == text
