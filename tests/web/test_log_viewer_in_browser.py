@@ -137,7 +137,7 @@ AT_END = "(v => v.scrollHeight - v.scrollTop - v.clientHeight < 40)(document.que
 
 
 def test_a_flood_keeps_the_browser_responsive_and_the_page_bounded(site: Site, open_tab: OpenTab) -> None:
-    seconds, rate, limit = 4, 1000, 3000
+    seconds, rate, limit = 4, 1000, 1500
 
     def events() -> Iterator[str]:
         start = time.monotonic()

@@ -31,6 +31,7 @@ export class LogStream {
     source.addEventListener("error", () => this.lost(source));
     source.addEventListener("end", (event) => {
       this.close();
+      this.logs.flush();
       this.logs.ended(JSON.parse(event.data).state);
     });
     source.addEventListener("reset", () => void this.logs.begin());

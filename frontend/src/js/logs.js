@@ -12,7 +12,8 @@ import { offerTools, storedMode } from "./logs-tools.js";
 /** @typedef {{ items: Line[], older: number | null, newer: number | null, total: number | null, is_total_exact?: boolean, first?: number, problem?: string }} Lines */
 
 const pageSize = 300;
-const most = 3000;
+const most = 1500;
+const pace = 250;
 const near = 400;
 const endTones = new Map([["succeeded", "good"], ["done", "good"], ["failed", "bad"]]);
 
@@ -37,7 +38,7 @@ export class Logs {
     this.atEnd = false;
     this.loading = false;
     this.following = true;
-    this.frame = 0;
+    this.timer = 0;
     this.lastTop = 0;
     this.turn = 0;
     this.skipped = false;
@@ -91,7 +92,7 @@ export class Logs {
   close() {
     this.stream.leave();
     this.sizes?.disconnect();
-    cancelAnimationFrame(this.frame);
+    clearTimeout(this.timer);
     if (this.hashChanged) removeEventListener("hashchange", this.hashChanged);
   }
 
@@ -176,17 +177,17 @@ export class Logs {
   receive(items) {
     if (!this.root.isConnected) return this.close();
     this.queue.push(...items);
-    // A hidden tab gets no frames, so the queue is bounded like the view; what falls out is loaded when scrolled to.
+    // A hidden tab draws seldom, so the queue is bounded like the view; what falls out is loaded when scrolled to.
     if (this.queue.length > most) {
       this.queue.splice(0, this.queue.length - most);
       this.skipped = true;
     }
-    this.frame ||= requestAnimationFrame(() => this.flush());
+    this.timer ||= window.setTimeout(() => this.flush(), pace); // each drawing lays out the page anew
     return undefined;
   }
 
   flush() {
-    this.frame = 0;
+    this.timer = 0;
     if (!this.following && this.rows.childElementCount + this.queue.length > most) return this.leaveEnd();
     const isCounted = !this.text && !this.filters.any;
     const gap = this.queue.length && this.newest >= 0 && isCounted && this.queue[0].id - this.newest > most;
